@@ -1,0 +1,26 @@
+"""Randomness as a function of (seed, step, purpose, rank): nothing of it is stored, and resuming is exact."""
+
+import hashlib
+
+import numpy as np
+
+
+def derive(seed: int, step: int, purpose: str, rank: int = 0) -> int:
+    """A seed of its own, from 0 to 2⁶³ - 1, for one purpose in one step of one process."""
+    text = f"{seed}/{step}/{purpose}/{rank}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def numpy_generator(seed: int, step: int, purpose: str, rank: int = 0) -> np.random.Generator:
+    """A NumPy generator for one purpose in one step of one process."""
+    return np.random.default_rng(derive(seed, step, purpose, rank))
+
+
+def seed_torch(seed: int, step: int, purpose: str, rank: int = 0) -> None:
+    """Sets torch's global generators, on every device, for one purpose in one step of one process.
+
+    Latents, interpolation, phase shuffle and dropout all draw from them, so no layer is handed a generator.
+    """
+    import torch
+
+    torch.manual_seed(derive(seed, step, purpose, rank))
