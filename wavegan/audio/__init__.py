@@ -1,0 +1,1 @@
+"""Sound: files, sources, corpus, windows and spectra; nothing of learning."""

@@ -1,0 +1,248 @@
+"""The built-in drum machine: one-shot drums by analogue-style synthesis, the source that needs no files.
+
+What is drawn at random never depends on the sample rate, so a clip is the same drum at every rate.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+from scipy.signal import lfilter
+
+VERSION = 1  # raised whenever a clip would sound otherwise, so that nothing stale is used
+LONGEST_SECONDS = 0.95
+
+# The modes of an ideal circular membrane above its lowest, as ratios to it (zeros of the Bessel functions).
+MEMBRANE = np.array([1.594, 2.136, 2.296, 2.653])
+
+
+def render(index: int, sample_rate: int, *, seed: int = 0) -> np.ndarray:
+    """Clip `index` of the endless series `seed`: the same on every call, the same drum at every rate.
+
+    sample_rate: 4,000 to 96,000 Hz. Returns (samples,) float32, at most 0.95 s, its peak from 0.35 to 0.95.
+    """
+    random = np.random.default_rng([seed, index])
+    peak = np.float32(between(random, 0.35, 0.95))
+    return peak * DRUMS[label(index)](random, sample_rate)
+
+
+def label(index: int) -> str:
+    """Name of the voice that plays clip `index`; the voices take turns."""
+    return list(DRUMS)[index % len(DRUMS)]
+
+
+# Parts that the voices share. `time` is (samples,) in seconds and carries the sample rate; envelopes and
+# sounds are (samples,) float64; a decay is the time in seconds to fall by 60 dB.
+
+
+def between(random: Generator, low: float, high: float) -> float:
+    """A random value from `low` to `high`, uniform in its logarithm, as pitch, time and level are heard."""
+    return float(np.exp(random.uniform(np.log(low), np.log(high))))
+
+
+def timeline(seconds: float, sample_rate: int) -> np.ndarray:
+    """The instants of a clip of `seconds`, or of the longest clip where that is shorter."""
+    return np.arange(round(min(seconds, LONGEST_SECONDS) * sample_rate)) / sample_rate
+
+
+def strike(time: np.ndarray, decay: float, attack: float = 0.001) -> np.ndarray:
+    """Envelope that is 0 until time 0, rises to its peak in `attack` seconds and decays."""
+    return np.clip(time / attack, 0, 1) * 10 ** (-3 * np.maximum(time, 0) / decay)
+
+
+def glide(time: np.ndarray, pitch: float, bend: float, seconds: float) -> np.ndarray:
+    """Frequency in Hz that falls from `bend` times `pitch` to `pitch`, 95 % of the way in `seconds`."""
+    return pitch * (1 + (bend - 1) * np.exp(-3 * time / seconds))
+
+
+def tone(time: np.ndarray, frequency: np.ndarray, envelope: np.ndarray, drive: float) -> np.ndarray:
+    """Sine of a moving frequency in Hz, with the odd harmonics of an overdriven stage.
+
+    drive: 0 for a pure sine, 1 for nearly a square while it is loud. The harmonics fade out below Nyquist,
+    and die before the fundamental, as when a decaying sine leaves the range of overdrive.
+    """
+    phase = 2 * np.pi * time[1] * (np.cumsum(frequency) - (frequency + frequency[0]) / 2)
+    sound = np.sin(phase)
+    for harmonic in (3, 5, 7):
+        below_nyquist = np.clip(10 * (1 - 2 * harmonic * frequency * time[1]), 0, 1)
+        level = below_nyquist * (drive * envelope) ** (harmonic - 1) / harmonic
+        sound += level * np.sin(harmonic * phase)
+    return envelope * sound
+
+
+def ring(time: np.ndarray, frequencies: np.ndarray, levels: np.ndarray, decays) -> np.ndarray:
+    """Sum of struck modes: sines of steady frequencies in Hz, each with its level and decay, below Nyquist.
+
+    frequencies, levels: (modes,). decays: (modes,), or one for all.
+    """
+    heard = frequencies * time[1] < 0.48
+    speed = (2j * np.pi * frequencies - np.log(1000) / decays)[heard]
+    # exp(a + b) = exp(a) exp(b): one matrix product instead of an exponential for every mode and sample.
+    block = 128
+    starts = levels[heard] * np.exp(np.outer(time[::block], speed))
+    steps = np.exp(np.outer(speed, time[:block]))
+    return np.clip(time / 0.001, 0, 1) * np.imag(starts @ steps).ravel()[: len(time)]
+
+
+def passed(frequencies: np.ndarray, low: float, high: float = np.inf) -> np.ndarray:
+    """Gain of a fourth-order Butterworth band-pass, from `low` to `high`, at `frequencies`, all in Hz."""
+    above, below = np.square(np.square(frequencies / low)), np.square(np.square(frequencies / high))
+    return above / np.sqrt((1 + above**2) * (1 + below**2))
+
+
+def squares(pitches: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies in Hz and levels of the harmonics that square waves keep behind a band-pass."""
+    harmonics = np.arange(1, 100, 2)
+    frequencies = np.outer(pitches, harmonics)
+    levels = passed(frequencies, low, high) / harmonics
+    heard = levels > 0.001
+    return frequencies[heard], levels[heard]
+
+
+def noise(random: Generator, time: np.ndarray, low: float, high: float = np.inf) -> np.ndarray:
+    """Noise from `low` to `high` Hz: the same waveform at every sample rate, up to what the rate holds.
+
+    At low rates `low` gives way, so that at least the top quarter is left.
+    """
+    sample_rate = round(1 / time[1])
+    # One random component per Hz, lowest first, so that a higher rate only adds components. The level is
+    # that of white noise which has a root mean square of 1 when it ends at 22,050 Hz.
+    frequencies = np.arange(sample_rate // 2 + 1, dtype=float)
+    components = random.spawn(1)[0].standard_normal((len(frequencies), 2)) @ [1, 1j]
+    components *= passed(frequencies, min(low, 0.375 * sample_rate), high) * sample_rate / np.sqrt(4 * 22050)
+    return np.fft.irfft(components, sample_rate)[: len(time)]
+
+
+def finish(time: np.ndarray, sound: np.ndarray) -> np.ndarray:
+    """The sound as (samples,) float32 of peak 1, freed of what lies under 25 Hz and faded to silence."""
+    sound = np.asarray(lfilter([1, -1], [1, -np.exp(-2 * np.pi * 25 * time[1])], sound))
+    sound *= np.sin(np.pi / 2 * np.clip(5 * (1 - time / time[-1]), 0, 1)) ** 2
+    return (sound / np.abs(sound).max()).astype(np.float32)
+
+
+# The voices: (random, sample_rate) -> (samples,) float32 of peak 1.
+
+
+def kick(random: Generator, sample_rate: int) -> np.ndarray:
+    """A low sine whose pitch drops at once, and the thud of the beater."""
+    pitch, bend, bend_seconds = between(random, 42, 66), between(random, 2, 4.5), between(random, 0.03, 0.07)
+    decay, drive, thud = between(random, 0.25, 1), random.uniform(0, 0.9), between(random, 0.05, 0.7)
+    thud_decay, brightness = between(random, 0.015, 0.08), between(random, 800, 6000)
+
+    time = timeline(1.1 * decay, sample_rate)
+    body = tone(time, glide(time, pitch, bend, bend_seconds), strike(time, decay, 0.002), drive)
+    beater = noise(random, time, 200, brightness) * strike(time, thud_decay)
+    return finish(time, body + thud * beater)
+
+
+def snare(random: Generator, sample_rate: int) -> np.ndarray:
+    """Two falling tones of the drum head under the hiss of the wires, whose highs die first."""
+    pitch, bend, second = between(random, 150, 260), between(random, 1.1, 1.6), random.uniform(1.5, 1.9)
+    head_decay, wire_decay = between(random, 0.15, 0.45), between(random, 0.25, 0.9)
+    wires, low, high = between(random, 0.5, 1.5), between(random, 600, 2000), between(random, 5000, 14000)
+
+    time = timeline(1.1 * max(head_decay, wire_decay), sample_rate)
+    frequency, envelope = glide(time, pitch, bend, 0.03), strike(time, head_decay)
+    head = tone(time, frequency, envelope, 0.4) + 0.5 * tone(time, second * frequency, envelope, 0)
+    bright = noise(random, time, low, high) * strike(time, 0.6 * wire_decay)
+    dark = noise(random, time, 300, 2 * low) * strike(time, wire_decay)
+    return finish(time, head + wires * (bright + 0.5 * dark))
+
+
+def hihat(random: Generator, sample_rate: int) -> np.ndarray:
+    """Six clashing square waves and hiss with all but their highs cut away, closed or open."""
+    is_open = random.random() < 0.4
+    decay = between(random, 0.35, 1.1) if is_open else between(random, 0.06, 0.25)
+    pitches = between(random, 250, 500) * random.uniform(1, 4, size=6)
+    corner, hiss = between(random, 3800, 6000), between(random, 0.1, 2)
+
+    time = timeline(1.1 * decay, sample_rate)
+    metal = ring(time, *squares(pitches, corner, 12000), decay)
+    return finish(time, metal + hiss * noise(random, time, corner) * strike(time, decay))
+
+
+def clap(random: Generator, sample_rate: int) -> np.ndarray:
+    """Three to five hands in quick succession, the last with a short room around it."""
+    hands, apart = random.integers(3, 6), random.uniform(0.006, 0.014, size=4)
+    hand_decay, room_decay = between(random, 0.015, 0.04), between(random, 0.15, 0.6)
+    room, centre, width = between(random, 0.2, 0.7), between(random, 900, 1800), between(random, 1.5, 3.5)
+
+    time = timeline(0.05 + 1.1 * room_decay, sample_rate)
+    starts = np.append(0, np.cumsum(apart))[:hands]
+    envelope = room * strike(time - starts[-1], room_decay)
+    for start in starts:
+        envelope += strike(time - start, hand_decay)
+    return finish(time, envelope * noise(random, time, centre / width, centre * width))
+
+
+def tom(random: Generator, sample_rate: int) -> np.ndarray:
+    """A tuned head whose pitch sinks as it rings, the membrane's higher modes, and the stick."""
+    pitch, bend, bend_seconds = between(random, 75, 220), between(random, 1.2, 2), between(random, 0.06, 0.25)
+    decay, drive, overtones = between(random, 0.35, 1.2), random.uniform(0, 0.6), between(random, 0.05, 0.5)
+    stick, brightness = between(random, 0.05, 1), between(random, 1500, 7000)
+
+    time = timeline(1.1 * decay, sample_rate)
+    head = tone(time, glide(time, pitch, bend, bend_seconds), strike(time, decay, 0.002), drive)
+    modes = ring(time, pitch * MEMBRANE, overtones / MEMBRANE, decay / MEMBRANE)
+    tap = noise(random, time, 300, brightness) * strike(time, 0.1 * decay)
+    return finish(time, head + modes + stick * tap)
+
+
+def conga(random: Generator, sample_rate: int) -> np.ndarray:
+    """A hand on a tight skin: a short pitched knock and the slap."""
+    pitch, bend, decay = between(random, 180, 420), between(random, 1.03, 1.25), between(random, 0.15, 0.7)
+    overtones, slap, slap_decay = between(random, 0.1, 1), between(random, 0.1, 2), between(random, 0.02, 0.1)
+
+    time = timeline(1.1 * decay, sample_rate)
+    skin = tone(time, glide(time, pitch, bend, 0.04), strike(time, decay), 0.2)
+    modes = ring(time, pitch * MEMBRANE, overtones / MEMBRANE, decay / MEMBRANE)
+    return finish(time, skin + modes + slap * noise(random, time, 700, 5000) * strike(time, slap_decay))
+
+
+def cowbell(random: Generator, sample_rate: int) -> np.ndarray:
+    """Two square waves a rough fifth apart behind a band-pass, loud at first, then humming on."""
+    pitch, second, decay = between(random, 450, 750), random.uniform(1.4, 1.56), between(random, 0.2, 0.8)
+    low, high = pitch * between(random, 0.8, 2), between(random, 2500, 7000)
+    accent, accent_decay = between(random, 0.5, 3), between(random, 0.03, 0.1)
+
+    time = timeline(1.1 * decay, sample_rate)
+    hum = ring(time, *squares(pitch * np.array([1, second]), low, high), decay)
+    return finish(time, hum * (1 + accent * strike(time, accent_decay)))
+
+
+def rim(random: Generator, sample_rate: int) -> np.ndarray:
+    """A dry knock: three short modes of wood and metal, and a speck of noise."""
+    modes = between(random, 350, 600) * np.cumprod([1, random.uniform(2.2, 3.2), random.uniform(1.6, 2.2)])
+    levels, speck, decay = random.uniform(0.3, 1.2, 3), between(random, 0.5, 4), between(random, 0.04, 0.16)
+
+    time = timeline(0.03 + 1.1 * decay, sample_rate)
+    click = noise(random, time, 1200) * strike(time, 0.3 * decay, 0.0005)
+    return finish(time, ring(time, modes, levels, decay) + speck * click)
+
+
+def cymbal(random: Generator, sample_rate: int) -> np.ndarray:
+    """Dozens of inharmonic modes, the high ones dying first, with hiss and the ping of the stick."""
+    modes, levels = 300 * 50 ** random.random(90), random.standard_normal(90)
+    decay, tilt, corner = between(random, 0.7, 1.8), random.uniform(-0.3, 0.5), between(random, 300, 2500)
+    hiss, hiss_decay, ping = between(random, 0.3, 4), between(random, 0.2, 0.9), between(random, 0.03, 1)
+
+    time = timeline(decay, sample_rate)
+    decays = decay * np.clip(3000 / modes, 0.2, 1) ** 0.3
+    plate = ring(time, modes, levels * passed(modes, corner) * (modes / 3000) ** tilt, decays)
+    sizzle = hiss * noise(random, time, corner) * strike(time, hiss_decay)
+    return finish(time, (plate + sizzle) * (1 + ping * strike(time, 0.05)))
+
+
+def shaker(random: Generator, sample_rate: int) -> np.ndarray:
+    """Grains that swell for a moment and scatter: bright, rough noise of slow attack."""
+    attack, decay = between(random, 0.01, 0.06), between(random, 0.1, 0.4)
+    low, high = between(random, 2500, 5000), between(random, 6500, 14000)
+    grains, grains_per_second = random.uniform(random.random(), 1, size=300), between(random, 60, 300)
+
+    time = timeline(attack + 1.1 * decay, sample_rate)
+    rattle = np.interp(time * grains_per_second, np.arange(300), grains)
+    return finish(time, noise(random, time, low, high) * rattle * strike(time, decay, attack))
+
+
+VOICES = (kick, snare, hihat, clap, tom, conga, cowbell, rim, cymbal, shaker)
+DRUMS: dict[str, Callable[[Generator, int], np.ndarray]] = {voice.__name__: voice for voice in VOICES}

@@ -1,0 +1,232 @@
+"""Known public data sets: download with checksum, safe extraction, official split."""
+
+import difflib
+import gzip
+import hashlib
+import re
+import shutil
+import sys
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from wavegan.audio.download import download
+from wavegan.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+SPLIT_LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+CLIP_NAME = re.compile(r"\w[\w.-]*\.wav")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Where a data set lies, how its archive is recognised, and which clips of it we keep.
+
+    The archive is a gzipped tar of `WORD/NAME.wav` with the two lists of SPLIT_LISTS beside the words.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    archive_bytes: int
+    extracted_bytes: int
+    words: tuple[str, ...]
+    train_clips: int
+    origin: str
+    licence: str
+
+    @property
+    def archive_name(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """The folder of a fetched data set and its clips per split."""
+
+    path: Path
+    clips: dict[str, int]
+
+
+DATASETS = {
+    "sc09": Dataset(
+        name="sc09",
+        url="http://download.tensorflow.org/data/speech_commands_v0.01.tar.gz",
+        sha256="743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+        archive_bytes=1_489_096_277,
+        extracted_bytes=780_000_000,
+        words=("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+        train_clips=18_620,
+        origin="Pete Warden, Google: Speech Commands, version 0.01 (2017)",
+        licence="CC BY 4.0, https://creativecommons.org/licenses/by/4.0/",
+    )
+}
+
+
+def fetch(name: str, to: Path, *, dataset: Dataset | None = None) -> FetchResult:
+    """The complete folder `to/name`, laid out as `{train,validation,test}/WORD/*.wav` beside a SOURCE.md.
+
+    A folder that is already there is used as it is. A download that was cut off continues where it
+    stopped; an archive that already lies in `to` is used; it is removed once its clips are extracted.
+    dataset: instead of the entry of DATASETS. DataError: unknown name, no room, no connection, wrong content.
+    """
+    dataset = dataset or _known(name)
+    folder = to / dataset.name
+    try:
+        if folder.exists():
+            return _present(folder)
+        to.mkdir(parents=True, exist_ok=True)
+        archive = to / dataset.archive_name
+        partial = to / f"{dataset.archive_name}.partial"
+        _check_room(dataset, to, archive if archive.exists() else partial)
+        if not archive.exists():
+            download(dataset.url, partial, total_bytes=dataset.archive_bytes)
+            partial.rename(archive)
+        _verify(dataset, archive)
+        clips = _build(dataset, archive, folder)
+        archive.unlink()
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or to}: {error.strerror or error}; fetch needs a folder it can write to; "
+            "choose another with --to"
+        ) from error
+    return FetchResult(folder, clips)
+
+
+def _known(name: str) -> Dataset:
+    if name in DATASETS:
+        return DATASETS[name]
+    nearest = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)[0]
+    raise DataError(
+        f"{name!r} is no data set that wavegan can fetch; known are {', '.join(DATASETS)}; "
+        f"did you mean {nearest}?"
+    )
+
+
+def _present(folder: Path) -> FetchResult:
+    if not (folder / "SOURCE.md").is_file():
+        raise DataError(
+            f"{folder} is there but was not made by wavegan fetch (it holds no SOURCE.md); "
+            "move it away or choose another folder with --to"
+        )
+    print(f"{folder} is already there; nothing to download", file=sys.stderr)
+    return FetchResult(folder, {split: len(list(folder.glob(f"{split}/*/*.wav"))) for split in SPLITS})
+
+
+def _check_room(dataset: Dataset, to: Path, archive: Path) -> None:
+    needed = dataset.archive_bytes - _size(archive) + dataset.extracted_bytes
+    free = shutil.disk_usage(to).free
+    if free < needed:
+        raise DataError(
+            f"{to} has {free / 1e9:.2f} GB free; {dataset.name} still needs {needed / 1e9:.2f} GB "
+            "(the rest of the archive and its clips); make room or choose another disk with --to"
+        )
+
+
+def _verify(dataset: Dataset, archive: Path) -> None:
+    with open(archive, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != dataset.sha256:
+        archive.unlink()
+        raise DataError(
+            f"{archive} has sha256 {found}; {dataset.name} has {dataset.sha256}; the file is deleted: "
+            "run the same command again to download it afresh"
+        )
+
+
+def _build(dataset: Dataset, archive: Path, folder: Path) -> dict[str, int]:
+    """Clips per split of `folder`, which appears under its name only when it is complete."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    for split in SPLITS:
+        for word in dataset.words:
+            (partial / split / word).mkdir(parents=True)
+    try:
+        lists = _extract(dataset, archive, partial)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{archive} cannot be unpacked ({error}); it must be a whole gzipped tar; "
+            "delete it and run the same command again"
+        ) from error
+    clips = _split(partial, lists)
+    if clips["train"] != dataset.train_clips:
+        raise DataError(
+            f"{archive} gives {clips['train']:,} training clips; {dataset.name} has {dataset.train_clips:,}; "
+            "delete it and run the same command again"
+        )
+    (partial / "SOURCE.md").write_text(_source_text(dataset, clips), encoding="utf-8")
+    partial.rename(folder)
+    return clips
+
+
+def _extract(dataset: Dataset, archive: Path, folder: Path) -> dict[str, str]:
+    """Writes every clip of the wanted words to `folder/train`; returns the text of each split's list."""
+    split_of_list = {file: split for split, file in SPLIT_LISTS.items()}
+    lists = {}
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tqdm(tar, desc=f"extracting {dataset.name}", unit=" files"):
+            path = _checked_path(member, folder)
+            if not member.isfile():
+                continue
+            content = tar.extractfile(member)
+            assert content is not None, f"{member.name} is a file and cannot be read"
+            if str(path) in split_of_list:
+                lists[split_of_list[str(path)]] = content.read().decode("utf-8", errors="replace")
+            elif len(path.parts) == 2 and path.parts[0] in dataset.words and CLIP_NAME.fullmatch(path.name):
+                (folder / "train" / path).write_bytes(content.read())
+    for split, file in SPLIT_LISTS.items():
+        if split not in lists:
+            raise DataError(
+                f"{archive} holds no {file}; {dataset.name} is split by it; delete it and fetch again"
+            )
+    return lists
+
+
+def _checked_path(member: tarfile.TarInfo, folder: Path) -> PurePosixPath:
+    """The member's path in the archive; DataError where it could reach anything outside `folder`."""
+    path = PurePosixPath(member.name)
+    try:
+        if path.is_absolute() or ".." in path.parts or "\\" in member.name:
+            raise tarfile.TarError("its path leaves the folder")
+        if not (member.isfile() or member.isdir()):
+            raise tarfile.TarError("it is a link or a device")
+        if hasattr(tarfile, "data_filter"):  # Python 3.11.0 to 3.11.3 lack it; the rules above stand alone
+            tarfile.data_filter(member, str(folder))
+    except tarfile.TarError as error:
+        raise DataError(
+            f"member {member.name!r} of the archive is refused: {error}; only plain files and folders inside "
+            "the archive are unpacked; delete the archive and fetch it from a source you trust"
+        ) from error
+    return path
+
+
+def _split(folder: Path, lists: dict[str, str]) -> dict[str, int]:
+    """Moves the listed clips from `folder/train` to their split; returns the clips per split."""
+    split_of = {name: split for split, text in lists.items() for name in text.split()}
+    clips: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    for clip in sorted((folder / "train").glob("*/*.wav")):
+        word, name = clip.parts[-2:]
+        split = split_of.get(f"{word}/{name}", "train")
+        clips[split] += 1
+        if split != "train":
+            clip.rename(folder / split / word / name)
+    return clips
+
+
+def _source_text(dataset: Dataset, clips: dict[str, int]) -> str:
+    counts = ", ".join(f"{split} {count:,}" for split, count in clips.items())
+    return (
+        f"# {dataset.name}\n\n"
+        f"- Origin: {dataset.origin}, {dataset.url}\n"
+        f"- Licence: {dataset.licence}; name the origin above when you pass clips on.\n"
+        f"- Clips: {counts}; split by the official lists, unchanged.\n"
+        f"- Labels: {', '.join(dataset.words)}.\n"
+    )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,184 @@
+"""Sound files: find them, decode them at any rate, write them in the common formats."""
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from wavegan.errors import DataError
+
+EXTENSIONS = frozenset(
+    [
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".caf",
+        ".au",
+        ".snd",
+        ".w64",
+        ".rf64",
+        ".voc",
+    ]
+)
+FORMATS = {  # extension: libsndfile's format and subtype
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "ogg": ("OGG", "VORBIS"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+}
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+BLOCK_FRAMES = 1 << 18
+FULL_SCALE = 32767  # of int16, as the original scales: sample = round(32767 · x)
+LOSSY = ("MP3", "OGG")  # their headers only estimate the length
+
+
+def find_audio(folder: Path) -> list[Path]:
+    """Every sound file in a folder and its sub-folders, sorted; hidden files and folders are passed over."""
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(parent, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+        ]
+    return sorted(found)
+
+
+def decode(path: Path, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
+    """Blocks of a file's sound, float32 (frames, channels), resampled and mixed, of bounded size.
+
+    Several channels become one by their mean, one becomes several by repetition. Raises DataError with the
+    reason for a file that cannot be read to its end, is empty, holds NaN or infinity, or has other channels
+    than asked.
+    """
+    try:
+        with soundfile.SoundFile(path) as sound:
+            _check_header(path, sound, channels)
+            yield from _resampled(_read(sound, channels), sound.samplerate, sample_rate, channels)
+    except (soundfile.SoundFileError, OSError) as fault:
+        raise DataError(f"cannot be decoded ({_reason(fault)}); the file is damaged or no sound") from fault
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples in [-1, 1] as int16, rounded to the nearest step; what lies outside is clipped."""
+    return np.rint(np.clip(samples, -1, 1) * FULL_SCALE).astype(np.int16)
+
+
+@contextmanager
+def open_writer(path: Path, sample_rate: int, channels: int) -> Iterator[soundfile.SoundFile]:
+    """A sound file to write (frames, channels) into; it appears under its name only when it is complete.
+
+    The format follows the name's extension. Raises DataError for a format that cannot hold the rate or
+    channels.
+    """
+    extension = path.suffix.lower().lstrip(".")
+    check_format(extension, sample_rate, channels)
+    container, subtype = FORMATS[extension]
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with soundfile.SoundFile(
+            partial, "w", samplerate=sample_rate, channels=channels, format=container, subtype=subtype
+        ) as sound:
+            yield sound
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write(path: Path, clip: np.ndarray, sample_rate: int) -> None:
+    """Writes one clip, (channels, samples) in [-1, 1]; see `open_writer`."""
+    with open_writer(path, sample_rate, len(clip)) as sound:
+        write_clip(sound, clip)
+
+
+def write_clip(sound: soundfile.SoundFile, clip: np.ndarray) -> None:
+    """Appends one clip, (channels, samples) in [-1, 1]; libsndfile would write NaN as full scale, so none may come."""
+    assert np.isfinite(clip).all(), "only finite samples reach a sound file"
+    sound.write(to_int16(clip.T))
+
+
+def check_format(extension: str, sample_rate: int, channels: int) -> None:
+    """Raises DataError where a format is unknown or cannot hold this rate or number of channels."""
+    if extension not in FORMATS:
+        raise DataError(
+            f"the format is {extension!r}; one of {', '.join(FORMATS)} can be written; choose one"
+        )
+    if extension == "mp3" and (sample_rate not in MP3_RATES or channels > 2):
+        rates = ", ".join(map(str, MP3_RATES))
+        raise DataError(
+            f"MP3 was asked for {sample_rate} Hz and {channels} channels; it holds 1 or 2 at {rates} Hz; "
+            "choose wav or flac"
+        )
+
+
+def _check_header(path: Path, sound: soundfile.SoundFile, channels: int) -> None:
+    if channels > 1 and sound.channels not in (1, channels):
+        raise DataError(
+            f"has {sound.channels} channels where data.channels is {channels}; only mono files are spread to "
+            f"several; set data.channels to 1 or {sound.channels}"
+        )
+    promised = _promised_wav_bytes(path)
+    present = path.stat().st_size
+    if promised and promised > present:
+        raise DataError(f"is truncated: its header promises {promised} bytes and the file has {present}")
+
+
+def _promised_wav_bytes(path: Path) -> int | None:
+    """Where a WAV's data should end, by its header; None where it is no WAV or the length is left open.
+
+    libsndfile reads a truncated WAV without complaint, so its word cannot be taken.
+    """
+    with path.open("rb") as file:
+        riff = file.read(12)
+        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+            return None
+        while len(header := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", header)
+            if name == b"data":  # a stream writes 0 or the largest number when it does not know yet
+                return file.tell() + size if 0 < size < 0xFFFFFF00 else None
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return None
+
+
+def _read(sound: soundfile.SoundFile, channels: int) -> Iterator[np.ndarray]:
+    frames = 0
+    for block in sound.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
+        if not np.isfinite(block).all():
+            raise DataError("holds NaN or infinite samples; export it again")
+        frames += len(block)
+        yield (
+            block.mean(axis=1, keepdims=True)
+            if channels == 1
+            else np.repeat(block, channels // block.shape[1], 1)
+        )
+    if frames == 0:
+        raise DataError("is empty: it holds no samples")
+    if frames < sound.frames and sound.format not in LOSSY:
+        raise DataError(f"is truncated: its header promises {sound.frames} frames and {frames} are there")
+
+
+def _resampled(blocks: Iterator[np.ndarray], old: int, new: int, channels: int) -> Iterator[np.ndarray]:
+    if old == new:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(old, new, channels, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)
+
+
+def _reason(fault: Exception) -> str:
+    text = fault.error_string if isinstance(fault, soundfile.LibsndfileError) else str(fault)
+    return text.rstrip(".")

@@ -1,0 +1,138 @@
+"""Where sound comes from: folders, fetched data sets and the drum machine, as lists of items to decode."""
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from wavegan.audio import drum_machine, fetch, files
+from wavegan.errors import DataError
+
+DRUM_MACHINE_CLIPS = {"drum_machine": (0, 2000), "drum_machine/test": (1, 400)}  # name: seed, clips
+METADATA = "metadata.csv"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sound of a source, not yet decoded.
+
+    name: unique within the source. stamp: plain values that change when the sound does. decode(sample_rate,
+    channels): blocks of (frames, channels) float32, or DataError with the reason.
+    """
+
+    name: str
+    label: str | None
+    stamp: tuple[str | int, ...]
+    decode: Callable[[int, int], Iterator[np.ndarray]]
+
+
+def open_source(source: str | Sequence[str]) -> list[Item]:
+    """The items of a folder, of several, of a fetched data set or of the drum machine, in a fixed order.
+
+    Raises DataError for a name that is neither, and for a source without a single sound file.
+    """
+    if isinstance(source, str):
+        return _open_one(source)
+    return [
+        Item(
+            f"{Path(one).name}/{item.name}" if len(source) > 1 else item.name,
+            item.label,
+            item.stamp,
+            item.decode,
+        )
+        for one in source
+        for item in _open_one(one)
+    ]
+
+
+def data_folder() -> Path:
+    """Where fetched data sets lie: the environment variable WAVEGAN_DATA, or `data` in the current folder."""
+    return Path(os.environ.get("WAVEGAN_DATA", "data"))
+
+
+def _open_one(source: str) -> list[Item]:
+    if source in DRUM_MACHINE_CLIPS:
+        return _drum_machine(*DRUM_MACHINE_CLIPS[source])
+    dataset, _, split = source.partition("/")
+    if dataset in fetch.DATASETS and split in ("", *fetch.SPLITS):
+        folder = data_folder() / dataset / (split or "train")
+        if not folder.is_dir():
+            raise DataError(
+                f"data.source is {source}, and {folder} does not exist; a data set is downloaded once; "
+                f"run: wavegan fetch {dataset} --to {data_folder()}"
+            )
+        return _folder(folder)
+    return _folder(Path(source).expanduser())
+
+
+def _drum_machine(seed: int, clips: int) -> list[Item]:
+    return [
+        Item(
+            name=f"{index:04d}-{drum_machine.label(index)}",
+            label=drum_machine.label(index),
+            stamp=("drum_machine", drum_machine.VERSION, seed, index),
+            decode=partial(_play_drum, seed, index),
+        )
+        for index in range(clips)
+    ]
+
+
+def _play_drum(seed: int, index: int, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
+    drum = drum_machine.render(index, sample_rate, seed=seed)
+    yield np.repeat(drum[:, None], channels, axis=1)
+
+
+def _folder(folder: Path) -> list[Item]:
+    if not folder.exists():
+        known = ", ".join((*DRUM_MACHINE_CLIPS, *fetch.DATASETS))
+        raise DataError(
+            f"the source {folder} does not exist; a source is a folder of sound files or one of {known}; "
+            "check the spelling and the folder you are in"
+        )
+    if not folder.is_dir():
+        raise DataError(
+            f"the source {folder} is a file; a source is a folder of sound files; name its folder"
+        )
+    metadata = folder / METADATA
+    labels = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder)
+    if not labels:
+        kinds = " ".join(sorted(files.EXTENSIONS))
+        raise DataError(
+            f"the source {folder} holds no sound file; these are looked for: {kinds}; name another folder"
+        )
+    return [_file_item(folder, name, label) for name, label in labels.items()]
+
+
+def _labels_of_folders(folder: Path) -> dict[str, str | None]:
+    names = [path.relative_to(folder) for path in files.find_audio(folder)]
+    return {name.as_posix(): name.parent.name or None for name in names}
+
+
+def _read_metadata(path: Path) -> dict[str, str | None]:
+    """File names and labels of a metadata.csv (the AudioFolder convention); only files it lists are used."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            if "file_name" not in (table.fieldnames or ()):
+                raise DataError(
+                    f"{path} has the columns {', '.join(table.fieldnames or ()) or 'none'}; file_name is "
+                    "required and label optional; add it or remove the file"
+                )
+            return {row["file_name"]: row.get("label") or None for row in table if row["file_name"]}
+    except (csv.Error, UnicodeDecodeError) as fault:
+        raise DataError(
+            f"{path} cannot be read ({fault}); it must be comma-separated UTF-8; export it again"
+        ) from fault
+
+
+def _file_item(folder: Path, name: str, label: str | None) -> Item:
+    path = folder / name
+    stamp: tuple[str | int, ...] = (str(path.absolute()),)
+    if path.is_file():  # one that metadata.csv lists and is not there says so when it is decoded
+        status = path.stat()
+        stamp += (status.st_size, status.st_mtime_ns)
+    return Item(name, label, stamp, partial(files.decode, path))
