@@ -1,0 +1,1 @@
+"""Who learns what in one step: each method is a list of phases."""

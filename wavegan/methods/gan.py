@@ -1,0 +1,75 @@
+"""The adversarial game: discriminator phases, then one generator phase (Goodfellow et al. 2014)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from wavegan.methods.base import Phase, Stats
+from wavegan.models import latents
+from wavegan.objectives.adversarial import Objective
+
+Penalty = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
+
+
+class GAN:
+    """A generator and a discriminator that learn against each other; a `Method`.
+
+    generator: (N, latent_dim) to clips; discriminator: clips to (N,). penalty(discriminator, real, fake) is
+    added to the discriminator's loss penalty_weight times; a weight of 0 leaves it out.
+    """
+
+    averaged = ("generator",)
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        objective: Objective,
+        penalty: Penalty,
+        penalty_weight: float,
+        discriminator_steps: int,
+        latent: str,
+        latent_dim: int,
+    ):
+        self.networks = {"generator": generator, "discriminator": discriminator}
+        self.phases = (
+            Phase(
+                "discriminator", ("discriminator",), self.discriminator_backward, times=discriminator_steps
+            ),
+            Phase("generator", ("generator",), self.generator_backward),
+        )
+        self.objective = objective
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.latent = latent
+        self.latent_dim = latent_dim
+
+    def discriminator_backward(self, real: Tensor) -> Stats:
+        """Gradients of the discriminator's loss; the generator only supplies fakes, without a graph."""
+        with torch.no_grad():
+            fake = self._fake(real)
+        real_scores, fake_scores = self._judge(real), self._judge(fake)
+        loss = self.objective.discriminator(real_scores, fake_scores)
+        stats = {"wasserstein": real_scores.detach().mean() - fake_scores.detach().mean()}
+        if self.penalty_weight:
+            penalty = self.penalty(self._judge, real, fake)
+            stats["penalty"] = penalty.detach()
+            loss = loss + self.penalty_weight * penalty
+        loss.backward()
+        return stats | {"loss": loss.detach()}
+
+    def generator_backward(self, real: Tensor) -> Stats:
+        """Gradients of the generator's loss, the discriminator standing still; of `real` only N counts."""
+        loss = self.objective.generator(self._judge(self._fake(real)))
+        loss.backward()
+        return {"loss": loss.detach()}
+
+    def _fake(self, real: Tensor) -> Tensor:
+        z = latents.draw(self.latent, len(real), self.latent_dim, device=real.device)
+        return self.networks["generator"](z).to(real.dtype)
+
+    def _judge(self, clips: Tensor) -> Tensor:
+        # Scores are averaged and subtracted, which bfloat16 would spoil.
+        return self.networks["discriminator"](clips).to(clips.dtype)

@@ -1,0 +1,1 @@
+"""Networks with plain arguments; no recipe reaches this room."""

@@ -1,0 +1,127 @@
+"""WaveGAN: generator and discriminator of waveforms (Donahue, McAuley, Puckette 2018, arXiv:1802.04208)."""
+
+import math
+
+from torch import Tensor, nn
+
+from wavegan.models.layers import (
+    Convolution,
+    LeakyReLU,
+    NearestUpsampling,
+    PhaseShuffle,
+    PostFilter,
+    TransposedConvolution,
+    initialize_glorot,
+)
+
+START_POSITIONS = 16
+STRIDES = {
+    4096: (4, 4, 4, 4),
+    8192: (4, 4, 4, 4, 2),
+    16384: (4, 4, 4, 4, 4),
+    32768: (4, 4, 4, 4, 4, 2),
+    65536: (4, 4, 4, 4, 4, 4),
+}
+UPSAMPLING = {"transposed": TransposedConvolution, "nearest": NearestUpsampling}
+SHUFFLED_LAYERS = 4
+
+
+def widths(clip_samples: int, dim: int) -> list[int]:
+    """Channels of the hidden layers from the waveform's side inwards: d, 2d, 4d, … one per stride."""
+    if clip_samples not in STRIDES:
+        lengths = ", ".join(map(str, STRIDES))
+        raise ValueError(f"clip_samples is {clip_samples}; WaveGAN makes {lengths}; choose one of them")
+    return [dim * 2**layer for layer in range(len(STRIDES[clip_samples]))]
+
+
+class Generator(nn.Module):
+    """Latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1].
+
+    upsample: "transposed" (the original) or "nearest". post_filter: length in samples of a learned filter
+    after tanh, 0 for none. Raises ValueError for a clip length that WaveGAN does not make.
+    """
+
+    def __init__(
+        self,
+        clip_samples: int = 16384,
+        channels: int = 1,
+        *,
+        dim: int = 64,
+        kernel_size: int = 25,
+        latent_dim: int = 100,
+        batch_norm: bool = False,
+        upsample: str = "transposed",
+        post_filter: int = 0,
+    ):
+        super().__init__()
+        inwards = widths(clip_samples, dim)
+        self.start_channels = inwards[-1]
+        self.latent_dim = latent_dim
+        self.dense = nn.Linear(latent_dim, START_POSITIONS * self.start_channels)
+        outwards = [*reversed(inwards), channels]
+        blocks: list[nn.Module] = [*_normalised(outwards[0], batch_norm), nn.ReLU()]
+        for layer, stride in enumerate(STRIDES[clip_samples]):
+            blocks.append(
+                UPSAMPLING[upsample](outwards[layer], outwards[layer + 1], kernel_size, stride=stride)
+            )
+            if layer + 1 < len(inwards):
+                blocks += [*_normalised(outwards[layer + 1], batch_norm), nn.ReLU()]
+        blocks.append(nn.Tanh())
+        if post_filter:
+            blocks.append(PostFilter(channels, post_filter))
+        self.blocks = nn.Sequential(*blocks)
+        initialize_glorot(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.dense(z)  # (N, 16 · 16d)
+        # The original's dense layer is time-major: positions first, then channels.
+        x = x.view(-1, START_POSITIONS, self.start_channels).transpose(1, 2)  # (N, 16d, 16)
+        return self.blocks(x)  # (N, channels, clip_samples)
+
+
+class Discriminator(nn.Module):
+    """Clips (N, channels, clip_samples) to one unbounded number each, (N,).
+
+    Phase shuffle follows the activation of the first four layers, never the last. Piecewise linear in its
+    input unless batch_norm. Raises ValueError for a clip length that WaveGAN does not make.
+    """
+
+    def __init__(
+        self,
+        clip_samples: int = 16384,
+        channels: int = 1,
+        *,
+        dim: int = 64,
+        kernel_size: int = 25,
+        batch_norm: bool = False,
+        shuffle_radius: int = 2,
+        shuffle_shared: bool = True,
+    ):
+        super().__init__()
+        inwards = [channels, *widths(clip_samples, dim)]
+        last = len(inwards) - 2
+        blocks: list[nn.Module] = []
+        for layer, stride in enumerate(STRIDES[clip_samples]):
+            blocks.append(Convolution(inwards[layer], inwards[layer + 1], kernel_size, stride=stride))
+            if batch_norm and layer > 0:  # always the statistics of the batch at hand, as the original's
+                blocks.append(nn.BatchNorm1d(inwards[layer + 1], eps=1e-3, track_running_stats=False))
+            blocks.append(LeakyReLU(0.2))
+            if shuffle_radius and layer < min(SHUFFLED_LAYERS, last):
+                blocks.append(PhaseShuffle(shuffle_radius, shared=shuffle_shared))
+        self.blocks = nn.Sequential(*blocks)
+        self.dense = nn.Linear(START_POSITIONS * inwards[-1], 1)
+        initialize_glorot(self)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        x = self.blocks(clips)  # (N, 16d, 16)
+        return self.dense(x.transpose(1, 2).flatten(1)).squeeze(1)  # time-major, as the generator's
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Learned numbers in a network."""
+    return sum(math.prod(parameter.shape) for parameter in network.parameters())
+
+
+def _normalised(channels: int, batch_norm: bool) -> list[nn.Module]:
+    # TensorFlow's momentum of 0.99 is 0.01 here.
+    return [nn.BatchNorm1d(channels, eps=1e-3, momentum=0.01)] if batch_norm else []
