@@ -1,0 +1,1 @@
+"""How good generated sound is: features, metrics and figures."""
