@@ -1,0 +1,271 @@
+"""The only place that turns a recipe into objects; everything below takes plain arguments."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wavegan import recipe as recipes
+from wavegan.audio import files
+from wavegan.audio.corpus import Corpus, hold_out, load_corpus
+from wavegan.audio.windows import Windows
+from wavegan.errors import RunError, UserError
+from wavegan.evaluation import figures
+from wavegan.generation import Model, generate
+from wavegan.methods.gan import GAN
+from wavegan.models.wavegan import Discriminator, Generator
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.objectives.penalties import PENALTIES
+from wavegan.recipe import Recipe
+from wavegan.seeding import seed_torch
+from wavegan.training import checkpoint
+from wavegan.training.loop import Batches, Training
+from wavegan.training.monitor import Monitor, Preview, open_tensorboard
+from wavegan.training.precision import faster_precision
+from wavegan.training.run_folder import RunFolder
+
+OPTIMIZERS = {"adam": torch.optim.Adam}
+PREVIEW_GAP_SECONDS = 0.5
+
+
+class Corpora(NamedTuple):
+    """What is learned from, what is kept for judging (None where there is nothing), and how the two were parted."""
+
+    training: Corpus
+    held_out: Corpus | None
+    split: str
+
+
+def device(choice: str) -> torch.device:
+    """The device of a choice: auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is.
+
+    Raises UserError for one that is unknown or not there.
+    """
+    if choice == "auto":
+        choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        chosen = torch.device(choice)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        raise UserError(
+            f"the device {choice} cannot be used here; auto, cpu, cuda, cuda:N and mps are known; try --device auto"
+        ) from fault
+    return chosen
+
+
+def corpora(recipe: Recipe) -> Corpora:
+    """The recipe's sound, decoded or from the cache, in a part to learn from and one to judge by."""
+    data = recipe.data
+
+    def load(source: Sequence[str]) -> Corpus:
+        return load_corpus(
+            source,
+            data.sample_rate,
+            data.channels,
+            normalize=data.normalize,
+            max_bad_fraction=data.max_bad_fraction,
+        )
+
+    whole = load(data.source)
+    if data.test is not None:
+        return Corpora(whole, load(data.test), f"data.test: {', '.join(data.test)}")
+    if not data.holdout:
+        return Corpora(whole, None, "nothing held out (data.holdout is 0)")
+    training, held_out = hold_out(whole, data.holdout)
+    return Corpora(training, held_out, f"a share of {data.holdout:g} of the source, chosen by file name")
+
+
+def windows(recipe: Recipe, corpus: Corpus, *, seed: int) -> Windows:
+    """The clips of a corpus that the recipe asks for."""
+    return Windows(corpus, recipe.model.clip_samples, recipe.data.windows, seed)
+
+
+def networks(recipe: Recipe) -> dict[str, nn.Module]:
+    """Generator and discriminator with their start weights, which follow from training.seed alone."""
+    model, channels = recipe.model, recipe.data.channels
+    with torch.random.fork_rng():
+        seed_torch(recipe.training.seed, 0, "start weights")
+        generator = Generator(
+            model.clip_samples,
+            channels,
+            dim=model.dim,
+            kernel_size=model.kernel_size,
+            latent_dim=model.latent_dim,
+            batch_norm=model.batch_norm,
+            upsample=model.upsample,
+            post_filter=model.post_filter,
+        )
+        discriminator = Discriminator(
+            model.clip_samples,
+            channels,
+            dim=model.dim,
+            kernel_size=model.kernel_size,
+            batch_norm=model.discriminator_batch_norm,
+            shuffle_radius=model.phase_shuffle.radius,
+            shuffle_shared=model.phase_shuffle.shared,
+        )
+    return {"generator": generator, "discriminator": discriminator}
+
+
+def training(recipe: Recipe, on: torch.device) -> Training:
+    """A training at step 0; precision "auto" is left for `settle_precision`."""
+    made = {name: network.to(on) for name, network in networks(recipe).items()}
+    method = GAN(
+        made["generator"],
+        made["discriminator"],
+        objective=OBJECTIVES[recipe.method.objective],
+        penalty=PENALTIES[recipe.method.penalty],
+        penalty_weight=recipe.method.penalty_weight,
+        discriminator_steps=recipe.method.discriminator_steps,
+        latent=recipe.model.latent,
+        latent_dim=recipe.model.latent_dim,
+    )
+    settings = {"generator": recipe.optimizers.generator, "discriminator": recipe.optimizers.discriminator}
+    optimizers = {
+        name: OPTIMIZERS[one.name](made[name].parameters(), lr=one.lr, betas=one.betas, fused=on.type != "mps")
+        for name, one in settings.items()
+    }
+    return Training(
+        method,
+        optimizers,
+        on,
+        seed=recipe.training.seed,
+        precision=recipe.training.precision,
+        ema=recipe.training.ema,
+        gradient_clip=recipe.training.gradient_clip,
+        decay_steps=recipe.training.steps if recipe.training.lr_decay == "linear" else None,
+    )
+
+
+def batches(recipe: Recipe, corpus: Corpus, on: torch.device) -> Batches:
+    """Batches of training clips on a device; the corpus itself moves there where it fits or the recipe says so."""
+    if on.type != "cpu" and _belongs_on_device(recipe.data.on_device, corpus.samples, on):
+        corpus = corpus.to(on)
+    clips = windows(recipe, corpus, seed=recipe.training.seed)
+    return lambda draw: clips.batch(draw, recipe.training.batch_size).to(on)
+
+
+def settle_precision(made: Training, batch: Tensor) -> bool:
+    """Replaces precision "auto" by the one that is faster here; True where it had to choose."""
+    if made.precision != "auto":
+        return False
+    made.precision = faster_precision(made.method, batch)
+    return True
+
+
+def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float) -> Monitor:
+    """What tells of a training that goes on from the step it has reached."""
+    settings = recipe.monitor
+
+    def preview(step: int) -> Preview:
+        return write_preview(folder.previews, generating_model(recipe, made), step, settings.preview_count)
+
+    return Monitor(
+        folder.log,
+        step=made.step,
+        steps=recipe.training.steps,
+        seconds=seconds,
+        log_every=settings.log_every,
+        preview_every=settings.preview_every,
+        preview=preview,
+        tensorboard=open_tensorboard(folder.tensorboard, settings.tensorboard, made.step),
+    )
+
+
+def generating_model(recipe: Recipe, made: Training) -> Model:
+    """The generator of a training as it is now, its running average where there is one."""
+    generator = made.averages.get("generator", made.method.networks["generator"])
+    return _model(recipe, generator, made.step, label_names=())
+
+
+def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
+    """Clips 0, 1, … of seed 0 as one WAV, with pauses between, and as a picture; the same latents at every step."""
+    was_training = model.generator.training
+    model.generator.eval()
+    clips = torch.cat(list(generate(model, count, batch_size=8)))
+    model.generator.train(was_training)
+    folder.mkdir(parents=True, exist_ok=True)
+    pause = torch.zeros(model.channels, round(PREVIEW_GAP_SECONDS * model.sample_rate))
+    spaced = torch.cat([part for clip in clips for part in (clip, pause)], dim=1)
+    files.write(folder / f"step-{step:08d}.wav", spaced.numpy(), model.sample_rate)
+    picture = folder / f"step-{step:08d}.png"
+    figures.preview(picture, clips, model.sample_rate)
+    return Preview(clips, picture, model.sample_rate)
+
+
+def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
+    """What every checkpoint carries beside the training's state, so that it can be used without its run."""
+    return {"recipe": recipes.as_dict(recipe), "label_names": list(corpus.label_names)}
+
+
+def write_corpus_report(path: Path, parts: Corpora) -> None:
+    """What the run learns from and what was left out, as JSON."""
+    training, held_out, split = parts
+    report = {
+        "files": len(training.names),
+        "seconds": round(training.seconds, 3),
+        "label_names": training.label_names,
+        "split": split,
+        "held_out_files": held_out.names if held_out else [],
+        "held_out_seconds": round(held_out.seconds, 3) if held_out else 0,
+        "skipped": training.skipped,
+    }
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+
+def load_model(path: Path, on: torch.device, *, raw: bool = False) -> tuple[Recipe, Model]:
+    """The generator of a MODEL: a run folder, whose newest checkpoint counts, or one checkpoint file.
+
+    Its running average is used where there is one, unless `raw` asks for the weights that learn. Raises RunError
+    for anything that is no MODEL.
+    """
+    content = _read_model(path)
+    recipe = recipes.from_dict(content["recipe"])
+    generator = networks(recipe)["generator"]
+    averaged = not raw and content["averages"]
+    generator.load_state_dict((content["averages"] if averaged else content["networks"])["generator"])
+    model = _model(recipe, generator.eval().to(on), content["step"], tuple(content["label_names"]))
+    return recipe, model
+
+
+def untrained_model(recipe: Recipe, on: torch.device) -> Model:
+    """The generator as the recipe's training started."""
+    return _model(recipe, networks(recipe)["generator"].eval().to(on), 0, label_names=())
+
+
+def _model(recipe: Recipe, generator: nn.Module, step: int, label_names: tuple[str, ...]) -> Model:
+    return Model(
+        generator=generator,
+        latent=recipe.model.latent,
+        latent_dim=recipe.model.latent_dim,
+        clip_samples=recipe.model.clip_samples,
+        channels=recipe.data.channels,
+        sample_rate=recipe.data.sample_rate,
+        name=recipe.name,
+        step=step,
+        label_names=label_names,
+    )
+
+
+def _read_model(path: Path) -> dict[str, Any]:
+    if path.is_file():
+        return checkpoint.load(path)
+    if not path.exists():
+        raise RunError(f"{path} does not exist; a MODEL is a run folder or a checkpoint file; check the spelling")
+    content = checkpoint.load_newest(RunFolder(path).checkpoints)
+    if content is None:
+        raise RunError(
+            f"{path} holds no checkpoint yet; a MODEL is a run folder with at least one, or a checkpoint file; "
+            "train first: wavegan train RECIPE"
+        )
+    return content
+
+
+def _belongs_on_device(choice: str | bool, samples: Tensor, on: torch.device) -> bool:
+    if choice != "auto" or on.type != "cuda":
+        return choice is True or choice == "auto"
+    free, _ = torch.cuda.mem_get_info(on)
+    return samples.numel() * samples.element_size() < free / 4  # the rest is for the step

@@ -1,0 +1,82 @@
+"""Writing the clips of a model into files."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from wavegan import generation
+from wavegan.audio import files
+from wavegan.errors import DataError
+from wavegan.generation import Model
+from wavegan.jobs.telling import with_progress
+
+BATCH_SIZE = 16  # enough to fill a CPU, and small where clips are long
+
+
+def generate(
+    model: Model,
+    out: Path,
+    count: int,
+    *,
+    seed: int = 0,
+    truncation: float = 1.0,
+    extension: str = "wav",
+    force: bool = False,
+) -> list[Path]:
+    """Writes clips 0 to `count - 1` of a seed as clip-000000.wav and so on; memory does not grow with `count`.
+
+    Raises DataError where one of the files exists already, unless `force`, and for a format that cannot hold them.
+    """
+    files.check_format(extension, model.sample_rate, model.channels)
+    paths = [out / f"clip-{number:06d}.{extension}" for number in range(count)]
+    _refuse_existing(paths, force)
+    _make_folder(out)
+    clips = generation.generate(model, count, seed=seed, truncation=truncation, batch_size=BATCH_SIZE)
+    for path, clip in zip(paths, with_progress(_each(clips), count, "clips"), strict=True):
+        files.write(path, clip.numpy(), model.sample_rate)
+    return paths
+
+
+def generate_walk(
+    model: Model,
+    out: Path,
+    stations: int,
+    *,
+    seed: int = 0,
+    truncation: float = 1.0,
+    extension: str = "wav",
+    force: bool = False,
+) -> list[Path]:
+    """Writes one file that walks through the latents of clips 0 to `stations - 1`; errors as `generate`."""
+    files.check_format(extension, model.sample_rate, model.channels)
+    path = out / f"walk.{extension}"
+    _refuse_existing([path], force)
+    _make_folder(out)
+    clips = generation.interpolate(model, stations, seed=seed, truncation=truncation, batch_size=BATCH_SIZE)
+    count = (stations - 1) * (generation.CLIPS_BETWEEN + 1) + 1
+    with files.open_writer(path, model.sample_rate, model.channels) as sound:
+        for clip in with_progress(_each(clips), count, "clips"):
+            files.write_clip(sound, clip.numpy())
+    return [path]
+
+
+def _refuse_existing(paths: Sequence[Path], force: bool) -> None:
+    existing = [path for path in paths if path.exists()]
+    if existing and not force:
+        raise DataError(
+            f"{existing[0]} exists already ({len(existing)} of {len(paths)} files do); clips are never written over; "
+            "name another folder with --out or add --force"
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise DataError(f"the folder {folder} cannot be made ({fault.strerror}); name another with --out") from fault
+
+
+def _each(batches: Iterator[Tensor]) -> Iterator[Tensor]:
+    for batch in batches:
+        yield from batch

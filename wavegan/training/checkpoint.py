@@ -1,0 +1,89 @@
+"""Checkpoints: written whole or not at all, the newest good one found again, the old ones cleared away."""
+
+import os
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wavegan.errors import RunError
+
+FORMAT = 1
+NAME = re.compile(r"step-(\d{8,})\.pt")
+PARTIAL = ".partial"
+
+
+def save(folder: Path, content: dict[str, Any]) -> Path:
+    """Writes a checkpoint of tensors and plain values, `content["step"]` in its name.
+
+    It is written under a temporary name, flushed to the disk and renamed, so that a kill at any moment leaves
+    either the whole file or none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{content['step']:08d}.pt"
+    partial = path.with_name(path.name + PARTIAL)
+    with partial.open("wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    return path
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `save` was given, on the CPU. Raises RunError for a damaged or foreign file."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as fault:
+        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
+        raise RunError(
+            f"{path} cannot be read ({reason}); it is damaged or no checkpoint; use another one"
+        ) from fault
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RunError(
+            f"{path} is no wavegan checkpoint of format {FORMAT}; it was written by something else"
+        )
+    return content
+
+
+def steps(folder: Path) -> dict[int, Path]:
+    """The checkpoints in a folder by step, oldest first."""
+    found = ((NAME.fullmatch(path.name), path) for path in folder.glob("step-*.pt"))
+    return dict(sorted((int(match[1]), path) for match, path in found if match))
+
+
+def newest_path(folder: Path) -> Path:
+    """The checkpoint of the highest step in a folder that holds one."""
+    return list(steps(folder).values())[-1]
+
+
+def load_newest(folder: Path) -> dict[str, Any] | None:
+    """The newest checkpoint that can be read, None where there is none at all.
+
+    A damaged one is warned of and the one before it used. Raises RunError where every one is damaged.
+    """
+    candidates = list(reversed(steps(folder).values()))
+    for path in candidates:
+        try:
+            return load(path)
+        except RunError as fault:
+            warnings.warn(str(fault), stacklevel=2)
+    if candidates:
+        raise RunError(
+            f"none of the {len(candidates)} checkpoints in {folder} can be read; start again with --fresh"
+        )
+    return None
+
+
+def prune(folder: Path, *, keep_last: int, keep_every: int) -> None:
+    """Removes all but the newest `keep_last`, the multiples of `keep_every` (0 for none), and torn writes."""
+    found = steps(folder)
+    kept = set(list(found)[-keep_last:])
+    for step, path in found.items():
+        if step not in kept and not (keep_every and step % keep_every == 0):
+            path.unlink()
+    for torn in folder.glob(f"*{PARTIAL}"):
+        torn.unlink()

@@ -1,0 +1,24 @@
+"""A running average of a network's weights, the one that generates."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+def averaged_copy(network: nn.Module) -> nn.Module:
+    """A copy of a network that `update_average` moves; it never learns by itself."""
+    return copy.deepcopy(network).requires_grad_(False)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+    """Moves the average by 1 - decay towards the network, faster in the first steps (step counts from 0).
+
+    The decay starts at 0.1 and rises as (1 + step) / (10 + step) until it reaches its value, so the random
+    start is soon forgotten. Buffers, the statistics of a batch norm, are copied.
+    """
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), share)  # pyright: ignore
+    for mean, now in zip(average.buffers(), network.buffers(), strict=True):
+        mean.copy_(now)

@@ -1,0 +1,119 @@
+"""The training loop: phases, optimisers and averages, whatever the method."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from wavegan.methods.base import Method, Stats
+from wavegan.seeding import seed_torch
+from wavegan.training.ema import averaged_copy, update_average
+from wavegan.training.precision import autocast
+
+Batches = Callable[[int], Tensor]
+"""batches(draw) gives clips (N, C, T) on the training's device, the same for the same draw."""
+
+
+@dataclass
+class Training:
+    """Everything that a step changes, and the settings that say how.
+
+    optimizers: one per network of the method, by the same name. ema: decay per step, 0 for none.
+    gradient_clip: largest total gradient norm, None for any. decay_steps: the step at which a linear decay of
+    the learning rate reaches zero, None for no decay.
+    """
+
+    method: Method
+    optimizers: Mapping[str, Optimizer]
+    device: torch.device
+    seed: int = 0
+    precision: str = "fp32"
+    ema: float = 0.0
+    gradient_clip: float | None = None
+    decay_steps: int | None = None
+    step: int = 0
+    averages: dict[str, nn.Module] = field(default_factory=dict)
+    learning_rates: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.ema:
+            self.averages = {name: averaged_copy(self.method.networks[name]) for name in self.method.averaged}
+        self.learning_rates = {name: one.param_groups[0]["lr"] for name, one in self.optimizers.items()}
+
+    def state(self) -> dict[str, Any]:
+        """All that a step depends on, as tensors and plain values."""
+        return {
+            "step": self.step,
+            "precision": self.precision,
+            "networks": {name: network.state_dict() for name, network in self.method.networks.items()},
+            "averages": {name: network.state_dict() for name, network in self.averages.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `state` gave; the steps from there are the same, bit for bit on one CPU."""
+        self.step = state["step"]
+        self.precision = state["precision"]
+        for name, network in self.method.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, average in self.averages.items():
+            average.load_state_dict(state["averages"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+
+
+def train(
+    training: Training,
+    batches: Batches,
+    steps: int,
+    *,
+    after_step: Callable[[Stats], bool],
+) -> None:
+    """Takes steps until there have been `steps`, or after_step(stats) says to stop by returning False.
+
+    after_step is called when a step is complete and counted, so it may save. Torch's global generators are
+    left as they were found.
+    """
+    with torch.random.fork_rng():
+        while training.step < steps:
+            stats = take_step(training, batches)
+            training.step += 1
+            if not after_step(stats):
+                return
+
+
+def take_step(training: Training, batches: Batches) -> Stats:
+    """One pass over all phases; gives every phase's statistics of its last update, still on the device."""
+    method, stats = training.method, {}
+    draw = training.step * sum(phase.times for phase in method.phases)
+    _decay_learning_rates(training)
+    for phase in method.phases:
+        for name, network in method.networks.items():
+            network.requires_grad_(name in phase.networks)
+        for repeat in range(phase.times):
+            clips = batches(draw)
+            draw += 1
+            seed_torch(training.seed, training.step, f"{phase.name} {repeat}")
+            for name in phase.networks:
+                training.optimizers[name].zero_grad()
+            with autocast(training.precision, training.device):
+                found = phase.backward(clips)
+            for name in phase.networks:
+                if training.gradient_clip is not None:
+                    nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
+                training.optimizers[name].step()
+        stats |= {f"{phase.name}/{name}": value for name, value in found.items()}
+    for name, average in training.averages.items():
+        update_average(average, method.networks[name], decay=training.ema, step=training.step)
+    return stats
+
+
+def _decay_learning_rates(training: Training) -> None:
+    if training.decay_steps is None:
+        return
+    for name, optimizer in training.optimizers.items():
+        for group in optimizer.param_groups:
+            group["lr"] = training.learning_rates[name] * (1 - training.step / training.decay_steps)

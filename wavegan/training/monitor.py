@@ -1,0 +1,180 @@
+"""What a training tells: a progress line, log.jsonl, previews and, where installed, TensorBoard."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from wavegan.errors import TrainingError
+from wavegan.methods.base import Stats
+
+
+class Preview(NamedTuple):
+    """Clips (N, C, T) of the fixed latents, and the picture of their spectrograms."""
+
+    clips: Tensor
+    picture: Path
+    sample_rate: int
+
+
+class Monitor:
+    """Collects the statistics of every step on the device and reads them when a log line is due.
+
+    seconds: what earlier sessions of this run took. preview: makes the previews of a step, or None.
+    """
+
+    def __init__(
+        self,
+        log: Path,
+        *,
+        step: int,
+        steps: int,
+        seconds: float = 0.0,
+        log_every: int = 10,
+        preview_every: int = 0,
+        preview: Callable[[int], Preview] | None = None,
+        tensorboard: Any = None,
+    ):
+        self.log, self.steps, self.log_every = log, steps, log_every
+        self.preview_every, self.preview, self.tensorboard = preview_every, preview, tensorboard
+        self.seconds_before, self.started = seconds, time.monotonic()
+        self.step = self.first_step = step
+        self.pending: list[Stats] = []
+        self.line = ProgressLine()
+        _forget_later_lines(log, step)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, earlier sessions of the run included."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def steps_per_second(self) -> float:
+        """Speed of this session."""
+        return (self.step - self.first_step) / max(time.monotonic() - self.started, 1e-9)
+
+    def after_step(self, step: int, stats: Stats) -> None:
+        """Notes a step's statistics. Raises TrainingError where one of those not yet read is not finite."""
+        self.step = step
+        self.pending.append(stats)
+        if step % self.log_every == 0 or step == self.steps:
+            self.flush()
+        if self.preview and self.preview_every and (step % self.preview_every == 0 or step == self.steps):
+            self._show(step, self.preview(step))
+
+    def flush(self) -> None:
+        """Reads and reports what is pending; nothing may be saved before it has passed this."""
+        if not self.pending:
+            return
+        names = list(self.pending[0])
+        table = torch.stack([torch.stack([one[name].float() for name in names]) for one in self.pending])
+        rows = table.tolist()  # the one time that the host waits for the device
+        self.pending.clear()
+        _refuse_non_finite(self.step - len(rows) + 1, names, rows)
+        means = {
+            name: math.fsum(column) / len(rows)
+            for name, column in zip(names, zip(*rows, strict=True), strict=True)
+        }
+        entry = {"step": self.step, "seconds": round(self.seconds, 3), **means}
+        with self.log.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+        if self.tensorboard:
+            for name, value in means.items():
+                self.tensorboard.add_scalar(name, value, self.step)
+        self.line.show(self._progress(means), last=self.step == self.steps)
+
+    def close(self) -> None:
+        """Ends the progress line and TensorBoard's file."""
+        self.line.end()
+        if self.tensorboard:
+            self.tensorboard.close()
+
+    def _progress(self, means: dict[str, float]) -> str:
+        left = (self.steps - self.step) / max(self.steps_per_second, 1e-9)
+        values = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
+        speed = f"{self.steps_per_second:.2f} steps/s  {_clock(left)} left"
+        return f"step {self.step:,}/{self.steps:,}  {speed}  {values}"
+
+    def _show(self, step: int, preview: Preview) -> None:
+        if not self.tensorboard:
+            return
+        from matplotlib.image import imread
+
+        for number, clip in enumerate(preview.clips):
+            sound = clip.mean(0, keepdim=True)  # TensorBoard plays mono
+            self.tensorboard.add_audio(f"preview/{number:02d}", sound, step, preview.sample_rate)
+        self.tensorboard.add_image("preview", imread(preview.picture), step, dataformats="HWC")
+
+
+class ProgressLine:
+    """One line on stderr that is written over on a terminal, and now and then a new one elsewhere."""
+
+    SECONDS_BETWEEN_LINES = 10
+
+    def __init__(self) -> None:
+        self.is_terminal = sys.stderr.isatty()
+        self.shown_at = -math.inf
+        self.width = 0
+
+    def show(self, text: str, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if self.is_terminal:
+            print("\r" + text.ljust(self.width), end="", file=sys.stderr, flush=True)
+            self.width = len(text)
+        elif last or now - self.shown_at >= self.SECONDS_BETWEEN_LINES:
+            print(text, file=sys.stderr, flush=True)
+            self.shown_at = now
+
+    def end(self) -> None:
+        if self.width:
+            print(file=sys.stderr)
+            self.width = 0
+
+
+def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
+    """A TensorBoard writer, None where it is not wanted or, with "auto", not installed."""
+    if choice is False:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as fault:
+        if choice == "auto":
+            return None
+        raise TrainingError(
+            "monitor.tensorboard is true and TensorBoard not installed; run: pip install 'wavegan[tensorboard]'"
+        ) from fault
+    return SummaryWriter(str(folder), purge_step=step)
+
+
+def _refuse_non_finite(first_step: int, names: list[str], rows: list[list[float]]) -> None:
+    for step, row in enumerate(rows, first_step):
+        for name, value in zip(names, row, strict=True):
+            if not math.isfinite(value):
+                phase, _, stat = name.partition("/")
+                raise TrainingError(f"{stat} became {value} in step {step}, phase {phase}")
+
+
+def _forget_later_lines(log: Path, step: int) -> None:
+    """Drops the lines of steps that will be taken again after a run was cut off between checkpoints."""
+    if not log.exists():
+        return
+    kept = []
+    for line in log.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except ValueError:
+            pass  # a line torn by a kill; its step comes again
+    log.write_text("".join(line + "\n" for line in kept))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,57 @@
+"""The folder that holds everything one training produced, and the lock that keeps a second training out."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from wavegan.errors import RunError
+
+
+class RunFolder:
+    """Where the parts of a run lie."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.recipe = path / "recipe.yaml"
+        self.log = path / "log.jsonl"
+        self.corpus = path / "corpus.json"
+        self.checkpoints = path / "checkpoints"
+        self.previews = path / "previews"
+        self.tensorboard = path / "tensorboard"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for this process. Raises RunError that names the process which holds it already."""
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"the run folder {self.path} is a file; name another with --run")
+        self.path.mkdir(parents=True, exist_ok=True)
+        holder = self.path / "lock.holder"
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            name = holder.read_text() if holder.exists() else "another process"
+            raise RunError(
+                f"{self.path} is being trained by {name}; one training at a time may use a run folder; wait for "
+                "it, stop it, or name another folder with --run"
+            ) from None
+        try:
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def move_aside(self) -> Path | None:
+        """Renames an existing run to the first free of NAME.1, NAME.2, …; None where there is none."""
+        if not self.path.exists():
+            return None
+        number = 1
+        while (old := self.path.with_name(f"{self.path.name}.{number}")).exists():
+            number += 1
+        self.path.rename(old)
+        return old

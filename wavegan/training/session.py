@@ -1,0 +1,58 @@
+"""One sitting of training in a run folder: steps, log, checkpoints, and a clean end whatever happens."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from wavegan.errors import TrainingError
+from wavegan.methods.base import Stats
+from wavegan.training import checkpoint
+from wavegan.training.loop import Batches, Training, train
+from wavegan.training.monitor import Monitor
+from wavegan.training.stopping import StopRequest
+
+
+def run_session(
+    training: Training,
+    batches: Batches,
+    monitor: Monitor,
+    *,
+    checkpoints: Path,
+    steps: int,
+    checkpoint_every: int,
+    keep_last: int,
+    keep_every: int,
+    description: dict[str, Any],
+) -> signal.Signals | None:
+    """Trains until there have been `steps`, and gives the signal that ended it earlier, if one did.
+
+    description: plain values kept in every checkpoint beside the training's state. Raises TrainingError where
+    a statistic is not finite; nothing of that is saved.
+    """
+
+    def save() -> None:
+        monitor.flush()  # raises rather than let a spoilt network be saved
+        content = {**description, **training.state(), "seconds": monitor.seconds}
+        checkpoint.save(checkpoints, content)
+        checkpoint.prune(checkpoints, keep_last=keep_last, keep_every=keep_every)
+
+    def after_step(stats: Stats) -> bool:
+        monitor.after_step(training.step, stats)
+        if stop.signal or training.step == steps or training.step % checkpoint_every == 0:
+            save()
+        return stop.signal is None
+
+    with StopRequest() as stop:
+        try:
+            train(training, batches, steps, after_step=after_step)
+        except TrainingError as fault:
+            raise TrainingError(f"{fault}; {_way_out(checkpoints)}") from fault
+        finally:
+            monitor.close()
+    return stop.signal
+
+
+def _way_out(checkpoints: Path) -> str:
+    saved = list(checkpoint.steps(checkpoints).values())
+    good = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
+    return f"{good}; try a lower optimizers.*.lr, training.gradient_clip=1 or training.precision=fp32"
