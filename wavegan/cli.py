@@ -19,7 +19,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="D", help="auto, cpu, cuda, cuda:N or mps."
 )
-seed_option = click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Which series of clips.")
+seed_option = click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Series of clips.")
 raw_option = click.option("--raw", is_flag=True, help="Use the weights that learn, not their running average.")
 
 

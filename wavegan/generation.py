@@ -35,9 +35,7 @@ class Model:
         return next(self.generator.parameters()).device
 
 
-def numbered_latents(
-    model: Model, numbers: Sequence[int], *, seed: int = 0, truncation: float = 1.0
-) -> Tensor:
+def numbered_latents(model: Model, numbers: Sequence[int], *, seed: int = 0, truncation: float = 1.0) -> Tensor:
     """Latents (N, latent_dim) of the clips with these numbers, each drawn by itself, times truncation.
 
     Drawn on the CPU, so they are the same on every device. A truncation below 1 stays nearer to the centre of

@@ -127,9 +127,7 @@ def hold_out(corpus: Corpus, share: float) -> tuple[Corpus, Corpus]:
 def _cut(corpus: Corpus, share: float) -> tuple[Corpus, Corpus]:
     held = np.maximum((corpus.lengths * share).astype(np.int64), 1)
     kept = np.maximum(corpus.lengths - held, 1)
-    return replace(corpus, lengths=kept), replace(
-        corpus, starts=corpus.starts + corpus.lengths - held, lengths=held
-    )
+    return replace(corpus, lengths=kept), replace(corpus, starts=corpus.starts + corpus.lengths - held, lengths=held)
 
 
 def _key(settings: list, items: Sequence[Item]) -> str:

@@ -101,8 +101,7 @@ def _known(name: str) -> Dataset:
         return DATASETS[name]
     nearest = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)[0]
     raise DataError(
-        f"{name!r} is no data set that wavegan can fetch; known are {', '.join(DATASETS)}; "
-        f"did you mean {nearest}?"
+        f"{name!r} is no data set that wavegan can fetch; known are {', '.join(DATASETS)}; did you mean {nearest}?"
     )
 
 
@@ -180,9 +179,7 @@ def _extract(dataset: Dataset, archive: Path, folder: Path) -> dict[str, str]:
                 (folder / "train" / path).write_bytes(content.read())
     for split, file in SPLIT_LISTS.items():
         if split not in lists:
-            raise DataError(
-                f"{archive} holds no {file}; {dataset.name} is split by it; delete it and fetch again"
-            )
+            raise DataError(f"{archive} holds no {file}; {dataset.name} is split by it; delete it and fetch again")
     return lists
 
 

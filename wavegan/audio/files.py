@@ -49,9 +49,7 @@ def find_audio(folder: Path) -> list[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+            Path(parent, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
         ]
     return sorted(found)
 
@@ -104,17 +102,19 @@ def write(path: Path, clip: np.ndarray, sample_rate: int) -> None:
 
 
 def write_clip(sound: soundfile.SoundFile, clip: np.ndarray) -> None:
-    """Appends one clip, (channels, samples) in [-1, 1]; libsndfile would write NaN as full scale, so none may come."""
+    """Appends one clip, (channels, samples) in [-1, 1]; what lies outside is clipped, and none may be NaN.
+
+    libsndfile would write NaN as full scale, and its MP3 encoder makes noise of two channels of int16.
+    """
     assert np.isfinite(clip).all(), "only finite samples reach a sound file"
-    sound.write(to_int16(clip.T))
+    frames = clip.T.clip(-1, 1)
+    sound.write(to_int16(frames) if sound.subtype == "PCM_16" else frames)
 
 
 def check_format(extension: str, sample_rate: int, channels: int) -> None:
     """Raises DataError where a format is unknown or cannot hold this rate or number of channels."""
     if extension not in FORMATS:
-        raise DataError(
-            f"the format is {extension!r}; one of {', '.join(FORMATS)} can be written; choose one"
-        )
+        raise DataError(f"the format is {extension!r}; one of {', '.join(FORMATS)} can be written; choose one")
     if extension == "mp3" and (sample_rate not in MP3_RATES or channels > 2):
         rates = ", ".join(map(str, MP3_RATES))
         raise DataError(
@@ -158,11 +158,7 @@ def _read(sound: soundfile.SoundFile, channels: int) -> Iterator[np.ndarray]:
         if not np.isfinite(block).all():
             raise DataError("holds NaN or infinite samples; export it again")
         frames += len(block)
-        yield (
-            block.mean(axis=1, keepdims=True)
-            if channels == 1
-            else np.repeat(block, channels // block.shape[1], 1)
-        )
+        yield (block.mean(axis=1, keepdims=True) if channels == 1 else np.repeat(block, channels // block.shape[1], 1))
     if frames == 0:
         raise DataError("is empty: it holds no samples")
     if frames < sound.frames and sound.format not in LOSSY:

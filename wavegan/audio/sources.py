@@ -94,16 +94,12 @@ def _folder(folder: Path) -> list[Item]:
             "check the spelling and the folder you are in"
         )
     if not folder.is_dir():
-        raise DataError(
-            f"the source {folder} is a file; a source is a folder of sound files; name its folder"
-        )
+        raise DataError(f"the source {folder} is a file; a source is a folder of sound files; name its folder")
     metadata = folder / METADATA
     labels = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder)
     if not labels:
         kinds = " ".join(sorted(files.EXTENSIONS))
-        raise DataError(
-            f"the source {folder} holds no sound file; these are looked for: {kinds}; name another folder"
-        )
+        raise DataError(f"the source {folder} holds no sound file; these are looked for: {kinds}; name another folder")
     return [_file_item(folder, name, label) for name, label in labels.items()]
 
 

@@ -34,9 +34,7 @@ class Windows:
 
     def batch(self, draw: int, count: int) -> Tensor:
         """Clips number draw · count and the `count` - 1 after it: (count, channels, clip_samples), [-1, 1]."""
-        starts, lengths = (
-            self.random_places(draw, count) if self.kind == "random" else self.places_in_turn(draw, count)
-        )
+        starts, lengths = self.random_places(draw, count) if self.kind == "random" else self.places_in_turn(draw, count)
         return gather(self.corpus.samples, starts, lengths, self.clip_samples)
 
     def random_places(self, draw: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,9 +50,7 @@ class Windows:
         """Starts and frames as `random_places`, of the `count` clips whose turn it is."""
         turn = np.arange(draw * count, (draw + 1) * count)
         epoch, place = np.divmod(turn, len(self))
-        tile = np.concatenate(
-            [_order(self.seed, int(e), len(self))[place[epoch == e]] for e in np.unique(epoch)]
-        )
+        tile = np.concatenate([_order(self.seed, int(e), len(self))[place[epoch == e]] for e in np.unique(epoch)])
         if self.kind == "first":
             return self.corpus.starts[tile], self.corpus.lengths[tile]
         ends = np.cumsum(self._tiles_per_item)

@@ -72,7 +72,7 @@ def _audio_uri(clip: np.ndarray, sample_rate: int) -> str:
     extension = _extension(sample_rate, len(clip))
     container, subtype = FORMATS[extension]
     sound = io.BytesIO()
-    # Floats, because libsndfile (1.2.2 at least) makes noise of 16-bit stereo when it writes MP3: its issue 1106.
+    # Floats, as libsndfile (1.2.2 at least) makes noise of 16-bit stereo when it writes MP3: its pull request 1106.
     soundfile.write(sound, clip.T, sample_rate, format=container, subtype=subtype)
     return _data_uri(sound.getvalue(), extension)
 

@@ -105,7 +105,8 @@ def _judge_model(
 
 def _real_parts(recipe: Recipe, data: Path | None) -> tuple[Corpus, Corpus, str]:
     if data is not None:
-        corpus = load_corpus([str(data)], recipe.data.sample_rate, recipe.data.channels, normalize=recipe.data.normalize)
+        form = recipe.data
+        corpus = load_corpus([str(data)], form.sample_rate, form.channels, normalize=form.normalize)
         return *hold_out(corpus, 0.5), f"half of {data}"
     real, held_out, split = assemble.corpora(recipe)
     if held_out is None:
@@ -117,7 +118,7 @@ def _judge_folder(target: Path, data: Path | None, wanted: int, seed: int) -> tu
     if data is None:
         raise DataError(f"{target} is a folder of audio, not a model; real audio must be named for it; add --data DIR")
     sample_rate, channels, clip_samples = _common_form(target)
-    say(f"comparing at {sample_rate:,} Hz, {channels} channels, the first {clip_samples:,} samples of each file, peaks at 1")
+    say(f"comparing at {sample_rate:,} Hz, {channels} channels, {clip_samples:,} samples from each start, peaks at 1")
     made, whole = (load_corpus([str(folder)], sample_rate, channels) for folder in (target, data))
     real, held_out = hold_out(whole, 0.5)
     clips = [Windows(corpus, clip_samples, "first", seed) for corpus in (made, real, held_out)]

@@ -35,9 +35,7 @@ class GAN:
     ):
         self.networks = {"generator": generator, "discriminator": discriminator}
         self.phases = (
-            Phase(
-                "discriminator", ("discriminator",), self.discriminator_backward, times=discriminator_steps
-            ),
+            Phase("discriminator", ("discriminator",), self.discriminator_backward, times=discriminator_steps),
             Phase("generator", ("generator",), self.generator_backward),
         )
         self.objective = objective
@@ -71,5 +69,4 @@ class GAN:
         return self.networks["generator"](z).to(real.dtype)
 
     def _judge(self, clips: Tensor) -> Tensor:
-        # Scores are averaged and subtracted, which bfloat16 would spoil.
-        return self.networks["discriminator"](clips).to(clips.dtype)
+        return self.networks["discriminator"](clips)

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 class Convolution(nn.Conv1d):
     """Strided convolution with the original's padding: (N, C, T) to (N, C', T / stride)."""
 
-    def __init__(
-        self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int = 1, bias: bool = True
-    ):
+    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int = 1, bias: bool = True):
         super().__init__(channels_in, channels_out, kernel_size, stride=stride, bias=bias)
         self.pads = ((kernel_size - stride) // 2, (kernel_size - stride + 1) // 2)
 
@@ -29,15 +27,11 @@ class TransposedConvolution(nn.ConvTranspose1d):
     """Adjoint of `Convolution`: (N, C, T) to (N, C', T · stride)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int):
-        super().__init__(
-            channels_in, channels_out, kernel_size, stride=stride, padding=(kernel_size - stride) // 2
-        )
+        super().__init__(channels_in, channels_out, kernel_size, stride=stride, padding=(kernel_size - stride) // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         samples = x.shape[-1] * self.stride[0]
-        return super().forward(x)[
-            ..., :samples
-        ]  # an odd kernel - stride leaves one sample too many on the right
+        return super().forward(x)[..., :samples]  # an odd kernel - stride leaves one sample too many on the right
 
 
 class NearestUpsampling(nn.Sequential):
@@ -77,9 +71,7 @@ class PhaseShuffle(nn.Module):
         if self.radius == 0:
             return x
         examples, channels, samples = x.shape
-        shift = torch.randint(
-            -self.radius, self.radius + 1, (1 if self.shared else examples, 1), device=x.device
-        )
+        shift = torch.randint(-self.radius, self.radius + 1, (1 if self.shared else examples, 1), device=x.device)
         index = (torch.arange(samples, device=x.device) - shift).abs()  # (1 or N, T)
         index = (samples - 1) - (samples - 1 - index).abs()  # reflected at both ends, the edge not repeated
         if self.shared:

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from wavegan.models.layers import (
@@ -61,9 +62,7 @@ class Generator(nn.Module):
         outwards = [*reversed(inwards), channels]
         blocks: list[nn.Module] = [*_normalised(outwards[0], batch_norm), nn.ReLU()]
         for layer, stride in enumerate(STRIDES[clip_samples]):
-            blocks.append(
-                UPSAMPLING[upsample](outwards[layer], outwards[layer + 1], kernel_size, stride=stride)
-            )
+            blocks.append(UPSAMPLING[upsample](outwards[layer], outwards[layer + 1], kernel_size, stride=stride))
             if layer + 1 < len(inwards):
                 blocks += [*_normalised(outwards[layer + 1], batch_norm), nn.ReLU()]
         blocks.append(nn.Tanh())
@@ -114,7 +113,9 @@ class Discriminator(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         x = self.blocks(clips)  # (N, 16d, 16)
-        return self.dense(x.transpose(1, 2).flatten(1)).squeeze(1)  # time-major, as the generator's
+        x = x.transpose(1, 2).flatten(1)  # time-major, as the generator's
+        with torch.autocast(x.device.type, enabled=False):  # scores count by their differences, which bf16 rounds away
+            return self.dense(x.to(self.dense.weight.dtype)).squeeze(1)
 
 
 def parameter_count(network: nn.Module) -> int:

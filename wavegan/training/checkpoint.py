@@ -39,13 +39,9 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as fault:
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
-        raise RunError(
-            f"{path} cannot be read ({reason}); it is damaged or no checkpoint; use another one"
-        ) from fault
+        raise RunError(f"{path} cannot be read ({reason}); it is damaged or no checkpoint; use another one") from fault
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise RunError(
-            f"{path} is no wavegan checkpoint of format {FORMAT}; it was written by something else"
-        )
+        raise RunError(f"{path} is no wavegan checkpoint of format {FORMAT}; it was written by something else")
     return content
 
 
@@ -72,9 +68,7 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
         except RunError as fault:
             warnings.warn(str(fault), stacklevel=2)
     if candidates:
-        raise RunError(
-            f"none of the {len(candidates)} checkpoints in {folder} can be read; start again with --fresh"
-        )
+        raise RunError(f"none of the {len(candidates)} checkpoints in {folder} can be read; start again with --fresh")
     return None
 
 

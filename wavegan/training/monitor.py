@@ -78,8 +78,7 @@ class Monitor:
         self.pending.clear()
         _refuse_non_finite(self.step - len(rows) + 1, names, rows)
         means = {
-            name: math.fsum(column) / len(rows)
-            for name, column in zip(names, zip(*rows, strict=True), strict=True)
+            name: math.fsum(column) / len(rows) for name, column in zip(names, zip(*rows, strict=True), strict=True)
         }
         entry = {"step": self.step, "seconds": round(self.seconds, 3), **means}
         with self.log.open("a") as file:
