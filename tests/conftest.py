@@ -1,0 +1,46 @@
+"""What all tests share: a cache of their own, one thread, and folders of small generated sounds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+RATE = 16000
+
+torch.set_num_threads(1)  # small tensors are no faster on two, and results stay the same bit for bit
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that no other test has used."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("WAVEGAN_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Callable[..., Path]:
+    """sounds(count, seconds=…, rate=…, channels=…, labels=…) makes a folder of decaying tones, 200 Hz upwards."""
+
+    def make(
+        count: int = 6,
+        *,
+        seconds: float = 0.5,
+        rate: int = RATE,
+        channels: int = 1,
+        labels: tuple[str, ...] = (),
+        name: str = "sounds",
+    ) -> Path:
+        folder = tmp_path / name
+        time = np.arange(round(seconds * rate)) / rate
+        for number in range(count):
+            tone = 0.5 * np.sin(2 * np.pi * (200 + 100 * number) * time) * np.exp(-5 * time)
+            place = folder / labels[number % len(labels)] if labels else folder
+            place.mkdir(parents=True, exist_ok=True)
+            soundfile.write(place / f"tone-{number:03d}.wav", np.repeat(tone[:, None], channels, 1), rate)
+        return folder
+
+    return make
