@@ -1,12 +1,17 @@
-"""What all tests share: a cache of their own, one thread, and folders of small generated sounds."""
+"""What all tests share: a cache of their own, one thread, small generated sounds, and the command line at hand."""
 
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+
+from wavegan import cli
 
 RATE = 16000
 
@@ -44,3 +49,29 @@ def sounds(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+class Outcome(NamedTuple):
+    """What a command has left: its exit code, and its results and messages as text."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """command("train", "recipe.yaml", …) runs the command line in this process."""
+
+    def run(*words: str | Path | int) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["wavegan", *map(str, words)])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # `main` sets its own; this puts it back
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        code = end.value.code
+        assert isinstance(code, int), f"the exit code is {code!r}"
+        out, err = capfd.readouterr()
+        return Outcome(code, out, err)
+
+    return run

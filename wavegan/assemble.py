@@ -1,6 +1,6 @@
 """The only place that turns a recipe into objects; everything below takes plain arguments."""
 
-import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from wavegan.training.run_folder import RunFolder
 
 OPTIMIZERS = {"adam": torch.optim.Adam}
 PREVIEW_GAP_SECONDS = 0.5
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
 class Corpora(NamedTuple):
@@ -38,20 +39,28 @@ class Corpora(NamedTuple):
     held_out: Corpus | None
     split: str
 
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Names of the files that cannot be used, with the reason."""
+        return self.training.skipped | (self.held_out.skipped if self.held_out else {})
+
 
 def device(choice: str) -> torch.device:
     """The device of a choice: auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is.
 
     Raises UserError for one that is unknown or not there.
     """
+    if not DEVICES.fullmatch(choice):
+        raise UserError(f"the device is {choice!r}; auto, cpu, cuda, cuda:N and mps are known; try --device auto")
     if choice == "auto":
         choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         chosen = torch.device(choice)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        reason = str(fault).partition("\n")[0].partition(". ")[0]
         raise UserError(
-            f"the device {choice} cannot be used here; auto, cpu, cuda, cuda:N and mps are known; try --device auto"
+            f"the device is {choice}, which cannot be used here ({reason}); --device auto takes one that can"
         ) from fault
     return chosen
 
@@ -86,7 +95,7 @@ def windows(recipe: Recipe, corpus: Corpus, *, seed: int) -> Windows:
 def networks(recipe: Recipe) -> dict[str, nn.Module]:
     """Generator and discriminator with their start weights, which follow from training.seed alone."""
     model, channels = recipe.model, recipe.data.channels
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([]):  # they are made on the CPU
         seed_torch(recipe.training.seed, 0, "start weights")
         generator = Generator(
             model.clip_samples,
@@ -201,21 +210,6 @@ def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
     return {"recipe": recipes.as_dict(recipe), "label_names": list(corpus.label_names)}
 
 
-def write_corpus_report(path: Path, parts: Corpora) -> None:
-    """What the run learns from and what was left out, as JSON."""
-    training, held_out, split = parts
-    report = {
-        "files": len(training.names),
-        "seconds": round(training.seconds, 3),
-        "label_names": training.label_names,
-        "split": split,
-        "held_out_files": held_out.names if held_out else [],
-        "held_out_seconds": round(held_out.seconds, 3) if held_out else 0,
-        "skipped": training.skipped,
-    }
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-
-
 def load_model(path: Path, on: torch.device, *, raw: bool = False) -> tuple[Recipe, Model]:
     """The generator of a MODEL: a run folder, whose newest checkpoint counts, or one checkpoint file.
 
@@ -229,6 +223,13 @@ def load_model(path: Path, on: torch.device, *, raw: bool = False) -> tuple[Reci
     generator.load_state_dict((content["averages"] if averaged else content["networks"])["generator"])
     model = _model(recipe, generator.eval().to(on), content["step"], tuple(content["label_names"]))
     return recipe, model
+
+
+def home(model: Path) -> Path:
+    """The folder that what comes of a MODEL belongs to: its run folder, or that of a lone checkpoint file."""
+    if model.is_dir():
+        return model
+    return model.parent.parent if model.parent.name == "checkpoints" else model.parent
 
 
 def untrained_model(recipe: Recipe, on: torch.device) -> Model:

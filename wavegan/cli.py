@@ -1,6 +1,8 @@
 """The command line: parse, call, print. Torch is imported only by the commands that need it."""
 
+import errno
 import json
+import shlex
 import signal
 import sys
 import warnings
@@ -14,18 +16,29 @@ from wavegan.errors import UserError
 
 EXIT_USER, EXIT_INTERRUPTED = 2, 130
 FORMATS = ("wav", "flac", "ogg", "mp3")
+# What a disk or a folder refuses is for the user to put right; any other OSError is a bug of ours.
+DISK_ERRORS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG
+}  # fmt: skip
+LARGEST_SEED = 2**63 - 1
+MOST_CLIPS = 10**6  # a clip's name has six digits
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="D", help="auto, cpu, cuda, cuda:N or mps."
 )
-seed_option = click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Series of clips.")
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, LARGEST_SEED), help="Series of clips."
+)
 raw_option = click.option("--raw", is_flag=True, help="Use the weights that learn, not their running average.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, invoke_without_command=True
+)
 @click.version_option(__version__, prog_name="wavegan")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """From a folder of sounds and one recipe to new sounds.
 
     \b
@@ -33,6 +46,8 @@ def cli() -> None:
       wavegan train recipes/quickstart.yaml
       wavegan generate runs/quickstart -n 16
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command(short_help="Train a recipe, or go on where it ended.")
@@ -71,23 +86,19 @@ def train(
     }
     _print(values, as_json, f"{result.checkpoint}")
     if result.signal is not None:
-        again = " ".join(["wavegan", *sys.argv[1:]]).replace(" --fresh", "")
+        again = shlex.join(["wavegan", *(word for word in sys.argv[1:] if word != "--fresh")])
         click.echo(f"stopped at step {result.step:,} and saved; go on with: {again}", err=True)
         sys.exit(128 + result.signal)
 
 
 @cli.command(short_help="Write new clips.")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1), help="How many clips.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder; MODEL's generated/ if not given.")
-@seed_option
+@click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1, MOST_CLIPS), help="How many clips.")
 @click.option(
-    "--truncation",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Below 1: more typical, less varied.",
+    "--out", type=click.Path(path_type=Path), help="Folder; generated/ beside MODEL's checkpoints if not given."
 )
+@seed_option
+@click.option("--truncation", default=1.0, show_default=True, help="Below 1: more typical, less varied.")
 @click.option("--format", "extension", default="wav", show_default=True, type=click.Choice(FORMATS))
 @click.option("--interpolate", is_flag=True, help="One file that walks between the latents of -n clips.")
 @click.option("--force", is_flag=True, help="Write over existing clips.")
@@ -115,13 +126,15 @@ def generate(
       wavegan generate runs/quickstart --interpolate -n 8 --format flac
     """
     if interpolate and count < 2:
-        raise click.UsageError("-n is 1; a walk needs two latents or more; try -n 8")
+        raise UserError("-n is 1; --interpolate walks between two latents or more; try -n 8")
+    if not 0 < truncation <= 1:
+        raise UserError(f"--truncation is {truncation:g}; it must be above 0 and at most 1; try 0.7")
     from wavegan import assemble
     from wavegan.jobs.generate import generate as write_clips
     from wavegan.jobs.generate import generate_walk
 
     _, loaded = assemble.load_model(model, assemble.device(device), raw=raw)
-    folder = out or (model if model.is_dir() else Path(".")) / "generated"
+    folder = out or assemble.home(model) / "generated"
     write = generate_walk if interpolate else write_clips
     paths = write(loaded, folder, count, seed=seed, truncation=truncation, extension=extension, force=force)
     values = {
@@ -191,8 +204,9 @@ def main() -> NoReturn:
         cli(prog_name="wavegan", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except click.ClickException as fault:
-        _fail(fault.format_message())
+    except click.UsageError as fault:
+        command = fault.ctx.command_path if fault.ctx else "wavegan"
+        _fail(f"{fault.format_message().rstrip('.')}; see {command} --help")
     except UserError as fault:
         _fail(str(fault))
     except (KeyboardInterrupt, click.Abort):
@@ -202,6 +216,11 @@ def main() -> NoReturn:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stderr.close()
         sys.exit(1)
+    except OSError as fault:
+        if fault.errno not in DISK_ERRORS:
+            raise
+        place = f"{fault.filename}: " if fault.filename else ""
+        _fail(f"{place}{fault.strerror}; wavegan must be able to write there; free some space or name another folder")
     sys.exit(0)
 
 

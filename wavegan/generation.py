@@ -16,8 +16,7 @@ CLIPS_BETWEEN = 7  # of a walk, from one latent to the next
 class Model:
     """A generator and what one must know to use it.
 
-    name and step say which training it comes from; label_names are those of its corpus; recipe is plain
-    values.
+    name and step say which training it comes from; label_names are those of its corpus.
     """
 
     generator: nn.Module

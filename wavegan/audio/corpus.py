@@ -10,8 +10,9 @@ import json
 import os
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -31,7 +32,7 @@ from wavegan.seeding import derive
 FORMAT = 1  # raised whenever the same sounds would be stored otherwise
 LONGEST_CLIP = 65536  # frames of silence at the end, so that any clip can be read from any start
 SILENCE_PEAK = 10 ** (-60 / 20)  # below it a file is silence, not quiet sound, and keeps its level
-SPOOL_BYTES = 64 << 20  # decoded sound beyond this waits on disk, not in memory
+SPOOL_BYTES = 8 << 20  # an item's sound beyond this waits on disk, not in memory; several items wait at once
 COPY_FRAMES = 1 << 18
 
 
@@ -136,8 +137,8 @@ def _key(settings: list, items: Sequence[Item]) -> str:
 
 
 def _refuse_bad(corpus: Corpus, items: int, max_bad_fraction: float) -> None:
-    bad = len(corpus.skipped)
-    if bad == items or bad > max_bad_fraction * items:
+    bad = items - len(corpus.names)
+    if bad == items or bad / items > max_bad_fraction:
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in corpus.skipped.items())
         raise DataError(
             f"{bad} of {items} files cannot be used; at most data.max_bad_fraction = {max_bad_fraction:g} of them may "
@@ -162,9 +163,9 @@ def _build(folder: Path, items: Sequence[Item], sample_rate: int, channels: int,
         (folder / "samples.i16").open("ab") as samples,
         (folder / "items.jsonl").open("a") as journal,
         progress,
+        closing(_decode_ahead(items[done:], sample_rate, channels, folder)) as decoding,
     ):
         samples.truncate(frames * frame_bytes)
-        decoding = _decode_ahead(items[done:], sample_rate, channels)
         for item, decoded in zip(items[done:], decoding, strict=True):
             line: dict[str, str | int] = {"name": item.name}
             if decoded.spool is None:
@@ -202,31 +203,39 @@ def _resume(folder: Path, frame_bytes: int) -> tuple[int, int]:
     return len(kept), frames
 
 
-def _decode_ahead(items: Sequence[Item], sample_rate: int, channels: int) -> Iterator[_Decoded]:
+def _decode_ahead(
+    items: Sequence[Item], sample_rate: int, channels: int, folder: Path
+) -> Generator[_Decoded, None, None]:
     """Decoded items in order, a few at work in threads (libsndfile, soxr and NumPy release the lock)."""
     workers = os.cpu_count() or 1
     ahead: deque[Future[_Decoded]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                ahead.append(pool.submit(_decode, item, sample_rate, channels))
-                if len(ahead) > 2 * workers:
-                    yield ahead.popleft().result()
-            while ahead:
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            ahead.append(pool.submit(_decode, item, sample_rate, channels, folder))
+            if len(ahead) > 2 * workers:
                 yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for future in ahead:
+            if not future.cancelled() and not future.exception() and (spool := future.result().spool):
+                spool.close()
 
 
-def _decode(item: Item, sample_rate: int, channels: int) -> _Decoded:
-    spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  closed by the one who copies it
+def _decode(item: Item, sample_rate: int, channels: int, folder: Path) -> _Decoded:
+    """An item's sound, on disk in `folder` where it is long: the system's own place may be small, or memory."""
+    spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=str(folder))  # noqa: SIM115  closed by the one who copies it
     peak = 0.0
     try:
         for block in item.decode(sample_rate, channels):
             peak = max(peak, float(np.abs(block).max(initial=0)))
             spool.write(np.ascontiguousarray(block, np.float32).tobytes())
-    except DataError as fault:
+    except BaseException as fault:
+        spool.close()
+        if not isinstance(fault, DataError):
+            raise
         return _Decoded(None, reason=str(fault))
     spool.seek(0)
     return _Decoded(spool, peak)

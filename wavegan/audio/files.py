@@ -41,6 +41,13 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 BLOCK_FRAMES = 1 << 18
 FULL_SCALE = 32767  # of int16, as the original scales: sample = round(32767 · x)
 LOSSY = ("MP3", "OGG")  # their headers only estimate the length
+CHUNKED = {  # first and third word of a file made of chunks: byte order and the chunk that holds the sound
+    (b"RIFF", b"WAVE"): ("<", b"data"),
+    (b"RIFX", b"WAVE"): (">", b"data"),
+    (b"FORM", b"AIFF"): (">", b"SSND"),
+    (b"FORM", b"AIFC"): (">", b"SSND"),
+}
+UNKNOWN_LENGTH = 0x7FFFF000  # streams write this (SoX), nearly 2³² or 0 while they do not know it
 
 
 def find_audio(folder: Path) -> list[Path]:
@@ -64,7 +71,14 @@ def decode(path: Path, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
     try:
         with soundfile.SoundFile(path) as sound:
             _check_header(path, sound, channels)
-            yield from _resampled(_read(sound, channels), sound.samplerate, sample_rate, channels)
+            frames = 0
+            for block in _resampled(_read(sound, channels), sound.samplerate, sample_rate, channels):
+                frames += len(block)
+                yield block
+        if frames == 0:  # also where one frame at a high rate is none at a low one
+            raise DataError(f"is empty: it holds no samples at {sample_rate} Hz")
+    except UnicodeEncodeError as fault:
+        raise DataError("has a name that is not valid text; rename it") from fault
     except (soundfile.SoundFileError, OSError) as fault:
         raise DataError(f"cannot be decoded ({_reason(fault)}); the file is damaged or no sound") from fault
 
@@ -129,38 +143,37 @@ def _check_header(path: Path, sound: soundfile.SoundFile, channels: int) -> None
             f"has {sound.channels} channels where data.channels is {channels}; only mono files are spread to "
             f"several; set data.channels to 1 or {sound.channels}"
         )
-    promised = _promised_wav_bytes(path)
+    promised = _promised_bytes(path)
     present = path.stat().st_size
     if promised and promised > present:
         raise DataError(f"is truncated: its header promises {promised} bytes and the file has {present}")
 
 
-def _promised_wav_bytes(path: Path) -> int | None:
-    """Where a WAV's data should end, by its header; None where it is no WAV or the length is left open.
+def _promised_bytes(path: Path) -> int | None:
+    """Where a WAV's or AIFF's sound should end, by its header; None in other formats or where the length is open.
 
-    libsndfile reads a truncated WAV without complaint, so its word cannot be taken.
+    libsndfile reads these without complaint when they are truncated, so its word cannot be taken.
     """
     with path.open("rb") as file:
-        riff = file.read(12)
-        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+        start = file.read(12)
+        if (start[:4], start[8:]) not in CHUNKED:
             return None
+        order, sound = CHUNKED[start[:4], start[8:]]
         while len(header := file.read(8)) == 8:
-            name, size = struct.unpack("<4sI", header)
-            if name == b"data":  # a stream writes 0 or the largest number when it does not know yet
-                return file.tell() + size if 0 < size < 0xFFFFFF00 else None
+            name, size = struct.unpack(f"{order}4sI", header)
+            if name == sound:
+                return file.tell() + size if 0 < size < UNKNOWN_LENGTH else None
             file.seek(size + size % 2, os.SEEK_CUR)
     return None
 
 
 def _read(sound: soundfile.SoundFile, channels: int) -> Iterator[np.ndarray]:
-    frames = 0
-    for block in sound.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
+    frames = 0  # not by sound.blocks, which fills up a file that ends early with memory as it happens to be
+    while len(block := sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
         if not np.isfinite(block).all():
             raise DataError("holds NaN or infinite samples; export it again")
         frames += len(block)
         yield (block.mean(axis=1, keepdims=True) if channels == 1 else np.repeat(block, channels // block.shape[1], 1))
-    if frames == 0:
-        raise DataError("is empty: it holds no samples")
     if frames < sound.frames and sound.format not in LOSSY:
         raise DataError(f"is truncated: its header promises {sound.frames} frames and {frames} are there")
 

@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,14 +37,13 @@ def open_source(source: str | Sequence[str]) -> list[Item]:
     """
     if isinstance(source, str):
         return _open_one(source)
+    if len(source) == 1:
+        return _open_one(source[0])
+    names = [Path(one).name for one in source]
+    prefixes = names if len(set(names)) == len(names) else source
     return [
-        Item(
-            f"{Path(one).name}/{item.name}" if len(source) > 1 else item.name,
-            item.label,
-            item.stamp,
-            item.decode,
-        )
-        for one in source
+        replace(item, name=f"{prefix}/{item.name}")
+        for prefix, one in zip(prefixes, source, strict=True)
         for item in _open_one(one)
     ]
 
@@ -119,7 +118,7 @@ def _read_metadata(path: Path) -> dict[str, str | None]:
                     "required and label optional; add it or remove the file"
                 )
             return {row["file_name"]: row.get("label") or None for row in table if row["file_name"]}
-    except (csv.Error, UnicodeDecodeError) as fault:
+    except (csv.Error, UnicodeDecodeError, OSError) as fault:
         raise DataError(
             f"{path} cannot be read ({fault}); it must be comma-separated UTF-8; export it again"
         ) from fault

@@ -73,8 +73,8 @@ def gather(samples: Tensor, starts: np.ndarray, lengths: np.ndarray, clip_sample
     rows = samples.unfold(0, clip_samples, 1)  # a view: (frames - clip_samples + 1, channels, clip_samples)
     clips = rows[torch.from_numpy(starts).to(device)].float() / FULL_SCALE
     lengths_there = torch.from_numpy(lengths).to(device)
-    heard = torch.arange(clip_samples, device=device) < lengths_there[:, None]
-    return clips * heard[:, None]
+    silent = torch.arange(clip_samples, device=device) >= lengths_there[:, None]
+    return clips.masked_fill_(silent[:, None], 0)  # zero, where a product with a mask leaves many -0.0
 
 
 @lru_cache(maxsize=4)

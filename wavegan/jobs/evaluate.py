@@ -20,6 +20,7 @@ from wavegan.evaluation.evaluate import evaluate as score
 from wavegan.evaluation.features import white_noise
 from wavegan.evaluation.report import write_report
 from wavegan.generation import Model
+from wavegan.jobs.folders import make_folder
 from wavegan.jobs.telling import say, with_progress
 from wavegan.recipe import Recipe
 from wavegan.training.run_folder import RunFolder
@@ -63,6 +64,8 @@ def evaluate(
     data: a folder of real audio to judge by; a MODEL has its own held-out part. count: clips at most, the recipe's
     evaluation.count or 1,000 where None. Raises DataError or RunError for what cannot be judged.
     """
+    if out is not None:
+        make_folder(out)  # before the work
     if is_model(target):
         judged, place = _judge_model(target, data, count, seed, assemble.device(device), raw)
     else:
@@ -84,6 +87,7 @@ def _judge_model(
     unheard = assemble.windows(recipe, held_out, seed=seed + 1)
     wanted = count or recipe.evaluation.count
     count = min(wanted, len(others))
+    _refuse_few(count, len(unheard))
     say(f"judging {model.name} at step {model.step:,} by {min(wanted, len(unheard))} clips ({split})")
     candidates = {
         "generated": _generated(model, count, seed),
@@ -98,8 +102,7 @@ def _judge_model(
         "seed": str(seed),
         "held-out clips": f"{len(reference)} ({split})",
     }
-    run = target if target.is_dir() else target.parent.parent
-    place = run / "evaluation" / f"step-{model.step:08d}"
+    place = assemble.home(target) / "evaluation" / f"step-{model.step:08d}"
     return Judged(candidates, reference, model.sample_rate, facts), place
 
 
@@ -115,19 +118,28 @@ def _real_parts(recipe: Recipe, data: Path | None) -> tuple[Corpus, Corpus, str]
 
 
 def _judge_folder(target: Path, data: Path | None, wanted: int, seed: int) -> tuple[Judged, Path]:
+    sample_rate, channels, clip_samples = _common_form(target)
     if data is None:
         raise DataError(f"{target} is a folder of audio, not a model; real audio must be named for it; add --data DIR")
-    sample_rate, channels, clip_samples = _common_form(target)
     say(f"comparing at {sample_rate:,} Hz, {channels} channels, {clip_samples:,} samples from each start, peaks at 1")
     made, whole = (load_corpus([str(folder)], sample_rate, channels) for folder in (target, data))
     real, held_out = hold_out(whole, 0.5)
     clips = [Windows(corpus, clip_samples, "first", seed) for corpus in (made, real, held_out)]
     count = min(wanted, *(len(one) for one in clips[:2]))
+    _refuse_few(count, len(clips[2]))
     generated, others = (one.batch(0, count) for one in clips[:2])
     reference = clips[2].batch(0, min(wanted, len(clips[2])))
     facts = {"folder": str(target), "seed": str(seed), "held-out clips": f"{len(reference)} (half of {data})"}
     judged = Judged({"generated": generated, "real": others}, reference, sample_rate, facts)
     return judged, Path("evaluation") / target.resolve().name
+
+
+def _refuse_few(count: int, held_out: int) -> None:
+    if min(count, held_out) < 2:
+        raise DataError(
+            f"{count} clips would be compared with {held_out} held-out ones; 2 or more of each are needed, several "
+            "hundred for a figure worth quoting; name a folder of more real audio with --data DIR"
+        )
 
 
 def _common_form(folder: Path) -> tuple[int, int, int]:
@@ -155,11 +167,11 @@ def _generated(model: Model, count: int, seed: int) -> Tensor:
 
 
 def _write(judged: Judged, out: Path, seed: int) -> Evaluation:
+    make_folder(out)
     generated = judged.candidates["generated"]
     level = float(judged.reference.square().mean().sqrt())
     noise = white_noise(*generated.shape, rms=level, seed=seed)
     scores = score(judged.candidates | {"noise": noise}, judged.reference, judged.sample_rate, seed=seed)
-    out.mkdir(parents=True, exist_ok=True)
     spectrograms = out / "spectrograms.png"
     figures.spectrogram_grid(spectrograms, generated, judged.reference, judged.sample_rate)
     facts = judged.facts | {"generated clips": f"{len(generated)} of {generated.shape[-1] / judged.sample_rate:.2f} s"}

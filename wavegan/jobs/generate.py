@@ -9,6 +9,7 @@ from wavegan import generation
 from wavegan.audio import files
 from wavegan.errors import DataError
 from wavegan.generation import Model
+from wavegan.jobs.folders import make_folder
 from wavegan.jobs.telling import with_progress
 
 BATCH_SIZE = 16  # enough to fill a CPU, and small where clips are long
@@ -31,7 +32,7 @@ def generate(
     files.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{number:06d}.{extension}" for number in range(count)]
     _refuse_existing(paths, force)
-    _make_folder(out)
+    make_folder(out)
     clips = generation.generate(model, count, seed=seed, truncation=truncation, batch_size=BATCH_SIZE)
     for path, clip in zip(paths, with_progress(_each(clips), count, "clips"), strict=True):
         files.write(path, clip.numpy(), model.sample_rate)
@@ -52,7 +53,7 @@ def generate_walk(
     files.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
     _refuse_existing([path], force)
-    _make_folder(out)
+    make_folder(out)
     clips = generation.interpolate(model, stations, seed=seed, truncation=truncation, batch_size=BATCH_SIZE)
     count = (stations - 1) * (generation.CLIPS_BETWEEN + 1) + 1
     with files.open_writer(path, model.sample_rate, model.channels) as sound:
@@ -68,13 +69,6 @@ def _refuse_existing(paths: Sequence[Path], force: bool) -> None:
             f"{existing[0]} exists already ({len(existing)} of {len(paths)} files do); clips are never written over; "
             "name another folder with --out or add --force"
         )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise DataError(f"the folder {folder} cannot be made ({fault.strerror}); name another with --out") from fault
 
 
 def _each(batches: Iterator[Tensor]) -> Iterator[Tensor]:

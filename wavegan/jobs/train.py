@@ -1,5 +1,6 @@
 """Training a recipe in a run folder, or going on where it ended."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -11,6 +12,7 @@ from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import Corpus
 from wavegan.errors import RunError
+from wavegan.jobs.memory import memory_explained
 from wavegan.jobs.telling import say
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
@@ -39,24 +41,28 @@ def train(recipe: Recipe, run: Path, *, device: str = "auto", fresh: bool = Fals
     fresh: an existing run is first moved aside. Raises RunError where another training holds the folder or it was
     started with another recipe, DataError for sound that cannot be used, TrainingError where training breaks down.
     """
-    folder = RunFolder(run)
+    on = assemble.device(device)
+    folder = RunFolder(run.resolve() if run.name in ("", "..") else run)  # "." cannot be moved aside
+    _refuse_other_folder(folder)
     if fresh:
         _move_aside(folder)
     with folder.locked():
-        _refuse_changed_recipe(folder, recipe)
         state = checkpoint.load_newest(folder.checkpoints)
+        if state:
+            _refuse_changed_recipe(folder, recipes.from_dict(state["recipe"]), recipe)
         if state and state["step"] >= recipe.training.steps:
             say(f"{run} has taken its {state['step']:,} steps; raise training.steps to go on")
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(run, state["step"], state["seconds"], 0.0, newest)
-        return _continue(recipe, folder, state, assemble.device(device))
+        with memory_explained("lower training.batch_size, model.dim or model.clip_samples"):
+            return _continue(recipe, folder, state, on)
 
 
 def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, on: torch.device) -> TrainingResult:
     parts = assemble.corpora(recipe)
     _tell_corpora(parts)
-    folder.recipe.write_text(recipes.dump(recipe))
-    assemble.write_corpus_report(folder.corpus, parts)
+    folder.recipe.write_text(recipes.dump(recipe), encoding="utf-8")
+    _write_corpus_report(folder.corpus, parts)
 
     training = assemble.training(recipe, on)
     batches = assemble.batches(recipe, parts.training, on)
@@ -84,20 +90,31 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
 
 def dry_run(recipe: Recipe) -> dict[str, int]:
     """Learned numbers of each network that the recipe asks for."""
-    return {name: parameter_count(network) for name, network in assemble.networks(recipe).items()}
+    with torch.device("meta"):  # shapes without memory
+        return {name: parameter_count(network) for name, network in assemble.networks(recipe).items()}
+
+
+def _refuse_other_folder(folder: RunFolder) -> None:
+    """A run begins in a folder of its own: in one of sound, say, it would be lost among the files."""
+    if not folder.path.is_dir() or folder.recipe.exists():
+        return
+    others = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("lock"))
+    if others:
+        raise RunError(
+            f"{folder.path} holds {others[0]} and no recipe.yaml, so it is no run; a run has a folder of its own; "
+            "name a new one with --run"
+        )
 
 
 def _move_aside(folder: RunFolder) -> None:
-    if folder.path.is_dir():
+    if folder.recipe.exists():
         with folder.locked():  # nobody else is training there
             pass
         say(f"moved the earlier run to {folder.move_aside()}")
 
 
-def _refuse_changed_recipe(folder: RunFolder, recipe: Recipe) -> None:
-    if not (folder.recipe.exists() and checkpoint.steps(folder.checkpoints)):
-        return
-    changes = recipes.differences(recipes.load(folder.recipe), recipe)
+def _refuse_changed_recipe(folder: RunFolder, old: Recipe, new: Recipe) -> None:
+    changes = recipes.differences(old, new)
     if changes:
         lines = "\n".join(f"  {change}" for change in changes)
         raise RunError(
@@ -106,13 +123,28 @@ def _refuse_changed_recipe(folder: RunFolder, recipe: Recipe) -> None:
         )
 
 
+def _write_corpus_report(path: Path, parts: assemble.Corpora) -> None:
+    """What the run learns from and what was left out, as JSON."""
+    training, held_out, split = parts
+    report = {
+        "files": len(training.names),
+        "seconds": round(training.seconds, 3),
+        "label_names": training.label_names,
+        "split": split,
+        "held_out_files": held_out.names if held_out else [],
+        "held_out_seconds": round(held_out.seconds, 3) if held_out else 0,
+        "skipped": parts.skipped,
+    }
+    path.write_text(json.dumps(report, indent=1) + "\n")  # escaped, as file names need not be valid text
+
+
 def _tell_corpora(parts: assemble.Corpora) -> None:
     say(f"learning from {_summary(parts.training)}")
     if parts.held_out:
         say(f"held out: {_summary(parts.held_out)} ({parts.split})")
-    skipped = parts.training.skipped
+    skipped = parts.skipped
     if skipped:
-        say(f"skipped {len(skipped)} files that cannot be used:")
+        say(f"skipped, since it cannot be used: {len(skipped):,} of the files")
         for name, reason in list(skipped.items())[:SHOWN_SKIPS]:
             say(f"  {name}: {reason}")
         if len(skipped) > SHOWN_SKIPS:
@@ -121,4 +153,6 @@ def _tell_corpora(parts: assemble.Corpora) -> None:
 
 def _summary(corpus: Corpus) -> str:
     labels = f", {len(corpus.label_names)} labels" if corpus.label_names else ""
-    return f"{len(corpus.names):,} files, {corpus.seconds / 60:.1f} minutes at {corpus.sample_rate:,} Hz{labels}"
+    length = f"{corpus.seconds:.1f} seconds" if corpus.seconds < 100 else f"{corpus.seconds / 60:.1f} minutes"
+    files = "1 file" if len(corpus.names) == 1 else f"{len(corpus.names):,} files"
+    return f"{files}, {length} at {corpus.sample_rate:,} Hz{labels}"

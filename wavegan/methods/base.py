@@ -27,6 +27,9 @@ class Phase:
 class Method(Protocol):
     """Networks by name, the phases of a step in order, and the networks whose running average is kept."""
 
-    networks: Mapping[str, nn.Module]
-    phases: Sequence[Phase]
-    averaged: tuple[str, ...]
+    @property
+    def networks(self) -> Mapping[str, nn.Module]: ...
+    @property
+    def phases(self) -> Sequence[Phase]: ...
+    @property
+    def averaged(self) -> Sequence[str]: ...

@@ -99,7 +99,7 @@ class LeakyReLU(nn.Module):
 
 
 def initialize_glorot(network: nn.Module) -> None:
-    """Fills kernels uniformly within ±√(6 / (k · (c_in + c_out))) biases with zero (Glorot & Bengio 2010)."""
+    """Fills kernels uniformly within ±√(6 / (k · (c_in + c_out))), biases with zero (Glorot & Bengio 2010)."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
             taps = math.prod(layer.weight.shape[2:])

@@ -4,6 +4,8 @@ import os
 import pickle
 import re
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from wavegan.errors import RunError
 FORMAT = 1
 NAME = re.compile(r"step-(\d{8,})\.pt")
 PARTIAL = ".partial"
+UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
 
 
 def save(folder: Path, content: dict[str, Any]) -> Path:
@@ -36,8 +39,9 @@ def save(folder: Path, content: dict[str, Any]) -> Path:
 def load(path: Path) -> dict[str, Any]:
     """What `save` was given, on the CPU. Raises RunError for a damaged or foreign file."""
     try:
+        _refuse_wrong_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as fault:
+    except UNREADABLE as fault:
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
         raise RunError(f"{path} cannot be read ({reason}); it is damaged or no checkpoint; use another one") from fault
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -81,3 +85,10 @@ def prune(folder: Path, *, keep_last: int, keep_every: int) -> None:
             path.unlink()
     for torn in folder.glob(f"*{PARTIAL}"):
         torn.unlink()
+
+
+def _refuse_wrong_checksums(path: Path) -> None:
+    """torch.load does not look at the checksums that torch.save wrote, and takes flipped bits for weights."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")

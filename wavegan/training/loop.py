@@ -64,6 +64,11 @@ class Training:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
 
+    def spoilt_networks(self) -> list[str]:
+        """Names of the networks that hold a number which is not finite."""
+        tensors = {name: network.state_dict().values() for name, network in self.method.networks.items()}
+        return [name for name, held in tensors.items() if not all(one.isfinite().all() for one in held)]
+
 
 def train(
     training: Training,
@@ -77,7 +82,7 @@ def train(
     after_step is called when a step is complete and counted, so it may save. Torch's global generators are
     left as they were found.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
         while training.step < steps:
             stats = take_step(training, batches)
             training.step += 1
@@ -114,6 +119,7 @@ def take_step(training: Training, batches: Batches) -> Stats:
 def _decay_learning_rates(training: Training) -> None:
     if training.decay_steps is None:
         return
+    share = max(0.0, 1 - training.step / training.decay_steps)
     for name, optimizer in training.optimizers.items():
         for group in optimizer.param_groups:
-            group["lr"] = training.learning_rates[name] * (1 - training.step / training.decay_steps)
+            group["lr"] = training.learning_rates[name] * share

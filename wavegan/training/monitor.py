@@ -66,6 +66,7 @@ class Monitor:
         if step % self.log_every == 0 or step == self.steps:
             self.flush()
         if self.preview and self.preview_every and (step % self.preview_every == 0 or step == self.steps):
+            self.flush()  # no preview of a spoilt network
             self._show(step, self.preview(step))
 
     def flush(self) -> None:
@@ -170,7 +171,9 @@ def _forget_later_lines(log: Path, step: int) -> None:
                 kept.append(line)
         except ValueError:
             pass  # a line torn by a kill; its step comes again
-    log.write_text("".join(line + "\n" for line in kept))
+    partial = log.with_name(f"{log.name}.partial")
+    partial.write_text("".join(line + "\n" for line in kept))
+    partial.replace(log)
 
 
 def _clock(seconds: float) -> str:

@@ -28,7 +28,11 @@ class RunFolder:
         """Holds the run for this process. Raises RunError that names the process which holds it already."""
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"the run folder {self.path} is a file; name another with --run")
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            reason = f"cannot be made ({fault.strerror})"
+            raise RunError(f"the run folder {self.path} {reason}; name another with --run") from fault
         holder = self.path / "lock.holder"
         lock = FileLock(self.path / "lock")
         try:

@@ -32,15 +32,18 @@ def run_session(
 
     def save() -> None:
         monitor.flush()  # raises rather than let a spoilt network be saved
+        if spoilt := training.spoilt_networks():  # by a gradient, where the loss was still finite
+            raise TrainingError(f"weights became infinite or nan by step {training.step}, network {spoilt[0]}")
         content = {**description, **training.state(), "seconds": monitor.seconds}
         checkpoint.save(checkpoints, content)
         checkpoint.prune(checkpoints, keep_last=keep_last, keep_every=keep_every)
 
     def after_step(stats: Stats) -> bool:
         monitor.after_step(training.step, stats)
-        if stop.signal or training.step == steps or training.step % checkpoint_every == 0:
+        stopping = stop.signal is not None  # read once: a signal from here on ends the next step, which is saved
+        if stopping or training.step == steps or training.step % checkpoint_every == 0:
             save()
-        return stop.signal is None
+        return not stopping
 
     with StopRequest() as stop:
         try:

@@ -1,0 +1,604 @@
+"""The decoded corpus: what is stored, when it is decoded again, and builds that are killed or run twice at once."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from wavegan.audio import corpus as corpus_module
+from wavegan.audio import files
+from wavegan.audio.corpus import LONGEST_CLIP, Corpus, hold_out, load_corpus
+from wavegan.audio.files import to_int16
+from wavegan.audio.sources import Item
+from wavegan.audio.windows import Windows
+from wavegan.errors import DataError
+
+RATE = 16000
+Sounds = Callable[..., Path]
+BROKEN_REASONS = {  # what shared/data/broken loses, read at 16 kHz in mono
+    "01_zero_byte.wav": "cannot be decoded",
+    "02_truncated.wav": "is truncated",
+    "03_text_renamed.wav": "cannot be decoded",
+    "04_nan_inf_float32.wav": "holds NaN",
+    "13_header_only.wav": "is empty",
+}
+
+
+class Decoding:
+    """Remembers which files were decoded, and breaks down at one of them when told to."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.breaks_at: str | None = None
+        self._decode = files.decode
+
+    def __call__(self, path: Path, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
+        self.names.append(path.name)
+        if path.name == self.breaks_at:
+            raise KeyboardInterrupt
+        yield from self._decode(path, sample_rate, channels)
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch) -> Decoding:
+    """Every decoding of a file during the test; one at a time, so that what is done before a breakdown is certain."""
+    spy = Decoding()
+    monkeypatch.setattr(files, "decode", spy)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    return spy
+
+
+def put(path: Path, *channels: list[float]) -> Path:
+    """A float WAV at 16 kHz with these samples, in a folder that is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.array(channels, float).T, RATE, subtype="FLOAT")
+    return path
+
+
+def sound(corpus: Corpus, name: str) -> np.ndarray:
+    """An item's int16 steps, (frames, channels)."""
+    index = corpus.names.index(name)
+    return corpus.samples.numpy()[corpus.starts[index] :][: corpus.lengths[index]]
+
+
+def assert_same(corpus: Corpus, other: Corpus) -> None:
+    assert torch.equal(corpus.samples, other.samples)
+    for part in ("starts", "lengths", "labels"):
+        assert np.array_equal(getattr(corpus, part), getattr(other, part)), part
+    for part in ("names", "label_names", "skipped", "sample_rate"):
+        assert getattr(corpus, part) == getattr(other, part), part
+
+
+def corpus_of(*names: str, frames: int = 1000) -> Corpus:
+    """Silent items of equal length, for tests that look at names and places only."""
+    count = len(names)
+    return Corpus(
+        samples=torch.zeros(count * frames, 1, dtype=torch.int16),
+        starts=np.arange(count) * frames,
+        lengths=np.full(count, frames),
+        labels=np.arange(count),
+        names=names,
+        label_names=names,
+        skipped={},
+        sample_rate=RATE,
+    )
+
+
+# What is stored
+
+
+def test_items_lie_end_to_end_with_silence_behind(tmp_path: Path):
+    put(tmp_path / "a.wav", [0.5, -0.25, 0.125])
+    put(tmp_path / "b.wav", [1, -1])
+    corpus = load_corpus(str(tmp_path), RATE, 1, normalize=False)
+    assert corpus.samples.dtype == torch.int16
+    assert corpus.samples.shape == (5 + LONGEST_CLIP, 1)
+    assert corpus.samples[:5, 0].tolist() == [16384, -8192, 4096, 32767, -32767]
+    assert not corpus.samples[5:].any()
+    assert (corpus.starts.tolist(), corpus.lengths.tolist()) == ([0, 3], [3, 2])
+    assert (corpus.names, corpus.labels.tolist(), corpus.label_names) == (("a.wav", "b.wav"), [-1, -1], ())
+    assert (corpus.channels, corpus.seconds, corpus.sample_rate) == (1, 5 / RATE, RATE)
+
+
+def test_channels_stay_in_their_places(tmp_path: Path):
+    put(tmp_path / "wide.wav", [0.5, 0], [0.25, -0.25], [-1, 1])
+    put(tmp_path / "mono.wav", [0.5, 1])
+    corpus = load_corpus(str(tmp_path), RATE, 3, normalize=False)
+    assert sound(corpus, "wide.wav").tolist() == [[16384, 8192, -32767], [0, -8192, 32767]]
+    assert sound(corpus, "mono.wav").tolist() == [[16384] * 3, [32767] * 3]
+
+
+def test_resampled_sound_is_stored_whole(tmp_path: Path):
+    """Longer than one copied block, at another rate, against the decoder in one piece."""
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (700_000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "noise.wav", noise, 22050, subtype="FLOAT")
+    corpus = load_corpus(str(tmp_path), RATE, 2)
+    whole = np.concatenate(list(files.decode(tmp_path / "noise.wav", RATE, 2)))
+    assert len(whole) > corpus_module.COPY_FRAMES
+    assert np.array_equal(sound(corpus, "noise.wav"), to_int16(whole * np.float32(1 / np.abs(whole).max())))
+
+
+@pytest.mark.parametrize(
+    ("peak", "stored"),
+    [(0.5, 32767), (1, 32767), (3, 32767), (0.01, 32767), (1.1e-3, 32767), (3.2e-4, 10), (0, 0)],
+    ids=["usual", "full scale", "over full scale", "-40 dB", "-59 dB", "-70 dB", "silence"],
+)
+def test_peaks_become_full_scale_but_silence_stays(tmp_path: Path, peak: float, stored: int):
+    put(tmp_path / "a.wav", [0, peak, -peak / 2, 0])
+    put(tmp_path / "other.wav", [0.25, 0])
+    corpus = load_corpus(str(tmp_path), RATE, 1)
+    assert sound(corpus, "a.wav")[:, 0].tolist() == [0, stored, -((stored + 1) // 2), 0]
+    assert sound(corpus, "other.wav")[:, 0].tolist() == [32767, 0], "each file by its own peak"
+
+
+def test_the_peak_is_that_of_all_channels_together(tmp_path: Path):
+    put(tmp_path / "a.wav", [0.25, 0], [0, -0.5])
+    assert load_corpus(str(tmp_path), RATE, 2).samples[:2].tolist() == [[16384, 0], [0, -32767]]
+
+
+def test_without_normalisation_levels_stay_and_overs_clip(tmp_path: Path):
+    put(tmp_path / "a.wav", [0.25, 1.5, -1.5])
+    corpus = load_corpus(str(tmp_path), RATE, 1, normalize=False)
+    assert sound(corpus, "a.wav")[:, 0].tolist() == [8192, 32767, -32767]
+
+
+def test_labels_are_numbered_in_sorted_order_whatever_the_order_of_the_files(tmp_path: Path):
+    rows = [("0.wav", "zebra"), ("1.wav", "ape"), ("2.wav", ""), ("3.wav", "mole"), ("4.wav", "ape")]
+    for name, _ in rows:
+        put(tmp_path / name, [0.5])
+    (tmp_path / "metadata.csv").write_text("file_name,label\n" + "".join(f"{n},{label}\n" for n, label in rows))
+    corpus = load_corpus(str(tmp_path), RATE, 1)
+    assert corpus.label_names == ("ape", "mole", "zebra")
+    assert corpus.names == tuple(name for name, _ in rows)
+    assert corpus.labels.tolist() == [2, 0, -1, 1, 0]
+
+
+def test_selecting_keeps_the_numbers_of_labels(sounds: Sounds):
+    corpus = load_corpus(str(sounds(4, labels=("b", "a"))), RATE, 1)
+    part = corpus.select(np.array([False, False, True, True]))
+    assert part.names == ("b/tone-000.wav", "b/tone-002.wav")
+    assert (part.labels.tolist(), part.label_names) == ([1, 1], ("a", "b"))
+    assert np.array_equal(sound(part, "b/tone-002.wav"), sound(corpus, "b/tone-002.wav"))
+    assert part.select(np.array([1])).names == ("b/tone-002.wav",)
+
+
+# What cannot be used
+
+
+def test_a_listed_file_that_is_missing_is_skipped_by_name(tmp_path: Path):
+    put(tmp_path / "a.wav", [0.5])
+    (tmp_path / "metadata.csv").write_text("file_name,label\nnone.wav,ghost\na.wav,ape\n")
+    corpus = load_corpus(str(tmp_path), RATE, 1)
+    assert (corpus.names, corpus.label_names) == (("a.wav",), ("ape",))
+    assert corpus.skipped.keys() == {"none.wav"}
+    assert corpus.skipped["none.wav"].startswith("cannot be decoded")
+
+
+def test_a_bad_file_leaves_no_trace_among_the_samples(tmp_path: Path):
+    """Its first block is decoded before the NaN in its second is found."""
+    put(tmp_path / "a.wav", [0.5])
+    put(tmp_path / "b.wav", [0.5] * (files.BLOCK_FRAMES + 10) + [np.nan])
+    put(tmp_path / "c.wav", [-0.5])
+    corpus = load_corpus(str(tmp_path), RATE, 1)
+    assert corpus.samples[:3, 0].tolist() == [32767, -32767, 0]
+    assert corpus.skipped == {"b.wav": "holds NaN or infinite samples; export it again"}
+
+
+@pytest.fixture
+def one_bad_in_four(sounds: Sounds) -> str:
+    folder = sounds(3)
+    (folder / "zero.wav").touch()
+    return str(folder)
+
+
+def test_a_share_of_bad_files_up_to_the_limit_is_accepted(one_bad_in_four: str):
+    assert len(load_corpus(one_bad_in_four, RATE, 1, max_bad_fraction=0.25).names) == 3
+
+
+def test_too_many_bad_files_are_refused_by_name(one_bad_in_four: str):
+    load_corpus(one_bad_in_four, RATE, 1)
+    with pytest.raises(DataError) as refusal:  # also from the cache
+        load_corpus(one_bad_in_four, RATE, 1, max_bad_fraction=0.24)
+    assert "1 of 4 files cannot be used; at most data.max_bad_fraction = 0.24" in str(refusal.value)
+    assert "\n  zero.wav: cannot be decoded" in str(refusal.value)
+
+
+def test_the_limit_is_exact(monkeypatch: pytest.MonkeyPatch):
+    """0.29 · 100 is less than 29 in floating point."""
+
+    def decode(number: int, *_: int) -> Iterator[np.ndarray]:
+        if number < 29:
+            raise DataError("is bad")
+        yield np.zeros((1, 1), np.float32)
+
+    items = [
+        Item(f"{number}", None, (), lambda rate, channels, number=number: decode(number, rate, channels))
+        for number in range(100)
+    ]
+    monkeypatch.setattr(corpus_module, "open_source", lambda source: items)
+    assert len(load_corpus("any", RATE, 1, max_bad_fraction=0.29).skipped) == 29
+    with pytest.raises(DataError, match="29 of 100"):
+        load_corpus("any", RATE, 1, max_bad_fraction=0.289)
+
+
+def test_a_corpus_without_one_good_file_is_always_refused(tmp_path: Path):
+    for folder in ("a/train", "b/train"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "zero.wav").touch()
+    with pytest.raises(DataError, match="2 of 2 files") as refusal:
+        load_corpus([str(tmp_path / "a/train"), str(tmp_path / "b/train")], RATE, 1, max_bad_fraction=1)
+    assert str(refusal.value).count("zero.wav: ") == 2
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(
+    sounds: Sounds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WAVEGAN_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"the cache folder .* cannot be used \(.+\).*WAVEGAN_CACHE"):
+        load_corpus(str(sounds(1)), RATE, 1)
+
+
+@pytest.mark.skipif("WAVEGAN_TEST_DATA" not in os.environ, reason="WAVEGAN_TEST_DATA names no folder of real audio")
+def test_of_the_broken_files_the_usable_are_used_and_the_others_named():
+    folder = Path(os.environ["WAVEGAN_TEST_DATA"], "broken")
+    present = {path.name for path in files.find_audio(folder)}
+    corpus = load_corpus(str(folder), RATE, 1)
+    assert corpus.skipped.keys() == BROKEN_REASONS.keys()
+    assert all(corpus.skipped[name].startswith(reason) for name, reason in BROKEN_REASONS.items())
+    assert set(corpus.names) == present - BROKEN_REASONS.keys()
+    assert len(corpus.names) == 10
+    peaks = {name: int(np.abs(sound(corpus, name)).max()) for name in corpus.names}
+    assert peaks.pop("10_all_silent.wav") == 0
+    assert set(peaks.values()) == {32767}
+
+
+@pytest.mark.skipif("WAVEGAN_TEST_DATA" not in os.environ, reason="WAVEGAN_TEST_DATA names no folder of real audio")
+def test_of_the_broken_files_in_stereo_six_channels_are_skipped_too():
+    corpus = load_corpus(str(Path(os.environ["WAVEGAN_TEST_DATA"], "broken")), RATE, 2)
+    assert corpus.skipped.keys() == {*BROKEN_REASONS, "08_six_channel_16k.wav"}
+    assert corpus.skipped["08_six_channel_16k.wav"].startswith("has 6 channels where data.channels is 2")
+
+
+# When it is decoded again
+
+
+def test_a_second_load_decodes_nothing(sounds: Sounds, decoding: Decoding):
+    folder = str(sounds(3))
+    first = load_corpus(folder, RATE, 1)
+    assert len(decoding.names) == 3
+    assert_same(first, load_corpus(folder, RATE, 1, max_bad_fraction=0))
+    assert len(decoding.names) == 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sample_rate": 8000, "channels": 1},
+        {"sample_rate": RATE, "channels": 2},
+        {"sample_rate": RATE, "channels": 1, "normalize": False},
+    ],
+)
+def test_other_settings_are_another_corpus(sounds: Sounds, decoding: Decoding, settings: dict):
+    folder = str(sounds(2))
+    first = load_corpus(folder, RATE, 1)
+    other = load_corpus(folder, **settings)
+    assert len(decoding.names) == 4
+    assert other.samples.shape != first.samples.shape or not torch.equal(other.samples, first.samples)
+    load_corpus(folder, RATE, 1)
+    assert len(decoding.names) == 4, "the first is still there"
+
+
+def change_content(folder: Path) -> None:
+    put(folder / "tone-000.wav", [0.5] * 3)
+
+
+def change_time_only(folder: Path) -> None:
+    os.utime(folder / "tone-000.wav", (1, 1))
+
+
+def add(folder: Path) -> None:
+    put(folder / "new.wav", [0.5])
+
+
+def remove(folder: Path) -> None:
+    (folder / "tone-000.wav").unlink()
+
+
+def rename(folder: Path) -> None:
+    (folder / "tone-000.wav").rename(folder / "tone-00.wav")
+
+
+def relabel(folder: Path) -> None:
+    (folder / "metadata.csv").write_text("file_name,label\ntone-000.wav,a\ntone-001.wav,b\n")
+
+
+@pytest.mark.parametrize("change", [change_content, change_time_only, add, remove, rename, relabel])
+def test_changed_files_are_decoded_anew(sounds: Sounds, decoding: Decoding, change: Callable[[Path], None]):
+    folder = sounds(2)
+    load_corpus(str(folder), RATE, 1)
+    change(folder)
+    decoding.names.clear()
+    corpus = load_corpus(str(folder), RATE, 1)
+    assert sorted(decoding.names) == sorted(Path(name).name for name in corpus.names)
+
+
+def test_other_files_beside_the_sound_change_nothing(sounds: Sounds, decoding: Decoding):
+    folder = sounds(2)
+    load_corpus(str(folder), RATE, 1)
+    (folder / "notes.txt").touch()
+    (folder / ".hidden.wav").touch()
+    load_corpus(str(folder), RATE, 1)
+    assert len(decoding.names) == 2
+
+
+# Builds that are killed
+
+
+@pytest.fixture
+def mixed(sounds: Sounds) -> Path:
+    """A folder of six short files, one of them bad."""
+    folder = sounds(5, seconds=0.03, labels=("b", "a"))
+    (folder / "a/tone-002-bad.wav").write_text("no sound")
+    return folder
+
+
+@pytest.fixture
+def whole(mixed: Path) -> Corpus:
+    """The uninterrupted corpus of `mixed`."""
+    corpus = load_corpus(str(mixed), RATE, 1)
+    return replace(corpus, samples=corpus.samples.clone())  # the tests tear the mapped file
+
+
+def build_of(cache: Path) -> Path:
+    (folder,) = (cache / "corpora").iterdir()
+    return folder
+
+
+@pytest.mark.parametrize("finished", range(6))
+def test_a_breakdown_costs_only_what_was_not_finished(
+    mixed: Path, whole: Corpus, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: int
+):
+    monkeypatch.setenv("WAVEGAN_CACHE", str(tmp_path / "cache"))
+    order = [Path(path).name for path in files.find_audio(mixed)]
+    decoding.breaks_at = order[finished]
+    with pytest.raises(KeyboardInterrupt):
+        load_corpus(str(mixed), RATE, 1)
+    decoding.names.clear()
+    decoding.breaks_at = None
+    assert_same(load_corpus(str(mixed), RATE, 1), whole)
+    assert decoding.names == order[finished:]
+
+
+def snapshots(build: Callable[[], object], folder: Path, into: Path) -> list[Path]:
+    """The build folder as a kill before each line of `_resume` and `_build` would leave it, each state once."""
+    states: dict[str, Path] = {}
+
+    def trace(frame: FrameType, event: str, _: object):
+        if frame.f_code not in (corpus_module._build.__code__, corpus_module._resume.__code__):
+            return None
+        contents = [path.name.encode() + path.read_bytes() for path in sorted(folder.glob("*[!k]"))]  # but the lock
+        state = hashlib.sha1(b"\0".join(contents)).hexdigest()
+        if state not in states:
+            states[state] = into / state
+            shutil.copytree(folder, states[state])
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        build()
+    finally:
+        sys.settrace(before)
+    return list(states.values())
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["first build", "torn build"])
+def test_a_build_killed_before_any_line_goes_on_from_there(
+    mixed: Path,
+    whole: Corpus,
+    cache: Path,
+    decoding: Decoding,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    torn: bool,
+):
+    folder = build_of(cache)
+    (folder / "complete").unlink()
+    if torn:  # the build under test mends a journal and samples first
+        for name in ("items.jsonl", "samples.i16"):
+            os.truncate(folder / name, 5 * (folder / name).stat().st_size // 9)
+    else:
+        (folder / "items.jsonl").unlink()
+        (folder / "samples.i16").unlink()
+    left = snapshots(lambda: load_corpus(str(mixed), RATE, 1), folder, tmp_path / "states")
+    seen = set()
+    for number, state in enumerate(left):
+        other_cache = tmp_path / f"cache-{number}"
+        shutil.copytree(state, other_cache / "corpora" / folder.name)
+        monkeypatch.setenv("WAVEGAN_CACHE", str(other_cache))
+        journal = state / "items.jsonl"
+        finished = journal.read_text().count("\n") if journal.exists() else 0
+        seen.add(finished)
+        decoding.names.clear()
+        assert_same(load_corpus(str(mixed), RATE, 1), whole)
+        if not torn or number > 0:
+            assert len(decoding.names) == 6 - finished
+    assert seen >= set(range(3 if torn else 0, 7)), "each item is on disk as soon as it is done"
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999, 1])
+@pytest.mark.parametrize("name", ["items.jsonl", "samples.i16"])
+def test_a_file_that_lost_its_end_is_mended(
+    mixed: Path, whole: Corpus, cache: Path, decoding: Decoding, name: str, share: float
+):
+    folder = build_of(cache)
+    lines = (folder / "items.jsonl").read_text().splitlines(keepends=True)
+    ends = {  # of each item, in bytes
+        "items.jsonl": np.cumsum([len(line) for line in lines]),
+        "samples.i16": np.cumsum([2 * json.loads(line).get("length", 0) for line in lines]),
+    }[name]
+    kept = int(share * ends[-1])
+    os.truncate(folder / name, kept)
+    (folder / "complete").unlink()
+    assert_same(load_corpus(str(mixed), RATE, 1), whole)
+    assert len(decoding.names) == (ends > kept).sum()
+    assert (folder / "items.jsonl").read_text() == "".join(lines)
+
+
+CHILD = """
+import os, sys, time
+from wavegan.audio import corpus, files
+def slowly(*arguments):
+    time.sleep(float(sys.argv[2]))
+    yield from decode(*arguments)
+decode, files.decode = files.decode, slowly
+os.cpu_count = lambda: 1
+corpus.load_corpus(sys.argv[1], 16000, 1)
+"""
+
+
+@contextmanager
+def building_elsewhere(source: Path, cache: Path, lines: int) -> Iterator[subprocess.Popen]:
+    """Another process in the midst of building the corpus, with this many items done."""
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(source), "0.03"])
+    try:
+        deadline = time.monotonic() + 60
+        while sum(path.read_text().count("\n") for path in cache.glob("corpora/*/items.jsonl")) < lines:
+            assert process.poll() is None and time.monotonic() < deadline, "the other process builds"
+            time.sleep(0.005)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_kill_9_costs_only_what_was_not_finished(
+    sounds: Sounds, cache: Path, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = sounds(16, seconds=0.03)
+    with building_elsewhere(folder, cache, lines=3) as process:
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert not (build_of(cache) / "complete").exists()
+    finished = (build_of(cache) / "items.jsonl").read_text().count("\n")
+    assert 3 <= finished < 16
+    resumed = load_corpus(str(folder), RATE, 1)
+    assert decoding.names == [path.name for path in files.find_audio(folder)][finished:]
+    monkeypatch.setenv("WAVEGAN_CACHE", str(tmp_path / "cache"))
+    assert_same(resumed, load_corpus(str(folder), RATE, 1))
+
+
+def test_a_second_process_waits_and_decodes_nothing(
+    sounds: Sounds, cache: Path, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = sounds(12, seconds=0.03)
+    with building_elsewhere(folder, cache, lines=1) as process:
+        shared = load_corpus(str(folder), RATE, 1)
+        assert process.wait() == 0
+    assert decoding.names == []
+    monkeypatch.setenv("WAVEGAN_CACHE", str(tmp_path / "cache"))
+    assert_same(shared, load_corpus(str(folder), RATE, 1))
+
+
+# Memory
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1, 1200), (60, 20)], ids=["one long file", "many files"])
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, decoding: Decoding, count: int, seconds: int):
+    """Twenty minutes are 77 MB of float32 and 38 MB of int16; no more than 24 MiB are ever held."""
+    folder = tmp_path / "long"
+    second = np.random.default_rng(0).integers(-9999, 10000, RATE, dtype=np.int16)
+    folder.mkdir()
+    for number in range(count):
+        soundfile.write(folder / f"{number:02d}.wav", np.tile(second, seconds), RATE)
+    tracemalloc.start()
+    try:
+        before = private_bytes()
+        corpus = load_corpus(str(folder), RATE, 1)
+        windows = Windows(corpus, 16384, "random")
+        for draw in range(40):
+            windows.batch(draw, 64)
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20
+        assert private_bytes() - before < 24 << 20
+    finally:
+        tracemalloc.stop()
+    assert corpus.seconds == 1200
+
+
+def private_bytes() -> int:
+    """Memory of this process that is no mapped file; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+
+# Holding out
+
+
+NAMES = tuple(f"{index}.wav" for index in range(1000))
+
+
+def place_of(name: str) -> float:
+    """Where a name falls from 0 to 1, by an independent calculation."""
+    return int(hashlib.blake2b(f"0/0/{name}/0".encode(), digest_size=8).hexdigest(), 16) / 2**64
+
+
+def test_the_names_alone_decide_who_is_held_out():
+    kept, held = hold_out(corpus_of(*NAMES), 0.2)
+    assert held.names == tuple(name for name in NAMES if place_of(name) < 0.2)
+    assert kept.names == tuple(name for name in NAMES if place_of(name) >= 0.2)
+    assert abs(len(held.names) - 200) < 4 * np.sqrt(1000 * 0.2 * 0.8)
+
+
+def test_items_keep_their_sound_and_label_on_either_side():
+    whole = corpus_of(*NAMES[:50])
+    for part in hold_out(whole, 0.3):
+        assert [whole.label_names[label] for label in part.labels] == list(part.names)
+        assert part.starts.tolist() == [1000 * whole.names.index(name) for name in part.names]
+
+
+def test_nobody_changes_sides_when_others_come():
+    few, many = hold_out(corpus_of(*NAMES[::-3]), 0.2), hold_out(corpus_of(*NAMES), 0.2)
+    for before, after in zip(few, many, strict=True):
+        assert set(before.names) <= set(after.names)
+
+
+@pytest.mark.parametrize("share", [1e-9, 0.5, 1 - 1e-9])
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_of_several_at_least_one_is_on_either_side(count: int, share: float):
+    for first in range(0, 100, count):
+        kept, held = hold_out(corpus_of(*NAMES[first : first + count]), share)
+        assert kept.names and held.names
+        assert sorted(kept.names + held.names) == sorted(NAMES[first : first + count])
+
+
+def test_a_single_file_is_cut_in_time():
+    samples = torch.arange(1, 1001, dtype=torch.int16)[:, None]
+    whole = replace(corpus_of("long.wav"), samples=torch.cat([samples, torch.zeros(100, 1, dtype=torch.int16)]))
+    kept, held = hold_out(whole, 0.1)
+    assert (sound(kept, "long.wav")[:, 0] == np.arange(1, 901)).all()
+    assert (sound(held, "long.wav")[:, 0] == np.arange(901, 1001)).all()
+    heard = Windows(kept, 64, "random").batch(0, 2000) * 32767
+    assert heard.max().round() == 900, "no window reaches into what is held out"
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_single_file_of_two_samples_is_still_cut(share: float):
+    kept, held = hold_out(corpus_of("tiny.wav", frames=2), share)
+    assert (kept.starts[0], kept.lengths[0], held.starts[0], held.lengths[0]) == (0, 1, 1, 1)

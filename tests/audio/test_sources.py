@@ -1,0 +1,228 @@
+"""Sources as lists of items: folders with labels, several folders, fetched sets, the drum machine, and refusals."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from wavegan.audio import drum_machine
+from wavegan.audio.sources import Item, data_folder, open_source
+from wavegan.errors import DataError
+
+RATE = 16000
+Sounds = Callable[..., Path]
+
+
+def labels(items: list[Item]) -> dict[str, str | None]:
+    return {item.name: item.label for item in items}
+
+
+def sound(item: Item, sample_rate: int = RATE, channels: int = 1) -> np.ndarray:
+    return np.concatenate(list(item.decode(sample_rate, channels)))
+
+
+def place(path: Path, level: float = 0.5) -> None:
+    """A file of ten equal samples."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(10, level), RATE, subtype="FLOAT")
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Callable[[str | bytes], Path]:
+    """listed(text) makes a folder of a.wav, b.wav and sub/c.wav with this metadata.csv."""
+
+    def make(text: str | bytes) -> Path:
+        for name in ("a", "b", "sub/c"):
+            place(tmp_path / "listed" / f"{name}.wav")
+        (tmp_path / "listed/metadata.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return tmp_path / "listed"
+
+    return make
+
+
+# Folders
+
+
+def test_labels_are_the_folders_that_hold_the_files(tmp_path: Path):
+    for name in ("z.wav", "snare/b.wav", "kick/c.wav", "train/kick/a.wav", ".old/d.wav"):
+        place(tmp_path / name)
+    items = open_source(str(tmp_path))
+    assert list(labels(items).items()) == [
+        ("kick/c.wav", "kick"),
+        ("snare/b.wav", "snare"),
+        ("train/kick/a.wav", "kick"),
+        ("z.wav", None),
+    ]
+
+
+def test_an_item_decodes_its_own_file_at_any_rate(tmp_path: Path):
+    for number in range(3):
+        place(tmp_path / f"{number}.wav", number / 4)
+    items = open_source([str(tmp_path)])
+    assert [sound(item, channels=2).tolist() for item in items] == [[[number / 4] * 2] * 10 for number in range(3)]
+    assert sound(items[0], 2 * RATE).shape == (20, 1)
+
+
+def test_a_stamp_changes_with_the_file_and_not_otherwise(tmp_path: Path):
+    place(tmp_path / "a.wav")
+    first, again = (open_source(str(tmp_path))[0].stamp for _ in range(2))
+    place(tmp_path / "a.wav", 0.25)
+    assert first == again
+    assert open_source(str(tmp_path))[0].stamp != first
+
+
+def test_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    place(tmp_path / "sounds/a.wav")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert list(labels(open_source("~/sounds"))) == ["a.wav"]
+
+
+def test_a_link_to_nothing_is_an_item_that_says_so(tmp_path: Path):
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    (item,) = open_source(str(tmp_path))
+    with pytest.raises(DataError, match="cannot be decoded"):
+        sound(item)
+
+
+# metadata.csv
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file_name,label\nsub/c.wav,zebra\na.wav,ape\n",
+        "\ufefffile_name,label\r\nsub/c.wav,zebra\r\na.wav,ape\r\n",  # as spreadsheets write it
+        'speaker,label,file_name\n"Li, Mo",zebra,sub/c.wav\nJo,ape,a.wav\n,,\n',
+    ],
+    ids=["plain", "byte order mark", "more columns"],
+)
+def test_metadata_names_files_and_labels(listed: Callable[[str], Path], text: str):
+    assert list(labels(open_source(str(listed(text)))).items()) == [("sub/c.wav", "zebra"), ("a.wav", "ape")]
+
+
+def test_metadata_without_labels_gives_none(listed: Callable[[str], Path]):
+    assert labels(open_source(str(listed("file_name\nsub/c.wav\n")))) == {"sub/c.wav": None}
+    assert labels(open_source(str(listed("file_name,label\na.wav,\n")))) == {"a.wav": None}
+
+
+def test_a_listed_file_that_is_missing_is_an_item_that_says_so(listed: Callable[[str], Path]):
+    present, missing = open_source(str(listed("file_name,label\na.wav,x\nnone.wav,y\n")))
+    assert len(sound(present)) == 10
+    with pytest.raises(DataError, match="cannot be decoded"):
+        sound(missing)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name,label\na.wav,x\n", r"metadata\.csv has the columns name, label; file_name is required"),
+        ("", r"metadata\.csv has the columns none; file_name is required"),
+        (b"file_name\n\xff\xfe.wav\n", r"metadata\.csv cannot be read .* comma-separated UTF-8"),
+        ("file_name,label\n", "holds no sound file"),
+    ],
+)
+def test_metadata_that_cannot_be_used_is_refused(listed: Callable[[str | bytes], Path], text: str | bytes, reason: str):
+    folder = listed(text)
+    with pytest.raises(DataError, match=reason):
+        open_source(str(folder))
+
+
+def test_metadata_that_is_a_folder_is_refused(tmp_path: Path):
+    (tmp_path / "metadata.csv").mkdir()
+    with pytest.raises(DataError, match=r"metadata\.csv cannot be read"):
+        open_source(str(tmp_path))
+
+
+# Several sources
+
+
+def test_several_folders_are_told_apart_by_their_names(tmp_path: Path, sounds: Sounds):
+    drums, piano = sounds(2, labels=("kick", "snare"), name="drums"), sounds(1, name="piano")
+    items = open_source([str(drums), f"{piano}/", "drum_machine"])
+    assert list(labels(items).items())[:3] == [
+        ("drums/kick/tone-000.wav", "kick"),
+        ("drums/snare/tone-001.wav", "snare"),
+        ("piano/tone-000.wav", None),
+    ]
+    assert len(items) == 2003
+    assert items[3].name == "drum_machine/0000-kick"
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path):
+    place(tmp_path / "a/train/0.wav", 0.25)
+    place(tmp_path / "b/train/0.wav", 0.75)
+    items = open_source([str(tmp_path / "a/train"), str(tmp_path / "b/train")])
+    assert len(labels(items)) == 2
+    assert [sound(item)[0, 0] for item in items] == [0.25, 0.75]
+
+
+def test_one_folder_in_a_list_is_that_folder(sounds: Sounds):
+    folder = str(sounds(2))
+    assert labels(open_source([folder])) == labels(open_source(folder)) == {"tone-000.wav": None, "tone-001.wav": None}
+
+
+def test_one_wrong_folder_among_several_is_named(sounds: Sounds):
+    with pytest.raises(DataError, match="the source nowhere does not exist"):
+        open_source([str(sounds(1)), "nowhere"])
+
+
+# Built in and fetched
+
+
+@pytest.mark.parametrize(("name", "seed", "clips"), [("drum_machine", 0, 2000), ("drum_machine/test", 1, 400)])
+def test_the_drum_machine_is_a_labelled_source(name: str, seed: int, clips: int):
+    items = open_source(name)
+    assert len({item.name for item in items}) == len(items) == clips
+    voices = len({item.label for item in items})
+    assert [item.label for item in items] == [drum_machine.label(index) for index in range(clips)]
+    assert voices == len(drum_machine.DRUMS)
+    assert np.array_equal(sound(items[7])[:, 0], drum_machine.render(7, RATE, seed=seed))
+    assert np.array_equal(sound(items[7], channels=2), sound(items[7]).repeat(2, axis=1))
+
+
+def test_the_drum_machine_tests_with_other_drums():
+    training, test = open_source("drum_machine"), open_source("drum_machine/test")
+    assert not {item.stamp for item in training} & {item.stamp for item in test}
+    assert not np.array_equal(sound(training[0]), sound(test[0]))
+
+
+@pytest.mark.parametrize(("name", "split"), [("sc09", "train"), ("sc09/test", "test")])
+def test_a_fetched_set_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, split: str):
+    monkeypatch.setenv("WAVEGAN_DATA", str(tmp_path))
+    place(tmp_path / "sc09" / split / "zero/a.wav")
+    assert labels(open_source(name)) == {"zero/a.wav": "zero"}
+
+
+def test_a_set_that_was_not_fetched_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WAVEGAN_DATA", str(tmp_path / "sets"))
+    with pytest.raises(
+        DataError, match=rf"sets/sc09/train does not exist.* run: wavegan fetch sc09 --to {tmp_path}/se"
+    ):
+        open_source("sc09")
+
+
+def test_fetched_sets_lie_in_data_by_default(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("WAVEGAN_DATA", raising=False)
+    assert data_folder() == Path("data")
+
+
+# Nothing to open
+
+
+def test_a_source_without_sound_is_refused(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("no sound")
+    with pytest.raises(DataError, match=rf"the source {tmp_path} holds no sound file; .*\.wav.*; name another folder"):
+        open_source(str(tmp_path))
+
+
+def test_a_source_that_is_not_there_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match=r"nowhere does not exist; .* drum_machine, .*sc09.*; check the spelling"):
+        open_source(str(tmp_path / "nowhere"))
+
+
+def test_a_source_that_is_a_file_is_refused(tmp_path: Path):
+    place(tmp_path / "a.wav")
+    with pytest.raises(DataError, match=r"a\.wav is a file; .*; name its folder"):
+        open_source(str(tmp_path / "a.wav"))

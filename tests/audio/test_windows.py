@@ -1,0 +1,189 @@
+"""Which clips a step sees, and their content: against a slow loop over frames, counts and chi-square bounds."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from wavegan.audio.corpus import LONGEST_CLIP, Corpus
+from wavegan.audio.windows import Windows, gather
+
+KINDS = ("first", "random", "all")
+
+
+def corpus_of(*lengths: int, channels: int = 1) -> Corpus:
+    """Items of these lengths whose samples are all different noise, with as much silence behind as on disk."""
+    noise = np.random.default_rng(0).integers(-32767, 32768, (sum(lengths), channels), dtype=np.int16)
+    samples = np.concatenate([noise, np.zeros((LONGEST_CLIP, channels), np.int16)])
+    return Corpus(
+        samples=torch.from_numpy(samples),
+        starts=np.cumsum([0, *lengths[:-1]]),
+        lengths=np.array(lengths),
+        labels=np.full(len(lengths), -1),
+        names=tuple(f"{index}" for index in range(len(lengths))),
+        label_names=(),
+        skipped={},
+        sample_rate=16000,
+    )
+
+
+def slowly(corpus: Corpus, item: int, offset: int, clip_samples: int) -> np.ndarray:
+    """One clip (channels, clip_samples), sample by sample, as the definition says."""
+    samples = corpus.samples.numpy()
+    clip = np.zeros((corpus.channels, clip_samples), np.float32)
+    for channel in range(corpus.channels):
+        for position in range(clip_samples):
+            if offset + position < corpus.lengths[item]:
+                step = samples[corpus.starts[item] + offset + position, channel]
+                clip[channel, position] = np.float32(step) / np.float32(32767)
+    return clip
+
+
+def drawn(windows: Windows, batches: int, count: int) -> np.ndarray:
+    return torch.cat([windows.batch(draw, count) for draw in range(batches)]).numpy()
+
+
+def offsets(windows: Windows, count: int) -> np.ndarray:
+    """Where `count` random clips start, counted from the first sample of the corpus."""
+    return windows.random_places(0, count)[0]
+
+
+# What a clip holds
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["first", "all"])
+def test_one_epoch_is_every_clip_once_sample_by_sample(kind: str, channels: int):
+    corpus = corpus_of(5, 16, 17, 0, 40, channels=channels)
+    places = {
+        "first": [(item, 0) for item in range(5)],
+        "all": [(0, 0), (1, 0), (2, 0), (2, 16), (4, 0), (4, 16), (4, 32)],
+    }[kind]
+    windows = Windows(corpus, 16, kind)
+    assert len(windows) == len(places)
+    clips = drawn(windows, 1, len(places))
+    assert clips.shape == (len(places), channels, 16)
+    expected = [slowly(corpus, item, offset, 16) for item, offset in places]
+    assert Counter(clip.tobytes() for clip in clips) == Counter(clip.tobytes() for clip in expected)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_random_clips_are_pieces_of_items_sample_by_sample(channels: int):
+    corpus = corpus_of(5, 16, 17, 40, channels=channels)
+    pieces = {
+        slowly(corpus, item, offset, 16).tobytes(): (item, offset)
+        for item, length in enumerate(corpus.lengths)
+        for offset in range(max(length - 16, 0) + 1)
+    }
+    found = Counter(pieces[clip.tobytes()] for clip in drawn(Windows(corpus, 16, "random"), 10, 50))
+    assert found.keys() == set(pieces.values()), "every position of every item occurs"
+
+
+def test_a_long_clip_at_the_very_end_is_padded_with_silence():
+    corpus = corpus_of(10, 3)
+    for kind in KINDS:
+        for clip in Windows(corpus, LONGEST_CLIP, kind).batch(0, 8):
+            assert clip.shape == (1, LONGEST_CLIP)
+            assert torch.count_nonzero(clip[0, 10:]) == 0
+            assert torch.count_nonzero(clip[0, :3]) == 3
+
+
+def test_padding_hides_the_next_item():
+    loud = corpus_of(4, 100)
+    loud.samples[:] = 32767
+    clips = gather(loud.samples, np.array([0, 90]), np.array([4, 14]), 16)
+    assert clips.sum(dim=-1).tolist() == [[4], [14]]
+    assert clips[0, 0].tolist() == [1] * 4 + [0] * 12
+
+
+def test_every_int16_step_becomes_its_share_of_32767():
+    steps = np.arange(-32767, 32768)
+    samples = torch.from_numpy(steps.astype(np.int16))[:, None]
+    clip = gather(samples, np.array([0]), np.array([len(steps)]), len(steps))[0, 0].numpy()
+    assert np.array_equal(clip, (steps / 32767).astype(np.float32))
+    assert (clip[0], clip[32767], clip[-1]) == (-1, 0, 1)
+
+
+# Random windows
+
+
+@pytest.mark.parametrize(("slack", "expected"), [(0, {0}), (1, {0, 1}), (5, {0, 1, 2, 3, 4, 5})])
+def test_every_offset_occurs_the_last_included(slack: int, expected: set[int]):
+    seen = Counter(offsets(Windows(corpus_of(16 + slack), 16, "random"), 1200).tolist())
+    assert set(seen) == expected
+    assert max(seen.values()) - min(seen.values()) < 5 * np.sqrt(1200)
+
+
+def test_a_short_item_is_heard_from_its_start():
+    starts, lengths = Windows(corpus_of(3), 16, "random").random_places(0, 50)
+    assert set(starts) == {0}
+    assert set(lengths) == {3}
+
+
+def test_items_are_drawn_in_proportion_to_their_length():
+    windows = Windows(corpus_of(300, 0, 900, 1800, 1), 100, "random", seed=1)
+    places = np.searchsorted([300, 1200, 3000], offsets(windows, 30000), side="right")
+    seen = np.bincount(places, minlength=4)
+    assert chisquare(seen, 30000 * np.array([300, 900, 1800, 1]) / 3001).pvalue > 1e-3
+
+
+def test_positions_within_an_item_are_drawn_alike():
+    seen = np.bincount(offsets(Windows(corpus_of(1099), 100, "random"), 50000), minlength=1000)
+    assert len(seen) == 1000
+    assert chisquare(seen).pvalue > 1e-3
+
+
+# Clips in turn
+
+
+@pytest.mark.parametrize("kind", ["first", "all"])
+def test_each_clip_comes_once_before_one_comes_again(kind: str):
+    corpus = corpus_of(*[16] * 10)
+    starts = np.concatenate([Windows(corpus, 16, kind).places_in_turn(draw, 4)[0] for draw in range(10)])
+    epochs = starts.reshape(4, 10)
+    assert [sorted(epoch) for epoch in epochs.tolist()] == [list(range(0, 160, 16))] * 4
+    assert len({tuple(epoch) for epoch in epochs.tolist()}) == 4, "in a new order each time"
+
+
+@pytest.mark.parametrize("kind", ["first", "all"])
+def test_the_order_does_not_depend_on_the_batch(kind: str):
+    windows = Windows(corpus_of(20, 50, 7), 16, kind)
+    assert np.array_equal(drawn(windows, 1, 24), drawn(windows, 8, 3))
+
+
+@pytest.mark.parametrize(("lengths", "tiles"), [([16], 1), ([17], 2), ([1], 1), ([32, 33, 0], 5)])
+def test_length_counts_different_clips(lengths: list[int], tiles: int):
+    corpus = corpus_of(*lengths)
+    assert [len(Windows(corpus, 16, kind)) for kind in KINDS] == [len(lengths), tiles, tiles]
+
+
+# All kinds
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_clip_fills_a_batch_of_64(kind: str):
+    corpus = corpus_of(16)
+    clips = drawn(Windows(corpus, 16, kind), 2, 64)
+    assert np.array_equal(clips, np.tile(slowly(corpus, 0, 0, 16), (128, 1, 1)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_clips_are_a_function_of_seed_and_draw(kind: str):
+    corpus = corpus_of(*range(20, 60))
+    forwards = [Windows(corpus, 16, kind, seed=5).batch(draw, 8).numpy() for draw in range(6)]
+    other_order = Windows(corpus, 16, kind, seed=5)
+    backwards = [other_order.batch(draw, 8).numpy() for draw in reversed(range(6))]
+    assert np.array_equal(forwards, backwards[::-1])
+    assert len({clips.tobytes() for clips in forwards}) == 6, "another draw gives other clips"
+    assert not np.array_equal(forwards[0], Windows(corpus, 16, kind, seed=6).batch(0, 8)), "another seed as well"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_the_selected_items_are_heard(kind: str):
+    whole = corpus_of(20, 30, 40)
+    part = whole.select(np.array([False, True, False]))
+    heard = {clip.tobytes() for clip in drawn(Windows(part, 16, kind), 4, 16)}
+    allowed = {slowly(whole, 1, offset, 16).tobytes() for offset in range(30)}
+    assert heard <= allowed

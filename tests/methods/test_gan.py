@@ -1,0 +1,175 @@
+"""The adversarial game: who learns in which phase, from what, and with which weights."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wavegan.methods.gan import GAN
+from wavegan.models import layers
+from wavegan.models.layers import PhaseShuffle
+from wavegan.models.wavegan import Discriminator, Generator
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.objectives.penalties import gradient_penalty
+from wavegan.training.loop import Training, take_step
+
+LATENT_DIM = 100
+
+
+class Linear(nn.Module):
+    """D(x) = <w, x>, which keeps what it is shown."""
+
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.seen: list[Tensor] = []
+
+    def forward(self, clips: Tensor) -> Tensor:
+        self.seen.append(clips)
+        return (clips * self.weight).sum(dim=(1, 2))
+
+
+class Constant(nn.Module):
+    """A generator of one learned clip, which keeps its latents."""
+
+    def __init__(self, clip: Tensor):
+        super().__init__()
+        self.clip = nn.Parameter(clip)
+        self.seen: list[Tensor] = []
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.seen.append(z)
+        return self.clip * z.new_ones(len(z), 1, 1)
+
+
+def game(generator: nn.Module, discriminator: nn.Module, **settings) -> GAN:
+    standard = {
+        "objective": OBJECTIVES["wasserstein"],
+        "penalty": gradient_penalty,
+        "penalty_weight": 10.0,
+        "discriminator_steps": 1,
+        "latent": "uniform",
+        "latent_dim": LATENT_DIM,
+    }
+    return GAN(generator, discriminator, **{**standard, **settings})
+
+
+def small() -> GAN:
+    torch.manual_seed(0)
+    return game(Generator(4096, dim=1, latent_dim=LATENT_DIM), Discriminator(4096, dim=1))
+
+
+@pytest.mark.parametrize("weight", [10.0, 2.5, 0.0])
+def test_the_discriminators_loss_by_hand(weight):
+    """Fault 8: the latent size, here 100, passed as the penalty's weight."""
+    judge = Linear(torch.tensor([[3.0, 4.0]]))  # a slope of 5: the penalty is 16
+    gan = game(Constant(torch.tensor([[1.0, 0.5]])), judge, penalty_weight=weight)
+    real = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]])  # scores 7 and -4; each fake scores 5
+    found = {name: value.item() for name, value in gan.discriminator_backward(real).items()}
+    assert found["wasserstein"] == 1.5 - 5
+    assert found["loss"] == pytest.approx(5 - 1.5 + weight * 16)
+    assert found.get("penalty") == (pytest.approx(16) if weight else None)
+    # d/dw: mean fake - mean real + weight · 2 (1 - 1/5) w
+    expected = torch.tensor([[1.0 - 0.5, 0.5 - 0.0]]) + weight * 1.6 * judge.weight.detach()
+    torch.testing.assert_close(judge.weight.grad, expected)
+
+
+def test_a_weight_of_zero_leaves_the_penalty_out():
+    judge = Linear(torch.ones(1, 2))
+    game(Constant(torch.ones(1, 2)), judge, penalty_weight=0).discriminator_backward(torch.zeros(2, 1, 2))
+    assert len(judge.seen) == 2
+
+
+def test_the_generators_loss_by_hand():
+    made = Constant(torch.tensor([[1.0, 0.5]]))
+    found = game(made, Linear(torch.tensor([[3.0, 4.0]]))).generator_backward(torch.full((2, 1, 2), torch.nan))
+    assert {name: value.item() for name, value in found.items()} == {"loss": -5}
+    assert made.clip.grad is not None and made.clip.grad.tolist() == [[-3, -4]]
+
+
+def test_a_discriminator_update_holds_no_graph_of_the_generator():
+    made, judge = Constant(torch.ones(1, 2)), Linear(torch.ones(1, 2))
+    game(made, judge).discriminator_backward(torch.zeros(2, 1, 2))
+    real, fake, between = judge.seen
+    assert not real.requires_grad and not fake.requires_grad
+    assert between.requires_grad and between.is_leaf
+    assert made.clip.grad is None
+
+
+def test_statistics_hold_no_graph():
+    gan, real = small(), torch.zeros(2, 1, 4096)
+    for phase in gan.phases:
+        assert all(value.shape == () and not value.requires_grad for value in phase.backward(real).values())
+
+
+def test_phases_and_what_is_averaged():
+    gan = game(Constant(torch.ones(1, 2)), Linear(torch.ones(1, 2)), discriminator_steps=5)
+    plan = [(phase.name, phase.networks, phase.times) for phase in gan.phases]
+    assert plan == [("discriminator", ("discriminator",), 5), ("generator", ("generator",), 1)]
+    assert gan.averaged == ("generator",) and set(gan.networks) == {"generator", "discriminator"}
+
+
+def test_each_phase_changes_exactly_its_own_network():
+    """Fault 9: optimisers swapped."""
+    gan, changes = small(), []
+    optimizers = {name: torch.optim.Adam(network.parameters(), lr=0.01) for name, network in gan.networks.items()}
+
+    def weights():
+        return {name: copy.deepcopy(network.state_dict()) for name, network in gan.networks.items()}
+
+    def note(name):
+        now = weights()
+        moved = {(one, key) for one in now for key in now[one] if not torch.equal(now[one][key], before[one][key])}
+        changes.append((name, moved))
+        before.update(now)
+
+    before = weights()
+    for name, optimizer in optimizers.items():
+        optimizer.register_step_post_hook(lambda *_, name=name: note(name))
+    take_step(Training(gan, optimizers, torch.device("cpu")), lambda draw: torch.randn(4, 1, 4096))
+    (first, judges), (second, makers) = changes
+    assert (first, second) == ("discriminator", "generator")
+    assert makers == {("generator", key) for key in before["generator"]}
+    # A constant added to every score is no part of a Wasserstein distance, so the last bias has no gradient.
+    assert judges | {("discriminator", "dense.bias")} == {("discriminator", key) for key in before["discriminator"]}
+
+
+def test_an_update_draws_fresh_latents():
+    made = Constant(torch.ones(1, 2))
+    gan = game(made, Linear(torch.ones(1, 2)), discriminator_steps=3)
+    optimizers = {name: torch.optim.SGD(network.parameters(), lr=0) for name, network in gan.networks.items()}
+    training = Training(gan, optimizers, torch.device("cpu"))
+    for step in range(2):
+        training.step = step
+        take_step(training, lambda draw: torch.zeros(8, 1, 2))
+    assert len(made.seen) == 2 * (3 + 1)
+    assert len({tuple(z.flatten().tolist()) for z in made.seen}) == len(made.seen)
+    assert all(z.shape == (8, LATENT_DIM) for z in made.seen)
+
+
+def test_phase_shuffle_is_drawn_afresh_for_real_fake_and_interpolated(monkeypatch):
+    gan, drawn = small(), []
+    randint = torch.randint
+    monkeypatch.setattr(layers.torch, "randint", lambda *a, **k: drawn.append(randint(*a, **k)) or drawn[-1])
+    shuffles = sum(isinstance(layer, PhaseShuffle) for layer in gan.networks["discriminator"].modules())
+    torch.manual_seed(0)
+    for _ in range(100):
+        gan.discriminator_backward(torch.zeros(1, 1, 4096))
+    shifts = torch.cat(drawn).view(100, 3 * shuffles).double()
+    assert shuffles == 3 and set(shifts.unique().tolist()) == {-2, -1, 0, 1, 2}
+    for one in range(3 * shuffles):
+        for other in range(one):
+            correlation = np.corrcoef(shifts[:, one], shifts[:, other])[0, 1]
+            assert abs(correlation) < 0.4, (one, other)  # four standard deviations of 100 independent pairs
+
+
+def test_the_penalty_shuffles_as_well():
+    """The reference keeps phase shuffle on inside the penalty: it is the same discriminator, called once more."""
+    calls = []
+    gan = small()
+    (first, *_) = [layer for layer in gan.networks["discriminator"].modules() if isinstance(layer, PhaseShuffle)]
+    first.register_forward_hook(lambda *_: calls.append(1))
+    gan.discriminator_backward(torch.zeros(2, 1, 4096))
+    assert len(calls) == 3

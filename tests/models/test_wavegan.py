@@ -1,0 +1,255 @@
+"""WaveGAN against the reference: counts, shapes, widths and an independent forward pass in float64."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavegan.models.layers import Convolution, LeakyReLU, PhaseShuffle, PostFilter, TransposedConvolution
+from wavegan.models.wavegan import Discriminator, Generator, parameter_count
+
+STRIDES = {  # from the latent's side, and from the waveform's: both end with the odd one
+    4096: [4, 4, 4, 4],
+    8192: [4, 4, 4, 4, 2],
+    16384: [4, 4, 4, 4, 4],
+    32768: [4, 4, 4, 4, 4, 2],
+    65536: [4, 4, 4, 4, 4, 4],
+}
+WIDTHS = {  # hidden channels in multiples of dim, from the waveform inwards
+    4096: [1, 2, 4, 8],
+    8192: [1, 2, 4, 8, 16],
+    16384: [1, 2, 4, 8, 16],
+    32768: [1, 2, 4, 8, 16, 32],
+    65536: [1, 2, 4, 8, 16, 32],
+}
+PADS = {4: (10, 11), 2: (11, 12)}
+
+
+def layers(network: nn.Module, kind: type) -> list:
+    return [layer for layer in network.modules() if isinstance(layer, kind)]
+
+
+def generator(clip_samples: int = 4096, channels: int = 1, **settings) -> Generator:
+    torch.manual_seed(0)
+    return Generator(clip_samples, channels, **{"dim": 1, "latent_dim": 3, **settings})
+
+
+def discriminator(clip_samples: int = 4096, channels: int = 1, **settings) -> Discriminator:
+    torch.manual_seed(0)
+    return Discriminator(clip_samples, channels, **{"dim": 1, **settings})
+
+
+def test_the_published_parameter_counts():
+    with torch.device("meta"):
+        assert parameter_count(Generator()) == 19_065_345
+        assert parameter_count(Discriminator()) == 17_427_969
+
+
+@pytest.mark.parametrize("clip_samples", STRIDES)
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_shapes_and_range_of_every_length_and_channel_count(clip_samples, channels):
+    made = generator(clip_samples, channels)(torch.randn(2, 3))
+    assert made.shape == (2, channels, clip_samples)
+    assert made.abs().max() <= 1
+    assert discriminator(clip_samples, channels)(made).shape == (2,)
+
+
+@pytest.mark.parametrize(("clip_samples", "kernel", "latent_dim"), [(4096, 5, 1), (8192, 9, 100), (32768, 65, 256)])
+@pytest.mark.parametrize("upsample", ["transposed", "nearest"])
+def test_shapes_of_other_kernels_and_latents(clip_samples, kernel, latent_dim, upsample):
+    network = generator(clip_samples, kernel_size=kernel, latent_dim=latent_dim, upsample=upsample, post_filter=512)
+    made = network(torch.randn(2, latent_dim))
+    assert made.shape == (2, 1, clip_samples)
+    assert discriminator(clip_samples, kernel_size=kernel)(made).shape == (2,)
+    kernels = layers(network, nn.ConvTranspose1d if upsample == "transposed" else Convolution)
+    assert {layer.kernel_size for layer in kernels} == {(kernel,)}
+
+
+@pytest.mark.parametrize("clip_samples", STRIDES)
+def test_strides_and_widths_are_the_references(clip_samples):
+    dim, channels, widths = 3, 2, [3 * width for width in WIDTHS[clip_samples]]
+    with torch.device("meta"):
+        made = Generator(clip_samples, channels, dim=dim, latent_dim=7)
+        judge = Discriminator(clip_samples, channels, dim=dim)
+    up, down = layers(made, TransposedConvolution), layers(judge, Convolution)
+    assert (made.dense.in_features, made.dense.out_features) == (7, 16 * widths[-1])
+    assert [layer.stride[0] for layer in up] == STRIDES[clip_samples]
+    assert [layer.in_channels for layer in up] == widths[::-1]
+    assert [layer.out_channels for layer in up] == [*widths[-2::-1], channels]
+    assert [layer.stride[0] for layer in down] == STRIDES[clip_samples]
+    assert [layer.in_channels for layer in down] == [channels, *widths[:-1]]
+    assert [layer.out_channels for layer in down] == widths
+    assert (judge.dense.in_features, judge.dense.out_features) == (16 * widths[-1], 1)
+    assert all(layer.bias is not None for layer in [*up, *down, made.dense, judge.dense])
+
+
+@pytest.mark.parametrize("clip_samples", STRIDES)
+def test_no_frame_is_lost(clip_samples):
+    """Fault 13: symmetric padding gives 15 frames for 16 behind a stride of 2."""
+    assert discriminator(clip_samples).blocks(torch.zeros(1, 1, clip_samples)).shape[-1] == 16
+
+
+def generated_by_hand(network: Generator, z: Tensor) -> Tensor:
+    """The transposed convolutions written out whole, then cut to length."""
+    up = layers(network, TransposedConvolution)
+    rows = F.linear(z, network.dense.weight, network.dense.bias).reshape(len(z), 16, -1)  # positions, then channels
+    x = rows.permute(0, 2, 1)
+    for layer in up:
+        stride = layer.stride[0]
+        whole = F.conv_transpose1d(F.relu(x), layer.weight, layer.bias, stride=stride)
+        left = PADS[stride][0]
+        x = whole[..., left : left + x.shape[-1] * stride]
+    return torch.tanh(x)
+
+
+def judged_by_hand(network: Discriminator, clips: Tensor) -> Tensor:
+    x = clips
+    for layer in layers(network, Convolution):
+        stride = layer.stride[0]
+        x = F.leaky_relu(F.conv1d(F.pad(x, PADS[stride]), layer.weight, layer.bias, stride=stride), 0.2)
+    return F.linear(x.permute(0, 2, 1).reshape(len(x), -1), network.dense.weight, network.dense.bias)[:, 0]
+
+
+@pytest.mark.parametrize(("clip_samples", "channels"), [(4096, 1), (8192, 2), (32768, 1)])
+def test_both_networks_equal_an_independent_forward_pass(clip_samples, channels):
+    made = generator(clip_samples, channels, dim=2).double()
+    judge = discriminator(clip_samples, channels, dim=2, shuffle_radius=0).double()
+    for parameter in [*made.parameters(), *judge.parameters()]:
+        nn.init.normal_(parameter, std=0.3)  # biases too
+    with torch.no_grad():
+        z = torch.randn(2, 3, dtype=torch.float64)
+        clips = made(z)
+        torch.testing.assert_close(clips, generated_by_hand(made, z), rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(judge(clips), judged_by_hand(judge, clips), rtol=1e-10, atol=1e-12)
+
+
+def test_the_dense_layers_are_time_major():
+    """Output t · 16d + c of the generator's dense layer is channel c at position t; the discriminator's likewise."""
+    made, judge, seen = generator(dim=2), discriminator(dim=2), []
+    channels = 16  # 8 · dim
+    with torch.no_grad():
+        made.dense.weight.zero_()
+        made.dense.bias.copy_(torch.arange(16.0 * channels))
+    made.blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    made(torch.zeros(1, 3))
+    assert seen[0].shape == (1, channels, 16)
+    assert (seen[0][0, 5, 3].item(), seen[0][0, 3, 5].item()) == (3 * channels + 5, 5 * channels + 3)
+
+    judge.dense.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    judge.blocks.register_forward_hook(lambda _, given, out: seen.append(out))
+    judge(torch.randn(1, 1, 4096))
+    assert seen[2][0, 3 * channels + 5] == seen[1][0, 5, 3]
+
+
+def test_nothing_bounds_the_scores():
+    """Fault 5. Without biases the network is homogeneous: a clip three times as loud scores three times as much."""
+    judge, clips = discriminator(), torch.randn(4, 1, 4096)
+    torch.manual_seed(1)
+    once = judge(clips)
+    torch.manual_seed(1)  # the same shifts
+    torch.testing.assert_close(judge(3 * clips), 3 * once)
+    with torch.no_grad():
+        judge.dense.bias.fill_(-1000)
+    assert (judge(clips) < -900).all()
+
+
+SHUFFLES = {4096: 3, 8192: 4, 16384: 4, 32768: 4, 65536: 4}
+
+
+@pytest.mark.parametrize("clip_samples", SHUFFLES)
+@pytest.mark.parametrize("shared", [True, False])
+def test_phase_shuffle_follows_the_first_four_activations_and_never_the_last(clip_samples, shared):
+    """Faults 1, 2 and 4."""
+    blocks = list(discriminator(clip_samples, shuffle_radius=3, shuffle_shared=shared).blocks)
+    after = [
+        isinstance(blocks[place + 1], PhaseShuffle) for place, one in enumerate(blocks[:-1]) if type(one) is LeakyReLU
+    ]
+    assert after == [True] * SHUFFLES[clip_samples] + [False] * (len(after) - SHUFFLES[clip_samples])
+    assert type(blocks[-1]) is LeakyReLU and len(after) == len(STRIDES[clip_samples]) - 1
+    shuffles = [one for one in blocks if isinstance(one, PhaseShuffle)]
+    assert {(one.radius, one.shared) for one in shuffles} == {(3, shared)} and len(shuffles) == SHUFFLES[clip_samples]
+
+
+def test_phase_shuffle_is_on_by_its_radius():
+    """Fault 1: scores of one clip vary with a radius and never without; the default is the authors' 2, shared."""
+    clip = torch.randn(1, 1, 4096)
+    with torch.no_grad():
+        assert len({discriminator(shuffle_radius=0)(clip).item() for _ in range(5)}) == 1
+        shuffled = discriminator()
+        assert len({shuffled(clip).item() for _ in range(5)}) > 1
+        shuffled.eval()
+        assert len({shuffled(clip).item() for _ in range(5)}) > 1, "it belongs to the network, not to its training"
+    assert {(one.radius, one.shared) for one in layers(shuffled, PhaseShuffle)} == {(2, True)}
+
+
+def test_transposed_is_the_default():
+    """Fault 11: nearest upsampling presented as WaveGAN."""
+    assert [type(layer) for layer in layers(generator(), nn.ConvTranspose1d)] == [TransposedConvolution] * 4
+    assert not layers(generator(), nn.Upsample)
+    nearest = generator(upsample="nearest")
+    assert not layers(nearest, nn.ConvTranspose1d)
+    assert [layer.scale_factor for layer in layers(nearest, nn.Upsample)] == [4, 4, 4, 4]
+    assert parameter_count(nearest) == parameter_count(generator())
+
+
+def test_the_post_filter_is_used():
+    """Fault 16. A filter that is 1 at sample 255 of 512 passes the clip on; one of zeros silences it."""
+    network, z = generator(channels=2, post_filter=512), torch.randn(2, 3)
+    (post,) = layers(network, PostFilter)
+    with torch.no_grad():
+        post.weight.zero_()
+        assert not network(z).any()
+        post.weight[:, :, 255] = 1
+        plain = generator(channels=2)
+        plain.load_state_dict(network.state_dict(), strict=False)
+        assert torch.equal(network(z), plain(z))
+        post.weight[:, :, 255], post.weight[:, :, 254] = 0, 0.5  # one sample before: late, and at half the level
+        torch.testing.assert_close(network(z)[..., 1:], plain(z)[..., :-1] / 2)
+
+
+def test_batch_norm_stands_where_the_original_has_it():
+    assert not layers(generator(), nn.BatchNorm1d) and not layers(discriminator(), nn.BatchNorm1d)
+    blocks = list(generator(batch_norm=True).blocks)
+    before_activation = [type(blocks[place - 1]) for place, one in enumerate(blocks) if isinstance(one, nn.ReLU)]
+    assert before_activation == [nn.BatchNorm1d] * 4
+    assert [type(one) for one in blocks[-2:]] == [TransposedConvolution, nn.Tanh]
+    assert {(one.eps, one.momentum) for one in blocks if isinstance(one, nn.BatchNorm1d)} == {(1e-3, 0.01)}
+
+    kinds = [type(one) for one in discriminator(batch_norm=True, shuffle_radius=0).blocks]
+    assert kinds == [Convolution, LeakyReLU] + [Convolution, nn.BatchNorm1d, LeakyReLU] * 3
+
+
+def test_the_generator_with_batch_norm_differs_between_training_and_use():
+    network, z = generator(batch_norm=True), torch.randn(8, 3)
+    with torch.no_grad():
+        trained, running = network(z), {name: one.clone() for name, one in network.named_buffers()}
+        used = network.eval()(z)
+        assert not torch.allclose(trained, used, atol=1e-3)
+        torch.testing.assert_close(network(z[:1]), used[:1])  # in use, no clip depends on its batch
+    assert all(torch.equal(one, running[name]) for name, one in network.named_buffers()), "use moved the statistics"
+    assert running["blocks.0.running_mean"].any()
+
+
+def test_the_discriminators_batch_norm_always_uses_the_batch():
+    judge, clips = discriminator(batch_norm=True, shuffle_radius=0), torch.randn(4, 1, 4096)
+    with torch.no_grad():
+        torch.testing.assert_close(judge.eval()(clips), judge.train()(clips))
+        assert not torch.allclose(judge(clips)[:2], judge(clips[:2]))
+    assert not list(judge.buffers())
+
+
+def test_scores_stay_exact_under_autocast():
+    """bf16 has 8 bits: scores of 1000 and 1001 would fall together."""
+    judge = discriminator()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        judge.dense.bias.fill_(1000)
+        scores = judge(torch.randn(4, 1, 4096))
+    assert scores.dtype == torch.float32 and len(set(scores.tolist())) == 4
+
+
+@pytest.mark.parametrize("network", [Generator, Discriminator])
+def test_a_length_that_wavegan_does_not_make_is_refused(network):
+    with pytest.raises(
+        ValueError, match="clip_samples is 20000; WaveGAN makes 4096, 8192, 16384, 32768, 65536; choose"
+    ):
+        network(20000)

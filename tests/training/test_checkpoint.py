@@ -1,0 +1,169 @@
+"""Checkpoints: round trips, damage of every kind, and which ones stay."""
+
+import os
+import random
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from wavegan.errors import RunError
+from wavegan.training import checkpoint
+from wavegan.training.loop import train
+
+
+def make(folder: Path, *steps: int) -> list[Path]:
+    return [checkpoint.save(folder, {"step": step, "weight": torch.arange(1000.0) + step}) for step in steps]
+
+
+def newest_step(folder: Path) -> int:
+    content = checkpoint.load_newest(folder)
+    assert content is not None
+    return content["step"]
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_training_comes_back_whole_without_any_code(training, batches, tmp_path):
+    made = training(ema=0.9, batch_norm=True)
+    train(made, batches, 1, after_step=lambda stats: True)
+    extra = {"recipe": {"model": {"dim": 1}, "rates": [1e-4, 2]}, "label_names": ["one", "zwei – ü"], "seconds": 1.5}
+    path = checkpoint.save(tmp_path / "new" / "checkpoints", {**extra, **made.state()})
+    assert path == tmp_path / "new" / "checkpoints" / "step-00000001.pt"
+    content = checkpoint.load(path)
+    assert {name: content[name] for name in extra} == extra
+    for kind in ("networks", "averages"):
+        for name, tensors in made.state()[kind].items():
+            assert all(torch.equal(content[kind][name][key], value) for key, value in tensors.items())
+    loaded = torch.load(path, weights_only=True)  # tensors and plain values only
+    assert loaded["step"] == 1 and loaded["format"] == checkpoint.FORMAT
+
+
+def test_it_is_written_aside_flushed_and_renamed(tmp_path, monkeypatch):
+    """Fault 19. At the moment of the flush the final name must not exist yet, and the old file must be whole."""
+    (old,) = make(tmp_path, 7)
+    before, seen = old.read_bytes(), []
+    flush = os.fsync
+
+    def watch(descriptor: int) -> None:
+        seen.append((sorted(path.name for path in tmp_path.iterdir()), old.read_bytes() == before))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    checkpoint.save(tmp_path, {"step": 7, "weight": torch.zeros(3)})
+    assert seen == [(["step-00000007.pt", "step-00000007.pt.partial"], True)]
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000007.pt"]
+    assert not checkpoint.load(old)["weight"].any()
+
+
+def test_a_write_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    (old,) = make(tmp_path, 7)
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        make(tmp_path, 8)
+    assert newest_step(tmp_path) == 7
+    assert checkpoint.steps(tmp_path) == {7: old}
+
+
+def test_the_newest_is_that_of_the_highest_step(tmp_path):
+    make(tmp_path, 20, 3, 123456789)
+    (tmp_path / "step-best.pt").write_text("of another kind")
+    assert list(checkpoint.steps(tmp_path)) == [3, 20, 123456789]
+    assert checkpoint.newest_path(tmp_path).name == "step-123456789.pt"
+    assert newest_step(tmp_path) == 123456789
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert checkpoint.load_newest(tmp_path) is None
+    assert checkpoint.load_newest(tmp_path / "missing") is None
+
+
+def test_a_damaged_newest_gives_way_to_the_one_before_with_a_warning(tmp_path):
+    *_, newest = make(tmp_path, 1, 2, 3)
+    halve(newest)
+    with pytest.warns(UserWarning, match=r"step-00000003.pt cannot be read .*; it is damaged or no checkpoint; use"):
+        assert newest_step(tmp_path) == 2
+
+
+def test_all_damaged_is_an_error_that_says_what_to_do(tmp_path):
+    for path in make(tmp_path, 1, 2):
+        halve(path)
+    with (
+        pytest.warns(UserWarning, match="cannot be read"),
+        pytest.raises(RunError, match=f"none of the 2 checkpoints in {tmp_path} can be read; start again with --fresh"),
+    ):
+        checkpoint.load_newest(tmp_path)
+
+
+def test_damage_of_any_kind_is_a_run_error_or_harmless(tmp_path):
+    """torch.load alone raises ten kinds of errors here, and takes nine flipped bits of ten for weights."""
+    (path,) = make(tmp_path, 1)
+    whole, chance = path.read_bytes(), random.Random(0)
+    expected = checkpoint.load(path)["weight"]
+    damaged = [b"", b"hello\n", b"PK\x03\x04", *(whole[: chance.randrange(len(whole))] for _ in range(20))]
+    damaged += [b"\x80\x02" + chance.randbytes(50) for _ in range(50)]
+    for _ in range(300):
+        flipped = bytearray(whole)
+        flipped[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        damaged.append(bytes(flipped))
+    refused = 0
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            assert torch.equal(checkpoint.load(path)["weight"], expected), "damage went unnoticed"
+        except RunError:
+            refused += 1
+    assert refused > 300
+
+
+@pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], {"format": 999, "step": 1}])
+def test_a_foreign_file_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(RunError, match="is no wavegan checkpoint of format 1; it was written by something else"):
+        checkpoint.load(tmp_path / "other.pt")
+
+
+def test_code_is_never_run(tmp_path):
+    torch.save({"format": 1, "step": 1, "bad": Path("x")}, tmp_path / "code.pt")
+    with pytest.raises(RunError, match="cannot be read"):
+        checkpoint.load(tmp_path / "code.pt")
+
+
+def test_a_missing_file_is_a_run_error(tmp_path):
+    with pytest.raises(RunError, match="cannot be read"):
+        checkpoint.load(tmp_path / "missing.pt")
+
+
+def test_torn_writes_are_ignored_and_cleared_away(tmp_path):
+    make(tmp_path, 1)
+    torn = tmp_path / "step-00000002.pt.partial"
+    torn.write_bytes(b"half")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert newest_step(tmp_path) == 1
+    assert checkpoint.newest_path(tmp_path).name == "step-00000001.pt"
+    checkpoint.prune(tmp_path, keep_last=1, keep_every=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
+
+
+@pytest.mark.parametrize(
+    ("keep_last", "keep_every", "kept"),
+    [
+        (1, 0, [60]),
+        (3, 0, [40, 50, 60]),
+        (9, 0, [10, 20, 30, 40, 50, 60]),
+        (1, 20, [20, 40, 60]),
+        (2, 30, [30, 50, 60]),
+    ],
+)
+def test_which_ones_stay(tmp_path, keep_last, keep_every, kept):
+    make(tmp_path, *range(10, 70, 10))
+    checkpoint.prune(tmp_path, keep_last=keep_last, keep_every=keep_every)
+    assert list(checkpoint.steps(tmp_path)) == kept

@@ -1,0 +1,322 @@
+"""The loop: exact resume, and each of its duties by closed form on a toy method of one number."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+from wavegan.methods.base import Phase
+from wavegan.training import checkpoint
+from wavegan.training.loop import Training, take_step, train
+
+CPU = torch.device("cpu")
+EVERYTHING = {
+    "batch_norm": True,
+    "shared": False,
+    "updates": 2,
+    "ema": 0.9,
+    "gradient_clip": 0.5,
+    "decay_steps": 10,
+}
+
+
+def go_on(stats) -> bool:
+    return True
+
+
+def flat(state) -> dict:
+    """Nested dicts and lists as one dict of paths to leaves."""
+    if isinstance(state, dict | list | tuple):
+        pairs = state.items() if isinstance(state, dict) else enumerate(state)
+        return {(key, *path): leaf for key, value in pairs for path, leaf in flat(value).items()}
+    return {(): state.clone() if isinstance(state, torch.Tensor) else state}
+
+
+def assert_same(one: dict, other: dict) -> None:
+    one, other = flat(one), flat(other)
+    assert one.keys() == other.keys()
+    for path, leaf in one.items():
+        assert torch.equal(leaf, other[path]) if isinstance(leaf, torch.Tensor) else leaf == other[path], path
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_a_resumed_training_equals_the_uninterrupted_one(training, batches, tmp_path, precision, settings):
+    """Fault 24. Through a file, into networks that started elsewhere: nothing may be left out of the state."""
+    whole = training(precision=precision, **settings)
+    seen = []
+    train(whole, batches, 6, after_step=lambda stats: seen.append(flat(stats)) or True)
+
+    first = training(precision=precision, **settings)
+    train(first, batches, 3, after_step=go_on)
+    path = checkpoint.save(tmp_path, first.state())
+    torch.manual_seed(99)
+    second = training(start=1, precision=precision, **settings)
+    second.restore(checkpoint.load(path))
+    assert second.step == 3
+    again = []
+    train(second, batches, 6, after_step=lambda stats: again.append(flat(stats)) or True)
+    assert_same(whole.state(), second.state())
+    assert_same({"stats": seen[3:]}, {"stats": again})
+
+
+def test_restore_brings_back_everything_that_state_gave(training, batches, tmp_path):
+    one = training(**EVERYTHING)
+    train(one, batches, 2, after_step=go_on)
+    path = checkpoint.save(tmp_path, one.state())
+    other = training(start=1, **EVERYTHING)
+    other.restore(checkpoint.load(path))
+    assert_same(one.state(), other.state())
+    assert set(one.state()) == {"step", "precision", "networks", "averages", "optimizers"}
+
+
+def test_seeds_decide(training, batches):
+    states = {}
+    for name, seed in {"one": 0, "same": 0, "other": 1}.items():
+        made = training(seed=seed)
+        train(made, batches, 2, after_step=go_on)
+        states[name] = made.state()
+    assert_same(states["one"], states["same"])
+    weight = ("networks", "generator", "dense.weight")
+    assert not torch.equal(flat(states["one"])[weight], flat(states["other"])[weight])
+
+
+def test_steps_and_phases_draw_differently(training, batches):
+    """A learning rate of zero leaves only the randomness of latents, interpolation and shuffle to differ."""
+    made, seen = training(updates=2), []
+    for optimizer in made.optimizers.values():
+        optimizer.param_groups[0]["lr"] = 0.0
+    made.method.networks["generator"].register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    train(made, lambda draw: batches(0), 3, after_step=go_on)
+    assert len(seen) == 9 and len({tuple(z.flatten().tolist()) for z in seen}) == 9
+
+
+def test_torchs_global_generator_is_left_as_found(training, batches):
+    torch.manual_seed(5)
+    before, expected = torch.get_rng_state(), torch.rand(3)
+    torch.manual_seed(5)
+    train(training(), batches, 2, after_step=go_on)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_global_generator_has_no_say(training, batches):
+    one, other = training(), training()
+    train(one, batches, 2, after_step=go_on)
+    torch.manual_seed(77)
+    train(other, batches, 2, after_step=lambda stats: torch.rand(9) is not None)
+    assert_same(one.state(), other.state())
+
+
+class HostReads(TorchDispatchMode):
+    """Counts what makes the host wait for the device: .item(), float(), bool(), and shapes that hang on values."""
+
+    READS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name().removeprefix("aten::").split(".")[0]
+        if name in self.READS:
+            self.calls.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+class HostCopies(TorchFunctionMode):
+    """Counts what takes values to the host without an operator of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        if name in ("tolist", "numpy", "cpu", "__array__"):
+            self.calls.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def host_reads(act) -> list[str]:
+    with HostCopies() as copies, HostReads() as reads:
+        act()
+    return copies.calls + reads.calls
+
+
+def test_the_counters_of_host_reads_count():
+    x = torch.ones(2)
+    assert host_reads(lambda: x.sum().item()) == ["_local_scalar_dense"]
+    assert host_reads(lambda: bool(x.all())) == ["_local_scalar_dense"]
+    assert host_reads(lambda: x.tolist()) == ["tolist"]
+    assert host_reads(lambda: x.nonzero()) == ["nonzero"]
+    assert host_reads(lambda: x + 1) == []
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_step_reads_nothing_on_the_host(training, batches, shared):
+    made = training(updates=2, shared=shared, batch_norm=True, ema=0.9, gradient_clip=0.5, precision="bf16")
+    clips = batches(0)
+    assert host_reads(lambda: take_step(made, lambda draw: clips)) == []
+
+
+class Toy:
+    """Two numbers: `slow` follows the batch's mean by x²/2, `fast` likewise; each in a phase of its own."""
+
+    averaged = ("slow",)
+
+    def __init__(self, *, times: int = 1):
+        self.networks = {name: nn.Linear(1, 1, bias=False) for name in ("fast", "slow")}
+        for network in self.networks.values():
+            nn.init.constant_(network.weight, 8.0)
+        self.phases = (
+            Phase("first", ("fast",), lambda clips: self.pull("fast", clips), times=times),
+            Phase("second", ("slow",), lambda clips: self.pull("slow", clips)),
+        )
+        self.learning: list[tuple[bool, ...]] = []
+
+    def pull(self, name, clips):
+        self.learning.append(tuple(one.weight.requires_grad for one in self.networks.values()))
+        loss = (self.networks[name].weight - clips.mean()).square().sum() / 2
+        loss.backward()
+        return {"loss": loss.detach()}
+
+
+def silence(draw: int) -> torch.Tensor:
+    return torch.zeros(1, 1, 1)
+
+
+def gradient(network: nn.Module) -> torch.Tensor:
+    """All of its gradients in one row."""
+    return torch.cat([one.grad.flatten() for one in network.parameters() if one.grad is not None])
+
+
+def value(made: Training, name: str) -> float:
+    return made.method.networks[name].state_dict()["weight"].item()
+
+
+def toy(*, times: int = 1, lr: float = 0.5, **settings) -> Training:
+    method = Toy(times=times)
+    optimizers = {name: torch.optim.SGD(network.parameters(), lr=lr) for name, network in method.networks.items()}
+    return Training(method, optimizers, CPU, **settings)
+
+
+def test_gradients_start_from_zero_at_every_update():
+    """Halving the way to 0 leaves 8 · 2⁻ⁿ after n updates; gradients that pile up would overshoot."""
+    made = toy(times=3)
+    train(made, silence, 2, after_step=go_on)
+    assert (value(made, "fast"), value(made, "slow")) == (8 * 2**-6, 8 * 2**-2)
+
+
+def test_every_update_sees_a_fresh_batch_and_resuming_goes_on_with_the_next():
+    draws, made = [], toy(times=3)
+    train(made, lambda draw: draws.append(draw) or torch.zeros(1, 1, 1), 2, after_step=go_on)
+    assert draws == list(range(2 * 4))
+    train(made, lambda draw: draws.append(draw) or torch.zeros(1, 1, 1), 3, after_step=go_on)
+    assert draws == list(range(3 * 4))
+
+
+def test_only_the_networks_of_a_phase_require_gradients():
+    made = toy(times=2)
+    take_step(made, silence)
+    assert isinstance(made.method, Toy)
+    assert made.method.learning == [(True, False), (True, False), (False, True)]
+
+
+def test_statistics_carry_the_phases_name_and_the_last_update():
+    stats = take_step(toy(times=2), lambda draw: torch.full((1, 1, 1), float(draw)))
+    # fast: 8 → towards 0 → 4 → towards 1: loss (4 - 1)² / 2; slow: (8 - 2)² / 2
+    assert {name: one.item() for name, one in stats.items()} == {"first/loss": 4.5, "second/loss": 18}
+
+
+def test_training_counts_a_step_before_it_tells_and_stops_when_told():
+    made, told = toy(), []
+    train(made, silence, 10, after_step=lambda stats: told.append(made.step) or made.step < 3)
+    assert told == [1, 2, 3] and made.step == 3
+    train(made, silence, 3, after_step=lambda stats: told.append(made.step) or True)
+    assert told == [1, 2, 3], "a training that is complete takes no step"
+
+
+@pytest.mark.parametrize("clip", [0.25, 100.0, None])
+def test_clipping_bounds_the_gradients_norm_and_keeps_its_direction(clip):
+    made, norms = toy(gradient_clip=clip), []
+    network = made.method.networks["fast"]
+    made.optimizers["fast"].register_step_pre_hook(lambda *_: norms.append(gradient(network).item()))
+    take_step(made, silence)
+    assert norms[0] == pytest.approx(min(8, clip or 8), rel=1e-4)
+
+
+@pytest.mark.parametrize("clip", [0.01, None])
+def test_clipping_bounds_the_total_norm_of_each_network(training, batches, clip):
+    made, norms = training(gradient_clip=clip, updates=2), []
+    for name, network in made.method.networks.items():
+        note = lambda *_, network=network: norms.append(gradient(network).double().norm().item())  # noqa: E731
+        made.optimizers[name].register_step_pre_hook(note)
+    train(made, batches, 2, after_step=go_on)
+    assert len(norms) == 6
+    assert all(norm <= 0.01 * (1 + 1e-4) for norm in norms) == (clip is not None), norms
+
+
+def test_the_learning_rate_falls_in_a_line_to_zero_and_stays_there():
+    made, rates = toy(times=2, lr=0.5, decay_steps=4), []
+    made.optimizers["fast"].register_step_pre_hook(lambda one, *_: rates.append(one.param_groups[0]["lr"]))
+    train(made, silence, 6, after_step=go_on)
+    assert rates == [0.5, 0.5, 0.375, 0.375, 0.25, 0.25, 0.125, 0.125, 0, 0, 0, 0]
+
+
+def test_without_decay_the_learning_rate_stands():
+    made, rates = toy(lr=0.5), []
+    made.optimizers["fast"].register_step_pre_hook(lambda one, *_: rates.append(one.param_groups[0]["lr"]))
+    train(made, silence, 3, after_step=go_on)
+    assert rates == [0.5] * 3
+
+
+def test_decay_goes_on_from_the_first_rate_after_a_resume():
+    one = toy(lr=0.5, decay_steps=4)
+    train(one, silence, 2, after_step=go_on)
+    other = toy(lr=0.5, decay_steps=4)
+    other.restore(one.state())
+    take_step(other, silence)
+    assert other.optimizers["fast"].param_groups[0]["lr"] == 0.25
+
+
+def test_the_optimisers_are_the_papers_and_each_holds_its_own_network():
+    """Fault 9, in the training of a recipe: Adam 1e-4, 0.5 and 0.9, one for each network."""
+    path = Path(__file__).parents[2] / "recipes" / "sc09.yaml"
+    made = assemble.training(recipes.load(path, ["model.dim=1"]), CPU)
+    assert made.optimizers.keys() == made.method.networks.keys() == {"generator", "discriminator"}
+    for name, optimizer in made.optimizers.items():
+        assert isinstance(optimizer, torch.optim.Adam)
+        (group,) = optimizer.param_groups
+        assert (group["lr"], tuple(group["betas"]), group["weight_decay"]) == (1e-4, (0.5, 0.9), 0)
+        held = {id(parameter) for parameter in group["params"]}
+        assert held == {id(parameter) for parameter in made.method.networks[name].parameters()}
+    assert [(phase.name, phase.times) for phase in made.method.phases] == [("discriminator", 5), ("generator", 1)]
+
+
+def test_adams_first_update_moves_every_weight_by_the_learning_rate(training, batches):
+    """m / √v is the gradient's sign at first, whatever the betas; a weight without a gradient stays."""
+    made = training()
+    network = made.method.networks["generator"]
+    before = network.dense.weight.detach().clone()
+    take_step(made, batches)
+    moved, gradient = network.dense.weight.detach() - before, network.dense.weight.grad
+    clear = gradient.abs() > 1e-5
+    assert clear.sum() > 100
+    torch.testing.assert_close(moved[clear], -1e-3 * gradient[clear].sign(), rtol=1e-2, atol=0)
+    assert not moved[gradient == 0].any()
+
+
+def test_networks_that_hold_nan_are_named(training):
+    made = training(batch_norm=True)
+    assert made.spoilt_networks() == []
+    made.method.networks["generator"].blocks[0].running_mean[0] = torch.inf
+    assert made.spoilt_networks() == ["generator"]
+    with torch.no_grad():
+        made.method.networks["discriminator"].dense.weight[0, 0] = torch.nan
+    assert made.spoilt_networks() == ["generator", "discriminator"]

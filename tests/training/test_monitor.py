@@ -1,0 +1,183 @@
+"""What a training tells: means by hand, what is forgotten, what is refused, and TensorBoard read back."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from wavegan.errors import TrainingError
+from wavegan.training.monitor import Monitor, Preview, open_tensorboard
+
+
+def stats(loss: float, penalty: float = 0.0) -> dict[str, torch.Tensor]:
+    return {"discriminator/loss": torch.tensor(loss), "discriminator/penalty": torch.tensor(penalty)}
+
+
+def monitor(folder: Path, **settings) -> Monitor:
+    return Monitor(folder / "log.jsonl", **{"step": 0, "steps": 100, "log_every": 2, **settings})
+
+
+def entries(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_log_lines_hold_means_over_the_steps_between(tmp_path):
+    told = monitor(tmp_path, steps=5, seconds=1000.0)
+    for step, loss in enumerate([1.0, 3.0, -5.0, 0.5, 7.0], 1):
+        told.after_step(step, stats(loss, penalty=loss / 2))
+    lines = entries(tmp_path)
+    assert [line["step"] for line in lines] == [2, 4, 5], "every two steps, and the last"
+    assert [line["discriminator/loss"] for line in lines] == [2, -2.25, 7]
+    assert [line["discriminator/penalty"] for line in lines] == [1, -1.125, 3.5]
+    assert all(1000 <= line["seconds"] < 1060 for line in lines)
+    assert list(lines[0]) == ["step", "seconds", "discriminator/loss", "discriminator/penalty"]
+
+
+def test_nothing_is_read_between_log_lines(tmp_path, monkeypatch):
+    reads = []
+    for name in ("tolist", "item", "__float__", "__bool__", "numpy", "cpu"):
+        original = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda self, *a, n=name, f=original: reads.append(n) or f(self, *a))
+    told = monitor(tmp_path, log_every=5)
+    counts = []
+    for step in range(1, 11):
+        told.after_step(step, stats(1.0))
+        counts.append(len(reads))
+    assert counts == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_named_with_its_own_step_and_phase(tmp_path, value):
+    told = monitor(tmp_path, log_every=10)
+    for step in range(1, 10):
+        told.after_step(step, stats(1.0, penalty=value if step >= 4 else 0.0))
+    with pytest.raises(TrainingError, match=f"penalty became {value} in step 4, phase discriminator"):
+        told.after_step(10, stats(1.0))
+    assert not (tmp_path / "log.jsonl").exists(), "no line may hold it: JSON knows no NaN"
+
+
+def test_flush_finds_it_before_the_log_line_is_due(tmp_path):
+    told = monitor(tmp_path, log_every=10)
+    told.after_step(1, stats(math.nan))
+    with pytest.raises(TrainingError, match="loss became nan in step 1"):
+        told.flush()
+
+
+def test_flush_of_nothing_writes_nothing(tmp_path):
+    told = monitor(tmp_path)
+    told.flush()
+    assert not (tmp_path / "log.jsonl").exists()
+    told.after_step(1, stats(1.0))
+    told.flush()
+    told.flush()
+    assert len(entries(tmp_path)) == 1
+
+
+def test_later_lines_and_a_torn_one_are_forgotten_when_a_run_goes_on(tmp_path):
+    lines = [json.dumps({"step": step, "seconds": 0.0, "x": 1.0}) for step in (10, 20, 30)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + '\n{"step": 40, "seco')
+    told = monitor(tmp_path, step=20, log_every=1)
+    assert [line["step"] for line in entries(tmp_path)] == [10, 20]
+    told.after_step(21, stats(1.0))
+    assert [line["step"] for line in entries(tmp_path)] == [10, 20, 21]
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_torn_line_alone_does_not_run_into_the_next(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"st')
+    monitor(tmp_path, step=5, log_every=1).after_step(6, stats(1.0))
+    assert [line["step"] for line in entries(tmp_path)] == [1, 6]
+
+
+def test_previews_come_at_their_interval_and_at_the_end(tmp_path):
+    shown = []
+    told = monitor(tmp_path, steps=7, preview_every=3, preview=lambda step: shown.append(step))
+    for step in range(1, 8):
+        told.after_step(step, stats(1.0))
+    assert shown == [3, 6, 7]
+    never = monitor(tmp_path, steps=2, preview_every=0, preview=lambda step: shown.append("never"))
+    never.after_step(2, stats(1.0))
+    assert "never" not in shown
+
+
+def test_no_preview_is_made_of_a_spoilt_network(tmp_path):
+    told = monitor(tmp_path, log_every=10, preview_every=3, preview=lambda step: pytest.fail("a preview of NaN"))
+    with pytest.raises(TrainingError, match="in step 2"):
+        for step in range(1, 4):
+            told.after_step(step, stats(math.nan if step > 1 else 1.0))
+
+
+def test_the_progress_line(tmp_path, capsys):
+    told = monitor(tmp_path, steps=2000, log_every=1)
+    told.after_step(1000, stats(0.123456, penalty=2.0))
+    text = capsys.readouterr().err
+    assert text.startswith("step 1,000/2,000  ") and "steps/s" in text and " left  " in text
+    assert "discriminator/loss 0.1235  discriminator/penalty 2" in text
+    told.after_step(1001, stats(1.0))
+    assert capsys.readouterr().err == "", "where stderr is no terminal, a line every ten seconds"
+    told.after_step(2000, stats(1.0))
+    assert capsys.readouterr().err.startswith("step 2,000/2,000"), "the last one always"
+
+
+def test_on_a_terminal_the_line_is_written_over(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    told = monitor(tmp_path, log_every=1)
+    told.after_step(1, stats(1.0))
+    told.after_step(2, stats(2.0))
+    told.close()
+    text = capsys.readouterr().err
+    assert text.count("\r") == 2 and text.count("\n") == 1 and text.endswith("\n")
+
+
+def preview(folder: Path, channels: int = 1) -> Preview:
+    picture = folder / "picture.png"
+    Image.new("RGB", (8, 6), (255, 0, 0)).save(picture)
+    clips = 0.5 * torch.sin(torch.arange(4096) * 0.1).expand(2, channels, 4096)
+    return Preview(clips, picture, 16000)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_tensorboard_gets_scalars_sound_and_picture(tmp_path, channels):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    told = monitor(
+        tmp_path,
+        steps=2,
+        preview_every=2,
+        preview=lambda step: preview(tmp_path, channels),
+        tensorboard=open_tensorboard(tmp_path / "tb", "auto", 0),
+    )
+    told.after_step(1, stats(1.0))
+    told.after_step(2, stats(3.0))
+    told.close()
+    events = EventAccumulator(str(tmp_path / "tb"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("discriminator/loss")] == [(2, 2.0)]
+    (sound,) = events.Audio("preview/01")
+    assert (sound.step, sound.sample_rate, sound.length_frames) == (2, 16000, 4096)
+    (picture,) = events.Images("preview")
+    assert (picture.width, picture.height) == (8, 6)
+    assert sorted(events.Tags()["audio"]) == ["preview/00", "preview/01"]
+
+
+def test_tensorboard_by_choice(tmp_path, monkeypatch):
+    assert open_tensorboard(tmp_path / "tb", False, 0) is None
+    assert not (tmp_path / "tb").exists()
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if not installed
+    assert open_tensorboard(tmp_path / "tb", "auto", 0) is None
+    with pytest.raises(TrainingError, match=r"TensorBoard not installed; run: pip install 'wavegan\[tensorboard\]'"):
+        open_tensorboard(tmp_path / "tb", True, 0)
+
+
+def test_speed_counts_this_sessions_steps_only(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("wavegan.training.monitor.time.monotonic", lambda: clock[0])
+    told = monitor(tmp_path, step=50, seconds=30.0)
+    clock[0] = 104.0
+    told.after_step(60, stats(1.0))
+    assert told.steps_per_second == 2.5 and told.seconds == 34.0
