@@ -230,7 +230,8 @@ def test_raw_weights_are_others(command, model):
 
 def test_evaluate_a_model_twice(command, model, here):
     """The same figures each time, at the last bit, and everything where it says."""
-    first, second = (command("evaluate", model, "--out", name, "--json") for name in ("one", "two"))
+    words = ("evaluate", model, "--count", 2, "--json", "--out")  # a count that leaves a choice of clips
+    first, second = (command(*words, name) for name in ("one", "two"))
     assert first.code == second.code == 0
     values, again = json.loads(first.out), json.loads(second.out)
     assert {"metrics", "reference", "report"} < set(values)
@@ -246,7 +247,6 @@ def test_evaluate_a_model_twice(command, model, here):
         "metrics.json", "report.html", "spectrograms.png",
     ]  # fmt: skip
     assert values["report"] == "one/report.html" and values["spectrograms"] == "one/spectrograms.png"
-    assert command("evaluate", model, "--out", "three", "--json", "--seed", 1).out != first.out
 
 
 def test_evaluate_a_folder_of_audio(command, home, model):
@@ -459,7 +459,7 @@ def test_a_full_or_shut_disk_is_told(command, home, model, monkeypatch, words, k
     def refuse(*_: object, **__: object) -> None:
         raise OSError(kind, os.strerror(kind), "some/place")
 
-    for place in ("jobs.generate.generate", "jobs.evaluate.figures.spectrogram_grid", "jobs.train.checkpoint.save"):
+    for place in ("jobs.generate.generate", "jobs.evaluate.score", "jobs.train.checkpoint.save"):
         monkeypatch.setattr(f"wavegan.{place}", refuse)
     outcome = command(*words.format(model=model, mouse=home / "mouse.yaml").split())
     one_error(outcome, f"some/place: {os.strerror(kind)}", "able to write", "name another folder")

@@ -474,9 +474,9 @@ corpus.load_corpus(sys.argv[1], 16000, 1)
 
 
 @contextmanager
-def building_elsewhere(source: Path, cache: Path, lines: int) -> Iterator[subprocess.Popen]:
-    """Another process in the midst of building the corpus, with this many items done."""
-    process = subprocess.Popen([sys.executable, "-c", CHILD, str(source), "0.03"])
+def building_elsewhere(source: Path, cache: Path, *, lines: int, pause: float) -> Iterator[subprocess.Popen]:
+    """Another process in the midst of building the corpus, `pause` seconds an item, with this many lines done."""
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(source), str(pause)])
     try:
         deadline = time.monotonic() + 60
         while sum(path.read_text().count("\n") for path in cache.glob("corpora/*/items.jsonl")) < lines:
@@ -492,7 +492,7 @@ def test_kill_9_costs_only_what_was_not_finished(
     sounds: Sounds, cache: Path, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = sounds(16, seconds=0.03)
-    with building_elsewhere(folder, cache, lines=3) as process:
+    with building_elsewhere(folder, cache, lines=3, pause=0.1) as process:
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     assert not (build_of(cache) / "complete").exists()
@@ -508,7 +508,7 @@ def test_a_second_process_waits_and_decodes_nothing(
     sounds: Sounds, cache: Path, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = sounds(12, seconds=0.03)
-    with building_elsewhere(folder, cache, lines=1) as process:
+    with building_elsewhere(folder, cache, lines=1, pause=0.03) as process:
         shared = load_corpus(str(folder), RATE, 1)
         assert process.wait() == 0
     assert decoding.names == []
@@ -517,6 +517,22 @@ def test_a_second_process_waits_and_decodes_nothing(
 
 
 # Memory
+
+
+def test_only_a_few_items_are_decoded_ahead(monkeypatch: pytest.MonkeyPatch):
+    started: list[int] = []
+
+    def decode(number: int) -> Iterator[np.ndarray]:
+        started.append(number)
+        if number == 0:
+            time.sleep(0.2)
+            assert len(started) <= 5, "what waits for a slow item is held in memory"
+        yield np.full((1, 1), 0.5, np.float32)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    items = [Item(f"{number}", None, (), lambda *_, number=number: decode(number)) for number in range(50)]
+    monkeypatch.setattr(corpus_module, "open_source", lambda source: items)
+    assert len(load_corpus("any", RATE, 1).names) == 50
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(1, 1200), (60, 20)], ids=["one long file", "many files"])

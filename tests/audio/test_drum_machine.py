@@ -232,7 +232,6 @@ def test_noise_has_unit_density_up_to_22_khz():
 
 def test_noise_is_the_same_waveform_at_every_rate():
     made = {
-        rate: drum_machine.noise(np.random.default_rng(0), np.arange(rate) / rate, 200, 1000)
-        for rate in (16000, 48000)
+        rate: drum_machine.noise(np.random.default_rng(0), np.arange(rate) / rate, 200, 1000) for rate in (16000, 48000)
     }
     np.testing.assert_allclose(made[48000][::3], made[16000], atol=1e-3)

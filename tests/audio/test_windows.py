@@ -129,6 +129,12 @@ def test_items_are_drawn_in_proportion_to_their_length():
     assert chisquare(seen, 30000 * np.array([300, 900, 1800, 1]) / 3001).pvalue > 1e-3
 
 
+def test_every_sample_of_the_corpus_is_equally_likely():
+    starts, lengths = Windows(corpus_of(0, 1, 1, 0, 2), 1, "random").random_places(0, 4000)
+    assert chisquare(np.bincount(starts, minlength=4)).pvalue > 1e-3
+    assert lengths.min() == 1, "an item without samples is never drawn"
+
+
 def test_positions_within_an_item_are_drawn_alike():
     seen = np.bincount(offsets(Windows(corpus_of(1099), 100, "random"), 50000), minlength=1000)
     assert len(seen) == 1000

@@ -196,7 +196,7 @@ def test_leaky_relu_equals_torchs_to_the_second_derivative(slope):
 
     def derivatives(activation):
         w, at = weight.clone().requires_grad_(), x.clone().requires_grad_()
-        y = activation(activation(at) @ w) ** 3
+        y = (activation(activation(at) @ w) + at) ** 3 + activation(at)  # not flat where x is zero
         (first,) = torch.autograd.grad(y.sum(), at, create_graph=True)
         return y, first, *torch.autograd.grad((first.norm(dim=1) - 1).square().sum(), (w, at))
 

@@ -116,11 +116,11 @@ def noise(random: Generator, time: np.ndarray, low: float, high: float = np.inf)
 def finish(random: Generator, time: np.ndarray, sound: np.ndarray) -> np.ndarray:
     """The sound as (samples,) float32 of peak 1, freed of what lies under 25 Hz, over hiss and faded to silence.
 
-    The hiss, some 50 dB below the peak, is that of the old 8-bit machines; recorded drums have a floor as well.
+    The hiss, some 45 dB below the peak, is that of the old 8-bit machines; recorded drums have a floor as well.
     """
     sound = np.asarray(lfilter([1, -1], [1, -np.exp(-2 * np.pi * 25 * time[1])], sound))
     sound /= np.abs(sound).max()
-    sound += between(random, 0.003, 0.006) * np.clip(time / 0.001, 0, 1) * noise(random, time, 25, 7000)
+    sound += between(random, 0.006, 0.012) * np.clip(time / 0.001, 0, 1) * noise(random, time, 25, 7000)
     sound *= np.sin(np.pi / 2 * np.clip(5 * (1 - time / time[-1]), 0, 1)) ** 2
     return (sound / np.abs(sound).max()).astype(np.float32)
 

@@ -98,7 +98,7 @@ def _refuse_other_folder(folder: RunFolder) -> None:
     """A run begins in a folder of its own: in one of sound, say, it would be lost among the files."""
     if not folder.path.is_dir() or folder.recipe.exists():
         return
-    others = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("lock"))
+    others = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith((".", "lock")))
     if others:
         raise RunError(
             f"{folder.path} holds {others[0]} and no recipe.yaml, so it is no run; a run has a folder of its own; "
