@@ -11,6 +11,7 @@ from scipy.signal import lfilter
 
 VERSION = 1  # raised whenever a clip would sound otherwise, so that nothing stale is used
 LONGEST_SECONDS = 0.95
+HISS = (0.006, 0.012)  # of the output stage, as a part of the peak
 
 # The modes of an ideal circular membrane above its lowest, as ratios to it (zeros of the Bessel functions).
 MEMBRANE = np.array([1.594, 2.136, 2.296, 2.653])
@@ -120,7 +121,7 @@ def finish(random: Generator, time: np.ndarray, sound: np.ndarray) -> np.ndarray
     """
     sound = np.asarray(lfilter([1, -1], [1, -np.exp(-2 * np.pi * 25 * time[1])], sound))
     sound /= np.abs(sound).max()
-    sound += between(random, 0.006, 0.012) * np.clip(time / 0.001, 0, 1) * noise(random, time, 25, 7000)
+    sound += between(random, *HISS) * np.clip(time / 0.001, 0, 1) * noise(random, time, 25, 7000)
     sound *= np.sin(np.pi / 2 * np.clip(5 * (1 - time / time[-1]), 0, 1)) ** 2
     return (sound / np.abs(sound).max()).astype(np.float32)
 
