@@ -121,7 +121,14 @@ def test_trains_when_shrunk(name, sounds, tmp_path):
     recipe = recipes.load(RECIPES[name], [f"data.source={source}", "monitor.preview_count=1", *SHRUNK])
     assert recipe.name == name and recipe.model.clip_samples == whole.model.clip_samples in CLIP_SAMPLES
     shrunk = {line.partition(":")[0] for line in recipes.differences(whole, recipe)}
-    assert shrunk <= {"data.source", "data.test", "model.dim", "training.batch_size", "training.precision"}
+    assert shrunk <= {
+        "data.source",
+        "data.test",
+        "model.dim",
+        "training.batch_size",
+        "training.precision",
+        "training.steps",
+    }
 
     result = train(recipe, tmp_path / "run", device="cpu")
 

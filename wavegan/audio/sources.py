@@ -61,7 +61,7 @@ def _open_one(source: str) -> list[Item]:
         folder = data_folder() / dataset / (split or "train")
         if not folder.is_dir():
             raise DataError(
-                f"data.source is {source}, and {folder} does not exist; a data set is downloaded once; "
+                f"the source is {source}, and {folder} does not exist; a data set is downloaded once; "
                 f"run: wavegan fetch {dataset} --to {data_folder()}"
             )
         return _folder(folder)
