@@ -121,7 +121,7 @@ def _judge_folder(target: Path, data: Path | None, wanted: int, seed: int) -> tu
     sample_rate, channels, clip_samples = _common_form(target)
     if data is None:
         raise DataError(f"{target} is a folder of audio, not a model; real audio must be named for it; add --data DIR")
-    say(f"comparing at {sample_rate:,} Hz, {channels} channels, {clip_samples:,} samples from each start, peaks at 1")
+    say(f"comparing at {sample_rate:,} Hz, channels: {channels}, {clip_samples:,} samples from each start, peaks at 1")
     made, whole = (load_corpus([str(folder)], sample_rate, channels) for folder in (target, data))
     real, held_out = hold_out(whole, 0.5)
     clips = [Windows(corpus, clip_samples, "first", seed) for corpus in (made, real, held_out)]

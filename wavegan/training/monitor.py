@@ -147,7 +147,7 @@ def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
         if choice == "auto":
             return None
         raise TrainingError(
-            "monitor.tensorboard is true and TensorBoard not installed; run: pip install 'wavegan[tensorboard]'"
+            "monitor.tensorboard is true and TensorBoard not installed; run: pip install tensorboard"
         ) from fault
     return SummaryWriter(str(folder), purge_step=step)
 
