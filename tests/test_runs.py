@@ -375,6 +375,15 @@ def test_a_changed_recipe_is_refused_with_its_keys(mouse, command):
     assert files_of(Path("run")) == before
 
 
+def test_sound_added_between_two_sittings_is_told(mouse, sounds, capsys):
+    trained(mouse, "run", "training.steps=2")
+    trained(mouse, "run", "training.steps=3")
+    assert "the sound has changed" not in capsys.readouterr().err
+    sounds(9, seconds=0.3)
+    trained(mouse, "run", "training.steps=4")
+    assert "the sound has changed since; the run learned from" in capsys.readouterr().err
+
+
 def test_more_steps_and_other_monitoring_are_no_change(mouse):
     trained(mouse, "run", "training.steps=2")
     more = ("training.steps=4", "training.checkpoint_every=2", "training.keep_last=1", "monitor.preview_every=3")

@@ -207,7 +207,12 @@ def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
 
 def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
     """What every checkpoint carries beside the training's state, so that it can be used without its run."""
-    return {"recipe": recipes.as_dict(recipe), "label_names": list(corpus.label_names)}
+    return {
+        "recipe": recipes.as_dict(recipe),
+        "label_names": list(corpus.label_names),
+        "files": len(corpus.names),
+        "seconds_of_sound": corpus.seconds,
+    }
 
 
 def load_model(path: Path, on: torch.device, *, raw: bool = False) -> tuple[Recipe, Model]:

@@ -69,6 +69,7 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
     if state:
         training.restore(state)
         say(f"going on from step {training.step:,} of {folder.path}")
+        _tell_changed_sound(state, parts.training)
     if assemble.settle_precision(training, batches(0)):
         say(f"training.precision auto: {training.precision} is the faster one on this {on.type}")
     monitor = assemble.monitor(recipe, folder, training, state["seconds"] if state else 0.0)
@@ -149,6 +150,12 @@ def _tell_corpora(parts: assemble.Corpora) -> None:
             say(f"  {name}: {reason}")
         if len(skipped) > SHOWN_SKIPS:
             say(f"  … and {len(skipped) - SHOWN_SKIPS} more, all named in the run's corpus.json")
+
+
+def _tell_changed_sound(state: dict[str, Any], corpus: Corpus) -> None:
+    if (state["files"], state["seconds_of_sound"]) != (len(corpus.names), corpus.seconds):
+        was = f"{state['files']:,} files, {state['seconds_of_sound']:.1f} seconds"
+        say(f"warning: the sound has changed since; the run learned from {was} so far, and from here on from the above")
 
 
 def _summary(corpus: Corpus) -> str:
