@@ -14,6 +14,7 @@ PACKAGE = Path(wavegan.__file__).parent
 LEVELS = {
     "errors": 0,
     "seeding": 0,
+    "distributed": 0,
     "audio": 1,
     "models": 1,
     "objectives": 1,
@@ -26,6 +27,7 @@ LEVELS = {
     "recipe_schema": 4,
     "recipe_yaml": 4,
     "assemble": 5,
+    "benchmarks": 3,
     "jobs": 6,
     "cli": 7,
     "__main__": 7,

@@ -29,10 +29,9 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(seed))
 
 
-def learned(layer: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-    """Its weight and bias."""
-    held = layer.state_dict()
-    return held["weight"].numpy(), held["bias"].numpy()
+def learned(layer: Convolution | TransposedConvolution | NearestUpsampling) -> tuple[np.ndarray, np.ndarray]:
+    """Its kernel, in torch.nn's order of axes, and its bias."""
+    return layer.kernel.detach().numpy(), layer.bias.detach().numpy()
 
 
 def convolved_by_hand(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: int, left: int) -> np.ndarray:
@@ -92,7 +91,7 @@ def test_the_transposed_convolution_is_the_adjoint_of_the_convolution(kernel, st
     down = Convolution(2, 3, kernel, stride=stride).to(DOUBLE)
     up = TransposedConvolution(3, 2, kernel, stride=stride).to(DOUBLE)
     with torch.no_grad():
-        up.weight.copy_(down.weight)
+        up.kernel.copy_(down.kernel)
         x, y, nothing = normal(4, 2, 16 * stride), normal(4, 3, 16, seed=1), normal(4, 3, 16).zero_()
         down_x, up_y = down(x) - down(torch.zeros_like(x)), up(y) - up(nothing)  # without their biases
         assert torch.sum(down_x * y).item() == pytest.approx(torch.sum(x * up_y).item(), rel=1e-12)
@@ -100,8 +99,8 @@ def test_the_transposed_convolution_is_the_adjoint_of_the_convolution(kernel, st
 
 def test_nearest_upsampling_repeats_and_then_convolves():
     layer = NearestUpsampling(2, 3, 25, stride=4).to(DOUBLE)
-    x, (_, convolution) = normal(1, 2, 8), layer
-    expected = convolved_by_hand(np.repeat(x[0].numpy(), 4, axis=1), *learned(convolution), stride=1, left=12)
+    x = normal(1, 2, 8)
+    expected = convolved_by_hand(np.repeat(x[0].numpy(), 4, axis=1), *learned(layer), stride=1, left=12)
     np.testing.assert_allclose(layer(x)[0].detach().numpy(), expected, atol=1e-12)
 
 

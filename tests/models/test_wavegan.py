@@ -5,7 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.models.layers import Convolution, LeakyReLU, PhaseShuffle, PostFilter, TransposedConvolution
+from wavegan.models.layers import (
+    Convolution,
+    LeakyReLU,
+    NearestUpsampling,
+    PhaseShuffle,
+    PostFilter,
+    TransposedConvolution,
+)
 from wavegan.models.wavegan import Discriminator, Generator, parameter_count
 
 STRIDES = {  # from the latent's side, and from the waveform's: both end with the odd one
@@ -61,8 +68,8 @@ def test_shapes_of_other_kernels_and_latents(clip_samples, kernel, latent_dim, u
     made = network(torch.randn(2, latent_dim))
     assert made.shape == (2, 1, clip_samples)
     assert discriminator(clip_samples, kernel_size=kernel)(made).shape == (2,)
-    kernels = layers(network, nn.ConvTranspose1d if upsample == "transposed" else Convolution)
-    assert {layer.kernel_size for layer in kernels} == {(kernel,)}
+    kernels = layers(network, TransposedConvolution if upsample == "transposed" else NearestUpsampling)
+    assert {layer.kernel_size for layer in kernels} == {kernel}
 
 
 @pytest.mark.parametrize("clip_samples", STRIDES)
@@ -73,12 +80,12 @@ def test_strides_and_widths_are_the_references(clip_samples):
         judge = Discriminator(clip_samples, channels, dim=dim)
     up, down = layers(made, TransposedConvolution), layers(judge, Convolution)
     assert (made.dense.in_features, made.dense.out_features) == (7, 16 * widths[-1])
-    assert [layer.stride[0] for layer in up] == STRIDES[clip_samples]
-    assert [layer.in_channels for layer in up] == widths[::-1]
-    assert [layer.out_channels for layer in up] == [*widths[-2::-1], channels]
-    assert [layer.stride[0] for layer in down] == STRIDES[clip_samples]
-    assert [layer.in_channels for layer in down] == [channels, *widths[:-1]]
-    assert [layer.out_channels for layer in down] == widths
+    assert [layer.stride for layer in up] == STRIDES[clip_samples]
+    assert [layer.channels_in for layer in up] == widths[::-1]
+    assert [layer.channels_out for layer in up] == [*widths[-2::-1], channels]
+    assert [layer.stride for layer in down] == STRIDES[clip_samples]
+    assert [layer.channels_in for layer in down] == [channels, *widths[:-1]]
+    assert [layer.channels_out for layer in down] == widths
     assert (judge.dense.in_features, judge.dense.out_features) == (16 * widths[-1], 1)
     assert all(layer.bias is not None for layer in [*up, *down, made.dense, judge.dense])
 
@@ -95,8 +102,8 @@ def generated_by_hand(network: Generator, z: Tensor) -> Tensor:
     rows = F.linear(z, network.dense.weight, network.dense.bias).reshape(len(z), 16, -1)  # positions, then channels
     x = rows.permute(0, 2, 1)
     for layer in up:
-        stride = layer.stride[0]
-        whole = F.conv_transpose1d(F.relu(x), layer.weight, layer.bias, stride=stride)
+        stride = layer.stride
+        whole = F.conv_transpose1d(F.relu(x), layer.kernel, layer.bias, stride=stride)
         left = PADS[stride][0]
         x = whole[..., left : left + x.shape[-1] * stride]
     return torch.tanh(x)
@@ -105,8 +112,8 @@ def generated_by_hand(network: Generator, z: Tensor) -> Tensor:
 def judged_by_hand(network: Discriminator, clips: Tensor) -> Tensor:
     x = clips
     for layer in layers(network, Convolution):
-        stride = layer.stride[0]
-        x = F.leaky_relu(F.conv1d(F.pad(x, PADS[stride]), layer.weight, layer.bias, stride=stride), 0.2)
+        stride = layer.stride
+        x = F.leaky_relu(F.conv1d(F.pad(x, PADS[stride]), layer.kernel, layer.bias, stride=stride), 0.2)
     return F.linear(x.permute(0, 2, 1).reshape(len(x), -1), network.dense.weight, network.dense.bias)[:, 0]
 
 
@@ -184,11 +191,11 @@ def test_phase_shuffle_is_on_by_its_radius():
 
 def test_transposed_is_the_default():
     """Fault 11: nearest upsampling presented as WaveGAN."""
-    assert [type(layer) for layer in layers(generator(), nn.ConvTranspose1d)] == [TransposedConvolution] * 4
-    assert not layers(generator(), nn.Upsample)
+    assert [type(layer) for layer in layers(generator(), TransposedConvolution)] == [TransposedConvolution] * 4
+    assert not layers(generator(), NearestUpsampling)
     nearest = generator(upsample="nearest")
-    assert not layers(nearest, nn.ConvTranspose1d)
-    assert [layer.scale_factor for layer in layers(nearest, nn.Upsample)] == [4, 4, 4, 4]
+    assert not layers(nearest, TransposedConvolution)
+    assert [layer.stride for layer in layers(nearest, NearestUpsampling)] == [4, 4, 4, 4]
     assert parameter_count(nearest) == parameter_count(generator())
 
 

@@ -10,38 +10,81 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
+
+from wavegan import distributed
+from wavegan.models.convolution import adjoint, convolve, folded_nearest
 
 
-class Convolution(nn.Conv1d):
-    """Strided convolution with the original's padding: (N, C, T) to (N, C', T / stride)."""
+class _Kernels(nn.Module):
+    """A convolution of whatever kind: (N, C, T) in and out, channels last in memory.
 
-    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int = 1, bias: bool = True):
-        super().__init__(channels_in, channels_out, kernel_size, stride=stride, bias=bias)
-        self.pads = ((kernel_size - stride) // 2, (kernel_size - stride + 1) // 2)
+    `weight` is (C', k, C) with C the channels on the waveform's side of a strided or transposed one; `kernel`
+    shows it with its axes as torch.nn has them.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], channels_in: int, channels_out: int, stride: int):
+        super().__init__()
+        self.channels_in, self.channels_out = channels_in, channels_out
+        self.kernel_size, self.stride = shape[1], stride
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.empty(channels_out))
+        initialize_glorot(self)
+
+    @property
+    def kernel(self) -> Tensor:
+        """The weight as torch.nn.Conv1d has it, (C', C, k), or ConvTranspose1d, (C, C', k); a view."""
+        return self.weight.transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, self.pads))
+        weight, bias = self.parameters_as_computed()
+        return self.compute(x.transpose(1, 2).to(weight.dtype).contiguous(), weight, bias).transpose(1, 2)
+
+    def parameters_as_computed(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias in the type in which the layer computes: autocast's, or their own."""
+        kind = self.weight.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.weight.dtype
+        return self.weight.to(dtype), self.bias.to(dtype)
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """(N, T, C) to (N, T', C'), with all three in one type."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        return f"{self.channels_in}, {self.channels_out}, kernel_size={self.kernel_size}, stride={self.stride}"
 
 
-class TransposedConvolution(nn.ConvTranspose1d):
+class Convolution(_Kernels):
+    """Strided convolution with the original's padding: (N, C, T) to (N, C', T / stride)."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int = 1):
+        super().__init__((channels_out, kernel_size, channels_in), channels_in, channels_out, stride)
+        self.pads = ((kernel_size - stride) // 2, (kernel_size - stride + 1) // 2)
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return convolve(x, weight, bias, self.stride, self.pads[0])
+
+
+class TransposedConvolution(_Kernels):
     """Adjoint of `Convolution`: (N, C, T) to (N, C', T · stride)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int):
-        super().__init__(channels_in, channels_out, kernel_size, stride=stride, padding=(kernel_size - stride) // 2)
+        super().__init__((channels_in, kernel_size, channels_out), channels_in, channels_out, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        samples = x.shape[-1] * self.stride[0]
-        return super().forward(x)[..., :samples]  # an odd kernel - stride leaves one sample too many on the right
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return adjoint(x, weight, bias, self.stride, (self.kernel_size - self.stride) // 2)
 
 
-class NearestUpsampling(nn.Sequential):
+class NearestUpsampling(_Kernels):
     """Repeats every sample `stride` times, then convolves: (N, C, T) to (N, C', T · stride), no combs."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int):
-        super().__init__(
-            nn.Upsample(scale_factor=stride, mode="nearest"),
-            Convolution(channels_in, channels_out, kernel_size),
-        )
+        super().__init__((channels_out, kernel_size, channels_in), channels_in, channels_out, stride)
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        folded = folded_nearest(weight, self.stride)
+        blocks = convolve(x, folded, bias.repeat(self.stride), 1, folded.shape[1] // 2)
+        return blocks.view(len(x), -1, self.channels_out)
 
 
 class PostFilter(nn.Conv1d):
@@ -70,23 +113,86 @@ class PhaseShuffle(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.radius == 0:
             return x
-        examples, channels, samples = x.shape
-        shift = torch.randint(-self.radius, self.radius + 1, (1 if self.shared else examples, 1), device=x.device)
-        index = (torch.arange(samples, device=x.device) - shift).abs()  # (1 or N, T)
-        index = (samples - 1) - (samples - 1 - index).abs()  # reflected at both ends, the edge not repeated
-        if self.shared:
-            return x.index_select(2, index[0])
-        return x.gather(2, index[:, None].expand(examples, channels, samples))
+        shifted = Shift.apply(x.transpose(1, 2).contiguous(), self.draw(1, len(x), x.device), self.radius)
+        return shifted.transpose(1, 2)
+
+    def draw(self, batches: int, examples: int, device: torch.device) -> Tensor:
+        """Shifts (batches · examples,) for so many batches, each with draws of its own."""
+
+        def shifts(rows: int) -> Tensor:
+            return torch.randint(-self.radius, self.radius + 1, (rows, batches), device=device)
+
+        drawn = shifts(1) if self.shared else distributed.own_rows(shifts, examples)
+        return drawn.t().expand(batches, examples).flatten()
 
     def extra_repr(self) -> str:
         return f"radius={self.radius}, shared={self.shared}"
 
 
-class LeakyReLU(nn.Module):
-    """Leaky ReLU as a product with its own slope, 1 or `negative_slope`, any shape.
+def shift(x: Tensor, shifts: Tensor) -> Tensor:
+    """(N, T, C), each example moved right by its own number of samples, reflected at both ends."""
+    source = _sources(shifts, x.shape[1])
+    row = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
+    return x.flatten(0, 1).index_select(0, (source + row).flatten()).view(x.shape)
 
-    The slope is a constant of autograd, so the double backward of a gradient penalty does not push the zeros
-    of its second derivative through the whole graph: 1.3 times faster there, and equal everywhere else.
+
+def unshift(d: Tensor, shifts: Tensor, radius: int) -> Tensor:
+    """The adjoint of `shift`: every sample gathers what was taken from it."""
+    examples, samples, _ = d.shape
+    back = (torch.arange(samples, device=d.device) + shifts[:, None]).clamp(0, samples - 1)
+    row = torch.arange(examples, device=d.device)[:, None] * samples
+    moved = d.flatten(0, 1).index_select(0, (back + row).flatten()).view(d.shape)
+    # Near the ends a sample was taken twice, or never: there the few sources are looked up in full.
+    edge = torch.arange(radius + 1, device=d.device)[:, None]
+    sources = _sources(shifts, samples)[:, None]
+    reach = 2 * radius + 1
+    first = (sources[..., :reach] == edge).to(d.dtype)  # (N, radius + 1, reach)
+    last = (sources[..., -reach:] == edge + samples - 1 - radius).to(d.dtype)
+    moved[:, : radius + 1] = first @ d[:, :reach]
+    moved[:, -radius - 1 :] = last @ d[:, -reach:]
+    return moved
+
+
+def _sources(shifts: Tensor, samples: int) -> Tensor:
+    """Where each sample of a shifted example comes from, (N, T)."""
+    index = (torch.arange(samples, device=shifts.device) - shifts[:, None]).abs()
+    return (samples - 1) - (samples - 1 - index).abs()  # reflected at both ends, the edge not repeated
+
+
+class Shift(Function):
+    """`shift` and `unshift`, each the derivative of the other."""
+
+    @staticmethod
+    def forward(ctx, x, shifts, radius):
+        ctx.save_for_backward(shifts)
+        ctx.radius = radius
+        return shift(x, shifts)
+
+    @staticmethod
+    def backward(ctx, d):
+        (shifts,) = ctx.saved_tensors
+        return Unshift.apply(d, shifts, ctx.radius), None, None
+
+
+class Unshift(Function):
+    """`unshift`, differentiable."""
+
+    @staticmethod
+    def forward(ctx, d, shifts, radius):
+        ctx.save_for_backward(shifts)
+        ctx.radius = radius
+        return unshift(d.contiguous(), shifts, radius)
+
+    @staticmethod
+    def backward(ctx, g):
+        (shifts,) = ctx.saved_tensors
+        return Shift.apply(g.contiguous(), shifts, ctx.radius), None, None
+
+
+class LeakyReLU(nn.Module):
+    """Leaky ReLU, any shape, whose second derivative is left out because it is zero.
+
+    The double backward of a gradient penalty would else push those zeros through the whole graph.
     """
 
     def __init__(self, negative_slope: float = 0.2):
@@ -94,24 +200,59 @@ class LeakyReLU(nn.Module):
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Tensor:
-        slope = torch.where(x.detach() > 0, x.new_ones(()), x.new_full((), self.negative_slope))
-        return x * slope
+        return Activate.apply(x, self.negative_slope)
+
+
+def slope_times(d: Tensor, y: Tensor, negative_slope: float) -> Tensor:
+    """d times leaky ReLU's slope where its output is y."""
+    return torch.ops.aten.leaky_relu_backward(d, y, negative_slope, True)
+
+
+class Activate(Function):
+    """Leaky ReLU."""
+
+    @staticmethod
+    def forward(ctx, x, negative_slope):
+        y = F.leaky_relu(x, negative_slope)
+        ctx.save_for_backward(y)
+        ctx.negative_slope = negative_slope
+        return y
+
+    @staticmethod
+    def backward(ctx, d):
+        (y,) = ctx.saved_tensors
+        return Slope.apply(d, y, ctx.negative_slope), None
+
+
+class Slope(Function):
+    """`slope_times`, for which y is a constant."""
+
+    @staticmethod
+    def forward(ctx, d, y, negative_slope):
+        ctx.save_for_backward(y)
+        ctx.negative_slope = negative_slope
+        return slope_times(d, y, negative_slope)
+
+    @staticmethod
+    def backward(ctx, g):
+        (y,) = ctx.saved_tensors
+        return Slope.apply(g, y, ctx.negative_slope), None, None
 
 
 def initialize_glorot(network: nn.Module) -> None:
     """Fills kernels uniformly within ±√(6 / (k · (c_in + c_out))), biases with zero (Glorot & Bengio 2010)."""
     for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
-            taps = math.prod(layer.weight.shape[2:])
-            # A grouped convolution has weights for one channel in and one out per group, as its shape says.
-            limit = math.sqrt(6 / (taps * _channels_joined(layer)))
+        if isinstance(layer, nn.Linear | PostFilter | _Kernels):
+            limit = math.sqrt(6 / _numbers_joined(layer))
             nn.init.uniform_(layer.weight, -limit, limit)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
 
-def _channels_joined(layer: nn.Linear | nn.Conv1d | nn.ConvTranspose1d) -> int:
-    """Channels in plus channels out that one kernel connects."""
+def _numbers_joined(layer: "nn.Linear | PostFilter | _Kernels") -> int:
+    """Channels in plus channels out that one kernel connects, times its length."""
     if isinstance(layer, nn.Linear):
         return layer.in_features + layer.out_features
-    return (layer.in_channels + layer.out_channels) // layer.groups
+    if isinstance(layer, PostFilter):
+        return 2 * layer.kernel_size[0]  # one channel with one
+    return (layer.channels_in + layer.channels_out) * layer.kernel_size

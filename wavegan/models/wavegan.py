@@ -1,6 +1,7 @@
 """WaveGAN: generator and discriminator of waveforms (Donahue, McAuley, Puckette 2018, arXiv:1802.04208)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from wavegan.models.layers import (
     TransposedConvolution,
     initialize_glorot,
 )
+from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage
 
 START_POSITIONS = 16
 STRIDES = {
@@ -116,6 +118,21 @@ class Discriminator(nn.Module):
         x = x.transpose(1, 2).flatten(1)  # time-major, as the generator's
         with torch.autocast(x.device.type, enabled=False):  # scores count by their differences, which bf16 rounds away
             return self.dense(x.to(self.dense.weight.dtype)).squeeze(1)
+
+    @property
+    def stages(self) -> Callable[[int, int], list[ConvolutionStage | ScoreStage]] | None:
+        """stages(batches, examples) takes it apart for one pass; None where it is not piecewise linear."""
+        return None if any(isinstance(layer, nn.BatchNorm1d) for layer in self.blocks) else self._stages
+
+    def _stages(self, batches: int, examples: int) -> list[ConvolutionStage | ScoreStage]:
+        layers, stages = list(self.blocks), []
+        for place, layer in enumerate(layers):
+            if isinstance(layer, Convolution):
+                activation, after = layers[place + 1], layers[place + 2 : place + 3]
+                assert isinstance(activation, LeakyReLU), "every convolution is followed by its activation"
+                shuffle = after[0] if after and isinstance(after[0], PhaseShuffle) else None
+                stages.append(ConvolutionStage.of(layer, activation, shuffle, batches, examples))
+        return [*stages, ScoreStage(self.dense.weight, self.dense.bias)]
 
 
 def parameter_count(network: nn.Module) -> int:
