@@ -23,6 +23,7 @@ from wavegan import assemble, cli, generation
 from wavegan import recipe as recipes
 from wavegan.errors import TrainingError
 from wavegan.jobs.train import TrainingResult, train
+from wavegan.objectives.penalties import Penalty, gradient_penalty
 from wavegan.training import checkpoint
 
 CLIP_SAMPLES = 4096
@@ -494,19 +495,17 @@ def test_the_log_and_its_means(mouse):
 # Spoilt.
 
 
-def spoiling_penalty(*, after_calls: int, spoil: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., torch.Tensor]:
+def spoiling_penalty(*, after_calls: int, spoil: Callable[[torch.Tensor], torch.Tensor]) -> Penalty:
     """The usual penalty, spoilt from one call on."""
-    from wavegan.objectives.penalties import gradient_penalty
-
     calls = 0
 
-    def penalty(*arguments: Any) -> torch.Tensor:
+    def of_slope(slope: torch.Tensor) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        value = gradient_penalty(*arguments)
+        value = gradient_penalty.of_slope(slope)
         return spoil(value) if calls > after_calls else value
 
-    return penalty
+    return gradient_penalty._replace(of_slope=of_slope)
 
 
 SPOILING = {

@@ -1,22 +1,20 @@
 """The adversarial game: discriminator phases, then one generator phase (Goodfellow et al. 2014)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
+from wavegan.methods import first_order
 from wavegan.methods.base import Phase, Stats
 from wavegan.models import latents
 from wavegan.objectives.adversarial import Objective
-
-Penalty = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
+from wavegan.objectives.penalties import Penalty
 
 
 class GAN:
     """A generator and a discriminator that learn against each other; a `Method`.
 
-    generator: (N, latent_dim) to clips; discriminator: clips to (N,). penalty(discriminator, real, fake) is
-    added to the discriminator's loss penalty_weight times; a weight of 0 leaves it out.
+    generator: (N, latent_dim) to clips; discriminator: clips to (N,). The penalty is added
+    to the discriminator's loss penalty_weight times; a weight of 0 leaves it out.
     """
 
     averaged = ("generator",)
@@ -45,9 +43,19 @@ class GAN:
         self.latent_dim = latent_dim
 
     def discriminator_backward(self, real: Tensor) -> Stats:
-        """Gradients of the discriminator's loss; the generator only supplies fakes, without a graph."""
+        """Gradients of the discriminator's loss; the generator only supplies fakes, without a graph.
+
+        The first-order form where the discriminator is piecewise linear, so can be taken apart into stages.
+        """
         with torch.no_grad():
             fake = self._fake(real)
+        stages = getattr(self.networks["discriminator"], "stages", None)
+        if stages is None:
+            return self.plain_discriminator_backward(real, fake)
+        return first_order.discriminator_backward(stages, real, fake, self.objective, self.penalty, self.penalty_weight)
+
+    def plain_discriminator_backward(self, real: Tensor, fake: Tensor) -> Stats:
+        """The same gradients by autograd alone, for any discriminator: what the first-order form must equal."""
         real_scores, fake_scores = self._judge(real), self._judge(fake)
         loss = self.objective.discriminator(real_scores, fake_scores)
         stats = {"wasserstein": real_scores.detach().mean() - fake_scores.detach().mean()}

@@ -1,0 +1,110 @@
+"""The step as a textbook would write it: the yardstick of every speed-up, in fp32 unless told otherwise.
+
+It computes what `wavegan.methods.gan` computes, with `torch.nn`'s own layers, three calls of the discriminator, a
+gradient penalty by double backward and Adam as it comes. It knows nothing of the rest of the house.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Shift = Callable[[int, int], Tensor]
+"""shift(layer, examples) gives the phase shift of each example there, (examples,) or (1,) for all."""
+
+
+class Generator(nn.Module):
+    """Latent (N, K) to clips (N, C, T)."""
+
+    def __init__(self, strides: Iterable[int], widths: list[int], kernel_size: int, latent_dim: int, nearest: bool):
+        super().__init__()
+        self.dense = nn.Linear(latent_dim, 16 * widths[0])
+        self.nearest = nearest
+        self.strides = list(strides)
+        layers = []
+        for stride, here, there in zip(self.strides, widths, widths[1:], strict=False):
+            if nearest:
+                layers.append(nn.Conv1d(here, there, kernel_size, padding="same"))
+            else:
+                layers.append(nn.ConvTranspose1d(here, there, kernel_size, stride, padding=(kernel_size - stride) // 2))
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.dense(z).view(len(z), 16, -1).transpose(1, 2)
+        for layer, stride in zip(self.layers, self.strides, strict=True):
+            x, samples = F.relu(x), x.shape[2] * stride
+            x = layer(F.interpolate(x, scale_factor=stride)) if self.nearest else layer(x)[..., :samples]
+        return torch.tanh(x)
+
+
+class Discriminator(nn.Module):
+    """Clips (N, C, T) to scores (N,)."""
+
+    def __init__(self, strides: Iterable[int], widths: list[int], kernel_size: int):
+        super().__init__()
+        self.strides = list(strides)
+        self.kernel_size = kernel_size
+        self.layers = nn.ModuleList(
+            nn.Conv1d(here, there, kernel_size, stride)
+            for stride, here, there in zip(self.strides, widths, widths[1:], strict=False)
+        )
+        self.dense = nn.Linear(16 * widths[-1], 1)
+
+    def forward(self, x: Tensor, shift: Shift) -> Tensor:
+        for number, (layer, stride) in enumerate(zip(self.layers, self.strides, strict=True)):
+            pad = self.kernel_size - stride
+            x = F.leaky_relu(layer(F.pad(x, (pad // 2, pad - pad // 2))), 0.2)
+            if number < min(4, len(self.layers) - 1):
+                x = phase_shuffle(x, shift(number, len(x)))
+        return self.dense(x.transpose(1, 2).flatten(1)).squeeze(1)
+
+
+def phase_shuffle(x: Tensor, shifts: Tensor) -> Tensor:
+    """Every example moved right by its shift, reflected at the ends; one shift moves all."""
+    radius, samples = int(shifts.abs().max()), x.shape[2]
+    padded = F.pad(x, (radius, radius), mode="reflect") if radius else x
+    if len(shifts) == 1:
+        start = radius - int(shifts)
+        return padded[..., start : start + samples]
+    starts = radius - shifts[:, None] + torch.arange(samples, device=x.device)
+    return padded.gather(2, starts[:, None].expand_as(x))
+
+
+class PlainStep:
+    """Some discriminator updates and one generator update, with Adam's defaults but for rates and betas."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        *,
+        rates: tuple[float, float],
+        betas: tuple[float, float],
+        penalty_weight: float,
+    ):
+        self.generator, self.discriminator = generator, discriminator
+        self.generator_optimizer = torch.optim.Adam(generator.parameters(), lr=rates[0], betas=betas)
+        self.discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=rates[1], betas=betas)
+        self.penalty_weight = penalty_weight
+
+    def update_discriminator(self, real: Tensor, z: Tensor, share: Tensor, shifts: tuple[Shift, Shift, Shift]) -> None:
+        """share: (N, 1, 1), how far each point of the penalty lies from real to fake; shifts: for each call."""
+        with torch.no_grad():
+            fake = self.generator(z)
+        points = (real + share * (fake - real)).requires_grad_()
+        (slope,) = torch.autograd.grad(self.discriminator(points, shifts[2]).sum(), points, create_graph=True)
+        penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+        loss = self.discriminator(fake, shifts[1]).mean() - self.discriminator(real, shifts[0]).mean()
+        self.discriminator_optimizer.zero_grad()
+        (loss + self.penalty_weight * penalty).backward()
+        self.discriminator_optimizer.step()
+
+    def update_generator(self, z: Tensor, shift: Shift) -> None:
+        """The discriminator stands still and needs no gradients of its own."""
+        self.discriminator.requires_grad_(False)
+        loss = -self.discriminator(self.generator(z), shift).mean()
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        self.generator_optimizer.step()
+        self.discriminator.requires_grad_(True)

@@ -1,0 +1,110 @@
+"""A discriminator's gradients with a penalty on its slope, exact and without a double backward.
+
+A penalty is L = weight · of_slope(g) with g = ∇ₓD at points x̂. Its gradient by a parameter is that of ⟨v, g⟩ with
+v = ∂L/∂g held constant. Now ⟨v, g⟩ is the derivative of D at x̂ along v. Where D is piecewise linear, that is the
+output for v of the linear network that D is around x̂: its affine maps without their biases, its activations with
+the slopes they have at x̂. So v is pushed forward through it; call what reaches each affine map its tangent t. The
+gradient of that linear network's output by the map's weight is the product of its input, t, with the gradient of
+its output, which is the adjoint δ that the way back from D(x̂) to g has left there already. So
+
+    1. forward: scores of [real; fake; x̂] as one batch;
+    2. back to the input, seeded with ∂loss/∂score for real and fake and with 1 for x̂: all adjoints δ, and g;
+    3. v in closed form, and forward again as tangents, x̂'s rows alone;
+    4. on the same way, each weight's gradient: inputs [real; fake; t] with output gradients δ, in one product.
+
+Biases get theirs from real and fake alone: they do not move the slope. Per clip this costs 10 of the units that a
+double backward needs 12 for, in batches three times as large, and holds no graph. The phase shifts of x̂ are the
+same in all passes, or g would be the slope of another network.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from wavegan.methods.base import Stats
+from wavegan.objectives.adversarial import Objective
+from wavegan.objectives.penalties import Penalty
+
+
+class Stage(Protocol):
+    """An affine map and an activation, as in `models/piecewise_linear.py`."""
+
+    @property
+    def weight(self) -> Tensor: ...
+    @property
+    def bias(self) -> Tensor: ...
+    def __call__(self, x: Tensor) -> Tensor: ...
+    def along(self, t: Tensor, y: Tensor) -> Tensor: ...
+    def before_activation(self, d: Tensor, y: Tensor) -> Tensor: ...
+    def input_gradient(self, d: Tensor) -> Tensor: ...
+    def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]: ...
+
+
+Stages = Callable[[int, int], Sequence[Stage]]
+"""stages(batches, examples) takes a network apart for one pass of so many batches, each with draws of its own."""
+
+
+def discriminator_backward(
+    stages: Stages, real: Tensor, fake: Tensor, objective: Objective, penalty: Penalty, penalty_weight: float
+) -> Stats:
+    """Adds the gradients of objective + penalty_weight · penalty to the parameters that the stages are made of."""
+    points = [penalty.points(real, fake)] if penalty_weight else []
+    chain = stages(2 + len(points), len(real))
+    with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
+        x = torch.cat([real, fake, *points]).transpose(1, 2).to(chain[0].weight.dtype).contiguous()
+        activations = forward(chain, x)
+        real_scores, fake_scores = activations[-1][: 2 * len(real)].chunk(2)
+        loss, seeds = _value_and_gradient(
+            lambda s: objective.discriminator(*s.chunk(2)), torch.cat([real_scores, fake_scores])
+        )
+        stats = {"wasserstein": real_scores.mean() - fake_scores.mean()}
+        seeds = torch.cat([seeds, *(torch.ones_like(real_scores) for _ in points)])
+        slope, adjoints = backward(chain, activations, seeds)
+        direction = slope[2 * len(real) :].transpose(1, 2).to(real.dtype)
+        if points:
+            value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.of_slope(g), direction)
+            stats["penalty"] = value / penalty_weight
+            loss = loss + value
+        gradients = accumulate(chain, activations, adjoints, direction.transpose(1, 2), biased=2 * len(real))
+    torch.autograd.backward([one for stage in chain for one in (stage.weight, stage.bias)], gradients)
+    return stats | {"loss": loss}
+
+
+def forward(chain: Sequence[Stage], x: Tensor) -> list[Tensor]:
+    """The input and the output of every stage."""
+    activations = [x]
+    for stage in chain:
+        activations.append(stage(activations[-1]))
+    return activations
+
+
+def backward(chain: Sequence[Stage], activations: Sequence[Tensor], seeds: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The gradient of the input, and the adjoints: the gradient of every stage's affine map, first stage first."""
+    d, adjoints = seeds, []
+    for stage, y in zip(reversed(chain), reversed(activations), strict=False):
+        adjoints.insert(0, stage.before_activation(d.view(y.shape).to(y.dtype), y))
+        d = stage.input_gradient(adjoints[0])
+    return d.view(activations[0].shape), adjoints
+
+
+def accumulate(
+    chain: Sequence[Stage], activations: Sequence[Tensor], adjoints: Sequence[Tensor], t: Tensor, *, biased: int
+) -> list[Tensor]:
+    """Weight and bias gradients, stage by stage; the last rows of the activations are overwritten with tangents."""
+    gradients = []
+    for stage, x, y, d in zip(chain, activations, activations[1:], adjoints, strict=False):
+        if len(t):
+            x[biased:] = t
+            t = stage.along(x[biased:], y[biased:])
+        gradients += stage.parameter_gradients(x, d, biased)
+    return gradients
+
+
+def _value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad():
+        at = at.detach().requires_grad_()
+        value = function(at)
+    (gradient,) = torch.autograd.grad(value, at)
+    return value.detach(), gradient
