@@ -61,7 +61,7 @@ def test_defaults_are_the_authors_settings():
 
 def test_every_value_has_a_description_and_every_number_a_lower_bound():
     values = {key: field for key, field in FIELDS.items() if not isinstance(field.default, Section)}
-    assert len(values) == 48
+    assert len(values) == 49
     assert [key for key, field in values.items() if not field.description] == []
     numbers = {key: field for key, field in values.items() if field.annotation in (int, float, float | None)}
     unbounded = [

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from wavegan import distributed
 from wavegan import recipe as recipes
 from wavegan.audio import files
 from wavegan.audio.corpus import Corpus, hold_out, load_corpus
@@ -22,6 +23,7 @@ from wavegan.objectives.penalties import PENALTIES
 from wavegan.recipe import Recipe
 from wavegan.seeding import seed_torch
 from wavegan.training import checkpoint
+from wavegan.training.acceleration import settle_compilation, settle_graphs
 from wavegan.training.loop import Batches, Training
 from wavegan.training.monitor import Monitor, Preview, open_tensorboard
 from wavegan.training.precision import faster_precision
@@ -48,12 +50,14 @@ class Corpora(NamedTuple):
 def device(choice: str) -> torch.device:
     """The device of a choice: auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is.
 
-    Raises UserError for one that is unknown or not there.
+    Raises UserError for one that is unknown or not there. Each process of a machine has a GPU of its own.
     """
     if not DEVICES.fullmatch(choice):
         raise UserError(f"the device is {choice!r}; auto, cpu, cuda, cuda:N and mps are known; try --device auto")
     if choice == "auto":
-        choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        has_mps = torch.backends.mps.is_available() and distributed.world() == 1
+        choice = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    choice = distributed.own_device(choice)
     try:
         chosen = torch.device(choice)
         torch.empty(1, device=chosen)
@@ -120,7 +124,7 @@ def networks(recipe: Recipe) -> dict[str, nn.Module]:
 
 
 def training(recipe: Recipe, on: torch.device) -> Training:
-    """A training at step 0; precision "auto" is left for `settle_precision`."""
+    """A training at step 0; what is left to the machine waits for `settle`."""
     made = {name: network.to(on) for name, network in networks(recipe).items()}
     method = GAN(
         made["generator"],
@@ -153,16 +157,20 @@ def batches(recipe: Recipe, corpus: Corpus, on: torch.device) -> Batches:
     """Batches of training clips on a device; the corpus itself moves there where it fits or the recipe says so."""
     if on.type != "cpu" and _belongs_on_device(recipe.data.on_device, corpus.samples, on):
         corpus = corpus.to(on)
-    clips = windows(recipe, corpus, seed=recipe.training.seed)
-    return lambda draw: clips.batch(draw, recipe.training.batch_size).to(on)
+    clips, count = windows(recipe, corpus, seed=recipe.training.seed), recipe.training.batch_size
+    own = distributed.own_part(count)
+    return lambda draw: clips.batch(draw, count, own).to(on)
 
 
-def settle_precision(made: Training, batch: Tensor) -> bool:
-    """Replaces precision "auto" by the one that is faster here; True where it had to choose."""
-    if made.precision != "auto":
-        return False
-    made.precision = faster_precision(made.method, batch)
-    return True
+def settle(recipe: Recipe, made: Training, batch: Tensor) -> list[str]:
+    """Decides by short measurements on a batch what the recipe leaves to the machine; lines that tell of it."""
+    lines = []
+    if made.precision == "auto":
+        made.precision = faster_precision(made.method, batch)
+        lines.append(f"training.precision auto: {made.precision} is the faster one on this {made.device.type}")
+    lines.append(settle_compilation(made, batch, recipe.training.compile))
+    lines.append(settle_graphs(made, batch))
+    return [line for line in lines if line]
 
 
 def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float) -> Monitor:

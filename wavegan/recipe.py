@@ -14,6 +14,7 @@ MAY_CHANGE = (
     "name",
     "data.max_bad_fraction",
     "data.on_device",
+    "training.compile",
     "training.steps",
     "training.checkpoint_every",
     "training.keep_last",

@@ -1,6 +1,9 @@
 """Training a recipe in a run folder, or going on where it ended."""
 
+import hashlib
 import json
+import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -8,19 +11,20 @@ from typing import Any
 
 import torch
 
-from wavegan import assemble
+from wavegan import assemble, distributed
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import Corpus
-from wavegan.errors import RunError
+from wavegan.errors import DataError, RunError, UserError
 from wavegan.jobs.memory import memory_explained
 from wavegan.jobs.telling import say
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
 from wavegan.training.run_folder import RunFolder
-from wavegan.training.session import run_session
+from wavegan.training.session import follow_session, run_session
 
 SHOWN_SKIPS = 20
+MEMORY_ADVICE = "lower training.batch_size, model.dim or model.clip_samples"
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,18 @@ def train(recipe: Recipe, run: Path, *, device: str = "auto", fresh: bool = Fals
     fresh: an existing run is first moved aside. Raises RunError where another training holds the folder or it was
     started with another recipe, DataError for sound that cannot be used, TrainingError where training breaks down.
     """
-    on = assemble.device(device)
     folder = RunFolder(run.resolve() if run.name in ("", "..") else run)  # "." cannot be moved aside
+    with distributed.processes(lambda: _way_on(recipe, folder)), memory_explained(MEMORY_ADVICE):
+        _refuse_uneven_shares(recipe.training.batch_size)
+        on = assemble.device(device)
+        if distributed.is_main():
+            return _lead(recipe, folder, on, fresh)
+        stopped_by = _follow(on)
+    sys.exit(128 + stopped_by if stopped_by else 0)  # there is one result, and the main process gives it
+
+
+def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool) -> TrainingResult:
+    """The main process's part, or the only one's."""
     _refuse_other_folder(folder)
     if fresh:
         _move_aside(folder)
@@ -50,12 +64,13 @@ def train(recipe: Recipe, run: Path, *, device: str = "auto", fresh: bool = Fals
         state = checkpoint.load_newest(folder.checkpoints)
         if state:
             _refuse_changed_recipe(folder, recipes.from_dict(state["recipe"]), recipe)
-        if state and state["step"] >= recipe.training.steps:
-            say(f"{run} has taken its {state['step']:,} steps; raise training.steps to go on")
+        is_done = bool(state) and state["step"] >= recipe.training.steps
+        distributed.share(None if is_done else recipes.as_dict(recipe))
+        if state and is_done:
+            say(f"{folder.path} has taken its {state['step']:,} steps; raise training.steps to go on")
             newest = checkpoint.newest_path(folder.checkpoints)
-            return TrainingResult(run, state["step"], state["seconds"], 0.0, newest)
-        with memory_explained("lower training.batch_size, model.dim or model.clip_samples"):
-            return _continue(recipe, folder, state, on)
+            return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
+        return _continue(recipe, folder, state, on)
 
 
 def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, on: torch.device) -> TrainingResult:
@@ -63,6 +78,7 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
     _tell_corpora(parts)
     folder.recipe.write_text(recipes.dump(recipe), encoding="utf-8")
     _write_corpus_report(folder.corpus, parts)
+    distributed.share(_identity(parts.training))
 
     training = assemble.training(recipe, on)
     batches = assemble.batches(recipe, parts.training, on)
@@ -70,8 +86,9 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
         training.restore(state)
         say(f"going on from step {training.step:,} of {folder.path}")
         _tell_changed_sound(state, parts.training)
-    if assemble.settle_precision(training, batches(0)):
-        say(f"training.precision auto: {training.precision} is the faster one on this {on.type}")
+    for line in assemble.settle(recipe, training, batches(0)):
+        say(line)
+    distributed.share(training.state())
     monitor = assemble.monitor(recipe, folder, training, state["seconds"] if state else 0.0)
     stopped_by = run_session(
         training,
@@ -89,10 +106,60 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
     return TrainingResult(folder.path, training.step, monitor.seconds, speed, newest, stopped_by)
 
 
+def _follow(on: torch.device) -> Signals | None:
+    """Any other process's part: the same steps on clips of its own, from what the main one shares."""
+    settings = distributed.share()
+    if settings is None:  # all steps are taken
+        return None
+    recipe = recipes.from_dict(settings)
+    theirs = distributed.share()  # so the main process decodes the sound, and the others find it in the cache
+    corpus = assemble.corpora(recipe).training
+    _refuse_other_sound(corpus, theirs)
+    training = assemble.training(recipe, on)
+    batches = assemble.batches(recipe, corpus, on)
+    training.restore(distributed.share())
+    assemble.settle(recipe, training, batches(0))
+    return follow_session(training, batches, steps=recipe.training.steps)
+
+
 def dry_run(recipe: Recipe) -> dict[str, int]:
     """Learned numbers of each network that the recipe asks for."""
     with torch.device("meta"):  # shapes without memory
         return {name: parameter_count(network) for name, network in assemble.networks(recipe).items()}
+
+
+def _refuse_uneven_shares(batch_size: int) -> None:
+    count = distributed.world()
+    if batch_size % count:
+        more = -(-batch_size // count) * count
+        raise UserError(
+            f"training.batch_size is {batch_size} and there are {count} processes; each takes an equal share of every "
+            f"batch; start a number of processes that divides {batch_size}, or a new run with "
+            f"training.batch_size={more}"
+        )
+
+
+def _refuse_other_sound(corpus: Corpus, theirs: str) -> None:
+    own = _identity(corpus)
+    if own != theirs:
+        raise DataError(
+            f"the sound on {socket.gethostname()} is {own}, that of the main process {theirs}; all must learn from the "
+            "same; copy the folder to every machine with its files unchanged"
+        )
+
+
+def _identity(corpus: Corpus) -> str:
+    """What must be the same on every machine."""
+    lying = hashlib.blake2b(repr([corpus.names, corpus.lengths.tolist()]).encode(), digest_size=4).hexdigest()
+    return f"{_summary(corpus)} ({lying})"
+
+
+def _way_on(recipe: Recipe, folder: RunFolder) -> str:
+    """How to go on when a process was lost."""
+    saved = list(checkpoint.steps(folder.checkpoints))
+    good = f"the last checkpoint is at step {saved[-1]:,}" if saved else "there is no checkpoint yet"
+    number = f"any number of processes that divides training.batch_size = {recipe.training.batch_size}"
+    return f"{good}; the same command goes on from there, with {number}"
 
 
 def _refuse_other_folder(folder: RunFolder) -> None:

@@ -33,3 +33,6 @@ class Method(Protocol):
     def phases(self) -> Sequence[Phase]: ...
     @property
     def averaged(self) -> Sequence[str]: ...
+
+    def compile(self, backend: str) -> None:
+        """From now on computes by torch.compile with this backend what gains by it."""

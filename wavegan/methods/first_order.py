@@ -18,7 +18,7 @@ same in all passes, or g would be the slope of another network.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -47,27 +47,37 @@ Stages = Callable[[int, int], Sequence[Stage]]
 
 
 def discriminator_backward(
-    stages: Stages, real: Tensor, fake: Tensor, objective: Objective, penalty: Penalty, penalty_weight: float
+    stages: Stages,
+    real: Tensor,
+    fake: Tensor,
+    objective: Objective,
+    penalty: Penalty,
+    penalty_weight: float,
+    passes: "Passes | None" = None,
 ) -> Stats:
-    """Adds the gradients of objective + penalty_weight · penalty to the parameters that the stages are made of."""
+    """Adds the gradients of objective + penalty_weight · penalty to the parameters that the stages are made of.
+
+    passes: the three ways through the network, where they are to be compiled ones.
+    """
+    passes = passes or Passes(forward, backward, accumulate)
     points = [penalty.points(real, fake)] if penalty_weight else []
     chain = stages(2 + len(points), len(real))
     with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
         x = torch.cat([real, fake, *points]).transpose(1, 2).to(chain[0].weight.dtype).contiguous()
-        activations = forward(chain, x)
+        activations = passes.forward(chain, x)
         real_scores, fake_scores = activations[-1][: 2 * len(real)].chunk(2)
         loss, seeds = _value_and_gradient(
             lambda s: objective.discriminator(*s.chunk(2)), torch.cat([real_scores, fake_scores])
         )
         stats = {"wasserstein": real_scores.mean() - fake_scores.mean()}
         seeds = torch.cat([seeds, *(torch.ones_like(real_scores) for _ in points)])
-        slope, adjoints = backward(chain, activations, seeds)
+        slope, adjoints = passes.backward(chain, activations, seeds)
         direction = slope[2 * len(real) :].transpose(1, 2).to(real.dtype)
         if points:
             value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.of_slope(g), direction)
             stats["penalty"] = value / penalty_weight
             loss = loss + value
-        gradients = accumulate(chain, activations, adjoints, direction.transpose(1, 2), biased=2 * len(real))
+        gradients = passes.accumulate(chain, activations, adjoints, direction.transpose(1, 2), 2 * len(real))
     torch.autograd.backward([one for stage in chain for one in (stage.weight, stage.bias)], gradients)
     return stats | {"loss": loss}
 
@@ -90,7 +100,7 @@ def backward(chain: Sequence[Stage], activations: Sequence[Tensor], seeds: Tenso
 
 
 def accumulate(
-    chain: Sequence[Stage], activations: Sequence[Tensor], adjoints: Sequence[Tensor], t: Tensor, *, biased: int
+    chain: Sequence[Stage], activations: Sequence[Tensor], adjoints: Sequence[Tensor], t: Tensor, biased: int
 ) -> list[Tensor]:
     """Weight and bias gradients, stage by stage; the last rows of the activations are overwritten with tangents."""
     gradients = []
@@ -100,6 +110,23 @@ def accumulate(
             t = stage.along(x[biased:], y[biased:])
         gradients += stage.parameter_gradients(x, d, biased)
     return gradients
+
+
+class Passes(NamedTuple):
+    """`forward`, `backward` and `accumulate`."""
+
+    forward: Callable[..., list[Tensor]]
+    backward: Callable[..., tuple[Tensor, list[Tensor]]]
+    accumulate: Callable[..., list[Tensor]]
+
+
+def compiled(backend: str) -> Passes:
+    """The passes by torch.compile, at work at their first call; objective and penalty between them stay as they are."""
+
+    def by_backend(one: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.compile(one, backend=backend, dynamic=False)
+
+    return Passes(by_backend(forward), by_backend(backward), by_backend(accumulate))
 
 
 def _value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from wavegan import distributed
 from wavegan.methods import first_order
 from wavegan.methods.base import Phase, Stats
 from wavegan.models import latents
@@ -41,6 +42,16 @@ class GAN:
         self.penalty_weight = penalty_weight
         self.latent = latent
         self.latent_dim = latent_dim
+        self.passes: first_order.Passes | None = None
+
+    def compile(self, backend: str) -> None:
+        """Compiles both networks and, where the first-order form is used, its passes."""
+        self.passes = first_order.compiled(backend)
+        for network in self.networks.values():
+            # PhaseShuffle draws inside: the same numbers as without a compiler, so that a run stays the same run.
+            network.compile(
+                backend=backend, dynamic=False, options={"fallback_random": True} if backend == "inductor" else None
+            )
 
     def discriminator_backward(self, real: Tensor) -> Stats:
         """Gradients of the discriminator's loss; the generator only supplies fakes, without a graph.
@@ -52,7 +63,9 @@ class GAN:
         stages = getattr(self.networks["discriminator"], "stages", None)
         if stages is None:
             return self.plain_discriminator_backward(real, fake)
-        return first_order.discriminator_backward(stages, real, fake, self.objective, self.penalty, self.penalty_weight)
+        return first_order.discriminator_backward(
+            stages, real, fake, self.objective, self.penalty, self.penalty_weight, self.passes
+        )
 
     def plain_discriminator_backward(self, real: Tensor, fake: Tensor) -> Stats:
         """The same gradients by autograd alone, for any discriminator: what the first-order form must equal."""
@@ -73,7 +86,9 @@ class GAN:
         return {"loss": loss.detach()}
 
     def _fake(self, real: Tensor) -> Tensor:
-        z = latents.draw(self.latent, len(real), self.latent_dim, device=real.device)
+        z = distributed.own_rows(
+            lambda rows: latents.draw(self.latent, rows, self.latent_dim, device=real.device), len(real)
+        )
         return self.networks["generator"](z).to(real.dtype)
 
     def _judge(self, clips: Tensor) -> Tensor:

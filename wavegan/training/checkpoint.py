@@ -13,7 +13,7 @@ import torch
 
 from wavegan.errors import RunError
 
-FORMAT = 1
+FORMAT = 2  # raised whenever what is in it lies otherwise
 NAME = re.compile(r"step-(\d{8,})\.pt")
 PARTIAL = ".partial"
 UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
@@ -45,7 +45,9 @@ def load(path: Path) -> dict[str, Any]:
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
         raise RunError(f"{path} cannot be read ({reason}); it is damaged or no checkpoint; use another one") from fault
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise RunError(f"{path} is no wavegan checkpoint of format {FORMAT}; it was written by something else")
+        raise RunError(
+            f"{path} is no wavegan checkpoint of format {FORMAT}; it was written by something else or another version"
+        )
     return content
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from wavegan.methods.base import Method, Stats
+from wavegan import distributed
+from wavegan.methods.base import Method, Phase, Stats
 from wavegan.seeding import seed_torch
 from wavegan.training.ema import averaged_copy, update_average
 from wavegan.training.precision import autocast
@@ -23,7 +24,7 @@ class Training:
 
     optimizers: one per network of the method, by the same name. ema: decay per step, 0 for none.
     gradient_clip: largest total gradient norm, None for any. decay_steps: the step at which a linear decay of
-    the learning rate reaches zero, None for no decay.
+    the learning rate reaches zero, None for no decay. backwards: by phase name, what replaces the phase's own.
     """
 
     method: Method
@@ -37,6 +38,7 @@ class Training:
     step: int = 0
     averages: dict[str, nn.Module] = field(default_factory=dict)
     learning_rates: dict[str, float] = field(default_factory=dict)
+    backwards: dict[str, Callable[[Tensor], Stats]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.ema:
@@ -91,7 +93,10 @@ def train(
 
 
 def take_step(training: Training, batches: Batches) -> Stats:
-    """One pass over all phases; gives every phase's statistics of its last update, still on the device."""
+    """One pass over all phases; gives every phase's statistics of its last update, still on the device.
+
+    Of several processes each brings its own clips; gradients and statistics are those of all together.
+    """
     method, stats = training.method, {}
     draw = training.step * sum(phase.times for phase in method.phases)
     _decay_learning_rates(training)
@@ -105,7 +110,8 @@ def take_step(training: Training, batches: Batches) -> Stats:
             for name in phase.networks:
                 training.optimizers[name].zero_grad()
             with autocast(training.precision, training.device):
-                found = phase.backward(clips)
+                found = training.backwards.get(phase.name, phase.backward)(clips)
+            distributed.average([*_gradients(method, phase), *found.values()])
             for name in phase.networks:
                 if training.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
@@ -114,6 +120,11 @@ def take_step(training: Training, batches: Batches) -> Stats:
     for name, average in training.averages.items():
         update_average(average, method.networks[name], decay=training.ema, step=training.step)
     return stats
+
+
+def _gradients(method: Method, phase: Phase) -> list[Tensor]:
+    parameters = [one for name in phase.networks for one in method.networks[name].parameters()]
+    return [one.grad for one in parameters if one.grad is not None]
 
 
 def _decay_learning_rates(training: Training) -> None:

@@ -1,0 +1,146 @@
+"""Compilation and graphs: kept only where they give the same and are faster, and told of."""
+
+import copy
+
+import pytest
+import torch
+
+from wavegan.training import acceleration
+from wavegan.training.acceleration import Captured, settle_compilation, settle_graphs
+from wavegan.training.loop import take_step
+
+
+def weights(made) -> dict[str, torch.Tensor]:
+    networks = made.method.networks.items()
+    return {f"{name}.{key}": value.clone() for name, network in networks for key, value in network.state_dict().items()}
+
+
+def recording(parameters: list[torch.Tensor]):
+    """What a CUDA graph does, by hand: replays write where the first run wrote."""
+
+    def record(work):
+        stats = work()
+        gradients = [parameter.grad for parameter in parameters]
+
+        def replay():
+            again = work()
+            for name, value in stats.items():
+                value.copy_(again[name])
+            for gradient, parameter in zip(gradients, parameters, strict=True):
+                gradient.copy_(parameter.grad)
+                parameter.grad = None
+
+        return replay, stats
+
+    return record
+
+
+@pytest.mark.parametrize("choice", [False, "auto"])
+def test_nothing_is_compiled_unasked_on_a_cpu(training, batches, monkeypatch, choice):
+    made = training()
+    monkeypatch.setattr(type(made.method), "compile", lambda *_: pytest.fail("compiled"))
+    assert settle_compilation(made, batches(0), choice) == ""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler about torch's own classes
+def test_a_compiled_step_is_the_same_step(training, batches, monkeypatch):
+    monkeypatch.setattr(acceleration, "BACKEND", "aot_eager")
+    plain, made = training(shared=False, updates=2), training(shared=False, updates=2)
+    before = weights(made)
+    line = settle_compilation(made, batches(0), True)
+    assert line.startswith("training.compile true: used, a step takes ")
+    assert all(torch.equal(value, weights(made)[key]) for key, value in before.items()), "measuring moved the weights"
+    assert made.method.passes is not None and plain.method.passes is None
+    for one in (plain, made):
+        take_step(one, batches)
+    after = weights(made)
+    for key, value in weights(plain).items():
+        torch.testing.assert_close(value, after[key], rtol=1e-5, atol=1e-6)
+
+
+def test_what_cannot_be_compiled_runs_as_it_is(training, batches, monkeypatch):
+    monkeypatch.setattr(acceleration, "BACKEND", "no-such-backend")
+    made = training()
+    line = settle_compilation(made, batches(0), True)
+    assert line.startswith("training.compile true: not used, it failed (InvalidBackend: ")
+    assert made.method.passes is None
+    take_step(made, batches)
+
+
+def test_other_gradients_are_refused(training, batches, monkeypatch):
+    """A compiler that turns the objective round, however fast it is."""
+    made = training()
+
+    def compile_wrongly(method, backend):
+        method.objective = method.objective._replace(discriminator=lambda real, fake: real.mean() - fake.mean())
+        method.penalty_weight = 0
+
+    monkeypatch.setattr(type(made.method), "compile", compile_wrongly)
+    line = settle_compilation(made, batches(0), True)
+    assert line == "training.compile true: not used, its gradients differ from those of the step as it is written"
+    assert made.method.penalty_weight == 10
+
+
+@pytest.mark.parametrize(("choice", "share", "used"), [("auto", 0.5, True), ("auto", 1.5, False), (True, 1.5, True)])
+def test_auto_keeps_what_is_faster(training, batches, monkeypatch, choice, share, used):
+    made = training()
+    made.device = torch.device("meta")  # an accelerator, as far as auto cares
+    compiled = []
+    monkeypatch.setattr(type(made.method), "compile", lambda method, backend: compiled.append(method))
+    measured = iter([(1.0, torch.ones(3)), (share, torch.ones(3))])
+    monkeypatch.setattr(acceleration, "_measured", lambda *_: next(measured))
+    line = settle_compilation(made, batches(0), choice)
+    assert (compiled == [made.method]) == used
+    words = f"used, a step takes {share:.2f} of" if used else f"not used, a step would take {share:.2f} times as long"
+    assert line.startswith(f"training.compile {str(choice).lower()}: {words}")
+
+
+def test_graphs_are_for_cuda(training, batches):
+    made = training()
+    assert settle_graphs(made, batches(0)) == "" and made.backwards == {}
+    line = settle_graphs(made, batches(0), acceleration.cuda_graph)
+    assert line.startswith("CUDA graphs: not used, it failed (") and made.backwards == {}
+
+
+def test_replayed_steps_are_the_same_steps(training, batches):
+    """Three steps by records that are replayed, with clips and random numbers that change from update to update."""
+    plain, made = training(shared=False, updates=2), training(shared=False, updates=2)
+    for phase in made.method.phases:
+        learning = acceleration._learning(made.method, phase)
+        made.backwards[phase.name] = Captured(phase.backward, learning, batches(7), recording(learning))
+    for _ in range(3):
+        found = [take_step(one, batches) for one in (plain, made)]
+        assert {name: value.item() for name, value in found[0].items()} == {k: v.item() for k, v in found[1].items()}
+        plain.step, made.step = plain.step + 1, made.step + 1
+    after = weights(made)
+    assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
+
+
+def test_statistics_of_a_replay_outlive_the_next(training, batches):
+    made = training()
+    phase = made.method.phases[0]
+    learning = acceleration._learning(made.method, phase)
+    captured = Captured(phase.backward, learning, batches(0), recording(learning))
+    first = captured(batches(0))
+    held = {name: value.item() for name, value in first.items()}
+    captured(batches(1))
+    assert {name: value.item() for name, value in first.items()} == held
+
+
+def test_graphs_that_are_faster_are_used(training, batches, monkeypatch):
+    made = training()
+    measured = iter([(1.0, torch.ones(3)), (0.25, torch.ones(3))])
+    monkeypatch.setattr(acceleration, "_measured", lambda *_: next(measured))
+    everything = [one for network in made.method.networks.values() for one in network.parameters()]
+
+    def record(work):
+        return recording([one for one in everything if one.requires_grad])(work)
+
+    line = settle_graphs(made, batches(0), record)
+    assert line == "CUDA graphs: used, a step takes 0.25 of the time without"
+    assert set(made.backwards) == {"discriminator", "generator"}
+    plain = copy.deepcopy(training())
+    for one in (plain, made):
+        take_step(one, batches)
+    after = weights(made)
+    assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())

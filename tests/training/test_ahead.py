@@ -1,0 +1,44 @@
+"""Batches ahead of the step: the same ones, in any order that is asked for."""
+
+import threading
+
+import pytest
+import torch
+
+from wavegan.training.ahead import Ahead
+
+CPU = torch.device("cpu")
+
+
+def test_the_same_batches_in_any_order():
+    ahead = Ahead(lambda draw: torch.full((2, 1, 4), float(draw)), CPU)
+    for draw in (0, 1, 2, 7, 8, 3, 3, 4):
+        assert ahead(draw).unique().tolist() == [draw]
+
+
+def test_the_next_one_is_made_meanwhile():
+    made, is_made = [], threading.Event()
+
+    def make(draw: int) -> torch.Tensor:
+        made.append((draw, threading.current_thread().name))
+        if draw == 6:
+            is_made.set()
+        return torch.zeros(1)
+
+    ahead = Ahead(make, CPU)
+    ahead(5)
+    assert is_made.wait(10), "nobody asked for draw 6 yet, and it is there"
+    ahead(6)
+    assert [draw for draw, _ in made[:2]] == [5, 6] and all(name.startswith("batches") for _, name in made)
+
+
+def test_an_error_comes_to_the_one_who_asks():
+    def make(draw: int) -> torch.Tensor:
+        if draw == 1:
+            raise OSError("the disk is gone")
+        return torch.zeros(1)
+
+    ahead = Ahead(make, CPU)
+    ahead(0)
+    with pytest.raises(OSError, match="the disk is gone"):
+        ahead(1)

@@ -1,0 +1,156 @@
+"""Compiled passes and captured graphs: tried once at the start, kept where they give the same and are faster."""
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from wavegan.methods.base import Method, Phase, Stats
+from wavegan.seeding import seed_torch
+from wavegan.training.loop import Training
+from wavegan.training.precision import autocast
+
+BACKEND = "inductor"
+REPETITIONS = 3
+LEAST_AGREEMENT = 0.99  # cosine of the gradients; other orders of adding in bf16 stay above 0.999
+WARM_UPS = 3  # before a capture, so that libraries have chosen their algorithms
+
+Backward = Callable[[Tensor], Stats]
+Record = Callable[[Callable[[], Stats]], tuple[Callable[[], None], Stats]]
+"""record(work) gives what replays work, and what work returned: tensors that each replay fills anew."""
+
+
+def settle_compilation(training: Training, clips: Tensor, choice: str | bool) -> str:
+    """Compiles the method where `choice` is True, or "auto" and faster on this accelerator; a line that tells.
+
+    On a CPU auto leaves it: compiling took a minute and made steps slower (docs/performance.md). What cannot be
+    compiled, or then gives other gradients, stays as it is.
+    """
+    if choice is False or (choice == "auto" and training.device.type == "cpu"):
+        return ""
+
+    def compiled(method: Method) -> Mapping[str, Backward]:
+        method.compile(BACKEND)
+        return {}
+
+    line, is_kept = _tried(training, clips, compiled, must_gain=choice == "auto")
+    if is_kept:
+        training.method.compile(BACKEND)
+    return f"training.compile {str(choice).lower()}: {line}"
+
+
+def settle_graphs(training: Training, clips: Tensor, record: Record | None = None) -> str:
+    """On CUDA, replays each phase as one graph where that is faster; a line that tells.
+
+    The launch of a small kernel takes longer than the kernel; a graph is launched as a whole.
+    """
+    if training.device.type != "cuda" and record is None:
+        return ""
+
+    def captured(method: Method) -> Mapping[str, Backward]:
+        return {phase.name: _captured(method, phase, clips, training, record or cuda_graph) for phase in method.phases}
+
+    line, is_kept = _tried(training, clips, captured, must_gain=True)
+    if is_kept:
+        training.backwards.update(captured(training.method))
+    return f"CUDA graphs: {line}"
+
+
+class Captured:
+    """A phase's `backward` as a recorded one: Captured(…)(clips) leaves gradients in `.grad`, as that does.
+
+    Clips are copied to where the record reads them; gradients and statistics lie where it writes them. Random
+    numbers follow from the generators' seeds at each replay.
+    """
+
+    def __init__(self, backward: Backward, parameters: list[Tensor], clips: Tensor, record: Record):
+        self.parameters = parameters
+        self.clips = clips.clone()
+
+        def work() -> Stats:
+            for parameter in parameters:
+                parameter.grad = None  # so that the record makes gradients of its own
+            return backward(self.clips)
+
+        self.replay, self.stats = record(work)
+        self.gradients = [parameter.grad for parameter in parameters]
+
+    def __call__(self, clips: Tensor) -> Stats:
+        self.clips.copy_(clips)
+        self.replay()
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient
+        return {name: value.clone() for name, value in self.stats.items()}
+
+
+def cuda_graph(work: Callable[[], Stats]) -> tuple[Callable[[], None], Stats]:
+    """A `Record` as a CUDA graph."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UPS):
+            work()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        stats = work()
+    return graph.replay, stats
+
+
+def _captured(method: Method, phase: Phase, clips: Tensor, training: Training, record: Record) -> Captured:
+    def backward(clips: Tensor) -> Stats:
+        with autocast(training.precision, training.device):
+            return phase.backward(clips)
+
+    return Captured(backward, _learning(method, phase), clips, record)
+
+
+def _tried(
+    training: Training, clips: Tensor, prepare: Callable[[Method], Mapping[str, Backward]], *, must_gain: bool
+) -> tuple[str, bool]:
+    """What came of preparing a copy of the method, as words, and whether that is worth keeping."""
+    try:
+        seconds, gradients = _measured(training, clips, lambda method: {})
+        prepared_seconds, prepared_gradients = _measured(training, clips, prepare)
+    except Exception as fault:  # whatever a compiler or a driver can fail with: without them everything still works
+        reason = str(fault).strip().partition("\n")[0][:200]
+        return f"not used, it failed ({type(fault).__name__}: {reason})", False
+    if not torch.cosine_similarity(gradients, prepared_gradients, dim=0).item() >= LEAST_AGREEMENT:
+        return "not used, its gradients differ from those of the step as it is written", False
+    if must_gain and prepared_seconds >= seconds:
+        return f"not used, a step would take {prepared_seconds / seconds:.2f} times as long", False
+    return f"used, a step takes {prepared_seconds / seconds:.2f} of the time without", True
+
+
+def _measured(
+    training: Training, clips: Tensor, prepare: Callable[[Method], Mapping[str, Backward]]
+) -> tuple[float, Tensor]:
+    """Seconds of one step's phases, and all their gradients as one row; a copy of the method runs."""
+    method = copy.deepcopy(training.method)
+    backwards = prepare(method)
+    seconds, gradients = 0.0, []
+    devices = [training.device] if training.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), autocast(training.precision, training.device):
+        for phase in method.phases:
+            learning = _learning(method, phase)
+            times = []
+            for _ in range(REPETITIONS + 1):  # the first one compiles and warms up
+                for parameter in learning:
+                    parameter.grad = None
+                seed_torch(training.seed, 0, "trial")
+                start = time.perf_counter()
+                stats = backwards.get(phase.name, phase.backward)(clips)
+                sum(stats.values()).item()  # type: ignore[union-attr]  # waits for the device
+                times.append(time.perf_counter() - start)
+            seconds += phase.times * min(times)
+            gradients += [one.grad.flatten().float() for one in learning if one.grad is not None]
+    return seconds, torch.cat(gradients)
+
+
+def _learning(method: Method, phase: Phase) -> list[Tensor]:
+    """The parameters that a phase trains; all others are made to stand still."""
+    for name, network in method.networks.items():
+        network.requires_grad_(name in phase.networks)
+    return [one for name in phase.networks for one in method.networks[name].parameters()]
