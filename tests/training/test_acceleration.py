@@ -42,7 +42,7 @@ def test_nothing_is_compiled_unasked_on_a_cpu(training, batches, monkeypatch, ch
     assert settle_compilation(made, batches(0), choice) == ""
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler about torch's own classes
+@pytest.mark.filterwarnings("ignore")  # the compiler warns of its own workings
 def test_a_compiled_step_is_the_same_step(training, batches, monkeypatch):
     monkeypatch.setattr(acceleration, "BACKEND", "aot_eager")
     plain, made = training(shared=False, updates=2), training(shared=False, updates=2)
