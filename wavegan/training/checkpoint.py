@@ -46,7 +46,7 @@ def load(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} cannot be read ({reason}); it is damaged or no checkpoint; use another one") from fault
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(
-            f"{path} is no wavegan checkpoint of format {FORMAT}; it was written by something else or another version"
+            f"{path} is no wavegan checkpoint of format {FORMAT}; something else or another version wrote it"
         )
     return content
 
