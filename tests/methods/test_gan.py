@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wavegan.methods import first_order
 from wavegan.methods.gan import GAN
 from wavegan.models import layers
 from wavegan.models.layers import PhaseShuffle
@@ -173,3 +174,72 @@ def test_the_penalty_shuffles_as_well():
     first.register_forward_hook(lambda *_: calls.append(1))
     gan.plain_discriminator_backward(clips, clips)
     assert len(calls) == 3
+
+
+def judge(**settings) -> Discriminator:
+    torch.manual_seed(0)
+    return Discriminator(4096, **{"dim": 1, "kernel_size": 5, **settings})
+
+
+FORMS = {  # a discriminator, and whether it is piecewise linear and can be taken apart
+    "as shipped": (lambda: judge(), True),
+    "without phase shuffle": (lambda: judge(shuffle_radius=0), True),
+    "with batch norm": (lambda: judge(batch_norm=True), False),
+    "without stages": (lambda: nn.Sequential(judge()), False),
+    "of another kind": (lambda: Linear(torch.ones(1, 4096)), False),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("weight", [0.0, 10.0])
+def test_the_first_order_form_is_taken_where_it_is_exact(name, weight, monkeypatch):
+    """Else the plain one; either leaves a gradient in every parameter, and the same statistics' names."""
+    make, piecewise_linear = FORMS[name]
+    gan, taken = game(Constant(torch.rand(1, 4096)), make(), penalty_weight=weight), []
+    first, plain = first_order.discriminator_backward, gan.plain_discriminator_backward
+    monkeypatch.setattr(first_order, "discriminator_backward", lambda *a, **k: taken.append(True) or first(*a, **k))
+    monkeypatch.setattr(gan, "plain_discriminator_backward", lambda *a: taken.append(False) or plain(*a))
+    stats = gan.discriminator_backward(torch.randn(3, 1, 4096))
+    assert taken == [piecewise_linear]
+    assert stats.keys() == {"wasserstein", "loss"} | ({"penalty"} if weight else set())
+    for parameter in gan.networks["discriminator"].parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all()
+    assert all(parameter.grad is None for parameter in gan.networks["generator"].parameters())
+
+
+def test_with_batch_norm_the_update_is_autograds():
+    """Written out once more, without the house's penalty; the points of the penalty are a batch of their own."""
+    network, real, fake = (
+        judge(batch_norm=True, shuffle_radius=0).double(),
+        torch.randn(4, 1, 4096),
+        torch.rand(1, 4096),
+    )
+    real, fake = real.double(), fake.double()
+    gan = game(Constant(fake), network)
+    torch.manual_seed(5)
+    gan.discriminator_backward(real)
+    found = [parameter.grad for parameter in network.parameters()]
+    torch.manual_seed(5)
+    torch.rand(4, LATENT_DIM)  # the latents come first
+    points = torch.lerp(real, fake.expand(4, 1, -1), torch.rand(4, 1, 1, dtype=torch.float64)).requires_grad_()
+    (slope,) = torch.autograd.grad(network(points).sum(), points, create_graph=True)
+    loss = network(fake.expand(4, 1, -1)).mean() - network(real).mean()
+    loss = loss + 10 * (slope.square().sum((1, 2)).sqrt() - 1).square().mean()
+    for gradient, expected in zip(found, torch.autograd.grad(loss, list(network.parameters())), strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_both_forms_show_the_generators_clips_in_the_type_of_the_real_ones(batch_norm):
+    made, network = (
+        Generator(4096, dim=1, latent_dim=LATENT_DIM),
+        judge(batch_norm=batch_norm, shuffle_radius=0).double(),
+    )
+    real = torch.randn(3, 1, 4096, dtype=torch.float64)
+    torch.manual_seed(2)
+    stats = game(made, network).discriminator_backward(real)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        fake = made(torch.rand(3, LATENT_DIM) * 2 - 1).double()
+        expected = network(real).mean() - network(fake).mean()
+    torch.testing.assert_close(stats["wasserstein"], expected, rtol=1e-12, atol=1e-14)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy.stats import chisquare
 from torch import nn
 
+from wavegan import distributed
 from wavegan.models import layers
 from wavegan.models.layers import (
     Convolution,
@@ -18,6 +19,9 @@ from wavegan.models.layers import (
     PostFilter,
     TransposedConvolution,
     initialize_glorot,
+    shift,
+    slope_times,
+    unshift,
 )
 
 DOUBLE = torch.float64
@@ -187,6 +191,131 @@ def test_gradients_go_back_through_phase_shuffle(shared):
     x = normal(3, 2, 8).requires_grad_()
     assert torch.autograd.gradcheck(shuffled, (x,))
     assert torch.autograd.gradgradcheck(shuffled, (x,))
+
+
+def all_shifts(radius: int) -> torch.Tensor:
+    return torch.arange(-radius, radius + 1)
+
+
+SHORT_AND_LONG = [(radius, samples) for radius in range(1, 8) for samples in (radius + 1, 2 * radius + 1, 16, 37)]
+
+
+@pytest.mark.parametrize(("radius", "samples"), SHORT_AND_LONG)
+def test_every_shift_against_numpys_reflection(radius, samples):
+    """From -radius to radius, one example each; the shortest there are have no sample more than the reflection."""
+    shifts = all_shifts(radius)
+    x = normal(len(shifts), samples, 3)
+    padded = np.pad(x.numpy(), ((0, 0), (radius, radius), (0, 0)), mode="reflect")
+    expected = [padded[row, radius - by : radius - by + samples] for row, by in enumerate(shifts.tolist())]
+    np.testing.assert_array_equal(shift(x, shifts).numpy(), np.stack(expected))
+
+
+def test_shifts_by_hand():
+    x = torch.arange(6.0).expand(5, 6)[..., None]
+    assert shift(x, all_shifts(2))[..., 0].tolist() == [list(map(float, row)) for row in SHIFTED.values()]
+
+
+UNSHIFTED = {  # what 1 10 100 1000 10000 100000 leaves where it was taken from, so which were taken shows
+    -2: (0, 0, 1, 10 + 100_000, 100 + 10_000, 1000),
+    -1: (0, 1, 10, 100, 1000 + 100_000, 10_000),
+    0: (1, 10, 100, 1000, 10_000, 100_000),
+    1: (10, 1 + 100, 1000, 10_000, 100_000, 0),
+    2: (100, 10 + 1000, 1 + 10_000, 100_000, 0, 0),
+}
+
+
+@pytest.mark.parametrize("radius", [2, 3, 5])
+def test_unshifts_by_hand(radius):
+    """The radius is an upper bound: a pass may have drawn smaller shifts only."""
+    d = (10 ** torch.arange(6)).double().expand(5, 6)[..., None]
+    assert unshift(d, all_shifts(2), radius)[..., 0].tolist() == [list(map(float, row)) for row in UNSHIFTED.values()]
+
+
+@pytest.mark.parametrize(("radius", "samples"), SHORT_AND_LONG)
+def test_unshift_is_the_adjoint_of_shift(radius, samples):
+    """As matrices, number by number: of 0 and 1 alone, so exact."""
+    shifts = all_shifts(radius)
+    one = torch.eye(samples, dtype=DOUBLE).expand(len(shifts), samples, samples)
+    there, back = shift(one, shifts), unshift(one, shifts, radius)
+    assert torch.equal(back, there.transpose(1, 2))
+    assert torch.equal(there.sum(2), torch.ones(len(shifts), samples, dtype=DOUBLE)), "each sample has one source"
+
+
+def test_unshift_keeps_the_type_and_its_input():
+    d = normal(5, 16, 2).bfloat16()
+    before = d.clone()
+    assert unshift(d, all_shifts(2), 2).dtype == torch.bfloat16 and torch.equal(d, before)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_draws_are_batch_by_batch(shared):
+    """(batches · examples,): with 400 batches of 3, all rows of a shared batch alike, and uniform in any case."""
+    torch.manual_seed(0)
+    flat = PhaseShuffle(2, shared=shared).draw(400, 3, torch.device("cpu"))
+    assert flat.shape == (1200,) and flat.dtype == torch.int64
+    drawn = flat.view(400, 3)
+    alike = (drawn == drawn[:, :1]).all(1).double().mean().item()
+    assert alike == 1 if shared else alike == pytest.approx(1 / 25, abs=0.04)  # four standard deviations
+    assert set(drawn[:, 0].tolist()) == {-2, -1, 0, 1, 2}
+    for column in drawn.t():
+        assert chisquare(np.bincount(column + 2, minlength=5)).pvalue > 0.01
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_batches_and_examples_are_drawn_by_themselves(shared):
+    """Real, fake and penalised clips of one pass: nothing that one shift tells of another."""
+    torch.manual_seed(0)
+    shuffle = PhaseShuffle(3, shared=shared)
+    drawn = torch.stack([shuffle.draw(3, 2, torch.device("cpu")) for _ in range(2000)]).double()  # (2000, 3 · 2)
+    correlations = np.corrcoef(drawn.t().numpy())
+    twins = [(0, 1), (2, 3), (4, 5)] if shared else []
+    for one in range(6):
+        for other in range(one + 1, 6):
+            expected = 1.0 if (one, other) in twins else 0.0
+            assert correlations[one, other] == pytest.approx(expected, abs=0.09)  # four standard deviations
+
+
+def test_the_first_batch_of_several_starts_where_a_lone_batch_would(monkeypatch):
+    """The rows of a pass are its batches one after the other, of each the examples in order."""
+    monkeypatch.setattr(layers.torch, "randint", lambda low, high, shape, device: torch.arange(6).view(shape))
+    assert PhaseShuffle(9, shared=False).draw(3, 2, torch.device("cpu")).tolist() == [0, 3, 1, 4, 2, 5]
+    monkeypatch.setattr(layers.torch, "randint", lambda low, high, shape, device: torch.arange(3).view(shape))
+    assert PhaseShuffle(9, shared=True).draw(3, 2, torch.device("cpu")).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_one_process_owns_all_rows_of_a_draw():
+    asked = []
+    rows = distributed.own_rows(lambda count: asked.append(count) or torch.arange(count), 5)
+    assert asked == [5] and rows.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_slope_by_hand():
+    """Where the output is zero the slope is the negative one, as torch's own."""
+    d, y = torch.tensor([10.0, 10.0, 10.0, -5.0]), torch.tensor([3.0, -3.0, 0.0, -0.1])
+    torch.testing.assert_close(slope_times(d, y, 0.2), torch.tensor([10.0, 2.0, 2.0, -1.0]))
+
+
+KINDS = {"strided": (Convolution, 4), "transposed": (TransposedConvolution, 4), "nearest": (NearestUpsampling, 2)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_under_autocast_a_layer_computes_in_bf16_and_learns_in_fp32(kind):
+    make, stride = KINDS[kind]
+    torch.manual_seed(0)
+    layer, x = make(4, 8, 9, stride=stride), torch.randn(2, 4, 64)
+    torch.nn.init.normal_(layer.bias)
+    assert [one.dtype for one in layer.parameters_as_computed()] == [torch.float32] * 2
+    exact = layer(x)
+    exact_gradients = torch.autograd.grad(exact.sin().sum(), layer.parameters())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert [one.dtype for one in layer.parameters_as_computed()] == [torch.bfloat16] * 2
+        rough = layer(x)
+    assert exact.dtype == torch.float32 and rough.dtype == torch.bfloat16
+    rough.float().sin().sum().backward()
+    torch.testing.assert_close(rough.float(), exact, atol=0.06, rtol=0.02)
+    for parameter, gradient in zip(layer.parameters(), exact_gradients, strict=True):
+        assert parameter.grad is not None and parameter.grad.dtype == torch.float32
+        assert (parameter.grad - gradient).norm() < 0.05 * gradient.norm()
 
 
 @pytest.mark.parametrize("slope", [0.2, 0.01])

@@ -1,0 +1,381 @@
+"""The gradients without a double backward against those of autograd, in float64, over every shipped configuration."""
+
+from collections.abc import Callable
+from itertools import combinations, cycle, product
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+from wavegan.methods import first_order
+from wavegan.methods.base import Stats
+from wavegan.methods.gan import GAN
+from wavegan.models.layers import PhaseShuffle
+from wavegan.models.piecewise_linear import ScoreStage
+from wavegan.models.wavegan import STRIDES, Discriminator, Generator
+from wavegan.objectives.adversarial import OBJECTIVES, Objective
+from wavegan.objectives.penalties import Penalty, between, gradient_penalty
+
+CLOSE = 1e-10
+LATENT_DIM = 3
+RECIPES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))}
+SHUFFLES = [(0, True), (2, True), (2, False), (7, True), (7, False)]  # radius, shared
+SETTINGS = [list(STRIDES), [1, 2], [5, 9, 25], SHUFFLES, ["transposed", "nearest"], [0, 512]]
+# Every discriminator there is; the generators, which only supply the fakes, take turns.
+GRID = [
+    (*judge, *generator)
+    for judge, generator in zip(product(*SETTINGS[:4]), cycle(product(*SETTINGS[4:])), strict=False)
+]
+
+Gradients = dict[str, Tensor]
+
+
+class Replay:
+    """The random draws of a critic update, which are the same whichever form asks for them.
+
+    Shifts are those of the layer's own `draw`, for real, fake and points; `restart` goes back to the first of them.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.tables: dict[PhaseShuffle, Tensor] = {}
+        self.used: dict[PhaseShuffle, int] = {}
+        self.points: list[Tensor] = []
+        original = PhaseShuffle.draw
+
+        def draw(layer: PhaseShuffle, batches: int, examples: int, device: torch.device) -> Tensor:
+            if layer not in self.tables:
+                self.tables[layer] = original(layer, 3, examples, device).view(3, examples)
+            first = self.used.get(layer, 0)
+            self.used[layer] = first + batches
+            assert self.used[layer] <= 3, "a clip is judged more than once"
+            return self.tables[layer][first : first + batches].flatten()
+
+        monkeypatch.setattr(PhaseShuffle, "draw", draw)
+
+    def restart(self) -> None:
+        self.used.clear()
+
+    def penalty(self, penalty: Penalty) -> Penalty:
+        """The same penalty at points that are drawn only once."""
+
+        def points(real: Tensor, fake: Tensor) -> Tensor:
+            self.points = self.points or [penalty.points(real, fake)]
+            return self.points[0]
+
+        return Penalty(points, penalty.of_slope)
+
+
+def gradients(network: nn.Module) -> Gradients:
+    """Taken out of the network, which has none afterwards."""
+    taken = {}
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        taken[name], parameter.grad = parameter.grad, None
+    return taken
+
+
+def judge_of(clip_samples: int = 4096, channels: int = 1, **settings) -> Discriminator:
+    """In float64, with biases that are not zero."""
+    judge = Discriminator(clip_samples, channels, **{"dim": 1, "kernel_size": 9, **settings}).double()
+    return with_biases(judge)
+
+
+def with_biases(judge: Discriminator) -> Discriminator:
+    for name, parameter in judge.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(parameter, std=0.1)
+    return judge
+
+
+def game(judge: nn.Module, generator: nn.Module | None = None, **settings) -> GAN:
+    standard = {
+        "objective": OBJECTIVES["wasserstein"],
+        "penalty": gradient_penalty,
+        "penalty_weight": 10.0,
+        "discriminator_steps": 1,
+        "latent": "normal",
+        "latent_dim": LATENT_DIM,
+    }
+    return GAN(generator or nn.Identity(), judge, **{**standard, **settings})
+
+
+def both_forms(gan: GAN, real: Tensor, replay: Replay) -> tuple[tuple[Gradients, Stats], tuple[Gradients, Stats]]:
+    """What a critic update leaves in `.grad` and tells: as it comes, and by autograd alone."""
+    judge, made, shown = gan.networks["discriminator"], gan.networks["generator"], []
+    judge.zero_grad()
+    gan.penalty = replay.penalty(gan.penalty)
+    handle = made.register_forward_hook(lambda _, given, clips: shown.append(clips))
+    before = real.clone()
+    stats = gan.discriminator_backward(real)
+    assert torch.equal(real, before), "the clips were overwritten"
+    ours = gradients(judge), stats
+    handle.remove()
+    replay.restart()
+    stats = gan.plain_discriminator_backward(real, shown[0].to(real.dtype))
+    return ours, (gradients(judge), stats)
+
+
+def assert_same(ours: tuple[Gradients, Stats], plain: tuple[Gradients, Stats]) -> None:
+    """Every parameter's gradient to 1e-10 of its largest number, and every statistic."""
+    scale = max(gradient.abs().max().item() for gradient in plain[0].values())
+    for name, expected in plain[0].items():
+        allowed = CLOSE * max(expected.abs().max().item(), 1e-3 * scale)  # a gradient of zero is not quite zero
+        assert ours[0][name].dtype == expected.dtype
+        torch.testing.assert_close(
+            ours[0][name], expected, rtol=0, atol=allowed, msg=lambda text, name=name: f"{name}: {text}"
+        )
+    assert ours[1].keys() == plain[1].keys()
+    for name, expected in plain[1].items():
+        assert ours[1][name].shape == () and not ours[1][name].requires_grad and not expected.requires_grad
+        torch.testing.assert_close(
+            ours[1][name], expected, rtol=CLOSE, atol=CLOSE, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def replay(monkeypatch: pytest.MonkeyPatch) -> Replay:
+    torch.manual_seed(0)
+    return Replay(monkeypatch)
+
+
+@pytest.fixture
+def is_first_order(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Whether the last update has been one without autograd's double backward."""
+    calls = []
+    original = first_order.discriminator_backward
+    monkeypatch.setattr(first_order, "discriminator_backward", lambda *a, **k: calls.append(1) or original(*a, **k))
+    return lambda: calls == [1]
+
+
+def test_the_grid_meets_every_pair_of_settings():
+    assert {row[:4] for row in GRID} == set(product(*SETTINGS[:4]))
+    for one, other in combinations(range(len(SETTINGS)), 2):
+        assert {(row[one], row[other]) for row in GRID} == set(product(SETTINGS[one], SETTINGS[other]))
+
+
+@pytest.mark.parametrize(("clip_samples", "channels", "kernel", "shuffle", "upsample", "post_filter"), GRID, ids=str)
+def test_over_the_grid(clip_samples, channels, kernel, shuffle, upsample, post_filter, replay, is_first_order):
+    generator = Generator(
+        clip_samples,
+        channels,
+        dim=1,
+        kernel_size=kernel,
+        latent_dim=LATENT_DIM,
+        upsample=upsample,
+        post_filter=post_filter,
+    )
+    radius, shared = shuffle
+    judge = judge_of(clip_samples, channels, kernel_size=kernel, shuffle_radius=radius, shuffle_shared=shared)
+    ours, plain = both_forms(game(judge, generator), normal(2, channels, clip_samples), replay)
+    assert is_first_order()
+    assert_same(ours, plain)
+    assert all(gradient.any() for name, gradient in plain[0].items() if name != "dense.bias")
+    assert all(parameter.grad is None for parameter in generator.parameters())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe(name, replay, is_first_order, monkeypatch):
+    """As `assemble` makes it, with its objective, penalty and weight; but for narrow networks."""
+    monkeypatch.chdir(RECIPES[name].parents[1])
+    recipe = recipes.load(RECIPES[name], ["model.dim=2"])
+    gan = assemble.training(recipe, torch.device("cpu")).method
+    assert isinstance(gan, GAN)
+    judge = gan.networks["discriminator"].double()
+    assert isinstance(judge, Discriminator)
+    with_biases(judge)
+    real = normal(3, recipe.data.channels, recipe.model.clip_samples)
+    ours, plain = both_forms(gan, real, replay)
+    assert is_first_order() and "penalty" in ours[1]
+    assert len(replay.tables) == (min(4, len(STRIDES[real.shape[2]]) - 1) if recipe.model.phase_shuffle.radius else 0)
+    assert_same(ours, plain)
+
+
+def test_all_recipes_are_met():
+    assert len(RECIPES) >= 5 and "quickstart" in RECIPES
+
+
+def hinge(real: Tensor, fake: Tensor) -> Tensor:
+    return (0.02 - real).relu().mean() + (0.02 + fake).relu().mean()
+
+
+def least_squares(real: Tensor, fake: Tensor) -> Tensor:
+    return (real - 1).square().mean() + fake.square().mean()
+
+
+def paired(real: Tensor, fake: Tensor) -> Tensor:
+    """Each fake clip against its real partner, so the scores do not count one by one."""
+    return nn.functional.softplus(3 * (fake - real)).mean()
+
+
+def squared_slope(slope: Tensor) -> Tensor:
+    return slope.square().sum((1, 2)).mean() / 2
+
+
+def above_one(slope: Tensor) -> Tensor:
+    return (slope.flatten(1).norm(dim=1) - 1).relu().square().mean()
+
+
+OF_SCORES = {"hinge": hinge, "least squares": least_squares, "paired": paired}
+PENALTIES = {
+    "one-sided": Penalty(between, above_one),
+    "zero-centred at real": Penalty(lambda real, fake: real, squared_slope),
+    "zero-centred at fake": Penalty(lambda real, fake: fake, squared_slope),
+    "of the largest": Penalty(between, lambda slope: slope.abs().amax((1, 2)).mean()),
+}
+
+
+class Fakes(nn.Module):
+    """A generator that shows clips it was given."""
+
+    def __init__(self, clips: Tensor):
+        super().__init__()
+        self.clips = clips
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.clips
+
+
+def loud(judge: Discriminator, by: float = 20.0) -> Discriminator:
+    """With scores and slopes so large that every branch of a loss is met."""
+    with torch.no_grad():
+        judge.dense.weight *= by
+    return judge
+
+
+@pytest.mark.parametrize("objective", OF_SCORES)
+@pytest.mark.parametrize("penalty", [*PENALTIES, "gradient penalty"])
+def test_any_objective_and_any_penalty(objective, penalty, replay, is_first_order):
+    judge = loud(judge_of(channels=2, shuffle_shared=False))
+    gan = game(
+        judge,
+        Fakes(normal(3, 2, 4096, seed=1)),
+        objective=Objective(OF_SCORES[objective], torch.mean),
+        penalty=PENALTIES.get(penalty, gradient_penalty),
+        penalty_weight=0.3,
+    )
+    ours, plain = both_forms(gan, normal(3, 2, 4096), replay)
+    assert is_first_order() and plain[1]["penalty"] > 0
+    assert_same(ours, plain)
+
+
+def test_a_penalty_that_asks_for_nothing_adds_nothing(replay):
+    """One-sided, and every slope below 1: only the objective's gradients are left."""
+    real, fakes = normal(2, 1, 4096), Fakes(normal(2, 1, 4096, seed=1))
+    judge = loud(judge_of(), by=0.01)
+    ours, plain = both_forms(game(judge, fakes, penalty=PENALTIES["one-sided"]), real, replay)
+    assert ours[1]["penalty"] == 0
+    assert_same(ours, plain)
+    replay.restart()
+    bare, _ = both_forms(game(judge, fakes, penalty_weight=0), real, replay)
+    for name, gradient in bare[0].items():
+        torch.testing.assert_close(gradient, ours[0][name], rtol=CLOSE, atol=1e-15)
+
+
+@pytest.mark.parametrize("objective", ["wasserstein", *OF_SCORES])
+def test_without_a_penalty(objective, replay, is_first_order):
+    chosen = OBJECTIVES.get(objective) or Objective(OF_SCORES[objective], torch.mean)
+    judge = judge_of(8192, shuffle_shared=False)
+    gan = game(judge, Fakes(normal(3, 1, 8192, seed=1)), objective=chosen, penalty_weight=0)
+    ours, plain = both_forms(gan, normal(3, 1, 8192), replay)
+    assert is_first_order() and ours[1].keys() == {"wasserstein", "loss"} and not replay.points
+    assert_same(ours, plain)
+
+
+@pytest.mark.parametrize("clips", [1, 5])
+def test_any_number_of_clips(clips, replay):
+    gan = game(judge_of(shuffle_shared=False), Fakes(normal(clips, 1, 4096, seed=1)))
+    assert_same(*both_forms(gan, normal(clips, 1, 4096), replay))
+
+
+def test_a_flat_discriminator_has_finite_gradients(replay):
+    """Where the slope is zero its norm has no derivative; zero is taken for it."""
+    judge = judge_of()
+    with torch.no_grad():
+        for name, parameter in judge.named_parameters():
+            if name.endswith("weight"):
+                parameter.zero_()
+    ours, plain = both_forms(game(judge, Fakes(normal(2, 1, 4096, seed=1))), normal(2, 1, 4096), replay)
+    assert ours[1]["penalty"] == 1
+    assert all(gradient.isfinite().all() for gradient in ours[0].values())
+    assert_same(ours, plain)
+
+
+def test_gradients_are_added_to_those_that_are_there(replay):
+    judge = judge_of()
+    gan = game(judge, Fakes(normal(2, 1, 4096, seed=1)))
+    once, _ = both_forms(gan, normal(2, 1, 4096), replay)
+    for _ in range(2):
+        replay.restart()
+        gan.discriminator_backward(normal(2, 1, 4096))
+    for name, gradient in gradients(judge).items():
+        torch.testing.assert_close(gradient, 2 * once[0][name], rtol=1e-14, atol=0)
+
+
+def test_the_penalty_counts_in_every_weight_and_in_no_bias(replay):
+    """What the comparison over the grid would miss if the penalty were too small to show there."""
+    judge, real, fakes = judge_of(), normal(2, 1, 4096), Fakes(normal(2, 1, 4096, seed=1))
+    found = {}
+    for weight in (0.0, 10.0):
+        replay.restart()
+        found[weight] = both_forms(game(judge, fakes, penalty_weight=weight), real, replay)[0][0]
+    for name, gradient in found[10.0].items():
+        change = (gradient - found[0.0][name]).norm() / max(gradient.norm().item(), 1e-9)
+        assert change < 1e-12 if name.endswith("bias") else change > 0.1, name
+
+
+def test_a_linear_discriminator_by_hand():
+    """D(x) = <w, x> + b with w = (3, 4): a slope of 5, so a penalty of (5 - 1)² = 16 and a gradient of 1.6 w."""
+    weight = nn.Parameter(torch.tensor([[3.0, 4.0]], dtype=torch.float64))
+    bias = nn.Parameter(torch.tensor([7.0], dtype=torch.float64))
+    asked = []
+
+    def stages(batches: int, examples: int) -> list[ScoreStage]:
+        asked.append((batches, examples))
+        return [ScoreStage(weight, bias)]
+
+    real = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]], dtype=torch.float64)  # scores 14 and 3
+    fake = torch.tensor([[[1.0, 0.5]], [[1.0, 0.5]]], dtype=torch.float64)  # 12 each
+    stats = first_order.discriminator_backward(stages, real, fake, OBJECTIVES["wasserstein"], gradient_penalty, 2.5)
+    assert {name: value.item() for name, value in stats.items()} == pytest.approx(
+        {"wasserstein": 8.5 - 12, "penalty": 16, "loss": 12 - 8.5 + 2.5 * 16}
+    )
+    assert weight.grad is not None and bias.grad is not None and asked == [(3, 2)]
+    assert weight.grad[0].tolist() == pytest.approx([1 - 0.5 + 2.5 * 1.6 * 3, 0.5 - 0 + 2.5 * 1.6 * 4])
+    assert bias.grad.item() == pytest.approx(0)
+    first_order.discriminator_backward(stages, real, fake, OBJECTIVES["wasserstein"], gradient_penalty, 0)
+    assert asked[1] == (2, 2)
+
+
+def direction(found: Gradients) -> Tensor:
+    flat = torch.cat([gradient.flatten() for gradient in found.values()])
+    return flat / flat.norm()
+
+
+@pytest.mark.parametrize("clip_samples", [4096, 8192])
+def test_in_bf16_the_gradients_point_where_those_in_fp32_do(clip_samples, replay):
+    """As a whole to a cosine of 0.999, and weight by weight nearly so."""
+    judge = judge_of(clip_samples, dim=8, kernel_size=25, shuffle_shared=False).float()
+    real, fake = normal(8, 1, clip_samples).float() / 4, normal(8, 1, clip_samples, seed=1).float() / 4
+    gan, found = game(judge, Fakes(fake)), []
+    for enabled in (False, True):
+        torch.manual_seed(1)
+        replay.restart()
+        replay.points.clear()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            ours, _ = both_forms(gan, real, replay)
+        assert all(value.dtype == torch.float32 for part in ours for value in part.values())
+        found.append(ours)
+    exact, rough = found
+    assert torch.dot(direction(exact[0]), direction(rough[0])) > 0.999
+    for name in exact[0]:
+        if name.endswith("weight"):
+            assert torch.dot(direction({name: exact[0][name]}), direction({name: rough[0][name]})) > 0.99, name
+    for name, value in exact[1].items():
+        assert rough[1][name].item() == pytest.approx(value.item(), rel=0.05, abs=0.02), name
