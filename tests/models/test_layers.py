@@ -194,7 +194,7 @@ def test_gradients_go_back_through_phase_shuffle(shared):
 
 
 def all_shifts(radius: int) -> torch.Tensor:
-    return torch.arange(-radius, radius + 1)
+    return torch.arange(-radius, radius + 1, dtype=torch.int32)
 
 
 SHORT_AND_LONG = [(radius, samples) for radius in range(1, 8) for samples in (radius + 1, 2 * radius + 1, 16, 37)]
@@ -207,12 +207,12 @@ def test_every_shift_against_numpys_reflection(radius, samples):
     x = normal(len(shifts), samples, 3)
     padded = np.pad(x.numpy(), ((0, 0), (radius, radius), (0, 0)), mode="reflect")
     expected = [padded[row, radius - by : radius - by + samples] for row, by in enumerate(shifts.tolist())]
-    np.testing.assert_array_equal(shift(x, shifts).numpy(), np.stack(expected))
+    np.testing.assert_array_equal(shift(x, shifts, radius).numpy(), np.stack(expected))
 
 
 def test_shifts_by_hand():
     x = torch.arange(6.0).expand(5, 6)[..., None]
-    assert shift(x, all_shifts(2))[..., 0].tolist() == [list(map(float, row)) for row in SHIFTED.values()]
+    assert shift(x, all_shifts(2), 2)[..., 0].tolist() == [list(map(float, row)) for row in SHIFTED.values()]
 
 
 UNSHIFTED = {  # what 1 10 100 1000 10000 100000 leaves where it was taken from, so which were taken shows
@@ -236,7 +236,7 @@ def test_unshift_is_the_adjoint_of_shift(radius, samples):
     """As matrices, number by number: of 0 and 1 alone, so exact."""
     shifts = all_shifts(radius)
     one = torch.eye(samples, dtype=DOUBLE).expand(len(shifts), samples, samples)
-    there, back = shift(one, shifts), unshift(one, shifts, radius)
+    there, back = shift(one, shifts, radius), unshift(one, shifts, radius)
     assert torch.equal(back, there.transpose(1, 2))
     assert torch.equal(there.sum(2), torch.ones(len(shifts), samples, dtype=DOUBLE)), "each sample has one source"
 
@@ -252,7 +252,7 @@ def test_draws_are_batch_by_batch(shared):
     """(batches · examples,): with 400 batches of 3, all rows of a shared batch alike, and uniform in any case."""
     torch.manual_seed(0)
     flat = PhaseShuffle(2, shared=shared).draw(400, 3, torch.device("cpu"))
-    assert flat.shape == (1200,) and flat.dtype == torch.int64
+    assert flat.shape == (1200,) and flat.dtype == torch.int32
     drawn = flat.view(400, 3)
     alike = (drawn == drawn[:, :1]).all(1).double().mean().item()
     assert alike == 1 if shared else alike == pytest.approx(1 / 25, abs=0.04)  # four standard deviations

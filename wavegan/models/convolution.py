@@ -82,7 +82,7 @@ def folded_nearest(weight: Tensor, stride: int) -> Tensor:
 def _unfold(x: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:
     """What each place sees, as rows: (N, T, C) to (N · T / stride, k · C)."""
     examples, samples, channels = x.shape
-    padded = F.pad(x, (0, 0, pad, max(kernel_size - stride - pad, 0)))
+    padded = F.pad(x, (0, 0, pad, max(kernel_size - stride - pad, 0))).contiguous()  # a pad of nothing copies nothing
     size = (examples, samples // stride, kernel_size * channels)
     return padded.as_strided(size, (padded.stride(0), stride * channels, 1)).reshape(-1, size[2])
 

@@ -123,39 +123,43 @@ class PhaseShuffle(nn.Module):
             return torch.randint(-self.radius, self.radius + 1, (rows, batches), device=device)
 
         drawn = shifts(1) if self.shared else distributed.own_rows(shifts, examples)
-        return drawn.t().expand(batches, examples).flatten()
+        return drawn.t().expand(batches, examples).flatten().int()
 
     def extra_repr(self) -> str:
         return f"radius={self.radius}, shared={self.shared}"
 
 
-def shift(x: Tensor, shifts: Tensor) -> Tensor:
-    """(N, T, C), each example moved right by its own number of samples, reflected at both ends."""
-    source = _sources(shifts, x.shape[1])
-    row = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
-    return x.flatten(0, 1).index_select(0, (source + row).flatten()).view(x.shape)
+def shift(x: Tensor, shifts: Tensor, radius: int) -> Tensor:
+    """(N, T, C), each example moved right by its own number of samples, `radius` at most, reflected at both ends."""
+    starts, places = _rows_and_places(x)
+    rows = starts - shifts[:, None] + places
+    for edge in (slice(radius), slice(-radius, None)):
+        rows[:, edge] = starts + _sources(places[edge], shifts, len(places))
+    return x.flatten(0, 1).index_select(0, rows.flatten()).view(x.shape)
 
 
 def unshift(d: Tensor, shifts: Tensor, radius: int) -> Tensor:
     """The adjoint of `shift`: every sample gathers what was taken from it."""
-    examples, samples, _ = d.shape
-    back = (torch.arange(samples, device=d.device) + shifts[:, None]).clamp(0, samples - 1)
-    row = torch.arange(examples, device=d.device)[:, None] * samples
-    moved = d.flatten(0, 1).index_select(0, (back + row).flatten()).view(d.shape)
-    # Near the ends a sample was taken twice, or never: there the few sources are looked up in full.
-    edge = torch.arange(radius + 1, device=d.device)[:, None]
-    sources = _sources(shifts, samples)[:, None]
-    reach = 2 * radius + 1
-    first = (sources[..., :reach] == edge).to(d.dtype)  # (N, radius + 1, reach)
-    last = (sources[..., -reach:] == edge + samples - 1 - radius).to(d.dtype)
-    moved[:, : radius + 1] = first @ d[:, :reach]
-    moved[:, -radius - 1 :] = last @ d[:, -reach:]
+    starts, places = _rows_and_places(d)
+    rows = (starts + shifts[:, None] + places).clamp_(0, len(d) * len(places) - 1)
+    moved = d.flatten(0, 1).index_select(0, rows.flatten()).view(d.shape)
+    # Near the ends a sample was taken twice, or never: there the few that may have taken it are looked through.
+    first, last = slice(radius + 1), slice(-radius - 1, None)
+    for edge, takers in ((first, slice(2 * radius + 1)), (last, slice(-2 * radius - 1, None))):
+        taken = _sources(places[takers], shifts, len(places))[:, None] == places[edge, None]
+        moved[:, edge] = taken.to(d.dtype) @ d[:, takers]  # (N, radius + 1, 2 · radius + 1) and (N, 2 · radius + 1, C)
     return moved
 
 
-def _sources(shifts: Tensor, samples: int) -> Tensor:
-    """Where each sample of a shifted example comes from, (N, T)."""
-    index = (torch.arange(samples, device=shifts.device) - shifts[:, None]).abs()
+def _rows_and_places(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of (N, T, C) as N · T rows: the first row of each example, (N, 1), and the numbers 0 to T - 1."""
+    places = torch.arange(x.shape[1], device=x.device, dtype=torch.int32)
+    return torch.arange(len(x), device=x.device, dtype=torch.int32)[:, None] * x.shape[1], places
+
+
+def _sources(places: Tensor, shifts: Tensor, samples: int) -> Tensor:
+    """Where the samples at some places of each shifted example come from, (N, places)."""
+    index = (places - shifts[:, None]).abs()
     return (samples - 1) - (samples - 1 - index).abs()  # reflected at both ends, the edge not repeated
 
 
@@ -166,7 +170,7 @@ class Shift(Function):
     def forward(ctx, x, shifts, radius):
         ctx.save_for_backward(shifts)
         ctx.radius = radius
-        return shift(x, shifts)
+        return shift(x, shifts, radius)
 
     @staticmethod
     def backward(ctx, d):

@@ -49,14 +49,14 @@ class ConvolutionStage:
         """y (N, T / stride, C') of x (N, T, C)."""
         y = convolve(x, self.weight, self.bias, self.stride, self.pad)
         if self.shifts is not None:
-            y = shift(y, self.shifts.drawn)
+            y = shift(y, self.shifts.drawn, self.shifts.radius)
         return F.leaky_relu_(y, self.negative_slope)
 
     def along(self, t: Tensor, y: Tensor) -> Tensor:
         """How y moves when x moves along t; both may be the last rows of a pass only."""
         moved = convolve(t, self.weight, None, self.stride, self.pad)
         if self.shifts is not None:
-            moved = shift(moved, self.shifts.drawn[-len(t) :])
+            moved = shift(moved, self.shifts.drawn[-len(t) :], self.shifts.radius)
         return slope_times(moved, y, self.negative_slope)
 
     def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
