@@ -19,7 +19,7 @@ from wavegan.audio.files import MP3_RATES
 from wavegan.jobs.train import train
 from wavegan.training import checkpoint
 
-COMMANDS = ("train", "generate", "evaluate", "fetch")
+COMMANDS = ("train", "generate", "evaluate", "bench", "fetch")
 CLIP_SAMPLES = 4096
 RECIPE = """\
 # A recipe for mice

@@ -174,9 +174,32 @@ def evaluate(
     """
     from wavegan.jobs.evaluate import as_json as plain
     from wavegan.jobs.evaluate import evaluate as judge
+    from wavegan.jobs.tables import scores
 
     result = judge(target, data=data, count=count, out=out, seed=seed, device=device, raw=raw)
-    _print(plain(result), as_json, _table(result.scores) + f"\n{result.spectrograms}\n{result.report}")
+    _print(plain(result), as_json, scores(result.scores) + f"\n{result.spectrograms}\n{result.report}")
+
+
+@cli.command(short_help="Time a recipe's step.")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
+@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 1000), help="Figures behind a median.")
+@device_option
+@json_option
+def bench(recipe: Path, overrides: tuple[str, ...], repeats: int, device: str, as_json: bool) -> None:
+    """Times the step of RECIPE by part, beside the plain one and the least that this machine could need.
+
+    \b
+    Examples:
+      wavegan bench recipes/quickstart.yaml
+      wavegan bench recipes/sc09.yaml training.batch_size=16 training.precision=bf16
+    """
+    from wavegan import recipe as recipes
+    from wavegan.jobs.bench import bench as measure
+    from wavegan.jobs.tables import benchmark
+
+    result = measure(recipes.load(recipe, overrides), repeats=repeats, device=device)
+    _print(result, as_json, benchmark(result))
 
 
 @cli.command(short_help="Download a known data set.")
@@ -244,13 +267,3 @@ def _print_dry_run(settings: Any, as_json: bool) -> None:
     sizes = dry_run(settings)
     lines = "\n".join(f"# {name}: {size:,} parameters" for name, size in sizes.items())
     _print({"recipe": recipes.as_dict(settings), "parameters": sizes}, as_json, f"{recipes.dump(settings)}{lines}")
-
-
-def _table(scores: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Metrics by candidate, as aligned text."""
-    rows = [
-        f"{metric:<8} {name:<10} {score['value']:>10.2f}  [{score['low']:.2f}, {score['high']:.2f}]  n = {score['n']}"
-        for name, metrics in scores.items()
-        for metric, score in metrics.items()
-    ]
-    return "\n".join(rows)

@@ -92,12 +92,13 @@ class PlainStep:
         """share: (N, 1, 1), how far each point of the penalty lies from real to fake; shifts: for each call."""
         with torch.no_grad():
             fake = self.generator(z)
-        points = (real + share * (fake - real)).requires_grad_()
-        (slope,) = torch.autograd.grad(self.discriminator(points, shifts[2]).sum(), points, create_graph=True)
-        penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
         loss = self.discriminator(fake, shifts[1]).mean() - self.discriminator(real, shifts[0]).mean()
+        if self.penalty_weight:
+            points = (real + share * (fake - real)).requires_grad_()
+            (slope,) = torch.autograd.grad(self.discriminator(points, shifts[2]).sum(), points, create_graph=True)
+            loss = loss + self.penalty_weight * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
         self.discriminator_optimizer.zero_grad()
-        (loss + self.penalty_weight * penalty).backward()
+        loss.backward()
         self.discriminator_optimizer.step()
 
     def update_generator(self, z: Tensor, shift: Shift) -> None:

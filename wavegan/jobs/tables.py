@@ -1,0 +1,91 @@
+"""Results as aligned text."""
+
+from typing import Any
+
+PARTS = {
+    "data": "data",
+    "generator_forward": "generator forward",
+    "discriminator_update": "discriminator update",
+    "generator_update": "generator update",
+    "optimizer": "optimiser",
+    "ema": "EMA",
+    "other": "other",
+}
+
+
+def scores(found: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Metrics by candidate."""
+    rows = [
+        f"{metric:<8} {name:<10} {score['value']:>10.2f}  [{score['low']:.2f}, {score['high']:.2f}]  n = {score['n']}"
+        for name, metrics in found.items()
+        for metric, score in metrics.items()
+    ]
+    return "\n".join(rows)
+
+
+def benchmark(found: dict[str, Any]) -> str:
+    """What `wavegan bench` has found."""
+    head = (
+        f"{found['recipe']}: {found['discriminator_steps']} + 1 updates, {found['batch_size']} clips of "
+        f"{found['clip_samples']:,} samples, d = {found['dim']}, {found['precision']} on {found['device']}, "
+        f"threads: {found['threads']}"
+    )
+    blocks = [[head], _parts(found), _whole(found), _beside(found), [found["verdict"]]]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _parts(found: dict[str, Any]) -> list[str]:
+    parts, whole, flops = found["parts"], found["parts"]["total"], {**found["part_flops"], "total": found["flops"]}
+    if not parts["generator_forward"]:  # the discriminator update holds it
+        flops["discriminator_update"] += flops.pop("generator_forward")
+    rows = [f"{'part':<22}{'ms':>12}{'share':>9}{'GFLOP/s':>10}"]
+    for key, name in [*PARTS.items(), ("total", "step, taken apart")]:
+        seconds = parts[key]
+        rate = f"{flops[key] / seconds / 1e9:>10,.0f}" if key in flops and seconds > 0 else f"{'-':>10}"
+        is_none = seconds == 0 or (key == "data" and found["data"] is None)
+        time = f"{'-':>12}{'-':>9}" if is_none else f"{seconds * 1e3:>12,.2f}{seconds / whole:>9.1%}"
+        rows.append(f"{name:<22}{time}{rate}")
+    return rows
+
+
+def _whole(found: dict[str, Any]) -> list[str]:
+    def row(name: str, seconds: float, note: str) -> str:
+        return f"{name:<22}{seconds * 1e3:>12,.2f} ms  {note}"
+
+    def spread(key: str, repeats: str) -> str:
+        low, high = (one * 1e3 for one in found[f"{key}_quartiles"])
+        return f"quartiles {low:,.2f} to {high:,.2f} of {found[repeats]}"
+
+    return [
+        row("step", found["step_seconds"], spread("step_seconds", "step_repeats")),
+        row("plain step, fp32", found["plain_step_seconds"], spread("plain_step_seconds", "plain_step_repeats")),
+        row("floor", found["floor_seconds"], _floor(found)),
+        f"{'speed-up':<22}{found['speedup']:>12.2f} times  the plain step",
+        f"{'over the floor':<22}{found['step_over_floor']:>12.2f} times",
+        f"{'achieved':<22}{found['flops_per_second'] / 1e9:>12,.0f} GFLOP/s",
+        f"{'peak memory':<22}{found['peak_memory_bytes'] / 1e6:>12,.1f} MB  "
+        f"of the plain step's {found['plain_peak_memory_bytes'] / 1e6:,.1f} MB",
+    ]
+
+
+def _floor(found: dict[str, Any]) -> str:
+    return (
+        f"{found['flops'] / 1e9:,.1f} GFLOP at {found['matrix_flops_per_second'] / 1e9:,.0f} GFLOP/s, "
+        f"{found['optimizer_bytes'] / 1e9:,.2f} GB at {found['memory_bytes_per_second'] / 1e9:,.1f} GB/s"
+    )
+
+
+def _beside(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for key, seconds in found["generation"].items():
+        clips = int(key.removeprefix("batch_"))
+        kinds = [f"{kind} {one * 1e3:,.2f}" for kind, one in seconds.items() if kind != "speedup"]
+        name = f"generating {clips}"
+        rows.append(f"{name:<22}{seconds['speedup']:>12.2f} times  the plain one; ms: {', '.join(kinds)}")
+    data = found["data"]
+    if data:
+        rows.append(
+            f"{'data':<22}{data['ratio']:>12,.1f} times  what the step consumes: "
+            f"{data['clips_per_second']:,.0f} clips/s for {data['consumed_clips_per_second']:,.0f}"
+        )
+    return rows
