@@ -87,10 +87,10 @@ def house_networks(case: str) -> tuple[Generator, Discriminator]:
 
 def plain_networks(made: Generator, judge: Discriminator, case: str) -> tuple[plain.Generator, plain.Discriminator]:
     """The same networks as a textbook has them, with the same weights."""
-    samples, channels, kernel, upsample, *_ = CASES[case]
+    samples, channels, kernel, upsample, radius, _ = CASES[case]
     widths = [channels, *(layer.channels_out for layer in kernels(judge))]
     generator = plain.Generator(STRIDES[samples], widths[::-1], kernel, LATENT_DIM, upsample == "nearest").double()
-    discriminator = plain.Discriminator(STRIDES[samples], widths, kernel).double()
+    discriminator = plain.Discriminator(STRIDES[samples], widths, kernel, radius).double()
     for ours, theirs in ((made, generator), (judge, discriminator)):
         for (name, here), there in zip(pairs(ours), theirs.parameters(), strict=True):
             assert here.shape == there.shape, name
@@ -192,6 +192,6 @@ def test_the_yardsticks_phase_shuffle_by_hand():
     shifts = torch.tensor(list(SHIFTED))
     x = torch.arange(6.0).expand(5, 2, 6)
     expected = torch.tensor([[float(one) for one in row] for row in SHIFTED.values()])
-    assert torch.equal(plain.phase_shuffle(x, shifts), expected[:, None].expand(5, 2, 6))
+    assert torch.equal(plain.phase_shuffle(x, shifts, 2), expected[:, None].expand(5, 2, 6))
     for by, row in zip(shifts, expected, strict=True):
-        assert torch.equal(plain.phase_shuffle(x, by[None]), row.expand(5, 2, 6)), by
+        assert torch.equal(plain.phase_shuffle(x, by[None], 2), row.expand(5, 2, 6)), by

@@ -72,7 +72,7 @@ def test_the_published_size():
 def test_torchs_counter_agrees_on_torchs_layers(clip_samples):
     hidden = widths(clip_samples, 2)
     made = PlainGenerator(STRIDES[clip_samples], [*reversed(hidden), 2], 9, 7, False)
-    judge = PlainDiscriminator(STRIDES[clip_samples], [2, *hidden], 9)
+    judge = PlainDiscriminator(STRIDES[clip_samples], [2, *hidden], 9, 2)
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         clips = made(torch.rand(1, 7))
     assert counted.get_total_flops() == generator_flops(clip_samples, 2, dim=2, kernel_size=9, latent_dim=7)
@@ -100,7 +100,7 @@ def test_torchs_counter_agrees_on_a_step_without_penalty():
     hidden, examples = widths(4096, 2), 3
     plain = PlainStep(
         PlainGenerator(STRIDES[4096], [*reversed(hidden), 1], 5, 7, False),
-        PlainDiscriminator(STRIDES[4096], [1, *hidden], 5),
+        PlainDiscriminator(STRIDES[4096], [1, *hidden], 5, 2),
         rates=(1e-3, 1e-3),
         betas=(0.5, 0.9),
         penalty_weight=0.0,

@@ -20,13 +20,15 @@ def recording(parameters: list[torch.Tensor]):
 
     def record(work):
         stats = work()
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        assert len(gradients) == len(parameters)
 
         def replay():
             again = work()
             for name, value in stats.items():
                 value.copy_(again[name])
             for gradient, parameter in zip(gradients, parameters, strict=True):
+                assert parameter.grad is not None
                 gradient.copy_(parameter.grad)
                 parameter.grad = None
 

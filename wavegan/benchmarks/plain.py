@@ -39,12 +39,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Clips (N, C, T) to scores (N,)."""
+    """Clips (N, C, T) to scores (N,); radius: the largest phase shift."""
 
-    def __init__(self, strides: Iterable[int], widths: list[int], kernel_size: int):
+    def __init__(self, strides: Iterable[int], widths: list[int], kernel_size: int, radius: int):
         super().__init__()
         self.strides = list(strides)
         self.kernel_size = kernel_size
+        self.radius = radius
         self.layers = nn.ModuleList(
             nn.Conv1d(here, there, kernel_size, stride)
             for stride, here, there in zip(self.strides, widths, widths[1:], strict=False)
@@ -56,13 +57,13 @@ class Discriminator(nn.Module):
             pad = self.kernel_size - stride
             x = F.leaky_relu(layer(F.pad(x, (pad // 2, pad - pad // 2))), 0.2)
             if number < min(4, len(self.layers) - 1):
-                x = phase_shuffle(x, shift(number, len(x)))
+                x = phase_shuffle(x, shift(number, len(x)), self.radius)
         return self.dense(x.transpose(1, 2).flatten(1)).squeeze(1)
 
 
-def phase_shuffle(x: Tensor, shifts: Tensor) -> Tensor:
-    """Every example moved right by its shift, reflected at the ends; one shift moves all."""
-    radius, samples = int(shifts.abs().max()), x.shape[2]
+def phase_shuffle(x: Tensor, shifts: Tensor, radius: int) -> Tensor:
+    """Every example moved right by its shift, at most radius, reflected at the ends; one shift moves all."""
+    samples = x.shape[2]
     padded = F.pad(x, (radius, radius), mode="reflect") if radius else x
     if len(shifts) == 1:
         start = radius - int(shifts)

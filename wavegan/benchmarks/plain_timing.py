@@ -37,7 +37,7 @@ def plain_networks(settings: PlainSettings) -> tuple[Generator, Discriminator]:
     hidden = widths(settings.clip_samples, settings.dim)
     outwards, inwards = [*reversed(hidden), settings.channels], [settings.channels, *hidden]
     generator = Generator(strides, outwards, kernel, settings.latent_dim, settings.nearest)
-    return generator, Discriminator(strides, inwards, kernel)
+    return generator, Discriminator(strides, inwards, kernel, settings.shuffle_radius)
 
 
 class PlainTiming:

@@ -21,15 +21,25 @@ def memory_explained(advice: str) -> Iterator[None]:
         raise UserError(f"there is too little memory for this; {advice}") from fault
 
 
+def give_back_freed_memory() -> None:
+    """Hands to the system what is free now, where that can be asked for: after a trial that will not come again."""
+    _of_glibc("malloc_trim", 0)
+
+
 def keep_freed_memory() -> bool:
     """Tells the C library to keep what is freed for the next time, not to give it back; True where it can.
 
     A step frees and takes gigabytes in pieces of many megabytes, and glibc asks the system for each such piece
     anew: a third of a step on a CPU went by in first touches of fresh pages. Only glibc (Linux) has the switches.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library, or none that can be asked
-        return False
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # from malloc.h
-    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, 2**31 - 1) and mallopt(top_pad, 64 << 20))
+    switches = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 << 20))
+    return all(_of_glibc("mallopt", switch, value) for switch, value in switches)
+
+
+def _of_glibc(function: str, *arguments: int) -> int:
+    """What a function of the C library returns, 0 where there is none of that name."""
+    try:
+        return getattr(ctypes.CDLL(None), function)(*arguments)
+    except (AttributeError, OSError, TypeError):  # another C library, or none that can be asked
+        return 0

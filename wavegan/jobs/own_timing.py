@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from wavegan import assemble
 from wavegan.benchmarks.measure import PeakMemory, StopWatch, timed
 from wavegan.generation import synthesize
-from wavegan.jobs.memory import keep_freed_memory
+from wavegan.jobs.memory import give_back_freed_memory, keep_freed_memory
 from wavegan.jobs.telling import say
 from wavegan.models import latents
 from wavegan.recipe import Recipe
@@ -33,6 +33,7 @@ class OwnTiming:
         self.batches = assemble.batches(recipe, corpus, self.device) if corpus else self._noise()
         for line in assemble.settle(recipe, self.training, self.batches(0)):
             say(line)
+        give_back_freed_memory()
         self.memory.restart()
         self.draw = 0
 

@@ -1,0 +1,111 @@
+"""Which form of a convolution is fastest for which shape: what the thresholds of models/convolution.py rest on.
+
+    python benchmarks/convolutions.py --dim 64 --clips 48 [--precision fp32] [--device cuda]
+
+For each layer of a discriminator of 16,384 samples, and for the three products that training needs of it: GFLOP/s as
+a dense convolution of blocks, as one matrix product, and as torch's own strided convolution with channels first.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+
+from wavegan.benchmarks.measure import timed
+from wavegan.jobs.memory import keep_freed_memory
+from wavegan.models import convolution
+from wavegan.models.convolution import adjoint, convolve, correlate
+
+KERNEL, STRIDE, PAD = 25, 4, 10
+PLACES = (4096, 1024, 256, 64, 16)
+REPEATS = 5
+
+
+def main() -> None:
+    """Prints one line for each layer and product."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--dim", type=int, default=64)
+    options.add_argument("--clips", type=int, default=48)
+    options.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    options.add_argument("--device", default="cpu")
+    given = options.parse_args()
+    keep_freed_memory()
+    dtype, device = torch.bfloat16 if given.precision == "bf16" else torch.float32, torch.device(given.device)
+    print(f"{'layer':<22}{'product':<18}{'blocks':>9}{'matrix':>9}{'torch':>9}   GFLOP/s")
+    channels = 1
+    for layer, places in enumerate(PLACES):
+        made = given.dim * 2**layer
+        flops = 2 * given.clips * places * KERNEL * channels * made
+        for product, forms in products(given.clips, places, channels, made, dtype, device).items():
+            rates = [flops / seconds(work, device) / 1e9 for work in forms]
+            figures = "".join(f"{rate:>9.0f}" for rate in rates)
+            print(f"{f'{channels} to {made}, {places} places':<22}{product:<18}{figures}", flush=True)
+        channels = made
+
+
+def products(
+    clips: int, places: int, channels: int, made: int, dtype: torch.dtype, device: torch.device
+) -> dict[str, list[Callable[[], object]]]:
+    """The three products of a layer, each in its three forms."""
+    x = torch.randn(clips, places * STRIDE, channels, device=device).to(dtype)
+    d = torch.randn(clips, places, made, device=device).to(dtype)
+    weight = torch.randn(made, KERNEL, channels, device=device).to(dtype)
+    # Channels first, as torch.nn has them; padded beforehand, at no cost here.
+    first = F.pad(x.transpose(1, 2).contiguous(), (PAD, KERNEL - STRIDE - PAD))
+    kernel, back = weight.transpose(1, 2).contiguous(), d.transpose(1, 2).contiguous()
+
+    def torchs(*wanted: bool) -> Callable[[], object]:
+        settings = ([made], [STRIDE], [0], [1], False, [0], 1, list(wanted))
+        return lambda: torch.ops.aten.convolution_backward(back, first, kernel, *settings)
+
+    return {
+        "forward": [
+            *both_forms(lambda: convolve(x, weight, None, STRIDE, PAD)),
+            lambda: F.conv1d(first, kernel, stride=STRIDE),
+        ],
+        "input gradient": [
+            *both_forms(lambda: adjoint(d, weight, None, STRIDE, PAD)),
+            torchs(True, False, False),
+        ],
+        "weight gradient": [
+            *both_forms(lambda: correlate(x, d, KERNEL, STRIDE, PAD)),
+            torchs(False, True, False),
+        ],
+    }
+
+
+def both_forms(work: Callable[[], object]) -> list[Callable[[], object]]:
+    """The work by blocks, and as a matrix product."""
+
+    def limited(places: float) -> Callable[[], object]:
+        def limited_work() -> object:
+            with few_places(places):
+                return work()
+
+        return limited_work
+
+    return [limited(0), limited(math.inf)]
+
+
+@contextmanager
+def few_places(limit: float) -> Iterator[None]:
+    """Sets both thresholds for a while."""
+    before = convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE
+    convolution.FEW_PLACES = convolution.FEW_PLACES_TO_CORRELATE = limit
+    try:
+        yield
+    finally:
+        convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE = before
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The least of several goes, after a warm-up."""
+    timed(work, 2, device)
+    return min(timed(work, 1, device) for _ in range(REPEATS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""How the cost of a step grows with batch, length, width, channels, corpus and processes, with a picture.
+
+    python benchmarks/scaling.py [--axes batch,length,dim,channels,corpus,processes] [--out docs/performance]
+
+Each point is a training in a process of its own, on the CPU, in the precision that is faster there; seconds are the
+median of several steps. The corpus is noise in WAV files of a minute, decoded into the cache as any other; its
+10 hours take 2.3 GB of the temporary folder for as long as that runs. What was measured is added to scaling.json, so
+that axes can be run one by one.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import soundfile
+import torch
+
+from wavegan import recipe as recipes
+from wavegan.benchmarks.isolated import Isolated
+from wavegan.jobs.own_timing import OwnTiming
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "base" / "wavegan.yaml"
+BASE = ("data.source=drum_machine", "model.dim=16", "training.batch_size=16", "training.compile=false")
+SETTINGS = {
+    "batch": ("training.batch_size", (4, 8, 16, 32, 64)),
+    "length": ("model.clip_samples", (4096, 8192, 16384, 32768, 65536)),
+    "dim": ("model.dim", (8, 16, 32, 64)),
+    "channels": ("data.channels", (1, 2, 4, 8)),
+}
+CORPUS_MINUTES = (10, 60, 600)
+PROCESSES = (1, 2)
+STEPS = 5
+RATE = 16000
+Point = dict[str, float]
+
+
+def main() -> None:
+    """Measures the axes asked for, keeps the others, and draws all."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--axes", default="batch,length,dim,channels,corpus,processes")
+    options.add_argument("--out", type=Path, default=Path("docs/performance"))
+    options.add_argument("--read", help=argparse.SUPPRESS)  # a folder, in the process that this script starts for it
+    given = options.parse_args()
+    if given.read:
+        read(given.read)
+        return
+    given.out.mkdir(parents=True, exist_ok=True)
+    record = given.out / "scaling.json"
+    found: dict[str, list[Point]] = json.loads(record.read_text()) if record.exists() else {}
+    for axis in given.axes.split(","):
+        measures = {"corpus": corpus, "processes": processes}
+        found[axis] = measures[axis]() if axis in measures else setting(axis)
+        record.write_text(json.dumps(found, indent=1))
+    draw(found, given.out / "scaling.png")
+
+
+def setting(axis: str) -> list[Point]:
+    """Seconds and peak memory of a step for each value of one key."""
+    key, values = SETTINGS[axis]
+    points = []
+    for value in values:
+        recipe = recipes.load(RECIPE, [*BASE, f"{key}={value}"])
+        with Isolated(OwnTiming, recipe, "cpu", torch.get_num_threads(), False) as timing:
+            for _ in range(2):
+                timing.call("steps", 1)
+            seconds = statistics.median(timing.call("steps", 1) for _ in range(STEPS))
+            points.append({axis: value, "seconds": seconds, "bytes": timing.call("peak_memory")})
+        tell(points[-1])
+    return points
+
+
+def corpus() -> list[Point]:
+    """Seconds to decode, clips per second and memory of a process that reads corpora of several lengths."""
+    points = []
+    for minutes in CORPUS_MINUTES:
+        with tempfile.TemporaryDirectory() as folder:
+            noise = np.random.default_rng(0).integers(-3000, 3000, (60 * RATE,), np.int16)
+            for number in range(minutes):
+                soundfile.write(f"{folder}/{number:04d}.wav", np.roll(noise, number), RATE)
+            command = [sys.executable, __file__, "--read", folder]
+            settings = {**os.environ, "WAVEGAN_CACHE": f"{folder}/cache"}
+            done = subprocess.run(command, env=settings, stdout=subprocess.PIPE, check=True)
+        points.append({"minutes": minutes, **json.loads(done.stdout)})
+        tell(points[-1])
+    return points
+
+
+def read(folder: str) -> None:
+    """Decodes a folder and draws clips from it; prints what that took."""
+    from wavegan.audio.corpus import load_corpus
+    from wavegan.audio.windows import Windows
+
+    before = peak_private_bytes()
+    start = time.perf_counter()
+    clips = Windows(load_corpus(folder, RATE, 1), 16384, "random")
+    decoded = time.perf_counter() - start
+    rates = []
+    for round_number in range(5):
+        start = time.perf_counter()
+        for draw in range(20):
+            clips.batch(20 * round_number + draw, 64)
+        rates.append(20 * 64 / (time.perf_counter() - start))
+    memory = peak_private_bytes() - before
+    print(json.dumps({"decode_seconds": decoded, "clips_per_second": statistics.median(rates), "bytes": memory}))
+
+
+def peak_private_bytes() -> int:
+    """Memory of this process that is not the file cache's: pages of a mapped file can be dropped at any time."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["RssAnon"].split()[0]) * 1024
+
+
+def processes() -> list[Point]:
+    """Seconds of a step of one and two processes with one thread each, the batch being the same in all."""
+    points = []
+    for count in PROCESSES:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+            command += ["-m", "wavegan", "train", str(RECIPE), *BASE, "model.dim=32", "training.steps=12"]
+            command += ["monitor.preview_every=0", "monitor.log_every=4", "monitor.tensorboard=false"]
+            subprocess.run([*command, "--run", folder], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+            lines = [json.loads(line) for line in Path(folder, "log.jsonl").read_text().splitlines()]
+        seconds = (lines[-1]["seconds"] - lines[0]["seconds"]) / (lines[-1]["step"] - lines[0]["step"])
+        points.append({"processes": count, "seconds": seconds})
+        tell(points[-1])
+    return points
+
+
+def draw(found: dict[str, list[Point]], path: Path) -> None:
+    """One panel for each axis; a dashed line is growth in proportion."""
+    panels = [
+        ("batch", "batch", "seconds", "seconds a step"),
+        ("length", "length", "seconds", "seconds a step"),
+        ("dim", "dim", "seconds", "seconds a step"),
+        ("channels", "channels", "seconds", "seconds a step"),
+        ("corpus", "minutes", "clips_per_second", "clips per second"),
+        ("corpus", "minutes", "bytes", "memory in MB"),
+        ("processes", "processes", "seconds", "seconds a step"),
+    ]
+    figure, axes = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")
+    for axis, (name, x, y, label) in zip(axes.flat, panels, strict=False):
+        points = found.get(name, [])
+        if not points:
+            continue
+        across = np.array([point[x] for point in points])
+        up = np.array([point[y] for point in points]) / (1e6 if y == "bytes" else 1)
+        axis.plot(across, up, "o-")
+        if y == "seconds":
+            growth = across[0] / across if name == "processes" else (across / across[0]) ** (2 if name == "dim" else 1)
+            axis.plot(
+                across, up[0] * growth, "--", color="gray", label="in proportion" + " to its square" * (name == "dim")
+            )
+            axis.set_yscale("log", base=2)
+            axis.legend()
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(across, [f"{value:g}" for value in across])
+        axis.set(xlabel=f"{x} of the corpus" if name == "corpus" else x, ylabel=label)
+        axis.set_ylim(bottom=0 if y != "seconds" else None)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    figure.savefig(path, dpi=100)
+
+
+def tell(point: Point) -> None:
+    """Prints a point."""
+    print("  ".join(f"{name} {value:.4g}" for name, value in point.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
