@@ -8,6 +8,7 @@ import pytest
 
 from wavegan import assemble, generation
 from wavegan import recipe as recipes
+from wavegan.jobs.models import load_model
 from wavegan.jobs.train import train
 from wavegan.recipe_schema import CLIP_SAMPLES
 
@@ -133,7 +134,7 @@ def test_trains_when_shrunk(name, sounds, tmp_path):
     result = train(recipe, tmp_path / "run", device="cpu")
 
     assert result.step == 2 and result.checkpoint.is_file()
-    loaded, model = assemble.load_model(tmp_path / "run", assemble.device("cpu"))
+    loaded, model = load_model(tmp_path / "run", assemble.device("cpu"))
     assert loaded == recipe and model.step == 2
     assert recipes.load(tmp_path / "run" / "recipe.yaml") == recipe
     [clips] = generation.generate(model, 2)

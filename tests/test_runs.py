@@ -22,6 +22,7 @@ from matplotlib.image import imread
 from wavegan import assemble, cli, generation
 from wavegan import recipe as recipes
 from wavegan.errors import TrainingError
+from wavegan.jobs.models import load_model
 from wavegan.jobs.train import TrainingResult, train
 from wavegan.objectives.penalties import Penalty, gradient_penalty
 from wavegan.training import checkpoint
@@ -445,7 +446,7 @@ def test_previews_are_the_same_latents_each_time(mouse):
         heard = sound.reshape(3, -1)
         assert not heard[:, CLIP_SAMPLES:].any()
         path = Path(f"run/checkpoints/step-0000000{step}.pt")
-        _, model = assemble.load_model(path, torch.device("cpu"))
+        _, model = load_model(path, torch.device("cpu"))
         [clips] = generation.generate(model, 3)
         assert np.abs(heard[:, :CLIP_SAMPLES] - clips[:, 0].numpy()).max() < 1e-4
         picture = imread(f"run/previews/step-0000000{step}.png")

@@ -13,7 +13,7 @@ from wavegan import recipe as recipes
 from wavegan.audio import files
 from wavegan.audio.corpus import Corpus, hold_out, load_corpus
 from wavegan.audio.windows import Windows
-from wavegan.errors import RunError, UserError
+from wavegan.errors import UserError
 from wavegan.evaluation import figures
 from wavegan.generation import Model, generate
 from wavegan.methods.gan import GAN
@@ -22,8 +22,8 @@ from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
 from wavegan.recipe import Recipe
 from wavegan.seeding import seed_torch
-from wavegan.training import checkpoint
 from wavegan.training.acceleration import settle_compilation, settle_graphs
+from wavegan.training.ahead import Ahead
 from wavegan.training.loop import Batches, Training
 from wavegan.training.monitor import Monitor, Preview, open_tensorboard
 from wavegan.training.precision import faster_precision
@@ -55,8 +55,7 @@ def device(choice: str) -> torch.device:
     if not DEVICES.fullmatch(choice):
         raise UserError(f"the device is {choice!r}; auto, cpu, cuda, cuda:N and mps are known; try --device auto")
     if choice == "auto":
-        has_mps = torch.backends.mps.is_available() and distributed.world() == 1
-        choice = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+        choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     choice = distributed.own_device(choice)
     try:
         chosen = torch.device(choice)
@@ -154,12 +153,18 @@ def training(recipe: Recipe, on: torch.device) -> Training:
 
 
 def batches(recipe: Recipe, corpus: Corpus, on: torch.device) -> Batches:
-    """Batches of training clips on a device; the corpus itself moves there where it fits or the recipe says so."""
-    if on.type != "cpu" and _belongs_on_device(recipe.data.on_device, corpus.samples, on):
-        corpus = corpus.to(on)
-    clips, count = windows(recipe, corpus, seed=recipe.training.seed), recipe.training.batch_size
-    own = distributed.own_part(count)
-    return lambda draw: clips.batch(draw, count, own).to(on)
+    """Batches of training clips on a device; the corpus itself moves there where it fits or the recipe says so.
+
+    Where it stays with the host, an accelerator's batches are made and copied one ahead.
+    """
+    is_there = on.type == "cpu" or _belongs_on_device(recipe.data.on_device, corpus.samples, on)
+    clips = windows(recipe, corpus.to(on) if is_there else corpus, seed=recipe.training.seed)
+    own = distributed.own_part(recipe.training.batch_size)
+
+    def make(draw: int) -> Tensor:
+        return clips.batch(draw, recipe.training.batch_size, own)
+
+    return make if is_there else Ahead(make, on)
 
 
 def settle(recipe: Recipe, made: Training, batch: Tensor) -> list[str]:
@@ -195,22 +200,22 @@ def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float) -
 def generating_model(recipe: Recipe, made: Training) -> Model:
     """The generator of a training as it is now, its running average where there is one."""
     generator = made.averages.get("generator", made.method.networks["generator"])
-    return _model(recipe, generator, made.step, label_names=())
+    return model(recipe, generator, step=made.step)
 
 
-def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
+def write_preview(folder: Path, made: Model, step: int, count: int) -> Preview:
     """Clips 0, 1, … of seed 0 as one WAV, with pauses between, and as a picture; the same latents at every step."""
-    was_training = model.generator.training
-    model.generator.eval()
-    clips = torch.cat(list(generate(model, count, batch_size=8)))
-    model.generator.train(was_training)
+    was_training = made.generator.training
+    made.generator.eval()
+    clips = torch.cat(list(generate(made, count, batch_size=8)))
+    made.generator.train(was_training)
     folder.mkdir(parents=True, exist_ok=True)
-    pause = torch.zeros(model.channels, round(PREVIEW_GAP_SECONDS * model.sample_rate))
+    pause = torch.zeros(made.channels, round(PREVIEW_GAP_SECONDS * made.sample_rate))
     spaced = torch.cat([part for clip in clips for part in (clip, pause)], dim=1)
-    files.write(folder / f"step-{step:08d}.wav", spaced.numpy(), model.sample_rate)
+    files.write(folder / f"step-{step:08d}.wav", spaced.numpy(), made.sample_rate)
     picture = folder / f"step-{step:08d}.png"
-    figures.preview(picture, clips, model.sample_rate)
-    return Preview(clips, picture, model.sample_rate)
+    figures.preview(picture, clips, made.sample_rate)
+    return Preview(clips, picture, made.sample_rate)
 
 
 def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
@@ -223,34 +228,15 @@ def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def load_model(path: Path, on: torch.device, *, raw: bool = False) -> tuple[Recipe, Model]:
-    """The generator of a MODEL: a run folder, whose newest checkpoint counts, or one checkpoint file.
-
-    Its running average is used where there is one, unless `raw` asks for the weights that learn. Raises RunError
-    for anything that is no MODEL.
-    """
-    content = _read_model(path)
-    recipe = recipes.from_dict(content["recipe"])
-    generator = networks(recipe)["generator"]
-    averaged = not raw and content["averages"]
-    generator.load_state_dict((content["averages"] if averaged else content["networks"])["generator"])
-    model = _model(recipe, generator.eval().to(on), content["step"], tuple(content["label_names"]))
-    return recipe, model
-
-
-def home(model: Path) -> Path:
-    """The folder that what comes of a MODEL belongs to: its run folder, or that of a lone checkpoint file."""
-    if model.is_dir():
-        return model
-    return model.parent.parent if model.parent.name == "checkpoints" else model.parent
-
-
 def untrained_model(recipe: Recipe, on: torch.device) -> Model:
     """The generator as the recipe's training started."""
-    return _model(recipe, networks(recipe)["generator"].eval().to(on), 0, label_names=())
+    return model(recipe, networks(recipe)["generator"].eval().to(on), step=0)
 
 
-def _model(recipe: Recipe, generator: nn.Module, step: int, label_names: tuple[str, ...]) -> Model:
+def model(
+    recipe: Recipe, generator: nn.Module, *, step: int, label_names: Sequence[str] = (), precision: str = "fp32"
+) -> Model:
+    """A recipe's generator, whatever its weights, with all that generation needs to know."""
     return Model(
         generator=generator,
         latent=recipe.model.latent,
@@ -260,22 +246,9 @@ def _model(recipe: Recipe, generator: nn.Module, step: int, label_names: tuple[s
         sample_rate=recipe.data.sample_rate,
         name=recipe.name,
         step=step,
-        label_names=label_names,
+        label_names=tuple(label_names),
+        precision=precision,
     )
-
-
-def _read_model(path: Path) -> dict[str, Any]:
-    if path.is_file():
-        return checkpoint.load(path)
-    if not path.exists():
-        raise RunError(f"{path} does not exist; a MODEL is a run folder or a checkpoint file; check the spelling")
-    content = checkpoint.load_newest(RunFolder(path).checkpoints)
-    if content is None:
-        raise RunError(
-            f"{path} holds no checkpoint yet; a MODEL is a run folder with at least one, or a checkpoint file; "
-            "train first: wavegan train RECIPE"
-        )
-    return content
 
 
 def _belongs_on_device(choice: str | bool, samples: Tensor, on: torch.device) -> bool:

@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 import click
 
-from wavegan import __version__
+from wavegan import __version__, distributed
 from wavegan.errors import UserError
 
 EXIT_USER, EXIT_INTERRUPTED = 2, 130
 FORMATS = ("wav", "flac", "ogg", "mp3")
+PRECISIONS = ("fp32", "bf16")
 # What a disk or a folder refuses is for the user to put right; any other OSError is a bug of ours.
 DISK_ERRORS = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG
@@ -100,6 +101,7 @@ def train(
 @seed_option
 @click.option("--truncation", default=1.0, show_default=True, help="Below 1: more typical, less varied.")
 @click.option("--format", "extension", default="wav", show_default=True, type=click.Choice(FORMATS))
+@click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS), help="bf16 is faster.")
 @click.option("--interpolate", is_flag=True, help="One file that walks between the latents of -n clips.")
 @click.option("--force", is_flag=True, help="Write over existing clips.")
 @raw_option
@@ -112,6 +114,7 @@ def generate(
     seed: int,
     truncation: float,
     extension: str,
+    precision: str,
     interpolate: bool,
     force: bool,
     raw: bool,
@@ -132,9 +135,10 @@ def generate(
     from wavegan import assemble
     from wavegan.jobs.generate import generate as write_clips
     from wavegan.jobs.generate import generate_walk
+    from wavegan.jobs.models import home, load_model
 
-    _, loaded = assemble.load_model(model, assemble.device(device), raw=raw)
-    folder = out or assemble.home(model) / "generated"
+    _, loaded = load_model(model, assemble.device(device), raw=raw, precision=precision)
+    folder = out or home(model) / "generated"
     write = generate_walk if interpolate else write_clips
     paths = write(loaded, folder, count, seed=seed, truncation=truncation, extension=extension, force=force)
     values = {
@@ -248,7 +252,8 @@ def main() -> NoReturn:
 
 
 def _fail(text: str) -> NoReturn:
-    click.echo(f"error: {text}", err=True)
+    if distributed.speaks():  # of several processes one
+        click.echo(f"error: {text}", err=True)
     sys.exit(EXIT_USER)
 
 

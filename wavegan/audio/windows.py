@@ -32,10 +32,13 @@ class Windows:
         tiles = len(self.corpus.lengths) if self.kind == "first" else self._tiles_per_item.sum()
         return int(tiles)
 
-    def batch(self, draw: int, count: int) -> Tensor:
-        """Clips number draw · count and the `count` - 1 after it: (count, channels, clip_samples), [-1, 1]."""
+    def batch(self, draw: int, count: int, part: slice = slice(None)) -> Tensor:
+        """Clips number draw · count and the `count` - 1 after it: (count, channels, clip_samples), [-1, 1].
+
+        part: only these of them, as one of several processes needs.
+        """
         starts, lengths = self.random_places(draw, count) if self.kind == "random" else self.places_in_turn(draw, count)
-        return gather(self.corpus.samples, starts, lengths, self.clip_samples)
+        return gather(self.corpus.samples, starts[part], lengths[part], self.clip_samples)
 
     def random_places(self, draw: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Starts in the corpus and frames of sound from there, of clips anywhere: two arrays (count,)."""

@@ -21,6 +21,8 @@ from wavegan.evaluation.features import white_noise
 from wavegan.evaluation.report import write_report
 from wavegan.generation import Model
 from wavegan.jobs.folders import make_folder
+from wavegan.jobs.memory import keep_freed_memory
+from wavegan.jobs.models import home, load_model
 from wavegan.jobs.telling import say, with_progress
 from wavegan.recipe import Recipe
 from wavegan.training.run_folder import RunFolder
@@ -64,6 +66,7 @@ def evaluate(
     data: a folder of real audio to judge by; a MODEL has its own held-out part. count: clips at most, the recipe's
     evaluation.count or 1,000 where None. Raises DataError or RunError for what cannot be judged.
     """
+    keep_freed_memory()
     if out is not None:
         make_folder(out)  # before the work
     if is_model(target):
@@ -81,7 +84,7 @@ def is_model(path: Path) -> bool:
 def _judge_model(
     target: Path, data: Path | None, count: int | None, seed: int, on: torch.device, raw: bool
 ) -> tuple[Judged, Path]:
-    recipe, model = assemble.load_model(target, on, raw=raw)
+    recipe, model = load_model(target, on, raw=raw)
     real, held_out, split = _real_parts(recipe, data)
     others = assemble.windows(recipe, real, seed=seed)
     unheard = assemble.windows(recipe, held_out, seed=seed + 1)
@@ -102,7 +105,7 @@ def _judge_model(
         "seed": str(seed),
         "held-out clips": f"{len(reference)} ({split})",
     }
-    place = assemble.home(target) / "evaluation" / f"step-{model.step:08d}"
+    place = home(target) / "evaluation" / f"step-{model.step:08d}"
     return Judged(candidates, reference, model.sample_rate, facts), place
 
 

@@ -10,6 +10,7 @@ from wavegan.audio import files
 from wavegan.errors import DataError
 from wavegan.generation import Model
 from wavegan.jobs.folders import make_folder
+from wavegan.jobs.memory import keep_freed_memory
 from wavegan.jobs.telling import with_progress
 
 BATCH_SIZE = 16  # enough to fill a CPU, and small where clips are long
@@ -29,6 +30,7 @@ def generate(
 
     Raises DataError where one of the files exists already, unless `force`, and for a format that cannot hold them.
     """
+    keep_freed_memory()
     files.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{number:06d}.{extension}" for number in range(count)]
     _refuse_existing(paths, force)
@@ -50,6 +52,7 @@ def generate_walk(
     force: bool = False,
 ) -> list[Path]:
     """Writes one file that walks through the latents of clips 0 to `stations - 1`; errors as `generate`."""
+    keep_freed_memory()
     files.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
     _refuse_existing([path], force)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -15,7 +16,6 @@ from wavegan.jobs.telling import say
 from wavegan.models import latents
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Batches, take_step
-from wavegan.training.precision import autocast
 
 TOTAL = "total"
 
@@ -73,12 +73,11 @@ class OwnTiming:
 
     def generations(self, clips: int, precision: str, count: int) -> float:
         """Seconds in which `count` batches of so many clips are made, on the host at last."""
-        model = assemble.generating_model(self.recipe, self.training)
+        model = replace(assemble.generating_model(self.recipe, self.training), precision=precision)
         z = latents.draw(model.latent, clips, model.latent_dim, device=self.device)
         was_training = model.generator.training
         model.generator.eval()
-        with autocast(precision, self.device):
-            seconds = timed(lambda: synthesize(model, z), count, self.device)
+        seconds = timed(lambda: synthesize(model, z), count, self.device)
         model.generator.train(was_training)
         return seconds
 

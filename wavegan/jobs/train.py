@@ -15,7 +15,7 @@ from wavegan import assemble, distributed
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import Corpus
 from wavegan.errors import DataError, RunError, UserError
-from wavegan.jobs.memory import memory_explained
+from wavegan.jobs.memory import give_back_freed_memory, keep_freed_memory, memory_explained
 from wavegan.jobs.telling import say
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
@@ -45,6 +45,7 @@ def train(recipe: Recipe, run: Path, *, device: str = "auto", fresh: bool = Fals
     fresh: an existing run is first moved aside. Raises RunError where another training holds the folder or it was
     started with another recipe, DataError for sound that cannot be used, TrainingError where training breaks down.
     """
+    keep_freed_memory()
     folder = RunFolder(run.resolve() if run.name in ("", "..") else run)  # "." cannot be moved aside
     with distributed.processes(lambda: _way_on(recipe, folder)), memory_explained(MEMORY_ADVICE):
         _refuse_uneven_shares(recipe.training.batch_size)
@@ -88,6 +89,7 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
         _tell_changed_sound(state, parts.training)
     for line in assemble.settle(recipe, training, batches(0)):
         say(line)
+    give_back_freed_memory()
     distributed.share(training.state())
     monitor = assemble.monitor(recipe, folder, training, state["seconds"] if state else 0.0)
     stopped_by = run_session(

@@ -4,6 +4,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from wavegan import distributed
+from wavegan.distributed.lifeline import ProcessLost
 from wavegan.errors import TrainingError
 from wavegan.methods.base import Stats
 from wavegan.training import checkpoint
@@ -38,21 +40,46 @@ def run_session(
         checkpoint.save(checkpoints, content)
         checkpoint.prune(checkpoints, keep_last=keep_last, keep_every=keep_every)
 
+    stopped_by = None
+
     def after_step(stats: Stats) -> bool:
+        nonlocal stopped_by
         monitor.after_step(training.step, stats)
-        stopping = stop.signal is not None  # read once: a signal from here on ends the next step, which is saved
-        if stopping or training.step == steps or training.step % checkpoint_every == 0:
+        stopped_by = _agreed(stop)  # asked once: a signal from here on ends the next step, which is saved
+        if stopped_by or training.step == steps or training.step % checkpoint_every == 0:
             save()
-        return not stopping
+        return not stopped_by
 
     with StopRequest() as stop:
         try:
             train(training, batches, steps, after_step=after_step)
+        except ProcessLost:
+            raise  # it says itself how to go on
         except TrainingError as fault:
             raise TrainingError(f"{fault}; {_way_out(checkpoints)}") from fault
         finally:
             monitor.close()
-    return stop.signal
+    return stopped_by or stop.signal
+
+
+def follow_session(training: Training, batches: Batches, *, steps: int) -> signal.Signals | None:
+    """What the other processes do while the main one runs its session: the same steps, nothing told or written."""
+    stopped_by = None
+
+    def after_step(_: Stats) -> bool:
+        nonlocal stopped_by
+        stopped_by = _agreed(stop)
+        return not stopped_by
+
+    with StopRequest() as stop:
+        train(training, batches, steps, after_step=after_step)
+    return stopped_by
+
+
+def _agreed(stop: StopRequest) -> signal.Signals | None:
+    """The signal that has reached any of the processes; all have just done the same step."""
+    number = distributed.agree(stop.signal or 0)
+    return signal.Signals(number) if number else None
 
 
 def _way_out(checkpoints: Path) -> str:

@@ -1,0 +1,554 @@
+"""Several processes: together they are one process with the whole batch, one tells, and none outlives another.
+
+The ranks are told who they are as torchrun does it, but a fork server starts them that has torch already; torchrun
+itself takes seconds, so it comes once.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.distributed import TCPStore  # pyright: ignore
+
+from wavegan import assemble, cli, distributed
+from wavegan import recipe as recipes
+from wavegan.audio.corpus import LONGEST_CLIP, Corpus
+from wavegan.audio.windows import Windows
+from wavegan.distributed import lifeline
+from wavegan.errors import UserError
+from wavegan.jobs.train import TrainingResult, train
+from wavegan.methods.gan import GAN
+from wavegan.models import latents
+from wavegan.models.layers import PhaseShuffle
+from wavegan.models.wavegan import Discriminator, Generator
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.objectives.penalties import between, gradient_penalty
+from wavegan.training import checkpoint, loop
+from wavegan.training.loop import Training
+from wavegan.training.run_folder import RunFolder
+
+PATIENCE_SECONDS = 60
+BATCH = 4
+RECIPE = """\
+data: {{source: {source}, holdout: 0.4, windows: random}}
+model: {{dim: 2, clip_samples: 4096, latent_dim: 4, phase_shuffle: {{radius: 2, shared: false}}}}
+method: {{discriminator_steps: 2}}
+optimizers: {{generator: {{lr: 1e-3}}, discriminator: {{lr: 1e-3}}}}
+training: {{steps: 10, batch_size: 4, checkpoint_every: 2, keep_last: 3, precision: fp32, ema: 0.9, gradient_clip: 1}}
+monitor: {{log_every: 1, preview_every: 5, preview_count: 2, tensorboard: false}}
+"""
+MANY = ("training.steps=100000", "training.checkpoint_every=2", "monitor.preview_every=0")
+
+
+@pytest.fixture
+def mouse(sounds, tmp_path, monkeypatch) -> Path:
+    """A recipe whose steps take milliseconds, in a folder of its own."""
+    path = tmp_path / "mouse.yaml"
+    path.write_text(RECIPE.format(source=sounds(6, seconds=0.3)))
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def trained(recipe: Path, run: str | Path, *overrides: str) -> TrainingResult:
+    """One process with the whole batch."""
+    return train(recipes.load(recipe, overrides), Path(run), device="cpu")
+
+
+def numbers_of(state: Any, path: str = "") -> dict[str, Tensor]:
+    """Nested dicts and lists as one dict of paths to tensors; the clock's seconds left out."""
+    if isinstance(state, dict | list | tuple):
+        pairs = state.items() if isinstance(state, dict) else enumerate(state)
+        found = [numbers_of(value, f"{path}/{key}") for key, value in pairs if key != "seconds"]
+        return {key: value for one in found for key, value in one.items()}
+    return {path: torch.as_tensor(state)} if isinstance(state, Tensor | int | float) else {}
+
+
+def largest_difference(one: Any, other: Any) -> float:
+    ones, others = numbers_of(one), numbers_of(other)
+    assert ones.keys() == others.keys() and ones, "the same parts"
+    return max((ones[path].double() - others[path].double()).abs().max().item() for path in ones)
+
+
+def newest(run: str | Path) -> dict[str, Any]:
+    return checkpoint.load(checkpoint.newest_path(Path(run, "checkpoints")))
+
+
+def steps_of(run: str | Path) -> list[int]:
+    return list(checkpoint.steps(Path(run, "checkpoints")))
+
+
+def log_of(run: str | Path) -> list[dict[str, float]]:
+    """The lines of a log that may be written just now."""
+    path = Path(run, "log.jsonl")
+    while True:
+        with contextlib.suppress(ValueError):
+            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+# Starting ranks.
+
+
+def as_rank(act: Callable[..., None], environment: dict[str, str], folder: str, messages: str, *arguments: Any) -> None:
+    """What a rank does: in a folder of its own, heard by files of its own."""
+    os.environ.update(environment)
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    warnings.simplefilter("default")
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{messages}.{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  it lives as long as the process
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    act(*arguments)
+
+
+def command_line(*words: str) -> None:
+    sys.argv = ["wavegan", *words]
+    cli.main()
+
+
+def impatient_command_line(*words: str) -> None:
+    lifeline.TELLING_SECONDS = lifeline.GRACE_SECONDS = 1
+    command_line(*words)
+
+
+def command_line_that_hangs(*words: str) -> None:
+    """Rank 0 hangs in its fourth step, as one does in an accelerator that waits for a dead one."""
+    usual = loop.take_step
+
+    def take_step(training: Training, batches: Any) -> Any:
+        if training.step == 3 and distributed.is_main():
+            time.sleep(PATIENCE_SECONDS)
+        return usual(training, batches)
+
+    loop.take_step = take_step
+    impatient_command_line(*words)
+
+
+class Ranks:
+    """Processes that were started together; `err` and `out` give what each has said, `codes` their exit codes."""
+
+    def __init__(self, processes: list[Any], place: Path):
+        self.processes, self.place = processes, place
+
+    def said(self, stream: str) -> list[str]:
+        return [
+            path.read_text() if (path := self.place / f"rank-{number}.{stream}").exists() else ""
+            for number in range(len(self.processes))
+        ]
+
+    @property
+    def codes(self) -> list[int]:
+        for process in self.processes:
+            process.join(PATIENCE_SECONDS)
+        found = [process.exitcode for process in self.processes]
+        assert None not in found, f"not all have ended in time: {found}, {self.said('err')}"
+        return found
+
+    def wait_until(self, condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < end, "it did not happen in time"
+            assert all(process.is_alive() for process in self.processes), self.said("err")
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def start(tmp_path, cache) -> Iterator[Callable[..., Ranks]]:
+    """start(count, act, …) starts ranks that know of each other; with apart=True each has a folder and cache alone."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch._dynamo", "wavegan.jobs.train", "wavegan.cli", "pytest", "matplotlib.image"])
+    started = []
+
+    def begin(count: int, act: Callable[..., None], *arguments: Any, apart: bool = False) -> Ranks:
+        store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's part
+        place = tmp_path / f"ranks-{len(started)}"
+        processes = []
+        for rank in range(count):
+            environment = {
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(count),
+                "LOCAL_WORLD_SIZE": str(count),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(store.port),
+                "TORCHELASTIC_USE_AGENT_STORE": "True",
+                "TORCHELASTIC_RESTART_COUNT": "0",
+                "WAVEGAN_CACHE": str(place / f"cache-{rank}" if apart else cache),
+            }
+            folder = place / f"machine-{rank}" if apart else tmp_path
+            folder.mkdir(parents=True, exist_ok=True)
+            place.mkdir(exist_ok=True)
+            rest = (str(folder), str(place / f"rank-{rank}"), *map(str, arguments))
+            processes.append(context.Process(target=as_rank, args=(act, environment, *rest)))
+        for process in processes:
+            process.start()
+        started.append((processes, store))
+        return Ranks(processes, place)
+
+    yield begin
+    for processes, _ in started:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            process.join()
+
+
+# Gradients.
+
+VARIANTS = {
+    "one shift for all": {"shared": True},
+    "a shift for each": {"shared": False, "gradient_clip": 0.5},
+    "by autograd": {"shared": False, "plain": True, "latent": "normal"},
+    "by autograd, one shift": {"shared": True, "plain": True, "gradient_clip": 0.5},
+}
+
+
+class Whole(Discriminator):
+    """One that cannot be taken apart, so the gradients of its penalty are autograd's."""
+
+    stages = None  # type: ignore[assignment]
+
+
+def learn(folder: str) -> None:
+    """Trains every variant in float64 and writes what came of it, and what the ranks say to each other."""
+    torch.set_default_dtype(torch.float64)
+    with distributed.processes(str):
+        rank = distributed.rank()
+        results: dict[str, Any] = {name: learnt(**settings) for name, settings in VARIANTS.items()}
+        mixed = [torch.arange(6.0).view(2, 3).t() * rank, torch.tensor(rank + 0.5), torch.full((2,), rank).bfloat16()]
+        mixed += [torch.full((2, distributed.LARGE), 2.0 * rank), torch.full((distributed.LARGE, 2), rank + 1.0).t()]
+        distributed.average(mixed)
+        shared = distributed.share({"text": "x", "nested": [1, (None, torch.ones(2))]} if rank == 0 else None)
+        said = {"mean": mixed, "agreed": distributed.agree([3, 15][rank]), "shared": repr(shared)}
+        torch.save({"rank": rank, "said": said, **results}, Path(folder, f"{distributed.world()}-{rank}.pt"))
+
+
+def learnt(*, shared: bool, plain: bool = False, latent: str = "uniform", gradient_clip: float | None = None) -> dict:
+    torch.manual_seed(0)
+    gan = GAN(
+        Generator(4096, dim=1, latent_dim=4, kernel_size=9),
+        (Whole if plain else Discriminator)(4096, dim=1, kernel_size=9, shuffle_shared=shared),
+        objective=OBJECTIVES["wasserstein"],
+        penalty=gradient_penalty,
+        penalty_weight=10,
+        discriminator_steps=2,
+        latent=latent,
+        latent_dim=4,
+    )
+    optimizers = {name: torch.optim.Adam(one.parameters(), lr=1e-3) for name, one in gan.networks.items()}
+    training = Training(gan, optimizers, torch.device("cpu"), seed=3, ema=0.9, gradient_clip=gradient_clip)
+    gradients, stats = [], []
+    for name, optimizer in optimizers.items():
+        parameters = list(gan.networks[name].parameters())
+        optimizer.register_step_pre_hook(lambda *_, own=parameters: gradients.append([p.grad.clone() for p in own]))
+
+    def batches(draw: int) -> Tensor:
+        noise = torch.Generator().manual_seed(draw)
+        return (torch.rand(BATCH, 1, 4096, generator=noise) * 2 - 1)[distributed.own_part(BATCH)]
+
+    loop.train(training, batches, 3, after_step=lambda found: not stats.append(found))
+    return {"gradients": gradients, "state": training.state(), "stats": stats}
+
+
+def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path):
+    """Gradients, parameters and statistics in float64, to 1e-10, in every rank."""
+    one, two = start(1, learn, tmp_path), start(2, learn, tmp_path)
+    assert (one.codes, two.codes) == ([0], [0, 0]), two.said("err")
+    whole = torch.load(tmp_path / "1-0.pt")
+    for rank in range(2):
+        part = torch.load(tmp_path / f"2-{rank}.pt")
+        assert part["rank"] == rank
+        for name in VARIANTS:
+            assert len(part[name]["gradients"]) == 9
+            assert max(gradient.abs().max() for gradient in part[name]["gradients"][-1]) > 1e-3
+            for piece in ("gradients", "stats", "state"):
+                assert largest_difference(part[name][piece], whole[name][piece]) < 1e-10, (name, piece)
+        rows, scalar, half, large, turned = part["said"]["mean"]
+        assert torch.equal(rows, torch.arange(6.0, dtype=torch.float64).view(2, 3).t() / 2)
+        assert scalar == 1 and half.tolist() == [0.5, 0.5]
+        assert (large == 1).all() and (turned == 1.5).all()
+        assert part["said"]["agreed"] == 15
+        assert part["said"]["shared"] == "{'text': 'x', 'nested': [1, (None, tensor([1., 1.]))]}"
+    alone = whole["said"]
+    assert alone["agreed"] == 3 and alone["mean"][1] == 0.5 and alone["shared"].startswith("{'text'")
+
+
+# Each its own share.
+
+
+def as_if(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:
+    monkeypatch.setattr(distributed, "_here", distributed._Here(rank, world))
+
+
+DRAWS = {
+    "uniform": lambda rows: latents.draw("uniform", rows, 3),
+    "normal": lambda rows: latents.draw("normal", rows, 3),
+    "integers": lambda rows: torch.randint(0, 1000, (rows, 2)),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_rows_drawn_by_all_are_those_that_one_draws(monkeypatch, draw, world):
+    torch.manual_seed(1)
+    whole, parts = DRAWS[draw](8), []
+    for rank in range(world):
+        as_if(monkeypatch, rank, world)
+        torch.manual_seed(1)
+        parts.append(distributed.own_rows(DRAWS[draw], 8 // world))
+    assert torch.equal(torch.cat(parts), whole) and len(parts) == world
+
+
+def test_points_of_the_penalty_and_shifts_are_those_of_the_whole_batch(monkeypatch):
+    real, fake = torch.rand(4, 1, 8), torch.rand(4, 1, 8)
+    for shared in (True, False):
+        found = {}
+        for world in (1, 2):
+            points, shifts = [], []
+            for rank in range(world):
+                as_if(monkeypatch, rank, world)
+                own = distributed.own_part(4)
+                torch.manual_seed(2)
+                points.append(between(real[own], fake[own]))
+                torch.manual_seed(2)
+                shifts.append(PhaseShuffle(7, shared=shared).draw(3, 4 // world, torch.device("cpu")).view(3, -1))
+            found[world] = torch.cat(points), torch.cat(shifts, 1)
+        assert all(torch.equal(one, two) for one, two in zip(found[1], found[2], strict=True))
+
+
+@pytest.mark.parametrize("kind", ["first", "random", "all"])
+def test_clips_of_all_ranks_are_the_batch_of_one(monkeypatch, mouse, kind):
+    lengths = np.array([5, 40, 17, 64])
+    samples = torch.randint(-32767, 32768, (lengths.sum() + LONGEST_CLIP, 1), dtype=torch.int16)
+    starts = np.cumsum([0, *lengths[:-1]])
+    labels = np.full(4, -1)
+    corpus = Corpus(samples, starts, lengths, labels, ("a", "b", "c", "d"), (), {}, 16000)
+    windows = Windows(corpus, 16, kind, seed=3)
+    recipe = recipes.load(mouse, [f"data.windows={kind}"])
+    sound = assemble.corpora(recipe).training
+    whole_batches = assemble.batches(recipe, sound, torch.device("cpu"))
+    for draw in range(3):
+        whole = windows.batch(draw, 6)
+        parts = [windows.batch(draw, 6, slice(first, first + 2)) for first in (0, 2, 4)]
+        assert torch.equal(torch.cat(parts), whole) and all(len(part) == 2 for part in parts)
+        assert len({clip.numpy().tobytes() for clip in whole}) > 2, "the clips are not all alike"
+        own = []
+        for rank in range(2):
+            as_if(monkeypatch, rank, 2)
+            own.append(assemble.batches(recipe, sound, torch.device("cpu"))(draw))
+            monkeypatch.undo()
+        assert torch.equal(torch.cat(own), whole_batches(draw)) and len(own[1]) == 2
+
+
+# Runs.
+
+
+def test_two_machines_make_the_run_of_one_process(mouse, start, tmp_path):
+    """Ten steps in fp32; the second rank has a folder and a cache of its own, and neither is given a run."""
+    trained(mouse, "one")
+    two = start(2, command_line, "train", mouse, "--run", "run", "--json", apart=True)
+    assert two.codes == [0, 0], two.said("err")
+    first, second = two.place / "machine-0", two.place / "machine-1"
+    assert largest_difference(newest("one"), newest(first / "run")) < 1e-5
+    assert largest_difference(log_of("one"), log_of(first / "run")) < 1e-4 and len(log_of("one")) == 10
+    assert newest("one").keys() == newest(first / "run").keys()
+    names = [{path.relative_to(run) for path in run.rglob("*")} for run in (Path("one"), first / "run")]
+    assert names[0] == names[1]
+    out, err = two.said("out"), two.said("err")
+    assert json.loads(out[0])["step"] == 10 and err[0].count("learning from") == 1
+    assert (out[1], err[1], list(second.iterdir())) == ("", "", []), "the second writes and says nothing"
+
+
+def test_other_sound_on_another_machine_is_refused(mouse, start, sounds):
+    """Sources are named from where a rank is started, so each has its own."""
+    for rank, count in enumerate((5, 9)):
+        sounds(count, seconds=0.2, name=f"ranks-0/machine-{rank}/mine")
+    ranks = start(2, command_line, "train", mouse, "data.source=mine", "--run", "run", apart=True)
+    assert ranks.codes == [2, 2]
+    heard = "".join(ranks.said("err"))
+    assert (
+        heard.count("error: ") == 1 and "that of the main process" in heard and "all must learn from the same" in heard
+    )
+
+
+def test_torchrun_goes_on_with_a_run_of_one_process(mouse, start, cache):
+    """The real thing, once: from step 4 of one process to step 10 with two."""
+    trained(mouse, "whole")
+    trained(mouse, "run", "training.steps=4")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
+    words = ["wavegan", "train", str(mouse), "--run", "run", "--device", "cpu"]
+    settings = {**os.environ, "WAVEGAN_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *words], capture_output=True, text=True, env=settings, timeout=PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "run/checkpoints/step-00000010.pt\n"
+    assert done.stderr.count("going on from step 4 of run") == 1 and "Traceback" not in done.stderr
+    assert largest_difference(newest("whole"), newest("run")) < 1e-5
+    assert [line["step"] for line in log_of("run")] == list(range(1, 11))
+
+    again = start(2, command_line, "train", mouse, "--run", "run")
+    assert again.codes == [0, 0]
+    assert again.said("err") == ["run has taken its 10 steps; raise training.steps to go on\n", ""]
+
+
+# Ends.
+
+
+def test_a_killed_rank_ends_the_others_and_one_process_goes_on(mouse, start):
+    run = Path("run")
+    ranks = start(2, impatient_command_line, "train", mouse, "--run", "run", *MANY)
+    ranks.wait_until(lambda: steps_of(run) and len(log_of(run)) > 4)
+    ranks.processes[1].kill()
+    assert ranks.codes == [2, -signal.SIGKILL]
+    [step, *_] = reversed(steps_of(run))
+    told = ranks.said("err")[0].splitlines()[-1]
+    assert told.startswith(f"error: rank 1 (process {ranks.processes[1].pid} on ") and "one of 2, has died" in told
+    assert f"the last checkpoint is at step {step}; the same command goes on from there" in told
+    assert told.endswith("with any number of processes that divides training.batch_size = 4")
+    assert "Traceback" not in ranks.said("err")[0] and not (run / "lock.holder").exists()
+
+    more = f"training.steps={step + 3}"
+    trained(mouse, run, more)
+    trained(mouse, "whole", more)
+    assert largest_difference(newest("whole"), newest(run)) < 1e-5
+    assert [line["step"] for line in log_of(run)] == list(range(1, step + 4))
+
+
+def test_if_the_main_process_is_killed_another_tells(mouse, start):
+    ranks = start(4, impatient_command_line, "train", mouse, "--run", "run", *MANY)
+    ranks.wait_until(lambda: steps_of("run"))
+    ranks.processes[0].kill()
+    assert ranks.codes == [-signal.SIGKILL, 2, 2, 2]
+    heard = "".join(ranks.said("err")[1:])
+    assert heard.count("error: ") == heard.count("\n") == 1
+    assert f"error: rank 0 (process {ranks.processes[0].pid} on " in heard and "the last checkpoint is at step" in heard
+
+
+def test_a_rank_that_hangs_when_another_dies_is_ended(mouse, start):
+    ranks = start(2, command_line_that_hangs, "train", mouse, "--run", "run", *MANY)
+    ranks.wait_until(lambda: len(log_of("run")) == 3)
+    os.kill(ranks.processes[0].pid, signal.SIGTERM)  # as torchrun does when one has died
+    ranks.processes[1].kill()
+    asked = time.monotonic()
+    assert ranks.codes == [2, -signal.SIGKILL]
+    assert time.monotonic() - asked < PATIENCE_SECONDS / 4
+    told = ranks.said("err")[0].splitlines()[-1]
+    assert told.startswith("error: rank 1 (") and "the last checkpoint is at step 2" in told
+
+
+def test_sigterm_before_the_first_step_ends_a_process_unless_it_is_to_tell_of_a_loss():
+    """torchrun sends it to all others when one has died; the reason must still be told."""
+    held = lifeline.Lifeline(0, 2, None, None, str)
+    with pytest.raises(SystemExit) as end:
+        held._terminate(signal.SIGTERM, None)
+    assert end.value.code == 143
+    held.loss_seen.set()
+    held._terminate(signal.SIGTERM, None)
+
+
+@pytest.mark.parametrize(("number", "whom"), [(signal.SIGTERM, (0, 1)), (signal.SIGINT, (1,))])
+def test_a_signal_to_any_stops_all_at_the_same_step(mouse, start, number, whom):
+    """The run then goes on with two, and is as if nothing had been."""
+    run = Path("run")
+    several = (*MANY, "training.checkpoint_every=100000")
+    ranks = start(2, command_line, "train", mouse, "--run", "run", *several)
+    ranks.wait_until(lambda: len(log_of(run)) > 2)
+    for rank in whom:
+        os.kill(ranks.processes[rank].pid, number)
+    assert ranks.codes == [128 + number] * 2
+    [step] = steps_of(run)
+    told, silence = ranks.said("err")
+    assert f"stopped at step {step} and saved; go on with: wavegan train" in told and silence == ""
+
+    more = f"training.steps={step + 2}"
+    assert start(2, command_line, "train", mouse, "--run", "run", more).codes == [0, 0]
+    trained(mouse, "whole", more)
+    assert largest_difference(newest("whole"), newest(run)) < 1e-5
+
+
+def refused(ranks: Ranks) -> str:
+    """What is said, once, where all end with exit code 2."""
+    assert ranks.codes == [2] * len(ranks.processes), ranks.said("err")
+    heard = "".join(ranks.said("err"))
+    assert heard.count("error: ") == 1 and "Traceback" not in heard and "warning" not in heard
+    assert ranks.said("out") == [""] * len(ranks.processes)
+    return heard[heard.index("error: ") :]
+
+
+def test_refusals_are_told_once(mouse, start):
+    uneven = refused(start(3, command_line, "train", mouse, "--run", "run"))
+    assert "training.batch_size is 4 and there are 3 processes" in uneven and "training.batch_size=6" in uneven
+    assert not Path("run").exists()
+    assert "the device is 'gpu'" in refused(start(2, command_line, "train", mouse, "--device", "gpu"))
+    assert "nowhere" in refused(start(2, command_line, "train", mouse, "data.source=nowhere", "--run", "bad"))
+
+    trained(mouse, "run", "training.steps=2")
+    changed = refused(start(2, command_line, "train", mouse, "--run", "run", "model.dim=1"))
+    assert "started with another recipe" in changed and "model.dim: 2 → 1" in changed
+    with RunFolder(Path("run")).locked():
+        assert "is being trained by process" in refused(start(2, command_line, "train", mouse, "--run", "run"))
+    huge = ("optimizers.discriminator.lr=1", "method.penalty_weight=1e39", "training.gradient_clip=null")
+    spoilt = refused(start(2, command_line, "train", mouse, "--run", "spoilt", *huge))
+    assert "phase discriminator; there is no checkpoint yet; try a lower" in spoilt
+
+
+# What torchrun says of a process.
+
+
+@pytest.fixture
+def by_torchrun(monkeypatch) -> Callable[..., None]:
+    """by_torchrun(local_rank, here) sets what torchrun says to one of so many on this machine."""
+
+    def say(local_rank: int, here: int) -> None:
+        words = (local_rank, local_rank, here, here, "localhost", 1)
+        for name, word in zip(distributed.OF_TORCHRUN, words, strict=True):
+            monkeypatch.setenv(name, str(word))
+
+    return say
+
+
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch, by_torchrun):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert distributed.own_device("cuda") == "cuda" and distributed.own_device("cuda:1") == "cuda:1"
+    by_torchrun(3, 8)
+    as_if(monkeypatch, 3, 8)
+    assert [distributed.own_device(choice) for choice in ("cuda", "cpu")] == ["cuda:3", "cpu"]
+    for choice in ("mps", "cuda:0"):
+        with pytest.raises(UserError, match=f"the device is {choice} and torchrun started 8 .* --device cuda"):
+            distributed.own_device(choice)
+    by_torchrun(4, 8)
+    with pytest.raises(UserError, match="started 8 processes on a machine with 4 GPUs; .* --nproc-per-node=4"):
+        distributed.own_device("cuda")
+
+
+def test_other_commands_run_in_one_process(by_torchrun):
+    by_torchrun(0, 2)
+    with pytest.raises(UserError, match="torchrun started 2 processes; wavegan train alone uses several; leave"):
+        assemble.device("cpu")
+
+
+def test_before_the_processes_know_each_other_the_first_of_a_machine_speaks(monkeypatch, by_torchrun):
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    assert distributed.speaks()
+    by_torchrun(0, 2)
+    assert distributed.speaks() and waits == []
+    by_torchrun(1, 2)
+    assert not distributed.speaks() and waits == [distributed.FIRST_SPEAKER_SECONDS]
+
+
+def test_one_process_under_torchrun_is_as_one_without(by_torchrun, mouse):
+    by_torchrun(0, 1)
+    assert trained(mouse, "run", "training.steps=1").step == 1 and not torch.distributed.is_initialized()

@@ -1,0 +1,51 @@
+"""A MODEL of the command line: a run folder or a checkpoint file, found, read and made ready to generate."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+from wavegan.errors import RunError
+from wavegan.generation import Model
+from wavegan.recipe import Recipe
+from wavegan.training import checkpoint
+from wavegan.training.run_folder import RunFolder
+
+
+def load_model(path: Path, on: torch.device, *, raw: bool = False, precision: str = "fp32") -> tuple[Recipe, Model]:
+    """The generator of a MODEL: a run folder, whose newest checkpoint counts, or one checkpoint file.
+
+    Its running average is used where there is one, unless `raw` asks for the weights that learn. Raises RunError
+    for anything that is no MODEL.
+    """
+    content = _read_model(path)
+    recipe = recipes.from_dict(content["recipe"])
+    generator = assemble.networks(recipe)["generator"].eval()
+    averaged = not raw and content["averages"]
+    generator.load_state_dict((content["averages"] if averaged else content["networks"])["generator"])
+    generator.to(on)
+    step, labels = content["step"], content["label_names"]
+    return recipe, assemble.model(recipe, generator, step=step, label_names=labels, precision=precision)
+
+
+def home(model: Path) -> Path:
+    """The folder that what comes of a MODEL belongs to: its run folder, or that of a lone checkpoint file."""
+    if model.is_dir():
+        return model
+    return model.parent.parent if model.parent.name == "checkpoints" else model.parent
+
+
+def _read_model(path: Path) -> dict[str, Any]:
+    if path.is_file():
+        return checkpoint.load(path)
+    if not path.exists():
+        raise RunError(f"{path} does not exist; a MODEL is a run folder or a checkpoint file; check the spelling")
+    content = checkpoint.load_newest(RunFolder(path).checkpoints)
+    if content is None:
+        raise RunError(
+            f"{path} holds no checkpoint yet; a MODEL is a run folder with at least one, or a checkpoint file; "
+            "train first: wavegan train RECIPE"
+        )
+    return content
