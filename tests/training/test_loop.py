@@ -307,12 +307,29 @@ def test_adams_first_update_moves_every_weight_by_the_learning_rate(training, ba
     made = training()
     network = made.method.networks["generator"]
     before = network.dense.weight.detach().clone()
+    seen = []
+    made.optimizers["generator"].register_step_pre_hook(lambda *_: seen.append(network.dense.weight.grad))
     take_step(made, batches)
-    moved, gradient = network.dense.weight.detach() - before, network.dense.weight.grad
+    moved, (gradient,) = network.dense.weight.detach() - before, seen
     clear = gradient.abs() > 1e-5
     assert clear.sum() > 100
     torch.testing.assert_close(moved[clear], -1e-3 * gradient[clear].sign(), rtol=1e-2, atol=0)
     assert not moved[gradient == 0].any()
+
+
+def test_no_phase_leaves_gradients_behind(training, batches):
+    made = training()
+    held = []
+    for name, optimizer in made.optimizers.items():
+        optimizer.register_step_post_hook(lambda *_, name=name: held.append((name, gradients_held(made))))
+    take_step(made, batches)
+    assert held == [("discriminator", {"discriminator"}), ("generator", {"generator"})]
+    assert gradients_held(made) == set()
+
+
+def gradients_held(made: Training) -> set[str]:
+    networks = made.method.networks.items()
+    return {name for name, network in networks if any(one.grad is not None for one in network.parameters())}
 
 
 def test_networks_that_hold_nan_are_named(training):

@@ -116,6 +116,8 @@ def take_step(training: Training, batches: Batches) -> Stats:
                 if training.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
                 training.optimizers[name].step()
+        for name in phase.networks:
+            training.optimizers[name].zero_grad()  # the memory of its gradients is the next phase's
         stats |= {f"{phase.name}/{name}": value for name, value in found.items()}
     for name, average in training.averages.items():
         update_average(average, method.networks[name], decay=training.ema, step=training.step)
