@@ -5,7 +5,7 @@
 Each point is a training in a process of its own, on the CPU, in the precision that is faster there; seconds are the
 median of several steps. The corpus is noise in WAV files of a minute, decoded into the cache as any other; its
 10 hours take 2.3 GB of the temporary folder for as long as that runs. What was measured is added to scaling.json, so
-that axes can be run one by one.
+that axes can be run one by one; with `--axes ""` it is drawn again.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     record = given.out / "scaling.json"
     found: dict[str, list[Point]] = json.loads(record.read_text()) if record.exists() else {}
-    for axis in given.axes.split(","):
+    for axis in filter(None, given.axes.split(",")):
         measures = {"corpus": corpus, "processes": processes}
         found[axis] = measures[axis]() if axis in measures else setting(axis)
         record.write_text(json.dumps(found, indent=1))
@@ -101,7 +101,7 @@ def read(folder: str) -> None:
     from wavegan.audio.corpus import load_corpus
     from wavegan.audio.windows import Windows
 
-    before = peak_private_bytes()
+    before = private_bytes()
     start = time.perf_counter()
     clips = Windows(load_corpus(folder, RATE, 1), 16384, "random")
     decoded = time.perf_counter() - start
@@ -111,11 +111,11 @@ def read(folder: str) -> None:
         for draw in range(20):
             clips.batch(20 * round_number + draw, 64)
         rates.append(20 * 64 / (time.perf_counter() - start))
-    memory = peak_private_bytes() - before
+    memory = private_bytes() - before
     print(json.dumps({"decode_seconds": decoded, "clips_per_second": statistics.median(rates), "bytes": memory}))
 
 
-def peak_private_bytes() -> int:
+def private_bytes() -> int:
     """Memory of this process that is not the file cache's: pages of a mapped file can be dropped at any time."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["RssAnon"].split()[0]) * 1024
@@ -127,7 +127,7 @@ def processes() -> list[Point]:
     for count in PROCESSES:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-            command += ["-m", "wavegan", "train", str(RECIPE), *BASE, "model.dim=32", "training.steps=12"]
+            command += ["-m", "--", "wavegan", "train", str(RECIPE), *BASE, "model.dim=32", "training.steps=12"]
             command += ["monitor.preview_every=0", "monitor.log_every=4", "monitor.tensorboard=false"]
             subprocess.run([*command, "--run", folder], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
             lines = [json.loads(line) for line in Path(folder, "log.jsonl").read_text().splitlines()]
@@ -162,6 +162,7 @@ def draw(found: dict[str, list[Point]], path: Path) -> None:
                 across, up[0] * growth, "--", color="gray", label="in proportion" + " to its square" * (name == "dim")
             )
             axis.set_yscale("log", base=2)
+            axis.yaxis.set_major_formatter("{x:.3g}")
             axis.legend()
         axis.set_xscale("log", base=2)
         axis.set_xticks(across, [f"{value:g}" for value in across])
