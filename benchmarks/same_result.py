@@ -2,9 +2,10 @@
 
     python benchmarks/same_result.py recipes/digits.yaml training.steps=600 model.dim=8 --seeds 3
 
-All runs are measured alike: every so many steps the generator's running average makes clips, whose log-mel Fréchet
-distance to held-out real ones is taken, and the discriminator gives in fp32 its Wasserstein estimate on fresh clips.
-Each run becomes a JSON file in the folder `--out`; one that is there is not run again. A picture and a table follow.
+All rates stay as they begin (the plain step knows no decay). All runs are measured alike: every so many steps the
+generator's running average makes clips, whose log-mel Fréchet distance to held-out real ones is taken, and the
+discriminator gives in fp32 its Wasserstein estimate on fresh clips. Each run
+becomes a JSON file in the folder `--out`; one that is there is not run again. A picture and a table follow.
 """
 
 import argparse
@@ -54,7 +55,9 @@ def main() -> None:
         for variant in VARIANTS:
             path = given.out / f"{variant.replace(' ', '-')}-{seed}.json"
             if not path.exists() and given.only in (None, variant):
-                recipe = recipes.load(given.recipe, [*given.overrides, f"training.seed={seed}"])
+                recipe = recipes.load(
+                    given.recipe, [*given.overrides, "training.lr_decay=none", f"training.seed={seed}"]
+                )
                 path.write_text(json.dumps(run(recipe, variant, path.stem)))
     paths = {variant: sorted(given.out.glob(f"{variant.replace(' ', '-')}-*.json")) for variant in VARIANTS}
     curves = {variant: [json.loads(path.read_text()) for path in found] for variant, found in paths.items()}

@@ -60,6 +60,9 @@ def device(choice: str) -> torch.device:
     try:
         chosen = torch.device(choice)
         torch.empty(1, device=chosen)
+        if chosen.type == "cuda":
+            torch.cuda.set_device(chosen)  # streams and graphs are made on the current one
+            torch.backends.cuda.matmul.allow_tf32 = True  # as convolutions may by torch's default
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
         reason = str(fault).partition("\n")[0].partition(". ")[0]
         raise UserError(
@@ -174,7 +177,8 @@ def settle(recipe: Recipe, made: Training, batch: Tensor) -> list[str]:
         made.precision = faster_precision(made.method, batch)
         lines.append(f"training.precision auto: {made.precision} is the faster one on this {made.device.type}")
     lines.append(settle_compilation(made, batch, recipe.training.compile))
-    lines.append(settle_graphs(made, batch))
+    if recipe.training.compile is not False:
+        lines.append(settle_graphs(made, batch))
     return [line for line in lines if line]
 
 

@@ -119,7 +119,9 @@ class Training(Section):
     steps: int = Field(default=200_000, ge=1, le=_MANY, description="generator updates in all")
     seed: int = Field(default=0, ge=0, lt=2**63, description="start of everything random")
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="number format of multiplications")
-    compile: Automatic = Field(default="auto", description="torch.compile; auto where it is faster on an accelerator")
+    compile: Automatic = Field(
+        default="auto", description="torch.compile; auto where faster on an accelerator; false: no CUDA graphs either"
+    )
     ema: float = Field(default=0.999, ge=0, lt=1, description="decay per step of the averaged generator, 0 for none")
     gradient_clip: float | None = Field(default=None, gt=0, description="largest total norm of the gradients")
     lr_decay: Literal["none", "linear"] = Field(default="none", description="linear goes to zero at training.steps")

@@ -98,13 +98,11 @@ def plain_networks(made: Generator, judge: Discriminator, case: str) -> tuple[pl
     return generator, discriminator
 
 
-def pairs(network: Generator | Discriminator, *, gradients: bool = False) -> list[tuple[str, Tensor]]:
-    """Weights or their gradients in torch's order of axes and in the plain networks' order of parameters."""
+def pairs(network: Generator | Discriminator, held: dict[Tensor, Tensor] | None = None) -> list[tuple[str, Tensor]]:
+    """Weights, or what is held of each, in torch's order of axes and in the plain networks' order of parameters."""
 
     def taken(parameter: Tensor) -> Tensor:
-        found = parameter.grad if gradients else parameter
-        assert found is not None
-        return found
+        return parameter if held is None else held[parameter]
 
     kind = type(network).__name__
     dense = [(f"{kind}: dense weight", taken(network.dense.weight)), (f"{kind}: dense bias", taken(network.dense.bias))]
@@ -113,6 +111,11 @@ def pairs(network: Generator | Discriminator, *, gradients: bool = False) -> lis
         found.append((f"{kind}: kernel {number}", taken(layer.weight).transpose(1, 2)))
         found.append((f"{kind}: bias {number}", taken(layer.bias)))
     return [*dense, *found] if isinstance(network, Generator) else [*found, *dense]
+
+
+def gradients_of(optimizer: torch.optim.Optimizer) -> dict[Tensor, Tensor]:
+    """Before they are freed."""
+    return {one: one.grad for one in optimizer.param_groups[0]["params"]}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -134,10 +137,13 @@ def test_one_step_of_each_leaves_the_same_weights(case, monkeypatch):
     step.update_generator(draws.z[UPDATES], draws.shift(3 * UPDATES))
 
     draws.install(judge, monkeypatch)
-    take_step(house_training(made, judge), lambda draw: draws.real[min(draw, UPDATES - 1)])
+    training, gradients = house_training(made, judge), {}
+    for optimizer in training.optimizers.values():
+        optimizer.register_step_pre_hook(lambda *_, own=optimizer: gradients.update(gradients_of(own)))
+    take_step(training, lambda draw: draws.real[min(draw, UPDATES - 1)])
 
     for ours, theirs in ((made, generator), (judge, discriminator)):
-        for (name, gradient), other in zip(pairs(ours, gradients=True), theirs.parameters(), strict=True):
+        for (name, gradient), other in zip(pairs(ours, gradients), theirs.parameters(), strict=True):
             assert other.grad is not None
             torch.testing.assert_close(gradient, other.grad, rtol=CLOSE, atol=CLOSE, msg=lambda m, n=name: f"{n}: {m}")
         for (name, weight), other in zip(pairs(ours), theirs.parameters(), strict=True):

@@ -74,8 +74,8 @@ def gather(samples: Tensor, starts: np.ndarray, lengths: np.ndarray, clip_sample
     """
     device = samples.device
     rows = samples.unfold(0, clip_samples, 1)  # a view: (frames - clip_samples + 1, channels, clip_samples)
-    clips = rows[torch.from_numpy(starts).to(device)].float() / FULL_SCALE
-    lengths_there = torch.from_numpy(lengths).to(device)
+    clips = rows[torch.from_numpy(starts).to(device, non_blocking=True)].float() / FULL_SCALE
+    lengths_there = torch.from_numpy(lengths).to(device, non_blocking=True)
     silent = torch.arange(clip_samples, device=device) >= lengths_there[:, None]
     return clips.masked_fill_(silent[:, None], 0)  # zero, where a product with a mask leaves many -0.0
 

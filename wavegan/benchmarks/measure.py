@@ -153,6 +153,8 @@ class PeakMemory:
     def restart(self) -> None:
         """Forgets earlier peaks; where the system has no way to, they go on counting."""
         if self.device.type == "cuda":
+            torch.cuda.init()
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
         elif sys.platform == "linux":
             try:
@@ -166,7 +168,7 @@ class PeakMemory:
 
     def _peak(self) -> int:
         if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
+            return torch.cuda.max_memory_reserved(self.device)  # what graphs hold is not counted as allocated
         if sys.platform == "linux":  # getrusage's figure is handed down from the parent process
             for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):

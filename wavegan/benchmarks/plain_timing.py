@@ -46,6 +46,9 @@ class PlainTiming:
     def __init__(self, settings: PlainSettings, device: str, threads: int):
         torch.set_num_threads(threads)
         self.settings, self.device = settings, torch.device(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+            torch.backends.cuda.matmul.allow_tf32 = True
         self.memory = PeakMemory(self.device)
         generator, discriminator = plain_networks(settings)
         self.plain = PlainStep(

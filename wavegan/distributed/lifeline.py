@@ -1,5 +1,6 @@
 """What ties the processes together: each notices the death of another, and of what ends them one tells."""
 
+import atexit
 import os
 import re
 import signal
@@ -74,15 +75,19 @@ class Lifeline:
         if hasattr(signal, "alarm"):
             signal.alarm(ENDING_SECONDS)  # so the system ends what hangs in a dead network or accelerator
         if isinstance(fault, SystemExit):
+            atexit.register(_leave, fault.code)
             return
         code = 2 if isinstance(fault, UserError) else 130 if isinstance(fault, KeyboardInterrupt) else 1
+        atexit.register(_leave, code)
         own = f"{self.rank} {code}"
         with suppress(RuntimeError):  # where the store has died with its machine, each one tells
             if isinstance(fault, ProcessLost) and self.rank != 0:
                 self._let_main_tell()
             told = self.store.compare_set("told", "", own).decode()
             if told != own:
-                raise SystemExit(int(told.split()[1]))
+                theirs = int(told.split()[1])
+                atexit.register(_leave, theirs)  # the last one registered is the first to be called
+                raise SystemExit(theirs)
 
     def _let_main_tell(self) -> None:
         """The main process knows best, if it lives; asked often, since torch tells of a wait that was in vain."""
@@ -117,6 +122,13 @@ class Lifeline:
     def _terminate(self, number: int, _: Any) -> None:
         if not self.loss_seen.is_set():  # else this process is about to end and to tell why
             raise SystemExit(128 + number)
+
+
+def _leave(code: Any) -> None:
+    """Ends the process without torch's farewells, which abort it while a watcher still waits for its peer."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def reason(fault: BaseException) -> str:

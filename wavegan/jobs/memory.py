@@ -24,6 +24,8 @@ def memory_explained(advice: str) -> Iterator[None]:
 def give_back_freed_memory() -> None:
     """Hands to the system what is free now, where that can be asked for: after a trial that will not come again."""
     _of_glibc("malloc_trim", 0)
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def keep_freed_memory() -> bool:

@@ -26,7 +26,7 @@ class OwnTiming:
     def __init__(self, recipe: Recipe, device: str, threads: int, has_corpus: bool):
         keep_freed_memory()  # as `wavegan train` does
         torch.set_num_threads(threads)
-        self.recipe, self.device = recipe, torch.device(device)
+        self.recipe, self.device = recipe, assemble.device(device)
         corpus = assemble.corpora(recipe).training if has_corpus else None
         self.memory = PeakMemory(self.device)
         self.training = assemble.training(recipe, self.device)

@@ -78,7 +78,7 @@ def discriminator_backward(
             stats["penalty"] = value / penalty_weight
             loss = loss + value
         gradients = passes.accumulate(chain, activations, adjoints, direction.transpose(1, 2), 2 * len(real))
-    torch.autograd.backward([one for stage in chain for one in (stage.weight, stage.bias)], gradients)
+    _add([one for stage in chain for one in (stage.weight, stage.bias)], gradients)
     return stats | {"loss": loss}
 
 
@@ -127,6 +127,15 @@ def compiled(backend: str) -> Passes:
         return torch.compile(one, backend=backend, dynamic=False)
 
     return Passes(by_backend(forward), by_backend(backward), by_backend(accumulate))
+
+
+def _add(tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+    """Adds gradients to `.grad`: of the tensors themselves, or of the parameters that they were converted from."""
+    for one, gradient in zip(tensors, gradients, strict=True):
+        if one.is_leaf and one.grad is None:
+            one.grad = gradient.contiguous()  # autograd would copy it
+        else:
+            one.backward(gradient)
 
 
 def _value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,6 +38,7 @@ def settle_compilation(training: Training, clips: Tensor, choice: str | bool) ->
     line, is_kept = _tried(training, clips, compiled, must_gain=choice == "auto")
     if is_kept:
         training.method.compile(BACKEND)
+        training.is_compiled = True
     return f"training.compile {str(choice).lower()}: {line}"
 
 
@@ -54,7 +55,14 @@ def settle_graphs(training: Training, clips: Tensor, record: Record | None = Non
 
     line, is_kept = _tried(training, clips, captured, must_gain=True)
     if is_kept:
-        training.backwards.update(captured(training.method))
+        buffers = [one for network in training.method.networks.values() for one in network.buffers()]
+        before = [one.clone() for one in buffers]
+        try:
+            training.backwards.update(captured(training.method))
+        except Exception as fault:  # memory may suffice for the trial alone
+            line = _failed(fault)
+        for one, value in zip(buffers, before, strict=True):
+            one.copy_(value)  # warming up moves the statistics of a batch norm
     return f"CUDA graphs: {line}"
 
 
@@ -94,7 +102,7 @@ def cuda_graph(work: Callable[[], Stats]) -> tuple[Callable[[], None], Stats]:
             work()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # another thread copies batches meanwhile
         stats = work()
     return graph.replay, stats
 
@@ -115,8 +123,7 @@ def _tried(
         seconds, gradients = _measured(training, clips, lambda method: {})
         prepared_seconds, prepared_gradients = _measured(training, clips, prepare)
     except Exception as fault:  # whatever a compiler or a driver can fail with: without them everything still works
-        reason = str(fault).strip().partition("\n")[0][:200]
-        return f"not used, it failed ({type(fault).__name__}: {reason})", False
+        return _failed(fault), False
     if not torch.cosine_similarity(gradients, prepared_gradients, dim=0).item() >= LEAST_AGREEMENT:
         return "not used, its gradients differ from those of the step as it is written", False
     if must_gain and prepared_seconds >= seconds:
@@ -124,11 +131,18 @@ def _tried(
     return f"used, a step takes {prepared_seconds / seconds:.2f} of the time without", True
 
 
+def _failed(fault: Exception) -> str:
+    reason = str(fault).strip().partition("\n")[0][:200]
+    return f"not used, it failed ({type(fault).__name__}: {reason})"
+
+
 def _measured(
     training: Training, clips: Tensor, prepare: Callable[[Method], Mapping[str, Backward]]
 ) -> tuple[float, Tensor]:
     """Seconds of one step's phases, and all their gradients as one row; a copy of the method runs."""
     method = copy.deepcopy(training.method)
+    if training.is_compiled:  # a copy of a compiled network is none
+        method.compile(BACKEND)
     backwards = prepare(method)
     seconds, gradients = 0.0, []
     devices = [training.device] if training.device.type == "cuda" else []
@@ -136,10 +150,10 @@ def _measured(
         for phase in method.phases:
             learning = _learning(method, phase)
             times = []
-            for _ in range(REPETITIONS + 1):  # the first one compiles and warms up
+            for repetition in range(REPETITIONS + 1):  # the first one compiles and warms up
                 for parameter in learning:
                     parameter.grad = None
-                seed_torch(training.seed, 0, "trial")
+                seed_torch(training.seed, repetition, "trial")  # a record that repeats itself would show
                 start = time.perf_counter()
                 stats = backwards.get(phase.name, phase.backward)(clips)
                 sum(stats.values()).item()  # type: ignore[union-attr]  # waits for the device

@@ -39,6 +39,7 @@ class Training:
     averages: dict[str, nn.Module] = field(default_factory=dict)
     learning_rates: dict[str, float] = field(default_factory=dict)
     backwards: dict[str, Callable[[Tensor], Stats]] = field(default_factory=dict)
+    is_compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.ema:
