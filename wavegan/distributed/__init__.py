@@ -75,7 +75,7 @@ def average(tensors: Sequence["Tensor"]) -> None:
     """Sets each tensor to its mean over the processes; all lie on one device, and are the same ones everywhere.
 
     Large ones are sent as they lie, all others as one message. benchmarks/averaging.py has the other ways: one flat
-    message for all takes half as long again, by its copies; sending during the backward pass gains nothing in the
+    message for all takes a third longer, by its copies; sending during the backward pass gains nothing in the
     first-order form, which has all gradients at the same moment.
     """
     if world() == 1:
