@@ -1,7 +1,8 @@
 """A piecewise linear network taken apart into stages that know their derivative along a direction and its adjoint.
 
 A stage is an affine map and then an activation that is linear wherever the sign of its output stands. Activations
-are (N, T, C) here, channels last. No stage holds a graph: its four functions are all that training needs.
+are (N, T, C) here, channels last. What a stage computes needs no graph; only its weights know of the parameters that
+they were converted from.
 """
 
 from dataclasses import dataclass

@@ -108,8 +108,6 @@ def take_step(training: Training, batches: Batches) -> Stats:
             clips = batches(draw)
             draw += 1
             seed_torch(training.seed, training.step, f"{phase.name} {repeat}")
-            for name in phase.networks:
-                training.optimizers[name].zero_grad()
             with autocast(training.precision, training.device):
                 found = training.backwards.get(phase.name, phase.backward)(clips)
             distributed.average([*_gradients(method, phase), *found.values()])
@@ -117,8 +115,7 @@ def take_step(training: Training, batches: Batches) -> Stats:
                 if training.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
                 training.optimizers[name].step()
-        for name in phase.networks:
-            training.optimizers[name].zero_grad()  # the memory of its gradients is the next phase's
+                training.optimizers[name].zero_grad()  # at once: their memory is for the next update
         stats |= {f"{phase.name}/{name}": value for name, value in found.items()}
     for name, average in training.averages.items():
         update_average(average, method.networks[name], decay=training.ema, step=training.step)
