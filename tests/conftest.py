@@ -1,5 +1,6 @@
 """What all tests share: a cache of their own, one thread, small generated sounds, and the command line at hand."""
 
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from wavegan import cli
 
 RATE = 16000
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 torch.set_num_threads(1)  # small tensors are no faster on two, and results stay the same bit for bit
 
 
