@@ -176,6 +176,25 @@ def test_selecting_keeps_the_numbers_of_labels(sounds: Sounds):
     assert part.select(np.array([1])).names == ("b/tone-002.wav",)
 
 
+def test_groups_are_read_anew_and_decode_nothing(tmp_path: Path, decoding: Decoding):
+    """They may be set right after the sound is in the cache; a file that is skipped takes its group along."""
+    put(tmp_path / "a.wav", [0.5])
+    put(tmp_path / "c.wav", [0.5])
+    table = "file_name,label,group\na.wav,x,{}\nb.wav,x,nobody\nc.wav,y,{}\n"
+    (tmp_path / "metadata.csv").write_text(table.format("Jo", ""))
+    assert load_corpus(str(tmp_path), RATE, 1).groups == ("Jo", None)
+    decoded = len(decoding.names)
+    (tmp_path / "metadata.csv").write_text(table.format("Li", "Mo"))
+    corpus = load_corpus(str(tmp_path), RATE, 1)
+    assert (corpus.groups, len(decoding.names)) == (("Li", "Mo"), decoded)
+    assert corpus.select(np.array([False, True])).groups == ("Mo",)
+    assert corpus.select(np.array([1, 0])).groups == ("Mo", "Li")
+
+
+def test_a_corpus_may_know_nothing_of_groups():
+    assert corpus_of("a", "b").select(np.array([1])).groups == ()
+
+
 # What cannot be used
 
 

@@ -107,6 +107,21 @@ def test_metadata_without_labels_gives_none(listed: Callable[[str], Path]):
     assert labels(open_source(str(listed("file_name,label\na.wav,\n")))) == {"a.wav": None}
 
 
+def test_metadata_names_groups(listed: Callable[[str], Path]):
+    """Beside or without labels; one that is left empty is none."""
+    items = open_source(str(listed("group,file_name,label\nJo,a.wav,ape\n,b.wav,ape\nLi,sub/c.wav,\n")))
+    assert [(item.name, item.label, item.group) for item in items] == [
+        ("a.wav", "ape", "Jo"),
+        ("b.wav", "ape", None),
+        ("sub/c.wav", None, "Li"),
+    ]
+
+
+def test_without_the_column_there_are_no_groups(listed: Callable[[str], Path]):
+    assert [item.group for item in open_source(str(listed("file_name,label\nsub/c.wav,x\n")))] == [None]
+    assert [item.group for item in open_source("drum_machine")[:2]] == [None, None]
+
+
 def test_a_listed_file_that_is_missing_is_an_item_that_says_so(listed: Callable[[str], Path]):
     present, missing = open_source(str(listed("file_name,label\na.wav,x\nnone.wav,y\n")))
     assert len(sound(present)) == 10
@@ -117,7 +132,7 @@ def test_a_listed_file_that_is_missing_is_an_item_that_says_so(listed: Callable[
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("name,label\na.wav,x\n", r"metadata\.csv has the columns name, label; file_name is required"),
+        ("name,label\na.wav,x\n", r"has the columns name, label; file_name is required, label and group are"),
         ("", r"metadata\.csv has the columns none; file_name is required"),
         (b"file_name\n\xff\xfe.wav\n", r"metadata\.csv cannot be read .* comma-separated UTF-8"),
         ("file_name,label\n", "holds no sound file"),

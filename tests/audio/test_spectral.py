@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wavegan.audio.spectral import band_at, log_mel, mel_spectrogram, window_samples
+from wavegan.audio.spectral import band_at, log_mel, mel_spectrogram, power_spectrum, window_samples
 
 RATES = (4000, 8000, 11025, 16000, 22050, 44100, 48000)
 
@@ -101,3 +101,46 @@ def test_torchaudio_opens_although_its_compiled_part_fails(fault):
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def sines(amplitudes: list[float], bins: list[float], samples: int = 4096, fft_samples: int = 512) -> torch.Tensor:
+    """One sine for each channel, at so many bins of the transform: (1, C, samples)."""
+    phase = 2 * torch.pi * torch.tensor(bins)[:, None] / fft_samples * torch.arange(samples)
+    return (torch.tensor(amplitudes)[:, None] * torch.sin(phase))[None]
+
+
+@pytest.mark.parametrize(("samples", "fft_samples"), [(4096, 2048), (5000, 512), (256, 256), (10, 2)])
+def test_power_spectrum_equals_scipys_transform(samples, fft_samples):
+    from scipy.signal import ShortTimeFFT
+    from scipy.signal.windows import hann
+
+    clips = noise(3, 2, samples)
+    hop = max(1, fft_samples // 4)
+    transform = ShortTimeFFT(hann(fft_samples, sym=False), hop, fs=1, scale_to="magnitude")
+    frames = (samples - fft_samples) // hop + 1
+    whole = transform.lower_border_end[1], transform.lower_border_end[1] + frames  # those within the clip
+    bins = transform.stft(clips.numpy().astype(np.float64), p0=whole[0], p1=whole[1])
+    ours = power_spectrum(clips, fft_samples).numpy()
+    assert ours.shape == (3, fft_samples // 2 + 1, frames)
+    np.testing.assert_allclose(ours, ((2 * np.abs(bins)) ** 2).mean(axis=1), rtol=1e-3, atol=1e-9)
+
+
+def test_a_sine_in_the_middle_of_a_bin_has_its_squared_amplitude_there_and_a_quarter_beside_it():
+    power = power_spectrum(sines([0.5], [40]), 512)
+    expected = torch.zeros(257)
+    expected[[39, 40, 41]] = 0.25 * torch.tensor([0.25, 1, 0.25])
+    torch.testing.assert_close(power[0], expected[:, None].expand(-1, power.shape[2]), rtol=0, atol=1e-5)
+
+
+def test_power_spectrum_averages_the_channels_power():
+    power = power_spectrum(sines([0.5, 1.0], [40, 80]), 512)[0, :, 3]
+    torch.testing.assert_close(power[[40, 80]], torch.tensor([0.125, 0.5]), rtol=1e-4, atol=0)
+    opposite = sines([0.5, -0.5], [40, 40])  # their sum would be silence
+    torch.testing.assert_close(power_spectrum(opposite, 512), power_spectrum(opposite[:, :1], 512))
+
+
+def test_no_frame_reaches_beyond_the_clip():
+    """A clip of ones shows no edge: every frame is the same."""
+    power = power_spectrum(torch.ones(1, 1, 4096), 512)
+    torch.testing.assert_close(power, power[..., :1].expand_as(power), rtol=0, atol=1e-6)
+    assert (power_spectrum(torch.zeros(1, 1, 4096), 512) == 0).all()

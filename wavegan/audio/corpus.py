@@ -42,6 +42,7 @@ class Corpus:
 
     samples: (frames, channels) int16, silence from the last item's end on. starts, lengths: frames, (items,).
     labels: (items,), each an index into the sorted label_names, -1 for none. skipped: name to reason.
+    groups: (items,), such as the speaker, None where the source names none; empty where nothing is known of them.
     """
 
     samples: Tensor
@@ -52,6 +53,7 @@ class Corpus:
     label_names: tuple[str, ...]
     skipped: dict[str, str]
     sample_rate: int
+    groups: tuple[str | None, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -67,10 +69,9 @@ class Corpus:
 
     def select(self, keep: np.ndarray) -> "Corpus":
         """The corpus of some items only, given as a mask or indices; the samples are shared."""
-        names = tuple(np.array(self.names, object)[keep])
-        return replace(
-            self, starts=self.starts[keep], lengths=self.lengths[keep], labels=self.labels[keep], names=names
-        )
+        names, groups = (tuple(np.array(one, object)[keep]) if one else () for one in (self.names, self.groups))
+        starts, lengths, labels = self.starts[keep], self.lengths[keep], self.labels[keep]
+        return replace(self, starts=starts, lengths=lengths, labels=labels, names=names, groups=groups)
 
 
 def load_corpus(
@@ -88,7 +89,7 @@ def load_corpus(
     """
     items = open_source(source)
     settings = [FORMAT, sample_rate, channels, normalize]
-    folder = cache_folder() / "corpora" / _key(settings, items)
+    folder = cache_folder() / "corpora" / identity(settings, items)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):  # a second process waits for the first, then finds all done
@@ -102,6 +103,12 @@ def load_corpus(
         ) from fault
     _refuse_bad(corpus, len(items), max_bad_fraction)
     return corpus
+
+
+def identity(settings: list, items: Sequence[Item]) -> str:
+    """A short hash that changes with the settings (plain values) and with any item's name, label or sound."""
+    text = json.dumps([settings, [[item.name, item.label, *item.stamp] for item in items]])
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def cache_folder() -> Path:
@@ -129,11 +136,6 @@ def _cut(corpus: Corpus, share: float) -> tuple[Corpus, Corpus]:
     held = np.maximum((corpus.lengths * share).astype(np.int64), 1)
     kept = np.maximum(corpus.lengths - held, 1)
     return replace(corpus, lengths=kept), replace(corpus, starts=corpus.starts + corpus.lengths - held, lengths=held)
-
-
-def _key(settings: list, items: Sequence[Item]) -> str:
-    identity = json.dumps([settings, [[item.name, item.label, *item.stamp] for item in items]])
-    return hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()
 
 
 def _refuse_bad(corpus: Corpus, items: int, max_bad_fraction: float) -> None:
@@ -268,4 +270,5 @@ def _open(folder: Path, items: Sequence[Item], sample_rate: int, channels: int) 
         label_names=label_names,
         skipped={line["name"]: line["skipped"] for line in lines if "skipped" in line},
         sample_rate=sample_rate,
+        groups=tuple(item.group for item, _ in used),
     )

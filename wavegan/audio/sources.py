@@ -14,6 +14,7 @@ from wavegan.errors import DataError
 
 DRUM_MACHINE_CLIPS = {"drum_machine": (0, 2000), "drum_machine/test": (1, 400)}  # name: seed, clips
 METADATA = "metadata.csv"
+Marks = tuple[str | None, str | None]  # label and group
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,15 @@ class Item:
     """One sound of a source, not yet decoded.
 
     name: unique within the source. stamp: plain values that change when the sound does. decode(sample_rate,
-    channels): blocks of (frames, channels) float32, or DataError with the reason.
+    channels): blocks of (frames, channels) float32, or DataError with the reason. group: what it shares with other
+    items beside the label, such as the speaker.
     """
 
     name: str
     label: str | None
     stamp: tuple[str | int, ...]
     decode: Callable[[int, int], Iterator[np.ndarray]]
+    group: str | None = None
 
 
 def open_source(source: str | Sequence[str]) -> list[Item]:
@@ -95,39 +98,43 @@ def _folder(folder: Path) -> list[Item]:
     if not folder.is_dir():
         raise DataError(f"the source {folder} is a file; a source is a folder of sound files; name its folder")
     metadata = folder / METADATA
-    labels = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder)
-    if not labels:
+    marks = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder)
+    if not marks:
         kinds = " ".join(sorted(files.EXTENSIONS))
         raise DataError(f"the source {folder} holds no sound file; these are looked for: {kinds}; name another folder")
-    return [_file_item(folder, name, label) for name, label in labels.items()]
+    return [_file_item(folder, name, *mark) for name, mark in marks.items()]
 
 
-def _labels_of_folders(folder: Path) -> dict[str, str | None]:
+def _labels_of_folders(folder: Path) -> dict[str, Marks]:
     names = [path.relative_to(folder) for path in files.find_audio(folder)]
-    return {name.as_posix(): name.parent.name or None for name in names}
+    return {name.as_posix(): (name.parent.name or None, None) for name in names}
 
 
-def _read_metadata(path: Path) -> dict[str, str | None]:
-    """File names and labels of a metadata.csv (the AudioFolder convention); only files it lists are used."""
+def _read_metadata(path: Path) -> dict[str, Marks]:
+    """File names of a metadata.csv (the AudioFolder convention) with their marks; only files it lists are used."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file)
             if "file_name" not in (table.fieldnames or ()):
                 raise DataError(
                     f"{path} has the columns {', '.join(table.fieldnames or ()) or 'none'}; file_name is "
-                    "required and label optional; add it or remove the file"
+                    "required, label and group are optional; add it or remove the file"
                 )
-            return {row["file_name"]: row.get("label") or None for row in table if row["file_name"]}
+            return {
+                row["file_name"]: (row.get("label") or None, row.get("group") or None)
+                for row in table
+                if row["file_name"]
+            }
     except (csv.Error, UnicodeDecodeError, OSError) as fault:
         raise DataError(
             f"{path} cannot be read ({fault}); it must be comma-separated UTF-8; export it again"
         ) from fault
 
 
-def _file_item(folder: Path, name: str, label: str | None) -> Item:
+def _file_item(folder: Path, name: str, label: str | None, group: str | None) -> Item:
     path = folder / name
     stamp: tuple[str | int, ...] = (str(path.absolute()),)
     if path.is_file():  # one that metadata.csv lists and is not there says so when it is decoded
         status = path.stat()
         stamp += (status.st_size, status.st_mtime_ns)
-    return Item(name, label, stamp, partial(files.decode, path))
+    return Item(name, label, stamp, partial(files.decode, path), group)

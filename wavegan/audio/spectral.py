@@ -4,6 +4,7 @@ import math
 import sys
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
 BANDS = 64
@@ -62,6 +63,20 @@ def log_mel(
     power = mel_spectrogram(clips, sample_rate, bands=bands, fft_samples=fft_samples, hop_samples=hop_samples)
     level = 10 * power.mean(dim=1).clamp(min=LEAST_POWER).log10()
     return level.maximum(level.amax(dim=(1, 2), keepdim=True) - RANGE_DECIBELS)
+
+
+def power_spectrum(clips: Tensor, fft_samples: int) -> Tensor:
+    """The channels' mean power per FFT bin and frame, under Hann windows that overlap by three quarters.
+
+    clips: (N, C, T), T at least fft_samples. Returns (N, fft_samples / 2 + 1, frames): no frame reaches beyond the
+    clip, and a sine of amplitude 1 in the middle of a bin has 1 there, 0 dBFS.
+    """
+    window = torch.hann_window(fft_samples, dtype=clips.dtype, device=clips.device)
+    flat = clips.flatten(0, 1)
+    hop = max(1, fft_samples // 4)
+    bins = torch.stft(flat, fft_samples, hop, window=window, center=False, return_complex=True)
+    power = (2 * bins.abs() / window.sum()).square()
+    return power.unflatten(0, clips.shape[:2]).mean(dim=1)
 
 
 def band_at(frequency: float, sample_rate: int, bands: int = BANDS) -> float:
