@@ -25,7 +25,7 @@ from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.benchmarks.plain_timing import PlainTiming
 from wavegan.evaluation.features import log_mel_statistics, standardize
-from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.metrics import METRICS, resamples
 from wavegan.generation import generate
 from wavegan.jobs.bench import plain_settings
 from wavegan.jobs.memory import keep_freed_memory
@@ -142,7 +142,7 @@ def distance(recipe: Recipe, training: Training, reference: np.ndarray) -> float
     model = assemble.generating_model(recipe, training)
     clips = torch.cat(list(generate(model, CLIPS)))
     features = standardize(log_mel_statistics(clips, recipe.data.sample_rate), reference)
-    return METRICS["fad_l"](features, standardize(reference, reference))
+    return resamples(METRICS["fad_l"], features, standardize(reference, reference), seed=0, count=0)[0]
 
 
 def draw(curves: dict[str, list[dict[str, list[float]]]], path: Path) -> None:

@@ -1,32 +1,23 @@
-"""What metrics see of a clip: log-mel statistics, which need no trained network."""
+"""Features that need no trained network: log-mel statistics. And the noise that every generator should beat."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wavegan.audio.spectral import log_mel
-from wavegan.errors import DataError
+from wavegan.audio.spectral import BANDS, RANGE_DECIBELS, log_mel
 
 # The least deviation to divide by: 1 dB, about the smallest step in level that can be heard. Without it a band in
 # which all real clips agree (above a low-pass, say) would outweigh all the others.
 LEAST_DEVIATION_DECIBELS = 1.0
+IDENTITY = f"log-mel statistics 1: mean and deviation of {BANDS} bands, {RANGE_DECIBELS:g} dB below the peak"
 
 
 def log_mel_statistics(clips: Tensor, sample_rate: int, *, batch: int = 64) -> np.ndarray:
     """Mean and standard deviation over time of 64 log-mel bands, in dB, of the channels' mean power.
 
-    clips: (N, C, T) in [-1, 1]. Returns (N, 128) float64, the 64 means first. Raises DataError where samples
-    are not finite.
+    clips: (N, C, T) in [-1, 1]. Returns (N, 128) float64, the 64 means first; NaN where samples are not finite.
     """
-    rows = [_statistics(part, sample_rate) for part in clips.split(batch)]
-    features = torch.cat(rows).cpu().numpy()
-    unusable = int(np.isnan(features).any(axis=1).sum())
-    if unusable:
-        raise DataError(
-            f"{unusable} of {len(clips)} clips hold NaN or infinite samples; a comparison needs finite ones; "
-            "remove those files or evaluate an earlier checkpoint"
-        )
-    return features
+    return torch.cat([_statistics(part, sample_rate) for part in clips.split(batch)]).cpu().numpy()
 
 
 @torch.no_grad()
@@ -35,9 +26,9 @@ def _statistics(clips: Tensor, sample_rate: int) -> Tensor:
     return torch.cat([level.mean(dim=2), level.std(dim=2, correction=0)], dim=1)  # (N, 128)
 
 
-def standardize(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Features less the reference's mean, in units of its standard deviation (1 dB where that is smaller)."""
-    return (features - reference.mean(axis=0)) / reference.std(axis=0).clip(min=LEAST_DEVIATION_DECIBELS)
+def standardize(features: np.ndarray, reference: np.ndarray, least: float = LEAST_DEVIATION_DECIBELS) -> np.ndarray:
+    """Features less the reference's mean, in units of its standard deviation, or of `least` where that is smaller."""
+    return (features - reference.mean(axis=0)) / reference.std(axis=0).clip(min=least)
 
 
 def white_noise(count: int, channels: int, samples: int, *, rms: float, seed: int) -> Tensor:

@@ -1,0 +1,83 @@
+"""Faults that the ear finds at once and averages over clips hide: combs, hiss and lost bands. Arrays per clip."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wavegan.audio import spectral
+
+FFT_SAMPLES = 2048
+STAGES = 4  # of upsampling by 4, counted from the last: combs at the multiples of fs/4, fs/16, fs/64, fs/256
+QUIET_SHARE = 0.3  # of the frames: there a comb stands free, which louder sound would cover
+NEIGHBOURS = 24  # bins to either side that a tone is compared with, where its comb leaves as many
+WIDTH = 2  # bins to either side that a Hann window spreads a tone over
+LEAST_POWER = 1e-10  # -100 dBFS, below the noise of 16-bit sound
+LEVEL_SECONDS = 0.02
+
+
+def frame_spectra(clips: Tensor) -> Tensor:
+    """Power per bin and frame of clips (N, C, T), the channels' mean: (N, bins, frames), the last bin at fs/2."""
+    samples = clips.shape[-1]
+    fft_samples = min(FFT_SAMPLES, 2 ** int(np.log2(max(2, samples // 2))))
+    return spectral.power_spectrum(clips, fft_samples)
+
+
+def comb(spectra: Tensor) -> np.ndarray:
+    """How far the tones of each upsampling stage stand out of their neighbours, in dB: (N, stages).
+
+    spectra: as `frame_spectra` gives. Stage k counts from the generator's last: its tones are the multiples of fs/4ᵏ
+    that are none of fs/4ᵏ⁻¹, taken in the quietest 30 % of each clip's frames (digital silence left out). Noise has
+    about 0 dB in every stage, and so has a clip without a frame of sound. Transposed convolutions leave such tones
+    (Odena et al. 2016; Donahue et al. 2018, section 3.2).
+    """
+    fft_samples = 2 * (spectra.shape[1] - 1)
+    stages = min(STAGES, int(np.log2(fft_samples / 8) / 2))  # a comb's tones are 8 bins apart or more
+    level = 10 * (_quiet_power(spectra) + LEAST_POWER / fft_samples).log10()
+    return torch.stack([_prominence(level, stage) for stage in range(1, stages + 1)], dim=1).double().numpy()
+
+
+def stage_names(stages: int, sample_rate: int) -> list[str]:
+    """The frequency whose multiples are the tones of each stage."""
+    return [f"{sample_rate / 4**stage:,.5g} Hz" for stage in range(1, stages + 1)]
+
+
+def _quiet_power(spectra: Tensor) -> Tensor:
+    """Each clip's mean power per bin over its quietest frames, and zero where none holds sound: (N, bins)."""
+    loudness = spectra.sum(dim=1)  # (N, frames)
+    loudness = loudness.masked_fill(loudness <= LEAST_POWER, torch.inf)
+    order = loudness.argsort(dim=1)
+    count = (QUIET_SHARE * loudness.isfinite().sum(dim=1)).ceil()  # (N,)
+    is_first = torch.arange(loudness.shape[1]) < count[:, None]
+    chosen = torch.zeros_like(loudness).scatter_(1, order, is_first.to(loudness))
+    return torch.einsum("nbf,nf->nb", spectra, chosen) / count.clamp(min=1)[:, None]
+
+
+def _prominence(level: Tensor, stage: int) -> Tensor:
+    """Mean over a stage's tones of their level (N, bins) above the median of their neighbours': (N,)."""
+    nyquist = level.shape[1] - 1
+    spacing = 2 * nyquist // 4**stage
+    reach = min(NEIGHBOURS, spacing // 2)
+    around = torch.tensor([step for step in range(-reach, reach + 1) if abs(step) > WIDTH])
+    tones = torch.tensor([tone for tone in range(spacing, nyquist, spacing) if tone % (4 * spacing)])
+    neighbours = level[:, tones[:, None] + around]  # (N, tones, around)
+    return (level[:, tones] - neighbours.median(dim=2).values).mean(dim=1)
+
+
+def third_octaves(spectra: Tensor, sample_rate: int) -> np.ndarray:
+    """Each clip's mean power in third-octave bands from 50 Hz up to half the sample rate: (N, bands)."""
+    spectrum = spectra.mean(dim=2).double().numpy() / 3  # under a Hann window a sine's bins sum to 1.5 a², not a² / 2
+    frequencies = np.linspace(0, sample_rate / 2, spectrum.shape[1])
+    edges = 50 * 2 ** (np.arange(40) / 3)
+    edges = np.append(edges[edges < sample_rate / 2], np.inf)
+    band_of = np.digitize(frequencies, edges)  # 0 is below 50 Hz
+    bands = [band for band in range(1, len(edges)) if (band_of == band).any()]  # low ones may fall between bins
+    return np.stack([spectrum[:, band_of == band].sum(axis=1) for band in bands], axis=1)
+
+
+def noise_floor(clips: Tensor, sample_rate: int) -> np.ndarray:
+    """The level that a tenth of each clip's 20 ms frames lie below, in dBFS, at least -100: (N,)."""
+    frame = min(max(1, round(LEVEL_SECONDS * sample_rate)), clips.shape[-1])
+    count = clips.shape[-1] // frame
+    frames = clips[..., : count * frame].unflatten(-1, (count, frame))  # (N, C, count, frame)
+    power = frames.square().mean(dim=(1, 3)).clamp(min=LEAST_POWER)
+    return (10 * power.log10()).double().quantile(0.1, dim=1).numpy()
