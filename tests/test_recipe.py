@@ -61,7 +61,7 @@ def test_defaults_are_the_authors_settings():
 
 def test_every_value_has_a_description_and_every_number_a_lower_bound():
     values = {key: field for key, field in FIELDS.items() if not isinstance(field.default, Section)}
-    assert len(values) == 49
+    assert len(values) == 50
     assert [key for key, field in values.items() if not field.description] == []
     numbers = {key: field for key, field in values.items() if field.annotation in (int, float, float | None)}
     unbounded = [
@@ -167,7 +167,7 @@ monitr: {}
         ("training.gradient_clip=0", "is 0; it must be null or a number above 0; try null"),
         ("training.seed=-1", "is -1; it must be a whole number at least 0 and below 9223372036854775808; try 0"),
         ("training.steps.x=1", "is {x: 1}; it must be a whole number at least 1 and at most 1000000000; try 200000"),
-        ("evaluation=", "is empty; it is a section; write its keys (count) on indented lines below it"),
+        ("evaluation=", "is empty; it is a section; write its keys (every and count) on indented lines below it"),
         (
             "model.phase_shuffle=2",
             "is 2; it is a section; write its keys (radius and shared) on indented lines below it",

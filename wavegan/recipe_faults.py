@@ -85,6 +85,10 @@ def _clashes(recipe: Recipe) -> Iterator[tuple[list[str], str]]:
         rule = "it mixes the clips of a batch, but method.penalty: gradient_penalty needs each clip's own gradient"
         keys = ["model.discriminator_batch_norm", "method.penalty", "method.penalty_weight"]
         yield keys, f"model.discriminator_batch_norm is true; {rule}; try false"
+    if recipe.evaluation.every and data.test is None and not data.holdout:
+        rule = "an evaluation needs sound that is held out, and data.holdout is 0"
+        keys = ["evaluation.every", "data.holdout", "data.test"]
+        yield keys, f"evaluation.every is {shown(recipe.evaluation.every)}; {rule}; try data.holdout: 0.1"
     if training.lr_decay == "linear" and training.steps < 2:
         rule = f"that needs at least 2 steps, and training.steps is {training.steps}"
         yield ["training.lr_decay", "training.steps"], f"training.lr_decay is linear; {rule}; try none"

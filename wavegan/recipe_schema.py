@@ -142,6 +142,7 @@ class Monitor(Section):
 class Evaluation(Section):
     """How good is measured."""
 
+    every: int = Field(default=0, ge=0, le=_MANY, description="steps between evaluations while training, 0 for none")
     count: int = Field(default=1000, ge=2, le=_MANY, description="clips to compare")
 
 

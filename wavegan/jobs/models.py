@@ -14,13 +14,21 @@ from wavegan.training import checkpoint
 from wavegan.training.run_folder import RunFolder
 
 
-def load_model(path: Path, on: torch.device, *, raw: bool = False, precision: str = "fp32") -> tuple[Recipe, Model]:
-    """The generator of a MODEL: a run folder, whose newest checkpoint counts, or one checkpoint file.
+def load_model(
+    path: Path,
+    on: torch.device,
+    *,
+    raw: bool = False,
+    precision: str = "fp32",
+    which: str = checkpoint.NEWEST,
+) -> tuple[Recipe, Model]:
+    """The generator of a MODEL: a run folder, of which one checkpoint counts, or one checkpoint file.
 
+    which: "newest", "best" or a step of a run folder's checkpoints.
     Its running average is used where there is one, unless `raw` asks for the weights that learn. Raises RunError
     for anything that is no MODEL.
     """
-    content = _read_model(path)
+    content = _read_model(path, which)
     recipe = recipes.from_dict(content["recipe"])
     generator = assemble.networks(recipe)["generator"].eval()
     averaged = not raw and content["averages"]
@@ -37,12 +45,14 @@ def home(model: Path) -> Path:
     return model.parent.parent if model.parent.name == "checkpoints" else model.parent
 
 
-def _read_model(path: Path) -> dict[str, Any]:
+def _read_model(path: Path, which: str) -> dict[str, Any]:
     if path.is_file():
+        if which != checkpoint.NEWEST:
+            raise RunError(f"{path} is one checkpoint, of which {which} cannot be chosen; name its run folder")
         return checkpoint.load(path)
     if not path.exists():
         raise RunError(f"{path} does not exist; a MODEL is a run folder or a checkpoint file; check the spelling")
-    content = checkpoint.load_newest(RunFolder(path).checkpoints)
+    content = checkpoint.load_chosen(RunFolder(path).checkpoints, which)
     if content is None:
         raise RunError(
             f"{path} holds no checkpoint yet; a MODEL is a run folder with at least one, or a checkpoint file; "

@@ -17,6 +17,7 @@ from wavegan.audio.corpus import Corpus
 from wavegan.errors import DataError, RunError, UserError
 from wavegan.jobs.memory import give_back_freed_memory, keep_freed_memory, memory_explained
 from wavegan.jobs.telling import say
+from wavegan.jobs.watching import watch
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
@@ -89,6 +90,7 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
         _tell_changed_sound(state, parts.training)
     for line in assemble.settle(recipe, training, batches(0)):
         say(line)
+    evaluation = watch(recipe, parts, training)
     give_back_freed_memory()
     distributed.share(training.state())
     monitor = assemble.monitor(recipe, folder, training, state["seconds"] if state else 0.0)
@@ -102,6 +104,7 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
         keep_last=recipe.training.keep_last,
         keep_every=recipe.training.keep_every,
         description=assemble.describe(recipe, parts.training),
+        evaluation=evaluation,
     )
     newest = checkpoint.newest_path(folder.checkpoints)
     speed = monitor.steps_per_second

@@ -16,17 +16,18 @@ from wavegan.errors import RunError
 FORMAT = 2  # raised whenever what is in it lies otherwise
 NAME = re.compile(r"step-(\d{8,})\.pt")
 PARTIAL = ".partial"
+NEWEST, BEST = "newest", "best"  # how a checkpoint of a folder is asked for, or by its step
 UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
 
 
-def save(folder: Path, content: dict[str, Any]) -> Path:
-    """Writes a checkpoint of tensors and plain values, `content["step"]` in its name.
+def save(folder: Path, content: dict[str, Any], *, is_best: bool = False) -> Path:
+    """Writes a checkpoint of tensors and plain values, `content["step"]` in its name, or as best.pt.
 
     It is written under a temporary name, flushed to the disk and renamed, so that a kill at any moment leaves
     either the whole file or none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step-{content['step']:08d}.pt"
+    path = folder / (f"{BEST}.pt" if is_best else f"step-{content['step']:08d}.pt")
     partial = path.with_name(path.name + PARTIAL)
     with partial.open("wb") as file:
         torch.save({"format": FORMAT, **content}, file)
@@ -55,6 +56,27 @@ def steps(folder: Path) -> dict[int, Path]:
     """The checkpoints in a folder by step, oldest first."""
     found = ((NAME.fullmatch(path.name), path) for path in folder.glob("step-*.pt"))
     return dict(sorted((int(match[1]), path) for match, path in found if match))
+
+
+def load_chosen(folder: Path, which: str) -> dict[str, Any] | None:
+    """The checkpoint of a folder by "newest", "best" or a step; None for the newest where there is none at all.
+
+    Raises RunError for one that is not there or cannot be read.
+    """
+    if which == NEWEST:
+        return load_newest(folder)
+    found = steps(folder)
+    if which == BEST:
+        if not (folder / f"{BEST}.pt").exists():
+            raise RunError(
+                f"{folder} holds no best checkpoint; one is kept where a recipe has evaluation.every above 0; "
+                "leave --checkpoint out for the newest"
+            )
+        return load(folder / f"{BEST}.pt")
+    if not which.isdecimal() or int(which) not in found:
+        there = ", ".join(map(str, found)) or "no steps"
+        raise RunError(f"--checkpoint is {which}; it must be newest, best or a step that is kept; there are {there}")
+    return load(found[int(which)])
 
 
 def newest_path(folder: Path) -> Path:

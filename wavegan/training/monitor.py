@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wavegan.errors import TrainingError
 from wavegan.methods.base import Stats
+from wavegan.training.run_folder import EVALUATION
 
 
 class Preview(NamedTuple):
@@ -47,6 +48,7 @@ class Monitor:
         self.step = self.first_step = step
         self.pending: list[Stats] = []
         self.line = ProgressLine()
+        self.judged = ""
         _forget_later_lines(log, step)
 
     @property
@@ -89,6 +91,18 @@ class Monitor:
                 self.tensorboard.add_scalar(name, value, self.step)
         self.line.show(self._progress(means), last=self.step == self.steps)
 
+    def tell(self, figures: dict[str, float]) -> None:
+        """Notes the figures of an evaluation at the step reached; the first stays in the progress line."""
+        entry = {"step": self.step, "seconds": round(self.seconds, 3)}
+        entry |= {f"{EVALUATION}{name}": value for name, value in figures.items()}
+        with self.log.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+        if self.tensorboard:
+            for name, value in figures.items():
+                self.tensorboard.add_scalar(f"{EVALUATION}{name}", value, self.step)
+        name, value = next(iter(figures.items()))
+        self.judged = f"  {name} {value:.4g} at {self.step:,}"
+
     def close(self) -> None:
         """Ends the progress line and TensorBoard's file."""
         self.line.end()
@@ -99,7 +113,7 @@ class Monitor:
         left = (self.steps - self.step) / max(self.steps_per_second, 1e-9)
         values = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
         speed = f"{self.steps_per_second:.2f} steps/s  {_clock(left)} left"
-        return f"step {self.step:,}/{self.steps:,}  {speed}  {values}"
+        return f"step {self.step:,}/{self.steps:,}  {speed}  {values}{self.judged}"
 
     def _show(self, step: int, preview: Preview) -> None:
         if not self.tensorboard:

@@ -1,5 +1,6 @@
 """The folder that holds everything one training produced, and the lock that keeps a second training out."""
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from wavegan.errors import RunError
+
+EVALUATION = "evaluation/"  # what the names of such figures begin with
+
+
+def evaluations(log: Path) -> list[dict[str, float]]:
+    """What a run's log tells of its evaluations: step and every figure by its name, in the order of the steps."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    prefix = EVALUATION
+    return [
+        {"step": line["step"]} | {name.removeprefix(prefix): line[name] for name in line if name.startswith(prefix)}
+        for line in lines
+        if any(name.startswith(prefix) for name in line)
+    ]
 
 
 class RunFolder:

@@ -1,17 +1,29 @@
 """One sitting of training in a run folder: steps, log, checkpoints, and a clean end whatever happens."""
 
+import math
 import signal
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wavegan import distributed
 from wavegan.distributed.lifeline import ProcessLost
-from wavegan.errors import TrainingError
+from wavegan.errors import RunError, TrainingError
 from wavegan.methods.base import Stats
 from wavegan.training import checkpoint
 from wavegan.training.loop import Batches, Training, train
 from wavegan.training.monitor import Monitor
 from wavegan.training.stopping import StopRequest
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a training is judged as it is now, every so many steps: figures by name; of the headline less is better."""
+
+    every: int
+    headline: str
+    figures: Callable[[], dict[str, float]]
 
 
 def run_session(
@@ -25,19 +37,21 @@ def run_session(
     keep_last: int,
     keep_every: int,
     description: dict[str, Any],
+    evaluation: Evaluation | None = None,
 ) -> signal.Signals | None:
     """Trains until there have been `steps`, and gives the signal that ended it earlier, if one did.
 
-    description: plain values kept in every checkpoint beside the training's state. Raises TrainingError where
-    a statistic is not finite; nothing of that is saved.
+    description: plain values kept in every checkpoint beside the training's state. evaluation: judges the training
+    now and then; the checkpoint of the best figure is kept as best.pt. Raises TrainingError where a statistic is not
+    finite; nothing of that is saved.
     """
 
-    def save() -> None:
+    def save(**best: Any) -> None:
         monitor.flush()  # raises rather than let a spoilt network be saved
         if spoilt := training.spoilt_networks():  # by a gradient, where the loss was still finite
             raise TrainingError(f"weights became infinite or nan by step {training.step}, network {spoilt[0]}")
-        content = {**description, **training.state(), "seconds": monitor.seconds}
-        checkpoint.save(checkpoints, content)
+        content = {**description, **training.state(), "seconds": monitor.seconds, **best}
+        checkpoint.save(checkpoints, content, is_best=bool(best))
         checkpoint.prune(checkpoints, keep_last=keep_last, keep_every=keep_every)
 
     stopped_by = None
@@ -48,6 +62,12 @@ def run_session(
         stopped_by = _agreed(stop)  # asked once: a signal from here on ends the next step, which is saved
         if stopped_by or training.step == steps or training.step % checkpoint_every == 0:
             save()
+        if evaluation and (training.step % evaluation.every == 0 or training.step == steps):
+            monitor.flush()  # no judgement of a spoilt network
+            figures = evaluation.figures()
+            monitor.tell(figures)
+            if figures[evaluation.headline] < best_figure(checkpoints, evaluation.headline):
+                save(evaluation=figures)
         return not stopped_by
 
     with StopRequest() as stop:
@@ -60,6 +80,14 @@ def run_session(
         finally:
             monitor.close()
     return stopped_by or stop.signal
+
+
+def best_figure(checkpoints: Path, headline: str) -> float:
+    """The headline figure of a folder's best checkpoint, infinity where there is none that can be read."""
+    try:
+        return checkpoint.load_chosen(checkpoints, checkpoint.BEST)["evaluation"][headline]  # type: ignore[index]
+    except (RunError, KeyError):
+        return math.inf
 
 
 def follow_session(training: Training, batches: Batches, *, steps: int) -> signal.Signals | None:

@@ -1,0 +1,59 @@
+"""Judging a training while it goes on, by the same figures and the same held-out sound as `wavegan evaluate`."""
+
+import time
+
+from wavegan import assemble
+from wavegan.errors import DataError
+from wavegan.evaluation.evaluate import Reference, score
+from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.views import Views
+from wavegan.jobs.judging import agreed_count, generated, ground_of_parts
+from wavegan.jobs.telling import say
+from wavegan.recipe import Recipe
+from wavegan.training.loop import Training
+from wavegan.training.session import Evaluation
+
+HEADLINE = "kad_l"
+# Those that cost little: their interval is not a matter of hundreds of matrix roots, as a Fréchet distance's is.
+WATCHED = tuple(name for name, metric in METRICS.items() if not name.startswith("fad") and name != "copy_z")
+RESAMPLES = 50
+TRAINING_CLIPS = 2000  # that copies are looked for among
+
+
+def watch(recipe: Recipe, parts: assemble.Corpora, training: Training) -> Evaluation | None:
+    """How a recipe's training is to be judged while it goes on; None where it is not.
+
+    Raises DataError where too little sound is held out for that.
+    """
+    if not recipe.evaluation.every:
+        return None
+    started = time.monotonic()
+    ground = ground_of_parts(recipe, parts, seed=0)
+    try:
+        count = agreed_count(recipe.evaluation.count, ground)
+    except DataError as fault:
+        raise DataError(f"evaluation.every is {recipe.evaluation.every}: {fault}, or set evaluation.every=0") from fault
+    learned = ground.training.first(TRAINING_CLIPS) if ground.training else None
+    reference = Reference(ground.reference.first(count), ground.form.sample_rate, training=learned)
+
+    def figures(seen: Views) -> dict[str, float]:
+        found = reference.estimates(seen, only=WATCHED, count=RESAMPLES)
+        scores = {name: score(values, count) for name, values in found.items()}
+        named = {"": "value", "_low": "low", "_high": "high"}
+        return {f"{name}{end}": one[part] for name, one in scores.items() for end, part in named.items()}
+
+    def judge() -> dict[str, float]:
+        model = assemble.generating_model(recipe, training)
+        was_training = model.generator.training
+        model.generator.eval()
+        found = figures(reference.look(generated(model, count, seed=0)))
+        model.generator.train(was_training)
+        return found
+
+    real = figures(reference.look(ground.real.first(count)))
+    say(
+        f"judged every {recipe.evaluation.every:,} steps by {count:,} held-out clips; {HEADLINE} of as many other real "
+        f"ones is {real[HEADLINE]:.2f} [{real[HEADLINE + '_low']:.2f}, {real[HEADLINE + '_high']:.2f}] "
+        f"(prepared in {time.monotonic() - started:.0f} s)"
+    )
+    return Evaluation(recipe.evaluation.every, HEADLINE, judge)
