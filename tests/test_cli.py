@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import soundfile
@@ -16,10 +17,11 @@ import torch
 from wavegan import __version__, assemble, cli
 from wavegan import recipe as recipes
 from wavegan.audio.files import MP3_RATES
+from wavegan.cli import sound
 from wavegan.jobs.train import train
 from wavegan.training import checkpoint
 
-COMMANDS = ("train", "generate", "evaluate", "bench", "fetch")
+COMMANDS = ("train", "generate", "evaluate", "compare", "classifier", "bench", "fetch")
 CLIP_SAMPLES = 4096
 RECIPE = """\
 # A recipe for mice
@@ -46,7 +48,7 @@ def trained(folder: Path, *overrides: str) -> Path:
     """A folder with mouse.yaml, its sound and its run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAVEGAN_CACHE", str(folder / "cache"))
-        write_tones(folder / "tones")
+        write_tones(folder / "tones", 16)
         path = folder / "mouse.yaml"
         path.write_text(RECIPE.format(source=folder / "tones"))
         train(recipes.load(path, overrides), folder / "runs" / "mouse", device="cpu")
@@ -96,7 +98,7 @@ def test_train_gives_its_run_as_json(command, home, here):
     assert (values["run"], values["step"]) == ("runs/mouse", 2)
     assert values["seconds"] > 0 and values["steps_per_second"] > 0
     assert (here / values["checkpoint"]).is_file()
-    assert "learning from 5 files, 1.2 seconds at 16,000 Hz" in outcome.err and "held out: 3 files" in outcome.err
+    assert "learning from 10 files, 2.5 seconds at 16,000 Hz" in outcome.err and "held out: 6 files" in outcome.err
 
 
 def test_train_prints_its_checkpoint_and_nothing_else(command, home):
@@ -158,7 +160,7 @@ def test_clips_go_beside_the_model_that_made_them(command, home, tmp_path):
     assert outs == [f"{run}/generated", f"{run}/generated", f"{lone.parent}/generated"]
 
 
-@pytest.mark.parametrize("extension", cli.FORMATS)
+@pytest.mark.parametrize("extension", sound.FORMATS)
 def test_every_format_sounds_the_same(command, model, extension):
     command("generate", model, "-n", 2, "--out", "plain")
     outcome = command("generate", model, "-n", 2, "--out", "new", "--format", extension)
@@ -230,15 +232,16 @@ def test_raw_weights_are_others(command, model):
 
 def test_evaluate_a_model_twice(command, model, here):
     """The same figures each time, at the last bit, and everything where it says."""
-    words = ("evaluate", model, "--count", 2, "--json", "--out")  # a count that leaves a choice of clips
+    words = ("evaluate", model, "--count", 2, "--classifier", "none", "--json", "--out")
     first, second = (command(*words, name) for name in ("one", "two"))
     assert first.code == second.code == 0
     values, again = json.loads(first.out), json.loads(second.out)
     assert {"metrics", "reference", "report"} < set(values)
-    assert set(values) == {"metrics", "reference", "untrained", "noise", "facts", "report", "spectrograms"}
-    for name in ("metrics", "reference", "untrained", "noise", "facts"):
+    sets = ("metrics", "reference", "untrained", "training", "noise")
+    assert set(values) == {*sets, "facts", "labels", "report", "spectrograms"}
+    for name in (*sets, "facts"):
         assert values[name] == again[name]
-    for name in ("metrics", "reference", "untrained", "noise"):
+    for name in sets:
         score = values[name]["fad_l"]
         assert set(score) == {"value", "low", "high", "n"} and score["low"] <= score["value"] <= score["high"]
     assert values["noise"]["fad_l"]["value"] > values["reference"]["fad_l"]["value"]
@@ -254,15 +257,15 @@ def test_evaluate_a_folder_of_audio(command, home, model):
     command("generate", model, "-n", 8, "--out", "made")
     made = command("evaluate", "made", "--data", home / "tones", "--out", "judged")
     assert made.code == 0, made.err
-    lines = made.out.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [["fad_l", "generated"], ["fad_l", "real"], ["fad_l", "noise"]]
-    assert lines[3:] == ["judged/spectrograms.png", "judged/report.html"] and Path("judged/report.html").is_file()
+    heads, first, *_, counts, picture, page = made.out.splitlines()
+    assert heads.split() == ["generated", "real", "noise"] and first.split()[0] == "kad_l"
+    assert counts == "clips of each set: 8"  # half of the sixteen tones
+    assert (picture, page) == ("judged/spectrograms.png", "judged/report.html") and Path(page).is_file()
     values = json.loads(Path("judged/metrics.json").read_text())
     assert values["metrics"]["fad_l"]["value"] > values["reference"]["fad_l"]["value"]
 
 
 def test_a_folder_is_judged_at_its_own_place_unless_told(command, home, monkeypatch):
-    monkeypatch.setattr("wavegan.jobs.evaluate.score", lambda *_, **__: {"generated": {}, "real": {}, "noise": {}})
     monkeypatch.setattr("wavegan.jobs.evaluate.write_report", lambda *_, **__: None)
     outcome = command("evaluate", home / "tones", "--data", home / "tones", "--json")
     assert json.loads(outcome.out)["report"] == "evaluation/tones/report.html"
@@ -290,7 +293,10 @@ def test_every_help_has_two_examples_that_parse(command, name):
     examples = [line.split()[1:] for line in text.splitlines()]
     assert len(examples) == 2 and all(words[0] == name for words in examples)
     for words in examples:
-        with cli.cli.commands[name].make_context(name, words[1:]) as context:
+        command, rest = cli.cli.commands[name], words[1:]
+        while isinstance(command, click.Group):
+            command, rest = command.commands[rest[0]], rest[1:]
+        with command.make_context(name, rest) as context:
             assert context.params, "the example is understood"
 
 
@@ -386,13 +392,13 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "out below a file": ("generate {model} --out {tmp}/notes.txt/x", ("notes.txt/x", "cannot be made", "--out")),
     "judged below a file": ("evaluate {model} --out {tmp}/notes.txt", ("notes.txt", "cannot be made", "--out")),
     "missing target": ("evaluate nowhere", ("nowhere does not exist", "a folder of audio", "spelling")),
-    "folder without data": ("evaluate {tones}", ("tones is a folder of audio", "must be named", "--data DIR")),
+    "folder without data": ("evaluate {tones}", ("a folder of audio is no model", "must be named", "--data DIR")),
     "folder without sound": ("evaluate {tmp}/empty --data {tones}", ("empty holds no sound", "name another folder")),
     "file as target": ("evaluate {tones}/tone-0.wav", ("tone-0.wav cannot be read", "no checkpoint", "another")),
     "data empty": ("evaluate {model} --data {tmp}/empty", ("empty holds no sound", "another folder")),
     "data missing": ("evaluate {tones} --data nowhere", ("nowhere does not exist", "check the spelling")),
     "data broken": ("evaluate {tones} --data {tmp}/broken", ("2 of 2", "one must be good", "repair")),
-    "one clip of data": ("evaluate {model} --data {tmp}/single", ("1 clips", "2 or more", "--data DIR")),
+    "one clip of data": ("evaluate {model} --data {tmp}/single", ("held-out clips", "2 or more", "--data DIR")),
     "count of one": ("evaluate {model} --count 1", ("1 is not in the range", "wavegan evaluate --help")),
     "unknown data set": ("fetch sc10 --to {tmp}", ("'sc10'", "known are sc09", "did you mean sc09?")),
     "fetch into a file": ("fetch sc09 --to {tmp}/notes.txt", ("notes.txt", "a folder it can write to", "--to")),
@@ -459,7 +465,7 @@ def test_a_full_or_shut_disk_is_told(command, home, model, monkeypatch, words, k
     def refuse(*_: object, **__: object) -> None:
         raise OSError(kind, os.strerror(kind), "some/place")
 
-    for place in ("jobs.generate.generate", "jobs.evaluate.score", "jobs.train.checkpoint.save"):
+    for place in ("jobs.generate.generate", "jobs.evaluate.write_report", "jobs.train.checkpoint.save"):
         monkeypatch.setattr(f"wavegan.{place}", refuse)
     outcome = command(*words.format(model=model, mouse=home / "mouse.yaml").split())
     one_error(outcome, f"some/place: {os.strerror(kind)}", "able to write", "name another folder")

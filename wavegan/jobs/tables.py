@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from wavegan.evaluation.embedding import rounded
+
+Scores = dict[str, dict[str, dict[str, Any]]]
+
 PARTS = {
     "data": "data",
     "generator_forward": "generator forward",
@@ -13,14 +17,53 @@ PARTS = {
 }
 
 
-def scores(found: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Metrics by candidate."""
-    rows = [
-        f"{metric:<8} {name:<10} {score['value']:>10.2f}  [{score['low']:.2f}, {score['high']:.2f}]  n = {score['n']}"
-        for name, metrics in found.items()
-        for metric, score in metrics.items()
-    ]
-    return "\n".join(rows)
+def scores(found: Scores) -> str:
+    """Metrics by set of clips: a line for each metric, value and interval."""
+    metrics = {metric: None for one in found.values() for metric in one}
+    lines = [["", *found]]
+    lines += [[metric] + [_score(one.get(metric)) for one in found.values()] for metric in metrics]
+    counts = {score["n"] for one in found.values() for score in one.values()}
+    return _aligned(lines) + f"\nclips of each set: {', '.join(f'{count:,}' for count in sorted(counts))}"
+
+
+def comparison(result: Any) -> str:
+    """What `wavegan compare` has found."""
+    first = next(iter(result.scores))
+    differences = "\n\n".join(
+        f"{name} less {first}\n{_aligned([[metric, _score(score)] for metric, score in one.items()])}"
+        for name, one in result.differences.items()
+    )
+    return f"{scores(result.scores)}\n\n{differences}"
+
+
+def listening(found: dict[str, Any]) -> str:
+    """What listeners have answered."""
+    return "\n".join(found["verdicts"])
+
+
+def classifier(result: Any) -> str:
+    """How well a classifier does, and where it lies."""
+    lines = [f"{result.accuracy} that it has not learned from ({result.split})"]
+    if result.test:
+        lines.append(f"{result.test} of the other source")
+    return "\n".join([*lines, str(result.path)])
+
+
+def _score(score: dict[str, Any] | None) -> str:
+    if score is None:
+        return "-"
+    value, low, high = (rounded(score[part], score["value"]) for part in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]".replace("\N{MINUS SIGN}", "-")
+
+
+def _aligned(lines: list[list[str]]) -> str:
+    """Lines of cells as columns, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(pairs))
+        for line in lines
+        if (pairs := list(zip(line, widths, strict=True)))
+    )
 
 
 def benchmark(found: dict[str, Any]) -> str:
