@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from wavegan.audio.spectral import band_at, log_mel
-from wavegan.errors import DataError
 from wavegan.evaluation.features import log_mel_statistics, standardize, white_noise
 
 
@@ -43,17 +42,36 @@ def test_silence_is_finite():
 
 
 @pytest.mark.parametrize("sample", [torch.nan, torch.inf, -torch.inf])
-def test_samples_that_are_not_finite_are_refused(sample):
+def test_a_clip_with_a_sample_that_is_not_finite_is_nan_and_the_others_are_not(sample):
     clips = white_noise(3, 1, 4096, rms=0.1, seed=0)
     clips[1, 0, 100] = sample
-    with pytest.raises(DataError, match="1 of 3 clips hold NaN or infinite samples; .*; remove"):
-        log_mel_statistics(clips, 16000)
+    features = log_mel_statistics(clips, 16000)
+    assert np.isnan(features[1]).all() and np.isfinite(features[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(("samples", "rate", "channels"), [(4096, 8000, 1), (65536, 44100, 2), (16384, 16000, 8)])
+def test_every_form_of_clip_has_128_features(samples, rate, channels):
+    features = log_mel_statistics(white_noise(2, channels, samples, rms=0.1, seed=0), rate)
+    assert features.shape == (2, 128) and np.isfinite(features).all()
+
+
+def test_a_clip_in_both_channels_is_the_clip_in_one():
+    clips = white_noise(2, 1, 4096, rms=0.1, seed=0)
+    np.testing.assert_allclose(
+        log_mel_statistics(torch.cat([clips, -clips], 1), 16000), log_mel_statistics(clips, 16000)
+    )
 
 
 def test_standardize_by_hand_with_deviations_of_at_least_one_decibel():
     reference = np.array([[0.0, 10.0, 5.0], [4.0, 10.0, 5.5]])  # deviations 2, 0 and 0.25
     standardized = standardize(np.array([[6.0, 13.0, 6.25]]), reference)
     np.testing.assert_allclose(standardized, [[2.0, 3.0, 1.0]])
+
+
+def test_standardize_by_hand_with_another_least_deviation():
+    reference = np.array([[0.0, 10.0, 5.0], [4.0, 10.0, 5.5]])
+    standardized = standardize(np.array([[6.0, 13.0, 6.25]]), reference, 0.1)
+    np.testing.assert_allclose(standardized, [[2.0, 30.0, 4.0]])
 
 
 def test_white_noise_has_its_level_and_its_seed():

@@ -1,12 +1,15 @@
 """Figures: one dB scale, each clip in its place, labels where they belong, and a file that is whole."""
 
+import io
+
+import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
 import torch
 
 from wavegan.evaluation.features import white_noise
-from wavegan.evaluation.figures import PITCH, preview, spectrogram_grid
+from wavegan.evaluation.figures import PITCH, levels, picture, preview, round_time, spectrogram_grid
 
 RATE = 16000
 
@@ -94,3 +97,35 @@ def test_a_silent_preview_is_black_and_a_clip_of_nan_stays_white(tmp_path):
     clips[1] = torch.nan
     silent, unusable = pictures(preview(tmp_path / "preview.png", clips, RATE))
     assert np.nanmax(silent) <= -80 and np.isnan(unusable).all()
+
+
+def colours(content: bytes) -> np.ndarray:
+    return (255 * matplotlib.image.imread(io.BytesIO(content))[..., :3]).round().astype(int)
+
+
+def shade(decibels: float) -> list[float]:
+    return list(matplotlib.colormaps["magma"](round(255 * (decibels + 80) / 80), bytes=True)[:3])
+
+
+def test_a_picture_has_a_pixel_for_each_band_and_frame_and_high_bands_on_top():
+    found = colours(picture(np.array([[-80.0, -90, -40], [-20, 0, -60]]), widest=3))
+    expected = [[-20, 0, -60], [-80, -80, -40]]
+    assert found.tolist() == [[shade(level) for level in row] for row in expected]
+
+
+def test_a_picture_that_is_too_wide_holds_the_mean_of_neighbouring_frames():
+    found = colours(picture(np.array([[-80.0, -40, 0, 0, -16, -16, -80, -80]]), widest=4))
+    assert found.tolist() == [[shade(level) for level in (-60, 0, -16, -80)]]
+
+
+def test_all_batches_of_spectrograms_share_their_loudest_point():
+    loud, soft = tone(1000), 0.1 * tone(1000, 8192)
+    first, second = levels([soft[..., :4096], torch.cat([soft, soft / 10])], RATE)
+    assert (first.shape, second.shape) == ((1, 64, 65), (2, 64, 129)), "one hop for all, that of the first"
+    assert max(first.max(), second.max()) == 0 and second[1].max() == pytest.approx(-20, abs=0.1)
+    quieter, louder = levels([soft, loud], RATE)
+    assert louder.max() == 0 and quieter.max() == pytest.approx(-20, abs=0.1)
+
+
+def test_a_round_time_is_within_seven_tenths_of_a_clip():
+    assert [round_time(seconds) for seconds in (1.024, 4.096, 0.3, 10)] == pytest.approx([0.5, 2, 0.2, 5])

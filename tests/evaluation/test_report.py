@@ -1,80 +1,146 @@
-"""The report: whole without a network, safe with any text, and its numbers and sounds are those it was given."""
+"""The report: whole without a network, safe with any text, its numbers, pictures and sounds those it was given."""
 
 import io
+import re
 from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import soundfile
 import torch
+from PIL import Image
 from torch import Tensor
 
+from wavegan.evaluation.meanings import AS_REAL, HIGHER, LOWER, MEANINGS
 from wavegan.evaluation.metrics import METRICS
-from wavegan.evaluation.report import MEANINGS, write_report
+from wavegan.evaluation.report import HEADLINES, Likeness, Report, write_report
 
-PICTURE = b"\x89PNG\r\n\x1a\n any bytes: the report only carries them"
+RATE = 16000
+SAMPLES = 4096
+VOID = {"meta", "img"}
 FACTS = {"checkpoint": "step-00020000.pt", "seed": "0", "split": "held out <by file>"}
 SCORES = {
-    "generated": {"fad_l": {"value": 12.345, "low": 11.04, "high": 13.96, "n": 1000}},
-    "real": {"fad_l": {"value": 0.41, "low": -0.052, "high": 0.8, "n": 1000}},
-    "noise": {"fad_l": {"value": 1680.2, "low": 1590, "high": 1771.7, "n": 999}},
+    "generated": {
+        "kad_l": {"value": 12.345, "low": 11.04, "high": 13.96, "n": 1000},
+        "fad_l": {"value": 44.81, "low": 37.62, "high": 53.04, "n": 1000},
+        "copy_share": {"value": 0.0123, "low": -0.002, "high": 0.0201, "n": 400},
+        "comb_db": {
+            "value": 38.2,
+            "low": 37.1,
+            "high": 39.3,
+            "n": 1000,
+            "stages": {"4,000 Hz": 38.2, "1,000 Hz": -0.21},
+        },
+    },
+    "real": {
+        "kad_l": {"value": 0.021, "low": -0.052, "high": 0.08, "n": 1000},
+        "comb_db": {"value": 0.5, "low": 0.1, "high": 0.9, "n": 1000, "stages": {"4,000 Hz": 0.5}},
+    },
+    "noise": {"kad_l": {"value": 1680.2, "low": 1590.0, "high": 1771.7, "n": 999}},
 }
-VOID = {"meta", "img"}
+
+
+@dataclass
+class Node:
+    """An element of a page: its tag, attributes, and what it holds in order."""
+
+    tag: str
+    attributes: dict[str, str]
+    children: list["Node | str"] = field(default_factory=list)
+
+    def all(self, tag: str = "", **wanted: str) -> list["Node"]:
+        """All elements in it of a tag whose attributes hold the words that are wanted."""
+        return [
+            node
+            for node in self.walk()
+            if tag in ("", node.tag)
+            and all(word in node.attributes.get(key.strip("_"), "").split() for key, word in wanted.items())
+        ]
+
+    def walk(self) -> Iterator["Node"]:
+        for child in self.children:
+            if isinstance(child, Node):
+                yield child
+                yield from child.walk()
+
+    @property
+    def text(self) -> str:
+        parts = [child.text if isinstance(child, Node) else child for child in self.children]
+        return " ".join(" ".join(parts).split())
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, texts with the tag around them, and every element closed in order."""
+    """A page as a tree; every element is closed, in order."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self.open: list[str] = []
+        self.root = Node("", {})
+        self.open = [self.root]
         self.source = path.read_text(encoding="utf-8")
         self.feed(self.source)
         self.close()
-        assert self.open == []
+        assert self.open == [self.root]
 
     def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
+        node = Node(tag, {key: value or "" for key, value in attrs})
+        self.open[-1].children.append(node)
         if tag not in VOID:
-            self.open.append(tag)
+            self.open.append(node)
 
     def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+        assert self.open.pop().tag == tag
 
     def handle_data(self, data):
-        if data.strip():
-            self.texts.append((self.open[-1], " ".join(data.split())))
+        if isinstance(self.open[-1], Node):
+            self.open[-1].children.append(data)
 
-    def said(self, tag: str) -> list[str]:
-        return [text for around, text in self.texts if around == tag]
+    def section(self, heading: str) -> Node:
+        [found] = [node for node in self.root.all("section") if node.all("h2")[0].text == heading]
+        return found
 
-    def sources(self, tag: str) -> list[str]:
-        return [attributes["src"] or "" for name, attributes in self.tags if name == tag]
-
-
-def tones(count: int, channels: int, samples: int, sample_rate: int) -> Tensor:
-    """Another frequency in every channel of every clip, fading in and out."""
-    frequencies = 200 * (1 + torch.arange(count * channels)).reshape(count, channels, 1)
-    tone = torch.sin(2 * torch.pi * frequencies * torch.arange(samples) / sample_rate)
-    return 0.5 * tone * torch.hann_window(samples)
+    @property
+    def headings(self) -> list[str]:
+        return [node.text for node in self.root.all("h2")]
 
 
-def report(folder: Path, clips: Tensor | None = None, sample_rate: int = 16000, title: str = "drums") -> Page:
-    path, picture = folder / "report.html", folder / "spectrograms.png"
-    picture.write_bytes(PICTURE)
-    write_report(
-        path,
-        title=title,
-        facts=FACTS,
-        scores=SCORES,
-        spectrograms=picture,
-        clips=tones(3, 1, 4096, sample_rate) if clips is None else clips,
-        sample_rate=sample_rate,
+def tones(count: int, channels: int = 1, samples: int = SAMPLES, lowest: float = 200, level: float = 0.5) -> Tensor:
+    """A higher frequency in each next channel and clip, in steps of a semitone, fading in and out."""
+    frequencies = lowest * 2 ** (torch.arange(count * channels) / 12).reshape(count, channels, 1)
+    tone = torch.sin(2 * torch.pi * frequencies * torch.arange(samples) / RATE)
+    return level * tone * torch.hann_window(samples)
+
+
+def small(**changes) -> Report:
+    """A report with nothing but what it needs."""
+    return replace(Report("drums", FACTS, RATE, SCORES, tones(2), tones(3, lowest=300)), **changes)
+
+
+def likeness(count: int) -> list[Likeness]:
+    clips = tones(3 * count)
+    return [
+        Likeness(10 * i + 7, clips[3 * i], clips[3 * i + 1], clips[3 * i + 2], 0.25 + i, 1.5 + i) for i in range(count)
+    ]
+
+
+def full() -> Report:
+    return small(
+        likeness=likeness(2),
+        spectra={"generated": np.full(5, -40.0), "real": np.full(5, -50.0)},
+        frequencies=np.linspace(0, RATE / 2, 5),
+        history=[{"step": 100, "kad_l": 20.0, "comb_db": 40.0}, {"step": 200, "kad_l": 12.0, "comb_db": 30.0}],
+        walk=tones(1, samples=3 * SAMPLES)[0],
+        labels={"generated": {"one": 0.25, "two": 0.75}, "real": {"one": 0.1, "three": 0.9}, "noise": {"six": 1.0}},
     )
+
+
+def page(folder: Path, report: Report) -> Page:
+    path = folder / "report.html"
+    write_report(path, report)
     return Page(path)
 
 
@@ -83,78 +149,252 @@ def decoded(uri: str) -> tuple[str, bytes]:
     return kind, b64decode(content, validate=True)
 
 
+def sound_of(cell: Node) -> np.ndarray:
+    [audio] = cell.all("audio")
+    kind, content = decoded(audio.attributes["src"])
+    assert kind == "audio/mpeg" and "controls" in audio.attributes and audio.attributes["aria-label"]
+    sound, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+    assert rate == RATE
+    return sound.T
+
+
+def shades_of(cell: Node) -> np.ndarray:
+    """The shade of each pixel, 0 for -80 dB and below, 255 for 0 dB; the lowest band first."""
+    [image] = [node for node in cell.all("img") if "spectrogram" in node.attributes["alt"]]
+    kind, content = decoded(image.attributes["src"])
+    assert kind == "image/png"
+    colours = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))[::-1]
+    table = matplotlib.colormaps["magma"](range(256), bytes=True)[:, :3]
+    shades = {tuple(colour): shade for shade, colour in enumerate(table.tolist())}
+    return np.array([[shades[tuple(colour)] for colour in row] for row in colours.tolist()])
+
+
+def same_sound(sound: np.ndarray, clip: Tensor) -> bool:
+    expected = clip.numpy()
+    return sound.shape == expected.shape and bool(np.mean((sound - expected) ** 2) < 0.01 * np.mean(expected**2))
+
+
 def test_the_page_is_one_whole_file_without_scripts_or_links(tmp_path):
     (tmp_path / "report.html").write_text("an older report")
-    page = report(tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["report.html", "spectrograms.png"]
-    assert page.source.startswith("<!doctype html>")
-    names = {name for name, _ in page.tags}
-    assert names.isdisjoint({"script", "link", "iframe", "object", "a", "base", "form"})
-    attributes = [(key, value or "") for _, found in page.tags for key, value in found.items()]
-    assert not [key for key, _ in attributes if key in ("href", "srcset") or key.startswith("on")]
-    assert all(value.startswith("data:") for key, value in attributes if key == "src")
-    assert not any(remote in page.source.lower() for remote in ("http://", "https://", "url(", "@import"))
-    policy = next(found["content"] for _, found in page.tags if "http-equiv" in found)
-    assert policy and policy.startswith("default-src 'none'")
+    found = page(tmp_path, full())
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    assert found.source.startswith("<!doctype html>")
+    nodes = found.root.all()
+    assert {node.tag for node in nodes}.isdisjoint({"script", "link", "iframe", "object", "a", "base", "form", "use"})
+    attributes = [(key, value) for node in nodes for key, value in node.attributes.items()]
+    assert not [key for key, _ in attributes if key in ("href", "srcset", "xlink:href") or key.startswith("on")]
+    assert all(value.startswith("data:") for key, value in attributes if key in ("src", "poster"))
+    assert not any(remote in found.source.lower() for remote in ("http://", "https://", "url(", "@import"))
+    [policy] = [node.attributes["content"] for node in nodes if "http-equiv" in node.attributes]
+    assert policy.startswith("default-src 'none'") and "script" not in policy
 
 
-def test_every_score_stands_in_its_column_with_its_interval_and_count(tmp_path):
-    page = report(tmp_path)
-    columns = [text for text in page.said("th") if text]
-    assert columns == ["generated", "real", "noise"]
-    assert page.said("code") == ["fad_l"]
-    assert page.said("strong") == ["12.3", "0.410", "1,680"]
-    small = [text for text in page.said("span") if " to " in text or text.startswith("n =")]
-    assert small == ["11.0 to 14.0", "n = 1,000", "−0.052 to 0.800", "n = 1,000", "1,590 to 1,772", "n = 999"]
+def test_equal_reports_are_equal_files(tmp_path):
+    for name in ("one.html", "two.html"):
+        write_report(tmp_path / name, full())
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_every_score_stands_in_its_column_with_its_interval(tmp_path):
+    [table] = page(tmp_path, small()).section("Scores").all("table")
+    heads = [cell.text for cell in table.all("th", scope="col")]
+    assert heads == ["metric", "generated n = 1,000", "real n = 1,000", "noise n = 999"]
+    codes = {row.all("code")[0].text: row for row in table.all("tr", class_="metric")}
+    stages = {row.all("th")[0].text: [cell.text for cell in row.all("td")] for row in table.all("tr", class_="stage")}
+
+    def of(metric: str) -> list[str]:
+        return [cell.text for cell in codes[metric].all("td")]
+
+    assert of("kad_l") == ["12.3 11.0 to 14.0", "0.021 −0.052 to 0.080", "1,680 1,590 to 1,772"]
+    assert of("fad_l") == ["44.8 37.6 to 53.0", "–", "–"]
+    assert of("copy_share") == ["0.012 −0.002 to 0.020 n = 400", "–", "–"], "n where it is not that of the others"
+    assert of("mis") == ["–", "–", "–"]
+    assert of("comb_db") == ["38.2 37.1 to 39.3", "0.500 0.100 to 0.900", "–"]
+    assert stages == {
+        "at multiples of 4,000 Hz": ["38.2", "0.5", "–"],
+        "at multiples of 1,000 Hz": ["−0.2", "–", "–"],
+    }
+    assert [node.text for node in codes["comb_db"].all("strong")] == ["38.2", "0.500"], "intervals are small"
 
 
 def test_every_metric_says_in_one_sentence_what_it_is_and_which_way_is_better(tmp_path):
-    assert MEANINGS.keys() == METRICS.keys()
+    assert list(MEANINGS) == list(METRICS)
+    assert set(HEADLINES) <= set(MEANINGS)
+    table = page(tmp_path, small()).section("Scores").text
     for meaning in MEANINGS.values():
-        assert meaning.endswith(".") and meaning.count(". ") == 0
-        assert "is better" in meaning
-    assert MEANINGS["fad_l"] in report(tmp_path).said("span")
+        assert meaning.sentence.endswith(".") and ". " not in meaning.sentence
+        assert f"{meaning.sentence} {meaning.better}" in table
+    ways = {name: meaning.better for name, meaning in MEANINGS.items() if meaning.better != LOWER}
+    higher = ("precision", "density", "recall", "coverage", "inception_score", "mis")
+    assert ways == dict.fromkeys(higher, HIGHER) | dict.fromkeys(("noise_floor_db", "copy_z"), AS_REAL)
 
 
-def test_titles_and_facts_are_text_and_never_markup(tmp_path):
-    title = "<script>alert('drums')</script> & \"more\""
-    page = report(tmp_path, title=title)
-    assert page.said("title") == page.said("h1") == [title]
-    assert "script" not in {name for name, _ in page.tags}
-    assert dict(zip(page.said("dt"), page.said("dd"), strict=True)) == FACTS
+def test_metrics_are_grouped(tmp_path):
+    [table] = page(tmp_path, small()).section("Scores").all("table")
+    groups = {body.all("tr")[0].text: [code.text for code in body.all("code")] for body in table.all("tbody")}
+    assert groups == {
+        "Fidelity": ["kad_l", "kad_c", "fad_l", "fad_c", "precision", "density"],
+        "Diversity": ["recall", "coverage", "duplicate_share"],
+        "Originality": ["copy_share", "copy_z"],
+        "Artefacts": ["comb_db", "spectrum_error_db", "noise_floor_db"],
+        "Labels": ["inception_score", "mis", "am"],
+    }
 
 
-def test_the_picture_comes_out_as_it_went_in(tmp_path):
-    page = report(tmp_path)
-    [picture] = page.sources("img")
-    assert decoded(picture) == ("image/png", PICTURE)
-    [alternative] = [attributes["alt"] for name, attributes in page.tags if name == "img"]
-    assert alternative
+def test_names_are_text_and_never_markup(tmp_path):
+    nasty = "<script>alert('x')</script> & \"more\""
+    report = full()
+    score = SCORES["generated"]["kad_l"]
+    found = page(
+        tmp_path,
+        replace(
+            report,
+            title=nasty,
+            facts={nasty: nasty},
+            scores=SCORES | {nasty: {"kad_l": score, "comb_db": score | {"stages": {nasty: 1.0}}}},
+            spectra={nasty: report.spectra["real"]},
+            labels={"generated": {nasty: 1.0}},
+        ),
+    )
+    assert not found.root.all("script")
+    for tag in ("title", "h1", "dt", "dd"):
+        assert [node.text for node in found.root.all(tag)] == [nasty]
+    assert f"{nasty} n = 1,000" in [node.text for node in found.section("Scores").all("th")]
+    assert f"at multiples of {nasty}" in [node.text for node in found.section("Scores").all("th")]
+    assert nasty in found.section("Mean spectra").all(class_="legend")[0].text
+    assert nasty in [node.text for node in found.section("Recognised labels").all("th")]
 
 
-@pytest.mark.parametrize(
-    ("sample_rate", "channels", "kind"),
-    [
-        (16000, 1, "audio/mpeg"),
-        (44100, 2, "audio/mpeg"),
-        (14000, 1, "audio/wav"),
-        (16000, 3, "audio/wav"),
-    ],
-)
-def test_every_clip_plays_as_it_was_given_and_in_order(tmp_path, sample_rate, channels, kind):
-    clips = tones(3, channels, 16384, sample_rate)
-    page = report(tmp_path, clips, sample_rate)
-    labels = [attributes["aria-label"] for name, attributes in page.tags if name == "audio"]
-    assert labels == ["clip 0", "clip 1", "clip 2"]
-    for clip, uri in zip(clips.numpy(), page.sources("audio"), strict=True):
-        found, content = decoded(uri)
-        sound, rate = soundfile.read(io.BytesIO(content), always_2d=True)
-        assert (found, rate, sound.shape) == (kind, sample_rate, clip.T.shape)
-        error = np.sqrt(np.mean((sound - clip.T) ** 2) / np.mean(clip**2))
-        assert error < (0.05 if kind == "audio/mpeg" else 0.001)
+def test_facts_stand_beside_their_names(tmp_path):
+    [facts] = page(tmp_path, small()).root.all("dl")
+    names, values = ([node.text for node in facts.all(tag)] for tag in ("dt", "dd"))
+    assert dict(zip(names, values, strict=True)) == FACTS
 
 
-def test_a_sample_beyond_full_scale_does_not_wrap_around(tmp_path):
-    [uri] = report(tmp_path, torch.full((1, 1, 64), 1.5), 14000).sources("audio")
-    sound, _ = soundfile.read(io.BytesIO(decoded(uri)[1]))
-    assert sound == pytest.approx(1, abs=1e-3)
+def test_what_is_not_known_is_left_out(tmp_path):
+    assert page(tmp_path, small()).headings == ["Scores", "Clips"]
+    assert page(tmp_path, full()).headings == [
+        "Scores",
+        "Clips",
+        "Closest to the training data",
+        "Mean spectra",
+        "While training",
+        "A walk between latents",
+        "Recognised labels",
+    ]
+    assert page(tmp_path, small(history=[{"step": 1, "seconds": 2.0}], labels={})).headings == ["Scores", "Clips"]
+
+
+def test_64_clips_of_each_kind_are_seen_and_heard_in_order_in_a_small_file(tmp_path):
+    report = small(generated=tones(70, lowest=100, samples=16384), real=tones(65, lowest=110, samples=16384))
+    found = page(tmp_path, report)
+    assert (tmp_path / "report.html").stat().st_size < 3_000_000
+    grids = found.section("Clips").all(class_="grid")
+    for kind, grid, clips in zip(("generated", "real"), grids, (report.generated, report.real), strict=True):
+        cells = grid.all("figure")
+        assert [cell.all("figcaption")[0].text for cell in cells] == [str(number) for number in range(64)]
+        assert [cell.all("audio")[0].attributes["aria-label"] for cell in cells] == [
+            f"{kind} clip {number}" for number in range(64)
+        ]
+        loudest = [shades_of(cell).max(axis=1).argmax() for cell in cells]
+        assert loudest == sorted(loudest) and len(set(loudest)) > 30, "each clip is higher than the one before"
+        for cell, clip in list(zip(cells, clips, strict=False))[::9]:
+            assert same_sound(sound_of(cell), clip)
+
+
+def test_axes_of_the_grid_are_marked_in_the_rows_and_columns_of_both_layouts(tmp_path):
+    report = small(generated=tones(20, samples=16384), real=tones(2, samples=16384))
+    [grid, _] = page(tmp_path, report).section("Clips").all(class_="grid")
+    cells = grid.all("figure")
+    assert [number for number, cell in enumerate(cells) if cell.all("i", class_="up")] == [0, 4, 8, 12, 16]
+    assert [number for number, cell in enumerate(cells) if cell.all("i", class_="across")] == list(range(8))
+    assert [mark.text for mark in cells[0].all("i", class_="up")] == ["500 Hz", "2 kHz", "8 kHz"]
+    seconds = cells[7].all("i", class_="across")
+    assert [mark.text for mark in seconds] == ["0", "0.5 s"]
+    assert [mark.attributes["style"] for mark in seconds] == ["left: 0.00%", "left: 48.83%"]
+    assert cells[0].all("i", class_="up")[0].attributes["style"] == "bottom: 16.05%"  # of 45.25 mel, 7.5
+
+
+def test_all_spectrograms_share_one_scale_of_80_decibels(tmp_path):
+    quiet = tones(1, level=0.005)
+    loudest = Likeness(3, quiet[0], 100 * quiet[0], quiet[0], 0.1, 0.2)
+    report = small(generated=10 * quiet, real=quiet, likeness=[loudest], walk=quiet[0])
+    found = page(tmp_path, report)
+    assert "−80 dB 0 dB" in found.section("Clips").text
+    peaks = [shades_of(cell).max() for cell in found.section("Clips").all("figure")]
+    assert peaks == [round(255 * 60 / 80), round(255 * 40 / 80)]
+    others = [shades_of(cell).max() for cell in found.section("Closest to the training data").all("figure")]
+    assert others == [128, 255, 128]
+    assert shades_of(found.section("A walk between latents")).max() == 128
+    [bar] = found.section("Clips").all(class_="scale")[0].all("img")
+    bar.attributes["alt"] += " as a spectrogram"
+    assert shades_of(Node("", {}, [bar])).tolist() == [list(range(256))]
+
+
+def test_the_riskiest_clips_stand_beside_their_nearest_ones_and_the_distances(tmp_path):
+    report = small(likeness=likeness(3))
+    rows = page(tmp_path, report).section("Closest to the training data").all("li")
+    for row, one in zip(rows, report.likeness, strict=True):
+        cells = row.all("figure")
+        assert [cell.all("figcaption")[0].text for cell in cells] == [
+            f"generated {one.number}",
+            f"training {one.to_training:.{3 if one.to_training < 1 else 2}f}",
+            f"held out {one.to_held_out:.2f}",
+        ]
+        for cell, clip in zip(cells, (one.generated, one.training, one.held_out), strict=True):
+            assert same_sound(sound_of(cell), clip)
+
+
+def test_a_walk_is_one_long_sound_with_its_seconds(tmp_path):
+    section = page(tmp_path, full()).section("A walk between latents")
+    assert same_sound(sound_of(section), tones(1, samples=3 * SAMPLES)[0])
+    assert [mark.text for mark in section.all("i", class_="across")] == ["0 s", "0.2 s", "0.4 s", "0.6 s"]
+    assert shades_of(section).shape == (64, 3 * SAMPLES // 64 + 1)
+
+
+def test_spectra_are_told_apart_by_more_than_colour(tmp_path):
+    found = page(tmp_path, full())
+    section = found.section("Mean spectra")
+    assert [key.text for key in section.all(class_="legend")[0].all("span")] == ["generated", "real"]
+    keys = [key.all("path")[0].attributes["class"] for key in section.all("svg", class_="key")]
+    assert keys == ["line line-0", "line line-1"]
+    [chart] = section.all("svg", role="img")
+    lines = {path.attributes["class"]: path.attributes["d"] for path in chart.all("path", class_="line")}
+    assert list(lines) == ["line line-1", "line line-0"], "the generated one lies on top"
+    assert " 0.00" in lines["line line-0"] and " 100.00" in lines["line line-1"], "-40 dB lies above -50 dB"
+    assert [mark.text for mark in section.all("i", class_="guide")] == ["fs/4", "fs/16", "fs/64", "fs/256"]
+    styles = [re.sub(r"stroke: [^;]*;", "", style) for style in re.findall(r"\.line-\d \{(.*?)\}", found.source)]
+    assert len(styles) == len(set(styles)) == 5, "without their colours no two are alike"
+
+
+def test_headline_metrics_are_drawn_against_the_step_with_the_band_of_real_clips(tmp_path):
+    history = [{"step": 5, "coverage": 0.5, "fad_l": 9.0, "kad_l": 2.0}, {"step": 10, "kad_l": 1.0}]
+    section = page(tmp_path, small(history=history)).section("While training")
+    charts = section.all("figure")
+    assert [chart.all("code")[0].text for chart in charts] == ["kad_l", "coverage"]
+    assert [[mark.text for mark in chart.all("i", class_="within")] for chart in charts] == [["real"], []]
+    [band], nothing = (chart.all("path", class_="band") for chart in charts)
+    assert nothing == []
+    # Real clips have -0.052 to 0.08; the axis goes 4 % of 2.052 beyond -0.052 and 2.
+    assert band.attributes["d"] == "M0 96.30H100V90.34H0Z"
+    assert LOWER in charts[0].text and HIGHER in charts[1].text
+
+
+def test_labels_are_counted_for_generated_beside_real_clips(tmp_path):
+    [table] = page(tmp_path, full()).section("Recognised labels").all("table")
+    rows = [[cell.text for cell in row.all() if cell.tag in ("th", "td")] for row in table.all("tr")]
+    assert rows == [
+        ["label", "generated", "real"],
+        ["one", "25.0 %", "10.0 %"],
+        ["two", "75.0 %", "0.0 %"],
+        ["three", "0.0 %", "90.0 %"],
+    ]
+    widths = [float(re.findall(r"\* ([\d.]+)", bar.attributes["style"])[0]) for bar in table.all(class_="bar")]
+    assert widths == pytest.approx([25 / 90, 10 / 90, 75 / 90, 0, 0, 1], abs=1e-4)
+
+
+def test_stereo_and_rates_that_mp3_cannot_hold_are_shown_too(tmp_path):
+    stereo = page(tmp_path, small(generated=tones(1, channels=2), real=tones(1, channels=2)))
+    assert same_sound(sound_of(stereo.section("Clips").all("figure")[0]), tones(1, channels=2)[0])
+    odd = page(tmp_path, small(sample_rate=14000, walk=tones(1)[0]))
+    assert {decoded(node.attributes["src"])[0] for node in odd.root.all("audio")} == {"audio/wav"}

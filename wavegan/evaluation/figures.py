@@ -1,5 +1,6 @@
-"""Pictures of sound: generated beside real spectrograms, and previews of a training."""
+"""Pictures of sound: generated beside real spectrograms, previews of a training, one spectrogram for a page."""
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -38,8 +39,8 @@ def spectrogram_grid(
     columns, rows = _layout(min(SIDE**2, max(len(generated), len(real))))
     figure = _figure(15, 1 + 6.8 * rows / columns)
     axes = figure.subplots(1, 2)
-    levels = _levels([clips[: rows * columns] for clips in (generated, real)], sample_rate)
-    for axis, half, clips, title in zip(axes, levels, (generated, real), titles, strict=True):
+    halves = levels([clips[: rows * columns] for clips in (generated, real)], sample_rate)
+    for axis, half, clips, title in zip(axes, halves, (generated, real), titles, strict=True):
         _draw(axis, half, rows, columns)
         _mark_seconds(axis, clips.shape[-1] / sample_rate, columns)
         axis.set_title(title)
@@ -60,13 +61,13 @@ def preview(path: Path, clips: Tensor, sample_rate: int) -> "Figure":
     axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[1, 2] * rows)
     for axis in axes.flat:
         axis.set_axis_off()
-    [levels] = _levels([clips], sample_rate)
+    [spectrograms] = levels([clips], sample_rate)
     for index in range(len(clips)):
         row, column = divmod(index, columns)
         waveform, spectrogram = axes[2 * row : 2 * row + 2, column]
         waveform.plot(np.linspace(0, seconds, clips.shape[-1]), clips[index].T, linewidth=0.4, color="0.2")
         waveform.set(xlim=(0, seconds), ylim=(-1, 1))
-        _draw(spectrogram, levels[[index]], 1, 1)
+        _draw(spectrogram, spectrograms[[index]], 1, 1)
         if column == 0:
             _mark_frequencies(spectrogram, sample_rate, 1)
         if row == rows - 1:
@@ -75,19 +76,43 @@ def preview(path: Path, clips: Tensor, sample_rate: int) -> "Figure":
     return figure
 
 
+def levels(batches: Sequence[Tensor], sample_rate: int) -> list[np.ndarray]:
+    """Log-mel spectrograms (N, bands, frames) in dB of each batch of clips, 0 dB being the loudest point of all."""
+    quarter = window_samples(sample_rate) // 4
+    hop_samples = max(1, min(quarter, batches[0].shape[-1] // 64))  # at least 64 frames, for short clips too
+    found = [log_mel(clips.cpu(), sample_rate, hop_samples=hop_samples).numpy() for clips in batches]
+    loudest = max(np.nanmax(batch, initial=SOFTEST_PEAK_DECIBELS) for batch in found)
+    return [batch - loudest for batch in found]
+
+
+def picture(spectrogram: np.ndarray, *, widest: int) -> bytes:
+    """One of `levels` as a small PNG without axes, a pixel for each band and frame: its colours go from -80 to 0 dB.
+
+    Where it has more than `widest` frames, it is that wide and neighbouring frames are averaged.
+    """
+    from matplotlib import colormaps
+    from PIL import Image
+
+    shades = (255 * (1 + spectrogram / RANGE_DECIBELS)).clip(0, 255).round().astype(np.uint8)
+    image = Image.fromarray(shades[::-1])
+    if image.width > widest:
+        image = image.resize((widest, image.height), Image.Resampling.BOX)
+    image.putpalette(colormaps[COLOURS](range(256), bytes=True)[:, :3].tobytes())  # also makes it a palette's picture
+    content = io.BytesIO()
+    image.save(content, format="png", optimize=True)
+    return content.getvalue()
+
+
+def round_time(seconds: float) -> float:
+    """The longest of 1, 2, 5, 10, 20 … seconds, or their tenths, within 0.7 of a clip's length."""
+    decade = 10.0 ** math.floor(math.log10(0.7 * seconds))
+    return max(step * decade for step in (1, 2, 5) if step * decade <= 0.7 * seconds)
+
+
 def _layout(count: int) -> tuple[int, int]:
     """Columns and rows of the squarest grid that holds `count`, wide before high."""
     columns = math.ceil(math.sqrt(count))
     return columns, math.ceil(count / columns)
-
-
-def _levels(batches: Sequence[Tensor], sample_rate: int) -> list[np.ndarray]:
-    """Log-mel spectrograms (N, bands, frames) of each batch, 0 dB being the loudest point of all."""
-    quarter = window_samples(sample_rate) // 4
-    hop_samples = max(1, min(quarter, batches[0].shape[-1] // 64))  # at least 64 frames, for short clips too
-    levels = [log_mel(clips.cpu(), sample_rate, hop_samples=hop_samples).numpy() for clips in batches]
-    loudest = max(np.nanmax(batch, initial=SOFTEST_PEAK_DECIBELS) for batch in levels)
-    return [batch - loudest for batch in levels]
 
 
 def _figure(width: float, height: float) -> "Figure":
@@ -119,8 +144,7 @@ def _draw(axis: "Axes", levels: np.ndarray, rows: int, columns: int) -> None:
 
 def _mark_seconds(axis: "Axes", seconds: float, columns: int) -> None:
     """Marks 0 and a round time, at most 0.7 of a clip, under each column."""
-    decade = 10.0 ** math.floor(math.log10(0.7 * seconds))
-    mark = max(step * decade for step in (1, 2, 5) if step * decade <= 0.7 * seconds)
+    mark = round_time(seconds)
     positions = [PITCH * column + time / seconds for column in range(columns) for time in (0, mark)]
     axis.set_xticks(positions, ["0", f"{mark:g}"] * columns)
 

@@ -1,89 +1,105 @@
-"""The report of an evaluation: one HTML file that holds scores, picture and sound and needs nothing else."""
+"""The report of an evaluation: one HTML file that holds scores, pictures and sound and needs nothing else."""
 
-import io
-import os
-from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import soundfile
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import torch
 from torch import Tensor
 
-from wavegan.audio.files import FORMATS, check_format
-from wavegan.errors import DataError
+from wavegan.evaluation.charts import Chart, history_chart, is_number, second_marks, spectra_chart
+from wavegan.evaluation.embedding import write_page
+from wavegan.evaluation.figures import SIDE
+from wavegan.evaluation.parts import WIDEST, cells, score_values, spectrogram_values
 
 TEMPLATE = "report.html.j2"
-MEDIA_TYPES = {"png": "image/png", "mp3": "audio/mpeg", "wav": "audio/wav"}
-MEANINGS = {  # of each metric, one sentence that says which way is better
-    "fad_l": "Fréchet distance between the log-mel statistics of these clips and of the reference's real ones, each "
-    "set taken as a Gaussian; even real clips score above 0, the more so the fewer there are, so compare at equal n; "
-    "lower is better.",
-}
+SHOWN = SIDE**2  # clips of each grid
+WIDEST_WALK = 1600
+HEADLINES = (
+    "kad_l",
+    "precision",
+    "recall",
+    "coverage",
+    "duplicate_share",
+    "copy_share",
+    "comb_db",
+    "spectrum_error_db",
+)  # those drawn against the step
 
 
-def write_report(
-    path: Path,
-    *,
-    title: str,
-    facts: Mapping[str, str],
-    scores: Mapping[str, Mapping[str, Mapping[str, float]]],
-    spectrograms: Path,
-    clips: Tensor,
-    sample_rate: int,
-) -> None:
+class Likeness(NamedTuple):
+    """A generated clip, its number, the nearest training and held-out clip (each (C, T)), and how far those are."""
+
+    number: int
+    generated: Tensor
+    training: Tensor
+    held_out: Tensor
+    to_training: float
+    to_held_out: float
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a report shows; clips are (N, C, T) in [-1, 1], and what is empty or None is left out of the page.
+
+    facts: what was evaluated, by name. scores: candidate → metric → value, low, high, n (and for comb_db the stages
+    in dB), where a metric may be missing. generated, real: the first 64 are shown, generated clip i being clip i of
+    the seed. likeness: highest risk first. spectra: candidate → mean power in dB at each of `frequencies` in Hz.
+    history: maps with step, metric, metric_low, metric_high. walk: one sound (C, T). labels: candidate → label →
+    share, of which generated and real are drawn.
+    """
+
+    title: str
+    facts: Mapping[str, str]
+    sample_rate: int
+    scores: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    generated: Tensor
+    real: Tensor
+    likeness: Sequence[Likeness] = ()
+    spectra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    frequencies: np.ndarray = field(default_factory=lambda: np.empty(0))
+    history: Sequence[Mapping[str, Any]] = ()
+    walk: Tensor | None = None
+    labels: Mapping[str, Mapping[str, float]] | None = None
+
+
+def write_report(path: Path, report: Report) -> None:
     """Writes one HTML file, without scripts or links, that shows an evaluation and plays its clips.
 
-    facts: what was evaluated, by name; scores: as `evaluate` gives them; spectrograms: a PNG; clips: (N, C, T) in
-    [-1, 1], embedded as MP3, or as WAV where MP3 cannot hold their rate or channels.
+    All spectrograms of the page share one dB scale; sounds are MP3, or WAV where MP3 cannot hold their rate or
+    channels. Equal reports give equal files.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    rate = report.sample_rate
+    clips = [report.generated[:SHOWN], report.real[:SHOWN]]
+    clips += [torch.stack([one.generated, one.training, one.held_out]) for one in report.likeness]
+    walks = [] if report.walk is None else [report.walk[None]]
+    labels = {name: shares for name, shares in (report.labels or {}).items() if name in ("generated", "real")}
+    shares = [pair for of in labels.values() for pair in of.items()]
+    generated, real, *others = cells(clips + walks, [WIDEST] * len(clips) + [WIDEST_WALK] * len(walks), rate)
+    write_page(
+        path,
+        TEMPLATE,
+        title=report.title,
+        facts=report.facts,
+        report=report,
+        grids={"generated": generated, "real": real},
+        likeness=list(zip(report.likeness, others, strict=False)),
+        spectra=spectra_chart(report.spectra, report.frequencies, rate) if report.spectra else None,
+        history=_histories(report),
+        walk=others[-1][0] if walks else None,
+        walk_seconds=second_marks(walks[0].shape[-1] / rate) if walks else [],
+        labels=labels,
+        every_label=list(dict.fromkeys(label for label, _ in shares)),
+        longest_share=max((share for _, share in shares), default=0) or 1,
+        **score_values(report.scores),
+        **spectrogram_values(clips[0].shape[-1], rate),
     )
-    environment.filters["rounded"] = _rounded
-    page = environment.get_template(TEMPLATE).render(
-        title=title,
-        facts=facts,
-        scores=scores,
-        metrics=list(next(iter(scores.values()))),
-        meanings=MEANINGS,
-        picture=_data_uri(spectrograms.read_bytes(), "png"),
-        clips=[_audio_uri(clip, sample_rate) for clip in clips.cpu().numpy()],
-    )
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
 
 
-def _rounded(number: float, value: float) -> str:
-    """A number with the decimals that give `value` three digits: an interval's ends match its value."""
-    decimals = sum(abs(value) < limit for limit in (1, 10, 100))
-    return f"{number:z,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _audio_uri(clip: np.ndarray, sample_rate: int) -> str:
-    """A clip (channels, samples) in [-1, 1] as a data URI."""
-    assert np.isfinite(clip).all(), "only finite samples reach a report"
-    extension = _extension(sample_rate, len(clip))
-    container, subtype = FORMATS[extension]
-    sound = io.BytesIO()
-    # Floats, as libsndfile (1.2.2 at least) makes noise of 16-bit stereo when it writes MP3: its pull request 1106.
-    soundfile.write(sound, clip.T, sample_rate, format=container, subtype=subtype)
-    return _data_uri(sound.getvalue(), extension)
-
-
-def _extension(sample_rate: int, channels: int) -> str:
-    try:
-        check_format("mp3", sample_rate, channels)
-    except DataError:
-        return "wav"
-    return "mp3"
-
-
-def _data_uri(content: bytes, extension: str) -> str:
-    return f"data:{MEDIA_TYPES[extension]};base64,{b64encode(content).decode('ascii')}"
+def _histories(report: Report) -> dict[str, Chart]:
+    """The headline metrics that the history holds, each with the band of real clips."""
+    real = report.scores.get("real", {})
+    held = [metric for metric in HEADLINES if any(is_number(line.get(metric)) for line in report.history)]
+    return {metric: history_chart(report.history, metric, real.get(metric)) for metric in held}

@@ -1,196 +1,184 @@
 """Judging a model, or a folder of audio made by any other system, against real sound that it has not learned from."""
 
 import json
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import soundfile
+import numpy as np
 import torch
 from torch import Tensor
 
 from wavegan import assemble, generation
-from wavegan.audio.corpus import LONGEST_CLIP, Corpus, hold_out, load_corpus
-from wavegan.audio.files import find_audio
-from wavegan.audio.windows import Windows
-from wavegan.errors import DataError
 from wavegan.evaluation import figures
-from wavegan.evaluation.evaluate import evaluate as score
-from wavegan.evaluation.features import white_noise
-from wavegan.evaluation.report import write_report
+from wavegan.evaluation.clips import ClipSet
+from wavegan.evaluation.evaluate import Reference
+from wavegan.evaluation.features import IDENTITY
+from wavegan.evaluation.report import SHOWN, Likeness, Report, write_report
+from wavegan.evaluation.views import Views
 from wavegan.generation import Model
+from wavegan.jobs.classify import Classifier, classifier_of
 from wavegan.jobs.folders import make_folder
+from wavegan.jobs.judging import (
+    Candidate,
+    Ground,
+    agreed_count,
+    common_form,
+    folder_candidate,
+    generated,
+    ground_of_folders,
+    ground_of_recipe,
+    is_model,
+    model_candidate,
+    noise,
+)
 from wavegan.jobs.memory import keep_freed_memory
-from wavegan.jobs.models import home, load_model
+from wavegan.jobs.models import home
 from wavegan.jobs.telling import say, with_progress
-from wavegan.recipe import Recipe
-from wavegan.training.run_folder import RunFolder
+from wavegan.training.run_folder import RunFolder, evaluations
 
-BATCH_SIZE = 16
-HEARD_CLIPS = 16  # in the report
+WALK_STATIONS, WALK_BETWEEN = 4, 3
+RISKIEST = 8  # clips that are shown beside what they may be copies of
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Where the pages lie, and metric → value, low, high, n for each candidate: generated, real, noise, …"""
+    """Where the pages lie, and metric → value, low, high, n for each set of clips: generated, real, noise, …"""
 
     out: Path
     report: Path
     spectrograms: Path
-    scores: dict[str, dict[str, dict[str, float]]]
+    scores: dict[str, dict[str, dict[str, Any]]]
     facts: dict[str, str]
-
-
-class Judged(NamedTuple):
-    """What is compared: candidates by name, the reference (all clips (N, C, T)), and how they came about."""
-
-    candidates: dict[str, Tensor]
-    reference: Tensor
-    sample_rate: int
-    facts: dict[str, str]
+    labels: dict[str, dict[str, float]] | None
 
 
 def evaluate(
     target: Path,
     *,
     data: Path | None = None,
+    training: Path | None = None,
+    classifier: str | None = None,
     count: int | None = None,
     out: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     raw: bool = False,
+    checkpoint: str = "newest",
 ) -> Evaluation:
     """Writes metrics.json, spectrograms.png and report.html of a MODEL or a folder of audio, and gives the figures.
 
-    data: a folder of real audio to judge by; a MODEL has its own held-out part. count: clips at most, the recipe's
-    evaluation.count or 1,000 where None. Raises DataError or RunError for what cannot be judged.
+    data: a folder of real audio to judge by, training: one to look for copies in; a MODEL has its own of both.
+    classifier: a file, "none", or None for one that is trained where there are labels. count: clips at most, the
+    recipe's evaluation.count or 1,000 where None. Raises DataError or RunError for what cannot be judged.
     """
     keep_freed_memory()
     if out is not None:
         make_folder(out)  # before the work
+    on = assemble.device(device)
     if is_model(target):
-        judged, place = _judge_model(target, data, count, seed, assemble.device(device), raw)
+        candidate = model_candidate(target, on, count=count or 1, seed=seed, raw=raw, checkpoint=checkpoint)
+        assert candidate.recipe and candidate.model, "a model has both"
+        ground = ground_of_recipe(candidate.recipe, data, training, seed=seed)
+        wanted = count or candidate.recipe.evaluation.count
+        place = home(target) / "evaluation" / f"step-{candidate.model.step:08d}"
     else:
-        judged, place = _judge_folder(target, data, count or 1000, seed)
-    return _write(judged, out or place, seed)
+        form = common_form(target)
+        ground = ground_of_folders(form, data, training, seed=seed)
+        candidate = folder_candidate(target, form, seed=seed)
+        wanted = min(count or 1000, len(candidate.clips))
+        place = Path("evaluation") / target.resolve().name
+    say(f"comparing at {ground.form}")
+    count = agreed_count(wanted, ground)
+    sets = _sets(candidate, ground, count, seed, on)
+    return _judge(candidate, sets, ground, classifier_of(classifier, ground), out or place, seed)
 
 
-def is_model(path: Path) -> bool:
-    """Whether a path is to be read as a MODEL rather than as a folder of audio."""
-    return path.is_file() or RunFolder(path).checkpoints.is_dir()
+def _sets(candidate: Candidate, ground: Ground, count: int, seed: int, on: torch.device) -> dict[str, ClipSet]:
+    """The sets of clips that are compared with the reference, the candidate's first."""
+    reference = ground.reference.first(count)
+    sets = {"generated": candidate.clips.first(count), "real": ground.real.first(count)}
+    if candidate.model and candidate.recipe:
+        sets["generated"] = generated(candidate.model, count, seed)
+        sets["untrained"] = generated(assemble.untrained_model(candidate.recipe, on), count, seed)
+    if ground.training and len(ground.training) >= count:
+        sets["training"] = ground.training.first(count)
+    return sets | {"noise": noise(reference, count, seed)}
 
 
-def _judge_model(
-    target: Path, data: Path | None, count: int | None, seed: int, on: torch.device, raw: bool
-) -> tuple[Judged, Path]:
-    recipe, model = load_model(target, on, raw=raw)
-    real, held_out, split = _real_parts(recipe, data)
-    others = assemble.windows(recipe, real, seed=seed)
-    unheard = assemble.windows(recipe, held_out, seed=seed + 1)
-    wanted = count or recipe.evaluation.count
-    count = min(wanted, len(others))
-    _refuse_few(count, len(unheard))
-    say(f"judging {model.name} at step {model.step:,} by {min(wanted, len(unheard))} clips ({split})")
-    candidates = {
-        "generated": _generated(model, count, seed),
-        "real": others.batch(0, count),
-        "untrained": _generated(assemble.untrained_model(recipe, on), count, seed),
-    }
-    reference = unheard.batch(0, min(wanted, len(unheard)))
-    facts = {
-        "model": model.name,
-        "step": f"{model.step:,}",
-        "weights": "as they learn" if raw or not recipe.training.ema else "running average",
-        "seed": str(seed),
-        "held-out clips": f"{len(reference)} ({split})",
-    }
-    place = home(target) / "evaluation" / f"step-{model.step:08d}"
-    return Judged(candidates, reference, model.sample_rate, facts), place
-
-
-def _real_parts(recipe: Recipe, data: Path | None) -> tuple[Corpus, Corpus, str]:
-    if data is not None:
-        form = recipe.data
-        corpus = load_corpus([str(data)], form.sample_rate, form.channels, normalize=form.normalize)
-        return *hold_out(corpus, 0.5), f"half of {data}"
-    real, held_out, split = assemble.corpora(recipe)
-    if held_out is None:
-        raise DataError("the recipe holds nothing out (data.holdout is 0); name real audio with --data DIR")
-    return real, held_out, split
-
-
-def _judge_folder(target: Path, data: Path | None, wanted: int, seed: int) -> tuple[Judged, Path]:
-    sample_rate, channels, clip_samples = _common_form(target)
-    if data is None:
-        raise DataError(f"{target} is a folder of audio, not a model; real audio must be named for it; add --data DIR")
-    say(f"comparing at {sample_rate:,} Hz, channels: {channels}, {clip_samples:,} samples from each start, peaks at 1")
-    made, whole = (load_corpus([str(folder)], sample_rate, channels) for folder in (target, data))
-    real, held_out = hold_out(whole, 0.5)
-    clips = [Windows(corpus, clip_samples, "first", seed) for corpus in (made, real, held_out)]
-    count = min(wanted, *(len(one) for one in clips[:2]))
-    _refuse_few(count, len(clips[2]))
-    generated, others = (one.batch(0, count) for one in clips[:2])
-    reference = clips[2].batch(0, min(wanted, len(clips[2])))
-    facts = {"folder": str(target), "seed": str(seed), "held-out clips": f"{len(reference)} (half of {data})"}
-    judged = Judged({"generated": generated, "real": others}, reference, sample_rate, facts)
-    return judged, Path("evaluation") / target.resolve().name
-
-
-def _refuse_few(count: int, held_out: int) -> None:
-    if min(count, held_out) < 2:
-        raise DataError(
-            f"{count} clips would be compared with {held_out} held-out ones; 2 or more of each are needed, several "
-            "hundred for a figure worth quoting; name a folder of more real audio with --data DIR"
-        )
-
-
-def _common_form(folder: Path) -> tuple[int, int, int]:
-    """The most common sample rate and channel count of a folder, and its longest file in samples at that rate."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} does not exist; a MODEL or a folder of audio can be judged; check the spelling")
-    forms = []
-    for path in find_audio(folder):
-        try:
-            info = soundfile.info(path)
-        except soundfile.LibsndfileError:
-            continue  # named with its reason when the folder is decoded
-        forms.append((info.samplerate, info.channels, info.duration))
-    if not forms:
-        raise DataError(f"{folder} holds no sound file that can be read, and no checkpoints; name another folder")
-    sample_rate = Counter(form[0] for form in forms).most_common(1)[0][0]
-    channels = Counter(form[1] for form in forms).most_common(1)[0][0]
-    longest = round(max(form[2] for form in forms) * sample_rate)
-    return sample_rate, channels, min(longest, LONGEST_CLIP)
-
-
-def _generated(model: Model, count: int, seed: int) -> Tensor:
-    batches = generation.generate(model, count, seed=seed, batch_size=BATCH_SIZE)
-    return torch.cat(list(with_progress(batches, -(-count // BATCH_SIZE), "batches")))
-
-
-def _write(judged: Judged, out: Path, seed: int) -> Evaluation:
+def _judge(
+    candidate: Candidate,
+    sets: dict[str, ClipSet],
+    ground: Ground,
+    classifier: Classifier | None,
+    out: Path,
+    seed: int,
+) -> Evaluation:
     make_folder(out)
-    generated = judged.candidates["generated"]
-    level = float(judged.reference.square().mean().sqrt())
-    noise = white_noise(*generated.shape, rms=level, seed=seed)
-    scores = score(judged.candidates | {"noise": noise}, judged.reference, judged.sample_rate, seed=seed)
+    count, rate = len(sets["generated"]), ground.form.sample_rate
+    reference_clips = ground.reference.first(count)
+    training = with_progress(ground.training, -(-len(ground.training) // 16), "batches") if ground.training else None
+    reference = Reference(reference_clips, rate, training=training, classifier=classifier, seed=seed)
+    seen = {name: reference.look(with_progress(clips, -(-count // 16), "batches")) for name, clips in sets.items()}
+    scores = {name: reference.scores(one) for name, one in seen.items()}
+    labels = _labels(seen | {"reference": reference.views}, classifier)
+    facts = candidate.facts | {
+        "clips": f"{count:,} of {ground.form.clip_samples / rate:.2f} s in each set",
+        "sound": str(ground.form),
+        "held out": f"{ground.split}; one half is the reference, the other stands beside as real",
+        "training": f"{len(ground.training):,} clips" if ground.training else "not known",
+        "features": IDENTITY,
+        "classifier": classifier.name if classifier else "none",
+        "seed": str(seed),
+    }
+    shown, real = sets["generated"].first(SHOWN).together(), reference_clips.first(SHOWN).together()
     spectrograms = out / "spectrograms.png"
-    figures.spectrogram_grid(spectrograms, generated, judged.reference, judged.sample_rate)
-    facts = judged.facts | {"generated clips": f"{len(generated)} of {generated.shape[-1] / judged.sample_rate:.2f} s"}
-    report = out / "report.html"
-    write_report(
-        report,
-        title=judged.facts.get("model", judged.facts.get("folder", "")),
+    figures.spectrogram_grid(spectrograms, shown, real, rate)
+    power = {name: one["spectrum"].mean(axis=0) for name, one in seen.items() if name != "untrained"}
+    report = Report(
+        title=f"{candidate.name}",
         facts=facts,
+        sample_rate=rate,
         scores=scores,
-        spectrograms=spectrograms,
-        clips=generated[:HEARD_CLIPS],
-        sample_rate=judged.sample_rate,
+        generated=shown,
+        real=real,
+        likeness=_likeness(reference, seen["generated"], sets["generated"], ground),
+        spectra={name: 10 * np.log10(one.clip(min=1e-12)) for name, one in power.items()},
+        frequencies=np.linspace(0, rate / 2, len(power["generated"])),
+        history=evaluations(RunFolder(home(candidate.path)).log) if candidate.model else [],
+        walk=_walk(candidate.model, seed) if candidate.model else None,
+        labels=labels,
     )
-    result = Evaluation(out, report, spectrograms, scores, facts)
+    page = out / "report.html"
+    write_report(page, report)
+    result = Evaluation(out, page, spectrograms, scores, facts, labels)
     (out / "metrics.json").write_text(json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
     return result
+
+
+def _likeness(reference: Reference, seen: Views, clips: ClipSet, ground: Ground) -> list[Likeness]:
+    """The clips nearest to a training clip, with that one and the nearest held-out one, and both distances."""
+    if ground.training is None:
+        return []
+    return [
+        Likeness(one.number, clips[one.number], ground.training[one.training], ground.reference[one.real], *one[3:])
+        for one in reference.nearest(seen, RISKIEST)
+    ]
+
+
+def _labels(seen: dict[str, Views], classifier: Classifier | None) -> dict[str, dict[str, float]] | None:
+    """Which share of each set the classifier takes for which label."""
+    if classifier is None:
+        return None
+    names = classifier.label_names
+    found = {name: np.bincount(one["probabilities"].argmax(axis=1), minlength=len(names)) for name, one in seen.items()}
+    return {name: dict(zip(names, (one / one.sum()).tolist(), strict=True)) for name, one in found.items()}
+
+
+def _walk(model: Model, seed: int) -> Tensor:
+    clips: Iterable[Tensor] = generation.interpolate(model, WALK_STATIONS, clips_between=WALK_BETWEEN, seed=seed)
+    return torch.cat([clip for batch in clips for clip in batch], dim=1)
 
 
 def as_json(result: Evaluation) -> dict[str, Any]:
@@ -200,6 +188,7 @@ def as_json(result: Evaluation) -> dict[str, Any]:
         "metrics": result.scores["generated"],
         "reference": result.scores["real"],
         **others,
+        "labels": result.labels,
         "facts": result.facts,
         "report": str(result.report),
         "spectrograms": str(result.spectrograms),

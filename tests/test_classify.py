@@ -1,0 +1,358 @@
+"""Training a source's classifier: what is held out, what is refused, what is kept, and what is measured."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from wavegan.audio.corpus import Corpus, hold_out
+from wavegan.errors import DataError
+from wavegan.evaluation import classifier_training
+from wavegan.evaluation.classifier import Accuracy, load
+from wavegan.jobs import classify
+from wavegan.jobs.classify import accuracy_on, as_json, classifier_for, classifier_of, train_classifier
+from wavegan.jobs.judging import Form, Ground
+from wavegan.jobs.labelled import divide, in_words, some_of
+
+RATE, SAMPLES = 16000, 4096
+FORM = Form(RATE, 1, SAMPLES)
+PITCHES = {"low": 300, "high": 4000}
+
+
+@pytest.fixture(autouse=True)
+def short_lessons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long enough to see what is kept and what is not, far too short to learn."""
+    monkeypatch.setattr(classifier_training, "steps_for", lambda _: 2)
+
+
+def place(path: Path, label: str, seed: int) -> None:
+    """A fading tone of about the label's pitch."""
+    random = np.random.default_rng(seed)
+    time = np.arange(SAMPLES - random.integers(1000)) / RATE
+    tone = np.sin(2 * np.pi * PITCHES[label] * random.uniform(0.9, 1.1) * time) * np.exp(-time * random.uniform(10, 30))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.5 * tone + 0.001 * random.standard_normal(len(time)), RATE)
+
+
+def make_source(folder: Path, counts: dict[str, int]) -> str:
+    for label, count in (counts or {"low": 10, "high": 10}).items():
+        for number in range(count):
+            place(folder / label / f"{number}.wav", label, seed=len(folder.name) + number)
+    return str(folder)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Callable[..., str]:
+    """source(name, low=…, high=…) makes a folder with so many clips in a sub-folder of each label."""
+    return lambda name="tones", **counts: make_source(tmp_path / name, counts)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> classify.ClassifierResult:
+    """One that has learned enough to tell low from high."""
+    folder = tmp_path_factory.mktemp("learned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAVEGAN_CACHE", str(folder / "cache"))
+        patch.setattr(classifier_training, "steps_for", lambda _: 60)
+        others = make_source(folder / "others", {"low": 4, "high": 5})
+        return train(make_source(folder / "tones", {}), folder / "new/ears.pt", test=others)
+
+
+@pytest.fixture
+def lessons(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many clips each training has learned from."""
+    seen = []
+    learn = classify.learn
+    monkeypatch.setattr(
+        classify, "learn", lambda pictures, *a, **k: (seen.append(len(pictures)), learn(pictures, *a, **k))[1]
+    )
+    return seen
+
+
+def train(source: str, out: Path, **others) -> classify.ClassifierResult:
+    return train_classifier(source, out=out, clip_samples=SAMPLES, device="cpu", **others)
+
+
+def listen(source: str, **others):
+    return classifier_for(source, clip_samples=SAMPLES, device="cpu", **others)
+
+
+def corpus_of(labels: str, groups: str = "", names: list[str] | None = None) -> Corpus:
+    """Silent items whose labels and groups are letters; a dot is no group."""
+    label_names = tuple(sorted(set(labels)))
+    return Corpus(
+        samples=torch.zeros(len(labels), 1, dtype=torch.int16),
+        starts=np.arange(len(labels)),
+        lengths=np.ones(len(labels), np.int64),
+        labels=np.array([label_names.index(label) for label in labels]),
+        names=tuple(names or [f"{index}.wav" for index in range(len(labels))]),
+        label_names=label_names,
+        skipped={},
+        sample_rate=RATE,
+        groups=tuple(None if group == "." else group for group in groups),
+    )
+
+
+# Training
+
+
+def test_a_classifier_is_trained_measured_and_written(learned):
+    kept = load(learned.path)
+    assert learned.path.name == "ears.pt" and learned.labels == ("high", "low") == kept.label_names
+    assert learned.clips + learned.accuracy.clips == 20 and learned.clips == kept.clips
+    assert 2 <= learned.accuracy.clips < 10
+    assert learned.accuracy.value == 1 and learned.test == kept.test == Accuracy(9, 9)
+    assert (learned.hash, learned.name) == (kept.identity, kept.name)
+    assert (kept.sample_rate, kept.clip_samples, kept.seed) == (RATE, SAMPLES, 0)
+    assert learned.split == kept.split == "a share of 0.2 of each label, chosen by file name"
+    assert kept.name.startswith(f"{learned.path.parents[1].name}/tones classifier {kept.identity[:6]} (100.0 % of ")
+
+
+def test_what_is_told_on_the_way(source, tmp_path, capfd):
+    result = train(source(low=4, high=4), tmp_path / "ears.pt", test=source("others", low=2, high=1))
+    err = capfd.readouterr().err
+    assert f"learning 2 labels from {result.clips} clips of {tmp_path.name}/tones; " in err
+    assert f"recognised: {result.accuracy}\nof {tmp_path.name}/others: {result.test}\n" in err
+
+
+def test_its_result_as_plain_values(learned):
+    plain = json.loads(json.dumps(as_json(learned)))
+    for name, accuracy in (("accuracy", learned.accuracy), ("test", learned.test)):
+        low, high = accuracy.interval
+        assert plain[name] == {"value": accuracy.value, "low": low, "high": high, "n": accuracy.clips}
+    assert (plain["labels"], plain["path"]) == (["high", "low"], str(learned.path))
+    assert as_json(replace(learned, test=None))["test"] is None
+
+
+def test_the_same_source_and_seed_give_the_same(source, tmp_path):
+    folder = source(low=4, high=4)
+    one, again, other = (train(folder, tmp_path / "ears.pt", seed=seed).hash for seed in (3, 3, 4))
+    assert one == again != other
+
+
+def test_files_without_a_label_and_broken_ones_are_left_out_with_a_line(source, tmp_path, capfd):
+    folder = source(low=3, high=3)
+    place(Path(folder) / "loose.wav", "low", 0)
+    (Path(folder) / "low/broken.wav").write_bytes(b"")
+    result = train(folder, tmp_path / "ears.pt")
+    err = capfd.readouterr().err
+    assert result.clips + result.accuracy.clips == 6
+    assert (
+        "1 files without a label are left out" in err and "1 files cannot be used and are left out: low/broken" in err
+    )
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: {"low": 3}, "low is the only label; 2 or more are needed"),
+        (lambda: {"low": 1, "high": 1}, "each of the 2 labels has a single clip; one label with 2 or more is needed"),
+    ],
+    ids=["one label", "one clip each"],
+)
+def test_a_source_that_cannot_be_learned_is_refused(source, tmp_path, make, reason):
+    with pytest.raises(DataError, match=reason):
+        train(source(**make()), tmp_path / "ears.pt")
+    assert not (tmp_path / "ears.pt").exists()
+
+
+def test_a_source_without_labels_is_refused(sounds, tmp_path):
+    with pytest.raises(DataError, match=r"sounds has no labels; .* sub-folder .* metadata\.csv; sort the files"):
+        train(str(sounds(3)), tmp_path / "ears.pt")
+
+
+def test_only_a_classifier_is_written_over(source, tmp_path, lessons):
+    (tmp_path / "song.wav").write_bytes(b"my only copy")
+    for taken in (tmp_path / "song.wav", tmp_path):
+        with pytest.raises(DataError, match="is there and no classifier; .* another file with --out"):
+            train(source(), taken)
+    assert (tmp_path / "song.wav").read_bytes() == b"my only copy" and not lessons
+
+
+def test_a_test_source_of_other_labels_is_refused_before_the_work(source, tmp_path, lessons):
+    place(tmp_path / "words/yes/0.wav", "low", 0)
+    with pytest.raises(DataError, match="words are yes, the classifier knows high, low; at least one must"):
+        train(source(), tmp_path / "ears.pt", test=str(tmp_path / "words"))
+    assert not lessons
+
+
+# What is held out
+
+
+def test_of_each_label_some_is_held_out_and_some_is_learned():
+    names = [f"{index}.wav" for index in range(0, 60)]
+    labels = "a" * 50 + "b" * 5 + "c" * 2 + "d" * 3
+    training, held_out, split = divide(corpus_of(labels, names=names))
+    for label, count in enumerate((50, 5, 2, 3)):
+        learned, held = (int((part.labels == label).sum()) for part in (training, held_out))
+        assert learned + held == count and learned >= 1 and held >= 1
+    assert sorted(training.names + held_out.names) == sorted(names)
+    assert split == "a share of 0.2 of each label, chosen by file name"
+
+
+def test_a_single_clip_of_a_label_is_learned_from():
+    for first in range(30):
+        training, held_out, _ = divide(corpus_of("aab", names=[f"{first + index}" for index in range(3)]))
+        assert (training.labels.tolist(), held_out.labels.tolist()) == ([0, 1], [0])
+
+
+def test_what_a_recipe_holds_out_is_not_learned_from():
+    """The same hash decides, so a tenth that is held out from a model is held out from its classifier too."""
+    whole = corpus_of("ab" * 500)
+    assert set(hold_out(whole, 0.1)[1].names) <= set(divide(whole)[1].names)
+
+
+def test_groups_are_never_on_both_sides():
+    random = np.random.default_rng(0)
+    for count in (2, 3, 5, 26):
+        groups = "".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"[:count]), 400))
+        training, held_out, split = divide(corpus_of("xy" * 200, groups))
+        assert not set(training.groups) & set(held_out.groups)
+        assert set(training.groups) | set(held_out.groups) == set(groups)
+        assert 0.1 < len(held_out.names) / 400 <= 0.55
+        assert split.startswith(f"{len(set(held_out.groups))} of {count} groups, ")
+
+
+def test_many_small_groups_make_up_the_share():
+    groups = "".join(chr(0x4E00 + index // 4) for index in range(400))
+    _, held_out, _ = divide(corpus_of("xy" * 200, groups))
+    assert len(held_out.names) == 80
+
+
+def test_nobody_without_a_group_is_held_out_beside_groups():
+    _, held_out, split = divide(corpus_of("xy" * 20, "aabb" * 5 + "." * 20))
+    assert set(held_out.groups) in ({"a"}, {"b"}) and len(held_out.names) == 10
+    assert split in [f"1 of 2 groups, {name}, none of whose clips is learned from" for name in "ab"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups"),
+    [("xy" * 10, "a" * 20), ("x" * 10 + "y" * 10, "a" * 10 + "b" * 10), ("xy" * 10, "a" * 20)],
+    ids=["one group", "a group for each label", "another"],
+)
+def test_groups_that_cannot_be_kept_apart_are_told_and_not_used(labels, groups, capfd):
+    training, held_out, split = divide(corpus_of(labels, groups))
+    assert split.endswith("chosen by file name") and len(training.names) > len(held_out.names) > 0
+    assert "are not kept apart: " in capfd.readouterr().err
+
+
+def test_a_group_that_alone_has_a_label_is_learned_from():
+    for name in "abcdefgh":
+        training, held_out, _ = divide(corpus_of("xyxyxyxyz", "pqrspqrs" + name))
+        assert name in training.groups and held_out.groups
+
+
+def test_groups_of_a_table_reach_the_split(source, tmp_path):
+    folder = Path(source(low=6, high=6))
+    lines = [f"{label}/{n}.wav,{label},speaker {n % 3}" for label in ("low", "high") for n in range(6)]
+    (folder / "metadata.csv").write_text("file_name,label,group\n" + "\n".join(lines) + "\n")
+    result = train(str(folder), tmp_path / "ears.pt")
+    assert result.split.startswith("1 of 3 groups, speaker ") and result.accuracy.clips == 4
+
+
+# What is kept
+
+
+def test_a_classifier_is_trained_once(source, lessons, cache):
+    folder = source(low=4, high=4)
+    first, second = listen(folder), listen([folder])
+    assert first and second and first.identity == second.identity and first.name == second.name
+    assert len(lessons) == 1
+    assert [path.suffix for path in sorted((cache / "classifiers").iterdir())] == [".lock", ".pt"]
+
+
+@pytest.mark.parametrize("change", ["seed", "rate", "length", "label", "group", "sound"])
+def test_whatever_changes_is_learned_anew(source, lessons, change):
+    folder = Path(source(low=4, high=4))
+    rows = [f"{label}/{n}.wav,{label},{n}" for label in ("low", "high") for n in range(4)]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,label,group", *rows]))
+    listen(str(folder))
+    others = {"seed": {"seed": 1}, "rate": {"sample_rate": 8000}, "length": {"clip_samples": 2048}}.get(change, {})
+    rows[0] = {"label": "low/0.wav,high,0", "group": "low/0.wav,low,9"}.get(change, rows[0])
+    (folder / "metadata.csv").write_text("\n".join(["file_name,label,group", *rows]))
+    if change == "sound":
+        place(folder / "low/0.wav", "low", seed=99)
+    classifier_for(str(folder), **({"clip_samples": SAMPLES, "device": "cpu"} | others))
+    assert len(lessons) == 2
+
+
+def test_a_kept_file_that_is_damaged_is_made_anew(source, lessons, cache, capfd):
+    folder = source(low=4, high=4)
+    first = listen(folder)
+    (path,) = (cache / "classifiers").glob("*.pt")
+    path.write_bytes(path.read_bytes()[:-99])
+    again = listen(folder)
+    assert first and again and first.identity == again.identity and len(lessons) == 2
+    assert "it is trained anew" in capfd.readouterr().err
+    assert listen(folder) and len(lessons) == 2
+
+
+def test_training_without_a_place_makes_the_one_that_is_looked_for(source, lessons):
+    folder = source(low=4, high=4)
+    result = train_classifier(folder, clip_samples=SAMPLES, device="cpu")
+    found = listen(folder)
+    assert found and found.identity == result.hash and len(lessons) == 1
+
+
+def test_a_source_without_usable_labels_has_none(source, sounds, capfd):
+    assert listen(str(sounds(3))) is None
+    assert listen(source("one", low=3)) is None
+    assert listen(source("few", low=1, high=1)) is None
+    assert "no classifier can be trained: each of the 2 labels has a single clip" in capfd.readouterr().err
+
+
+def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons):
+    folder = source(low=4, high=4)
+    result = train(folder, tmp_path / "ears.pt")
+    clips = None  # not looked at
+    ground = Ground(FORM, clips, clips, clips, "", labelled=(folder,))  # type: ignore[arg-type]
+    bare = Ground(FORM, clips, clips, clips, "")  # type: ignore[arg-type]
+    assert classifier_of("none", ground) is None and classifier_of(None, bare) is None
+    named = classifier_of(str(tmp_path / "ears.pt"), bare, device="cpu")
+    assert named and named.identity == result.hash and len(lessons) == 1
+    trained = classifier_of(None, ground, device="cpu")
+    assert trained and trained.identity == result.hash and len(lessons) == 2
+
+
+# Measuring elsewhere
+
+
+def test_accuracy_on_another_source(learned, source, capfd):
+    ears = load(learned.path)
+    other = Path(source("others", low=3, high=4))
+    assert accuracy_on(ears, str(other)) == Accuracy(7, 7)
+    shutil.move(other / "high", other / "aside")
+    shutil.move(other / "low", other / "high")
+    shutil.move(other / "aside", other / "low")
+    place(other / "zebra/0.wav", "low", 0)
+    place(other / "ape/0.wav", "low", 0)
+    assert accuracy_on(ears, str(other)) == Accuracy(0, 7)
+    assert "labels that the classifier does not know are left out: ape, zebra" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("label", ["low", "high"])
+def test_labels_go_by_name_and_not_by_number(learned, source, label):
+    """In a source of one label its number is 0, whatever it is to the classifier."""
+    assert accuracy_on(load(learned.path), source("others", **{label: 5})) == Accuracy(5, 5)
+
+
+# Words
+
+
+def test_sources_in_words():
+    assert in_words("drum_machine") == in_words(["drum_machine"]) == "drum_machine"
+    assert in_words("data/digits/train") == "data/digits/train"
+    assert in_words(["/home/jo/my/drums", "sc09/test"]) == "my/drums and sc09/test"
+
+
+def test_many_names_in_words():
+    assert some_of("abc") == "a, b, c" and some_of("abcde") == "a, b, c and 2 more"

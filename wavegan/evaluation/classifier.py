@@ -1,0 +1,193 @@
+"""A small network that recognises the labels of sounds: the ears of the metrics on C, kept in a file of its own."""
+
+import hashlib
+import json
+import math
+import os
+import pickle
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wavegan.audio.spectral import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_samples
+from wavegan.errors import DataError
+
+FORMAT = 1  # raised whenever the same file would be read otherwise, or the same sounds be learned otherwise
+PLAIN = ("label_names", "sample_rate", "clip_samples", "seed", "source", "split", "clips")  # in a file as they are
+FEATURES = 48
+DIM = 16
+SILENCE_DECIBELS = 10 * math.log10(LEAST_POWER) + 0.01
+LEAST_PEAK = 10 ** (-60 / 20)  # quieter clips are not raised any further: they are silence
+UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many of how many clips are recognised."""
+
+    right: int
+    clips: int
+
+    @property
+    def value(self) -> float:
+        """From 0 to 1."""
+        return self.right / self.clips
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of Wilson (1927): low, high."""
+        z, share, clips = 1.959964, self.value, self.clips
+        middle = share + z**2 / (2 * clips)
+        margin = z * math.sqrt(share * (1 - share) / clips + z**2 / (4 * clips**2))
+        return max(0.0, (middle - margin) / (1 + z**2 / clips)), min(1.0, (middle + margin) / (1 + z**2 / clips))
+
+    def __str__(self) -> str:
+        value, low, high = (f"{100 * share:.1f} %" for share in (self.value, *self.interval))
+        return f"{value} of {self.clips:,} clips, 95 % interval {low} to {high}"
+
+
+class Network(nn.Module):
+    """Convolutions over a picture of mel bands and time; then the strongest and the mean moment, features, labels.
+
+    It takes pictures of any length, and hears nothing of the silence around a sound.
+    """
+
+    def __init__(self, labels: int) -> None:
+        super().__init__()
+        self.picture = nn.Sequential(
+            *_layer(1, DIM, 5, stride=2),
+            *_layer(DIM, 2 * DIM, 3),
+            nn.MaxPool2d(2, ceil_mode=True),
+            *_layer(2 * DIM, 4 * DIM, 3),
+            nn.MaxPool2d((2, 1)),
+            *_layer(4 * DIM, 4 * DIM, 3),
+            nn.MaxPool2d((2, 1)),
+        ).to(memory_format=torch.channels_last)  # twice as fast on a CPU
+        self.moments = nn.Conv1d(4 * DIM * BANDS // 16, 4 * DIM, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm1d(4 * DIM)
+        self.features = nn.Linear(8 * DIM, FEATURES)
+        self.labels = nn.Linear(FEATURES, labels)
+
+    def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, 48) and label scores (N, K) of `levels`, (N, 64, frames)."""
+        picture = self.picture(levels[:, None])  # (N, 4·DIM, 4, frames / 4)
+        moments = self.norm(self.moments(picture.flatten(1, 2))).relu()  # (N, 4·DIM, frames / 4)
+        sounds = functional.max_pool1d(levels.amax(dim=1, keepdim=True), 4, ceil_mode=True) > 0  # (N, 1, frames / 4)
+        heard = moments * sounds
+        mean = heard.sum(dim=2) / sounds.sum(dim=2).clamp(min=1)
+        features = functional.silu(self.features(torch.cat([heard.amax(dim=2), mean], dim=1)))
+        return features, self.labels(features)
+
+
+def _layer(inputs: int, outputs: int, size: int, *, stride: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+
+
+def levels(clips: Tensor, sample_rate: int) -> Tensor:
+    """Log-mel pictures from 0, which is silence and 80 dB below the loudest place, to 1, that place.
+
+    clips: (N, C, T). Returns (N, 64, frames), the same for a clip at any level above -60 dBFS.
+    """
+    peak = clips.abs().amax(dim=(1, 2), keepdim=True)
+    window = window_samples(sample_rate) // 2  # short, so that pitch shows as moments and not as lines
+    level = log_mel(clips / peak.clamp(min=LEAST_PEAK), sample_rate, fft_samples=window)
+    picture = 1 + (level - level.amax(dim=(1, 2), keepdim=True)) / RANGE_DECIBELS
+    return picture.masked_fill(level <= SILENCE_DECIBELS, 0)  # in a faint clip it is not 80 dB below the peak
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained network and what is known of it. The label's number is its place in label_names.
+
+    source: what it has learned from, split: how the held-out part was chosen, both in words. clips: learned from.
+    """
+
+    network: Network
+    label_names: tuple[str, ...]
+    sample_rate: int
+    clip_samples: int
+    seed: int
+    source: str
+    split: str
+    clips: int
+    held_out: Accuracy = Accuracy(0, 0)
+    test: Accuracy | None = None
+
+    @cached_property
+    def identity(self) -> str:
+        """A short hash of weights, labels and sample rate: equal ones recognise alike."""
+        digest = hashlib.blake2b(json.dumps([FORMAT, self.label_names, self.sample_rate]).encode(), digest_size=6)
+        for name, weights in self.network.state_dict().items():
+            digest.update(name.encode() + weights.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        share = f"{100 * self.held_out.value:.1f} % of {self.held_out.clips:,} held-out clips"
+        return f"{self.source} classifier {self.identity[:6]} ({share})"
+
+    @torch.no_grad()
+    def look(self, clips: Tensor, sample_rate: int, *, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
+        """Features (N, 48) and label probabilities (N, K) of clips (N, C, T) in [-1, 1] of any length, float64.
+
+        Raises DataError for another sample rate than it was trained at, and where samples are not finite.
+        """
+        if sample_rate != self.sample_rate:
+            raise DataError(
+                f"clips of {sample_rate:,} Hz are given to a classifier of {self.sample_rate:,} Hz; the rates must be "
+                "equal; train one at that rate with wavegan classifier train --sample-rate, or use --classifier none"
+            )
+        unusable = len(clips) - int(clips.isfinite().all(dim=2).all(dim=1).sum())
+        if unusable:
+            raise DataError(f"{unusable} of {len(clips)} clips hold NaN or infinite samples; remove those clips")
+        on = next(self.network.parameters()).device
+        parts = [self.network(levels(part.to(on), sample_rate)) for part in clips.split(batch)]
+        features, scores = (torch.cat(one).cpu().double() for one in zip(*parts, strict=True))
+        return features.numpy(), scores.softmax(dim=1).numpy()
+
+
+def save(classifier: Classifier, path: Path) -> None:
+    """Writes a classifier as tensors and plain values, under a temporary name that is then replaced."""
+    content = {name: getattr(classifier, name) for name in PLAIN}
+    content |= {"held_out": asdict(classifier.held_out), "test": classifier.test and asdict(classifier.test)}
+    weights = {name: one.cpu() for name, one in classifier.network.state_dict().items()}
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        torch.save({"wavegan classifier": FORMAT, **content, "network": weights}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load(path: Path, on: torch.device | None = None) -> Classifier:
+    """The classifier in a file. Raises DataError for one that is damaged, foreign or not there."""
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as fault:
+        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
+        raise DataError(
+            f"{path} cannot be read ({reason}); it is damaged or no classifier; train one: wavegan classifier train"
+        ) from fault
+    if not isinstance(content, dict) or content.get("wavegan classifier") != FORMAT:
+        raise DataError(
+            f"{path} is no wavegan classifier of format {FORMAT}; something else or another version wrote it; train "
+            "one: wavegan classifier train"
+        )
+    network = Network(len(content["label_names"]))
+    network.load_state_dict(content["network"])
+    test = content["test"] and Accuracy(**content["test"])
+    plain: dict[str, Any] = {name: content[name] for name in PLAIN}
+    return Classifier(network.eval().to(on or "cpu"), held_out=Accuracy(**content["held_out"]), test=test, **plain)

@@ -1,0 +1,96 @@
+"""How a classifier learns: pictures of sounds, bent a little each time, and their labels."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from wavegan.evaluation.classifier import Network
+from wavegan.seeding import derive, seed_torch
+
+BATCH_SIZE = 32
+EPOCHS, FEWEST_STEPS, MOST_STEPS = 30, 1000, 4000
+RATE, WEIGHT_DECAY = 3e-3, 0.02
+
+# How far a clip is bent while it is learned from, each time anew; what of it people hear as the same sound.
+STRETCH, SHIFT = 0.15, 0.15  # in time: natural logarithm of the factor, and part of the clip's length
+BEND, TRANSPOSE = 0.1, 0.08  # the same along the mel bands: another throat or drum, another pitch
+TILT = 0.15  # at the highest band, less at the lowest, of RANGE_DECIBELS: another microphone
+NOISE = 0.5  # at most, of RANGE_DECIBELS: what would drown in a room's noise is left out
+MASK = 0.15  # of time and of bands, at most
+
+
+def steps_for(clips: int) -> int:
+    """How many steps are taken for so many clips: thirty times each, within limits."""
+    return min(max(EPOCHS * clips // BATCH_SIZE, FEWEST_STEPS), MOST_STEPS)
+
+
+def learn(
+    pictures: Tensor,
+    labels: Tensor,
+    count: int,
+    *,
+    seed: int = 0,
+    on: torch.device | None = None,
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> Network:
+    """A network that tells `count` labels apart, the same each time for the same seed on one CPU.
+
+    pictures: `levels` of the clips, (N, 64, frames); labels: (N,) from 0 to count - 1. progress: goes through
+    the steps.
+    """
+    on = on or torch.device("cpu")
+    with torch.random.fork_rng([]):
+        seed_torch(seed, 0, "classifier weights")
+        network = Network(count)
+    network.to(on).train()
+    pictures, labels, steps = pictures.to(on), labels.to(on), steps_for(len(pictures))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+    random = torch.Generator().manual_seed(derive(seed, 0, "classifier clips"))
+    order = torch.empty(0, dtype=torch.int64)
+    size = min(BATCH_SIZE, len(pictures))
+    for _ in progress(range(steps)):
+        if len(order) < size:
+            order = torch.cat([order, torch.randperm(len(pictures), generator=random)])
+        chosen, order = order[:size].to(on), order[size:]
+        _, scores = network(bent(pictures[chosen], random))
+        optimizer.zero_grad()
+        functional.cross_entropy(scores, labels[chosen]).backward()
+        optimizer.step()
+        schedule.step()
+    return network.eval()
+
+
+def bent(pictures: Tensor, random: torch.Generator) -> Tensor:
+    """The same sounds a little longer, later, higher, brighter, noisier and with gaps, each otherwise.
+
+    pictures: `levels`, (N, 64, frames). There is no change of level: pictures do not show it.
+    """
+    count, bands, frames = pictures.shape
+    stretch, shift, bend, transpose, tilt, *gaps, noise = _uniform(10, count, random).to(pictures)
+    places = torch.zeros(count, 2, 3, dtype=pictures.dtype, device=pictures.device)  # where each place is taken from
+    places[:, 0, 0], places[:, 1, 1] = (STRETCH * stretch).exp(), (BEND * bend).exp()
+    places[:, 0, 2] = places[:, 0, 0] - 1 + 2 * SHIFT * shift  # the start stays where it is but for the shift
+    places[:, 1, 2] = places[:, 1, 1] - 1 + 2 * TRANSPOSE * transpose
+    grid = functional.affine_grid(places, [count, 1, bands, frames], align_corners=False)
+    moved = functional.grid_sample(pictures[:, None], grid, align_corners=False)[:, 0]
+    slope = torch.linspace(-1, 1, bands).to(moved)[:, None] * TILT * tilt[:, None, None]
+    drowned = NOISE * (noise[:, None, None] + 1) / 2
+    heard = ((moved + slope * (moved > 0) - drowned) / (1 - drowned)).clamp(min=0)
+    is_gap = _gaps(frames, *gaps[:2])[:, None, :] | _gaps(bands, *gaps[2:])[:, :, None]
+    return heard.masked_fill(is_gap, 0)
+
+
+def _uniform(rows: int, count: int, random: torch.Generator) -> Tensor:
+    """Drawn on the host, so that every device learns from the same."""
+    return 2 * torch.rand(rows, count, generator=random) - 1
+
+
+def _gaps(length: int, width: Tensor, start: Tensor) -> Tensor:
+    """A stretch of up to MASK of a length, anywhere in it: (N, length), from two numbers (N,) in [-1, 1]."""
+    wide = MASK * length * (width + 1) / 2
+    first = (length - wide) * (start + 1) / 2
+    place = torch.arange(length, device=width.device) + 0.5
+    return (place >= first[:, None]) & (place < (first + wide)[:, None])
