@@ -178,6 +178,14 @@ def test_without_a_classifier_or_training_clips_their_metrics_are_left_out():
     assert plain.nearest(plain.look([plucks(1, 5)]), 3) == []
 
 
+def test_features_are_in_units_of_the_real_ones_deviations_however_small(reference):
+    for name in ("log_mel", "classifier"):
+        np.testing.assert_allclose(reference.views[name].mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(reference.views["classifier"].std(axis=0), 1)
+    deviations = reference.look([plucks(2)])["log_mel"].std(axis=0)
+    assert deviations.max() == pytest.approx(1) and deviations.min() > 0.1, "1 dB at least, and most vary by more"
+
+
 def test_what_a_listener_makes_up_moves_its_own_metrics_alone(candidates):
     real, clips = plucks(2, 40), candidates["real"][:40]
     reference = Reference([real], RATE, training=[plucks(3, 40)], classifier=Ear())

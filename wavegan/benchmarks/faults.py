@@ -88,7 +88,7 @@ def few_groups(split: Split, random: Generator) -> Tensor:
 def repeats(split: Split, random: Generator) -> Tensor:
     """A twentieth of the candidates, twenty times and a little more where 20 does not divide their number."""
     clips = split.candidates.audio
-    return clips[torch.arange(len(clips)) % (len(clips) // 20)]
+    return clips[torch.arange(len(clips)) % max(1, len(clips) // 20)]
 
 
 def copies(split: Split, random: Generator) -> Tensor:

@@ -9,7 +9,6 @@ import numpy as np
 
 from wavegan import assemble
 from wavegan.errors import DataError
-from wavegan.evaluation.clips import ClipSet
 from wavegan.evaluation.comparison import LISTENING, ComparisonPage, write_comparison
 from wavegan.evaluation.evaluate import Reference, score
 from wavegan.evaluation.listening import score_answers, write_listening_test
@@ -205,12 +204,13 @@ def _ground(
             )
     recipe = models[path].recipe
     assert recipe, "a model has a recipe"
-    _tell_other_sound(path, models)
+    if data is None:
+        _tell_other_sound(path, models)
     return form, ground_of_recipe(recipe, data, training, seed=seed), recipe.evaluation.count
 
 
 def _tell_other_sound(path: Path, models: dict[Path, Candidate]) -> None:
-    """Says which models have learned from other sound than the first, by whose held-out part all may be judged."""
+    """Says which models have learned from other sound than the first, by whose held-out part all are judged."""
     parts = {
         other: (one.recipe.data.source, one.recipe.data.test, one.recipe.data.holdout)
         for other, one in models.items()
