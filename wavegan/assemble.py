@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from wavegan import distributed
 from wavegan import recipe as recipes
 from wavegan.audio import files
-from wavegan.audio.corpus import Corpus, hold_out, load_corpus
+from wavegan.audio.corpus import Corpus, load_corpus
+from wavegan.audio.splits import hold_out
 from wavegan.audio.windows import Windows
 from wavegan.errors import UserError
 from wavegan.evaluation import figures

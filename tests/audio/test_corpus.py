@@ -21,10 +21,9 @@ import torch
 
 from wavegan.audio import corpus as corpus_module
 from wavegan.audio import files
-from wavegan.audio.corpus import LONGEST_CLIP, Corpus, hold_out, load_corpus
+from wavegan.audio.corpus import LONGEST_CLIP, Corpus, load_corpus
 from wavegan.audio.files import to_int16
 from wavegan.audio.sources import Item
-from wavegan.audio.windows import Windows
 from wavegan.errors import DataError
 
 RATE = 16000
@@ -598,59 +597,3 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, count: int, second
     assert decoded == 1200
     assert traced < 24 << 20
     assert private < 24 << 20
-
-
-# Holding out
-
-
-NAMES = tuple(f"{index}.wav" for index in range(1000))
-
-
-def place_of(name: str) -> float:
-    """Where a name falls from 0 to 1, by an independent calculation."""
-    return int(hashlib.blake2b(f"0/0/{name}/0".encode(), digest_size=8).hexdigest(), 16) / 2**64
-
-
-def test_the_names_alone_decide_who_is_held_out():
-    kept, held = hold_out(corpus_of(*NAMES), 0.2)
-    assert held.names == tuple(name for name in NAMES if place_of(name) < 0.2)
-    assert kept.names == tuple(name for name in NAMES if place_of(name) >= 0.2)
-    assert abs(len(held.names) - 200) < 4 * np.sqrt(1000 * 0.2 * 0.8)
-
-
-def test_items_keep_their_sound_and_label_on_either_side():
-    whole = corpus_of(*NAMES[:50])
-    for part in hold_out(whole, 0.3):
-        assert [whole.label_names[label] for label in part.labels] == list(part.names)
-        assert part.starts.tolist() == [1000 * whole.names.index(name) for name in part.names]
-
-
-def test_nobody_changes_sides_when_others_come():
-    few, many = hold_out(corpus_of(*NAMES[::-3]), 0.2), hold_out(corpus_of(*NAMES), 0.2)
-    for before, after in zip(few, many, strict=True):
-        assert set(before.names) <= set(after.names)
-
-
-@pytest.mark.parametrize("share", [1e-9, 0.5, 1 - 1e-9])
-@pytest.mark.parametrize("count", [2, 3, 10])
-def test_of_several_at_least_one_is_on_either_side(count: int, share: float):
-    for first in range(0, 100, count):
-        kept, held = hold_out(corpus_of(*NAMES[first : first + count]), share)
-        assert kept.names and held.names
-        assert sorted(kept.names + held.names) == sorted(NAMES[first : first + count])
-
-
-def test_a_single_file_is_cut_in_time():
-    samples = torch.arange(1, 1001, dtype=torch.int16)[:, None]
-    whole = replace(corpus_of("long.wav"), samples=torch.cat([samples, torch.zeros(100, 1, dtype=torch.int16)]))
-    kept, held = hold_out(whole, 0.1)
-    assert (sound(kept, "long.wav")[:, 0] == np.arange(1, 901)).all()
-    assert (sound(held, "long.wav")[:, 0] == np.arange(901, 1001)).all()
-    heard = Windows(kept, 64, "random").batch(0, 2000) * 32767
-    assert heard.max().round() == 900, "no window reaches into what is held out"
-
-
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-def test_a_single_file_of_two_samples_is_still_cut(share: float):
-    kept, held = hold_out(corpus_of("tiny.wav", frames=2), share)
-    assert (kept.starts[0], kept.lengths[0], held.starts[0], held.lengths[0]) == (0, 1, 1, 1)

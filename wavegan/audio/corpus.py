@@ -27,7 +27,6 @@ from tqdm import tqdm
 from wavegan.audio.files import to_int16
 from wavegan.audio.sources import Item, open_source
 from wavegan.errors import DataError
-from wavegan.seeding import derive
 
 FORMAT = 1  # raised whenever the same sounds would be stored otherwise
 LONGEST_CLIP = 65536  # frames of silence at the end, so that any clip can be read from any start
@@ -114,28 +113,6 @@ def identity(settings: list, items: Sequence[Item]) -> str:
 def cache_folder() -> Path:
     """Where decoded sound is kept: the environment variable WAVEGAN_CACHE, or the platform's user cache."""
     return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan"))
-
-
-def hold_out(corpus: Corpus, share: float) -> tuple[Corpus, Corpus]:
-    """A corpus divided in two, for training and for judging: about `share` of the items are held out.
-
-    Which ones follows from their names alone, so it is the same on every machine and does not change when
-    others are added. At least one of several items is held out; of a single item, the last `share` of its
-    time.
-    """
-    if len(corpus.names) == 1:
-        return _cut(corpus, share)
-    places = np.array([derive(0, 0, name) for name in corpus.names], dtype=np.float64) / 2**63
-    held = places < share
-    if not held.any() or held.all():
-        held = places == (places.min() if not held.any() else places.max())
-    return corpus.select(~held), corpus.select(held)
-
-
-def _cut(corpus: Corpus, share: float) -> tuple[Corpus, Corpus]:
-    held = np.maximum((corpus.lengths * share).astype(np.int64), 1)
-    kept = np.maximum(corpus.lengths - held, 1)
-    return replace(corpus, lengths=kept), replace(corpus, starts=corpus.starts + corpus.lengths - held, lengths=held)
 
 
 def _refuse_bad(corpus: Corpus, items: int, max_bad_fraction: float) -> None:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from wavegan.audio.spectral import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_samples
 from wavegan.errors import DataError
+from wavegan.evaluation.metrics import wilson_interval
 
 FORMAT = 1  # raised whenever the same file would be read otherwise, or the same sounds be learned otherwise
 PLAIN = ("label_names", "sample_rate", "clip_samples", "seed", "source", "split", "clips")  # in a file as they are
@@ -44,10 +45,7 @@ class Accuracy:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of Wilson (1927): low, high."""
-        z, share, clips = 1.959964, self.value, self.clips
-        middle = share + z**2 / (2 * clips)
-        margin = z * math.sqrt(share * (1 - share) / clips + z**2 / (4 * clips**2))
-        return max(0.0, (middle - margin) / (1 + z**2 / clips)), min(1.0, (middle + margin) / (1 + z**2 / clips))
+        return wilson_interval(self.right, self.clips)
 
     def __str__(self) -> str:
         value, low, high = (f"{100 * share:.1f} %" for share in (self.value, *self.interval))

@@ -69,7 +69,9 @@ def bent(pictures: Tensor, random: torch.Generator) -> Tensor:
     pictures: `levels`, (N, 64, frames). There is no change of level: pictures do not show it.
     """
     count, bands, frames = pictures.shape
-    stretch, shift, bend, transpose, tilt, *gaps, noise = _uniform(10, count, random).to(pictures)
+    draws = _uniform(10, count, random).to(pictures)
+    stretch, shift, bend, transpose, tilt, noise = draws[:6] ** 3  # mostly little: pitch and colour tell drums apart
+    gaps = draws[6:]
     places = torch.zeros(count, 2, 3, dtype=pictures.dtype, device=pictures.device)  # where each place is taken from
     places[:, 0, 0], places[:, 1, 1] = (STRETCH * stretch).exp(), (BEND * bend).exp()
     places[:, 0, 2] = places[:, 0, 0] - 1 + 2 * SHIFT * shift  # the start stays where it is but for the shift
@@ -77,7 +79,7 @@ def bent(pictures: Tensor, random: torch.Generator) -> Tensor:
     grid = functional.affine_grid(places, [count, 1, bands, frames], align_corners=False)
     moved = functional.grid_sample(pictures[:, None], grid, align_corners=False)[:, 0]
     slope = torch.linspace(-1, 1, bands).to(moved)[:, None] * TILT * tilt[:, None, None]
-    drowned = NOISE * (noise[:, None, None] + 1) / 2
+    drowned = NOISE * noise.abs()[:, None, None]
     heard = ((moved + slope * (moved > 0) - drowned) / (1 - drowned)).clamp(min=0)
     is_gap = _gaps(frames, *gaps[:2])[:, None, :] | _gaps(bands, *gaps[2:])[:, :, None]
     return heard.masked_fill(is_gap, 0)

@@ -18,6 +18,7 @@ from torch import Tensor
 from wavegan.audio.files import FORMATS, write_clip
 from wavegan.errors import DataError
 from wavegan.evaluation.embedding import data_uri, write_page
+from wavegan.evaluation.metrics import wilson_interval
 from wavegan.seeding import numpy_generator
 
 TEMPLATE = "listening.html.j2"
@@ -193,14 +194,6 @@ def verdict(pair: Mapping[str, Any]) -> str:
     if low <= 0.5:
         return f"no clear preference between {first} and {second}: {first} {count}{ties}"
     return f"{first} preferred to {second} {count}{ties}"
-
-
-def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a chance by its score (Wilson 1927, see Brown et al. 2001); 0 to 1 without trials."""
-    z_squared, share = 1.959963984540054**2, successes / max(trials, 1)
-    centre = successes + z_squared / 2
-    reach = math.sqrt(z_squared * (successes * (1 - share) + z_squared / 4))
-    return max(0.0, (centre - reach) / (trials + z_squared)), min(1.0, (centre + reach) / (trials + z_squared))
 
 
 def _tally(results: list[Result], name: str, others: set[str]) -> dict[str, float]:

@@ -5,6 +5,7 @@ Every metric takes a view (`views.py`) of the candidate (N, …) and of the refe
 its resamples; so all resamples share one pass over the distances, and memory stays bounded.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -258,3 +259,11 @@ def interval(values: Array) -> tuple[float, float]:
     """
     low, middle, high = np.quantile(values[1:], [0.025, 0.5, 0.975])
     return float(values[0] - (middle - low)), float(values[0] + (high - middle))
+
+
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a chance by its score (Wilson 1927, see Brown et al. 2001); 0 to 1 without trials."""
+    z_squared, share = 1.959963984540054**2, successes / max(trials, 1)
+    centre = successes + z_squared / 2
+    reach = math.sqrt(z_squared * (successes * (1 - share) + z_squared / 4))
+    return max(0.0, (centre - reach) / (trials + z_squared)), min(1.0, (centre + reach) / (trials + z_squared))

@@ -190,7 +190,8 @@ def _recipe_parts(
     except DataError as fault:
         if data is None:
             raise DataError(
-                f"{recipe.name} is judged by its own sound where --data DIR names no other, and it cannot be used: {fault}"
+                f"{recipe.name} is judged by its own sound, unless --data DIR names other, and it cannot be used: "
+                f"{fault}"
             ) from fault
         if training is None:
             say(f"the sound that {recipe.name} has learned from is not here; --training DIR looks for copies of it")

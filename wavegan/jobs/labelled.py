@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wavegan.audio.corpus import Corpus, hold_out, load_corpus
+from wavegan.audio.corpus import Corpus, load_corpus
+from wavegan.audio.splits import hold_out
 from wavegan.errors import DataError
 from wavegan.jobs.judging import Form
 from wavegan.jobs.telling import say

@@ -1,0 +1,113 @@
+"""Which part of a corpus is held out, and how what is held out is halved."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from wavegan.audio.corpus import Corpus
+from wavegan.audio.splits import halves, hold_out
+from wavegan.audio.windows import Windows
+
+RATE = 16000
+
+
+def corpus_of(*names: str, frames: int = 1000) -> Corpus:
+    """Silent items of equal length, for tests that look at names and places only."""
+    count = len(names)
+    return Corpus(
+        samples=torch.zeros(count * frames, 1, dtype=torch.int16),
+        starts=np.arange(count) * frames,
+        lengths=np.full(count, frames),
+        labels=np.arange(count),
+        names=names,
+        label_names=names,
+        skipped={},
+        sample_rate=RATE,
+    )
+
+
+def sound(corpus: Corpus, name: str) -> np.ndarray:
+    """An item's int16 steps, (frames, channels)."""
+    index = corpus.names.index(name)
+    return corpus.samples.numpy()[corpus.starts[index] :][: corpus.lengths[index]]
+
+
+NAMES = tuple(f"{index}.wav" for index in range(1000))
+
+
+def place_of(name: str) -> float:
+    """Where a name falls from 0 to 1, by an independent calculation."""
+    return int(hashlib.blake2b(f"0/0/{name}/0".encode(), digest_size=8).hexdigest(), 16) / 2**64
+
+
+def test_the_names_alone_decide_who_is_held_out():
+    kept, held = hold_out(corpus_of(*NAMES), 0.2)
+    assert held.names == tuple(name for name in NAMES if place_of(name) < 0.2)
+    assert kept.names == tuple(name for name in NAMES if place_of(name) >= 0.2)
+    assert abs(len(held.names) - 200) < 4 * np.sqrt(1000 * 0.2 * 0.8)
+
+
+def test_items_keep_their_sound_and_label_on_either_side():
+    whole = corpus_of(*NAMES[:50])
+    for part in hold_out(whole, 0.3):
+        assert [whole.label_names[label] for label in part.labels] == list(part.names)
+        assert part.starts.tolist() == [1000 * whole.names.index(name) for name in part.names]
+
+
+def test_nobody_changes_sides_when_others_come():
+    few, many = hold_out(corpus_of(*NAMES[::-3]), 0.2), hold_out(corpus_of(*NAMES), 0.2)
+    for before, after in zip(few, many, strict=True):
+        assert set(before.names) <= set(after.names)
+
+
+@pytest.mark.parametrize("share", [1e-9, 0.5, 1 - 1e-9])
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_of_several_at_least_one_is_on_either_side(count: int, share: float):
+    for first in range(0, 100, count):
+        kept, held = hold_out(corpus_of(*NAMES[first : first + count]), share)
+        assert kept.names and held.names
+        assert sorted(kept.names + held.names) == sorted(NAMES[first : first + count])
+
+
+def test_a_single_file_is_cut_in_time():
+    samples = torch.arange(1, 1001, dtype=torch.int16)[:, None]
+    whole = replace(corpus_of("long.wav"), samples=torch.cat([samples, torch.zeros(100, 1, dtype=torch.int16)]))
+    kept, held = hold_out(whole, 0.1)
+    assert (sound(kept, "long.wav")[:, 0] == np.arange(1, 901)).all()
+    assert (sound(held, "long.wav")[:, 0] == np.arange(901, 1001)).all()
+    heard = Windows(kept, 64, "random").batch(0, 2000) * 32767
+    assert heard.max().round() == 900, "no window reaches into what is held out"
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_single_file_of_two_samples_is_still_cut(share: float):
+    kept, held = hold_out(corpus_of("tiny.wav", frames=2), share)
+    assert (kept.starts[0], kept.lengths[0], held.starts[0], held.lengths[0]) == (0, 1, 1, 1)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 11])
+def test_halves_are_apart_and_of_equal_number(count: int):
+    one, other = halves(corpus_of(*NAMES[:count]))
+    assert sorted(one.names + other.names) == sorted(NAMES[:count])
+    assert len(other.names) - len(one.names) == count % 2
+
+
+def test_halves_of_what_was_held_out_are_neither_empty_nor_in_order_of_the_first_hash():
+    _, held = hold_out(corpus_of(*NAMES), 0.1)
+    one, other = halves(held)
+    places = [np.mean([place_of(name) for name in half.names]) for half in (one, other)]
+    assert len(one.names) > 30 and abs(places[0] - places[1]) < 0.02  # a second cut of the same hash would give 0.05
+
+
+def test_the_order_of_items_does_not_decide_their_half():
+    one, _ = halves(corpus_of(*NAMES[:100]))
+    again, _ = halves(corpus_of(*NAMES[99::-1]))
+    assert sorted(one.names) == sorted(again.names)
+
+
+def test_a_single_file_is_halved_in_time():
+    one, other = halves(corpus_of("long.wav", frames=101))
+    assert (one.starts[0], one.lengths[0], other.starts[0], other.lengths[0]) == (0, 51, 51, 50)
