@@ -63,7 +63,7 @@ def value_at(recipe: recipes.Recipe, key: str):
 
 
 def test_the_recipes_are_these():
-    assert sorted(RECIPES) == ["digits", "drums", "piano", "quickstart", "sc09"]
+    assert sorted(RECIPES) == ["digits", "digits_8k", "drums", "drums_cpu", "piano", "quickstart", "sc09"]
 
 
 def test_nothing_else_in_the_folder_passes_for_a_recipe():
@@ -96,6 +96,8 @@ def test_keeps_the_authors_settings(name, key):
         ("piano", ["data/piano"], None, "random"),
         ("quickstart", ["drum_machine"], ["drum_machine/test"], "first"),
         ("digits", ["data/digits/train"], ["data/digits/test"], "first"),
+        ("digits_8k", ["data/digits/train"], None, "first"),
+        ("drums_cpu", ["data/drums"], None, "first"),
     ],
 )
 def test_what_it_learns_from(name, source, test, windows):
