@@ -43,7 +43,7 @@ Scores = Mapping[str, Mapping[str, float]]
 
 # What must hold: a metric, a relation, and a bound or another metric where the relation needs one. A value "rises"
 # above the interval of clips without fault (`none`), "falls" below it or "stays" within it; "keeps" is within or above;
-# one metric "outgrows" another where it grows by three times the factor, from clips without fault to those with one.
+# one metric "outdoes" another of the same scale where it is more than three times as much.
 RELATIONS: dict[str, Callable[[Scores, Scores, str, str], bool]] = {
     "rises": lambda row, none, metric, _: row[metric]["value"] > none[metric]["high"],
     "falls": lambda row, none, metric, _: row[metric]["value"] < none[metric]["low"],
@@ -51,7 +51,7 @@ RELATIONS: dict[str, Callable[[Scores, Scores, str, str], bool]] = {
     "keeps": lambda row, none, metric, _: none[metric]["low"] <= row[metric]["value"],
     ">": lambda row, none, metric, bound: row[metric]["value"] > float(bound),
     "<": lambda row, none, metric, bound: row[metric]["value"] < float(bound),
-    "outgrows": lambda row, none, metric, other: _growth(row, none, metric) > 3 * _growth(row, none, other),
+    "outdoes": lambda row, none, metric, other: row[metric]["value"] > 3 * row[other]["value"],
 }
 EXPECTED = {
     "none: other real clips": (
@@ -59,25 +59,24 @@ EXPECTED = {
         "duplicate_share < 0.06; comb_db < 6"
     ),
     "white noise, 30 dB below": (
-        "kad_l rises; fad_l rises; fad_l outgrows fad_c; precision falls; recall falls; coverage falls; "
-        "noise_floor_db rises; comb_db < 6"
+        "kad_l rises; fad_l rises; kad_l outdoes kad_c; recall falls; coverage falls; noise_floor_db rises; comb_db < 6"
     ),
     "fs/4 comb, 30 dB below": "comb_db rises; comb_db > 20",
-    "fs/4 comb, 50 dB below": "comb_db rises; comb_db > 20",
+    "fs/4 comb, 50 dB below": "comb_db rises; comb_db > 6",
     "low-pass, 1.5 kHz": (
         "kad_l rises; fad_l rises; kad_c rises; fad_c rises; precision falls; recall falls; coverage falls; "
         "spectrum_error_db rises; comb_db < 6"
     ),
     "played backwards": (
-        "kad_c rises; fad_c rises; fad_c outgrows fad_l; kad_l stays; precision stays; recall stays; coverage stays; "
-        "duplicate_share stays; comb_db < 6"
+        "kad_c rises; fad_c rises; kad_c outdoes kad_l; kad_l stays; precision > 0.85; recall > 0.85; "
+        "coverage > 0.85; duplicate_share < 0.06; comb_db < 6"
     ),
     "few labels": (
-        "kad_l rises; kad_c rises; coverage falls; precision keeps; inception_score falls; am rises; comb_db < 6; "
+        "kad_l rises; kad_c rises; coverage falls; precision > 0.75; inception_score falls; am rises; comb_db < 6; "
         "recall falls of_many"
     ),
-    "few groups": "kad_l rises; coverage falls; precision keeps; inception_score keeps; comb_db < 6",
-    "a twentieth, repeated": "recall < 0.05; duplicate_share > 0.99; coverage falls; precision keeps; comb_db < 6",
+    "few groups": "kad_l rises; coverage falls; precision > 0.75; inception_score keeps; comb_db < 6",
+    "a twentieth, repeated": "recall < 0.05; duplicate_share > 0.99; coverage falls; precision > 0.75; comb_db < 6",
     "training clips with jitter": (
         "copy_share > 0.9; copy_z < -10; kad_l stays; precision > 0.85; recall > 0.85; comb_db < 6"
     ),
@@ -121,7 +120,7 @@ def main() -> int:
         "seconds": round(time.perf_counter() - start),
     }
     real = real_against_real(split, given.seed)
-    text = "\n".join([f"{facts}\n", *tables(found), *real_lines(real)])
+    text = "\n".join([*told(facts), *tables(found), *real_lines(real)])
     print(text)
     given.out.mkdir(parents=True, exist_ok=True)
     place = given.out / Path(given.source).name
@@ -142,11 +141,13 @@ def load_split(given: argparse.Namespace) -> tuple[Split, tuple[str, ...]]:
     order = np.random.default_rng(given.seed).permutation(len(clips.labels))
     training = given.training or len(order) // 3
     half = (len(order) - training) // 2
-    parts = [clips.select(part) for part in np.split(order, [training, training + half, training + 2 * half])[:3]]
+    training_clips, reference, candidates, _ = (
+        clips.select(part) for part in np.split(order, [training, training + half, training + 2 * half])
+    )
     names = corpus.label_names
     kept = given.labels.split(",") if given.labels else names[: len(names) // 2]
     labels = [names.index(name) for name in kept]
-    return Split(*parts, given.sample_rate, labels, given.groups.split(",")), names
+    return Split(training_clips, reference, candidates, given.sample_rate, labels, given.groups.split(",")), names
 
 
 def _is_twin(audio: Tensor) -> np.ndarray:
@@ -197,10 +198,6 @@ def _holds(asked: str, row: Scores, none: Scores) -> bool | None:
     return RELATIONS[relation](row, none, metric, other) if is_known else None
 
 
-def _growth(row: Scores, none: Scores, metric: str) -> float:
-    return row[metric]["value"] / none[metric]["value"]
-
-
 def _scores(reference: Reference, seen: Views, count: int) -> Scores:
     estimates = reference.estimates(seen, count=count).items()
     return {name: score(values, len(seen["log_mel"])) for name, values in estimates}
@@ -220,6 +217,15 @@ def real_against_real(split: Split, seed: int) -> dict[int, dict[str, list[float
             for name, values in found[size].items():
                 values += METRICS[name].of(standardize(mine, real), standardize(real, real), ones, ones).tolist()
     return found
+
+
+def told(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What was compared, in lines."""
+    learned, judged, planted = facts["clips"]
+    yield f"{learned:,} clips to learn from, {judged:,} to judge by, {planted:,} to plant faults in. The classifier"
+    yield f"recognises {facts['classifier_accuracy']:.1%} of those to judge by. Few labels are"
+    yield f"{', '.join(facts['labels'])}; few groups are {', '.join(facts['groups'])}."
+    yield "In brackets 95 % intervals; bold is what must hold.\n"
 
 
 def tables(found: Mapping[str, Row]) -> Iterator[str]:
@@ -247,12 +253,9 @@ def _cell(one: Mapping[str, Any]) -> str:
 
 
 def _marks(row: Row, metric: str) -> str:
-    words = [
-        f"{one.split(' ', 1)[1]} {'✓' if holds else '✗'}"
-        for one, holds in row.holds.items()
-        if one.split()[0] == metric
-    ]
-    return f" **{', '.join(words)}**" * bool(words)
+    asked = [(one.split(), holds) for one, holds in row.holds.items()]
+    words = [f"{' '.join(rest[:2])} {'✓' if holds else '✗'}" for (name, *rest), holds in asked if name == metric]
+    return f" **{', '.join(words)}**".replace(" of_many", "") * bool(words)
 
 
 def real_lines(found: Mapping[int, Mapping[str, list[float]]]) -> Iterator[str]:

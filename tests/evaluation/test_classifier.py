@@ -158,7 +158,10 @@ def test_spots_move_by_up_to_a_part_of_the_picture_either_way(straight, name, di
     straight.setattr(training, name, 0.2)
     found = bend(pictures())
     moved, rest = middle(found, dim) - middle(pictures(), dim), middle(found, still) - middle(pictures(), still)
-    assert places * 0.97 < moved.max() < places + 0.01 and -places - 0.01 < moved.min() < -places * 0.97
+    assert places * 0.9 < moved.max() < places + 0.01 and -places - 0.01 < moved.min() < -places * 0.9
+    assert moved.abs().median() == pytest.approx(places / 8, rel=0.3), (
+        "half of all draws are nearer to 0 than 1 / 2, cubed"
+    )
     assert rest.abs().max() < 0.01
 
 
@@ -167,8 +170,8 @@ def test_stretching_leaves_the_start_where_it_is(straight, name, dim):
     straight.setattr(training, name, 0.2)
     place = middle(pictures(), dim) + 0.5
     factor = (middle(bend(pictures()), dim) + 0.5) / place
-    assert math.exp(0.19) < factor.max() < math.exp(0.2) + 0.01
-    assert math.exp(-0.2) - 0.01 < factor.min() < math.exp(-0.19)
+    assert math.exp(0.18) < factor.max() < math.exp(0.2) + 0.01
+    assert math.exp(-0.2) - 0.01 < factor.min() < math.exp(-0.18)
 
 
 def test_tilt_raises_one_end_and_lowers_the_other_and_never_silence(straight):
@@ -176,7 +179,7 @@ def test_tilt_raises_one_end_and_lowers_the_other_and_never_silence(straight):
     half = torch.full((400, 64, 100), 0.5)
     found = bend(half)
     torch.testing.assert_close(found[:, 0] + found[:, -1], torch.ones(400, 100))
-    assert 0.69 < found[:, -1].max() <= 0.7 and 0.3 <= found[:, -1].min() < 0.31
+    assert 0.68 < found[:, -1].max() <= 0.7 and 0.3 <= found[:, -1].min() < 0.32
     assert not bend(torch.zeros_like(half)).any()
 
 
@@ -184,7 +187,7 @@ def test_noise_leaves_what_stands_out(straight):
     straight.setattr(training, "NOISE", 0.4)
     found = bend(torch.full((400, 64, 100), 0.5))
     noise = (0.5 - found) / (1 - found)  # the other way round
-    assert -1e-4 < noise.min() < 0.01 and 0.39 < noise.max() < 0.4 + 1e-4
+    assert -1e-4 < noise.min() < 0.01 and 0.38 < noise.max() < 0.4 + 1e-4
     assert float(bend(torch.ones(9, 64, 100)).min()) == pytest.approx(1)
     assert not bend(torch.zeros(9, 64, 100)).any()
 
@@ -235,6 +238,18 @@ def test_the_same_seed_teaches_the_same_and_leaves_other_randomness_alone():
 
 def _first_three(seed: int) -> Tensor:
     return torch.rand(3, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_seed_decides_start_weights_and_order(monkeypatch):
+    """One step moves no weight by more than a thousandth."""
+    first, other = weights(taught(steps=1)), weights(taught(seed=1, steps=1))
+    assert (first - other).abs().max() > 0.1
+    orders = []
+    monkeypatch.setattr(training, "steps_for", lambda _: 1)
+    monkeypatch.setattr(training, "bent", lambda given, _: (orders.append(given[:, 0, 0].tolist()), given)[1])
+    for seed in (0, 1):
+        learn(torch.arange(70.0)[:, None, None].expand(70, 64, 8), torch.arange(70) % 2, 2, seed=seed)
+    assert orders[0] != orders[1]
 
 
 def test_every_clip_comes_once_before_one_comes_again(monkeypatch):

@@ -39,12 +39,12 @@ def drums(start: int) -> Clips:
 
 @pytest.fixture(scope="module")
 def rows():
-    split = Split(drums(0), drums(COUNT), drums(2 * COUNT), RATE, TONAL, ["slowest", "slow"])
+    split = Split(drums(0), drums(COUNT), drums(2 * COUNT), RATE, TONAL, ["fast", "fastest"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifier_training, "FEWEST_STEPS", 60)
         patch.setattr(classifier_training, "MOST_STEPS", 60)
         classifier = script.train(split, tuple(drum_machine.DRUMS), seed=0)
-    return script.rows(split, classifier, count=50)
+    return script.rows(split, classifier, count=40)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -114,11 +114,11 @@ def source(tmp_path):
     """66 bursts of noise of two labels and three groups, one of which is there again and softer."""
     random = np.random.default_rng(3)
     for number in range(66):
-        sound = random.uniform(-1, 1, 2000) * np.exp(-np.arange(2000) / random.uniform(300, 900))
+        sound = random.uniform(-0.4, 0.4, 2000) * np.linspace(1, 0, 2000) ** (number % 7)
         place = tmp_path / "bursts" / ("one", "two")[number % 2]
         place.mkdir(parents=True, exist_ok=True)
-        soundfile.write(place / f"{'abc'[number % 3]}_{number:02d}.wav", 0.4 * sound, RATE)
-    soundfile.write(tmp_path / "bursts" / "one" / "a_twin.wav", 0.2 * sound, RATE)
+        soundfile.write(place / f"{'abc'[number % 3]}_{number:02d}.wav", np.asarray(sound), RATE)
+    soundfile.write(tmp_path / "bursts" / "one" / "a_twin.wav", np.asarray(sound / 2), RATE)
     return tmp_path / "bursts"
 
 
@@ -145,12 +145,12 @@ def test_the_script_writes_its_tables_and_ends_with_1_where_something_does_not_h
 
 
 def test_copies_in_the_data_are_left_out_and_parts_share_nothing(source):
-    given = {"source": str(source), "sample_rate": RATE, "clip_samples": 2048, "seed": 1, "training": 20}
+    given = {"source": str(source), "sample_rate": RATE, "clip_samples": 2048, "seed": 1, "training": 19}
     split, names = script.load_split(script.argparse.Namespace(**given, labels="two", groups="c"))
     assert names == ("one", "two") and split.labels == [1] and split.groups == ["c"]
     parts = [split.training, split.reference, split.candidates]
-    assert [len(part.labels) for part in parts] == [20, 23, 23]
-    assert len(torch.cat([part.audio for part in parts]).flatten(1).unique(dim=0)) == 66
+    assert [len(part.labels) for part in parts] == [19, 23, 23]
+    assert len(torch.cat([part.audio for part in parts]).flatten(1).unique(dim=0)) == 65
     for part in parts:
         assert set(part.groups) == {"a", "b", "c"} and part.audio.shape[1:] == (1, 2048)
     again, _ = script.load_split(script.argparse.Namespace(**given, labels="two", groups="c"))

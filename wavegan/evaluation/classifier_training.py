@@ -13,7 +13,7 @@ BATCH_SIZE = 32
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 30, 1000, 4000
 RATE, WEIGHT_DECAY = 3e-3, 0.02
 
-# How far a clip is bent while it is learned from, each time anew; what of it people hear as the same sound.
+# How far a clip is bent at most while it is learned from, each time anew: for ears it stays the same kind of sound.
 STRETCH, SHIFT = 0.15, 0.15  # in time: natural logarithm of the factor, and part of the clip's length
 BEND, TRANSPOSE = 0.1, 0.08  # the same along the mel bands: another throat or drum, another pitch
 TILT = 0.15  # at the highest band, less at the lowest, of RANGE_DECIBELS: another microphone

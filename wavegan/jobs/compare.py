@@ -139,7 +139,7 @@ def _compare(
             clips=heard,
             spectra={name: 10 * np.log10(one.clip(min=1e-12)) for name, one in power.items()},
             frequencies=np.linspace(0, rate / 2, len(power[first])),
-            candidates={name: _words(one) for name, one in candidates.items()},
+            candidates={name: _words(name, one) for name, one in candidates.items()},
         ),
     )
     listening = page.with_name(LISTENING)
@@ -231,7 +231,8 @@ def _names(candidates: Sequence[Candidate]) -> list[str]:
     return next(names for names in choices if len({*names, "real", "noise"}) == len(names) + 2)
 
 
-def _words(candidate: Candidate) -> str:
-    """What a candidate is, where it lies included."""
+def _words(name: str, candidate: Candidate) -> str:
+    """What a candidate is, and where it lies if its name does not say so."""
     facts = [f"{key}: {fact}" for key, fact in candidate.facts.items()]
-    return ", ".join(facts if "folder" in candidate.facts else [str(candidate.path), *facts])
+    path = str(candidate.path)
+    return ", ".join(facts if path in (name, candidate.facts.get("folder")) else [path, *facts])
