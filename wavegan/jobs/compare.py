@@ -13,7 +13,7 @@ from wavegan.evaluation.comparison import LISTENING, ComparisonPage, write_compa
 from wavegan.evaluation.evaluate import Reference, score
 from wavegan.evaluation.listening import score_answers, write_listening_test
 from wavegan.evaluation.report import SHOWN
-from wavegan.jobs.classify import classifier_of
+from wavegan.jobs.classify import Classifier, classifier_of
 from wavegan.jobs.folders import make_folder
 from wavegan.jobs.judging import (
     Candidate,
@@ -86,7 +86,8 @@ def compare(
     folders = [one for one in candidates if one.model is None]
     number = agreed_count(count or wanted, ground, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
-    return _compare(named, ground, number, page, classifier, trials=trials, seed=seed)
+    listener = classifier_of(classifier, ground, device=device)
+    return _compare(named, ground, number, page, listener, trials=trials, seed=seed)
 
 
 def _compare(
@@ -94,7 +95,7 @@ def _compare(
     ground: Ground,
     number: int,
     page: Path,
-    classifier: str | None,
+    listener: Classifier | None,
     *,
     trials: int,
     seed: int,
@@ -104,7 +105,6 @@ def _compare(
         for name, one in candidates.items()
     }
     rate, first = ground.form.sample_rate, next(iter(sets))
-    listener = classifier_of(classifier, ground)
     clips = ground.reference.first(number)
     reference = Reference(clips, rate, training=ground.training, classifier=listener, seed=seed)
     compared = sets | {"real": ground.real.first(number), "noise": noise(clips, number, seed)}

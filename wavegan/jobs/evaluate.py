@@ -92,7 +92,7 @@ def evaluate(
     say(f"comparing at {ground.form}")
     count = agreed_count(wanted, ground)
     sets = _sets(candidate, ground, count, seed, on)
-    return _judge(candidate, sets, ground, classifier_of(classifier, ground), out or place, seed)
+    return _judge(candidate, sets, ground, classifier_of(classifier, ground, device=device), out or place, seed)
 
 
 def _sets(candidate: Candidate, ground: Ground, count: int, seed: int, on: torch.device) -> dict[str, ClipSet]:
