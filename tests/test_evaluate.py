@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from wavegan.errors import DataError
 from wavegan.evaluation.evaluate import Reference
 from wavegan.evaluation.report import Report
 from wavegan.evaluation.views import Views, views
@@ -54,3 +55,8 @@ def test_spectra_and_frequencies_are_those_of_the_clips(folders, tmp_path, monke
     np.testing.assert_allclose(report.spectra["generated"], expected, rtol=1e-5)
     assert report.frequencies[0] == 0 and report.frequencies[-1] == 8000
     assert report.likeness == [] and report.walk is None and report.labels is None and report.history == []
+
+
+def test_clips_too_short_for_spectra_are_refused(sounds):
+    with pytest.raises(DataError, match="the longest file of .*blips has 160 samples.*1,024 or more; give longer"):
+        job.evaluate(sounds(3, seconds=0.01, name="blips"), data=sounds(9, name="real"))

@@ -26,6 +26,7 @@ from wavegan.seeding import derive
 from wavegan.training.run_folder import RunFolder
 
 MOST_TRAINING_CLIPS = 20_000  # that copies are looked for among
+LEAST_SAMPLES = 1024  # of a clip, so that its spectra resolve something
 
 
 class Form(NamedTuple):
@@ -151,6 +152,11 @@ def common_form(folder: Path) -> Form:
     sample_rate = Counter(one[0] for one in found).most_common(1)[0][0]
     channels = Counter(one[1] for one in found).most_common(1)[0][0]
     longest = round(max(one[2] for one in found) * sample_rate)
+    if longest < LEAST_SAMPLES:
+        raise DataError(
+            f"the longest file of {folder} has {longest} samples at {sample_rate:,} Hz; spectra need {LEAST_SAMPLES:,} "
+            "or more; give longer clips"
+        )
     return Form(sample_rate, channels, min(longest, LONGEST_CLIP))
 
 
