@@ -168,3 +168,11 @@ def test_a_checkpoint_that_is_not_there(judged, which, words):
     with pytest.raises(RunError, match="is one checkpoint"):
         load_model(checkpoint.newest_path(run.checkpoints), CPU, which="best")
     assert load_model(run.path, CPU, which="6")[1].step == 6
+
+
+def test_a_line_torn_by_a_kill_spoils_no_history(judged):
+    run = trained(judged, "run")
+    whole = evaluations(run.log)
+    with run.log.open("a") as file:
+        file.write('{"step": 7, "evaluation/kad_l": 1.')
+    assert evaluations(run.log) == whole

@@ -5,13 +5,13 @@ import torch
 from torch import Tensor
 
 from wavegan.audio import spectral
+from wavegan.audio.spectral import LEAST_POWER
 
 FFT_SAMPLES = 2048
 STAGES = 4  # of upsampling by 4, counted from the last: combs at the multiples of fs/4, fs/16, fs/64, fs/256
 QUIET_SHARE = 0.3  # of the frames: there a comb stands free, which louder sound would cover
 NEIGHBOURS = 24  # bins to either side that a tone is compared with, where its comb leaves as many
 WIDTH = 2  # bins to either side that a Hann window spreads a tone over
-LEAST_POWER = 1e-10  # -100 dBFS, below the noise of 16-bit sound
 LEVEL_SECONDS = 0.02
 
 

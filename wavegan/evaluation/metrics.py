@@ -14,6 +14,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from wavegan.audio.spectral import LEAST_POWER
 from wavegan.errors import DataError
 from wavegan.evaluation.distances import nearest, neighbour_distances, squared_distances
 
@@ -24,7 +25,6 @@ NEAR_QUANTILE = 0.01  # of real distances: nearer than that counts as a duplicat
 ROUNDING = 1e-5  # of a distance between standardised features, which is 0 for equal clips
 MEDIAN_CLIPS = 2000  # that the median distance is taken of
 LEAST_PROBABILITY = 1e-12
-LEAST_POWER = 1e-10
 
 
 def kernel_distance(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
@@ -38,9 +38,7 @@ def kernel_distance(candidate: Array, reference: Array, weights: Array, referenc
     return (100 * (within - 2 * _mean_kernel(candidate, reference, x, y, width))).numpy()
 
 
-def _mean_kernel(
-    rows: Array, others: Array, weights: Tensor, other_weights: Tensor, width: float
-) -> Tensor:
+def _mean_kernel(rows: Array, others: Array, weights: Tensor, other_weights: Tensor, width: float) -> Tensor:
     """The kernel's weighted mean over all pairs, of a clip with itself excepted where both sets are one: (R,)."""
     total, is_one = torch.zeros(len(weights), dtype=torch.float64), weights is other_weights
     for part, squares in squared_distances(rows, others):
@@ -228,9 +226,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def resamples(
-    metric: Metric, candidate: Array, reference: Array, *, seed: int, count: int, number: int = 0
-) -> Array:
+def resamples(metric: Metric, candidate: Array, reference: Array, *, seed: int, count: int, number: int = 0) -> Array:
     """A metric's value and then its values on `count` bootstrap resamples of the clips of both sides: (1 + count,).
 
     The reference's resamples follow from the seed alone, the candidate's from its number as well: candidates of

@@ -38,6 +38,11 @@ def views(batches: Iterable[Tensor], sample_rate: int, classifier: Listener | No
     return whole
 
 
+def mean_levels(seen: Views) -> np.ndarray:
+    """The clips' mean power per bin in dB, at least -120: (bins,)."""
+    return 10 * np.log10(seen["spectrum"].mean(axis=0).clip(min=1e-12))
+
+
 def _views(clips: Tensor, sample_rate: int, classifier: Listener | None) -> Views:
     spectra = artefacts.frame_spectra(clips)
     found = {

@@ -13,6 +13,7 @@ from wavegan.evaluation.comparison import LISTENING, ComparisonPage, write_compa
 from wavegan.evaluation.evaluate import Reference, score
 from wavegan.evaluation.listening import score_answers, write_listening_test
 from wavegan.evaluation.report import SHOWN
+from wavegan.evaluation.views import mean_levels
 from wavegan.jobs.classify import Classifier, classifier_of
 from wavegan.jobs.folders import make_folder
 from wavegan.jobs.judging import (
@@ -23,7 +24,6 @@ from wavegan.jobs.judging import (
     common_form,
     folder_candidate,
     form_of,
-    generated,
     ground_of_folders,
     ground_of_recipe,
     is_model,
@@ -76,9 +76,7 @@ def compare(
     make_folder(page.parent)
     on = assemble.device(device)
     models = {
-        path: model_candidate(path, on, count=1, seed=seed, raw=raw, checkpoint=checkpoint)
-        for path in targets
-        if is_model(path)
+        path: model_candidate(path, on, seed=seed, raw=raw, checkpoint=checkpoint) for path in targets if is_model(path)
     }
     form, ground, wanted = _ground(targets, models, data, training, seed)
     candidates = [models.get(path) or folder_candidate(path, form, seed=seed) for path in targets]
@@ -100,10 +98,7 @@ def _compare(
     trials: int,
     seed: int,
 ) -> Comparison:
-    sets = {
-        name: generated(one.model, number, seed) if one.model else one.clips.first(number)
-        for name, one in candidates.items()
-    }
+    sets = {name: one.clips.first(number) for name, one in candidates.items()}
     rate, first = ground.form.sample_rate, next(iter(sets))
     clips = ground.reference.first(number)
     reference = Reference(clips, rate, training=ground.training, classifier=listener, seed=seed)
@@ -119,16 +114,9 @@ def _compare(
         }
         for name in list(sets)[1:]
     }
-    facts = {
-        "clips": f"{number:,} of {ground.form.clip_samples / rate:.2f} s in each set",
-        "sound": str(ground.form),
-        "held out": f"{ground.split}; one half is the reference, the other stands beside as real",
-        "training": f"{len(ground.training):,} clips" if ground.training else "not known",
-        "classifier": listener.name if listener else "none",
-        "seed": str(seed),
-    }
+    facts = ground.facts(number) | {"classifier": listener.name if listener else "none", "seed": str(seed)}
     heard = {name: one.first(SHOWN).together() for name, one in compared.items() if name != "noise"}
-    power = {name: one["spectrum"].mean(axis=0) for name, one in seen.items()}
+    spectra = {name: mean_levels(one) for name, one in seen.items()}
     write_comparison(
         page,
         ComparisonPage(
@@ -137,8 +125,8 @@ def _compare(
             scores=scores,
             differences=differences,
             clips=heard,
-            spectra={name: 10 * np.log10(one.clip(min=1e-12)) for name, one in power.items()},
-            frequencies=np.linspace(0, rate / 2, len(power[first])),
+            spectra=spectra,
+            frequencies=np.linspace(0, rate / 2, len(spectra[first])),
             candidates={name: _words(name, one) for name, one in candidates.items()},
         ),
     )

@@ -16,7 +16,7 @@ from wavegan.evaluation.clips import ClipSet
 from wavegan.evaluation.evaluate import Reference
 from wavegan.evaluation.features import IDENTITY
 from wavegan.evaluation.report import SHOWN, Likeness, Report, write_report
-from wavegan.evaluation.views import Views
+from wavegan.evaluation.views import Views, mean_levels
 from wavegan.generation import Model
 from wavegan.jobs.classify import Classifier, classifier_of
 from wavegan.jobs.folders import make_folder
@@ -78,7 +78,7 @@ def evaluate(
         make_folder(out)  # before the work
     on = assemble.device(device)
     if is_model(target):
-        candidate = model_candidate(target, on, count=count or 1, seed=seed, raw=raw, checkpoint=checkpoint)
+        candidate = model_candidate(target, on, seed=seed, raw=raw, checkpoint=checkpoint)
         assert candidate.recipe and candidate.model, "a model has both"
         ground = ground_of_recipe(candidate.recipe, data, training, seed=seed)
         wanted = count or candidate.recipe.evaluation.count
@@ -99,8 +99,7 @@ def _sets(candidate: Candidate, ground: Ground, count: int, seed: int, on: torch
     """The sets of clips that are compared with the reference, the candidate's first."""
     reference = ground.reference.first(count)
     sets = {"generated": candidate.clips.first(count), "real": ground.real.first(count)}
-    if candidate.model and candidate.recipe:
-        sets["generated"] = generated(candidate.model, count, seed)
+    if candidate.recipe:
         sets["untrained"] = generated(assemble.untrained_model(candidate.recipe, on), count, seed)
     if ground.training and len(ground.training) >= count:
         sets["training"] = ground.training.first(count)
@@ -123,11 +122,8 @@ def _judge(
     seen = {name: reference.look(with_progress(clips, -(-count // 16), "batches")) for name, clips in sets.items()}
     scores = {name: reference.scores(one) for name, one in seen.items()}
     labels = _labels(seen | {"reference": reference.views}, classifier)
-    facts = candidate.facts | {
-        "clips": f"{count:,} of {ground.form.clip_samples / rate:.2f} s in each set",
-        "sound": str(ground.form),
-        "held out": f"{ground.split}; one half is the reference, the other stands beside as real",
-        "training": f"{len(ground.training):,} clips" if ground.training else "not known",
+    facts = candidate.facts | ground.facts(count)
+    facts |= {
         "features": IDENTITY,
         "classifier": classifier.name if classifier else "none",
         "seed": str(seed),
@@ -135,7 +131,7 @@ def _judge(
     shown, real = sets["generated"].first(SHOWN).together(), reference_clips.first(SHOWN).together()
     spectrograms = out / "spectrograms.png"
     figures.spectrogram_grid(spectrograms, shown, real, rate)
-    power = {name: one["spectrum"].mean(axis=0) for name, one in seen.items() if name != "untrained"}
+    spectra = {name: mean_levels(one) for name, one in seen.items() if name != "untrained"}
     report = Report(
         title=f"{candidate.name}",
         facts=facts,
@@ -144,8 +140,8 @@ def _judge(
         generated=shown,
         real=real,
         likeness=_likeness(reference, seen["generated"], sets["generated"], ground),
-        spectra={name: 10 * np.log10(one.clip(min=1e-12)) for name, one in power.items()},
-        frequencies=np.linspace(0, rate / 2, len(power["generated"])),
+        spectra=spectra,
+        frequencies=np.linspace(0, rate / 2, len(spectra["generated"])),
         history=evaluations(RunFolder(home(candidate.path)).log) if candidate.model else [],
         walk=_walk(candidate.model, seed) if candidate.model else None,
         labels=labels,

@@ -1,5 +1,6 @@
 """What is judged and by what: models and folders as candidates, real sound that they have not learned from."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,15 @@ class Ground:
     split: str
     labelled: tuple[str, ...] = ()  # the source that a classifier can learn from
 
+    def facts(self, count: int) -> dict[str, str]:
+        """What is compared, in words, where every set has `count` clips."""
+        return {
+            "clips": f"{count:,} of {self.form.clip_samples / self.form.sample_rate:.2f} s in each set",
+            "sound": str(self.form),
+            "held out": f"{self.split}; one half is the reference, the other stands beside as real",
+            "training": f"{len(self.training):,} clips" if self.training else "not known",
+        }
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -72,13 +82,13 @@ def is_model(path: Path) -> bool:
 
 
 def model_candidate(
-    path: Path, on: torch.device, *, count: int, seed: int, raw: bool = False, checkpoint: str = "newest"
+    path: Path, on: torch.device, *, seed: int, raw: bool = False, checkpoint: str = "newest"
 ) -> Candidate:
-    """The clips 0 to count - 1 that a MODEL makes of a seed."""
+    """The clips that a MODEL makes of a seed, without an end."""
     recipe, model = load_model(path, on, raw=raw, which=checkpoint)
     weights = "as they learn" if raw or not recipe.training.ema else "running average"
     facts = {"model": model.name, "step": f"{model.step:,}", "weights": weights}
-    return Candidate(model.name, generated(model, count, seed), path, facts, model, recipe)
+    return Candidate(model.name, generated(model, sys.maxsize, seed), path, facts, model, recipe)
 
 
 def folder_candidate(folder: Path, form: Form, *, seed: int) -> Candidate:

@@ -16,13 +16,16 @@ EVALUATION = "evaluation/"  # what the names of such figures begin with
 
 def evaluations(log: Path) -> list[dict[str, float]]:
     """What a run's log tells of its evaluations: step and every figure by its name, in the order of the steps."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    prefix = EVALUATION
-    return [
-        {"step": line["step"]} | {name.removeprefix(prefix): line[name] for name in line if name.startswith(prefix)}
-        for line in lines
-        if any(name.startswith(prefix) for name in line)
-    ]
+    found = []
+    for text in log.read_text().splitlines() if log.exists() else []:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue  # torn by a kill, or just being written
+        figures = {name.removeprefix(EVALUATION): line[name] for name in line if name.startswith(EVALUATION)}
+        if figures:
+            found.append({"step": line["step"]} | figures)
+    return found
 
 
 class RunFolder:

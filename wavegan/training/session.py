@@ -46,18 +46,19 @@ def run_session(
     finite; nothing of that is saved.
     """
 
-    def save(**best: Any) -> None:
+    def save(**judged: Any) -> None:
         monitor.flush()  # raises rather than let a spoilt network be saved
         if spoilt := training.spoilt_networks():  # by a gradient, where the loss was still finite
             raise TrainingError(f"weights became infinite or nan by step {training.step}, network {spoilt[0]}")
-        content = {**description, **training.state(), "seconds": monitor.seconds, **best}
-        checkpoint.save(checkpoints, content, is_best=bool(best))
+        content = {**description, **training.state(), "seconds": monitor.seconds, **judged}
+        checkpoint.save(checkpoints, content, is_best=bool(judged))
         checkpoint.prune(checkpoints, keep_last=keep_last, keep_every=keep_every)
 
     stopped_by = None
+    best = best_figure(checkpoints, evaluation.headline) if evaluation else math.inf
 
     def after_step(stats: Stats) -> bool:
-        nonlocal stopped_by
+        nonlocal stopped_by, best
         monitor.after_step(training.step, stats)
         stopped_by = _agreed(stop)  # asked once: a signal from here on ends the next step, which is saved
         if stopped_by or training.step == steps or training.step % checkpoint_every == 0:
@@ -66,7 +67,8 @@ def run_session(
             monitor.flush()  # no judgement of a spoilt network
             figures = evaluation.figures()
             monitor.tell(figures)
-            if figures[evaluation.headline] < best_figure(checkpoints, evaluation.headline):
+            if figures[evaluation.headline] < best:
+                best = figures[evaluation.headline]
                 save(evaluation=figures)
         return not stopped_by
 
