@@ -82,21 +82,6 @@ def assert_same(corpus: Corpus, other: Corpus) -> None:
         assert getattr(corpus, part) == getattr(other, part), part
 
 
-def corpus_of(*names: str, frames: int = 1000) -> Corpus:
-    """Silent items of equal length, for tests that look at names and places only."""
-    count = len(names)
-    return Corpus(
-        samples=torch.zeros(count * frames, 1, dtype=torch.int16),
-        starts=np.arange(count) * frames,
-        lengths=np.full(count, frames),
-        labels=np.arange(count),
-        names=names,
-        label_names=names,
-        skipped={},
-        sample_rate=RATE,
-    )
-
-
 # What is stored
 
 
@@ -188,10 +173,6 @@ def test_groups_are_read_anew_and_decode_nothing(tmp_path: Path, decoding: Decod
     assert (corpus.groups, len(decoding.names)) == (("Li", "Mo"), decoded)
     assert corpus.select(np.array([False, True])).groups == ("Mo",)
     assert corpus.select(np.array([1, 0])).groups == ("Mo", "Li")
-
-
-def test_a_corpus_may_know_nothing_of_groups():
-    assert corpus_of("a", "b").select(np.array([1])).groups == ()
 
 
 # What cannot be used

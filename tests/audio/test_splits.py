@@ -111,3 +111,7 @@ def test_the_order_of_items_does_not_decide_their_half():
 def test_a_single_file_is_halved_in_time():
     one, other = halves(corpus_of("long.wav", frames=101))
     assert (one.starts[0], one.lengths[0], other.starts[0], other.lengths[0]) == (0, 51, 51, 50)
+
+
+def test_a_corpus_may_know_nothing_of_groups():
+    assert corpus_of("a", "b").select(np.array([1])).groups == ()
