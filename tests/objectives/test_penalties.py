@@ -111,3 +111,60 @@ def test_parameter_gradients_against_central_differences(shared):
 
 def test_the_table_names_it():
     assert PENALTIES["gradient_penalty"] is gradient_penalty
+
+
+# With D(x) = w · x the slope is w everywhere, so |g| = 5 for w = (3, 4) and 0.5 for a tenth of it.
+LINEAR = {  # the penalty for |g| = 5 and for |g| = 0.5
+    "gradient_penalty": (16, 0.25),
+    "one_sided": (16, 0),
+    "r1": (12.5, 0.125),
+    "r2": (12.5, 0.125),
+    "r1_r2": (25, 0.25),
+}
+SEEN = {"r1": "real", "r2": "fake", "r1_r2": "both", "gradient_penalty": "between", "one_sided": "between"}
+
+
+def test_every_penalty_is_worked_by_hand():
+    assert set(LINEAR) == set(SEEN) == set(PENALTIES)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_each_penalty_of_a_linear_discriminator(name):
+    for scale, expected in zip((1, 0.1), LINEAR[name], strict=True):
+        weight = scale * torch.tensor([[3.0, 4.0]], dtype=DOUBLE)
+        value = PENALTIES[name](lambda x, w=weight: (x * w).sum(dim=(1, 2)), normal(6, 1, 2), normal(6, 1, 2, seed=1))
+        assert value.item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_where_each_penalty_looks(name):
+    real, fake, seen = torch.zeros(3, 1, 4), torch.ones(3, 1, 4), []
+    PENALTIES[name](lambda x: seen.append(x.detach()) or x.sum(dim=(1, 2)), real, fake)
+    expected = {"real": real, "fake": fake, "both": torch.cat([real, fake])}
+    if SEEN[name] == "between":
+        assert seen[0].min() > 0 and seen[0].max() < 1 and len(seen[0]) == 3
+    else:
+        assert torch.equal(seen[0], expected[SEEN[name]])
+
+
+def test_r1_and_r2_add_up_to_both():
+    def discriminator(x: Tensor) -> Tensor:
+        return (x**3).sum(dim=(1, 2))
+
+    real, fake = normal(4, 2, 3), normal(4, 2, 3, seed=1)
+    one, other, both = (PENALTIES[name](discriminator, real, fake).item() for name in ("r1", "r2", "r1_r2"))
+    assert both == pytest.approx(one + other) and one != pytest.approx(other)
+    assert one == pytest.approx((3 * real**2).square().sum((1, 2)).mean().item() / 2)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_each_penalty_by_finite_differences(name):
+    """Its gradient by the parameters of a small smooth network, against differences of its value."""
+    real, fake = normal(3, 1, 4), normal(3, 1, 4, seed=1)
+    weights = 3 * normal(5, 4, seed=2), normal(5, seed=3)
+
+    def penalty(first: Tensor, second: Tensor) -> Tensor:
+        torch.manual_seed(0)  # the same points for every value
+        return PENALTIES[name](lambda x: torch.tanh(x.flatten(1) @ first.t()) @ second, real, fake)
+
+    assert torch.autograd.gradcheck(penalty, tuple(one.requires_grad_() for one in weights))

@@ -1,21 +1,35 @@
 """What two players minimise, as functions of the discriminator's outputs.
 
 Each objective is a pair: `discriminator(real, fake)` and `generator(fake)`, both scalars to be minimised,
-where real and fake are the discriminator's outputs (N,) for real and generated clips. Adding one is a
-function or two and a line in `OBJECTIVES`.
+where real and fake are the discriminator's outputs (N,) for real and generated clips, without a sigmoid. Adding one
+is a function or two and a line in `OBJECTIVES`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor
 
 
 class Objective(NamedTuple):
-    """The two players' losses."""
+    """The two players' losses.
 
-    discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
+    is_paired: the generator's takes the real clips' outputs as well, generator(fake, real). is_smoothable: the
+    discriminator's takes smoothing=, as it has a target for real clips. is_bounded: its best discriminator needs no
+    bound on its slope.
+    """
+
+    discriminator: Callable[..., Tensor]
+    generator: Callable[..., Tensor]
+    is_paired: bool = False
+    is_smoothable: bool = False
+    is_bounded: bool = True
+
+    def smoothed(self, share: float) -> "Objective":
+        """With this share of one-sided label smoothing (Salimans et al. 2016, section 3.4)."""
+        return self._replace(discriminator=partial(self.discriminator, smoothing=share)) if share else self
 
 
 def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -28,4 +42,54 @@ def wasserstein_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-OBJECTIVES = {"wasserstein": Objective(wasserstein_discriminator, wasserstein_generator)}
+def cross_entropy_discriminator(real: Tensor, fake: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of telling real from fake, as two means added up (Goodfellow et al. 2014, eq. 1).
+
+    smoothing: real clips are to be given the probability 1 - smoothing.
+    """
+    return F.softplus(-real).mean() + smoothing * real.mean() + F.softplus(fake).mean()
+
+
+def minimax_generator(fake: Tensor) -> Tensor:
+    """mean log(1 - sigmoid D(fake)), the game as it is written (Goodfellow et al. 2014, eq. 1)."""
+    return -F.softplus(fake).mean()
+
+
+def non_saturating_generator(fake: Tensor) -> Tensor:
+    """-mean log sigmoid D(fake), steep where the discriminator wins (Goodfellow et al. 2014, section 3)."""
+    return F.softplus(-fake).mean()
+
+
+def least_squares_discriminator(real: Tensor, fake: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Half the squared distances of real from 1 - smoothing and fake from 0 (Mao et al. 2017, eq. 9)."""
+    return ((real - (1 - smoothing)).square().mean() + fake.square().mean()) / 2
+
+
+def least_squares_generator(fake: Tensor) -> Tensor:
+    """Half the squared distance of fake from 1 (Mao et al. 2017, eq. 9)."""
+    return (fake - 1).square().mean() / 2
+
+
+def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """What real lacks to 1 and fake exceeds -1 by (Lim & Ye 2017; Miyato et al. 2018, eq. 16)."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Cross-entropy of real against its fake partner (Jolicoeur-Martineau 2018; Huang et al. 2024, eq. 2)."""
+    return F.softplus(fake - real).mean()
+
+
+def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """The same game from the other side: fake is to look more real than its real partner."""
+    return F.softplus(real - fake).mean()
+
+
+OBJECTIVES = {
+    "wasserstein": Objective(wasserstein_discriminator, wasserstein_generator, is_bounded=False),
+    "minimax": Objective(cross_entropy_discriminator, minimax_generator, is_smoothable=True),
+    "non_saturating": Objective(cross_entropy_discriminator, non_saturating_generator, is_smoothable=True),
+    "least_squares": Objective(least_squares_discriminator, least_squares_generator, is_smoothable=True),
+    "hinge": Objective(hinge_discriminator, wasserstein_generator),
+    "relativistic": Objective(relativistic_discriminator, relativistic_generator, is_paired=True),
+}

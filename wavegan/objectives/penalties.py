@@ -9,13 +9,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from wavegan import distributed
 
 
 class Penalty(NamedTuple):
-    """points(real, fake) gives clips (N, C, T); of_slope(slope), with the gradients there, (N, C, T), a scalar."""
+    """points(real, fake) gives P clips, one or two for each pair; of_slope(slope), of the gradients there, a scalar.
+
+    real, fake and slope: (N, C, T) and (P, C, T), or spectrograms.
+    """
 
     points: Callable[[Tensor, Tensor], Tensor]
     of_slope: Callable[[Tensor], Tensor]
@@ -23,7 +27,7 @@ class Penalty(NamedTuple):
     def __call__(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
         """The penalty as a scalar that can be differentiated by the discriminator's parameters.
 
-        real, fake: (N, C, T) in [-1, 1], constants here.
+        real, fake: (N, C, T) in [-1, 1], constants here. discriminator: of the P points.
         """
         points = self.points(real, fake).detach().requires_grad_()
         (slope,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
@@ -32,15 +36,52 @@ class Penalty(NamedTuple):
 
 def between(real: Tensor, fake: Tensor) -> Tensor:
     """Points drawn uniformly between each real clip and its fake partner (Gulrajani et al. 2017, algorithm 1)."""
-    share = distributed.own_rows(lambda rows: torch.rand(rows, 1, 1, device=real.device, dtype=real.dtype), len(real))
+    size = [1] * (real.dim() - 1)
+    share = distributed.own_rows(lambda rows: torch.rand(rows, *size, device=real.device, dtype=real.dtype), len(real))
     return torch.lerp(real, fake, share)
 
 
+def at_real(real: Tensor, fake: Tensor) -> Tensor:
+    """The real clips themselves."""
+    return real
+
+
+def at_fake(real: Tensor, fake: Tensor) -> Tensor:
+    """The generated clips themselves."""
+    return fake
+
+
+def at_both(real: Tensor, fake: Tensor) -> Tensor:
+    """All of them: (2N, C, T)."""
+    return torch.cat([real, fake])
+
+
 def distance_from_one(slope: Tensor) -> Tensor:
-    """Mean squared distance from 1 of each example's norm over channels and time (Gulrajani et al. 2017, eq. 3)."""
+    """Mean squared distance from 1 of each example's norm over all its numbers (Gulrajani et al. 2017, eq. 3)."""
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def excess_over_one(slope: Tensor) -> Tensor:
+    """The same for norms above 1 only (Gulrajani et al. 2017, section 4; Petzka et al. 2018, eq. 8)."""
+    return F.relu(slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def half_square(slope: Tensor) -> Tensor:
+    """Half the mean squared norm (Mescheder et al. 2018, eq. 9)."""
+    return slope.flatten(1).square().sum(1).mean() / 2
+
+
+def square(slope: Tensor) -> Tensor:
+    """The mean squared norm: over real and fake clips together it is R1 + R2."""
+    return 2 * half_square(slope)
 
 
 gradient_penalty = Penalty(between, distance_from_one)
 
-PENALTIES = {"gradient_penalty": gradient_penalty}
+PENALTIES = {
+    "gradient_penalty": gradient_penalty,
+    "one_sided": Penalty(between, excess_over_one),
+    "r1": Penalty(at_real, half_square),
+    "r2": Penalty(at_fake, half_square),
+    "r1_r2": Penalty(at_both, square),
+}
