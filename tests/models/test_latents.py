@@ -6,6 +6,8 @@ from scipy import stats
 from torch import nn
 
 from wavegan.generation import Model, numbered_latents
+from wavegan.methods.adversary import Adversary
+from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models import latents
 from wavegan.objectives.adversarial import OBJECTIVES
@@ -42,9 +44,9 @@ def test_training_and_generation_draw_alike(latent):
     """Fault 10: training on uniform latents and previewing on normal ones."""
     torch.manual_seed(0)
     network, judge = Sink(), nn.Sequential(nn.Flatten(), nn.Linear(20, 1), nn.Flatten(0))
-    settings = {"penalty": gradient_penalty, "penalty_weight": 10, "discriminator_steps": 1}
-    gan = GAN(network, judge, objective=OBJECTIVES["wasserstein"], latent=latent, latent_dim=20, **settings)
-    real = torch.zeros(200, 1, 20)
+    adversary = Adversary(judge, objective=OBJECTIVES["wasserstein"], penalty=gradient_penalty, penalty_weight=10)
+    gan = GAN(network, adversary, discriminator_steps=1, latent=latent, latent_dim=20)
+    real = Batch(torch.zeros(200, 1, 20))
     gan.discriminator_backward(real)
     gan.generator_backward(real)
     model = Model(network, latent, 20, 20, 1, 16000, "a test", 0, ())

@@ -14,6 +14,7 @@ from torch.autograd import Function
 
 from wavegan import distributed
 from wavegan.models.convolution import adjoint, convolve, folded_nearest
+from wavegan.models.dense import Score, as_computed
 
 
 class _Kernels(nn.Module):
@@ -42,9 +43,7 @@ class _Kernels(nn.Module):
 
     def parameters_as_computed(self) -> tuple[Tensor, Tensor]:
         """Weight and bias in the type in which the layer computes: autocast's, or their own."""
-        kind = self.weight.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.weight.dtype
-        return self.weight.to(dtype), self.bias.to(dtype)
+        return as_computed(self.weight), as_computed(self.bias)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """(N, T, C) to (N, T', C'), with all three in one type."""
@@ -255,6 +254,8 @@ def initialize_glorot(network: nn.Module) -> None:
 
 def _numbers_joined(layer: "nn.Linear | PostFilter | _Kernels") -> int:
     """Channels in plus channels out that one kernel connects, times its length."""
+    if isinstance(layer, Score):
+        return layer.in_features + 1  # a row adds to one number
     if isinstance(layer, nn.Linear):
         return layer.in_features + layer.out_features
     if isinstance(layer, PostFilter):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wavegan.models.convolution import adjoint, convolve, correlate
+from wavegan.models.dense import Score, score
 from wavegan.models.layers import Convolution, LeakyReLU, PhaseShuffle, shift, slope_times, unshift
 
 
@@ -76,22 +77,37 @@ class ConvolutionStage:
 
 @dataclass(frozen=True)
 class ScoreStage:
-    """The dense layer that gives one number, without an activation; in the type of its weight."""
+    """The dense layer that gives one number, without an activation; in the type of its weight.
 
-    weight: Tensor  # (1, T · C)
+    shares: (N, R), how much of each row of weights counts for each example, None where there is one row.
+    """
+
+    weight: Tensor  # (R, T · C)
     bias: Tensor  # (1,)
+    shares: Tensor | None = None
+
+    @classmethod
+    def of(cls, layer: Score, batches: int, labels: Tensor | None) -> Self:
+        """The stage of this layer for so many batches of examples with the same labels."""
+        shares = layer.shares(labels)
+        return cls(layer.weight, layer.bias, None if shares is None else shares.repeat(batches, 1))
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x.flatten(1).to(self.weight.dtype), self.weight, self.bias).squeeze(1)
+        return score(x.flatten(1).to(self.weight.dtype), self.weight, self.bias, self.shares)
 
     def along(self, t: Tensor, y: Tensor) -> Tensor:
-        return F.linear(t.flatten(1).to(self.weight.dtype), self.weight).squeeze(1)
+        shares = None if self.shares is None else self.shares[-len(t) :]
+        return score(t.flatten(1).to(self.weight.dtype), self.weight, None, shares)
 
     def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
         return d
 
     def input_gradient(self, d: Tensor) -> Tensor:
-        return d[:, None] * self.weight
+        return self._by_row(d) @ self.weight
 
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
-        return (d @ x.flatten(1).to(d.dtype))[None], d[:biased].sum()[None]
+        return self._by_row(d).t() @ x.flatten(1).to(d.dtype), d[:biased].sum()[None]
+
+    def _by_row(self, d: Tensor) -> Tensor:
+        """(N,) to (N, R)."""
+        return d[:, None] if self.shares is None else d[:, None] * self.shares

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
+from wavegan.models.dense import LatentLayer, Score, last_layer
 from wavegan.models.layers import (
     Convolution,
     LeakyReLU,
@@ -41,7 +41,8 @@ class Generator(nn.Module):
     """Latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1].
 
     upsample: "transposed" (the original) or "nearest". post_filter: length in samples of a learned filter
-    after tanh, 0 for none. Raises ValueError for a clip length that WaveGAN does not make.
+    after tanh, 0 for none. classes: labels that it knows, as rows (N, classes) beside the latent, 0 for none.
+    Raises ValueError for a clip length that WaveGAN does not make.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class Generator(nn.Module):
         batch_norm: bool = False,
         upsample: str = "transposed",
         post_filter: int = 0,
+        classes: int = 0,
     ):
         super().__init__()
         inwards = widths(clip_samples, dim)
         self.start_channels = inwards[-1]
-        self.latent_dim = latent_dim
-        self.dense = nn.Linear(latent_dim, START_POSITIONS * self.start_channels)
+        self.dense = LatentLayer(latent_dim, START_POSITIONS * self.start_channels, classes)
         outwards = [*reversed(inwards), channels]
         blocks: list[nn.Module] = [*_normalised(outwards[0], batch_norm), nn.ReLU()]
         for layer, stride in enumerate(STRIDES[clip_samples]):
@@ -73,8 +74,8 @@ class Generator(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         initialize_glorot(self)
 
-    def forward(self, z: Tensor) -> Tensor:
-        x = self.dense(z)  # (N, 16 · 16d)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.dense(z, labels)  # (N, 16 · 16d)
         # The original's dense layer is time-major: positions first, then channels.
         x = x.view(-1, START_POSITIONS, self.start_channels).transpose(1, 2)  # (N, 16d, 16)
         return self.blocks(x)  # (N, channels, clip_samples)
@@ -83,8 +84,10 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Clips (N, channels, clip_samples) to one unbounded number each, (N,).
 
-    Phase shuffle follows the activation of the first four layers, never the last. Piecewise linear in its
-    input unless batch_norm. Raises ValueError for a clip length that WaveGAN does not make.
+    Phase shuffle follows the activation of the first four layers, never the last. dropout: the share of each
+    layer's activations that is left out. classes: labels that it is told, as rows (N, classes), 0 for none. With
+    more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in its input unless batch_norm or
+    dropout. Raises ValueError for a clip length that WaveGAN does not make.
     """
 
     def __init__(
@@ -97,6 +100,9 @@ class Discriminator(nn.Module):
         batch_norm: bool = False,
         shuffle_radius: int = 2,
         shuffle_shared: bool = True,
+        dropout: float = 0.0,
+        classes: int = 0,
+        outputs: int = 1,
     ):
         super().__init__()
         inwards = [channels, *widths(clip_samples, dim)]
@@ -107,24 +113,28 @@ class Discriminator(nn.Module):
             if batch_norm and layer > 0:  # always the statistics of the batch at hand, as the original's
                 blocks.append(nn.BatchNorm1d(inwards[layer + 1], eps=1e-3, track_running_stats=False))
             blocks.append(LeakyReLU(0.2))
+            if dropout:
+                blocks.append(nn.Dropout(dropout))
             if shuffle_radius and layer < min(SHUFFLED_LAYERS, last):
                 blocks.append(PhaseShuffle(shuffle_radius, shared=shuffle_shared))
         self.blocks = nn.Sequential(*blocks)
-        self.dense = nn.Linear(START_POSITIONS * inwards[-1], 1)
+        self.dense = last_layer(START_POSITIONS * inwards[-1], outputs, classes)
         initialize_glorot(self)
 
-    def forward(self, clips: Tensor) -> Tensor:
+    def forward(self, clips: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.blocks(clips)  # (N, 16d, 16)
-        x = x.transpose(1, 2).flatten(1)  # time-major, as the generator's
-        with torch.autocast(x.device.type, enabled=False):  # scores count by their differences, which bf16 rounds away
-            return self.dense(x.to(self.dense.weight.dtype)).squeeze(1)
+        return self.dense(x.transpose(1, 2).flatten(1), labels)  # time-major, as the generator's
 
     @property
-    def stages(self) -> Callable[[int, int], list[ConvolutionStage | ScoreStage]] | None:
-        """stages(batches, examples) takes it apart for one pass; None where it is not piecewise linear."""
-        return None if any(isinstance(layer, nn.BatchNorm1d) for layer in self.blocks) else self._stages
+    def stages(self) -> Callable[..., list[ConvolutionStage | ScoreStage]] | None:
+        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        is_piecewise_linear = isinstance(self.dense, Score) and not any(
+            isinstance(layer, nn.BatchNorm1d | nn.Dropout) for layer in self.blocks
+        )
+        return self._stages if is_piecewise_linear else None
 
-    def _stages(self, batches: int, examples: int) -> list[ConvolutionStage | ScoreStage]:
+    def _stages(self, batches: int, examples: int, labels: Tensor | None = None) -> list[ConvolutionStage | ScoreStage]:
+        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
         layers, stages = list(self.blocks), []
         for place, layer in enumerate(layers):
             if isinstance(layer, Convolution):
@@ -132,7 +142,7 @@ class Discriminator(nn.Module):
                 assert isinstance(activation, LeakyReLU), "every convolution is followed by its activation"
                 shuffle = after[0] if after and isinstance(after[0], PhaseShuffle) else None
                 stages.append(ConvolutionStage.of(layer, activation, shuffle, batches, examples))
-        return [*stages, ScoreStage(self.dense.weight, self.dense.bias)]
+        return [*stages, ScoreStage.of(self.dense, batches, labels)]
 
 
 def parameter_count(network: nn.Module) -> int:

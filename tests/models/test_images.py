@@ -1,0 +1,212 @@
+"""Layers of images against loops written by hand in float64, and their stage against autograd."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wavegan.models.images import (
+    Convolution2d,
+    Convolution2dStage,
+    NearestUpsampling2d,
+    TransposedConvolution2d,
+    adjoint,
+    convolve,
+    correlate,
+    pads,
+)
+from wavegan.models.layers import LeakyReLU
+
+DOUBLE = torch.float64
+PADS = {(5, 2): (1, 2), (3, 2): (0, 1), (7, 2): (2, 3), (5, 1): (2, 2), (4, 2): (1, 1), (25, 4): (10, 11)}
+LAYERS = [Convolution2d, TransposedConvolution2d, NearestUpsampling2d]
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(seed))
+
+
+def randomised(layer):
+    """In float64, with a bias that is not zero."""
+    layer.double()
+    layer.weight.data, layer.bias.data = normal(*layer.weight.shape, seed=8), normal(*layer.bias.shape, seed=9)
+    return layer
+
+
+def assert_equal(found: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), PADS)
+def test_the_pads_are_those_of_tensorflow(kernel, stride):
+    needed = (16 - 1) * stride + kernel - 16 * stride  # tf.nn's formula for "SAME" and 16 places
+    assert pads(kernel, stride) == PADS[kernel, stride] == (needed // 2, needed - needed // 2)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(5, 2), (3, 2), (4, 2), (5, 1)])
+def test_the_convolution_and_its_adjoint_equal_loops(kernel, stride):
+    """Every output pixel's sum over what it sees, and every input pixel's over those that see it."""
+    down, up = Convolution2d(2, 3, kernel, stride=stride), TransposedConvolution2d(3, 2, kernel, stride=stride)
+    down, up = randomised(down), randomised(up)
+    x, d = normal(1, 2, 6 * stride, 4 * stride), normal(1, 3, 6, 4, seed=1)
+    before = PADS[kernel, stride][0]
+    y, z = np.zeros((3, 6, 4)), np.zeros((2, 6 * stride, 4 * stride))
+    weight, adjoint_weight = down.weight.detach().numpy(), up.weight.detach().numpy()  # (C', k, k, C), rows first
+    for row, column, across, along in np.ndindex(6, 4, kernel, kernel):
+        at, beside = row * stride + across - before, column * stride + along - before
+        if 0 <= at < 6 * stride and 0 <= beside < 4 * stride:
+            y[:, row, column] += weight[:, across, along] @ x[0, :, at, beside].numpy()
+            z[:, at, beside] += adjoint_weight[:, across, along].T @ d[0, :, row, column].numpy()
+    y += down.bias.detach().numpy()[:, None, None]
+    z += up.bias.detach().numpy()[:, None, None]
+    assert_equal(down(x)[0], torch.from_numpy(y))
+    assert_equal(up(d)[0], torch.from_numpy(z))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), PADS)
+def test_kernel_shows_the_weight_as_torch_has_it(kernel, stride):
+    down, up = Convolution2d(2, 3, kernel, stride=stride), TransposedConvolution2d(3, 2, kernel, stride=stride)
+    down, up = randomised(down), randomised(up)
+    (before, after), x, d = PADS[kernel, stride], normal(2, 2, 8 * stride, 4 * stride), normal(2, 3, 8, 4, seed=1)
+    padded = F.pad(x, (before, after, before, after))
+    assert_equal(down(x), F.conv2d(padded, down.kernel, down.bias, stride))
+    whole = F.conv_transpose2d(d, up.kernel, up.bias, stride)
+    assert_equal(up(d), whole[:, :, before : before + 8 * stride, before : before + 4 * stride])
+
+
+@pytest.mark.parametrize(("kernel", "stride"), PADS)
+def test_nearest_repeats_pixels_and_convolves(kernel, stride):
+    layer, x = randomised(NearestUpsampling2d(2, 3, kernel, stride=stride)), normal(2, 2, 4, 6)
+    repeated = x.repeat_interleave(stride, 2).repeat_interleave(stride, 3)
+    before = (kernel - 1) // 2
+    after = kernel - 1 - before
+    padded = F.pad(repeated, (before, after, before, after))
+    assert_equal(layer(x), F.conv2d(padded, layer.kernel, layer.bias))
+    flat = torch.ones(1, 2, 8, 8, dtype=DOUBLE)
+    if kernel == 5:  # no checkerboard, whatever the weights: the middle of a flat image stays flat
+        middle = layer(flat)[0, :, 6:-6, 6:-6] if stride > 1 else layer(flat)[0, :, 2:-2, 2:-2]
+        assert_equal(middle, middle[:, :1, :1].expand_as(middle))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), PADS)
+def test_the_three_are_one_trilinear_form(kernel, stride):
+    """<convolve(x, w), d> = <x, adjoint(d, w)> = <correlate(x, d), w>, and shapes as they say."""
+    x, weight, d = (
+        normal(2, 4 * stride, 6 * stride, 2),
+        normal(3, kernel, kernel, 2, seed=1),
+        normal(2, 4, 6, 3, seed=2),
+    )
+    three = convolve(x, weight, None, stride), adjoint(d, weight, None, stride), correlate(x, d, kernel, stride)
+    assert [one.shape for one in three] == [d.shape, x.shape, weight.shape]
+    assert all(one.is_contiguous() for one in three)
+    values = [torch.sum(one * other).item() for one, other in zip(three, (d, x, weight), strict=True)]
+    assert values == pytest.approx([values[0]] * 3, rel=1e-11)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_first_and_second_derivatives(kind):
+    layer = randomised(kind(1, 2, 3, stride=2))
+    x = normal(1, 1, 2, 4).requires_grad_()
+    weight, bias = (one.detach().clone().requires_grad_() for one in layer.parameters())
+
+    def outputs(x, weight, bias):
+        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, x)
+
+    assert torch.autograd.gradcheck(outputs, (x, weight, bias))
+    assert torch.autograd.gradgradcheck(outputs, (x, weight, bias))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_start_values_are_glorots(kind):
+    """Uniform within the square root of 6 over 25 · (6 + 10), which the largest of 1500 numbers all but reaches."""
+    torch.manual_seed(0)
+    layer = kind(6, 10, 5, stride=2)
+    limit = (6 / 400) ** 0.5
+    assert 0.99 * limit < layer.weight.abs().max() <= limit and not layer.bias.any()
+    assert layer.weight.var().item() == pytest.approx(limit**2 / 3, rel=0.1)
+    assert layer.weight.numel() == 1500 and layer.bias.shape == (10,)
+    assert layer.kernel.shape == ((6, 10, 5, 5) if kind is TransposedConvolution2d else (10, 6, 5, 5))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_under_autocast_layers_compute_in_bf16_and_learn_in_fp32(kind):
+    torch.manual_seed(0)
+    layer, x = kind(2, 3, 5, stride=2), torch.randn(2, 2, 8, 8)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = layer(x)
+    rough.float().sum().backward()
+    assert rough.dtype == torch.bfloat16 and layer.weight.grad.dtype == torch.float32
+    torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.05)
+
+
+def test_activations_stay_channels_last_from_layer_to_layer():
+    """No copy between them: what one leaves is as the next wants it."""
+    for kind in LAYERS:
+        assert kind(2, 3, 5, stride=2)(torch.randn(2, 2, 8, 8)).movedim(1, -1).is_contiguous()
+
+
+class Case:
+    """A stage, the layers that it is made of, an input, a direction and a gradient of the output."""
+
+    def __init__(self, kernel: int, slope: float):
+        self.layer, self.activation = randomised(Convolution2d(2, 3, kernel, stride=2)), LeakyReLU(slope)
+        with torch.no_grad():
+            self.stage = Convolution2dStage.of(self.layer, self.activation)
+            self.x, self.t = normal(6, 8, 4, 2), normal(6, 8, 4, 2, seed=1)
+            self.y, self.d = self.stage(self.x), normal(6, 4, 2, 3, seed=2)
+
+    def by_layers(self, x: Tensor) -> Tensor:
+        return self.activation(self.layer(x.movedim(-1, 1))).movedim(1, -1)
+
+
+@pytest.fixture(params=[(5, 0.2), (3, 0.7)], ids=str)
+def case(request) -> Case:
+    return Case(*request.param)
+
+
+@torch.no_grad()
+def test_a_stage_is_its_layers(case):
+    assert_equal(case.y, case.by_layers(case.x))
+    assert (case.y > 0).any() and (case.y < 0).any()
+
+
+def test_along_is_the_derivative_in_a_direction(case):
+    _, moved = torch.autograd.functional.jvp(case.by_layers, case.x, case.t)
+    with torch.no_grad():
+        along = case.stage.along(case.t, case.y)
+        assert_equal(along, torch.as_tensor(moved))
+        assert_equal(case.stage.along(case.t[-2:], case.y[-2:]), along[-2:])
+
+
+def test_the_way_back_is_autograds(case):
+    x = case.x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(case.by_layers(x), x, case.d)
+    with torch.no_grad():
+        assert_equal(case.stage.input_gradient(case.stage.before_activation(case.d, case.y)), expected)
+
+
+@pytest.mark.parametrize("biased", [6, 4, 0])
+def test_parameter_gradients_are_autograds(case, biased):
+    """All rows for the weight, the first ones alone for the bias."""
+    with torch.no_grad():
+        before = case.stage.before_activation(case.d, case.y)
+        weight, bias = case.stage.parameter_gradients(case.x, before, biased)
+    (expected,) = torch.autograd.grad(case.by_layers(case.x), case.layer.weight, case.d)
+    assert_equal(weight, expected)
+    rest = case.d.clone()
+    rest[biased:] = 0
+    (expected,) = torch.autograd.grad(case.by_layers(case.x), case.layer.bias, rest)
+    assert_equal(bias, expected)
+
+
+@torch.no_grad()
+def test_a_stage_leaves_what_it_is_given_as_it_was(case):
+    given = [case.x, case.t, case.d, case.y]
+    before = [one.clone() for one in given]
+    case.stage.along(case.t, case.y)
+    case.stage.parameter_gradients(case.x, case.stage.before_activation(case.d, case.y), 2)
+    case.stage.input_gradient(case.d)
+    case.stage(case.x)
+    assert all(torch.equal(one, was) for one, was in zip(given, before, strict=True))

@@ -1,0 +1,124 @@
+"""Fully connected networks of waveforms: the textbook's GAN (Goodfellow et al. 2014), a baseline for all others.
+
+They know nothing of time: every sample has weights of its own. Samples lie end to end, the channels of each together.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavegan.models.dense import LatentLayer, Score, as_computed, last_layer
+from wavegan.models.layers import LeakyReLU, initialize_glorot, slope_times
+from wavegan.models.piecewise_linear import ScoreStage
+
+
+class Generator(nn.Module):
+    """Latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1], by hidden layers of 4d and 8d.
+
+    classes: labels that it knows, as rows (N, classes) beside the latent, 0 for none.
+    """
+
+    def __init__(
+        self, clip_samples: int = 16384, channels: int = 1, *, dim: int = 64, latent_dim: int = 100, classes: int = 0
+    ):
+        super().__init__()
+        self.channels = channels
+        self.dense = LatentLayer(latent_dim, 4 * dim, classes)
+        self.blocks = nn.Sequential(
+            nn.ReLU(), nn.Linear(4 * dim, 8 * dim), nn.ReLU(), nn.Linear(8 * dim, clip_samples * channels), nn.Tanh()
+        )
+        initialize_glorot(self)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.blocks(self.dense(z, labels))  # (N, clip_samples · channels)
+        return x.unflatten(1, (-1, self.channels)).transpose(1, 2)  # (N, channels, clip_samples)
+
+
+class Discriminator(nn.Module):
+    """Clips (N, channels, clip_samples) to one unbounded number each, (N,), by hidden layers of 8d and 4d.
+
+    dropout: the share of each layer's activations that is left out. classes: labels that it is told, as rows
+    (N, classes), 0 for none. With more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in
+    its input unless dropout.
+    """
+
+    def __init__(
+        self,
+        clip_samples: int = 16384,
+        channels: int = 1,
+        *,
+        dim: int = 64,
+        dropout: float = 0.0,
+        classes: int = 0,
+        outputs: int = 1,
+    ):
+        super().__init__()
+        widths = [clip_samples * channels, 8 * dim, 4 * dim]
+        blocks: list[nn.Module] = []
+        for features_in, features_out in zip(widths, widths[1:], strict=False):
+            blocks += [nn.Linear(features_in, features_out), LeakyReLU(0.2)]
+            if dropout:
+                blocks.append(nn.Dropout(dropout))
+        self.blocks = nn.Sequential(*blocks)
+        self.dense = last_layer(widths[-1], outputs, classes)
+        initialize_glorot(self)
+
+    def forward(self, clips: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = clips.transpose(1, 2).flatten(1)  # (N, clip_samples · channels), as the generator's
+        return self.dense(self.blocks(x), labels)
+
+    @property
+    def stages(self) -> Callable[..., "list[DenseStage | ScoreStage]"] | None:
+        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        is_piecewise_linear = isinstance(self.dense, Score) and not any(
+            isinstance(layer, nn.Dropout) for layer in self.blocks
+        )
+        return self._stages if is_piecewise_linear else None
+
+    def _stages(self, batches: int, examples: int, labels: Tensor | None = None) -> "list[DenseStage | ScoreStage]":
+        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        layers, stages = list(self.blocks), []
+        for linear, activation in zip(layers[::2], layers[1::2], strict=True):
+            assert isinstance(linear, nn.Linear) and isinstance(activation, LeakyReLU), "they take turns"
+            stages.append(DenseStage.of(linear, activation))
+        return [*stages, ScoreStage.of(self.dense, batches, labels)]
+
+
+@dataclass(frozen=True)
+class DenseStage:
+    """A dense layer and leaky ReLU, as `piecewise_linear.ConvolutionStage`.
+
+    Inputs are (N, …), their numbers in the order of the weight's columns; outputs (N, F).
+    """
+
+    weight: Tensor  # (F', F)
+    bias: Tensor  # (F',)
+    negative_slope: float
+
+    @classmethod
+    def of(cls, layer: nn.Linear, activation: LeakyReLU) -> Self:
+        """The stage of these two layers."""
+        return cls(as_computed(layer.weight), as_computed(layer.bias), activation.negative_slope)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """y (N, F') of x (N, …)."""
+        return F.leaky_relu_(F.linear(x.flatten(1), self.weight, self.bias), self.negative_slope)
+
+    def along(self, t: Tensor, y: Tensor) -> Tensor:
+        """How y moves when x moves along t; both may be the last rows of a pass only."""
+        return slope_times(F.linear(t.flatten(1), self.weight), y, self.negative_slope)
+
+    def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
+        """The gradient of the affine map's output, from that of y."""
+        return slope_times(d, y, self.negative_slope)
+
+    def input_gradient(self, d: Tensor) -> Tensor:
+        """The gradient of x, flattened, from that of the affine map's output."""
+        return d @ self.weight
+
+    def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
+        """Those of weight and bias; the bias hears the first `biased` rows only."""
+        return d.t() @ x.flatten(1), d[:biased].sum(0)

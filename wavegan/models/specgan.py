@@ -1,0 +1,123 @@
+"""SpecGAN: generator and discriminator of log spectrograms (Donahue, McAuley, Puckette 2018, section 3.4)."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from wavegan.models.dense import LatentLayer, Score, last_layer
+from wavegan.models.images import Convolution2d, Convolution2dStage, NearestUpsampling2d, TransposedConvolution2d
+from wavegan.models.layers import LeakyReLU, initialize_glorot
+from wavegan.models.piecewise_linear import ScoreStage
+
+BINS = 128
+LAYERS = 5  # each halves or doubles bins and frames
+START_BINS = BINS // 2**LAYERS
+UPSAMPLING = {"transposed": TransposedConvolution2d, "nearest": NearestUpsampling2d}
+
+
+def start_frames(frames: int) -> int:
+    """Frames at the innermost layer. Raises ValueError for a number of frames that five halvings do not divide."""
+    if frames < 1 or frames % 2**LAYERS:
+        nearest = max(1, round(frames / 2**LAYERS)) * 2**LAYERS
+        raise ValueError(
+            f"frames is {frames}; SpecGAN makes a multiple of {2**LAYERS} (128 samples each); try {nearest}"
+        )
+    return frames // 2**LAYERS
+
+
+class Generator(nn.Module):
+    """Latent (N, latent_dim) to log spectrograms (N, channels, 128, frames) in [-1, 1].
+
+    upsample: "transposed" (the original) or "nearest". classes: labels that it knows, as rows (N, classes) beside the
+    latent, 0 for none. Raises ValueError where frames is no multiple of 32.
+    """
+
+    def __init__(
+        self,
+        frames: int = 128,
+        channels: int = 1,
+        *,
+        dim: int = 64,
+        kernel_size: int = 5,
+        latent_dim: int = 100,
+        batch_norm: bool = False,
+        upsample: str = "transposed",
+        classes: int = 0,
+    ):
+        super().__init__()
+        outwards = [*(dim * 2**layer for layer in reversed(range(LAYERS))), channels]
+        self.start = START_BINS, start_frames(frames), outwards[0]
+        self.dense = LatentLayer(latent_dim, START_BINS * self.start[1] * outwards[0], classes)
+        blocks: list[nn.Module] = []
+        for layer in range(LAYERS):
+            blocks += [*_normalised(outwards[layer], batch_norm), nn.ReLU()]
+            blocks.append(UPSAMPLING[upsample](outwards[layer], outwards[layer + 1], kernel_size, stride=2))
+        self.blocks = nn.Sequential(*blocks, nn.Tanh())
+        initialize_glorot(self)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.dense(z, labels)  # (N, 4 · frames/32 · 16d): bins first, then frames, then channels
+        x = x.view(-1, *self.start).movedim(-1, 1)  # (N, 16d, 4, frames/32)
+        return self.blocks(x)  # (N, channels, 128, frames)
+
+
+class Discriminator(nn.Module):
+    """Log spectrograms (N, channels, 128, frames) to one unbounded number each, (N,).
+
+    dropout: the share of each layer's activations that is left out. classes: labels that it is told, as rows
+    (N, classes), 0 for none. With more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in
+    its input unless batch_norm or dropout. Raises ValueError where frames is no multiple of 32.
+    """
+
+    def __init__(
+        self,
+        frames: int = 128,
+        channels: int = 1,
+        *,
+        dim: int = 64,
+        kernel_size: int = 5,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+        classes: int = 0,
+        outputs: int = 1,
+    ):
+        super().__init__()
+        inwards = [channels, *(dim * 2**layer for layer in range(LAYERS))]
+        blocks: list[nn.Module] = []
+        for layer in range(LAYERS):
+            blocks.append(Convolution2d(inwards[layer], inwards[layer + 1], kernel_size, stride=2))
+            if batch_norm and layer > 0:  # always the statistics of the batch at hand, as the original's
+                blocks.append(nn.BatchNorm2d(inwards[layer + 1], eps=1e-3, track_running_stats=False))
+            blocks.append(LeakyReLU(0.2))
+            if dropout:
+                blocks.append(nn.Dropout(dropout))
+        self.blocks = nn.Sequential(*blocks)
+        self.dense = last_layer(START_BINS * start_frames(frames) * inwards[-1], outputs, classes)
+        initialize_glorot(self)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.blocks(x)  # (N, 16d, 4, frames/32)
+        return self.dense(x.movedim(1, -1).flatten(1), labels)  # bins, frames, channels, as the generator's
+
+    @property
+    def stages(self) -> Callable[..., list[Convolution2dStage | ScoreStage]] | None:
+        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        is_piecewise_linear = isinstance(self.dense, Score) and not any(
+            isinstance(layer, nn.BatchNorm2d | nn.Dropout) for layer in self.blocks
+        )
+        return self._stages if is_piecewise_linear else None
+
+    def _stages(
+        self, batches: int, examples: int, labels: Tensor | None = None
+    ) -> list[Convolution2dStage | ScoreStage]:
+        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        layers, stages = list(self.blocks), []
+        for convolution, activation in zip(layers[::2], layers[1::2], strict=True):
+            assert isinstance(convolution, Convolution2d) and isinstance(activation, LeakyReLU), "they take turns"
+            stages.append(Convolution2dStage.of(convolution, activation))
+        return [*stages, ScoreStage.of(self.dense, batches, labels)]
+
+
+def _normalised(channels: int, batch_norm: bool) -> list[nn.Module]:
+    # TensorFlow's momentum of 0.99 is 0.01 here.
+    return [nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)] if batch_norm else []
