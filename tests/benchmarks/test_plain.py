@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from wavegan.benchmarks import plain
+from wavegan.methods.adversary import Adversary
+from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models import latents
 from wavegan.models.layers import Convolution, NearestUpsampling, PhaseShuffle, TransposedConvolution
@@ -140,7 +142,7 @@ def test_one_step_of_each_leaves_the_same_weights(case, monkeypatch):
     training, gradients = house_training(made, judge), {}
     for optimizer in training.optimizers.values():
         optimizer.register_step_pre_hook(lambda *_, own=optimizer: gradients.update(gradients_of(own)))
-    take_step(training, lambda draw: draws.real[min(draw, UPDATES - 1)])
+    take_step(training, lambda draw: Batch(draws.real[min(draw, UPDATES - 1)]))
 
     for ours, theirs in ((made, generator), (judge, discriminator)):
         for (name, gradient), other in zip(pairs(ours, gradients), theirs.parameters(), strict=True):
@@ -159,10 +161,7 @@ def test_one_step_of_each_leaves_the_same_weights(case, monkeypatch):
 def house_training(made: Generator, judge: Discriminator) -> Training:
     gan = GAN(
         made,
-        judge,
-        objective=OBJECTIVES["wasserstein"],
-        penalty=gradient_penalty,
-        penalty_weight=PENALTY_WEIGHT,
+        Adversary(judge, objective=OBJECTIVES["wasserstein"], penalty=gradient_penalty, penalty_weight=PENALTY_WEIGHT),
         discriminator_steps=UPDATES,
         latent="normal",
         latent_dim=LATENT_DIM,

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from wavegan.methods import first_order
+from wavegan.methods.adversary import Adversary
+from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models import layers
 from wavegan.models.layers import PhaseShuffle
@@ -45,16 +47,10 @@ class Constant(nn.Module):
         return self.clip * z.new_ones(len(z), 1, 1)
 
 
-def game(generator: nn.Module, discriminator: nn.Module, **settings) -> GAN:
-    standard = {
-        "objective": OBJECTIVES["wasserstein"],
-        "penalty": gradient_penalty,
-        "penalty_weight": 10.0,
-        "discriminator_steps": 1,
-        "latent": "uniform",
-        "latent_dim": LATENT_DIM,
-    }
-    return GAN(generator, discriminator, **{**standard, **settings})
+def game(generator: nn.Module, discriminator: nn.Module, *, steps: int = 1, latent: str = "uniform", **settings) -> GAN:
+    standard = {"objective": OBJECTIVES["wasserstein"], "penalty": gradient_penalty, "penalty_weight": 10.0}
+    adversary = Adversary(discriminator, **{**standard, **settings})
+    return GAN(generator, adversary, discriminator_steps=steps, latent=latent, latent_dim=LATENT_DIM)
 
 
 def small() -> GAN:
@@ -68,7 +64,7 @@ def test_the_discriminators_loss_by_hand(weight):
     judge = Linear(torch.tensor([[3.0, 4.0]]))  # a slope of 5: the penalty is 16
     gan = game(Constant(torch.tensor([[1.0, 0.5]])), judge, penalty_weight=weight)
     real = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]])  # scores 7 and -4; each fake scores 5
-    found = {name: value.item() for name, value in gan.discriminator_backward(real).items()}
+    found = {name: value.item() for name, value in gan.discriminator_backward(Batch(real)).items()}
     assert found["wasserstein"] == 1.5 - 5
     assert found["loss"] == pytest.approx(5 - 1.5 + weight * 16)
     assert found.get("penalty") == (pytest.approx(16) if weight else None)
@@ -79,20 +75,20 @@ def test_the_discriminators_loss_by_hand(weight):
 
 def test_a_weight_of_zero_leaves_the_penalty_out():
     judge = Linear(torch.ones(1, 2))
-    game(Constant(torch.ones(1, 2)), judge, penalty_weight=0).discriminator_backward(torch.zeros(2, 1, 2))
+    game(Constant(torch.ones(1, 2)), judge, penalty_weight=0).discriminator_backward(Batch(torch.zeros(2, 1, 2)))
     assert len(judge.seen) == 2
 
 
 def test_the_generators_loss_by_hand():
     made = Constant(torch.tensor([[1.0, 0.5]]))
-    found = game(made, Linear(torch.tensor([[3.0, 4.0]]))).generator_backward(torch.full((2, 1, 2), torch.nan))
+    found = game(made, Linear(torch.tensor([[3.0, 4.0]]))).generator_backward(Batch(torch.full((2, 1, 2), torch.nan)))
     assert {name: value.item() for name, value in found.items()} == {"loss": -5}
     assert made.clip.grad is not None and made.clip.grad.tolist() == [[-3, -4]]
 
 
 def test_a_discriminator_update_holds_no_graph_of_the_generator():
     made, judge = Constant(torch.ones(1, 2)), Linear(torch.ones(1, 2))
-    game(made, judge).discriminator_backward(torch.zeros(2, 1, 2))
+    game(made, judge).discriminator_backward(Batch(torch.zeros(2, 1, 2)))
     real, fake, between = judge.seen
     assert not real.requires_grad and not fake.requires_grad
     assert between.requires_grad and between.is_leaf
@@ -100,13 +96,13 @@ def test_a_discriminator_update_holds_no_graph_of_the_generator():
 
 
 def test_statistics_hold_no_graph():
-    gan, real = small(), torch.zeros(2, 1, 4096)
+    gan, real = small(), Batch(torch.zeros(2, 1, 4096))
     for phase in gan.phases:
         assert all(value.shape == () and not value.requires_grad for value in phase.backward(real).values())
 
 
 def test_phases_and_what_is_averaged():
-    gan = game(Constant(torch.ones(1, 2)), Linear(torch.ones(1, 2)), discriminator_steps=5)
+    gan = game(Constant(torch.ones(1, 2)), Linear(torch.ones(1, 2)), steps=5)
     plan = [(phase.name, phase.networks, phase.times) for phase in gan.phases]
     assert plan == [("discriminator", ("discriminator",), 5), ("generator", ("generator",), 1)]
     assert gan.averaged == ("generator",) and set(gan.networks) == {"generator", "discriminator"}
@@ -129,7 +125,7 @@ def test_each_phase_changes_exactly_its_own_network():
     before = weights()
     for name, optimizer in optimizers.items():
         optimizer.register_step_post_hook(lambda *_, name=name: note(name))
-    take_step(Training(gan, optimizers, torch.device("cpu")), lambda draw: torch.randn(4, 1, 4096))
+    take_step(Training(gan, optimizers, torch.device("cpu")), lambda draw: Batch(torch.randn(4, 1, 4096)))
     (first, judges), (second, makers) = changes
     assert (first, second) == ("discriminator", "generator")
     assert makers == {("generator", key) for key in before["generator"]}
@@ -139,12 +135,12 @@ def test_each_phase_changes_exactly_its_own_network():
 
 def test_an_update_draws_fresh_latents():
     made = Constant(torch.ones(1, 2))
-    gan = game(made, Linear(torch.ones(1, 2)), discriminator_steps=3)
+    gan = game(made, Linear(torch.ones(1, 2)), steps=3)
     optimizers = {name: torch.optim.SGD(network.parameters(), lr=0) for name, network in gan.networks.items()}
     training = Training(gan, optimizers, torch.device("cpu"))
     for step in range(2):
         training.step = step
-        take_step(training, lambda draw: torch.zeros(8, 1, 2))
+        take_step(training, lambda draw: Batch(torch.zeros(8, 1, 2)))
     assert len(made.seen) == 2 * (3 + 1)
     assert len({tuple(z.flatten().tolist()) for z in made.seen}) == len(made.seen)
     assert all(z.shape == (8, LATENT_DIM) for z in made.seen)
@@ -157,7 +153,7 @@ def test_phase_shuffle_is_drawn_afresh_for_real_fake_and_interpolated(monkeypatc
     shuffles = sum(isinstance(layer, PhaseShuffle) for layer in gan.networks["discriminator"].modules())
     torch.manual_seed(0)
     for _ in range(100):
-        gan.discriminator_backward(torch.zeros(1, 1, 4096))
+        gan.discriminator_backward(Batch(torch.zeros(1, 1, 4096)))
     shifts = torch.cat(drawn).view(100, 3 * shuffles).double()
     assert shuffles == 3 and set(shifts.unique().tolist()) == {-2, -1, 0, 1, 2}
     for one in range(3 * shuffles):
@@ -172,7 +168,7 @@ def test_the_penalty_shuffles_as_well():
     gan, clips = small(), torch.zeros(2, 1, 4096)
     (first, *_) = [layer for layer in gan.networks["discriminator"].modules() if isinstance(layer, PhaseShuffle)]
     first.register_forward_hook(lambda *_: calls.append(1))
-    gan.plain_discriminator_backward(clips, clips)
+    gan.adversary.plain_backward(clips, clips)
     assert len(calls) == 3
 
 
@@ -196,10 +192,10 @@ def test_the_first_order_form_is_taken_where_it_is_exact(name, weight, monkeypat
     """Else the plain one; either leaves a gradient in every parameter, and the same statistics' names."""
     make, piecewise_linear = FORMS[name]
     gan, taken = game(Constant(torch.rand(1, 4096)), make(), penalty_weight=weight), []
-    first, plain = first_order.discriminator_backward, gan.plain_discriminator_backward
+    first, plain = first_order.discriminator_backward, gan.adversary.plain_backward
     monkeypatch.setattr(first_order, "discriminator_backward", lambda *a, **k: taken.append(True) or first(*a, **k))
-    monkeypatch.setattr(gan, "plain_discriminator_backward", lambda *a: taken.append(False) or plain(*a))
-    stats = gan.discriminator_backward(torch.randn(3, 1, 4096))
+    monkeypatch.setattr(gan.adversary, "plain_backward", lambda *a: taken.append(False) or plain(*a))
+    stats = gan.discriminator_backward(Batch(torch.randn(3, 1, 4096)))
     assert taken == [piecewise_linear]
     assert stats.keys() == {"wasserstein", "loss"} | ({"penalty"} if weight else set())
     for parameter in gan.networks["discriminator"].parameters():
@@ -217,7 +213,7 @@ def test_with_batch_norm_the_update_is_autograds():
     real, fake = real.double(), fake.double()
     gan = game(Constant(fake), network)
     torch.manual_seed(5)
-    gan.discriminator_backward(real)
+    gan.discriminator_backward(Batch(real))
     found = [parameter.grad for parameter in network.parameters()]
     torch.manual_seed(5)
     torch.rand(4, LATENT_DIM)  # the latents come first
@@ -237,7 +233,7 @@ def test_both_forms_show_the_generators_clips_in_the_type_of_the_real_ones(batch
     )
     real = torch.randn(3, 1, 4096, dtype=torch.float64)
     torch.manual_seed(2)
-    stats = game(made, network).discriminator_backward(real)
+    stats = game(made, network).discriminator_backward(Batch(real))
     torch.manual_seed(2)
     with torch.no_grad():
         fake = made(torch.rand(3, LATENT_DIM) * 2 - 1).double()

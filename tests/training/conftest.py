@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
 
+from wavegan.methods.adversary import Adversary
+from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
@@ -24,10 +25,12 @@ def training() -> Callable[..., Training]:
             torch.manual_seed(start)
             gan = GAN(
                 Generator(4096, dim=1, latent_dim=4, kernel_size=9, batch_norm=batch_norm),
-                Discriminator(4096, dim=1, kernel_size=9, shuffle_shared=shared),
-                objective=OBJECTIVES["wasserstein"],
-                penalty=gradient_penalty,
-                penalty_weight=10,
+                Adversary(
+                    Discriminator(4096, dim=1, kernel_size=9, shuffle_shared=shared),
+                    objective=OBJECTIVES["wasserstein"],
+                    penalty=gradient_penalty,
+                    penalty_weight=10,
+                ),
                 discriminator_steps=updates,
                 latent="uniform",
                 latent_dim=4,
@@ -42,6 +45,6 @@ def training() -> Callable[..., Training]:
 
 
 @pytest.fixture
-def batches() -> Callable[[int], Tensor]:
+def batches() -> Callable[[int], Batch]:
     """Two clips of noise for each draw."""
-    return lambda draw: torch.rand(2, 1, 4096, generator=torch.Generator().manual_seed(draw)) * 2 - 1
+    return lambda draw: Batch(torch.rand(2, 1, 4096, generator=torch.Generator().manual_seed(draw)) * 2 - 1)

@@ -52,7 +52,7 @@ def test_a_compiled_step_is_the_same_step(training, batches, monkeypatch):
     line = settle_compilation(made, batches(0), True)
     assert line.startswith("training.compile true: used, a step takes ")
     assert all(torch.equal(value, weights(made)[key]) for key, value in before.items()), "measuring moved the weights"
-    assert made.method.passes is not None and plain.method.passes is None
+    assert made.method.adversary.passes is not None and plain.method.adversary.passes is None
     for one in (plain, made):
         take_step(one, batches)
     after = weights(made)
@@ -65,7 +65,7 @@ def test_what_cannot_be_compiled_runs_as_it_is(training, batches, monkeypatch):
     made = training()
     line = settle_compilation(made, batches(0), True)
     assert line.startswith("training.compile true: not used, it failed (InvalidBackend: ")
-    assert made.method.passes is None
+    assert made.method.adversary.passes is None
     take_step(made, batches)
 
 
@@ -74,13 +74,14 @@ def test_other_gradients_are_refused(training, batches, monkeypatch):
     made = training()
 
     def compile_wrongly(method, backend):
-        method.objective = method.objective._replace(discriminator=lambda real, fake: real.mean() - fake.mean())
-        method.penalty_weight = 0
+        one = method.adversary
+        one.objective = one.objective._replace(discriminator=lambda real, fake: real.mean() - fake.mean())
+        one.penalty = None
 
     monkeypatch.setattr(type(made.method), "compile", compile_wrongly)
     line = settle_compilation(made, batches(0), True)
     assert line == "training.compile true: not used, its gradients differ from those of the step as it is written"
-    assert made.method.penalty_weight == 10
+    assert made.method.adversary.penalty is not None
 
 
 @pytest.mark.parametrize(("choice", "share", "used"), [("auto", 0.5, True), ("auto", 1.5, False), (True, 1.5, True)])

@@ -5,25 +5,28 @@ import threading
 import pytest
 import torch
 
+from wavegan.methods.base import Batch
 from wavegan.training.ahead import Ahead
 
 CPU = torch.device("cpu")
 
 
 def test_the_same_batches_in_any_order():
-    ahead = Ahead(lambda draw: torch.full((2, 1, 4), float(draw)), CPU)
+    ahead = Ahead(lambda draw: Batch(torch.full((2, 1, 4), float(draw)), torch.full((2, 3), -float(draw))), CPU)
     for draw in (0, 1, 2, 7, 8, 3, 3, 4):
-        assert ahead(draw).unique().tolist() == [draw]
+        batch = ahead(draw)
+        assert batch.labels is not None and batch.other is None
+        assert batch.x.unique().tolist() == [draw] and batch.labels.unique().tolist() == [-draw]
 
 
 def test_the_next_one_is_made_meanwhile():
     made, is_made = [], threading.Event()
 
-    def make(draw: int) -> torch.Tensor:
+    def make(draw: int) -> Batch:
         made.append((draw, threading.current_thread().name))
         if draw == 6:
             is_made.set()
-        return torch.zeros(1)
+        return Batch(torch.zeros(1))
 
     ahead = Ahead(make, CPU)
     ahead(5)
@@ -33,10 +36,10 @@ def test_the_next_one_is_made_meanwhile():
 
 
 def test_an_error_comes_to_the_one_who_asks():
-    def make(draw: int) -> torch.Tensor:
+    def make(draw: int) -> Batch:
         if draw == 1:
             raise OSError("the disk is gone")
-        return torch.zeros(1)
+        return Batch(torch.zeros(1))
 
     ahead = Ahead(make, CPU)
     ahead(0)

@@ -1,5 +1,6 @@
 """The loop: exact resume, and each of its duties by closed form on a toy method of one number."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.methods.base import Phase
+from wavegan.methods.base import Batch, Phase
 from wavegan.training import checkpoint
 from wavegan.training.loop import Training, take_step, train
 
@@ -175,10 +176,11 @@ class Toy:
         for network in self.networks.values():
             nn.init.constant_(network.weight, 8.0)
         self.phases = (
-            Phase("first", ("fast",), lambda clips: self.pull("fast", clips), times=times),
-            Phase("second", ("slow",), lambda clips: self.pull("slow", clips)),
+            Phase("first", ("fast",), lambda batch: self.pull("fast", batch.x), times=times),
+            Phase("second", ("slow",), lambda batch: self.pull("slow", batch.x)),
         )
         self.learning: list[tuple[bool, ...]] = []
+        self.told: list[int] = []
 
     def pull(self, name, clips):
         self.learning.append(tuple(one.weight.requires_grad for one in self.networks.values()))
@@ -189,9 +191,12 @@ class Toy:
     def compile(self, backend: str) -> None:
         raise AssertionError("nobody asked for it")
 
+    def advance(self, step: int) -> None:
+        self.told.append(step)
 
-def silence(draw: int) -> torch.Tensor:
-    return torch.zeros(1, 1, 1)
+
+def silence(draw: int) -> Batch:
+    return Batch(torch.zeros(1, 1, 1))
 
 
 def gradient(network: nn.Module) -> torch.Tensor:
@@ -218,9 +223,9 @@ def test_gradients_start_from_zero_at_every_update():
 
 def test_every_update_sees_a_fresh_batch_and_resuming_goes_on_with_the_next():
     draws, made = [], toy(times=3)
-    train(made, lambda draw: draws.append(draw) or torch.zeros(1, 1, 1), 2, after_step=go_on)
+    train(made, lambda draw: draws.append(draw) or silence(draw), 2, after_step=go_on)
     assert draws == list(range(2 * 4))
-    train(made, lambda draw: draws.append(draw) or torch.zeros(1, 1, 1), 3, after_step=go_on)
+    train(made, lambda draw: draws.append(draw) or silence(draw), 3, after_step=go_on)
     assert draws == list(range(3 * 4))
 
 
@@ -232,9 +237,25 @@ def test_only_the_networks_of_a_phase_require_gradients():
 
 
 def test_statistics_carry_the_phases_name_and_the_last_update():
-    stats = take_step(toy(times=2), lambda draw: torch.full((1, 1, 1), float(draw)))
+    stats = take_step(toy(times=2), lambda draw: Batch(torch.full((1, 1, 1), float(draw))))
     # fast: 8 → towards 0 → 4 → towards 1: loss (4 - 1)² / 2; slow: (8 - 2)² / 2
     assert {name: one.item() for name, one in stats.items()} == {"first/loss": 4.5, "second/loss": 18}
+
+
+def test_the_method_is_told_each_step_before_it_is_taken():
+    made = toy(times=2)
+    train(made, silence, 3, after_step=go_on)
+    assert isinstance(made.method, Toy) and made.method.told == [0, 1, 2]
+
+
+def test_what_follows_an_update_follows_each_of_its_phase():
+    """Of a phase that is taken three times, and after the optimiser: it sees what that has left."""
+    made, seen = toy(times=3), []
+    assert isinstance(made.method, Toy)
+    first, second = made.method.phases
+    made.method.phases = (replace(first, after_update=lambda: seen.append(value(made, "fast"))), second)
+    take_step(made, silence)
+    assert seen == [4.0, 2.0, 1.0]
 
 
 def test_training_counts_a_step_before_it_tells_and_stops_when_told():

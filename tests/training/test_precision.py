@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from wavegan.methods.base import Batch
 from wavegan.training import precision
 from wavegan.training.loop import train
 from wavegan.training.precision import autocast, faster_precision
@@ -42,12 +43,12 @@ def test_each_is_measured_in_its_own_precision_on_a_few_clips(training, monkeypa
     made, seen = training(), []
     spy = made.method.phases[0].backward.__func__
 
-    def watched(self, clips):
-        seen.append((torch.is_autocast_enabled("cpu"), len(clips)))
-        return spy(self, clips)
+    def watched(self, batch):
+        seen.append((torch.is_autocast_enabled("cpu"), len(batch.x)))
+        return spy(self, batch)
 
     monkeypatch.setattr(type(made.method), "discriminator_backward", watched)
-    faster_precision(training().method, torch.zeros(64, 1, 4096))
+    faster_precision(training().method, Batch(torch.zeros(64, 1, 4096)))
     assert {enabled for enabled, _ in seen} == {True, False} and {count for _, count in seen} == {4}
 
 

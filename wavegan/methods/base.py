@@ -2,26 +2,44 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
 Stats = dict[str, Tensor]
 
 
+class Batch(NamedTuple):
+    """What an update sees of N clips.
+
+    x: (N, C, T), or spectrograms (N, C, bins, frames). labels: (N, K), a row with a 1 for each clip's label, where
+    the networks know labels. other: clips of a second source, as x, where sound is translated.
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+    other: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with each of its tensors changed."""
+        labels, other = (None if one is None else change(one) for one in self[1:])
+        return Batch(change(self.x), labels, other)
+
+
 @dataclass(frozen=True)
 class Phase:
     """One kind of update: which networks learn, how often per step, and how their gradients come about.
 
-    backward(clips) leaves gradients in `.grad` of the phase's networks and returns named scalar tensors,
-    still on the device. clips: (N, C, T), fresh for every call. Randomness comes from torch's global
-    generators, which the loop has set for this very call.
+    backward(batch) leaves gradients in `.grad` of the phase's networks and returns named scalar tensors,
+    still on the device. The batch is fresh for every call. Randomness comes from torch's global generators, which
+    the loop has set for this very call. after_update() follows the optimisers' steps, where something does.
     """
 
     name: str
     networks: tuple[str, ...]
-    backward: Callable[[Tensor], Stats]
+    backward: Callable[[Batch], Stats]
     times: int = 1
+    after_update: Callable[[], None] | None = None
 
 
 class Method(Protocol):
@@ -36,3 +54,6 @@ class Method(Protocol):
 
     def compile(self, backend: str) -> None:
         """From now on computes by torch.compile with this backend what gains by it."""
+
+    def advance(self, step: int) -> None:
+        """Sets what depends on the step, before it is taken."""

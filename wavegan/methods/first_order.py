@@ -7,7 +7,7 @@ the slopes they have at x̂. So v is pushed forward through it; call what reache
 gradient of that linear network's output by the map's weight is the product of its input, t, with the gradient of
 its output, which is the adjoint δ that the way back from D(x̂) to g has left there already. So
 
-    1. forward: scores of [real; fake; x̂] as one batch;
+    1. forward: scores of [real; fake; x̂] as one batch, x̂ one or two for each pair;
     2. back to the input, seeded with ∂loss/∂score for real and fake and with 1 for x̂: all adjoints δ, and g;
     3. v in closed form, and forward again as tangents, x̂'s rows alone;
     4. on the same way, each weight's gradient: inputs [real; fake; t] with output gradients δ, in one product.
@@ -42,8 +42,11 @@ class Stage(Protocol):
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]: ...
 
 
-Stages = Callable[[int, int], Sequence[Stage]]
-"""stages(batches, examples) takes a network apart for one pass of so many batches, each with draws of its own."""
+Stages = Callable[[int, int, Tensor | None], Sequence[Stage]]
+"""stages(batches, examples, labels) takes a network apart for one pass of so many batches, each with draws of its own.
+
+The examples of every batch have the same labels (N, K), None where the network knows none.
+"""
 
 
 def discriminator_backward(
@@ -51,33 +54,37 @@ def discriminator_backward(
     real: Tensor,
     fake: Tensor,
     objective: Objective,
-    penalty: Penalty,
-    penalty_weight: float,
+    penalty: Penalty | None = None,
+    penalty_weight: float = 0.0,
+    *,
+    labels: Tensor | None = None,
     passes: "Passes | None" = None,
 ) -> Stats:
     """Adds the gradients of objective + penalty_weight · penalty to the parameters that the stages are made of.
 
-    passes: the three ways through the network, where they are to be compiled ones.
+    real, fake: (N, C, T), or spectrograms. labels: (N, K) of both. passes: the three ways through the network, where
+    they are to be compiled ones.
     """
     passes = passes or Passes(forward, backward, accumulate)
-    points = [penalty.points(real, fake)] if penalty_weight else []
-    chain = stages(2 + len(points), len(real))
+    penalty = penalty if penalty_weight else None
+    points = penalty.points(real, fake) if penalty else real[:0]
+    chain = stages(2 + len(points) // len(real), len(real), labels)
     with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
-        x = torch.cat([real, fake, *points]).transpose(1, 2).to(chain[0].weight.dtype).contiguous()
+        x = torch.cat([real, fake, points]).movedim(1, -1).to(chain[0].weight.dtype).contiguous()
         activations = passes.forward(chain, x)
         real_scores, fake_scores = activations[-1][: 2 * len(real)].chunk(2)
         loss, seeds = _value_and_gradient(
             lambda s: objective.discriminator(*s.chunk(2)), torch.cat([real_scores, fake_scores])
         )
         stats = {"wasserstein": real_scores.mean() - fake_scores.mean()}
-        seeds = torch.cat([seeds, *(torch.ones_like(real_scores) for _ in points)])
+        seeds = torch.cat([seeds, seeds.new_ones(len(points))])
         slope, adjoints = passes.backward(chain, activations, seeds)
-        direction = slope[2 * len(real) :].transpose(1, 2).to(real.dtype)
-        if points:
+        direction = slope[2 * len(real) :].movedim(-1, 1).to(real.dtype)
+        if penalty:
             value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.of_slope(g), direction)
             stats["penalty"] = value / penalty_weight
             loss = loss + value
-        gradients = passes.accumulate(chain, activations, adjoints, direction.transpose(1, 2), 2 * len(real))
+        gradients = passes.accumulate(chain, activations, adjoints, direction.movedim(1, -1), 2 * len(real))
     _add([one for stage in chain for one in (stage.weight, stage.bias)], gradients)
     return stats | {"loss": loss}
 

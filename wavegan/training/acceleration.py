@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from wavegan.methods.base import Method, Phase, Stats
+from wavegan.methods.base import Batch, Method, Phase, Stats
 from wavegan.seeding import seed_torch
 from wavegan.training.loop import Training
 from wavegan.training.precision import autocast
@@ -17,12 +17,12 @@ REPETITIONS = 3
 LEAST_AGREEMENT = 0.99  # cosine of the gradients; other orders of adding in bf16 stay above 0.999
 WARM_UPS = 3  # before a capture, so that libraries have chosen their algorithms
 
-Backward = Callable[[Tensor], Stats]
+Backward = Callable[[Batch], Stats]
 Record = Callable[[Callable[[], Stats]], tuple[Callable[[], None], Stats]]
 """record(work) gives what replays work, and what work returned: tensors that each replay fills anew."""
 
 
-def settle_compilation(training: Training, clips: Tensor, choice: str | bool) -> str:
+def settle_compilation(training: Training, batch: Batch, choice: str | bool) -> str:
     """Compiles the method where `choice` is True, or "auto" and faster on this accelerator; a line that tells.
 
     On a CPU auto leaves it: compiling took a minute and made steps slower (docs/performance.md). What cannot be
@@ -35,14 +35,14 @@ def settle_compilation(training: Training, clips: Tensor, choice: str | bool) ->
         method.compile(BACKEND)
         return {}
 
-    line, is_kept = _tried(training, clips, compiled, must_gain=choice == "auto")
+    line, is_kept = _tried(training, batch, compiled, must_gain=choice == "auto")
     if is_kept:
         training.method.compile(BACKEND)
         training.is_compiled = True
     return f"training.compile {str(choice).lower()}: {line}"
 
 
-def settle_graphs(training: Training, clips: Tensor, record: Record | None = None) -> str:
+def settle_graphs(training: Training, batch: Batch, record: Record | None = None) -> str:
     """On CUDA, replays each phase as one graph where that is faster; a line that tells.
 
     The launch of a small kernel takes longer than the kernel; a graph is launched as a whole.
@@ -51,9 +51,9 @@ def settle_graphs(training: Training, clips: Tensor, record: Record | None = Non
         return ""
 
     def captured(method: Method) -> Mapping[str, Backward]:
-        return {phase.name: _captured(method, phase, clips, training, record or cuda_graph) for phase in method.phases}
+        return {phase.name: _captured(method, phase, batch, training, record or cuda_graph) for phase in method.phases}
 
-    line, is_kept = _tried(training, clips, captured, must_gain=True)
+    line, is_kept = _tried(training, batch, captured, must_gain=True)
     if is_kept:
         buffers = [one for network in training.method.networks.values() for one in network.buffers()]
         before = [one.clone() for one in buffers]
@@ -67,26 +67,28 @@ def settle_graphs(training: Training, clips: Tensor, record: Record | None = Non
 
 
 class Captured:
-    """A phase's `backward` as a recorded one: Captured(…)(clips) leaves gradients in `.grad`, as that does.
+    """A phase's `backward` as a recorded one: Captured(…)(batch) leaves gradients in `.grad`, as that does.
 
-    Clips are copied to where the record reads them; gradients and statistics lie where it writes them. Random
+    A batch is copied to where the record reads it; gradients and statistics lie where it writes them. Random
     numbers follow from the generators' seeds at each replay.
     """
 
-    def __init__(self, backward: Backward, parameters: list[Tensor], clips: Tensor, record: Record):
+    def __init__(self, backward: Backward, parameters: list[Tensor], batch: Batch, record: Record):
         self.parameters = parameters
-        self.clips = clips.clone()
+        self.batch = batch.map(torch.clone)
 
         def work() -> Stats:
             for parameter in parameters:
                 parameter.grad = None  # so that the record makes gradients of its own
-            return backward(self.clips)
+            return backward(self.batch)
 
         self.replay, self.stats = record(work)
         self.gradients = [parameter.grad for parameter in parameters]
 
-    def __call__(self, clips: Tensor) -> Stats:
-        self.clips.copy_(clips)
+    def __call__(self, batch: Batch) -> Stats:
+        for own, new in zip(self.batch, batch, strict=True):
+            if own is not None and new is not None:
+                own.copy_(new)
         self.replay()
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient
@@ -107,21 +109,21 @@ def cuda_graph(work: Callable[[], Stats]) -> tuple[Callable[[], None], Stats]:
     return graph.replay, stats
 
 
-def _captured(method: Method, phase: Phase, clips: Tensor, training: Training, record: Record) -> Captured:
-    def backward(clips: Tensor) -> Stats:
+def _captured(method: Method, phase: Phase, batch: Batch, training: Training, record: Record) -> Captured:
+    def backward(batch: Batch) -> Stats:
         with autocast(training.precision, training.device):
-            return phase.backward(clips)
+            return phase.backward(batch)
 
-    return Captured(backward, _learning(method, phase), clips, record)
+    return Captured(backward, _learning(method, phase), batch, record)
 
 
 def _tried(
-    training: Training, clips: Tensor, prepare: Callable[[Method], Mapping[str, Backward]], *, must_gain: bool
+    training: Training, batch: Batch, prepare: Callable[[Method], Mapping[str, Backward]], *, must_gain: bool
 ) -> tuple[str, bool]:
     """What came of preparing a copy of the method, as words, and whether that is worth keeping."""
     try:
-        seconds, gradients = _measured(training, clips, lambda method: {})
-        prepared_seconds, prepared_gradients = _measured(training, clips, prepare)
+        seconds, gradients = _measured(training, batch, lambda method: {})
+        prepared_seconds, prepared_gradients = _measured(training, batch, prepare)
     except Exception as fault:  # whatever a compiler or a driver can fail with: without them everything still works
         return _failed(fault), False
     if not torch.cosine_similarity(gradients, prepared_gradients, dim=0).item() >= LEAST_AGREEMENT:
@@ -137,7 +139,7 @@ def _failed(fault: Exception) -> str:
 
 
 def _measured(
-    training: Training, clips: Tensor, prepare: Callable[[Method], Mapping[str, Backward]]
+    training: Training, batch: Batch, prepare: Callable[[Method], Mapping[str, Backward]]
 ) -> tuple[float, Tensor]:
     """Seconds of one step's phases, and all their gradients as one row; a copy of the method runs."""
     method = copy.deepcopy(training.method)
@@ -155,7 +157,7 @@ def _measured(
                     parameter.grad = None
                 seed_torch(training.seed, repetition, "trial")  # a record that repeats itself would show
                 start = time.perf_counter()
-                stats = backwards.get(phase.name, phase.backward)(clips)
+                stats = backwards.get(phase.name, phase.backward)(batch)
                 sum(stats.values()).item()  # type: ignore[union-attr]  # waits for the device
                 times.append(time.perf_counter() - start)
             seconds += phase.times * min(times)

@@ -4,37 +4,40 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
-from torch import Tensor
+
+from wavegan.methods.base import Batch
 
 
 class Ahead:
-    """The batches of `make`, one draw ahead: Ahead(...)(draw) gives clips (N, C, T) on the device.
+    """The batches of `make`, one draw ahead: Ahead(...)(draw) gives a batch on the device.
 
     make(draw) gives them in host memory. A thread prepares draw + 1 in page-locked memory, from which the device
     fetches it by itself; whoever goes on from another draw waits once. An error of `make` is raised to the caller.
     """
 
-    def __init__(self, make: Callable[[int], Tensor], device: torch.device):
+    def __init__(self, make: Callable[[int], Batch], device: torch.device):
         self.make = make
         self.device = device
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self.next: tuple[int, Future[Tensor]] | None = None
+        self.next: tuple[int, Future[Batch]] | None = None
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    def __call__(self, draw: int) -> Tensor:
+    def __call__(self, draw: int) -> Batch:
         if self.next is None or self.next[0] != draw:
             self.next = draw, self.worker.submit(self._fetch, draw)
-        clips = self.next[1].result()
+        batch = self.next[1].result()
         if self.stream is not None:
             here = torch.cuda.current_stream(self.device)
             here.wait_stream(self.stream)
-            clips.record_stream(here)  # its memory may not be given away before this stream has used it
+            for one in batch:
+                if one is not None:
+                    one.record_stream(here)  # its memory may not be given away before this stream has used it
         self.next = draw + 1, self.worker.submit(self._fetch, draw + 1)
-        return clips
+        return batch
 
-    def _fetch(self, draw: int) -> Tensor:
-        clips = self.make(draw)
+    def _fetch(self, draw: int) -> Batch:
+        batch = self.make(draw)
         if self.stream is None:
-            return clips.to(self.device)
+            return batch.map(lambda one: one.to(self.device))
         with torch.cuda.stream(self.stream):
-            return clips.pin_memory().to(self.device, non_blocking=True)
+            return batch.map(lambda one: one.pin_memory().to(self.device, non_blocking=True))

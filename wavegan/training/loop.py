@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wavegan import distributed
-from wavegan.methods.base import Method, Phase, Stats
+from wavegan.methods.base import Batch, Method, Phase, Stats
 from wavegan.seeding import seed_torch
 from wavegan.training.ema import averaged_copy, update_average
 from wavegan.training.precision import autocast
 
-Batches = Callable[[int], Tensor]
-"""batches(draw) gives clips (N, C, T) on the training's device, the same for the same draw."""
+Batches = Callable[[int], Batch]
+"""batches(draw) gives clips on the training's device, the same for the same draw."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Training:
     step: int = 0
     averages: dict[str, nn.Module] = field(default_factory=dict)
     learning_rates: dict[str, float] = field(default_factory=dict)
-    backwards: dict[str, Callable[[Tensor], Stats]] = field(default_factory=dict)
+    backwards: dict[str, Callable[[Batch], Stats]] = field(default_factory=dict)
     is_compiled: bool = False
 
     def __post_init__(self) -> None:
@@ -101,21 +101,24 @@ def take_step(training: Training, batches: Batches) -> Stats:
     method, stats = training.method, {}
     draw = training.step * sum(phase.times for phase in method.phases)
     _decay_learning_rates(training)
+    method.advance(training.step)
     for phase in method.phases:
         for name, network in method.networks.items():
             network.requires_grad_(name in phase.networks)
         for repeat in range(phase.times):
-            clips = batches(draw)
+            batch = batches(draw)
             draw += 1
             seed_torch(training.seed, training.step, f"{phase.name} {repeat}")
             with autocast(training.precision, training.device):
-                found = training.backwards.get(phase.name, phase.backward)(clips)
+                found = training.backwards.get(phase.name, phase.backward)(batch)
             distributed.average([*_gradients(method, phase), *found.values()])
             for name in phase.networks:
                 if training.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
                 training.optimizers[name].step()
                 training.optimizers[name].zero_grad()  # at once: their memory is for the next update
+            if phase.after_update:
+                phase.after_update()
         stats |= {f"{phase.name}/{name}": value for name, value in found.items()}
     for name, average in training.averages.items():
         update_average(average, method.networks[name], decay=training.ema, step=training.step)

@@ -5,9 +5,8 @@ import time
 from contextlib import AbstractContextManager
 
 import torch
-from torch import Tensor
 
-from wavegan.methods.base import Method
+from wavegan.methods.base import Batch, Method
 
 PRECISIONS = ("fp32", "bf16")
 MEASURED_CLIPS = 4
@@ -19,24 +18,24 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def faster_precision(method: Method, clips: Tensor) -> str:
+def faster_precision(method: Method, batch: Batch) -> str:
     """The precision in which the method's first phase is faster on the device of these clips, measured now.
 
     Some CPUs multiply bf16 many times faster, others slower; which one cannot be told by name. A copy of the
     method runs, so its networks stay as they are.
     """
     method = copy.deepcopy(method)
-    if clips.device.type == "cpu":  # on an accelerator few clips would measure the launches of kernels
-        clips = clips[:MEASURED_CLIPS]
-    return min(PRECISIONS, key=lambda precision: _seconds(method, clips, precision))
+    if batch.x.device.type == "cpu":  # on an accelerator few clips would measure the launches of kernels
+        batch = batch.map(lambda one: one[:MEASURED_CLIPS])
+    return min(PRECISIONS, key=lambda precision: _seconds(method, batch, precision))
 
 
-def _seconds(method: Method, clips: Tensor, precision: str) -> float:
+def _seconds(method: Method, batch: Batch, precision: str) -> float:
     times = []
     for _ in range(REPETITIONS + 1):  # the first one warms up and is the slowest
         start = time.perf_counter()
-        with autocast(precision, clips.device):
-            stats = method.phases[0].backward(clips)
+        with autocast(precision, batch.x.device):
+            stats = method.phases[0].backward(batch)
         sum(stats.values()).item()  # type: ignore[union-attr]  # waits for the device
         times.append(time.perf_counter() - start)
     return min(times)

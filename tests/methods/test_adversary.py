@@ -1,0 +1,176 @@
+"""A discriminator with its objective: every pair of objective and penalty, labels, noise and clipped weights."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wavegan.methods import first_order
+from wavegan.methods.adversary import Adversary
+from wavegan.models.wavegan import Discriminator
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.objectives.penalties import PENALTIES
+
+CLASSES = 3
+
+
+def clips(*, seed: int, count: int = 3) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 1, 4096, generator=draw, dtype=torch.float64) * 2 - 1
+
+
+def rows(*labels: int) -> Tensor:
+    return nn.functional.one_hot(torch.tensor(labels), CLASSES).double()
+
+
+def judge(**settings) -> Discriminator:
+    torch.manual_seed(0)
+    network = Discriminator(4096, **{"dim": 1, "kernel_size": 9, "shuffle_radius": 0, **settings}).double()
+    for parameter in network.parameters():  # so that neither biases nor rows of labels are all alike
+        nn.init.normal_(parameter, std=0.2)
+    return network
+
+
+def gradients(network: nn.Module) -> dict[str, Tensor]:
+    found = {
+        name: parameter.grad.clone() for name, parameter in network.named_parameters() if parameter.grad is not None
+    }
+    network.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("labels", [None, rows(0, 2, 2)], ids=["no labels", "labels"])
+@pytest.mark.parametrize("penalty", [None, *PENALTIES])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_first_order_form_is_exact_for_every_pair(objective, penalty, labels, monkeypatch):
+    network = judge(classes=0 if labels is None else CLASSES)
+    adversary = Adversary(
+        network, objective=OBJECTIVES[objective], penalty=PENALTIES.get(penalty or ""), penalty_weight=2.5
+    )
+    real, fake = clips(seed=1), clips(seed=2)
+    torch.manual_seed(3)
+    stats = adversary.backward(real, fake, labels)
+    ours = gradients(network)
+    monkeypatch.setattr(first_order, "discriminator_backward", None)  # what follows is autograd's
+    torch.manual_seed(3)
+    plain = adversary.plain_backward(real, fake, labels)
+    theirs = gradients(network)
+    assert ours.keys() == theirs.keys() == dict(network.named_parameters()).keys() and stats.keys() == plain.keys()
+    scale = max(one.abs().max().item() for one in theirs.values())
+    for name, expected in theirs.items():
+        torch.testing.assert_close(
+            ours[name], expected, rtol=1e-9, atol=1e-11 * scale, msg=lambda m, n=name: f"{n}: {m}"
+        )
+    for name, expected in plain.items():
+        torch.testing.assert_close(stats[name], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_labels_choose_their_row_of_weights():
+    """D(x, y) = (w + V_y) · φ(x) + b: the label's own row beside the one that all share."""
+    network, x = judge(classes=CLASSES), clips(seed=1)
+    features = network.blocks(x).transpose(1, 2).flatten(1)
+    shared, *own = network.dense.weight
+    found = network(x, rows(2, 0, 2))
+    for clip, (label, feature) in enumerate(zip((2, 0, 2), features, strict=True)):
+        expected = (shared + own[label]) @ feature + network.dense.bias[0]
+        torch.testing.assert_close(found[clip], expected)
+    halves = network(x, rows(2, 0, 2) / 2 + rows(0, 2, 0) / 2)  # a mixed label is the mean of its scores
+    torch.testing.assert_close(halves, (found + network(x, rows(0, 2, 0))) / 2)
+
+
+def test_a_row_that_no_clip_is_labelled_with_learns_nothing():
+    network = judge(classes=CLASSES)
+    adversary = Adversary(network, objective=OBJECTIVES["hinge"], penalty=PENALTIES["r1"], penalty_weight=1.0)
+    adversary.backward(clips(seed=1), clips(seed=2), rows(0, 2, 2))
+    norms = gradients(network)["dense.weight"].norm(dim=1)
+    assert (norms[[0, 1, 3]] > 0).all() and norms[2] == 0
+
+
+class Identity(nn.Module):
+    """D(x) = w · mean x, which keeps what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(2.0))
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.detach())
+        return self.weight * x.mean((1, 2))
+
+
+def test_the_generator_is_judged_alone_or_against_its_real_partner():
+    real, fake = torch.full((2, 1, 4), 3.0), torch.full((2, 1, 4), 1.0, requires_grad=True)
+    judges = Identity(), Identity()
+    alone, paired = (
+        Adversary(one, objective=OBJECTIVES[name])
+        for one, name in zip(judges, ("wasserstein", "relativistic"), strict=True)
+    )
+    assert alone.generator_loss(fake, real).item() == -2 and len(judges[0].seen) == 1
+    assert paired.generator_loss(fake, real).item() == pytest.approx(
+        nn.functional.softplus(torch.tensor(6.0 - 2)).item()
+    )
+    assert len(judges[1].seen) == 2
+
+
+def test_weights_are_cut_to_their_bound():
+    network = nn.Linear(2, 2)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[0.5, -0.5], [0.005, -0.02]]))
+        network.bias.copy_(torch.tensor([1.0, 0.0]))
+    Adversary(network, objective=OBJECTIVES["wasserstein"], weight_clip=0.01).clip_weights()
+    torch.testing.assert_close(network.weight.detach(), torch.tensor([[0.01, -0.01], [0.005, -0.01]]))
+    assert network.bias.tolist() == pytest.approx([0.01, 0.0])
+
+
+@pytest.mark.parametrize(("step", "deviation"), [(0, 0.5), (25, 0.375), (50, 0.25), (100, 0.0), (200, 0.0)])
+def test_instance_noise_fades_in_a_line(step, deviation):
+    network = Identity()
+    adversary = Adversary(network, objective=OBJECTIVES["hinge"], instance_noise=0.5, instance_noise_steps=100)
+    adversary.advance(step)
+    torch.manual_seed(0)
+    zeros = torch.zeros(50, 1, 400)
+    adversary.plain_backward(zeros, zeros)
+    adversary.generator_loss(zeros, zeros)
+    assert [round(shown.std().item(), 2) for shown in network.seen] == pytest.approx([deviation] * 3, abs=0.011)
+    if deviation:
+        assert not torch.equal(network.seen[0], network.seen[1]), "real and fake have noise of their own"
+
+
+def test_instance_noise_stays_where_no_steps_are_given():
+    network = Identity()
+    adversary = Adversary(network, objective=OBJECTIVES["hinge"], instance_noise=0.5)
+    adversary.advance(10**6)
+    adversary.generator_loss(torch.zeros(50, 1, 400), torch.zeros(1))
+    assert network.seen[0].std().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_both_forms_see_noisy_clips():
+    """The piecewise linear form as well: without noise its gradients would be those of the clips themselves."""
+    network, found = judge(), {}
+    for noise in (0.0, 0.3):
+        adversary = Adversary(network, objective=OBJECTIVES["hinge"], instance_noise=noise)
+        torch.manual_seed(0)
+        adversary.backward(clips(seed=1), clips(seed=2))
+        found[noise] = gradients(network)["blocks.0.weight"]
+    assert (found[0.0] - found[0.3]).norm() > 0.01 * found[0.0].norm()
+
+
+@pytest.mark.parametrize(
+    ("settings", "penalty", "has_remark"),
+    [({}, "r1", False), ({"batch_norm": True}, None, False), ({"dropout": 0.2}, "r1", True), ({}, None, False)],
+)
+def test_a_slower_penalty_says_why(settings, penalty, has_remark):
+    made = PENALTIES.get(penalty or "")
+    adversary = Adversary(judge(**settings), objective=OBJECTIVES["hinge"], penalty=made, penalty_weight=1.0)
+    assert bool(adversary.remark) == has_remark
+
+
+def test_dropout_leaves_out_its_share_while_training():
+    network = judge(dropout=0.4)
+    (first, *_) = [layer for layer in network.blocks if isinstance(layer, nn.Dropout)]
+    shown = []
+    first.register_forward_hook(lambda _, given, made: shown.append((made == 0).double().mean().item()))
+    torch.manual_seed(0)
+    network.train()(clips(seed=1, count=8))
+    network.eval()(clips(seed=1, count=8))
+    assert shown[0] == pytest.approx(0.4, abs=0.02) and shown[1] < 0.01

@@ -1,0 +1,107 @@
+"""Unpaired translation between two sources of sound (Zhu et al. 2017, arXiv:1703.10593)."""
+
+import torch
+from torch import Tensor, nn
+
+from wavegan.methods.adversary import Adversary, compile_network
+from wavegan.methods.base import Batch, Phase, Stats
+from wavegan.objectives.reconstruction import l1
+
+
+class Translation:
+    """Two translators, from source A to B and back, each against a discriminator of where it leads; a `Method`.
+
+    A batch's x holds clips of A, its `other` clips of B. a_to_b, b_to_a: clips to clips of the same shape. adversary_a
+    judges clips of A and what b_to_a makes, adversary_b clips of B and what a_to_b makes. The translators lower both
+    adversaries' losses for them, plus cycle_weight times how far clips that went there and back are from themselves
+    (eq. 2), plus identity_weight times how much a translator changes clips that are its goal already (section 5.2),
+    both as mean absolute differences, added up over the two directions. An identity_weight of 0 leaves that out.
+    """
+
+    averaged = ("a_to_b", "b_to_a")
+
+    def __init__(
+        self,
+        a_to_b: nn.Module,
+        b_to_a: nn.Module,
+        adversary_a: Adversary,
+        adversary_b: Adversary,
+        *,
+        cycle_weight: float,
+        identity_weight: float,
+        discriminator_steps: int,
+    ):
+        self.networks = {
+            "a_to_b": a_to_b,
+            "b_to_a": b_to_a,
+            "discriminator_a": adversary_a.discriminator,
+            "discriminator_b": adversary_b.discriminator,
+        }
+        self.adversaries = {"a": adversary_a, "b": adversary_b}
+        self.phases = (
+            Phase(
+                "discriminators",
+                ("discriminator_a", "discriminator_b"),
+                self.discriminators_backward,
+                times=discriminator_steps,
+                after_update=self._clip_weights if adversary_a.weight_clip or adversary_b.weight_clip else None,
+            ),
+            Phase("generators", ("a_to_b", "b_to_a"), self.generators_backward),
+        )
+        self.cycle_weight = cycle_weight
+        self.identity_weight = identity_weight
+
+    def compile(self, backend: str) -> None:
+        """Compiles all four networks."""
+        for name in self.averaged:
+            compile_network(self.networks[name], backend)
+        for adversary in self.adversaries.values():
+            adversary.compile(backend)
+
+    def advance(self, step: int) -> None:
+        """Sets what the discriminators are shown in a step."""
+        for adversary in self.adversaries.values():
+            adversary.advance(step)
+
+    def discriminators_backward(self, batch: Batch) -> Stats:
+        """Gradients of both discriminators; statistics end in _a or _b. The fakes come without a graph."""
+        a, b = _both(batch)
+        with torch.no_grad():
+            fakes = {"a": self._to_a(b), "b": self._to_b(a)}
+        stats = {}
+        for name, real in (("a", a), ("b", b)):
+            found = self.adversaries[name].backward(real, fakes[name])
+            stats |= {f"{stat}_{name}": value for stat, value in found.items()}
+        return stats
+
+    def generators_backward(self, batch: Batch) -> Stats:
+        """Gradients of both translators, the discriminators standing still."""
+        a, b = _both(batch)
+        fake_a, fake_b = self._to_a(b), self._to_b(a)
+        terms = {
+            "adversarial": self.adversaries["a"].generator_loss(fake_a, a)
+            + self.adversaries["b"].generator_loss(fake_b, b),
+            "cycle": l1(a, self._to_a(fake_b)) + l1(b, self._to_b(fake_a)),
+        }
+        loss = terms["adversarial"] + self.cycle_weight * terms["cycle"]
+        if self.identity_weight:
+            terms["identity"] = l1(a, self._to_a(a)) + l1(b, self._to_b(b))
+            loss = loss + self.identity_weight * terms["identity"]
+        loss.backward()
+        return {name: value.detach() for name, value in (terms | {"loss": loss}).items()}
+
+    def _to_a(self, clips: Tensor) -> Tensor:
+        return self.networks["b_to_a"](clips).to(clips.dtype)
+
+    def _to_b(self, clips: Tensor) -> Tensor:
+        return self.networks["a_to_b"](clips).to(clips.dtype)
+
+    def _clip_weights(self) -> None:
+        for adversary in self.adversaries.values():
+            if adversary.weight_clip:
+                adversary.clip_weights()
+
+
+def _both(batch: Batch) -> tuple[Tensor, Tensor]:
+    assert batch.other is not None, "a translation learns from clips of two sources"
+    return batch.x, batch.other
