@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavegan.audio import drum_machine
+from wavegan.audio import drum_kits, drum_machine
 from wavegan.audio.sources import Item, data_folder, open_source
 from wavegan.errors import DataError
 
@@ -186,21 +186,49 @@ def test_one_wrong_folder_among_several_is_named(sounds: Sounds):
 # Built in and fetched
 
 
-@pytest.mark.parametrize(("name", "seed", "clips"), [("drum_machine", 0, 2000), ("drum_machine/test", 1, 400)])
-def test_the_drum_machine_is_a_labelled_source(name: str, seed: int, clips: int):
+@pytest.mark.parametrize(
+    ("name", "kit", "seed", "clips"),
+    [
+        ("drum_machine", "plain", 0, 2000),
+        ("drum_machine/test", "plain", 1, 400),
+        ("drum_machine/dry", "dry", 0, 2000),
+        ("drum_machine/dry/test", "dry", 1, 400),
+        ("drum_machine/room", "room", 0, 2000),
+        ("drum_machine/room/test", "room", 1, 400),
+    ],
+)
+def test_the_drum_machine_is_a_labelled_source(name: str, kit: str, seed: int, clips: int):
     items = open_source(name)
     assert len({item.name for item in items}) == len(items) == clips
     voices = len({item.label for item in items})
     assert [item.label for item in items] == [drum_machine.label(index) for index in range(clips)]
     assert voices == len(drum_machine.DRUMS)
-    assert np.array_equal(sound(items[7])[:, 0], drum_machine.render(7, RATE, seed=seed))
-    assert np.array_equal(sound(items[7], channels=2), sound(items[7]).repeat(2, axis=1))
+    for channels in (1, 2, 3):
+        expected = drum_kits.render(7, RATE, channels=channels, seed=seed, kit=kit)
+        assert expected.shape[1] == channels and np.array_equal(sound(items[7], channels=channels), expected)
+    if kit == "plain":
+        assert np.array_equal(sound(items[7])[:, 0], drum_machine.render(7, RATE, seed=seed))
 
 
 def test_the_drum_machine_tests_with_other_drums():
     training, test = open_source("drum_machine"), open_source("drum_machine/test")
     assert not {item.stamp for item in training} & {item.stamp for item in test}
     assert not np.array_equal(sound(training[0]), sound(test[0]))
+
+
+def test_the_stamps_of_the_drum_machine_tell_kits_and_versions_apart(monkeypatch: pytest.MonkeyPatch):
+    names = ["drum_machine", "drum_machine/dry", "drum_machine/room"]
+    stamps = [item.stamp for name in [*names, *(f"{name}/test" for name in names)] for item in open_source(name)]
+    assert len(set(stamps)) == len(stamps) == 3 * 2400
+    for module in (drum_machine, drum_kits):
+        before = open_source("drum_machine")[0].stamp
+        monkeypatch.setattr(module, "VERSION", 99)
+        assert open_source("drum_machine")[0].stamp != before
+
+
+def test_two_kits_are_told_apart_by_their_names():
+    items = open_source(["drum_machine/dry/test", "drum_machine/room/test"])
+    assert items[0].name == "drum_machine/dry/test/0000-kick" and len(labels(items)) == 800
 
 
 @pytest.mark.parametrize(("name", "split"), [("sc09", "train"), ("sc09/test", "test")])
@@ -233,7 +261,9 @@ def test_a_source_without_sound_is_refused(tmp_path: Path):
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match=r"nowhere does not exist; .* drum_machine, .*sc09.*; check the spelling"):
+    with pytest.raises(
+        DataError, match=r"nowhere does not exist; .* drum_machine, .*drum_machine/room/test, .*sc09.*; check"
+    ):
         open_source(str(tmp_path / "nowhere"))
 
 

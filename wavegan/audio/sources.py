@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from wavegan.audio import drum_machine, fetch, files
+from wavegan.audio import drum_kits, drum_machine, fetch, files
 from wavegan.errors import DataError
 
-DRUM_MACHINE_CLIPS = {"drum_machine": (0, 2000), "drum_machine/test": (1, 400)}  # name: seed, clips
+DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
+    f"drum_machine{suffix}{part}": (kit, *clips)
+    for suffix, kit in (("", drum_kits.PLAIN), ("/dry", "dry"), ("/room", "room"))
+    for part, clips in (("", (0, 2000)), ("/test", (1, 400)))
+}
 METADATA = "metadata.csv"
 Marks = tuple[str | None, str | None]  # label and group
 
@@ -71,21 +75,20 @@ def _open_one(source: str) -> list[Item]:
     return _folder(Path(source).expanduser())
 
 
-def _drum_machine(seed: int, clips: int) -> list[Item]:
+def _drum_machine(kit: str, seed: int, clips: int) -> list[Item]:
     return [
         Item(
             name=f"{index:04d}-{drum_machine.label(index)}",
             label=drum_machine.label(index),
-            stamp=("drum_machine", drum_machine.VERSION, seed, index),
-            decode=partial(_play_drum, seed, index),
+            stamp=("drum_machine", drum_machine.VERSION, drum_kits.VERSION, kit, seed, index),
+            decode=partial(_play_drum, kit, seed, index),
         )
         for index in range(clips)
     ]
 
 
-def _play_drum(seed: int, index: int, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
-    drum = drum_machine.render(index, sample_rate, seed=seed)
-    yield np.repeat(drum[:, None], channels, axis=1)
+def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
+    yield drum_kits.render(index, sample_rate, channels=channels, seed=seed, kit=kit)
 
 
 def _folder(folder: Path) -> list[Item]:

@@ -40,6 +40,13 @@ class Windows:
         starts, lengths = self.random_places(draw, count) if self.kind == "random" else self.places_in_turn(draw, count)
         return gather(self.corpus.samples, starts[part], lengths[part], self.clip_samples)
 
+    def labels(self, draw: int, count: int, part: slice = slice(None)) -> Tensor:
+        """The labels of the same clips as `batch`: (count,) indices into the corpus's label_names, -1 for none."""
+        starts, _ = self.random_places(draw, count) if self.kind == "random" else self.places_in_turn(draw, count)
+        order = np.argsort(self.corpus.starts)
+        item = order[np.searchsorted(self.corpus.starts, starts[part], side="right", sorter=order) - 1]
+        return torch.from_numpy(self.corpus.labels[item].astype(np.int64))
+
     def random_places(self, draw: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Starts in the corpus and frames of sound from there, of clips anywhere: two arrays (count,)."""
         random = numpy_generator(self.seed, draw, "windows")
