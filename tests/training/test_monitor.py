@@ -11,6 +11,7 @@ from PIL import Image
 
 from wavegan.errors import TrainingError
 from wavegan.training.monitor import Monitor, Preview, open_tensorboard
+from wavegan.training.run_folder import evaluations
 
 
 def stats(loss: float, penalty: float = 0.0) -> dict[str, torch.Tensor]:
@@ -181,3 +182,74 @@ def test_speed_counts_this_sessions_steps_only(tmp_path, monkeypatch):
     clock[0] = 104.0
     told.after_step(60, stats(1.0))
     assert told.steps_per_second == 2.5 and told.seconds == 34.0
+
+
+def test_every_log_line_is_shown_to_a_listener(tmp_path):
+    told, heard = monitor(tmp_path), []
+    told.on_line = lambda step, means: heard.append((step, means))
+    for step, loss in enumerate([1.0, 3.0, 5.0], 1):
+        told.after_step(step, stats(loss))
+    told.flush()
+    expected = {2: 2.0, 3: 5.0}
+    assert heard == [
+        (step, {"discriminator/loss": loss, "discriminator/penalty": 0}) for step, loss in expected.items()
+    ]
+    assert [line["step"] for line in entries(tmp_path)] == [2, 3], "and is written first"
+
+
+def test_a_warning_is_a_line_and_an_entry(tmp_path, capsys):
+    told = monitor(tmp_path)
+    told.after_step(2, stats(1.0))
+    told.warn("the clips are silent")
+    assert capsys.readouterr().err.endswith("\nwarning: the clips are silent\n")
+    assert [(line["step"], line.get("alarm")) for line in entries(tmp_path)] == [(2, None), (2, "the clips are silent")]
+    assert evaluations(tmp_path / "log.jsonl") == []
+
+
+def test_on_a_terminal_a_warning_is_not_written_over(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    told = monitor(tmp_path)
+    told.after_step(2, stats(1.0))
+    told.warn("silent")
+    told.after_step(4, stats(1.0))
+    told.close()
+    lines = capsys.readouterr().err.split("\n")
+    assert lines[0].startswith("\rstep 2/100") and lines[1] == "warning: silent" and lines[2].startswith("\rstep 4/100")
+
+
+def test_going_back_forgets_lines_and_keeps_the_reason(tmp_path, capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("wavegan.training.monitor.time.monotonic", lambda: clock[0])
+    told = monitor(tmp_path, log_every=1)
+    for step in range(1, 6):
+        told.after_step(step, stats(1.0))
+    told.warn("this is forgotten as well")
+    told.pending.append(stats(math.nan))
+    told.go_back(3, "it fell silent")
+    assert "warning: it fell silent\n" in capsys.readouterr().err
+    clock[0] = 10.0
+    for step in (4, 5):
+        told.after_step(step, stats(2.0))
+    lines = entries(tmp_path)
+    assert [line["step"] for line in lines] == [1, 2, 3, 3, 4, 5]
+    assert lines[3] == {"step": 3, "seconds": 0.0, "rollback": "it fell silent"}
+    assert [line.get("discriminator/loss") for line in lines] == [1, 1, 1, None, 2, 2]
+    assert told.steps_per_second == 0.7, "seven steps were taken"
+    monitor(tmp_path, step=4)
+    assert [line["step"] for line in entries(tmp_path)] == [1, 2, 3, 3, 4]
+
+
+def test_tensorboard_forgets_too(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    told = monitor(tmp_path, log_every=1, tensorboard=open_tensorboard(tmp_path / "tb", "auto", 0))
+    for step in range(1, 6):
+        told.after_step(step, stats(1.0))
+    told.go_back(3, "it fell silent")
+    told.after_step(4, stats(2.0))
+    told.close()
+    events = EventAccumulator(str(tmp_path / "tb"))
+    events.Reload()
+    found = [(event.step, event.value) for event in events.Scalars("discriminator/loss")]
+    assert found == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]

@@ -1,4 +1,4 @@
-"""One sitting of training: signals, non-finite numbers, and going on as if nothing had happened."""
+"""One sitting of training: signals, non-finite numbers, collapses, and going on as if nothing had happened."""
 
 import json
 import math
@@ -9,13 +9,26 @@ from pathlib import Path
 import pytest
 import torch
 
+from wavegan import distributed
 from wavegan.errors import TrainingError
-from wavegan.training import checkpoint
+from wavegan.seeding import derive
+from wavegan.training import checkpoint, watchdog
 from wavegan.training.monitor import Monitor
-from wavegan.training.session import run_session
+from wavegan.training.session import ROLLBACK, WARN, Evaluation, Watch, follow_session, run_session
+from wavegan.training.watchdog import Watchdog
 
 
-def sit(training, batches, folder: Path, *, steps: int, checkpoint_every: int = 100, keep_last: int = 9, log_every=1):
+def sit(
+    training,
+    batches,
+    folder: Path,
+    *,
+    steps: int,
+    checkpoint_every: int = 100,
+    keep_last: int = 9,
+    log_every=1,
+    **settings,
+):
     """One session of a training, from the step it has."""
     folder.mkdir(exist_ok=True)
     monitor = Monitor(folder / "log.jsonl", step=training.step, steps=steps, log_every=log_every)
@@ -29,6 +42,7 @@ def sit(training, batches, folder: Path, *, steps: int, checkpoint_every: int = 
         keep_last=keep_last,
         keep_every=0,
         description={"recipe": {"name": "a test"}},
+        **settings,
     )
 
 
@@ -162,3 +176,308 @@ def test_an_error_gives_signals_and_the_progress_line_back(training, batches, tm
     with pytest.raises(ZeroDivisionError):
         sit(training(), at_draw(batches, 2, fail), tmp_path, steps=8)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+# Watched: training 0 has two draws a step, so that of step k begins with draw 2 (k - 1).
+
+
+@pytest.fixture
+def no_grace(monkeypatch):
+    """Judges from the fourth line and the first clips on, so that few steps will do."""
+    monkeypatch.setattr(watchdog, "GRACE_STEPS", 0)
+    monkeypatch.setattr(watchdog, "GRACE_LINES", 3)
+
+
+def watched(training, on_collapse: str = ROLLBACK, **settings) -> Watch:
+    """A watch over the clips of eight latents."""
+    z = torch.rand(8, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def clips():
+        with torch.no_grad():
+            return training.method.networks["generator"](z)
+
+    return Watch(Watchdog(), clips, on_collapse, **settings)
+
+
+def log_of(folder: Path, key: str) -> list[dict]:
+    """The log lines that hold a key."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if key in line]
+
+
+def newest(folder: Path) -> dict:
+    return checkpoint.load_newest(folder / "checkpoints") or {}
+
+
+def hush(training) -> None:
+    with torch.no_grad():
+        for parameter in training.method.networks["generator"].parameters():
+            parameter.zero_()
+
+
+def repeat(training) -> None:
+    """All latents make one clip, a loud one."""
+    generator = training.method.networks["generator"]
+    with torch.no_grad():
+        generator.dense.weight.zero_()
+        generator.dense.bias.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+
+
+def explode(training) -> None:
+    with torch.no_grad():
+        for parameter in training.method.networks["discriminator"].parameters():
+            parameter.mul_(30)
+
+
+def once(batches, when: int, act):
+    """The same batches, with something happening in the midst of a step, the first time only."""
+    acts = [act]
+    return at_draw(batches, when, lambda: acts.pop()() if acts else None)
+
+
+COLLAPSES = [
+    (hush, "100% of clips are silent"),
+    (repeat, "100% of clips sound as another one does"),
+    (explode, "discriminator/wasserstein is "),
+    (lambda training: spoil(training), "wasserstein became nan in step 7"),
+]
+
+
+@pytest.mark.usefixtures("no_grace")
+@pytest.mark.parametrize(("collapse", "reason"), COLLAPSES, ids=["silent", "alike", "explosion", "nan"])
+def test_a_collapse_goes_back_to_the_healthy_checkpoint_with_another_seed(
+    training, batches, tmp_path, capsys, collapse, reason
+):
+    """What comes after is what a training with the new seed makes of that checkpoint, bit for bit."""
+    made, expected = training(seed=5, ema=0.9), training(seed=5, ema=0.9)
+    sick = once(batches, 12, lambda: collapse(made))
+    sit(made, sick, tmp_path / "run", steps=13, checkpoint_every=5, watch=watched(made))
+    (rollback,) = log_of(tmp_path / "run", "rollback")
+    assert rollback["step"] == 5 and rollback["rollback"].startswith(reason)
+    assert rollback["rollback"].endswith("; back to step 5 with another seed, time 1 of at most 3")
+    told = capsys.readouterr().err
+    assert f"warning: {rollback['rollback']}\n" in told and told.count("warning") == 1
+    assert not log_of(tmp_path / "run", "alarm")
+    assert logged(tmp_path / "run") == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 11, 12, 13]
+    assert saved(tmp_path / "run") == [0, 5, 10, 13] and newest(tmp_path / "run")["rollbacks"] == 1
+    assert made.seed == 5, "the training's own, when the session is over"
+
+    sit(expected, batches, tmp_path / "expected", steps=5)
+    expected.seed = derive(5, 1, "rollback")
+    sit(expected, batches, tmp_path / "expected", steps=13)
+    assert same_weights(made, expected)
+    average, other = made.averages["generator"].state_dict(), expected.averages["generator"].state_dict()
+    assert all(torch.equal(average[name], other[name]) for name in average)
+
+
+@pytest.mark.usefixtures("no_grace")
+@pytest.mark.parametrize("on_collapse", [WARN, ROLLBACK])
+def test_a_watch_changes_nothing_of_a_healthy_training(training, batches, tmp_path, capsys, on_collapse):
+    plain, made = training(), training()
+    sit(plain, batches, tmp_path / "plain", steps=12, checkpoint_every=4)
+    sit(made, batches, tmp_path / "run", steps=12, checkpoint_every=4, watch=watched(made, on_collapse))
+    assert same_weights(plain, made) and logged(tmp_path / "run") == list(range(1, 13))
+    assert saved(tmp_path / "run") == [*([0] if on_collapse == ROLLBACK else []), 4, 8, 12]
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_warning_comes_once_and_the_healthy_checkpoint_is_kept(training, batches, tmp_path, capsys):
+    made = training()
+    watch = watched(made, WARN)
+    sick = at_draw(batches, 9, lambda: hush(made))
+    sit(made, sick, tmp_path, steps=14, checkpoint_every=2, keep_last=2, watch=watch)
+    (alarm,) = log_of(tmp_path, "alarm")
+    assert alarm["step"] == 6 and "silent" in alarm["alarm"] and "not so at step 4" in alarm["alarm"]
+    assert capsys.readouterr().err.count(f"warning: {alarm['alarm']}\n") == 1
+    assert saved(tmp_path) == [4, 12, 14] and not log_of(tmp_path, "rollback")
+    assert {newest(tmp_path)[key] for key in ("healthy_step", "rollbacks")} == {4, 0}
+
+
+def test_nan_ends_a_training_that_only_warns(training, batches, tmp_path):
+    made = training()
+    with pytest.raises(TrainingError, match="nan in step 4, phase discriminator; the last good .*00002.pt; try"):
+        sit(
+            made,
+            at_draw(batches, 6, lambda: spoil(made)),
+            tmp_path,
+            steps=8,
+            checkpoint_every=2,
+            watch=watched(made, WARN),
+        )
+
+
+def test_a_collapse_before_the_first_checkpoint_goes_back_to_the_start(training, batches, tmp_path):
+    made, expected = training(seed=1), training(seed=derive(1, 1, "rollback"))
+    sick = once(batches, 2, lambda: spoil(made))
+    sit(made, sick, tmp_path / "run", steps=5, keep_last=1, watch=watched(made))
+    sit(expected, batches, tmp_path / "expected", steps=5)
+    assert same_weights(made, expected) and log_of(tmp_path / "run", "rollback")[0]["step"] == 0
+
+
+def test_weights_spoilt_at_the_last_step_are_taken_back(training, batches, tmp_path):
+    made = training()
+    strikes = [4]
+    made.optimizers["generator"].register_step_post_hook(
+        lambda *_: spoil(made) if made.step + 1 in strikes and not strikes.clear() else None
+    )
+    sit(made, batches, tmp_path, steps=4, checkpoint_every=2, watch=watched(made))
+    assert log_of(tmp_path, "rollback")[0]["rollback"].startswith("weights became infinite or nan by step 4")
+    assert saved(tmp_path) == [0, 2, 4] and not made.spoilt_networks()
+
+
+def test_it_goes_back_a_stated_number_of_times(training, batches, tmp_path):
+    made = training()
+    ever = at_draw(batches, 7, lambda: spoil(made))
+    good = tmp_path / "checkpoints" / "step-00000003.pt"
+    with pytest.raises(TrainingError) as caught:
+        sit(made, ever, tmp_path, steps=9, checkpoint_every=3, watch=watched(made, max_rollbacks=2))
+    text = str(caught.value)
+    assert text.startswith("loss became nan in step 4, phase generator; went back 2 times already, and training.max_ro")
+    assert f"the last good checkpoint is {good}; try a lower optimizers" in text
+    assert [line["rollback"][-19:] for line in log_of(tmp_path, "rollback")] == [
+        f" time {number} of at most 2"[-19:] for number in (1, 2)
+    ]
+    resumed = training()
+    resumed.restore(newest(tmp_path))
+    with pytest.raises(TrainingError, match="went back 2 times already"):
+        ever = at_draw(batches, 7, lambda: spoil(resumed))
+        watch = watched(resumed, max_rollbacks=2)
+        sit(resumed, ever, tmp_path, steps=9, checkpoint_every=3, watch=watch, resumed=newest(tmp_path))
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_run_that_went_back_resumes_as_if_it_had_not_stopped(training, batches, tmp_path):
+    whole, cut, resumed = training(seed=3), training(seed=3), training(seed=3, start=1)
+    sick = once(batches, 9, lambda: repeat(whole))
+    sit(whole, sick, tmp_path / "whole", steps=12, checkpoint_every=3, watch=watched(whole))
+
+    sick = once(batches, 9, lambda: repeat(cut))
+    struck = at_draw(sick, 15, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    stopped = sit(cut, struck, tmp_path / "cut", steps=12, checkpoint_every=3, watch=watched(cut))
+    assert stopped == signal.SIGTERM and saved(tmp_path / "cut") == [0, 3, 6, 8]
+    state = newest(tmp_path / "cut")
+    resumed.restore(state)
+    sit(resumed, batches, tmp_path / "cut", steps=12, checkpoint_every=3, watch=watched(resumed), resumed=state)
+    assert same_weights(resumed, whole)
+    one, other = newest(tmp_path / "cut"), newest(tmp_path / "whole")
+    assert one["rollbacks"] == other["rollbacks"] == 1 and one["watchdog"] == other["watchdog"]
+    assert one["healthy_step"] == other["healthy_step"] == 12
+    assert len(log_of(tmp_path / "cut", "rollback")) == 1
+
+
+def test_the_seed_stays_where_a_run_goes_on_unwatched(training, batches, tmp_path):
+    watch, plain = training(), training()
+    sit(
+        watch,
+        once(batches, 7, lambda: spoil(watch)),
+        tmp_path / "run",
+        steps=6,
+        checkpoint_every=3,
+        watch=watched(watch),
+    )
+    for made, watches in ((watch, watched(watch)), (plain, None)):
+        state = checkpoint.load(tmp_path / "run" / "checkpoints" / "step-00000006.pt")
+        made.restore(state)
+        sit(made, batches, tmp_path / "run", steps=8, resumed=state, watch=watches)
+        assert newest(tmp_path / "run")["rollbacks"] == 1
+    assert same_weights(watch, plain)
+
+
+def test_a_kill_right_after_going_back_forgets_nothing(training, batches, tmp_path):
+    """A checkpoint after the healthy one, as a sitting that only warned leaves it, is gone by then."""
+    made, draws = training(), []
+    sit(made, batches, tmp_path, steps=4, checkpoint_every=2, watch=watched(made))
+    state = newest(tmp_path)
+    checkpoint.save(tmp_path / "checkpoints", {**state, "step": 6})
+
+    def strike():
+        draws.append(made.seed)
+        spoil(made) if len(draws) == 1 else {}["killed"]
+
+    with pytest.raises(KeyError):
+        sit(made, at_draw(batches, 8, strike), tmp_path, steps=9, watch=watched(made), resumed=state)
+    assert draws == [0, derive(0, 1, "rollback")]
+    assert saved(tmp_path) == [0, 2, 4] and newest(tmp_path)["rollbacks"] == 1
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_signal_does_not_save_a_collapse(training, batches, tmp_path):
+    made = training()
+
+    def both():
+        hush(made)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert sit(made, at_draw(batches, 8, both), tmp_path, steps=9, checkpoint_every=3, watch=watched(made))
+    assert saved(tmp_path) == [0, 3] and newest(tmp_path)["rollbacks"] == 1 and made.step == 3
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_collapse_that_only_warned_is_taken_back_when_that_is_wished(training, batches, tmp_path):
+    made = training()
+    sick = at_draw(batches, 9, lambda: repeat(made))
+    sit(made, sick, tmp_path, steps=8, checkpoint_every=2, watch=watched(made, WARN))
+    state = newest(tmp_path)
+    assert state["step"] == 8 and state["healthy_step"] == 4
+    sit(made, batches, tmp_path, steps=9, checkpoint_every=2, watch=watched(made), resumed=state)
+    (rollback,) = log_of(tmp_path, "rollback")
+    assert rollback["step"] == 4 and "sound as another one does" in rollback["rollback"]
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_no_figures_are_made_of_a_collapse(training, batches, tmp_path):
+    made, judged = training(), []
+
+    def figures() -> dict[str, float]:
+        judged.append(made.step)
+        return {"fad": 1.0 / made.step}
+
+    sick = once(batches, 9, lambda: repeat(made))
+    evaluation = Evaluation(every=3, headline="fad", figures=figures)
+    sit(made, sick, tmp_path, steps=9, checkpoint_every=4, watch=watched(made), evaluation=evaluation)
+    assert judged == [3, 6, 9] and log_of(tmp_path, "rollback")[0]["step"] == 4
+    best = checkpoint.load(tmp_path / "checkpoints" / "best.pt")
+    assert best["step"] == 9 and best["rollbacks"] == 1
+
+
+def test_the_other_processes_go_back_too(training, batches, tmp_path, monkeypatch):
+    """They are told, in this order, what the main one shares and what all agree on."""
+    main, other = training(seed=2), training(seed=2)
+    agree, share, said = distributed.agree, distributed.share, []
+
+    def noted(act):
+        def record(value=None):
+            path = tmp_path / "shared.pt"
+            torch.save(act(value), path)
+            said.append((act.__name__, torch.load(path)))
+            return value
+
+        return record
+
+    monkeypatch.setattr(distributed, "agree", noted(agree))
+    monkeypatch.setattr(distributed, "share", noted(share))
+    sit(main, once(batches, 7, lambda: spoil(main)), tmp_path, steps=6, checkpoint_every=3, watch=watched(main))
+    sit(main, batches, tmp_path, steps=8, resumed=newest(tmp_path))
+
+    def heard(name):
+        def repeat(value=None):
+            kind, answer = said.pop(0)
+            assert kind == name, "the other one waits for something else"
+            return answer
+
+        return repeat
+
+    monkeypatch.setattr(distributed, "agree", heard("agree"))
+    monkeypatch.setattr(distributed, "share", heard("share"))
+    for steps in (6, 8):
+        assert follow_session(other, batches, steps=steps) is None
+        other.seed = 2  # as a process that has just been started
+    assert said == [] and other.step == 8 and same_weights(main, other)
+
+
+def test_forgetting_what_came_later_leaves_the_step_itself(tmp_path):
+    for step in (2, 4, 6, 8):
+        checkpoint.save(tmp_path, {"step": step})
+    checkpoint.forget_later(tmp_path, 4)
+    assert list(checkpoint.steps(tmp_path)) == [2, 4]

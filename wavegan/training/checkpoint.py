@@ -6,6 +6,7 @@ import re
 import warnings
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def save(folder: Path, content: dict[str, Any], *, is_best: bool = False) -> Pat
     either the whole file or none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (f"{BEST}.pt" if is_best else f"step-{content['step']:08d}.pt")
+    path = folder / f"{BEST}.pt" if is_best else path_of(folder, content["step"])
     partial = path.with_name(path.name + PARTIAL)
     with partial.open("wb") as file:
         torch.save({"format": FORMAT, **content}, file)
@@ -50,6 +51,11 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} is no wavegan checkpoint of format {FORMAT}; something else or another version wrote it"
         )
     return content
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies, if there is one."""
+    return folder / f"step-{step:08d}.pt"
 
 
 def steps(folder: Path) -> dict[int, Path]:
@@ -100,15 +106,25 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def prune(folder: Path, *, keep_last: int, keep_every: int) -> None:
-    """Removes all but the newest `keep_last`, the multiples of `keep_every` (0 for none), and torn writes."""
+def prune(folder: Path, *, keep_last: int, keep_every: int, keep: Collection[int] = ()) -> None:
+    """Removes all but the newest `keep_last`, the multiples of `keep_every` (0 for none), those of the steps in `keep`.
+
+    Torn writes go as well.
+    """
     found = steps(folder)
-    kept = set(list(found)[-keep_last:])
+    kept = {*list(found)[-keep_last:], *keep}
     for step, path in found.items():
         if step not in kept and not (keep_every and step % keep_every == 0):
             path.unlink()
     for torn in folder.glob(f"*{PARTIAL}"):
         torn.unlink()
+
+
+def forget_later(folder: Path, step: int) -> None:
+    """Removes the checkpoints after a step, which a training that goes on from there would otherwise meet again."""
+    for later, path in steps(folder).items():
+        if later > step:
+            path.unlink()
 
 
 def _refuse_wrong_checksums(path: Path) -> None:

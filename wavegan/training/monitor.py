@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,8 @@ class Preview(NamedTuple):
 class Monitor:
     """Collects the statistics of every step on the device and reads them when a log line is due.
 
-    seconds: what earlier sessions of this run took. preview: makes the previews of a step, or None.
+    seconds: what earlier sessions of this run took. preview: makes the previews of a step, or None. on_line is called
+    with each log line's step and means.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Monitor:
         self.pending: list[Stats] = []
         self.line = ProgressLine()
         self.judged = ""
+        self.on_line: Callable[[int, Mapping[str, float]], Any] = lambda step, means: None
         _forget_later_lines(log, step)
 
     @property
@@ -83,31 +85,48 @@ class Monitor:
         means = {
             name: math.fsum(column) / len(rows) for name, column in zip(names, zip(*rows, strict=True), strict=True)
         }
-        entry = {"step": self.step, "seconds": round(self.seconds, 3), **means}
-        with self.log.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        self._write(means)
         if self.tensorboard:
             for name, value in means.items():
                 self.tensorboard.add_scalar(name, value, self.step)
         self.line.show(self._progress(means), last=self.step == self.steps)
+        self.on_line(self.step, means)
 
     def tell(self, figures: dict[str, float]) -> None:
         """Notes the figures of an evaluation at the step reached; the first stays in the progress line."""
-        entry = {"step": self.step, "seconds": round(self.seconds, 3)}
-        entry |= {f"{EVALUATION}{name}": value for name, value in figures.items()}
-        with self.log.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        self._write({f"{EVALUATION}{name}": value for name, value in figures.items()})
         if self.tensorboard:
             for name, value in figures.items():
                 self.tensorboard.add_scalar(f"{EVALUATION}{name}", value, self.step)
         name, value = next(iter(figures.items()))
         self.judged = f"  {name} {value:.4g} at {self.step:,}"
 
+    def warn(self, alarm: str) -> None:
+        """Tells, once, that something is wrong."""
+        self.line.say(f"warning: {alarm}")
+        self._write({"alarm": alarm})
+
+    def go_back(self, step: int, reason: str) -> None:
+        """Forgets all that came after a step, and tells why the training goes on from there; this line stays."""
+        self.pending.clear()
+        self.first_step -= self.step - step  # the steps that are forgotten were taken
+        self.step = step
+        _forget_later_lines(self.log, step)
+        self.line.say(f"warning: {reason}")
+        self._write({"rollback": reason})
+        if self.tensorboard:
+            self.tensorboard.close()
+            self.tensorboard.purge_step = step + 1  # of the file that the next scalar opens
+
     def close(self) -> None:
         """Ends the progress line and TensorBoard's file."""
         self.line.end()
         if self.tensorboard:
             self.tensorboard.close()
+
+    def _write(self, values: Mapping[str, float | str]) -> None:
+        with self.log.open("a") as file:
+            file.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 3), **values}) + "\n")
 
     def _progress(self, means: dict[str, float]) -> str:
         left = (self.steps - self.step) / max(self.steps_per_second, 1e-9)
@@ -145,7 +164,13 @@ class ProgressLine:
             print(text, file=sys.stderr, flush=True)
             self.shown_at = now
 
+    def say(self, text: str) -> None:
+        """A line of its own, that is never left out nor written over."""
+        self.end()
+        print(text, file=sys.stderr, flush=True)
+
     def end(self) -> None:
+        """Leaves what is shown and goes to the next line."""
         if self.width:
             print(file=sys.stderr)
             self.width = 0

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -14,14 +15,26 @@ from wavegan.errors import RunError
 EVALUATION = "evaluation/"  # what the names of such figures begin with
 
 
-def evaluations(log: Path) -> list[dict[str, float]]:
-    """What a run's log tells of its evaluations: step and every figure by its name, in the order of the steps."""
+def lines(log: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log, in the order of the steps."""
     found = []
     for text in log.read_text().splitlines() if log.exists() else []:
         try:
-            line = json.loads(text)
+            found.append(json.loads(text))
         except ValueError:
             continue  # torn by a kill, or just being written
+    return found
+
+
+def statistics(log: Path) -> list[dict[str, float]]:
+    """What a run's log tells of its steps: the mean of every statistic since the line before."""
+    return [line for line in lines(log) if any("/" in name and not name.startswith(EVALUATION) for name in line)]
+
+
+def evaluations(log: Path) -> list[dict[str, float]]:
+    """What a run's log tells of its evaluations: step and every figure by its name, in the order of the steps."""
+    found = []
+    for line in lines(log):
         figures = {name.removeprefix(EVALUATION): line[name] for name in line if name.startswith(EVALUATION)}
         if figures:
             found.append({"step": line["step"]} | figures)

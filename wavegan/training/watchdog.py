@@ -1,0 +1,201 @@
+"""Judges whether a training is healthy, by its log lines and by clips it makes now and then; touches no file."""
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from wavegan.audio.spectral import power_spectrum
+
+GRACE_STEPS = 500  # an untrained network is quiet and its clips alike, and its losses start from nothing
+GRACE_LINES = 20  # without which a median says little
+RECENT_LINES = 5
+KEPT_LINES = 128
+PATIENCE_STEPS = 5000  # after which even what has never been healthy is told
+SILENT_SPAN = 0.002  # between the largest and the smallest sample: ±0.001 is -60 dBFS
+ALIKE_DECIBELS = 1.5
+RANGE_DECIBELS = 60.0
+FRAME_SAMPLES = 256
+MOST_SHARE = 0.5
+CALMER = "try a lower optimizers.*.lr or training.gradient_clip=1"
+MORE_VARIED = "try another training.seed, a lower optimizers.generator.lr or more method.discriminator_steps"
+
+
+class Rule(NamedTuple):
+    """How far a statistic may leave its past: factor times its median size, or times `least` where that is larger."""
+
+    factor: float
+    least: float
+    remedy: str
+
+
+# The past is the whole run. What grows as a power p of the step, as WGAN's losses drift, stays at 2^p times its
+# median; what grows exponentially leaves every multiple behind. A gradient penalty is 1 where the gradient is 0, and
+# about 0.1 while the critic is what it should be: 0.8 means that the penalty no longer holds it.
+RULES = {
+    "loss": Rule(50, 1.0, CALMER),
+    "wasserstein": Rule(50, 1.0, CALMER),
+    "penalty": Rule(8, 0.1, f"{CALMER}, or a higher method.penalty_weight"),
+}
+
+
+class Alarm(NamedTuple):
+    """What is wrong, as a sentence. is_collapse: it has been healthy before, so going back would help."""
+
+    text: str
+    is_collapse: bool = True
+
+
+@dataclass
+class History:
+    """The sizes of one statistic: some of all log lines, evenly spread over the run, and the last few.
+
+    usual_step: that of the last line within bounds.
+    """
+
+    kept: list[float] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
+    stride: int = 1
+    lines: int = 0
+    usual_step: int = 0
+
+    def add(self, size: float) -> None:
+        """Takes the size of the next line; with too many kept, every second one is dropped."""
+        if self.lines % self.stride == 0:
+            self.kept.append(size)
+        if len(self.kept) > KEPT_LINES:
+            self.kept, self.stride = self.kept[::2], 2 * self.stride
+        self.recent = [*self.recent[1 - RECENT_LINES :], size]
+        self.lines += 1
+
+
+class Watchdog:
+    """Remembers how a training has been and raises alarms when it is no longer so; `alarms` holds those that last.
+
+    real: clips (N, C, T) of the corpus; where these are silent or alike themselves, more of that is borne with.
+    """
+
+    def __init__(self, real: Tensor | None = None):
+        self.alarms: dict[str, Alarm] = {}
+        self.histories: dict[str, History] = {}
+        self.healthy_steps: dict[str, int] = {}
+        self.bounds = {"silent": MOST_SHARE, "alike": MOST_SHARE}
+        if real is not None:
+            shares = {"silent": silent(real).float().mean().item(), "alike": duplicate_share(real) or 0.0}
+            self.bounds = {name: share + (1 - share) * MOST_SHARE for name, share in shares.items()}
+
+    @property
+    def collapse(self) -> str | None:
+        """Why the training should go back, None while it need not."""
+        return next((alarm.text for alarm in self.alarms.values() if alarm.is_collapse), None)
+
+    def look_at_line(self, step: int, means: Mapping[str, float]) -> list[Alarm]:
+        """The alarms that a log line raises; statistics are named as "discriminator/loss" and "generator/loss"."""
+        return [
+            alarm
+            for name, value in means.items()
+            for kind, rule in RULES.items()
+            if name.partition("/")[2].startswith(kind)  # "loss_a" too
+            for alarm in self._settle(name, self._judge_statistic(step, name, value, rule))
+        ]
+
+    @torch.no_grad()
+    def look_at_clips(self, step: int, clips: Tensor) -> list[Alarm]:
+        """The alarms that clips (N, C, T) raise, made by the training as it is at this step."""
+        clips = clips.detach().float()
+        spoilt = int((~clips.isfinite()).flatten(1).any(dim=1).sum())
+        text = f"{spoilt} of {len(clips)} clips hold infinite or nan samples at step {step:,}; {CALMER}"
+        raised = self._settle("finite", Alarm(text) if spoilt else None)
+        if spoilt or step < GRACE_STEPS:
+            return raised
+        is_silent = silent(clips)
+        text = f"clips are silent (all samples within ±{SILENT_SPAN / 2:g} of a constant)"
+        raised += self._look_at_share(step, "silent", is_silent.float().mean().item(), text, CALMER)
+        alike = duplicate_share(clips[~is_silent])
+        if alike is not None:
+            text = f"clips sound as another one does (spectra within {ALIKE_DECIBELS:g} dB)"
+            raised += self._look_at_share(step, "alike", alike, text, MORE_VARIED)
+        return raised
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as plain values."""
+        return {
+            "histories": {name: asdict(history) for name, history in self.histories.items()},
+            "healthy_steps": dict(self.healthy_steps),
+            "alarms": {kind: list(alarm) for kind, alarm in self.alarms.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `state` gave."""
+        self.histories = {name: History(**_copied(history)) for name, history in state["histories"].items()}
+        self.healthy_steps = dict(state["healthy_steps"])
+        self.alarms = {kind: Alarm(*alarm) for kind, alarm in state["alarms"].items()}
+
+    def _settle(self, kind: str, alarm: Alarm | None) -> list[Alarm]:
+        """Notes an alarm or that all is well; an alarm that lasts already is not raised again."""
+        if alarm is None:
+            self.alarms.pop(kind, None)
+            return []
+        if kind in self.alarms and self.alarms[kind].is_collapse == alarm.is_collapse:
+            return []
+        self.alarms[kind] = alarm
+        return [alarm]
+
+    def _judge_statistic(self, step: int, name: str, value: float, rule: Rule) -> Alarm | None:
+        if not math.isfinite(value):
+            return Alarm(f"{name} became {value} by step {step:,}; {rule.remedy}")
+        history = self.histories.setdefault(name, History())
+        usual = statistics.median(history.kept) if history.kept else 0.0
+        bound = rule.factor * max(usual, rule.least)
+        history.add(abs(value))
+        if abs(value) <= bound:
+            history.usual_step = step
+        if step < GRACE_STEPS or history.lines <= GRACE_LINES or statistics.median(history.recent) <= bound:
+            return None
+        return Alarm(
+            f"{name} is {value:.4g} at step {step:,} and its median so far {usual:.4g}, so above {bound:.4g} is too "
+            f"much; it was last below that at step {history.usual_step:,}; {rule.remedy}"
+        )
+
+    def _look_at_share(self, step: int, kind: str, share: float, what: str, remedy: str) -> list[Alarm]:
+        bound = self.bounds[kind]
+        if share <= bound:
+            self.healthy_steps[kind] = step
+            return self._settle(kind, None)
+        healthy = self.healthy_steps.get(kind)
+        if healthy is None and step < PATIENCE_STEPS:
+            return []
+        since = "it has never been otherwise" if healthy is None else f"it was not so at step {healthy:,}"
+        text = f"{share:.0%} of {what} at step {step:,}, and more than {bound:.0%} is too much; {since}; {remedy}"
+        return self._settle(kind, Alarm(text, is_collapse=healthy is not None))
+
+
+def silent(clips: Tensor) -> Tensor:
+    """Which of the clips (N, C, T) hold nothing but a constant, within -60 dBFS, on every channel: (N,) bool."""
+    return (clips.amax(dim=2) - clips.amin(dim=2)).amax(dim=1) < SILENT_SPAN
+
+
+def duplicate_share(clips: Tensor) -> float | None:
+    """Share of the clips (N, C, T) whose nearest other is nearly the same; None for fewer than two. T is at least 256.
+
+    Nearly the same: the root mean square of the difference in level, over all places in the spectrogram where either
+    of the two is less than 60 dB below its own peak, is under 1.5 dB. Drums of one kind are 3 dB apart and more, as
+    are a healthy generator's clips from its first hundred steps on; 1 dB is what latents do that hardly differ.
+    """
+    if len(clips) < 2:
+        return None
+    level = 10 * power_spectrum(clips, FRAME_SAMPLES).clamp(min=1e-20).log10()
+    above = (level - level.amax(dim=(1, 2), keepdim=True) + RANGE_DECIBELS).clamp(min=0).flatten(1)
+    heard = (above > 0).float()
+    counts = heard.sum(dim=1)
+    either = counts[:, None] + counts - heard @ heard.T
+    distances = torch.cdist(above, above, compute_mode="donot_use_mm_for_euclid_dist") / either.sqrt()
+    return (distances.fill_diagonal_(math.inf).amin(dim=1) < ALIKE_DECIBELS).float().mean().item()
+
+
+def _copied(history: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, list) else value for name, value in history.items()}
