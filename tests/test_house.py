@@ -23,6 +23,7 @@ LEVELS = {
     "generation": 3,
     "evaluation": 3,
     "recipe": 4,
+    "recipe_clashes": 4,
     "recipe_faults": 4,
     "recipe_schema": 4,
     "recipe_yaml": 4,

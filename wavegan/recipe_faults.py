@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from wavegan.recipe_schema import CLIP_SAMPLES, Automatic, Betas, Paths, Recipe, Section
+from wavegan.recipe_clashes import clashes, listed
+from wavegan.recipe_schema import Automatic, Betas, Paths, Recipe, Section
 from wavegan.recipe_yaml import shown
 
 _KINDS: dict[Any, str] = {
@@ -57,8 +58,8 @@ def checked(values: dict[str, Any], unknown: Iterable[str] = ()) -> tuple[Recipe
             problems.append(Problem(error["loc"], text))
             wrong.add(key)
         recipe = Recipe.model_validate(_without(values, wrong))
-    clashes = [Problem(tuple(keys[0].split(".")), text) for keys, text in _clashes(recipe) if wrong.isdisjoint(keys)]
-    return recipe, problems + clashes
+    found = [Problem(tuple(keys[0].split(".")), text) for keys, text in clashes(recipe) if wrong.isdisjoint(keys)]
+    return recipe, problems + found
 
 
 def _without(values: dict[str, Any], wrong: set[str], prefix: str = "") -> dict[str, Any]:
@@ -68,30 +69,6 @@ def _without(values: dict[str, Any], wrong: set[str], prefix: str = "") -> dict[
         for name, value in values.items()
         if prefix + name not in wrong
     }
-
-
-def _clashes(recipe: Recipe) -> Iterator[tuple[list[str], str]]:
-    """What is wrong though each value by itself is right: the keys that take part, and the sentence."""
-    data, model, method, training = recipe.data, recipe.model, recipe.method, recipe.training
-    if not data.source:
-        rule = "a recipe must say what to learn from"
-        yield ["data.source", "data"], f"data.source is missing; {rule}; add source: FOLDER below data:"
-    if model.clip_samples not in CLIP_SAMPLES:
-        near = min(CLIP_SAMPLES, key=lambda length: abs(length - model.clip_samples))
-        rule = f"{shown(model.clip_samples)}; WaveGAN makes {_listed(CLIP_SAMPLES)}"
-        duration = f"{near / data.sample_rate:.3g} s at {data.sample_rate / 1000:g} kHz"
-        yield ["model.clip_samples"], f"model.clip_samples is {rule}; try {near} ({duration})"
-    if model.discriminator_batch_norm and method.penalty == "gradient_penalty" and method.penalty_weight > 0:
-        rule = "it mixes the clips of a batch, but method.penalty: gradient_penalty needs each clip's own gradient"
-        keys = ["model.discriminator_batch_norm", "method.penalty", "method.penalty_weight"]
-        yield keys, f"model.discriminator_batch_norm is true; {rule}; try false"
-    if recipe.evaluation.every and data.test is None and not data.holdout:
-        rule = "an evaluation needs sound that is held out, and data.holdout is 0"
-        keys = ["evaluation.every", "data.holdout", "data.test"]
-        yield keys, f"evaluation.every is {shown(recipe.evaluation.every)}; {rule}; try data.holdout: 0.1"
-    if training.lr_decay == "linear" and training.steps < 2:
-        rule = f"that needs at least 2 steps, and training.steps is {training.steps}"
-        yield ["training.lr_decay", "training.steps"], f"training.lr_decay is linear; {rule}; try none"
 
 
 def _explained(error: Any, values: dict[str, Any]) -> tuple[str, str]:
@@ -119,20 +96,20 @@ def _unknown_key(key: str) -> str:
     for candidates, cutoff in ((everywhere, 1.0), (beside, 0.6), (everywhere, 0.75)):
         if near := difflib.get_close_matches(name, candidates, 1, cutoff):
             return f"unknown key {key}; did you mean {candidates[near[0]]}?"
-    return f"unknown key {key}; {section or 'a recipe'} has {_listed(beside, 'and')}"
+    return f"unknown key {key}; {section or 'a recipe'} has {listed(beside, 'and')}"
 
 
 def _advice(key: str, field: FieldInfo, value: Any) -> str:
     """Rule and remedy for a value that its field refuses."""
     if isinstance(field.default, Section):
-        names = _listed(type(field.default).model_fields, "and")
+        names = listed(type(field.default).model_fields, "and")
         return f"it is a section; write its keys ({names}) on indented lines below it"
     return f"it must be {_rule(field)}; try {shown(_remedy(field, value))}"
 
 
 def _rule(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
-        return _listed(get_args(field.annotation))
+        return listed(get_args(field.annotation))
     limits = _limits(field)
     bounds = [f"{words} {shown(limits[name])}" for name, words in _BOUNDS.items() if name in limits]
     return f"{_KINDS[field.annotation]} {' and '.join(bounds)}".strip()
@@ -164,9 +141,3 @@ def _nearest(field: FieldInfo, value: Any) -> Any:
 
 def _limits(field: FieldInfo) -> dict[str, Any]:
     return {name: getattr(rule, name) for rule in field.metadata for name in _BOUNDS if hasattr(rule, name)}
-
-
-def _listed(values: Iterable, conjunction: str = "or") -> str:
-    """a, b or c"""
-    *first, last = map(shown, values)
-    return f"{', '.join(first)} {conjunction} {last}" if first else last

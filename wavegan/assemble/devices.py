@@ -1,0 +1,34 @@
+"""Which device to work on."""
+
+import re
+
+import torch
+
+from wavegan import distributed
+from wavegan.errors import UserError
+
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+
+
+def device(choice: str) -> torch.device:
+    """The device of a choice: auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is.
+
+    Raises UserError for one that is unknown or not there. Each process of a machine has a GPU of its own.
+    """
+    if not DEVICES.fullmatch(choice):
+        raise UserError(f"the device is {choice!r}; auto, cpu, cuda, cuda:N and mps are known; try --device auto")
+    if choice == "auto":
+        choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    choice = distributed.own_device(choice)
+    try:
+        chosen = torch.device(choice)
+        torch.empty(1, device=chosen)
+        if chosen.type == "cuda":
+            torch.cuda.set_device(chosen)  # streams and graphs are made on the current one
+            torch.backends.cuda.matmul.allow_tf32 = True  # as convolutions may by torch's default
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        reason = str(fault).partition("\n")[0].partition(". ")[0]
+        raise UserError(
+            f"the device is {choice}, which cannot be used here ({reason}); --device auto takes one that can"
+        ) from fault
+    return chosen
