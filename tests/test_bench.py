@@ -221,7 +221,8 @@ def test_what_a_recipe_needs(tmp_path):
 
     made, judge = 26_624, 25_856
     assert flops() == 3 * (2 * (made + 10 * judge) + 3 * made + 2 * judge)
-    assert flops("method.penalty_weight=0") == 3 * (2 * (made + 6 * judge) + 3 * made + 2 * judge)
+    unpenalised = flops("method.penalty_weight=0", "method.weight_clip=1")
+    assert unpenalised == 3 * (2 * (made + 6 * judge) + 3 * made + 2 * judge)
     assert flops("training.batch_size=6") == 2 * flops()
     counts = [parameter_count(one) for one in assemble.networks(mouse(tmp_path)).values()]
     assert bench.step_needs(mouse(tmp_path)).optimizer_bytes == 28 * (counts[0] + 2 * counts[1])
@@ -239,10 +240,12 @@ def test_what_the_plain_step_leaves_out_is_said(tmp_path):
         "model.discriminator_batch_norm=true",
         "model.post_filter=8",
         "method.penalty_weight=0",
+        "method.weight_clip=0.01",
     )
     notes = bench.plain_omissions(mouse(tmp_path, *asked, "training.gradient_clip=1"))
     assert [note.removeprefix("the plain step leaves out ") for note in notes] == [
-        "model.batch_norm", "model.discriminator_batch_norm", "model.post_filter", "training.gradient_clip"
+        "model.batch_norm", "model.discriminator_batch_norm", "model.post_filter", "training.gradient_clip",
+        "method.weight_clip",
     ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from wavegan.cli import sound
 from wavegan.jobs.train import train
 from wavegan.training import checkpoint
 
-COMMANDS = ("train", "generate", "evaluate", "compare", "classifier", "bench", "fetch")
+COMMANDS = ("train", "generate", "translate", "evaluate", "compare", "classifier", "bench", "fetch")
 CLIP_SAMPLES = 4096
 RECIPE = """\
 # A recipe for mice
@@ -238,7 +238,8 @@ def test_evaluate_a_model_twice(command, model, here):
     values, again = json.loads(first.out), json.loads(second.out)
     assert {"metrics", "reference", "report"} < set(values)
     sets = ("metrics", "reference", "untrained", "training", "noise")
-    assert set(values) == {*sets, "facts", "labels", "report", "spectrograms"}
+    assert set(values) == {*sets, "facts", "labels", "labels_obeyed", "report", "spectrograms"}
+    assert values["labels_obeyed"] is None
     for name in (*sets, "facts"):
         assert values[name] == again[name]
     for name in sets:

@@ -30,6 +30,8 @@ from wavegan.audio.windows import Windows
 from wavegan.distributed import lifeline
 from wavegan.errors import UserError
 from wavegan.jobs.train import TrainingResult, train
+from wavegan.methods.adversary import Adversary
+from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models import latents
 from wavegan.models.layers import PhaseShuffle
@@ -240,10 +242,12 @@ def learnt(*, shared: bool, plain: bool = False, latent: str = "uniform", gradie
     torch.manual_seed(0)
     gan = GAN(
         Generator(4096, dim=1, latent_dim=4, kernel_size=9),
-        (Whole if plain else Discriminator)(4096, dim=1, kernel_size=9, shuffle_shared=shared),
-        objective=OBJECTIVES["wasserstein"],
-        penalty=gradient_penalty,
-        penalty_weight=10,
+        Adversary(
+            (Whole if plain else Discriminator)(4096, dim=1, kernel_size=9, shuffle_shared=shared),
+            objective=OBJECTIVES["wasserstein"],
+            penalty=gradient_penalty,
+            penalty_weight=10,
+        ),
         discriminator_steps=2,
         latent=latent,
         latent_dim=4,
@@ -255,9 +259,9 @@ def learnt(*, shared: bool, plain: bool = False, latent: str = "uniform", gradie
         parameters = list(gan.networks[name].parameters())
         optimizer.register_step_pre_hook(lambda *_, own=parameters: gradients.append([p.grad.clone() for p in own]))
 
-    def batches(draw: int) -> Tensor:
+    def batches(draw: int) -> Batch:
         noise = torch.Generator().manual_seed(draw)
-        return (torch.rand(BATCH, 1, 4096, generator=noise) * 2 - 1)[distributed.own_part(BATCH)]
+        return Batch((torch.rand(BATCH, 1, 4096, generator=noise) * 2 - 1)[distributed.own_part(BATCH)])
 
     loop.train(training, batches, 3, after_step=lambda found: not stats.append(found))
     return {"gradients": gradients, "state": training.state(), "stats": stats}
@@ -348,9 +352,9 @@ def test_clips_of_all_ranks_are_the_batch_of_one(monkeypatch, mouse, kind):
         own = []
         for rank in range(2):
             as_if(monkeypatch, rank, 2)
-            own.append(assemble.batches(recipe, sound, torch.device("cpu"))(draw))
+            own.append(assemble.batches(recipe, sound, torch.device("cpu"))(draw).x)
             monkeypatch.undo()
-        assert torch.equal(torch.cat(own), whole_batches(draw)) and len(own[1]) == 2
+        assert torch.equal(torch.cat(own), whole_batches(draw).x) and len(own[1]) == 2
 
 
 # Runs.

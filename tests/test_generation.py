@@ -5,9 +5,19 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from wavegan import generation
-from wavegan.generation import Model, generate, interpolate, numbered_latents, spherical_interpolation, synthesize
+from wavegan.generation import (
+    Model,
+    generate,
+    interpolate,
+    numbered_labels,
+    numbered_latents,
+    spherical_interpolation,
+    synthesize,
+)
+from wavegan.models.dense import LatentLayer
 from wavegan.models.latents import LATENTS
 from wavegan.models.wavegan import Generator
 
@@ -98,7 +108,7 @@ def test_a_walk_of_one_station_is_its_clip():
 
 
 def walked_latents(monkeypatch, ours: Model, **settings) -> torch.Tensor:
-    monkeypatch.setattr(generation, "synthesize", lambda model, z: z)
+    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels: z)
     return clips(interpolate(ours, 6, **settings))
 
 
@@ -136,3 +146,66 @@ def test_spherical_interpolation_of_parallel_and_opposite_latents_is_finite(sign
     between = spherical_interpolation(here, sign * here, torch.tensor([[0.0], [0.5], [1.0]]))
     assert between.isfinite().all()
     torch.testing.assert_close(between[[0, 2]], torch.cat([here, sign * here]), atol=1e-3, rtol=0)
+
+
+NAMES = ("clap", "kick", "snare")
+
+
+def knowing() -> Model:
+    """A model that knows three labels."""
+    torch.manual_seed(0)
+    network = Generator(4096, dim=1, latent_dim=8, classes=3).eval()
+    return Model(network, "uniform", 8, 4096, 1, 16000, "a test", 0, NAMES, classes=3)
+
+
+def told(rows: torch.Tensor | None) -> list[str]:
+    assert rows is not None and (rows.sum(1) == 1).all() and ((rows == 0) | (rows == 1)).all()
+    return [NAMES[place] for place in rows.argmax(1)]
+
+
+def test_named_labels_take_turns_and_others_are_drawn_clip_by_clip():
+    ours = knowing()
+    assert told(numbered_labels(ours, range(5), only=("snare", "clap"))) == ["snare", "clap", "snare", "clap", "snare"]
+    drawn = told(numbered_labels(ours, range(300)))
+    assert told(numbered_labels(ours, [7, 299])) == [drawn[7], drawn[299]]
+    assert min(drawn.count(name) for name in NAMES) > 60
+    assert told(numbered_labels(ours, range(300), seed=1)) != drawn
+    assert numbered_labels(model(), range(3)) is None
+
+
+def test_a_label_changes_the_clip_and_not_its_latent():
+    ours = knowing()
+    kick, snare = (clips(generate(ours, 4, seed=2, labels=(name,))) for name in ("kick", "snare"))
+    assert (kick - snare).flatten(1).norm(dim=1).min() > 0
+    z = numbered_latents(ours, range(4), seed=2)
+    row = torch.tensor([[0.0, 1.0, 0.0]]).expand(4, 3)
+    torch.testing.assert_close(kick, ours.generator(z, row).detach())
+
+
+def test_a_label_weighs_as_much_as_the_whole_latent():
+    """At the start: its row of the dense layer moves the features about as far as a latent does."""
+    torch.manual_seed(0)
+    layer = LatentLayer(100, 4096, 3)
+    nn.init.uniform_(layer.weight, -1, 1)
+    nn.init.zeros_(layer.bias)
+    latent = layer(torch.rand(50, 100) * 2 - 1, torch.zeros(50, 3)).norm(dim=1).mean()
+    label = layer(torch.zeros(3, 100), torch.eye(3)).norm(dim=1).mean()
+    assert (label / latent).item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_walk_between_labels_keeps_its_latent_and_mixes_them(monkeypatch):
+    seen = []
+    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels: seen.append((z, labels)) or z)
+    clips(interpolate(knowing(), 3, clips_between=3, labels=("kick", "snare")))
+    z, labels = (torch.cat(one) for one in zip(*seen, strict=True))
+    assert len(z) == 9 and (z == z[0]).all()
+    expected = [[0, 1 - share, share] for share in (0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0)]
+    torch.testing.assert_close(labels, torch.tensor(expected))
+
+
+def test_a_walk_with_one_label_moves_its_latent(monkeypatch):
+    seen = []
+    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels: seen.append((z, labels)) or z)
+    clips(interpolate(knowing(), 3, clips_between=1, labels=("kick",)))
+    z, labels = (torch.cat(one) for one in zip(*seen, strict=True))
+    assert told(labels) == ["kick"] * 5 and not torch.equal(z[0], z[2])

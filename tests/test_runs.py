@@ -24,7 +24,7 @@ from wavegan import recipe as recipes
 from wavegan.errors import TrainingError
 from wavegan.jobs.models import load_model
 from wavegan.jobs.train import TrainingResult, train
-from wavegan.objectives.penalties import Penalty, gradient_penalty
+from wavegan.objectives.penalties import PENALTIES, Penalty, gradient_penalty
 from wavegan.training import checkpoint
 
 CLIP_SAMPLES = 4096
@@ -521,7 +521,7 @@ SPOILING = {
 def test_what_is_not_finite_stops_with_a_way_out(mouse, command, monkeypatch, spoil, often):
     """Two calls of the penalty a step: the third step is spoilt; nothing of it is saved, shown or logged."""
     penalty = spoiling_penalty(after_calls=4, spoil=SPOILING[spoil])
-    monkeypatch.setitem(assemble.PENALTIES, "gradient_penalty", penalty)
+    monkeypatch.setitem(PENALTIES, "gradient_penalty", penalty)
     outcome = command("train", mouse, "--run", "run", "training.checkpoint_every=2", *often)
     assert outcome.code == 2 and "Traceback" not in outcome.err
     message = outcome.err[outcome.err.index("error: ") :]

@@ -1,11 +1,13 @@
 """New clips from a trained generator: the same clip for the same seed and number, however many are made."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavegan.audio.representation import Representation, Waveform
 from wavegan.models import latents
 from wavegan.seeding import derive
 
@@ -16,8 +18,10 @@ CLIPS_BETWEEN = 7  # of a walk, from one latent to the next
 class Model:
     """A generator and what one must know to use it.
 
-    name and step say which training it comes from; label_names are those of its corpus. precision: "fp32", or
-    "bf16" for products that are several times faster on some machines and leave a noise in the clips.
+    name and step say which training it comes from; label_names are those of its corpus, classes how many of them the
+    generator knows, none or all. precision: "fp32", or "bf16" for products that are several times faster on some
+    machines and leave a noise in the clips. shown: of a translator, the clips (N, C, T) by number that it is given in
+    place of latents.
     """
 
     generator: nn.Module
@@ -29,7 +33,10 @@ class Model:
     name: str
     step: int
     label_names: tuple[str, ...]
+    classes: int = 0
+    representation: Representation = field(default_factory=Waveform)
     precision: str = "fp32"
+    shown: Callable[[Sequence[int]], Tensor] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -46,13 +53,41 @@ def numbered_latents(model: Model, numbers: Sequence[int], *, seed: int = 0, tru
     return torch.cat(rows) * truncation
 
 
+def numbered_labels(model: Model, numbers: Sequence[int], *, seed: int = 0, only: Sequence[str] = ()) -> Tensor | None:
+    """Rows (N, classes) of the labels of the clips with these numbers; None where the generator knows none.
+
+    Those of `only` take turns; where it is empty, each clip draws its own from all.
+    """
+    if not model.classes:
+        return None
+    if only:
+        chosen = [model.label_names.index(only[number % len(only)]) for number in numbers]
+    else:
+        chosen = [derive(seed, number, "label") % model.classes for number in numbers]
+    return F.one_hot(torch.tensor(chosen), model.classes).float()
+
+
 def generate(
-    model: Model, count: int, *, seed: int = 0, truncation: float = 1.0, batch_size: int = 64, first: int = 0
+    model: Model,
+    count: int,
+    *,
+    seed: int = 0,
+    truncation: float = 1.0,
+    labels: Sequence[str] = (),
+    batch_size: int = 64,
+    first: int = 0,
 ) -> Iterator[Tensor]:
-    """Clips number `first` to `first + count - 1` of a seed in CPU batches (N, channels, clip_samples)."""
+    """Clips number `first` to `first + count - 1` of a seed in CPU batches (N, channels, clip_samples).
+
+    labels: names, see `numbered_labels`. A translator's clips are those that it is shown, translated.
+    """
     for start in range(first, first + count, batch_size):
         numbers = range(start, min(start + batch_size, first + count))
-        yield synthesize(model, numbered_latents(model, numbers, seed=seed, truncation=truncation))
+        if model.shown:
+            yield synthesize(model, model.shown(numbers))
+            continue
+        z = numbered_latents(model, numbers, seed=seed, truncation=truncation)
+        yield synthesize(model, z, numbered_labels(model, numbers, seed=seed, only=labels))
 
 
 def interpolate(
@@ -62,25 +97,37 @@ def interpolate(
     clips_between: int = CLIPS_BETWEEN,
     seed: int = 0,
     truncation: float = 1.0,
+    labels: Sequence[str] = (),
     batch_size: int = 64,
 ) -> Iterator[Tensor]:
     """Batches as `generate`, of a walk through the latents of clips 0, 1, … `stations - 1`.
 
-    Uniform latents are joined by straight lines; normal ones by arcs, along which their length stays likely.
+    Uniform latents are joined by straight lines; normal ones by arcs, along which their length stays likely. Where the
+    generator knows labels they are mixed on the way. Between several `labels` only they change: the latent stays that
+    of clip 0.
     """
-    corners = numbered_latents(model, range(stations), seed=seed, truncation=truncation)
-    walk = torch.lerp if model.latent == "uniform" else spherical_interpolation
+    numbers = range(stations)
+    stays = len(labels) > 1
+    corners = numbered_latents(model, [0] * stations if stays else numbers, seed=seed, truncation=truncation)
+    marks = numbered_labels(model, numbers, seed=seed, only=labels)
+    walk = torch.lerp if model.latent == "uniform" or stays else spherical_interpolation
     shares = torch.arange(clips_between + 1)[:, None] / (clips_between + 1)
-    legs = [walk(here[None], there[None], shares) for here, there in zip(corners, corners[1:], strict=False)]
-    for z in torch.cat([*legs, corners[-1:]]).split(batch_size):
-        yield synthesize(model, z)
+    z = _walked(corners, walk, shares).split(batch_size)
+    mixed = [None] * len(z) if marks is None else _walked(marks, torch.lerp, shares).split(batch_size)
+    for one, its_labels in zip(z, mixed, strict=True):
+        yield synthesize(model, one, its_labels)
 
 
 @torch.inference_mode()
-def synthesize(model: Model, z: Tensor) -> Tensor:
-    """The clips (N, channels, clip_samples) of latents (N, latent_dim), in fp32, on the CPU."""
+def synthesize(model: Model, z: Tensor, labels: Tensor | None = None) -> Tensor:
+    """The clips (N, channels, clip_samples) of latents (N, latent_dim) and label rows, in fp32, on the CPU.
+
+    Of a translator, z are clips as well.
+    """
+    inputs = [one.to(model.device) for one in (z, labels) if one is not None]
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
-        return model.generator(z.to(model.device)).float().cpu()
+        made = model.generator(*inputs)
+    return model.representation.decode(made.float()).cpu()
 
 
 def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tensor:
@@ -88,6 +135,11 @@ def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tenso
     cosine = torch.cosine_similarity(here, there, dim=-1).clamp(-1 + 1e-6, 1 - 1e-6)[:, None]
     angle = torch.arccos(cosine)
     return (torch.sin((1 - share) * angle) * here + torch.sin(share * angle) * there) / torch.sin(angle)
+
+
+def _walked(corners: Tensor, walk: Callable[[Tensor, Tensor, Tensor], Tensor], shares: Tensor) -> Tensor:
+    legs = [walk(here[None], there[None], shares) for here, there in zip(corners, corners[1:], strict=False)]
+    return torch.cat([*legs, corners[-1:]])
 
 
 def _latent(model: Model, seed: int) -> Tensor:

@@ -39,6 +39,7 @@ def cli(context: click.Context) -> None:
 for command in (
     train.train,
     sound.generate,
+    sound.translate,
     judge.evaluate,
     judge.compare,
     judge.classifier,

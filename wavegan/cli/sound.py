@@ -19,6 +19,7 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     "--out", type=click.Path(path_type=Path), help="Folder; generated/ beside MODEL's checkpoints if not given."
 )
 @seed_option
+@click.option("--label", "labels", multiple=True, help="What the clips are to be; several take turns.")
 @click.option("--truncation", default=1.0, show_default=True, help="Below 1: more typical, less varied.")
 @click.option("--format", "extension", default="wav", show_default=True, type=click.Choice(FORMATS))
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS), help="bf16 is faster.")
@@ -33,6 +34,7 @@ def generate(
     count: int,
     out: Path | None,
     seed: int,
+    labels: tuple[str, ...],
     truncation: float,
     extension: str,
     precision: str,
@@ -48,7 +50,7 @@ def generate(
     \b
     Examples:
       wavegan generate runs/quickstart -n 100 --out kicks --seed 7
-      wavegan generate runs/quickstart --checkpoint best --interpolate -n 8 --format flac
+      wavegan generate runs/drums_conditional --label kick --label snare --interpolate -n 2
     """
     if interpolate and count < 2:
         raise UserError("-n is 1; --interpolate walks between two latents or more; try -n 8")
@@ -59,15 +61,69 @@ def generate(
     from wavegan.jobs.generate import generate_walk
     from wavegan.jobs.models import home, load_model
 
-    _, loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, which=checkpoint)
+    recipe, loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, which=checkpoint)
+    if recipe.method.name == "translation":
+        raise UserError(f"{model} makes sound from sound and not from nothing; try wavegan translate {model} SOUND")
     folder = out or home(model) / "generated"
     write = generate_walk if interpolate else write_clips
-    paths = write(loaded, folder, count, seed=seed, truncation=truncation, extension=extension, force=force)
+    paths = write(
+        loaded, folder, count, seed=seed, truncation=truncation, labels=labels, extension=extension, force=force
+    )
     values = {
         "out": str(folder),
         "files": [str(path) for path in paths],
         "sample_rate": loaded.sample_rate,
         "clip_samples": loaded.clip_samples,
+    }
+    print_result(values, as_json, "\n".join(values["files"]))
+
+
+@click.command(short_help="Make one kind of sound from another.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=click.Path(path_type=Path))
+@click.option(
+    "--to", default="B", show_default=True, type=click.Choice(("A", "B")), help="data.source is A, data.source_b is B."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder; translated/ beside MODEL's checkpoints if not given."
+)
+@click.option("--format", "extension", default="wav", show_default=True, type=click.Choice(FORMATS))
+@click.option("--force", is_flag=True, help="Write over existing files.")
+@checkpoint_option
+@raw_option
+@device_option
+@json_option
+def translate(
+    model: Path,
+    sounds: tuple[Path, ...],
+    to: str,
+    out: Path | None,
+    extension: str,
+    force: bool,
+    checkpoint: str,
+    raw: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Translates sound files of any length by MODEL, which was trained with method.name: translation.
+
+    \b
+    Examples:
+      wavegan translate runs/translate_drums loop.wav --to B
+      wavegan translate runs/translate_drums a.wav b.flac --to A --out dry
+    """
+    from wavegan import assemble
+    from wavegan.jobs.models import home
+    from wavegan.jobs.translate import load_translator
+    from wavegan.jobs.translate import translate as write_translations
+
+    recipe, loaded = load_translator(model, to, assemble.device(device), raw=raw, which=checkpoint)
+    folder = out or home(model) / "translated"
+    paths = write_translations(recipe, loaded, sounds, folder, to=to, extension=extension, force=force)
+    values = {
+        "out": str(folder),
+        "files": [str(path) for path in paths],
+        "sample_rate": loaded.sample_rate,
     }
     print_result(values, as_json, "\n".join(values["files"]))
 

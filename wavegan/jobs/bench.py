@@ -12,7 +12,7 @@ from wavegan.benchmarks import work
 from wavegan.benchmarks.isolated import Isolated
 from wavegan.benchmarks.measure import Contestant, Times, matrix_rate, memory_rate, race
 from wavegan.benchmarks.plain_timing import PlainSettings, PlainTiming
-from wavegan.errors import DataError
+from wavegan.errors import DataError, UserError
 from wavegan.jobs.memory import memory_explained
 from wavegan.jobs.own_timing import TOTAL, OwnTiming
 from wavegan.jobs.telling import say, with_progress
@@ -64,6 +64,7 @@ def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto") -> di
     turns. What takes long has fewer figures: none is begun after 30 seconds of the same. Where the recipe's sound
     cannot be used, clips of noise stand in for it. Raises UserError where memory does not suffice.
     """
+    _refuse_others(recipe)
     on = assemble.device(device)
     missing_sound = _missing_sound(recipe)
     notes = plain_omissions(recipe)
@@ -132,6 +133,26 @@ def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
     }
 
 
+def _refuse_others(recipe: Recipe) -> None:
+    """Only what has a plain step to stand beside can be timed."""
+    method, optimizers = recipe.method, recipe.optimizers
+    asked = {
+        "model.name": (recipe.model.name, "wavegan"),
+        "model.classes": (recipe.model.classes, 0),
+        "method.name": (method.name, "gan"),
+        "method.objective": (method.objective, "wasserstein"),
+        "method.penalty": (method.penalty, "gradient_penalty"),
+        "optimizers.generator.name": (optimizers.generator.name, "adam"),
+        "optimizers.discriminator.name": (optimizers.discriminator.name, "adam"),
+    }
+    for key, (value, needed) in asked.items():
+        if value != needed:
+            raise UserError(
+                f"{key} is {value}; wavegan bench sets a WaveGAN's step beside a plain one, with a Wasserstein "
+                f"distance, its gradient penalty and Adam; try {key}={needed}"
+            )
+
+
 def step_needs(recipe: Recipe) -> Needs:
     """What one step of a recipe must do at least, for the whole batch."""
     with torch.device("meta"):  # shapes without memory
@@ -182,6 +203,7 @@ def plain_omissions(recipe: Recipe) -> list[str]:
         "model.discriminator_batch_norm": recipe.model.discriminator_batch_norm,
         "model.post_filter": recipe.model.post_filter,
         "training.gradient_clip": recipe.training.gradient_clip is not None,
+        "method.weight_clip": recipe.method.weight_clip is not None,
     }
     return [f"the plain step leaves out {key}" for key, is_asked in asked.items() if is_asked]
 

@@ -52,6 +52,7 @@ class Evaluation:
     scores: dict[str, dict[str, dict[str, Any]]]
     facts: dict[str, str]
     labels: dict[str, dict[str, float]] | None
+    labels_obeyed: float | None = None  # share, where labels were asked for
 
 
 def evaluate(
@@ -91,16 +92,16 @@ def evaluate(
         place = Path("evaluation") / target.resolve().name
     say(f"comparing at {ground.form}")
     count = agreed_count(wanted, ground)
-    sets = _sets(candidate, ground, count, seed, on)
+    sets = _sets(candidate, ground, count, seed)
     return _judge(candidate, sets, ground, classifier_of(classifier, ground, device=device), out or place, seed)
 
 
-def _sets(candidate: Candidate, ground: Ground, count: int, seed: int, on: torch.device) -> dict[str, ClipSet]:
+def _sets(candidate: Candidate, ground: Ground, count: int, seed: int) -> dict[str, ClipSet]:
     """The sets of clips that are compared with the reference, the candidate's first."""
     reference = ground.reference.first(count)
     sets = {"generated": candidate.clips.first(count), "real": ground.real.first(count)}
-    if candidate.recipe:
-        sets["untrained"] = generated(assemble.untrained_model(candidate.recipe, on), count, seed)
+    if candidate.recipe and candidate.model:
+        sets["untrained"] = generated(assemble.untrained_model(candidate.recipe, candidate.model), count, seed)
     if ground.training and len(ground.training) >= count:
         sets["training"] = ground.training.first(count)
     return sets | {"noise": noise(reference, count, seed)}
@@ -123,6 +124,9 @@ def _judge(
     scores = {name: reference.scores(one) for name, one in seen.items()}
     labels = _labels(seen | {"reference": reference.views}, classifier)
     facts = candidate.facts | ground.facts(count)
+    obeyed = _obeyed(candidate.model, seen["generated"], classifier, seed)
+    if obeyed is not None:
+        facts["labels obeyed"] = f"{obeyed:.1%} of the clips sound to the classifier as the label they were asked for"
     facts |= {
         "features": IDENTITY,
         "classifier": classifier.name if classifier else "none",
@@ -148,7 +152,7 @@ def _judge(
     )
     page = out / "report.html"
     write_report(page, report)
-    result = Evaluation(out, page, spectrograms, scores, facts, labels)
+    result = Evaluation(out, page, spectrograms, scores, facts, labels, obeyed)
     (out / "metrics.json").write_text(json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
     return result
 
@@ -172,7 +176,22 @@ def _labels(seen: dict[str, Views], classifier: Classifier | None) -> dict[str, 
     return {name: dict(zip(names, (one / one.sum()).tolist(), strict=True)) for name, one in found.items()}
 
 
-def _walk(model: Model, seed: int) -> Tensor:
+def _obeyed(model: Model | None, seen: Views, classifier: Classifier | None, seed: int) -> float | None:
+    """The share of clips that the classifier takes for what was asked for; None where nothing was."""
+    if model is None or not model.classes or classifier is None:
+        return None
+    found = [classifier.label_names[place] for place in seen["probabilities"].argmax(axis=1)]
+    asked = generation.numbered_labels(model, range(len(found)), seed=seed)
+    assert asked is not None, "a model with classes is told labels"
+    return float(
+        np.mean([model.label_names[place] == name for place, name in zip(asked.argmax(1), found, strict=True)])
+    )
+
+
+def _walk(model: Model, seed: int) -> Tensor | None:
+    """A sound that walks between latents; None for a translator, which has none."""
+    if model.shown:
+        return None
     clips: Iterable[Tensor] = generation.interpolate(model, WALK_STATIONS, clips_between=WALK_BETWEEN, seed=seed)
     return torch.cat([clip for batch in clips for clip in batch], dim=1)
 
@@ -185,6 +204,7 @@ def as_json(result: Evaluation) -> dict[str, Any]:
         "reference": result.scores["real"],
         **others,
         "labels": result.labels,
+        "labels_obeyed": result.labels_obeyed,
         "facts": result.facts,
         "report": str(result.report),
         "spectrograms": str(result.spectrograms),

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,6 +86,8 @@ def model_candidate(
 ) -> Candidate:
     """The clips that a MODEL makes of a seed, without an end."""
     recipe, model = load_model(path, on, raw=raw, which=checkpoint)
+    if recipe.method.name == "translation":
+        model = replace(model, shown=assemble.shown(recipe, assemble.corpora(recipe)))
     weights = "as they learn" if raw or not recipe.training.ema else "running average"
     facts = {"model": model.name, "step": f"{model.step:,}", "weights": weights}
     return Candidate(model.name, generated(model, sys.maxsize, seed), path, facts, model, recipe)
@@ -136,7 +138,7 @@ def ground_of_recipe(recipe: Recipe, data: Path | None, training: Path | None, *
 
 
 def ground_of_parts(recipe: Recipe, parts: assemble.Corpora, *, seed: int) -> Ground:
-    """The recipe's own sound where it is at hand already. Raises DataError where nothing is held out."""
+    """What the clips are to be like where it is at hand already. Raises DataError where nothing is held out."""
     if parts.held_out is None:
         raise DataError("the recipe holds nothing out (data.holdout is 0); name real audio with --data DIR")
     form = form_of(recipe)
@@ -202,7 +204,7 @@ def _recipe_parts(
 ) -> tuple[Corpus | None, Corpus | None, str, tuple[str, ...]]:
     """What was learned from, what was held out, the split in words, and the source that was learned from."""
     try:
-        learned, held_out, split = assemble.corpora(recipe)
+        learned, held_out, split = assemble.target_corpora(recipe)
     except DataError as fault:
         if data is None:
             raise DataError(

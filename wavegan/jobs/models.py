@@ -21,21 +21,23 @@ def load_model(
     raw: bool = False,
     precision: str = "fp32",
     which: str = checkpoint.NEWEST,
+    name: str = "",
 ) -> tuple[Recipe, Model]:
     """The generator of a MODEL: a run folder, of which one checkpoint counts, or one checkpoint file.
 
-    which: "newest", "best" or a step of a run folder's checkpoints.
+    which: "newest", "best" or a step of a run folder's checkpoints. name: the network that makes the clips, where it is
+    not the usual one of the recipe's method.
     Its running average is used where there is one, unless `raw` asks for the weights that learn. Raises RunError
     for anything that is no MODEL.
     """
     content = _read_model(path, which)
     recipe = recipes.from_dict(content["recipe"])
-    generator = assemble.networks(recipe)["generator"].eval()
+    name = name or assemble.GENERATING[recipe.method.name]
+    generator = assemble.networks(recipe)[name].eval()
     averaged = not raw and content["averages"]
-    generator.load_state_dict((content["averages"] if averaged else content["networks"])["generator"])
-    generator.to(on)
-    step, labels = content["step"], content["label_names"]
-    return recipe, assemble.model(recipe, generator, step=step, label_names=labels, precision=precision)
+    generator.load_state_dict((content["averages"] if averaged else content["networks"])[name])
+    known = assemble.restored_knowledge(recipe, content)
+    return recipe, assemble.model(recipe, generator.to(on), known, step=content["step"], precision=precision)
 
 
 def home(model: Path) -> Path:

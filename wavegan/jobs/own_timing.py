@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from wavegan import assemble
+from wavegan.audio.representation import Waveform
 from wavegan.benchmarks.measure import PeakMemory, StopWatch, timed
 from wavegan.generation import synthesize
 from wavegan.jobs.memory import give_back_freed_memory, keep_freed_memory
 from wavegan.jobs.telling import say
+from wavegan.methods.base import Batch
 from wavegan.models import latents
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Batches, take_step
@@ -28,9 +30,10 @@ class OwnTiming:
         torch.set_num_threads(threads)
         self.recipe, self.device = recipe, assemble.device(device)
         corpus = assemble.corpora(recipe).training if has_corpus else None
+        self.known = assemble.knowledge(recipe, corpus) if corpus else assemble.Knowledge((), Waveform())
         self.memory = PeakMemory(self.device)
         self.training = assemble.training(recipe, self.device)
-        self.batches = assemble.batches(recipe, corpus, self.device) if corpus else self._noise()
+        self.batches = assemble.batches(recipe, corpus, self.device, self.known) if corpus else self._noise()
         for line in assemble.settle(recipe, self.training, self.batches(0)):
             say(line)
         give_back_freed_memory()
@@ -73,7 +76,7 @@ class OwnTiming:
 
     def generations(self, clips: int, precision: str, count: int) -> float:
         """Seconds in which `count` batches of so many clips are made, on the host at last."""
-        model = replace(assemble.generating_model(self.recipe, self.training), precision=precision)
+        model = replace(assemble.generating_model(self.recipe, self.training, self.known), precision=precision)
         z = latents.draw(model.latent, clips, model.latent_dim, device=self.device)
         was_training = model.generator.training
         model.generator.eval()
@@ -81,14 +84,14 @@ class OwnTiming:
         model.generator.train(was_training)
         return seconds
 
-    def _next_batch(self) -> Tensor:
+    def _next_batch(self) -> Batch:
         self.draw += 1
         return self.batches(self.draw)
 
     def _noise(self) -> Batches:
         size = (self.recipe.training.batch_size, self.recipe.data.channels, self.recipe.model.clip_samples)
         clips = torch.rand(size, device=self.device) * 2 - 1
-        return lambda draw: clips
+        return lambda draw: Batch(clips)
 
 
 class _WatchedNetwork(nn.Module):

@@ -15,6 +15,7 @@ from wavegan import assemble, distributed
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import Corpus
 from wavegan.errors import DataError, RunError, UserError
+from wavegan.generation import Model
 from wavegan.jobs.memory import give_back_freed_memory, keep_freed_memory, memory_explained
 from wavegan.jobs.telling import say
 from wavegan.jobs.watching import watch
@@ -82,18 +83,26 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
     _write_corpus_report(folder.corpus, parts)
     distributed.share(_identity(parts.training))
 
+    known = assemble.restored_knowledge(recipe, state) if state else assemble.knowledge(recipe, parts.training)
+    distributed.share(known.state())
     training = assemble.training(recipe, on)
-    batches = assemble.batches(recipe, parts.training, on)
+    batches = assemble.batches(recipe, parts.training, on, known)
+    shown = assemble.shown(recipe, parts)
+
+    def current() -> Model:
+        return assemble.generating_model(recipe, training, known, shown)
+
     if state:
         training.restore(state)
         say(f"going on from step {training.step:,} of {folder.path}")
         _tell_changed_sound(state, parts.training)
     for line in assemble.settle(recipe, training, batches(0)):
         say(line)
-    evaluation = watch(recipe, parts, training)
+    target = assemble.target_corpora(recipe)
+    evaluation = watch(recipe, target, current)
     give_back_freed_memory()
     distributed.share(training.state())
-    monitor = assemble.monitor(recipe, folder, training, state["seconds"] if state else 0.0)
+    monitor = assemble.monitor(recipe, folder, training, state["seconds"] if state else 0.0, current)
     stopped_by = run_session(
         training,
         batches,
@@ -103,8 +112,10 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
         checkpoint_every=recipe.training.checkpoint_every,
         keep_last=recipe.training.keep_last,
         keep_every=recipe.training.keep_every,
-        description=assemble.describe(recipe, parts.training),
+        description=assemble.describe(recipe, parts.training, known),
         evaluation=evaluation,
+        watch=assemble.watch(recipe, target.training, current),
+        resumed=state,
     )
     newest = checkpoint.newest_path(folder.checkpoints)
     speed = monitor.steps_per_second
@@ -120,8 +131,9 @@ def _follow(on: torch.device) -> Signals | None:
     theirs = distributed.share()  # so the main process decodes the sound, and the others find it in the cache
     corpus = assemble.corpora(recipe).training
     _refuse_other_sound(corpus, theirs)
+    known = assemble.restored_knowledge(recipe, distributed.share())
     training = assemble.training(recipe, on)
-    batches = assemble.batches(recipe, corpus, on)
+    batches = assemble.batches(recipe, corpus, on, known)
     training.restore(distributed.share())
     assemble.settle(recipe, training, batches(0))
     return follow_session(training, batches, steps=recipe.training.steps)

@@ -1,16 +1,17 @@
 """Judging a training while it goes on, by the same figures and the same held-out sound as `wavegan evaluate`."""
 
 import time
+from collections.abc import Callable
 
 from wavegan import assemble
 from wavegan.errors import DataError
 from wavegan.evaluation.evaluate import Reference, score
 from wavegan.evaluation.metrics import METRICS
 from wavegan.evaluation.views import Views
+from wavegan.generation import Model
 from wavegan.jobs.judging import agreed_count, generated, ground_of_parts
 from wavegan.jobs.telling import say
 from wavegan.recipe import Recipe
-from wavegan.training.loop import Training
 from wavegan.training.session import Evaluation
 
 HEADLINE = "kad_l"
@@ -20,8 +21,11 @@ RESAMPLES = 50
 TRAINING_CLIPS = 2000  # that copies are looked for among
 
 
-def watch(recipe: Recipe, parts: assemble.Corpora, training: Training) -> Evaluation | None:
-    """How a recipe's training is to be judged while it goes on; None, with a line, where too little is held out."""
+def watch(recipe: Recipe, parts: assemble.Corpora, current: Callable[[], Model]) -> Evaluation | None:
+    """How a recipe's training is to be judged while it goes on; None, with a line, where too little is held out.
+
+    parts: what its clips are to be like. current() gives the model as it is then.
+    """
     if not recipe.evaluation.every:
         return None
     started = time.monotonic()
@@ -41,7 +45,7 @@ def watch(recipe: Recipe, parts: assemble.Corpora, training: Training) -> Evalua
         return {f"{name}{end}": one[part] for name, one in scores.items() for end, part in named.items()}
 
     def judge() -> dict[str, float]:
-        model = assemble.generating_model(recipe, training)
+        model = current()
         was_training = model.generator.training
         model.generator.eval()
         found = figures(reference.look(generated(model, count, seed=0)))

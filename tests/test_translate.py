@@ -1,0 +1,149 @@
+"""`wavegan translate` and labels on the command line, with models trained for two steps."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from wavegan import recipe as recipes
+from wavegan.jobs.train import train
+
+RATE = 16000
+SMALL = [
+    "model.clip_samples=4096", "model.dim=1", "model.latent_dim=8", "model.kernel_size=9", "training.batch_size=2",
+    "training.steps=2", "training.precision=fp32", "data.holdout=0", "monitor.preview_count=1",
+    "monitor.tensorboard=false",
+]  # fmt: skip
+
+
+def tones(folder: Path, pitch: float) -> Path:
+    """Six decaying tones."""
+    folder.mkdir(parents=True)
+    time = np.arange(RATE // 2) / RATE
+    for number in range(6):
+        tone = np.sin(2 * np.pi * (pitch + 10 * number) * time) * np.exp(-5 * time)
+        soundfile.write(folder / f"tone-{number}.wav", 0.5 * tone, RATE)
+    return folder
+
+
+def trained(folder: Path, *settings: str) -> Path:
+    path = folder / "a.yaml"
+    path.write_text(f"data: {{source: {tones(folder / 'sounds' / 'low', 200).parent}}}\n")
+    tones(folder / "sounds" / "high", 2000)
+    train(recipes.load(path, [*SMALL, *settings]), folder / "run", device="cpu")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("translator")
+    other = tones(folder / "b", 1000)
+    return trained(
+        folder, "method.name=translation", "model.name=translator", "model.blocks=0", f"data.source_b={other}"
+    )
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory) -> Path:
+    return trained(tmp_path_factory.mktemp("conditional"), "model.classes=2")
+
+
+@pytest.fixture
+def loop(tmp_path) -> Path:
+    """A sound of an odd length at another rate, in stereo, with its peak at 0.25."""
+    path = tmp_path / "loop.flac"
+    noise = np.random.default_rng(0).uniform(-1, 1, (22050 + 77, 2)) * np.linspace(1, 0, 22127)[:, None]
+    soundfile.write(path, 0.25 * noise / np.abs(noise).max(), 22050)
+    return path
+
+
+def test_a_file_of_any_length_is_translated(command, translator, loop, tmp_path):
+    done = command("translate", translator, loop, "--to", "B", "--out", tmp_path / "out", "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert result == {
+        "out": str(tmp_path / "out"), "files": [str(tmp_path / "out" / "loop-to-B.wav")], "sample_rate": RATE,
+    }  # fmt: skip
+    sound, rate = soundfile.read(tmp_path / "out" / "loop-to-B.wav")
+    assert rate == RATE and sound.ndim == 1 and len(sound) == pytest.approx(22127 * RATE / 22050, abs=2)
+    assert 0.02 < np.abs(sound).max() < 0.5, "at the level of the file"
+
+
+def test_the_two_directions_are_two_networks(command, translator, loop, tmp_path):
+    for to in ("A", "B"):
+        assert command("translate", translator, loop, "--to", to, "--out", tmp_path).code == 0
+    there, back = (soundfile.read(tmp_path / f"loop-to-{to}.wav")[0] for to in ("B", "A"))
+    assert there.shape == back.shape and np.abs(there - back).max() > 1e-3
+
+
+def test_several_files_at_once_and_nothing_is_written_over(command, translator, loop, tmp_path):
+    other = tmp_path / "again.wav"
+    soundfile.write(other, np.zeros(100), RATE)  # silence, and shorter than a window
+    words = ("translate", translator, loop, other, "--out", tmp_path / "out")
+    done = command(*words)
+    assert done.out.splitlines() == [str(tmp_path / "out" / f"{name}-to-B.wav") for name in ("loop", "again")]
+    assert len(soundfile.read(tmp_path / "out" / "again-to-B.wav")[0]) == 100
+    refused = command(*words)
+    assert refused.code == 2 and "exists already; nothing is written over" in refused.err
+    assert command(*words, "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["missing.wav"], "missing.wav is no file; translate takes sound files; check the spelling"),
+        (["{loop}", "{loop}"], "loop-to-B.wav; translate one of them into another --out"),
+        (["{text}"], "notes.wav cannot be decoded (Format not recognised); the file is damaged or no sound"),
+        ([], "Missing argument 'SOUND…'"),
+        (["{loop}", "--to", "C"], "'C' is not one of 'A', 'B'"),
+    ],
+)
+def test_mistakes(command, translator, loop, tmp_path, words, sentence):
+    text = tmp_path / "notes.wav"
+    text.write_text("Dear diary")
+    done = command(
+        "translate", translator, *(one.format(loop=loop, text=text) for one in words), "--out", tmp_path / "o"
+    )
+    assert done.code == 2 and sentence in done.err and not list((tmp_path / "o").glob("*"))
+
+
+def test_each_command_refuses_the_others_model(command, translator, conditional, loop):
+    done = command("generate", translator)
+    assert done.code == 2 and f"try wavegan translate {translator} SOUND" in done.err
+    done = command("translate", conditional, loop)
+    assert done.code == 2 and "was trained by method.name: gan" in done.err and "try wavegan generate" in done.err
+
+
+def test_clips_of_a_label(command, conditional, tmp_path):
+    for label in ("low", "high"):
+        done = command("generate", conditional, "-n", 3, "--label", label, "--out", tmp_path / label)
+        assert done.code == 0, done.err
+    low, high = (soundfile.read(tmp_path / name / "clip-000001.wav")[0] for name in ("low", "high"))
+    assert np.abs(low - high).max() > 0
+    both = command("generate", conditional, "-n", 3, "--label", "high", "--label", "low", "--out", tmp_path / "both")
+    assert both.code == 0
+    assert (tmp_path / "both" / "clip-000001.wav").read_bytes() == (tmp_path / "low" / "clip-000001.wav").read_bytes()
+    walk = command(
+        "generate", conditional, "-n", 2, "--label", "high", "--label", "low", "--interpolate", "--out", tmp_path
+    )
+    assert walk.code == 0 and len(soundfile.read(tmp_path / "walk.wav")[0]) == 9 * 4096
+
+
+def test_a_label_that_is_not_known(command, conditional, translator, tmp_path):
+    done = command("generate", conditional, "--label", "hihg", "--out", tmp_path / "o")
+    assert done.code == 2 and "--label is hihg; a knows high, low; try --label high" in done.err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_translation_is_judged_by_its_goal(command, translator, tmp_path):
+    """Translations of A's clips against B's: real clips are B's, and the untrained start is near to A."""
+    source = tmp_path / "b"
+    tones(source, 1000)
+    done = command(
+        "evaluate", translator, "--data", source, "--classifier", "none", "--count", 3, "--out", tmp_path, "--json"
+    )
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert result["metrics"]["kad_l"]["n"] == 3 and "untrained" in result
