@@ -1,20 +1,39 @@
 """Every recipe that we ship: it says what it is, asks for what its authors used, and trains."""
 
 import re
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from wavegan import assemble, generation
 from wavegan import recipe as recipes
 from wavegan.jobs.models import load_model
 from wavegan.jobs.train import train
+from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.recipe_schema import CLIP_SAMPLES
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
-FAITHFUL = ("sc09", "drums", "piano")
+FAITHFUL = ("sc09", "drums", "piano", "sc09_specgan", "sc09_conditional", "piano_4s")
+DEPARTURES = {  # of a faithful recipe, what is its very point
+    "sc09_specgan": {"model.name": "specgan", "model.kernel_size": 5},
+    "piano_4s": {"model.clip_samples": 65536},
+}
+OBJECTIVE_FILES = {path.stem: path for path in sorted((FOLDER / "objectives").glob("*.yaml"))}
+AUTHORS_OF = {  # objective, penalty, clip; optimiser, rates, betas, momentum of the generator and the discriminator
+    "wasserstein": ("wasserstein", "gradient_penalty", None, "adam", 1e-4, 1e-4, (0.5, 0.9)),
+    "weight_clipping": ("wasserstein", "none", 0.01, "rmsprop", 5e-5, 5e-5, None),
+    "minimax": ("minimax", "none", None, "adam", 2e-4, 2e-4, (0.5, 0.999)),
+    "non_saturating": ("non_saturating", "none", None, "adam", 2e-4, 2e-4, (0.5, 0.999)),
+    "least_squares": ("least_squares", "none", None, "rmsprop", 1e-4, 1e-4, None),
+    "hinge": ("hinge", "one_sided", None, "adam", 1e-4, 4e-4, (0, 0.9)),
+    "r1": ("non_saturating", "r1", None, "rmsprop", 1e-4, 1e-4, None),
+    "r2": ("non_saturating", "r2", None, "rmsprop", 1e-4, 1e-4, None),
+    "relativistic": ("relativistic", "r1_r2", None, "adam", 2e-4, 2e-4, (0, 0.99)),
+}
 AUTHORS = {  # Donahue, McAuley, Puckette 2018, and their second release
     "data.sample_rate": 16000,
     "data.channels": 1,
@@ -63,13 +82,17 @@ def value_at(recipe: recipes.Recipe, key: str):
 
 
 def test_the_recipes_are_these():
-    assert sorted(RECIPES) == ["digits", "digits_8k", "drums", "drums_cpu", "piano", "quickstart", "sc09"]
+    assert " ".join(sorted(RECIPES)) == (
+        "dcgan digits digits_8k drums drums_conditional drums_cpu drums_specgan mlp_gan piano piano_4s quickstart sc09 "
+        "sc09_conditional sc09_specgan stereo translate_drums vae"
+    )
 
 
 def test_nothing_else_in_the_folder_passes_for_a_recipe():
     """What lies deeper or ends otherwise is there to be included, and is itself included by a recipe."""
     others = {path for path in FOLDER.rglob("*") if path.is_file()} - set(RECIPES.values())
-    assert others == {FOLDER / "base" / "wavegan.yaml"}
+    bases = {FOLDER / "base" / name for name in ("wavegan.yaml", "specgan.yaml")}
+    assert others == bases | set(OBJECTIVE_FILES.values())
     with pytest.raises(recipes.RecipeError, match="data.source is missing"):
         recipes.load(FOLDER / "base" / "wavegan.yaml")
 
@@ -85,7 +108,32 @@ def test_begins_with_what_it_is_and_its_command(name):
 @pytest.mark.parametrize("name", FAITHFUL)
 @pytest.mark.parametrize("key", AUTHORS)
 def test_keeps_the_authors_settings(name, key):
-    assert value_at(recipes.load(RECIPES[name]), key) == AUTHORS[key]
+    expected = DEPARTURES.get(name, {}).get(key, AUTHORS[key])
+    assert value_at(recipes.load(RECIPES[name]), key) == expected
+
+
+def test_every_objective_has_its_authors_settings_at_hand():
+    included = {yaml.safe_load(path.read_text())["method"]["objective"] for path in OBJECTIVE_FILES.values()}
+    assert included == set(OBJECTIVES) and set(AUTHORS_OF) <= set(OBJECTIVE_FILES)
+
+
+@pytest.mark.parametrize("name", AUTHORS_OF)
+def test_an_objectives_settings_are_one_include_away(name, tmp_path):
+    """Over whatever stood there before: the quickstart's rates and objective give way."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"include: [{RECIPES['quickstart']}, {OBJECTIVE_FILES[name]}]\n")
+    recipe = recipes.load(path)
+    made, judge = recipe.optimizers.generator, recipe.optimizers.discriminator
+    objective, penalty, clip, optimizer, *rates, betas = AUTHORS_OF[name]
+    assert (recipe.method.objective, recipe.method.penalty, recipe.method.weight_clip) == (objective, penalty, clip)
+    assert (made.name, judge.name, made.lr, judge.lr) == (optimizer, optimizer, *rates)
+    assert betas is None or made.betas == judge.betas == betas
+
+
+@pytest.mark.parametrize("name", OBJECTIVE_FILES)
+def test_an_objectives_file_says_what_it_is(name):
+    text = OBJECTIVE_FILES[name].read_text().partition("\nmethod:")[0]
+    assert text.startswith("#") and "to be included" in text
 
 
 @pytest.mark.parametrize(
@@ -98,6 +146,16 @@ def test_keeps_the_authors_settings(name, key):
         ("digits", ["data/digits/train"], ["data/digits/test"], "first"),
         ("digits_8k", ["data/digits/train"], None, "first"),
         ("drums_cpu", ["data/drums"], None, "first"),
+        ("sc09_specgan", ["sc09"], ["sc09/test"], "first"),
+        ("sc09_conditional", ["sc09"], ["sc09/test"], "first"),
+        ("drums_specgan", ["drum_machine"], ["drum_machine/test"], "first"),
+        ("drums_conditional", ["drum_machine"], ["drum_machine/test"], "first"),
+        ("mlp_gan", ["drum_machine"], ["drum_machine/test"], "first"),
+        ("dcgan", ["drum_machine"], ["drum_machine/test"], "first"),
+        ("vae", ["drum_machine"], ["drum_machine/test"], "first"),
+        ("translate_drums", ["drum_machine/dry"], ["drum_machine/dry/test"], "first"),
+        ("stereo", ["drum_machine"], ["drum_machine/test"], "first"),
+        ("piano_4s", ["data/piano"], None, "random"),
     ],
 )
 def test_what_it_learns_from(name, source, test, windows):
@@ -110,7 +168,19 @@ def test_the_authors_networks_have_their_size(command):
     assert "# generator: 19,065,345 parameters\n# discriminator: 17,427,969 parameters\n" in outcome.out
 
 
-@pytest.mark.parametrize("name", ["quickstart", "digits"])
+IN_THE_HOUSE = (
+    "quickstart",
+    "digits",
+    "drums_specgan",
+    "drums_conditional",
+    "mlp_gan",
+    "dcgan",
+    "vae",
+    "translate_drums",
+)
+
+
+@pytest.mark.parametrize("name", [*IN_THE_HOUSE, "stereo"])
 def test_a_small_recipe_has_its_sound_at_hand(name):
     """Neither needs a download: the source is built in or bundled."""
     for source in recipes.load(RECIPES[name]).data.source:
@@ -119,14 +189,20 @@ def test_a_small_recipe_has_its_sound_at_hand(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_trains_when_shrunk(name, sounds, tmp_path):
-    source = sounds(4, seconds=1.2 if name == "piano" else 0.3)
     whole = recipes.load(RECIPES[name])
-    recipe = recipes.load(RECIPES[name], [f"data.source={source}", "monitor.preview_count=1", *SHRUNK])
+    labels = tuple("abcdefghij")[: whole.model.classes]
+    source = sounds(len(labels) or 4, seconds=1.2 if name == "piano" else 0.3, labels=labels)
+    settings = [f"data.source={source}", "monitor.preview_count=1", *SHRUNK]
+    if whole.data.source_b:
+        settings += [f"data.source_b={sounds(4, name='others')}", "data.test_b=null"]
+    recipe = recipes.load(RECIPES[name], settings)
     assert recipe.name == name and recipe.model.clip_samples == whole.model.clip_samples in CLIP_SAMPLES
     shrunk = {line.partition(":")[0] for line in recipes.differences(whole, recipe)}
     assert shrunk <= {
         "data.source",
         "data.test",
+        "data.source_b",
+        "data.test_b",
         "model.dim",
         "training.batch_size",
         "training.precision",
@@ -139,5 +215,7 @@ def test_trains_when_shrunk(name, sounds, tmp_path):
     loaded, model = load_model(tmp_path / "run", assemble.device("cpu"))
     assert loaded == recipe and model.step == 2
     assert recipes.load(tmp_path / "run" / "recipe.yaml") == recipe
+    if recipe.method.name == "translation":
+        model = replace(model, shown=assemble.shown(recipe, assemble.corpora(recipe)))
     [clips] = generation.generate(model, 2)
-    assert clips.shape == (2, 1, recipe.model.clip_samples) and clips.isfinite().all()
+    assert clips.shape == (2, recipe.data.channels, recipe.model.clip_samples) and clips.isfinite().all()
