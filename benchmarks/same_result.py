@@ -26,7 +26,7 @@ from wavegan import recipe as recipes
 from wavegan.benchmarks.plain_timing import PlainTiming
 from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.evaluation.metrics import METRICS, resamples
-from wavegan.generation import generate
+from wavegan.generation import Model, generate
 from wavegan.jobs.bench import plain_settings
 from wavegan.jobs.memory import keep_freed_memory
 from wavegan.models.layers import Convolution, NearestUpsampling, TransposedConvolution
@@ -72,7 +72,8 @@ def run(recipe: Recipe, variant: str, name: str) -> dict[str, list[float]]:
     assert parts.held_out is not None, "the recipe must hold something out"
     training = assemble.training(recipe, torch.device("cpu"))
     training.precision = variant.split()[1]
-    batches = assemble.batches(recipe, parts.training, training.device)
+    known = assemble.knowledge(recipe, parts.training)
+    batches = assemble.batches(recipe, parts.training, training.device, known)
     plain = PlainRun(recipe, training) if variant.startswith("plain") else None
     held_out = assemble.windows(recipe, parts.held_out, seed=1)
     reference = log_mel_statistics(held_out.batch(0, min(CLIPS, len(held_out))), recipe.data.sample_rate)
@@ -82,8 +83,8 @@ def run(recipe: Recipe, variant: str, name: str) -> dict[str, list[float]]:
         training.step = step
         if step % every == 0:
             found["step"].append(step)
-            found["wasserstein"].append(wasserstein(training, batches(10**6 + step)))
-            found["distance"].append(distance(recipe, training, reference))
+            found["wasserstein"].append(wasserstein(training, batches(10**6 + step).x, recipe.model.latent_dim))
+            found["distance"].append(distance(assemble.generating_model(recipe, training, known), reference))
         if plain:
             plain.step(batches)
         else:
@@ -117,7 +118,7 @@ class PlainRun:
         timing, updates = self.timing, self.settings.discriminator_steps
         seed_torch(self.training.seed, self.training.step, "plain step")
         for update in range(updates):
-            timing.real = batches(self.training.step * (updates + 1) + update)
+            timing.real = batches(self.training.step * (updates + 1) + update).x
             timing.update_discriminator()
         timing.update_generator()
         with torch.no_grad():
@@ -128,20 +129,19 @@ class PlainRun:
 
 
 @torch.no_grad()
-def wasserstein(training: Training, clips: Tensor) -> float:
+def wasserstein(training: Training, clips: Tensor, latent_dim: int) -> float:
     """The discriminator's mean score of training clips less that of the generator's, in fp32."""
     generator, discriminator = training.method.networks["generator"], training.method.networks["discriminator"]
     with torch.random.fork_rng([]):
         seed_torch(0, 0, "measure")
-        z = torch.rand(len(clips), generator.latent_dim) * 2 - 1
+        z = torch.rand(len(clips), latent_dim) * 2 - 1
         return (discriminator(clips).mean() - discriminator(generator(z)).mean()).item()
 
 
-def distance(recipe: Recipe, training: Training, reference: np.ndarray) -> float:
+def distance(model: Model, reference: np.ndarray) -> float:
     """The log-mel Fréchet distance of the averaged generator's clips to the held-out ones."""
-    model = assemble.generating_model(recipe, training)
     clips = torch.cat(list(generate(model, CLIPS)))
-    features = standardize(log_mel_statistics(clips, recipe.data.sample_rate), reference)
+    features = standardize(log_mel_statistics(clips, model.sample_rate), reference)
     return resamples(METRICS["fad_l"], features, standardize(reference, reference), seed=0, count=0)[0]
 
 

@@ -25,7 +25,7 @@ def script(name: str) -> ModuleType:
 
 
 def test_every_script_is_known():
-    assert SCRIPTS == ["averaging", "convolutions", "gpu", "planted_faults", "same_result", "scaling"]
+    assert SCRIPTS == ["averaging", "convolutions", "gpu", "objectives", "planted_faults", "same_result", "scaling"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -94,6 +94,22 @@ def history_chart(history: Sequence[Mapping[str, Any]], metric: str, band: Mappi
     )
 
 
+def curves_chart(curves: Mapping[str, np.ndarray], steps: np.ndarray) -> Chart:
+    """Several values against the step; of each the highest and lowest hundredth may lie outside of the frame."""
+    finite = [np.quantile(curve[np.isfinite(curve)], [0.01, 0.99]) for curve in curves.values() if is_finite(curve)]
+    up, across = _around(_finite(*finite)), Scale(0, max(1.0, *steps))
+    return Chart(
+        lines={name: _path(across.at(steps), up.at(np.clip(curve, up.low, up.high))) for name, curve in curves.items()},
+        across=_marks(across, most=3),
+        up=_marks(up, most=4),
+    )
+
+
+def is_finite(curve: np.ndarray) -> bool:
+    """Whether a curve has a value that is finite."""
+    return bool(np.isfinite(curve).any())
+
+
 def frequency_marks(sample_rate: int) -> list[Mark]:
     """Round frequencies along the height of a mel spectrogram, and the highest it holds."""
     marks = [frequency for frequency in FREQUENCIES if frequency < 0.3 * sample_rate]
