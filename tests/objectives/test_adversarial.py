@@ -1,6 +1,6 @@
 """Objectives on numbers worked by hand, and their gradients on finite differences."""
 
-from math import exp, log
+from math import exp, log, sqrt
 
 import pytest
 import torch
@@ -29,6 +29,12 @@ BY_HAND = {  # the discriminator's loss, the generator's
     "hinge": (((1 - 0) + 0) / 2 + (0 + 1 + log(7)) / 2, -(log(7) - log(3)) / 2),
     # real - fake is log 3 and log 3 - log 7, of which the sigmoids are 3/4 and 3/10
     "relativistic": (-(log(3 / 4) + log(3 / 10)) / 2, -(log(1 / 4) + log(7 / 10)) / 2),
+    # real lies r = log √(3/7) and log √(27/7) above the mean fake output, fake lies f = -log √27 and log √(49/3) above
+    # the mean real one; each is told by a sigmoid of that
+    "relativistic_average": (
+        (log(1 + sqrt(7 / 3)) + log(1 + sqrt(7 / 27)) + log(1 + 1 / sqrt(27)) + log(1 + sqrt(49 / 3))) / 4,
+        (log(1 + sqrt(3 / 7)) + log(1 + sqrt(27 / 7)) + log(1 + sqrt(27)) + log(1 + sqrt(3 / 49))) / 4,
+    ),
 }
 SMOOTHED = {  # the discriminator's loss with a fifth of smoothing
     "minimax": -(0.8 * log(1 / 2) + 0.2 * log(1 / 2) + 0.8 * log(3 / 4) + 0.2 * log(1 / 4)) / 2

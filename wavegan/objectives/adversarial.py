@@ -85,6 +85,19 @@ def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
     return F.softplus(real - fake).mean()
 
 
+def relativistic_average_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Cross-entropy of each clip against the other kind's mean output (Jolicoeur-Martineau 2018, section 4.2).
+
+    Of several processes each takes the means of its own clips.
+    """
+    return (F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()) / 2
+
+
+def relativistic_average_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """The same game from the other side."""
+    return relativistic_average_discriminator(fake, real)
+
+
 OBJECTIVES = {
     "wasserstein": Objective(wasserstein_discriminator, wasserstein_generator, is_bounded=False),
     "minimax": Objective(cross_entropy_discriminator, minimax_generator, is_smoothable=True),
@@ -92,4 +105,7 @@ OBJECTIVES = {
     "least_squares": Objective(least_squares_discriminator, least_squares_generator, is_smoothable=True),
     "hinge": Objective(hinge_discriminator, wasserstein_generator),
     "relativistic": Objective(relativistic_discriminator, relativistic_generator, is_paired=True),
+    "relativistic_average": Objective(
+        relativistic_average_discriminator, relativistic_average_generator, is_paired=True
+    ),
 }
