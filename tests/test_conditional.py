@@ -1,0 +1,62 @@
+"""A model that knows labels learns them: its clips are what they were asked to be, by the toolkit's own classifier."""
+
+import pytest
+import torch
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+from wavegan.audio import drum_machine, files
+from wavegan.evaluation import classifier_training
+from wavegan.evaluation.classifier import Classifier, levels
+from wavegan.generation import generate
+from wavegan.training.loop import train
+
+RATE = 16000
+VOICES = ("clap", "kick")  # in the order of the corpus
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def drums(tmp_path_factory):
+    """A folder of forty kicks and forty claps."""
+    folder = tmp_path_factory.mktemp("drums")
+    indices = [index for index in range(2000) if drum_machine.label(index) in VOICES][:80]
+    for index in indices:
+        place = folder / drum_machine.label(index)
+        place.mkdir(exist_ok=True)
+        files.write(place / f"{index}.wav", drum_machine.render(index, RATE)[None], RATE)
+    return folder
+
+
+def test_clips_are_recognised_as_what_they_were_asked_to_be(drums, tmp_path, monkeypatch):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"data: {{source: {drums}, holdout: 0}}\n")
+    rates = [f"optimizers.{player}.lr=1e-3" for player in ("generator", "discriminator")]
+    networks = ["model.clip_samples=4096", "model.dim=4", "model.upsample=nearest", "model.classes=2"]
+    steps = ["training.steps=80", "training.batch_size=8", "training.precision=fp32", "training.ema=0.9"]
+    recipe = recipes.load(path, [*networks, *rates, *steps])
+    corpus = assemble.corpora(recipe).training
+    known = assemble.knowledge(recipe, corpus)
+    made = assemble.training(recipe, CPU)
+
+    monkeypatch.setattr(classifier_training, "steps_for", lambda clips: 60)
+    windows = assemble.windows(recipe, corpus, seed=0)
+    network = classifier_training.learn(levels(windows.batch(0, 80), RATE), windows.labels(0, 80), 2)
+    judge = Classifier(network, VOICES, RATE, 4096, 0, "drums", "none", 80)
+
+    def obeyed() -> float:
+        """The share of thirty clips of each label that the classifier takes for it."""
+        model = assemble.generating_model(recipe, made, known)
+        model.generator.eval()
+        found = []
+        for place, label in enumerate(VOICES):
+            clips = torch.cat(list(generate(model, 30, labels=(label,))))
+            found.append((judge.look(clips, RATE)[1].argmax(axis=1) == place).mean())
+        model.generator.train()
+        return sum(found) / 2
+
+    real = judge.look(windows.batch(0, 80), RATE)[1].argmax(axis=1)
+    assert (real == windows.labels(0, 80).numpy()).mean() > 0.9
+    assert obeyed() == pytest.approx(0.5, abs=0.2), "an untrained one knows nothing"
+    train(made, assemble.batches(recipe, corpus, CPU, known), recipe.training.steps, after_step=lambda stats: True)
+    assert obeyed() > 0.85
