@@ -83,7 +83,7 @@ def history_chart(history: Sequence[Mapping[str, Any]], metric: str, band: Mappi
     value, low, high = (_column(lines, metric, end) for end in ("", "_low", "_high"))
     edges = [band["low"], band["high"]] if band and all(map(is_number, (band["low"], band["high"]))) else []
     up = _around([*_finite(low, high, value), *edges])
-    across = Scale(0, max(1.0, *steps))
+    across = Scale(0, max([1.0, *steps]))
     x = across.at(steps)
     return Chart(
         lines={"generated": _path(x, up.at(value))},
@@ -95,19 +95,17 @@ def history_chart(history: Sequence[Mapping[str, Any]], metric: str, band: Mappi
 
 
 def curves_chart(curves: Mapping[str, np.ndarray], steps: np.ndarray) -> Chart:
-    """Several values against the step; of each the highest and lowest hundredth may lie outside of the frame."""
-    finite = [np.quantile(curve[np.isfinite(curve)], [0.01, 0.99]) for curve in curves.values() if is_finite(curve)]
-    up, across = _around(_finite(*finite)), Scale(0, max(1.0, *steps))
+    """Several values against the step, on one axis that holds 0 and what is usual of each curve.
+
+    What lies beyond that axis is drawn along the edge of the frame.
+    """
+    up = _around([value for curve in curves.values() for value in _usual(curve)])
+    across = Scale(0, max([1.0, *steps]))
     return Chart(
         lines={name: _path(across.at(steps), up.at(np.clip(curve, up.low, up.high))) for name, curve in curves.items()},
-        across=_marks(across, most=3),
-        up=_marks(up, most=4),
+        across=_marks(across, most=5),
+        up=_marks(up, most=6),
     )
-
-
-def is_finite(curve: np.ndarray) -> bool:
-    """Whether a curve has a value that is finite."""
-    return bool(np.isfinite(curve).any())
 
 
 def frequency_marks(sample_rate: int) -> list[Mark]:
@@ -150,9 +148,19 @@ def _step(length: float, most: int) -> float:
 
 def _around(values: list[float]) -> Scale:
     """A scale that holds 0 and all values, with a little room at both ends."""
-    low, high = min(0.0, *values), max(0.0, *values)
+    low, high = min([0.0, *values]), max([0.0, *values])
     room = 0.04 * (high - low) or 1.0
     return Scale(low - room, high + room)
+
+
+def _usual(curve: np.ndarray) -> list[float]:
+    """The finite values of a curve, less those that lie farther from its middle eight tenths than these are long."""
+    ranked = np.sort(curve[np.isfinite(curve)])
+    last = len(ranked) - 1
+    low, high = (ranked[-(-last // 10)], ranked[9 * last // 10]) if last > 0 else (0, 0)
+    length = high - low
+    is_usual = (low - length <= ranked) & (ranked <= high + length)
+    return (ranked[is_usual] if length > 0 else ranked).tolist()
 
 
 def _path(x: Iterable[float], y: Iterable[float]) -> str:

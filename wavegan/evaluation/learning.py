@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from wavegan.evaluation.charts import Chart, curves_chart, history_chart
+from wavegan.evaluation.charts import Chart, Mark, clip_marks, curves_chart, frequency_marks, history_chart
 from wavegan.evaluation.embedding import write_page
 from wavegan.evaluation.meanings import MEANINGS
-from wavegan.evaluation.parts import cells, spectrogram_values
+from wavegan.evaluation.parts import Cell, cells, spectrogram_values
 
 TEMPLATE = "learning.html.j2"
 TABLE = ("kad_l", "fad_l", "recall", "coverage")
 DISTANCE = "kad_l"
+LOSSES = ("/loss", "/loss_a", "/loss_b")  # what the names of those statistics end with
 WIDEST = 96  # pixels of a spectrogram
 
 
@@ -44,28 +44,54 @@ class Learned:
         return self.judged["metrics"][DISTANCE]["high"] < self.judged["untrained"][DISTANCE]["low"]
 
 
+class Entry(NamedTuple):
+    """A row on the page: its place there, its charts, its clips, and the marks of their spectrograms."""
+
+    number: int
+    row: Learned
+    losses: Chart
+    distance: Chart
+    clips: list[Cell]
+    frequencies: list[Mark]
+    seconds: list[Mark]
+
+
 def write_learning(path: Path, rows: Sequence[Learned], *, facts: Mapping[str, str], title: str) -> None:
-    """Writes one HTML file, without scripts: a table of all rows, then each with its curves and clips."""
+    """Writes one HTML file, without scripts: a table of all rows, one or more, then each with its curves and clips."""
+    entries = [_entry(number, row) for number, row in enumerate(rows, 1)]
+    kinds = dict.fromkeys(row.kind for row in rows)
     write_page(
         path,
         TEMPLATE,
         title=title,
         facts=facts,
-        kinds=[(kind, list(of)) for kind, of in groupby(rows, lambda row: row.kind)],
+        kinds={kind: [entry for entry in entries if entry.row.kind == kind] for kind in kinds},
         metrics=TABLE,
+        distance=DISTANCE,
         meanings=MEANINGS,
-        losses={row.name: _losses(row) for row in rows},
-        distances={row.name: _distance(row) for row in rows},
-        clips={row.name: cells([row.clips], [WIDEST], row.sample_rate)[0] for row in rows},
         **spectrogram_values(rows[0].clips.shape[-1], rows[0].sample_rate),
+    )
+
+
+def _entry(number: int, row: Learned) -> Entry:
+    return Entry(
+        number,
+        row,
+        _losses(row),
+        _distance(row),
+        cells([row.clips], [WIDEST], row.sample_rate)[0],
+        frequency_marks(row.sample_rate),
+        clip_marks(row.clips.shape[-1] / row.sample_rate),
     )
 
 
 def _losses(row: Learned) -> Chart:
     """The losses of its phases."""
-    names = [name for name in row.statistics[0] if name.endswith(("/loss", "/loss_a", "/loss_b"))]
+    names = dict.fromkeys(name for line in row.statistics for name in line if name.endswith(LOSSES))
     steps = np.array([line["step"] for line in row.statistics], float)
-    return curves_chart({name: np.array([line[name] for line in row.statistics]) for name in names}, steps)
+    return curves_chart(
+        {name: np.array([line.get(name, np.nan) for line in row.statistics]) for name in names}, steps
+    )
 
 
 def _distance(row: Learned) -> Chart:
