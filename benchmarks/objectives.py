@@ -5,9 +5,10 @@
 Each row is a recipe of its own in the folder `--out`, trained by `wavegan train` in a process with one thread and
 judged by `wavegan evaluate` against held-out clips beside its untrained start. The budget is a number of updates of
 networks, so five discriminator updates for each of the generator's make fewer steps than one. The page
-(objectives.html) and the table (on stdout) come of what lies in the folder; a row that is done is not done again.
-Rates are the authors' times ten, as in recipes/quickstart.yaml, where that is not too much: networks are small and
-runs short.
+(objectives.html) and the table (on stdout) come of what lies in the folder; a row that is done is not done again, and
+another budget needs another folder. A row that fails says why and lets the others go on; the exit code is 1 then.
+After Ctrl-C the page is of what is done, and the same command goes on. Rates are the authors' times ten, as in
+recipes/quickstart.yaml, where that is not too much: networks are small and runs short.
 """
 
 import argparse
@@ -15,8 +16,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,16 +26,19 @@ import torch
 
 from wavegan import assemble, generation
 from wavegan import recipe as recipes
+from wavegan.errors import UserError
 from wavegan.evaluation.learning import Learned, write_learning
 from wavegan.jobs.judging import model_candidate
+from wavegan.recipe import Recipe
 from wavegan.recipe_yaml import write
 from wavegan.training.run_folder import RunFolder, evaluations, statistics
 
-RECIPES = Path(__file__).parents[1] / "recipes"
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 UPDATES = 4800
 EVALUATIONS = 6
 CLIPS = 200
 SHOWN = 8
+MESSAGES = 12  # lines that a failed command is quoted with
 SMALL = {  # what every row has in common
     "data": {"source": "drum_machine", "test": "drum_machine/test"},
     "model": {"clip_samples": 8192, "dim": 8, "upsample": "nearest", "phase_shuffle": {"shared": False}},
@@ -44,7 +49,7 @@ SMALL = {  # what every row has in common
 
 
 class Row(NamedTuple):
-    """What is included beside the base, the keys that differ, and the network updates of one step."""
+    """What is included beside the base, the keys that differ, and the factor of the learning rates."""
 
     kind: str
     includes: Sequence[str]
@@ -69,7 +74,17 @@ def optimizer(name: str, lr: float, **keys: Any) -> Row:
 
 
 PLAYERS = ("generator", "discriminator")
-RATES = {"minimax": 1.0, "non_saturating": 1.0, "r1": 2.0, "r2": 2.0}  # where ten times the authors' is too much
+RATES = {
+    "minimax": 1.0,
+    "hinge": 2.0,
+    "non_saturating": 1.0,
+    "r1": 2.0,
+    "r2": 2.0,
+}  # where ten times the authors' is too much
+SGD = {
+    "optimizers": dict.fromkeys(PLAYERS, {"name": "sgd", "lr": 0.01, "momentum": 0.9}),
+    "training": {"gradient_clip": 1},
+}
 VAE = {"name": "vae", "kl_weight": 0.001, "kl_warmup_steps": 500}
 LATENT = {"latent": "normal", "latent_dim": 32}
 SPECGAN = ("objectives/wasserstein.yaml", "base/specgan.yaml")
@@ -80,89 +95,116 @@ ROWS = {
     },
     "one_sided": objective("wasserstein", penalty="one_sided"),
     "label_smoothing": objective("non_saturating", 1, label_smoothing=0.1),
-    "instance_noise": objective("non_saturating", 1, instance_noise=0.1, instance_noise_steps=1500),
+    "instance_noise": objective("non_saturating", 1, instance_noise=0.05, instance_noise_steps=1000),
     "adamw": optimizer("adamw", 1e-3, weight_decay=0.01),
     "rmsprop": optimizer("rmsprop", 5e-4),
-    "sgd": optimizer("sgd", 0.01, momentum=0.9),
+    "sgd": Row("optimiser", ["objectives/wasserstein.yaml"], SGD, 1),
     "SpecGAN": model(*SPECGAN),
     "WaveGAN, conditional": model(model={"classes": 10}),
     "SpecGAN, conditional": model(*SPECGAN, model={"classes": 10}),
-    "MLP": model("objectives/r1.yaml", rate=2, model={"name": "mlp", "clip_samples": 4096, "dim": 64}),
-    "DCGAN": model("objectives/non_saturating.yaml", rate=1, model={"batch_norm": True, "dropout": 0.3}),
+    "MLP": model(model={"name": "mlp", "clip_samples": 4096, "dim": 64}),
+    "DCGAN": model("objectives/non_saturating.yaml", rate=3, model={"batch_norm": True, "dropout": 0.3}),
     "VAE, waveform": model(model=LATENT, method={**VAE, "reconstruction": "multi_resolution_stft"}),
     "VAE, waveform by L1": model(model=LATENT, method=VAE),
     "VAE, spectrogram": model(*SPECGAN, model=LATENT, method=VAE),
     "translation": model(
         data={
-            "source": "drum_machine/dry",
-            "test": "drum_machine/dry/test",
-            "source_b": "drum_machine/room",
-            "test_b": "drum_machine/room/test",
+            "source": "drum_machine/room",
+            "test": "drum_machine/room/test",
+            "source_b": "drum_machine/dry",
+            "test_b": "drum_machine/dry/test",
         },
         model={"name": "translator", "blocks": 2},
-        method={"name": "translation", "discriminator_steps": 1},
+        method={"name": "translation", "discriminator_steps": 1, "cycle_weight": 1, "identity_weight": 0},
     ),
     "4,096 samples": model(model={"clip_samples": 4096}),
     "32,768 samples": model(model={"clip_samples": 32768, "dim": 4}),
     "stereo, 44.1 kHz": model(data={"sample_rate": 44100, "channels": 2}, model={"clip_samples": 16384}),
 }
+NOTES: dict[str, str] = {}  # by name, what explains a row
 LONG = ("SpecGAN, conditional", "SpecGAN", "translation", "stereo, 44.1 kHz", "32,768 samples")  # these first
 
 
-def main() -> None:
-    """Trains and judges what is not yet done, and writes the page."""
+def main() -> int:
+    """Trains and judges what is not yet done, and writes the page; gives the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/objectives"))
     parser.add_argument("--updates", type=int, default=UPDATES)
     parser.add_argument("--only", help="names of rows, separated by semicolons")
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, each with one thread")
     chosen = parser.parse_args()
-    names = [one.strip() for one in chosen.only.split(";")] if chosen.only else list(ROWS)
+    names = list(dict.fromkeys(one.strip() for one in chosen.only.split(";"))) if chosen.only else list(ROWS)
+    if unknown := [name for name in names if name not in ROWS]:
+        parser.error(f"--only names {'; '.join(unknown)}; the rows are {'; '.join(ROWS)}")
     chosen.out.mkdir(parents=True, exist_ok=True)
-    order = sorted(names, key=lambda name: name not in LONG)
-    with ThreadPoolExecutor(chosen.at_once) as pool:
-        found = dict(zip(order, pool.map(lambda name: done(name, chosen.out, chosen.updates), order), strict=True))
-    rows = [one for name in names if (one := found[name])]
-    page = chosen.out / "objectives.html"
-    facts = {"budget": f"{chosen.updates:,} updates of 8 clips", "judged by": f"{CLIPS} clips of each set"}
-    write_learning(page, rows, facts=facts, title="Every objective and every model")
-    print(table(rows))
-    print(page, file=sys.stderr)
+    try:
+        wanted = {name: settings(name, chosen.out, chosen.updates) for name in ROWS}
+    except UserError as fault:
+        parser.error(str(fault))
+    undone = [name for name in names if not is_done(chosen.out, wanted[name])]
+    for name in undone:
+        (chosen.out / f"{slug(name)}.yaml").write_text(write(wanted[name]))
+    is_interrupted = work_through(undone, chosen.out, chosen.at_once)
+    rows = [learned(name, chosen.out) for name in ROWS if is_done(chosen.out, wanted[name])]
+    if rows:
+        page = chosen.out / "objectives.html"
+        facts = {"budget": f"{chosen.updates:,} updates of 8 clips", "judged by": f"{CLIPS} clips of each set"}
+        write_learning(page, rows, facts=facts, title="Every objective and every model")
+        print(table(rows))
+        print(page, file=sys.stderr)
+    missing = set(names) - {row.name for row in rows}
+    if missing:
+        print(f"not done: {'; '.join(name for name in names if name in missing)}", file=sys.stderr)
+    return 130 if is_interrupted else int(bool(missing))
 
 
-def done(name: str, out: Path, updates: int) -> Learned | None:
-    """What came of a row: trained and judged now where that was not done; None where it failed, with its message."""
+def work_through(names: Sequence[str], out: Path, at_once: int) -> bool:
+    """Trains and judges rows, the long ones first and whether others fail or not; gives whether it was interrupted."""
+    is_interrupted = False
+    with ThreadPoolExecutor(max(1, at_once)) as pool:
+        order = sorted(names, key=lambda name: name not in LONG)
+        tasks = [pool.submit(work_out, name, out) for name in order]
+        while not all(task.done() for task in tasks):
+            try:
+                wait([task for task in tasks if not task.cancelled()])  # for those, it would wait for ever
+            except KeyboardInterrupt:  # a terminal sends it to the trainings too, which save and end
+                is_interrupted = True
+                pool.shutdown(wait=False, cancel_futures=True)
+                print("interrupted; the rows under way end first", file=sys.stderr)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()  # raises what is a bug
+    return is_interrupted
+
+
+def work_out(name: str, out: Path) -> None:
+    """Trains and judges a row, and says how that went."""
     folder = out / slug(name)
-    path = out / f"{folder.name}.yaml"
-    path.write_text(write(settings(name, out, updates)))
-    run = [sys.executable, "-m", "wavegan"]
-    classified = [] if "conditional" in name else ["--classifier", "none"]
-    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for command in (
-        ["train", str(path), "--run", str(folder)],
-        ["evaluate", str(folder), *classified, "--out", str(folder / "judged")],
+    classifier = [] if ROWS[name].keys.get("model", {}).get("classes") else ["--classifier", "none"]
+    for words in (
+        ["train", f"{folder}.yaml", "--run", str(folder)],
+        ["evaluate", str(folder), *classifier, "--out", str(folder / "judged")],
     ):
-        if command[0] == "evaluate" and (folder / "judged" / "metrics.json").exists():
-            continue
-        finished = subprocess.run([*run, *command], env=surroundings, capture_output=True, text=True)
-        if finished.returncode:
-            print(f"{name}: {finished.stderr[-800:]}", file=sys.stderr)
-            return None
+        command = [sys.executable, "-m", "wavegan", *words]
+        ended = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+        if ended.returncode:
+            last = "\n".join(ended.stderr.splitlines()[-MESSAGES:])
+            print(f"{name}: {words[0]} ended with {ended.returncode}: {last}", file=sys.stderr)
+            return
     print(f"{name}: done", file=sys.stderr)
-    return learned(name, folder)
 
 
 def settings(name: str, out: Path, updates: int) -> dict[str, Any]:
     """A row's recipe, as a file in the folder `out` is to hold it."""
     row = ROWS[name]
     values = merged(SMALL, row.keys)
-    values["include"] = [os.path.relpath(RECIPES / one, out) for one in ("base/wavegan.yaml", *row.includes)]
-    bare = out / f"{slug(name)}-bare.yaml"
-    bare.write_text(write(values))
-    recipe = recipes.load(bare)
-    bare.unlink()
+    values["include"] = [os.path.relpath(RECIPES / one, out.resolve()) for one in ("base/wavegan.yaml", *row.includes)]
+    recipe = recipe_of({**values, "name": slug(name)}, out)
     method = assemble.training(recipe, assemble.device("cpu")).method
-    steps = updates // sum(phase.times * len(phase.networks) for phase in method.phases)
+    step = sum(phase.times * len(phase.networks) for phase in method.phases)
+    if updates < step:
+        raise UserError(f"--updates is {updates}; one step of {name} takes {step}; give {step} or more")
+    steps = updates // step
     rates = {player: {"lr": min(1.0, row.rate * getattr(recipe.optimizers, player).lr)} for player in PLAYERS}
     every = max(1, steps // EVALUATIONS)
     return merged(
@@ -175,22 +217,41 @@ def settings(name: str, out: Path, updates: int) -> dict[str, Any]:
     )
 
 
-def learned(name: str, folder: Path) -> Learned:
-    """What a row's folder tells."""
-    judged = json.loads((folder / "judged" / "metrics.json").read_text())
-    candidate = model_candidate(folder, assemble.device("cpu"), seed=0)
+def recipe_of(values: dict[str, Any], out: Path) -> Recipe:
+    """The recipe that values give in a file of the folder `out`."""
+    with tempfile.NamedTemporaryFile("w", dir=out, suffix=".yaml") as file:
+        file.write(write(values))
+        file.flush()
+        return recipes.load(file.name)
+
+
+def is_done(out: Path, values: dict[str, Any]) -> bool:
+    """Whether a row was judged after all steps of the recipe that its values give."""
+    folder = RunFolder(out / values["name"])
+    try:
+        judged = json.loads((folder.path / "judged" / "metrics.json").read_text())
+        changes = recipes.differences(recipes.load(folder.recipe), recipe_of(values, out))
+    except (OSError, ValueError, UserError):  # not there, torn by a kill, or of another version
+        return False
+    return not changes and judged["facts"]["step"] == f"{values['training']['steps']:,}"
+
+
+def learned(name: str, out: Path) -> Learned:
+    """What the folder of a row that is done tells."""
+    folder = RunFolder(out / slug(name))
+    candidate = model_candidate(folder.path, assemble.device("cpu"), seed=0)
     made = candidate.model
-    assert made is not None and candidate.recipe is not None, "a run folder holds a model"
-    clips = torch.cat(list(generation.generate(made, SHOWN, batch_size=SHOWN)))
+    assert made is not None, "a run folder holds a model"
     return Learned(
         name,
         ROWS[name].kind,
-        candidate.recipe.training.steps,
-        statistics(RunFolder(folder).log),
-        evaluations(RunFolder(folder).log),
-        judged,
-        clips,
+        made.step,
+        statistics(folder.log),
+        evaluations(folder.log),
+        json.loads((folder.path / "judged" / "metrics.json").read_text()),
+        torch.cat(list(generation.generate(made, SHOWN, batch_size=SHOWN))),
         made.sample_rate,
+        NOTES.get(name, ""),
     )
 
 
@@ -203,8 +264,8 @@ def table(rows: Sequence[Learned]) -> str:
         start, end, real = row.judged["untrained"], row.judged["metrics"], row.judged["reference"]
         cells = [row.name, f"{row.steps:,}"]
         for metric in ("kad_l", "fad_l"):
-            cells += [f"{one[metric]['value']:.1f}" for one in (start, end, real)]
-        cells += [f"{end[metric]['value']:.2f}" for metric in ("recall", "coverage")]
+            cells += [f"{one[metric]['value']:z.1f}" for one in (start, end, real)]
+        cells += [f"{end[metric]['value']:z.2f}" for metric in ("recall", "coverage")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -223,4 +284,4 @@ def slug(name: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

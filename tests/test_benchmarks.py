@@ -2,15 +2,25 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import wait
 from pathlib import Path
 from types import ModuleType
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from wavegan import recipe as recipes
+from wavegan import recipe_schema as schema
+from wavegan.evaluation.learning import Learned
 from wavegan.models import convolution
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.objectives.penalties import PENALTIES
+from wavegan.recipe_yaml import write
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -25,7 +35,16 @@ def script(name: str) -> ModuleType:
 
 
 def test_every_script_is_known():
-    assert SCRIPTS == ["averaging", "convolutions", "gpu", "objectives", "planted_faults", "same_result", "scaling"]
+    assert SCRIPTS == [
+        "averaging",
+        "convolutions",
+        "gpu",
+        "health",
+        "objectives",
+        "planted_faults",
+        "same_result",
+        "scaling",
+    ]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -99,3 +118,229 @@ def test_the_scaled_keys_are_keys_of_a_recipe():
             recipe = recipes.load(module.RECIPE, [*module.BASE, f"{key}={value}"])
             section, name = key.split(".")
             assert getattr(getattr(recipe, section), name) == value
+
+
+def recipes_of_rows(module: ModuleType, out: Path, updates: int = 4800) -> dict[str, recipes.Recipe]:
+    """The recipe of each row, read from a file as `wavegan train` reads it."""
+    found = {}
+    for name in module.ROWS:
+        values = module.settings(name, out, updates)
+        path = out / f"{values['name']}.yaml"
+        path.write_text(write(values))
+        found[name] = recipes.load(path)
+    return found
+
+
+def test_every_row_has_a_recipe_for_the_same_number_of_updates(tmp_path):
+    module = script("objectives")
+    for name, recipe in recipes_of_rows(module, tmp_path).items():
+        discriminator_steps = recipe.method.discriminator_steps
+        step = {"gan": discriminator_steps + 1, "vae": 2, "translation": 2 * discriminator_steps + 2}
+        updates = recipe.training.steps * step[recipe.method.name]
+        assert 4800 - step[recipe.method.name] < updates <= 4800, name
+        assert recipe.evaluation.every == recipe.training.checkpoint_every == recipe.training.steps // 6, name
+        assert recipe.training.batch_size == 8 and recipe.training.lr_decay == "linear", name
+    assert len(list(tmp_path.iterdir())) == len(module.ROWS), "nothing else is left in the folder"
+
+
+def test_the_rows_cover_all_that_can_be_chosen(tmp_path):
+    module = script("objectives")
+    found = recipes_of_rows(module, tmp_path)
+    assert {path.stem for path in (FOLDER.parent / "recipes" / "objectives").glob("*.yaml")} <= set(module.ROWS)
+    for section, key in (("model", "name"), ("method", "name"), ("representation", "name"), ("model", "latent")):
+        field = type(getattr(recipes.Recipe(), section)).model_fields[key]
+        used = {getattr(getattr(recipe, section), key) for recipe in found.values()}
+        assert used == set(get_args(field.annotation)), f"{section}.{key}"
+    optimizers = {one.name for recipe in found.values() for _, one in recipe.optimizers}
+    assert optimizers == set(get_args(schema.Optimizer.model_fields["name"].annotation))
+    methods = [recipe.method for recipe in found.values() if recipe.method.name == "gan"]
+    assert {method.objective for method in methods} == set(OBJECTIVES)
+    assert {method.penalty for method in methods} == {"none", *PENALTIES}
+    assert {bool(recipe.model.classes) for recipe in found.values()} == {False, True}
+
+
+def test_each_row_of_an_objective_differs_from_its_file_in_the_rates_alone(tmp_path):
+    module = script("objectives")
+    found = recipes_of_rows(module, tmp_path)
+    for name, factor in {"hinge": 2, "wasserstein": 10, "minimax": 1, "r1": 2}.items():
+        path = FOLDER.parent / "recipes" / "objectives" / f"{name}.yaml"
+        authors = recipes.load(path, ["data.source=drum_machine"])
+        for player in module.PLAYERS:
+            mine, theirs = getattr(found[name].optimizers, player), getattr(authors.optimizers, player)
+            assert mine.lr == pytest.approx(factor * theirs.lr)
+            assert mine.model_copy(update={"lr": theirs.lr}) == theirs
+        assert found[name].method == authors.method
+    assert {one.lr for _, one in found["rmsprop"].optimizers} == {5e-4}
+    assert found["one_sided"].method.penalty == "one_sided" and found["sgd"].optimizers.generator.momentum == 0.9
+
+
+def test_names_of_rows_give_distinct_folders_and_whatever_tells_of_a_row_names_one(tmp_path):
+    module = script("objectives")
+    assert module.slug("stereo, 44.1 kHz") == "stereo-44-1-khz" and module.slug("one_sided") == "one-sided"
+    assert len({module.slug(name) for name in module.ROWS}) == len(module.ROWS)
+    for names in (module.NOTES, module.LONG, module.RATES):
+        assert set(names) <= set(module.ROWS)
+
+
+def test_a_budget_below_one_step_is_refused(tmp_path, monkeypatch, capsys):
+    module = script("objectives")
+    assert [module.settings("DCGAN", tmp_path, updates)["training"]["steps"] for updates in (2, 3, 4)] == [1, 1, 2]
+    with pytest.raises(SystemExit, match="2"):
+        run_objectives(module, monkeypatch, tmp_path, "--updates", "5")
+    assert "--updates is 5; one step of wasserstein takes 6; give 6 or more" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        run_objectives(module, monkeypatch, tmp_path, "--only", "MLP; hinges; hinge")
+    assert "--only names hinges; the rows are hinge; " in capsys.readouterr().err
+
+
+def run_objectives(module: ModuleType, monkeypatch: pytest.MonkeyPatch, out: Path, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["objectives", "--out", str(out), *words])
+    return module.main()
+
+
+class Commands:
+    """Stands for the processes of `wavegan`: notes what they are told, and leaves what `is_done` looks for."""
+
+    def __init__(self, module: ModuleType, monkeypatch: pytest.MonkeyPatch, before: Callable[[str, str], int]):
+        self.told: list[tuple[str, str, list[str]]] = []
+        self.before = before
+        monkeypatch.setattr(module, "subprocess", self)
+        monkeypatch.setattr(module, "learned", lambda name, out: one_learned(name, out, module))
+
+    def run(self, command: list[str], *, env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+        assert command[1:3] == ["-m", "wavegan"] and env["OMP_NUM_THREADS"] == "1"
+        what, target, *rest = command[3:]
+        name = Path(target).stem
+        self.told.append((what, name, rest))
+        if code := self.before(what, name):
+            return subprocess.CompletedProcess(command, code, "", "a\nline\nerror: this cannot be\n")
+        folder = Path(rest[-1])
+        folder.mkdir(exist_ok=True)
+        if what == "train":
+            recipe = recipes.load(target)
+            (folder / "recipe.yaml").write_text(recipes.dump(recipe))
+        else:
+            recipe = recipes.load(Path(target) / "recipe.yaml")
+            (folder / "metrics.json").write_text(json.dumps({"facts": {"step": f"{recipe.training.steps:,}"}}))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+
+def one_learned(name: str, out: Path, module: ModuleType) -> Learned:
+    score = {"value": 1.0, "low": 0.5, "high": 2.0}
+    scores = dict.fromkeys(("kad_l", "fad_l", "recall", "coverage"), score)
+    judged = {"metrics": scores, "untrained": scores, "reference": scores}
+    return Learned(name, module.ROWS[name].kind, 10, [], [], judged, torch.zeros(1, 1, 4096), 16000)
+
+
+def test_a_row_that_fails_lets_the_others_go_on(tmp_path, monkeypatch, capsys):
+    module = script("objectives")
+    words = ["--only", "SpecGAN, conditional; MLP; hinge; MLP; minimax", "--updates", "600"]
+    codes = {("train", "hinge"): 2, ("evaluate", "mlp"): 1}
+    commands = Commands(module, monkeypatch, lambda what, name: codes.get((what, name), 0))
+    assert run_objectives(module, monkeypatch, tmp_path, *words) == 1
+    out, told = capsys.readouterr()
+    assert "hinge: train ended with 2: a\nline\nerror: this cannot be\n" in told
+    assert "MLP: evaluate ended with 1: a\n" in told and "minimax: done\n" in told
+    assert told.endswith("not done: MLP; hinge\n")
+    assert [line.split(" | ")[0] for line in out.splitlines()[2:]] == ["| minimax", "| SpecGAN, conditional"]
+    long = str(tmp_path / "specgan-conditional")
+    assert commands.told[:2] == [
+        ("train", "specgan-conditional", ["--run", long]),
+        ("evaluate", "specgan-conditional", ["--out", f"{long}/judged"]),
+    ], "the longest first, and labels need a classifier"
+    page = (tmp_path / "objectives.html").read_text()
+    assert "SpecGAN, conditional" in page and "minimax" in page and "hinge" not in page and "600 updates" in page
+    again = Commands(module, monkeypatch, lambda what, name: 0)
+    assert run_objectives(module, monkeypatch, tmp_path, "--only", "minimax;hinge;MLP", "--updates", "600") == 0
+    folders = {name: str(tmp_path / name) for name in ("hinge", "mlp")}
+    assert again.told == [
+        (what, name, rest)
+        for name, folder in folders.items()
+        for what, rest in (
+            ("train", ["--run", folder]),
+            ("evaluate", ["--classifier", "none", "--out", f"{folder}/judged"]),
+        )
+    ], "what is done is not done again"
+    out, told = capsys.readouterr()
+    rows = ["| hinge", "| minimax", "| SpecGAN, conditional", "| MLP"]
+    assert [line.split(" | ")[0] for line in out.splitlines()[2:]] == rows, "all that lies in the folder"
+    assert "not done" not in told
+
+
+@pytest.mark.parametrize("changed", ["nothing", "torn", "other steps", "other rate", "stopped early", "never judged"])
+def test_a_row_is_done_where_it_was_judged_after_all_steps_of_its_recipe(tmp_path, monkeypatch, changed):
+    module = script("objectives")
+    Commands(module, monkeypatch, lambda what, name: 0)
+    assert run_objectives(module, monkeypatch, tmp_path, "--only", "r1", "--updates", "4800") == 0
+    values, metrics = module.settings("r1", tmp_path, 4800), tmp_path / "r1" / "judged" / "metrics.json"
+    assert values["training"]["steps"] == 2400 and json.loads(metrics.read_text())["facts"]["step"] == "2,400"
+    if changed == "torn":
+        metrics.write_text(metrics.read_text()[:-3])
+    if changed == "other steps":
+        values["training"]["steps"] = 2399
+    if changed == "other rate":
+        values["optimizers"]["generator"]["lr"] *= 1.01
+    if changed == "stopped early":
+        metrics.write_text(json.dumps({"facts": {"step": "2,000"}}))
+    if changed == "never judged":
+        metrics.unlink()
+    assert module.is_done(tmp_path, values) is (changed == "nothing")
+
+
+def test_interrupted_it_ends_what_is_under_way_begins_nothing_more_and_writes_the_page(tmp_path, monkeypatch, capsys):
+    module = script("objectives")
+    under_way, interrupted = threading.Event(), threading.Event()
+
+    def before(what: str, name: str) -> int:
+        if name != "minimax":
+            return 0
+        under_way.set()
+        return 130 if interrupted.wait(10) else 1
+
+    def waiting(tasks: list[Any]) -> None:
+        """As a terminal's Ctrl-C while it waits; trainings have it at the same time."""
+        if not interrupted.is_set():
+            assert under_way.wait(10)
+            interrupted.set()
+            raise KeyboardInterrupt
+        assert not wait(tasks, timeout=10).not_done, "it would wait for ever"
+
+    commands = Commands(module, monkeypatch, before)
+    monkeypatch.setattr(module, "wait", waiting)
+    assert run_objectives(module, monkeypatch, tmp_path, "--only", "hinge;minimax;r1;r2") == 130
+    assert [(what, name) for what, name, _ in commands.told] == [
+        ("train", "hinge"),
+        ("evaluate", "hinge"),
+        ("train", "minimax"),
+    ]
+    out, told = capsys.readouterr()
+    assert "interrupted; " in told and "minimax: train ended with 130" in told
+    assert told.endswith("not done: minimax; r1; r2\n")
+    assert "| hinge" in out and "hinge" in (tmp_path / "objectives.html").read_text()
+
+
+def test_where_nothing_is_done_no_page_is_written(tmp_path, monkeypatch, capsys):
+    module = script("objectives")
+    Commands(module, monkeypatch, lambda what, name: 2)
+    assert run_objectives(module, monkeypatch, tmp_path, "--only", "r1") == 1
+    assert not (tmp_path / "objectives.html").exists() and capsys.readouterr().out == ""
+
+
+def test_what_a_run_has_left_is_told(tmp_path, sounds, command, monkeypatch):
+    """Two steps of a real training: its log, evaluations and clips, and the note that stands in the script."""
+    module = script("objectives")
+    small = ["model.name=mlp", "model.clip_samples=4096", "model.dim=4", "training.batch_size=2", "training.steps=2"]
+    small += ["monitor.log_every=1", "monitor.preview_every=0", "monitor.tensorboard=false", "training.compile=false"]
+    small += [f"data.source={sounds(8)}", "data.holdout=0.4", "evaluation.every=2", "evaluation.count=2"]
+    small += ["method.penalty=r1", "method.discriminator_steps=1"]
+    recipe = FOLDER.parent / "recipes" / "mlp_gan.yaml"
+    assert command("train", recipe, "--run", tmp_path / "mlp", *small).code == 0
+    (tmp_path / "mlp" / "judged").mkdir()
+    (tmp_path / "mlp" / "judged" / "metrics.json").write_text('{"metrics": 1}')
+    monkeypatch.setitem(module.NOTES, "MLP", "It is small.")
+    found = module.learned("MLP", tmp_path)
+    assert (found.name, found.kind, found.steps, found.note) == ("MLP", "model", 2, "It is small.")
+    assert found.clips.shape == (8, 1, 4096) and found.sample_rate == 16000 and found.judged == {"metrics": 1}
+    assert [line["step"] for line in found.statistics] == [1, 2]
+    assert {"discriminator/loss", "generator/loss"} <= set(found.statistics[0])
+    assert [line["step"] for line in found.history] == [2] and "kad_l" in found.history[0]

@@ -153,7 +153,7 @@ def test_an_objectives_file_says_what_it_is(name):
         ("mlp_gan", ["drum_machine"], ["drum_machine/test"], "first"),
         ("dcgan", ["drum_machine"], ["drum_machine/test"], "first"),
         ("vae", ["drum_machine"], ["drum_machine/test"], "first"),
-        ("translate_drums", ["drum_machine/dry"], ["drum_machine/dry/test"], "first"),
+        ("translate_drums", ["drum_machine/room"], ["drum_machine/room/test"], "first"),
         ("stereo", ["drum_machine"], ["drum_machine/test"], "first"),
         ("piano_4s", ["data/piano"], None, "random"),
     ],

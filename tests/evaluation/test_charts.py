@@ -1,5 +1,6 @@
 """Charts: every point, mark and guide where it was worked out to lie, and gaps where nothing was measured."""
 
+import math
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from wavegan.evaluation.charts import (
     Mark,
     Scale,
     clip_marks,
+    curves_chart,
     frequency_marks,
     hertz,
     history_chart,
@@ -103,6 +105,60 @@ def test_the_band_is_on_the_chart_where_it_lies_beyond_all_values():
     assert chart.band == pytest.approx((100 * 7.4 / 10.8, 100 * 10.4 / 10.8))
     assert [mark.label for mark in chart.up] == ["0", "5"]
     assert [mark.at for mark in chart.up] == pytest.approx([100 * 3.4 / 10.8, 100 * 8.4 / 10.8])
+
+
+def test_curves_share_an_axis_that_holds_0_and_all_of_them():
+    """From -1 to 5, and 0.24 of room at both ends: -1.24 to 5.24."""
+    chart = curves_chart({"one": np.array([2.0, 4]), "other": np.array([-1.0, 5])}, np.array([10.0, 20]))
+    assert chart.lines["one"] == "M50.00 50.00h0L100.00 19.14"
+    assert points(chart.lines["other"]) == [(50, pytest.approx(3.7)), (100, pytest.approx(96.3))]
+    assert values(chart.across) == {"0": 0, "5": 25, "10": 50, "15": 75, "20": 100}
+    assert values(chart.up) == {"0": 19.14, "2": 50, "4": 80.86}
+    assert chart.areas == [] and chart.band is None
+    above = curves_chart({"one": np.array([4.0, 8])}, np.array([1.0, 2]))
+    assert values(above.up)["0"] == pytest.approx(100 * 0.32 / 8.64, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("outlier", "highest"), [(17.0, 17.0), (17.01, 9.0), (1e9, 9.0), (math.inf, 9.0), (-8.0, 9.0), (-8.01, 9.0)]
+)
+def test_a_value_farther_from_the_middle_than_that_is_long_lies_at_the_edge(outlier, highest):
+    """Of 0 to 9 and an outlier the middle goes from 1 to 9, or from 0 to 8; it is 8 long."""
+    curve = np.array([0.0, 1, 2, 3, 4, outlier, 5, 6, 7, 8, 9])
+    lowest = -8.0 if outlier == -8 else 0.0
+    room = 0.04 * (highest - lowest)
+    scale = Scale(lowest - room, highest + room)
+    drawn = points(curves_chart({"loss": curve}, np.arange(11.0)).lines["loss"])
+    assert [y for _, y in drawn] == pytest.approx(scale.at(curve).clip(0, 100), abs=0.006)
+
+
+def test_what_is_far_out_on_one_curve_may_be_usual_of_another():
+    steps = np.arange(40.0)
+    spike, large = np.where(steps == 20, 1000, 1.0 + steps % 2), 900 + steps
+    chart = curves_chart({"spike": spike, "large": large}, steps)
+    assert points(chart.lines["large"])[-1] == (100, pytest.approx(100 * (939 * 1.04) / (939 * 1.08), abs=0.01))
+    assert points(chart.lines["spike"])[20][1] == 100
+    alone = points(curves_chart({"spike": spike}, steps).lines["spike"])
+    assert alone[19] == (pytest.approx(48.72), pytest.approx(100 * 2.08 / 2.16, abs=0.01)), "2 is high up again"
+
+
+@pytest.mark.parametrize("curve", [[5.0], [5.0, 100], [0.0, 1, 1000], [0.0] * 39 + [0.5]])
+def test_too_little_to_tell_what_is_usual_is_drawn_as_it_is(curve):
+    drawn = points(curves_chart({"loss": np.array(curve)}, np.arange(len(curve)) + 1.0).lines["loss"])
+    assert [y for _, y in drawn] == pytest.approx(3.704 + 92.593 * np.array(curve) / max(curve), abs=0.006)
+
+
+def test_curves_without_a_finite_value_or_without_any_have_axes_all_the_same():
+    assert points(curves_chart({"loss": np.array([1, np.nan, 2])}, np.array([1.0, 2, 4])).lines["loss"]) == [
+        (25, pytest.approx(50)),
+        (100, pytest.approx(96.3)),
+    ]
+    for curves in ({"loss": np.full(3, np.nan)}, {}):
+        chart = curves_chart(curves, np.arange(3.0))
+        assert list(chart.lines.values()) == [""] * len(curves)
+        assert values(chart.up)["0"] == 50 and values(chart.across)["2"] == 100
+    assert values(curves_chart({"loss": np.array([])}, np.array([])).across)["1"] == 100
+    assert history_chart([], "recall", None).lines == {"generated": ""}
 
 
 @pytest.mark.parametrize("sample_rate", [16000, 44100])

@@ -89,9 +89,7 @@ def _losses(row: Learned) -> Chart:
     """The losses of its phases."""
     names = dict.fromkeys(name for line in row.statistics for name in line if name.endswith(LOSSES))
     steps = np.array([line["step"] for line in row.statistics], float)
-    return curves_chart(
-        {name: np.array([line.get(name, np.nan) for line in row.statistics]) for name in names}, steps
-    )
+    return curves_chart({name: np.array([line.get(name, np.nan) for line in row.statistics]) for name in names}, steps)
 
 
 def _distance(row: Learned) -> Chart:

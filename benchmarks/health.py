@@ -1,0 +1,121 @@
+"""What a healthy training looks like and what collapses look like: real runs on the drum machine, and their pictures.
+
+    python benchmarks/health.py --out runs/health --pictures docs/training
+
+Each case is trained by `wavegan train` with one thread for a few minutes. A picture shows its losses with the penalty,
+what the evaluation saw meanwhile, and eight clips of the end; what the watchdog said goes to stdout.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from wavegan import generation
+from wavegan.audio.spectral import log_mel
+from wavegan.jobs.models import load_model
+from wavegan.training.run_folder import RunFolder, evaluations, lines, statistics
+
+QUICKSTART = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
+SHOWN = 8
+SMALL = [
+    "model.clip_samples=8192", "training.precision=fp32", "training.checkpoint_every=100", "training.lr_decay=none",
+    "monitor.preview_every=0", "monitor.log_every=20", "monitor.tensorboard=false", "evaluation.every=100",
+]  # fmt: skip
+CASES: dict[str, tuple[str, list[str]]] = {
+    "healthy": ("as the quickstart, without decay", ["training.steps=1500"]),
+    "one-sound": (
+        "mode collapse: the generator learns ten times as fast as its discriminator",
+        [
+            "training.steps=1500", "method.objective=non_saturating", "method.penalty=none",
+            "method.discriminator_steps=1", "optimizers.generator.lr=2e-3", "optimizers.discriminator.lr=2e-4",
+        ],
+    ),
+    "silence": (
+        "silence: a discriminator at four times an already high rate",
+        [
+            "training.steps=1500", "method.objective=hinge", "method.penalty=one_sided",
+            "method.discriminator_steps=1", "optimizers.discriminator.lr=4e-3",
+            "optimizers.discriminator.betas=[0, 0.9]",
+        ],
+    ),
+    "explosion": (
+        "explosion: rates of 0.01 and a penalty of a hundredth",
+        ["training.steps=1000", "method.penalty_weight=0.1", "optimizers.generator.lr=1e-2",
+         "optimizers.discriminator.lr=1e-2"],
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Trains what is not yet trained and draws every case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/health"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/training"))
+    parser.add_argument("--only", choices=CASES, action="append")
+    chosen = parser.parse_args()
+    chosen.pictures.mkdir(parents=True, exist_ok=True)
+    for name in chosen.only or CASES:
+        title, settings = CASES[name]
+        command = [sys.executable, "-m", "wavegan", "train", str(QUICKSTART), "--run", str(chosen.out / name)]
+        finished = subprocess.run([*command, *SMALL, *settings], env={**os.environ, "OMP_NUM_THREADS": "1"})
+        print(f"{name}: exit {finished.returncode}")
+        folder = RunFolder(chosen.out / name)
+        for line in lines(folder.log):
+            told = line.get("alarm") or line.get("rollback")
+            if told:
+                print(f"  {told}")
+        draw(folder, title, chosen.pictures / f"{name}.png")
+        print(json.dumps(evaluations(folder.log)[-1]) if evaluations(folder.log) else "never judged")
+
+
+def draw(folder: RunFolder, title: str, path: Path) -> None:
+    """One picture of a run: losses, figures and clips."""
+    figure = plt.figure(figsize=(12, 4.2), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left")
+    left, middle, right = figure.subfigures(1, 3, width_ratios=[1, 1, 1.1])
+    curves(left, statistics(folder.log), {name: name for name in _names(folder)}, "losses and penalty")
+    shown = {"kad_l": "kad_l / 100", "duplicate_share": "duplicate_share", "coverage": "coverage"}
+    scaled = [{**one, "kad_l": one["kad_l"] / 100} for one in evaluations(folder.log)]
+    curves(middle, scaled, shown, "what the evaluation sees")
+    _, model = load_model(folder.path, torch.device("cpu"))
+    clips = torch.cat(list(generation.generate(model, SHOWN)))
+    levels = log_mel(clips, model.sample_rate)
+    top = max(float(levels.max()), -40.0)  # silence is to look like silence
+    for axis, level in zip(np.ravel(right.subplots(2, SHOWN // 2)), levels, strict=True):
+        axis.imshow(level, origin="lower", aspect="auto", vmin=top - 80, vmax=top, cmap="magma")
+        axis.set_axis_off()
+    right.suptitle("eight clips", fontsize="medium")
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def curves(figure: Any, found: list[dict[str, float]], names: dict[str, str], title: str) -> None:
+    """Values against the step, on a scale that is linear near zero."""
+    axis = figure.subplots()
+    for name, label in names.items():
+        points = [(one["step"], one[name]) for one in found if name in one and np.isfinite(one[name])]
+        if points:
+            axis.plot(*zip(*points, strict=True), label=label, linewidth=1)
+    if title.startswith("losses"):
+        axis.set_yscale("symlog", linthresh=1)
+    axis.set_title(title, fontsize="medium")
+    axis.set_xlabel("step")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize="small", frameon=False)
+
+
+def _names(folder: RunFolder) -> list[str]:
+    wanted = ("/loss", "/penalty", "/wasserstein")
+    return [name for name in statistics(folder.log)[0] if name.endswith(wanted)]
+
+
+if __name__ == "__main__":
+    main()
