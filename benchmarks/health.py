@@ -32,22 +32,22 @@ SMALL = [
 CASES: dict[str, tuple[str, list[str]]] = {
     "healthy": ("as the quickstart, without decay", ["training.steps=1500"]),
     "one-sound": (
-        "mode collapse: the generator learns ten times as fast as its discriminator",
+        "one sound: no penalty, and a generator that learns ten times as fast as its discriminator",
         [
             "training.steps=1500", "method.objective=non_saturating", "method.penalty=none",
             "method.discriminator_steps=1", "optimizers.generator.lr=2e-3", "optimizers.discriminator.lr=2e-4",
         ],
     ),
     "silence": (
-        "silence: a discriminator at four times an already high rate",
+        "silence: the relativistic average at ten times its authors' rates",
         [
-            "training.steps=1500", "method.objective=hinge", "method.penalty=one_sided",
-            "method.discriminator_steps=1", "optimizers.discriminator.lr=4e-3",
-            "optimizers.discriminator.betas=[0, 0.9]",
+            "training.steps=1600", "method.objective=relativistic_average", "method.discriminator_steps=1",
+            "optimizers.generator.lr=2e-3", "optimizers.discriminator.lr=2e-3",
+            "optimizers.generator.betas=[0.5, 0.999]", "optimizers.discriminator.betas=[0.5, 0.999]",
         ],
     ),
     "explosion": (
-        "explosion: rates of 0.01 and a penalty of a hundredth",
+        "explosion: rates ten times the quickstart's and a hundredth of its penalty",
         ["training.steps=1000", "method.penalty_weight=0.1", "optimizers.generator.lr=1e-2",
          "optimizers.discriminator.lr=1e-2"],
     ),
@@ -80,7 +80,8 @@ def draw(folder: RunFolder, title: str, path: Path) -> None:
     """One picture of a run: losses, figures and clips."""
     figure = plt.figure(figsize=(12, 4.2), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1, 1, 1.1])
+    parts: Any = figure.subfigures(1, 3, width_ratios=[1, 1, 1.1])
+    left, middle, right = parts
     curves(left, statistics(folder.log), {name: name for name in _names(folder)}, "losses and penalty")
     shown = {"kad_l": "kad_l / 100", "duplicate_share": "duplicate_share", "coverage": "coverage"}
     scaled = [{**one, "kad_l": one["kad_l"] / 100} for one in evaluations(folder.log)]
@@ -89,7 +90,8 @@ def draw(folder: RunFolder, title: str, path: Path) -> None:
     clips = torch.cat(list(generation.generate(model, SHOWN)))
     levels = log_mel(clips, model.sample_rate)
     top = max(float(levels.max()), -40.0)  # silence is to look like silence
-    for axis, level in zip(np.ravel(right.subplots(2, SHOWN // 2)), levels, strict=True):
+    axes: Any = right.subplots(2, SHOWN // 2)
+    for axis, level in zip(axes.flat, levels, strict=True):
         axis.imshow(level, origin="lower", aspect="auto", vmin=top - 80, vmax=top, cmap="magma")
         axis.set_axis_off()
     right.suptitle("eight clips", fontsize="medium")

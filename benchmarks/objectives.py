@@ -121,7 +121,16 @@ ROWS = {
     "32,768 samples": model(model={"clip_samples": 32768, "dim": 4}),
     "stereo, 44.1 kHz": model(data={"sample_rate": 44100, "channels": 2}, model={"clip_samples": 16384}),
 }
-NOTES: dict[str, str] = {}  # by name, what explains a row
+NOTES = {  # by name, what explains a row
+    "instance_noise": (
+        "Without a penalty the game swings: in one run the distance was 20.9 at step 1,200 and 62.8 at the end. The best "
+        "checkpoint is the one to keep."
+    ),
+    "VAE, waveform by L1": (
+        "By L1 the best guess at a waveform whose phases cannot be known is its median, silence. L1 is for spectrograms; "
+        "multi_resolution_stft is for waveforms."
+    ),
+}
 LONG = ("SpecGAN, conditional", "SpecGAN", "translation", "stereo, 44.1 kHz", "32,768 samples")  # these first
 
 
