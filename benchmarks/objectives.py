@@ -127,7 +127,7 @@ NOTES = {  # by name, what explains a row
         "best checkpoint is the one to keep."
     ),
     "sgd": (
-        "Without a scale for each weight a rate at which the penalty does not blow up is slow: at 0.001 the losses were "
+        "Without a scale for each weight a rate at which the penalty does not blow up is slow: at 0.001 losses were "
         "infinite within 30 steps, so the gradients are clipped to a norm of 1 here."
     ),
     "VAE, waveform by L1": (

@@ -64,6 +64,13 @@ def test_a_penalty_that_was_higher_may_go_higher():
     assert told(Watchdog(), [0.2] * 30 + [1.61] * 8, name=PENALTY) == [1320]
 
 
+def test_a_penalty_that_exploded_from_the_start_is_no_measure_of_itself():
+    """Its median counts as 10 at most; a loss may be as large as it likes from the start."""
+    assert told(Watchdog(), [81] * 40, name=PENALTY) == [1200]
+    assert told(Watchdog(), [79] * 40, name=PENALTY) == []
+    assert told(Watchdog(), [1e6] * 40) == []
+
+
 @pytest.mark.parametrize("name", ["generator/loss", "discriminator/loss_a", "discriminator/wasserstein", "vae/loss"])
 def test_whatever_is_a_loss_is_watched(name):
     assert told(Watchdog(), [1] * 30 + [60] * 9, name=name) == [1320]

@@ -26,20 +26,25 @@ MORE_VARIED = "try another training.seed, a lower optimizers.generator.lr or mor
 
 
 class Rule(NamedTuple):
-    """How far a statistic may leave its past: factor times its median size, or times `least` where that is larger."""
+    """How far a statistic may leave its past: factor times its median size, which counts as `least` at least.
+
+    most: what the median counts as at most, so that what has exploded from the start is no measure of itself.
+    """
 
     factor: float
     least: float
     remedy: str
+    most: float = math.inf
 
 
 # The past is the whole run. What grows as a power p of the step, as WGAN's losses drift, stays at 2^p times its
 # median; what grows exponentially leaves every multiple behind. A gradient penalty is 1 where the gradient is 0, and
-# about 0.1 while the critic is what it should be: 0.8 means that the penalty no longer holds it.
+# about 0.1 while the critic is what it should be: 0.8 means that the penalty no longer holds it, and 80, a gradient of
+# 10, that it never has.
 RULES = {
     "loss": Rule(50, 1.0, CALMER),
     "wasserstein": Rule(50, 1.0, CALMER),
-    "penalty": Rule(8, 0.1, f"{CALMER}, or a higher method.penalty_weight"),
+    "penalty": Rule(8, 0.1, f"{CALMER}, or a higher method.penalty_weight", most=10.0),
 }
 
 
@@ -150,7 +155,7 @@ class Watchdog:
             return Alarm(f"{name} became {value} by step {step:,}; {rule.remedy}")
         history = self.histories.setdefault(name, History())
         usual = statistics.median(history.kept) if history.kept else 0.0
-        bound = rule.factor * max(usual, rule.least)
+        bound = rule.factor * min(max(usual, rule.least), rule.most)
         history.add(abs(value))
         if abs(value) <= bound:
             history.usual_step = step
