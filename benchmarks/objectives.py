@@ -76,6 +76,7 @@ def optimizer(name: str, lr: float, **keys: Any) -> Row:
 PLAYERS = ("generator", "discriminator")
 RATES = {
     "minimax": 1.0,
+    "relativistic_average": 2.0,
     "hinge": 2.0,
     "non_saturating": 1.0,
     "r1": 2.0,

@@ -191,3 +191,29 @@ def test_an_encoder_sees_clips_as_they_are(recipe, sounds):
     encoder = networks["encoder"]
     assert encoder(clips).shape == (2, 10) and torch.equal(encoder(clips), encoder(clips))
     assert isinstance(encoder, nn.Module) and set(networks) == {"generator", "encoder"}
+
+
+def test_the_two_sources_of_a_translation_do_not_come_in_pairs(recipe, sounds):
+    """Two kits that play the same hits in the same order of files: a batch shows other hits of each."""
+    one, other = sounds(12), sounds(12, name="others")
+    asked = recipe(one, "method.name=translation", "model.name=translator", f"data.source_b={other}")
+    batches = assemble.batches(asked, assemble.corpora(asked).training, CPU)
+    pairs = [
+        (a, b) for draw in range(4) for batch in [batches(draw)] for a, b in zip(batch.x, batch.other, strict=True)
+    ]
+    same = sum(torch.equal(a, b) for a, b in pairs)
+    assert len(pairs) == 24 and same < 10, "by chance it is two"
+
+
+def test_every_clip_is_measured_once(recipe, sounds, monkeypatch):
+    """Statistics of spectrograms: of 70 clips in batches of 64 the last batch holds six."""
+    seen = []
+    original = LogSpectrogram.of
+    monkeypatch.setattr(LogSpectrogram, "of", lambda clips, **settings: original(map(noted(seen), clips), **settings))
+    asked = recipe(sounds(70, seconds=0.1), *SPECGAN)
+    assemble.knowledge(asked, assemble.corpora(asked).training)
+    assert seen == [64, 6]
+
+
+def noted(seen: list[int]):
+    return lambda clips: (seen.append(len(clips)), clips)[1]

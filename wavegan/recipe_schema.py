@@ -20,6 +20,7 @@ PAPERS = {  # what papers call an objective, with what goes with it
     "lsgan": "least_squares with penalty: none",
     "wgan": "wasserstein with penalty: none and weight_clip: 0.01",
     "wgangp": "wasserstein with penalty: gradient_penalty",
+    "ragan": "relativistic_average with penalty: gradient_penalty",
     "rpgan": "relativistic with penalty: r1_r2",
     "r3gan": "relativistic with penalty: r1_r2",
 }

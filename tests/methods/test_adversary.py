@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from wavegan.methods import first_order
 from wavegan.methods.adversary import Adversary
+from wavegan.models.layers import Dropout
 from wavegan.models.wavegan import Discriminator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
@@ -167,7 +168,7 @@ def test_a_slower_penalty_says_why(settings, penalty, has_remark):
 
 def test_dropout_leaves_out_its_share_while_training():
     network = judge(dropout=0.4)
-    (first, *_) = [layer for layer in network.blocks if isinstance(layer, nn.Dropout)]
+    (first, *_) = [layer for layer in network.blocks if isinstance(layer, Dropout)]
     shown = []
     first.register_forward_hook(lambda _, given, made: shown.append((made == 0).double().mean().item()))
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.methods import first_order
-from wavegan.models.layers import LeakyReLU
+from wavegan.models.layers import Dropout, LeakyReLU
 from wavegan.models.mlp import DenseStage, Discriminator, Generator
 from wavegan.models.piecewise_linear import ScoreStage
 from wavegan.models.wavegan import parameter_count
@@ -86,7 +86,7 @@ def test_labels_change_what_is_made_and_how_it_is_judged():
 
 def test_dropout_follows_every_activation_and_ends_with_training():
     judge, x = discriminator(dim=8, dropout=0.5), normal(2, 1, 16)
-    assert [type(layer) for layer in judge.blocks] == [nn.Linear, LeakyReLU, nn.Dropout] * 2
+    assert [type(layer) for layer in judge.blocks] == [nn.Linear, LeakyReLU, Dropout] * 2
     with torch.no_grad():
         assert not torch.equal(judge(x), judge(x))
         judge.eval()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from wavegan.methods import first_order
 from wavegan.models.images import Convolution2d, Convolution2dStage, NearestUpsampling2d, TransposedConvolution2d
-from wavegan.models.layers import LeakyReLU
+from wavegan.models.layers import Dropout, LeakyReLU
 from wavegan.models.piecewise_linear import ScoreStage
 from wavegan.models.specgan import Discriminator, Generator
 from wavegan.models.wavegan import parameter_count
@@ -128,8 +128,8 @@ def test_labels_change_what_is_made_and_how_it_is_judged():
 
 def test_dropout_follows_every_activation_and_ends_with_training():
     judge, x = discriminator(dropout=0.5), normal(2, 1, 128, 32)
-    assert [type(layer) for layer in judge.blocks] == [Convolution2d, LeakyReLU, nn.Dropout] * 5
-    assert {layer.p for layer in layers(judge, nn.Dropout)} == {0.5}
+    assert [type(layer) for layer in judge.blocks] == [Convolution2d, LeakyReLU, Dropout] * 5
+    assert {layer.p for layer in layers(judge, Dropout)} == {0.5}
     with torch.no_grad():
         assert not torch.equal(judge(x), judge(x))
         judge.eval()

@@ -323,3 +323,13 @@ def test_what_is_restored_is_a_copy():
     told(other, [9] * 30, start=2000)
     told(watchdog, [9] * 30, start=2000)
     assert json.dumps(state) == kept
+
+
+def test_a_loss_on_its_way_out_is_not_well():
+    """A checkpoint between the first line out of bounds and the alarm, three lines on, is nothing to come back to."""
+    watchdog, found = Watchdog(), []
+    for step, value in enumerate_by([1.0] * 60 + [1000.0] * 4, 1000, 10):
+        watchdog.look_at_line(step, {LOSS: value})
+        found.append((watchdog.is_well, watchdog.collapse is None))
+    assert found[:60] == [(True, True)] * 60
+    assert found[60:] == [(False, True), (False, True), (False, False), (False, False)]

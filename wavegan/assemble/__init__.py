@@ -22,6 +22,7 @@ from wavegan.assemble.sound import (
     restored_knowledge,
     shown,
     target_corpora,
+    target_source,
     windows,
 )
 from wavegan.assemble.training import settle, training
@@ -44,6 +45,7 @@ __all__ = [
     "settle",
     "shown",
     "target_corpora",
+    "target_source",
     "training",
     "untrained_model",
     "watch",

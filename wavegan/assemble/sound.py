@@ -17,6 +17,7 @@ from wavegan.errors import DataError
 from wavegan.methods.base import Batch
 from wavegan.recipe import Recipe
 from wavegan.recipe_schema import Data
+from wavegan.seeding import derive
 from wavegan.training.ahead import Ahead
 from wavegan.training.loop import Batches
 
@@ -43,6 +44,11 @@ def corpora(recipe: Recipe) -> Corpora:
     Of a translation it is what is translated; `target_corpora` gives what it is translated to.
     """
     return _parted(recipe.data, recipe.data.source, recipe.data.test)
+
+
+def target_source(recipe: Recipe) -> tuple[str, ...]:
+    """The source that a model's sound is to be like: the second one of a translation."""
+    return recipe.data.source_b or recipe.data.source
 
 
 def target_corpora(recipe: Recipe) -> Corpora:
@@ -92,21 +98,21 @@ def batches(recipe: Recipe, corpus: Corpus, on: torch.device, known: Knowledge |
     Where it stays with the host, an accelerator's batches are made and copied one ahead.
     """
     known = known or knowledge(recipe, corpus)
-    target = _parted(recipe.data, recipe.data.source_b, recipe.data.test_b).training if recipe.data.source_b else None
+    target = target_corpora(recipe).training if recipe.data.source_b else None
     there = [one for one in (corpus, target) if one]
     is_there = on.type == "cpu" or _belongs_on_device(recipe.data.on_device, sum(map(_bytes, there)), on)
-    clips, others = (
-        windows(recipe, one.to(on) if is_there else one, seed=recipe.training.seed) if one else None
-        for one in (corpus, target)
-    )
-    assert clips is not None, "there is sound to learn from"
+    seed = recipe.training.seed
+    clips = windows(recipe, corpus.to(on) if is_there else corpus, seed=seed)
+    others = None
+    if target:  # in an order of its own, or two kits that play the same hits would come in pairs
+        others = windows(recipe, target.to(on) if is_there else target, seed=derive(seed, 0, "second source"))
     count, own = recipe.training.batch_size, distributed.own_part(recipe.training.batch_size)
 
     def make(draw: int) -> Batch:
         x = known.representation.encode(clips.batch(draw, count, own))
         labels = None
         if recipe.model.classes:
-            labels = F.one_hot(clips.labels(draw, count, own), recipe.model.classes).to(x)
+            labels = F.one_hot(clips.labels(draw, count, own), recipe.model.classes).to(x, non_blocking=True)
         return Batch(x, labels, others.batch(draw, count, own) if others else None)
 
     return make if is_there else Ahead(make, on)
@@ -160,7 +166,7 @@ def _clips_in_turn(recipe: Recipe, corpus: Corpus) -> Iterator[Tensor]:
     count = min(len(found), MEASURED_CLIPS)
     size = min(BATCH_SIZE, count)
     for draw in range(-(-count // size)):
-        yield found.batch(draw, size)
+        yield found.batch(draw, size, slice(count - draw * size))
 
 
 def _refuse_other_labels(recipe: Recipe, corpus: Corpus) -> None:

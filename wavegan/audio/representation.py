@@ -74,6 +74,7 @@ class LogSpectrogram:
         self.means, self.deviations = means, deviations
         self.clip_deviations = clip_deviations
         self.iterations = iterations
+        self._there: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     @classmethod
     def of(cls, batches: Iterable[Tensor], *, clip_deviations: float = 3.0, iterations: int = ITERATIONS) -> Self:
@@ -135,7 +136,10 @@ class LogSpectrogram:
 
     def _means_and_scales(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """(128, 1) each: the value that is shown as 0, and what lies between it and the one that is shown as 1."""
-        return self.means[:, None].to(device), (self.clip_deviations * self.deviations)[:, None].to(device)
+        if device not in self._there:  # once, as a copy makes an accelerator wait
+            scales = self.clip_deviations * self.deviations
+            self._there[device] = self.means[:, None].to(device), scales[:, None].to(device)
+        return self._there[device]
 
 
 def _levels(clips: Tensor) -> Tensor:

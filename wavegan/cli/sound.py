@@ -54,6 +54,10 @@ def generate(
     """
     if interpolate and count < 2:
         raise UserError("-n is 1; --interpolate walks between two latents or more; try -n 8")
+    if interpolate and len(labels) > count:
+        raise UserError(
+            f"-n is {count} and there are {len(labels)} labels; a walk passes through each; try -n {len(labels)}"
+        )
     if not 0 < truncation <= 1:
         raise UserError(f"--truncation is {truncation:g}; it must be above 0 and at most 1; try 0.7")
     from wavegan import assemble
@@ -82,7 +86,11 @@ def generate(
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=click.Path(path_type=Path))
 @click.option(
-    "--to", default="B", show_default=True, type=click.Choice(("A", "B")), help="data.source is A, data.source_b is B."
+    "--to",
+    default="B",
+    show_default=True,
+    type=click.Choice(("A", "B"), case_sensitive=False),
+    help="data.source is A, data.source_b is B.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder; translated/ beside MODEL's checkpoints if not given."

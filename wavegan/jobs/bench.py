@@ -149,7 +149,7 @@ def _refuse_others(recipe: Recipe) -> None:
         if value != needed:
             raise UserError(
                 f"{key} is {value}; wavegan bench sets a WaveGAN's step beside a plain one, with a Wasserstein "
-                f"distance, its gradient penalty and Adam; try {key}={needed}"
+                f"distance, its gradient penalty and Adam; try recipes/quickstart.yaml"
             )
 
 
@@ -204,6 +204,8 @@ def plain_omissions(recipe: Recipe) -> list[str]:
         "model.post_filter": recipe.model.post_filter,
         "training.gradient_clip": recipe.training.gradient_clip is not None,
         "method.weight_clip": recipe.method.weight_clip is not None,
+        "method.instance_noise": recipe.method.instance_noise,
+        "model.dropout": recipe.model.dropout,
     }
     return [f"the plain step leaves out {key}" for key, is_asked in asked.items() if is_asked]
 

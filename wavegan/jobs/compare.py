@@ -200,7 +200,11 @@ def _ground(
 def _tell_other_sound(path: Path, models: dict[Path, Candidate]) -> None:
     """Says which models have learned from other sound than the first, by whose held-out part all are judged."""
     parts = {
-        other: (one.recipe.data.source, one.recipe.data.test, one.recipe.data.holdout)
+        other: (
+            assemble.target_source(one.recipe),
+            one.recipe.data.test_b or one.recipe.data.test,
+            one.recipe.data.holdout,
+        )
         for other, one in models.items()
         if one.recipe
     }

@@ -127,7 +127,7 @@ def ground_of_recipe(recipe: Recipe, data: Path | None, training: Path | None, *
     learned, held_out, split, source = _recipe_parts(recipe, data, training, form)
     if data is not None:
         held_out, split = _corpus(data, form), f"all of {data}"
-        if data.resolve() in [Path(one).resolve() for one in recipe.data.source]:
+        if data.resolve() in [Path(one).resolve() for one in assemble.target_source(recipe)]:
             say(
                 f"{data} is what {recipe.name} has learned from, so its figures look better than they are; "
                 "without --data its held-out part judges it"
@@ -142,7 +142,9 @@ def ground_of_parts(recipe: Recipe, parts: assemble.Corpora, *, seed: int) -> Gr
     if parts.held_out is None:
         raise DataError("the recipe holds nothing out (data.holdout is 0); name real audio with --data DIR")
     form = form_of(recipe)
-    return _ground(form, parts.held_out, parts.training, recipe.data.windows, parts.split, recipe.data.source, seed)
+    return _ground(
+        form, parts.held_out, parts.training, recipe.data.windows, parts.split, assemble.target_source(recipe), seed
+    )
 
 
 def ground_of_folders(form: Form, data: Path | None, training: Path | None, *, seed: int) -> Ground:
@@ -216,7 +218,7 @@ def _recipe_parts(
         learned, held_out, split = None, None, ""
     if training is not None:
         return _corpus(training, form), held_out, split, (str(training),)
-    return learned, held_out, split, recipe.data.source if learned else ()
+    return learned, held_out, split, assemble.target_source(recipe) if learned else ()
 
 
 def _ground(

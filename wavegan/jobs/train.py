@@ -78,12 +78,17 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool) -> T
 
 def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, on: torch.device) -> TrainingResult:
     parts = assemble.corpora(recipe)
+    target = assemble.target_corpora(recipe) if recipe.data.source_b else parts
     _tell_corpora(parts)
+    if target is not parts:
+        say("and, to translate to:")
+        _tell_corpora(target)
     folder.recipe.write_text(recipes.dump(recipe), encoding="utf-8")
-    _write_corpus_report(folder.corpus, parts)
-    distributed.share(_identity(parts.training))
+    _write_corpus_report(folder.corpus, parts, target)
+    distributed.share(_identity(parts.training, target.training))
 
     known = assemble.restored_knowledge(recipe, state) if state else assemble.knowledge(recipe, parts.training)
+    _refuse_other_labels(recipe, known, parts.training)
     distributed.share(known.state())
     training = assemble.training(recipe, on)
     batches = assemble.batches(recipe, parts.training, on, known)
@@ -98,7 +103,6 @@ def _continue(recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, o
         _tell_changed_sound(state, parts.training)
     for line in assemble.settle(recipe, training, batches(0)):
         say(line)
-    target = assemble.target_corpora(recipe)
     evaluation = watch(recipe, target, current)
     give_back_freed_memory()
     distributed.share(training.state())
@@ -130,7 +134,7 @@ def _follow(on: torch.device) -> Signals | None:
     recipe = recipes.from_dict(settings)
     theirs = distributed.share()  # so the main process decodes the sound, and the others find it in the cache
     corpus = assemble.corpora(recipe).training
-    _refuse_other_sound(corpus, theirs)
+    _refuse_other_sound(_identity(corpus, assemble.target_corpora(recipe).training), theirs)
     known = assemble.restored_knowledge(recipe, distributed.share())
     training = assemble.training(recipe, on)
     batches = assemble.batches(recipe, corpus, on, known)
@@ -156,8 +160,7 @@ def _refuse_uneven_shares(batch_size: int) -> None:
         )
 
 
-def _refuse_other_sound(corpus: Corpus, theirs: str) -> None:
-    own = _identity(corpus)
+def _refuse_other_sound(own: str, theirs: str) -> None:
     if own != theirs:
         raise DataError(
             f"the sound on {socket.gethostname()} is {own}, that of the main process {theirs}; all must learn from the "
@@ -165,10 +168,19 @@ def _refuse_other_sound(corpus: Corpus, theirs: str) -> None:
         )
 
 
-def _identity(corpus: Corpus) -> str:
+def _refuse_other_labels(recipe: Recipe, known: assemble.Knowledge, corpus: Corpus) -> None:
+    """A model that knows labels by their place in the list must find the same list when it goes on."""
+    if recipe.model.classes and known.label_names != corpus.label_names:
+        raise DataError(
+            f"the labels were {', '.join(known.label_names)} and are {', '.join(corpus.label_names)}; a run keeps its "
+            "labels; bring the folders back to their names, or start a new run with --run"
+        )
+
+
+def _identity(corpus: Corpus, target: Corpus) -> str:
     """What must be the same on every machine."""
-    lying = hashlib.blake2b(repr([corpus.names, corpus.lengths.tolist()]).encode(), digest_size=4).hexdigest()
-    return f"{_summary(corpus)} ({lying})"
+    lies = [[one.names, one.lengths.tolist()] for one in (corpus, target)]
+    return f"{_summary(corpus)} ({hashlib.blake2b(repr(lies).encode(), digest_size=4).hexdigest()})"
 
 
 def _way_on(recipe: Recipe, folder: RunFolder) -> str:
@@ -208,10 +220,17 @@ def _refuse_changed_recipe(folder: RunFolder, old: Recipe, new: Recipe) -> None:
         )
 
 
-def _write_corpus_report(path: Path, parts: assemble.Corpora) -> None:
-    """What the run learns from and what was left out, as JSON."""
+def _write_corpus_report(path: Path, parts: assemble.Corpora, target: assemble.Corpora) -> None:
+    """What the run learns from, and translates to, and what was left out, as JSON."""
+    report = _report(parts)
+    if target is not parts:
+        report["source_b"] = _report(target)
+    path.write_text(json.dumps(report, indent=1) + "\n")  # escaped, as file names need not be valid text
+
+
+def _report(parts: assemble.Corpora) -> dict[str, Any]:
     training, held_out, split = parts
-    report = {
+    return {
         "files": len(training.names),
         "seconds": round(training.seconds, 3),
         "label_names": training.label_names,
@@ -220,7 +239,6 @@ def _write_corpus_report(path: Path, parts: assemble.Corpora) -> None:
         "held_out_seconds": round(held_out.seconds, 3) if held_out else 0,
         "skipped": parts.skipped,
     }
-    path.write_text(json.dumps(report, indent=1) + "\n")  # escaped, as file names need not be valid text
 
 
 def _tell_corpora(parts: assemble.Corpora) -> None:

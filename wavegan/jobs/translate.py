@@ -1,6 +1,6 @@
 """Sound files of any length through a translation, window by window."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +51,16 @@ def translate(
     """Writes NAME-to-B.wav, say, for every sound file, as long as that is, at the model's rate and channels.
 
     Where a model has learned from sound scaled to a peak of 1, a file is scaled likewise, and its translation back.
-    Raises DataError for a file that cannot be read, and where one would be written over, unless `force`.
+    Raises DataError for files that cannot be read, before anything is written, and where one would be written over,
+    unless `force`.
     """
     keep_freed_memory()
     files.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"{path.stem}-to-{to}.{extension}" for path in sounds]
     _refuse(sounds, paths, force)
+    for source in sounds:
+        for _ in _blocks(source, model):
+            pass  # read once to see that each can be, and once more below, so that one at a time is held
     make_folder(out)
     for source, path in zip(sounds, paths, strict=True):
         sound = _read(source, model)
@@ -74,11 +78,14 @@ def translate(
 
 def _read(path: Path, model: Model) -> Tensor:
     """A file's sound, (C, T)."""
+    return torch.from_numpy(np.concatenate(list(_blocks(path, model))).T.copy())
+
+
+def _blocks(path: Path, model: Model) -> Iterator[np.ndarray]:
     try:
-        blocks = list(files.decode(path, model.sample_rate, model.channels))
+        yield from files.decode(path, model.sample_rate, model.channels)
     except DataError as fault:
         raise DataError(f"{path} {fault}") from fault
-    return torch.from_numpy(np.concatenate(blocks).T.copy())
 
 
 def _refuse(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:

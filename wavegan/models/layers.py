@@ -192,6 +192,16 @@ class Unshift(Function):
         return Shift.apply(g.contiguous(), shifts, ctx.radius), None, None
 
 
+class Dropout(nn.Dropout):
+    """Leaves out a share of the activations while training, each process those of its own rows of one mask."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        drawn = distributed.own_rows(lambda rows: torch.rand(rows, *x.shape[1:], device=x.device), len(x))
+        return x * (drawn >= self.p) / (1 - self.p)
+
+
 class LeakyReLU(nn.Module):
     """Leaky ReLU, any shape, whose second derivative is left out because it is zero.
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.models.dense import LatentLayer, Score, as_computed, last_layer
-from wavegan.models.layers import LeakyReLU, initialize_glorot, slope_times
+from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot, slope_times
 from wavegan.models.piecewise_linear import ScoreStage
 
 
@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
         for features_in, features_out in zip(widths, widths[1:], strict=False):
             blocks += [nn.Linear(features_in, features_out), LeakyReLU(0.2)]
             if dropout:
-                blocks.append(nn.Dropout(dropout))
+                blocks.append(Dropout(dropout))
         self.blocks = nn.Sequential(*blocks)
         self.dense = last_layer(widths[-1], outputs, classes)
         initialize_glorot(self)
@@ -74,7 +74,7 @@ class Discriminator(nn.Module):
     def stages(self) -> Callable[..., "list[DenseStage | ScoreStage]"] | None:
         """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
         is_piecewise_linear = isinstance(self.dense, Score) and not any(
-            isinstance(layer, nn.Dropout) for layer in self.blocks
+            isinstance(layer, Dropout) for layer in self.blocks
         )
         return self._stages if is_piecewise_linear else None
 

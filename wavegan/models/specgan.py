@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from wavegan.models.dense import LatentLayer, Score, last_layer
 from wavegan.models.images import Convolution2d, Convolution2dStage, NearestUpsampling2d, TransposedConvolution2d
-from wavegan.models.layers import LeakyReLU, initialize_glorot
+from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot
 from wavegan.models.piecewise_linear import ScoreStage
 
 BINS = 128
@@ -90,7 +90,7 @@ class Discriminator(nn.Module):
                 blocks.append(nn.BatchNorm2d(inwards[layer + 1], eps=1e-3, track_running_stats=False))
             blocks.append(LeakyReLU(0.2))
             if dropout:
-                blocks.append(nn.Dropout(dropout))
+                blocks.append(Dropout(dropout))
         self.blocks = nn.Sequential(*blocks)
         self.dense = last_layer(START_BINS * start_frames(frames) * inwards[-1], outputs, classes)
         initialize_glorot(self)
@@ -103,7 +103,7 @@ class Discriminator(nn.Module):
     def stages(self) -> Callable[..., list[Convolution2dStage | ScoreStage]] | None:
         """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
         is_piecewise_linear = isinstance(self.dense, Score) and not any(
-            isinstance(layer, nn.BatchNorm2d | nn.Dropout) for layer in self.blocks
+            isinstance(layer, nn.BatchNorm2d | Dropout) for layer in self.blocks
         )
         return self._stages if is_piecewise_linear else None
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from wavegan.models.dense import LatentLayer, Score, last_layer
 from wavegan.models.layers import (
     Convolution,
+    Dropout,
     LeakyReLU,
     NearestUpsampling,
     PhaseShuffle,
@@ -114,7 +115,7 @@ class Discriminator(nn.Module):
                 blocks.append(nn.BatchNorm1d(inwards[layer + 1], eps=1e-3, track_running_stats=False))
             blocks.append(LeakyReLU(0.2))
             if dropout:
-                blocks.append(nn.Dropout(dropout))
+                blocks.append(Dropout(dropout))
             if shuffle_radius and layer < min(SHUFFLED_LAYERS, last):
                 blocks.append(PhaseShuffle(shuffle_radius, shared=shuffle_shared))
         self.blocks = nn.Sequential(*blocks)
@@ -129,7 +130,7 @@ class Discriminator(nn.Module):
     def stages(self) -> Callable[..., list[ConvolutionStage | ScoreStage]] | None:
         """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
         is_piecewise_linear = isinstance(self.dense, Score) and not any(
-            isinstance(layer, nn.BatchNorm1d | nn.Dropout) for layer in self.blocks
+            isinstance(layer, nn.BatchNorm1d | Dropout) for layer in self.blocks
         )
         return self._stages if is_piecewise_linear else None
 

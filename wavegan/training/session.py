@@ -152,7 +152,7 @@ class _Keeper:
 
     def save(self, **judged: Any) -> None:
         """Writes a checkpoint of what was looked at just now; as best.pt where it was judged."""
-        if self.watch and not self.watch.watchdog.collapse:
+        if self.watch and self.watch.watchdog.is_well:
             self.healthy_step = self.training.step
         content = {**self.description, **self.training.state(), "seconds": self.monitor.seconds, **judged}
         content["rollbacks"] = self.rollbacks

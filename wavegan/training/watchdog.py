@@ -59,7 +59,7 @@ class Alarm(NamedTuple):
 class History:
     """The sizes of one statistic: some of all log lines, evenly spread over the run, and the last few.
 
-    usual_step: that of the last line within bounds.
+    usual_step: that of the last line within bounds, last_step: that of the last line.
     """
 
     kept: list[float] = field(default_factory=list)
@@ -67,6 +67,7 @@ class History:
     stride: int = 1
     lines: int = 0
     usual_step: int = 0
+    last_step: int = 0
 
     def add(self, size: float) -> None:
         """Takes the size of the next line; with too many kept, every second one is dropped."""
@@ -97,6 +98,11 @@ class Watchdog:
     def collapse(self) -> str | None:
         """Why the training should go back, None while it need not."""
         return next((alarm.text for alarm in self.alarms.values() if alarm.is_collapse), None)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether there is something to come back to: no collapse, and no statistic on its way out of its bounds."""
+        return self.collapse is None and all(one.usual_step == one.last_step for one in self.histories.values())
 
     def look_at_line(self, step: int, means: Mapping[str, float]) -> list[Alarm]:
         """The alarms that a log line raises; statistics are named as "discriminator/loss" and "generator/loss"."""
@@ -157,6 +163,7 @@ class Watchdog:
         usual = statistics.median(history.kept) if history.kept else 0.0
         bound = rule.factor * min(max(usual, rule.least), rule.most)
         history.add(abs(value))
+        history.last_step = step
         if abs(value) <= bound:
             history.usual_step = step
         if step < GRACE_STEPS or history.lines <= GRACE_LINES or statistics.median(history.recent) <= bound:
