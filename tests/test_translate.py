@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from wavegan import recipe as recipes
 from wavegan.errors import DataError
 from wavegan.jobs.train import train
+from wavegan.jobs.translate import load_translator
+from wavegan.training import checkpoint
 
 RATE = 16000
 SMALL = [
@@ -77,6 +80,16 @@ def test_the_two_directions_are_two_networks(command, translator, loop, tmp_path
         assert command("translate", translator, loop, "--to", to, "--out", tmp_path).code == 0
     there, back = (soundfile.read(tmp_path / f"loop-to-{to}.wav")[0] for to in ("B", "A"))
     assert there.shape == back.shape and np.abs(there - back).max() > 1e-3
+
+
+@pytest.mark.parametrize(("to", "name"), [("B", "a_to_b"), ("A", "b_to_a")])
+def test_each_direction_is_the_network_that_was_trained_for_it(translator, to, name):
+    _, model = load_translator(translator, to, torch.device("cpu"))
+    trained_weights = checkpoint.load(checkpoint.newest_path(translator / "checkpoints"))["averages"]
+    found = model.generator.state_dict()
+    assert all(torch.equal(value, found[key]) for key, value in trained_weights[name].items())
+    other = trained_weights["b_to_a" if to == "B" else "a_to_b"]
+    assert not all(torch.equal(value, found[key]) for key, value in other.items())
 
 
 def test_several_files_at_once_and_nothing_is_written_over(command, translator, loop, tmp_path):
