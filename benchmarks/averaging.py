@@ -21,7 +21,7 @@ from torch.distributed import TCPStore
 from torch.multiprocessing.spawn import spawn
 
 from wavegan import distributed
-from wavegan.jobs.memory import keep_freed_memory
+from wavegan.commands.memory import keep_freed_memory
 from wavegan.methods import first_order
 from wavegan.models.wavegan import Discriminator
 from wavegan.objectives.adversarial import OBJECTIVES

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 
-from wavegan.benchmarks.measure import timed
-from wavegan.jobs.memory import keep_freed_memory
+from wavegan.bench.measure import timed
+from wavegan.commands.memory import keep_freed_memory
 from wavegan.models import convolution
 from wavegan.models.convolution import adjoint, convolve, correlate
 

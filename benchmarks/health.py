@@ -20,7 +20,7 @@ import torch
 
 from wavegan import generation
 from wavegan.audio.spectral import log_mel
-from wavegan.jobs.models import load_model
+from wavegan.commands.models import load_model
 from wavegan.training.run_folder import RunFolder, evaluations, lines, statistics
 
 QUICKSTART = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"

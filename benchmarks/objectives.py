@@ -26,11 +26,11 @@ import torch
 
 from wavegan import assemble, generation
 from wavegan import recipe as recipes
+from wavegan.commands.evaluation_data import model_candidate
 from wavegan.errors import UserError
 from wavegan.evaluation.learning import Learned, write_learning
-from wavegan.jobs.judging import model_candidate
 from wavegan.recipe import Recipe
-from wavegan.recipe_yaml import write
+from wavegan.recipe.parsing import write
 from wavegan.training.run_folder import RunFolder, evaluations, statistics
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"

@@ -3,7 +3,7 @@
     python benchmarks/planted_faults.py path/to/digits --training 500 --groups jackson,lucas
 
 The clips of a labelled source are shuffled and divided: some to learn from, as the classifier does, the rest in two
-halves, reference and candidates. A row of the tables is the candidates with one fault (wavegan/benchmarks/faults.py),
+halves, reference and candidates. A row of the tables is the candidates with one fault (wavegan/bench/faults.py),
 the first row the candidates as they are; a row with fewer clips is asked beside as many candidates without fault. The
 tables go to stdout and with the JSON into the folder `--out`; the exit code is 1 where something does not hold. A
 clip's group (a speaker, a drum kit) is its file's name up to the first "_".
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from wavegan.audio.corpus import load_corpus
 from wavegan.audio.windows import gather
-from wavegan.benchmarks.faults import FAULTS, Clips, Split
+from wavegan.bench.faults import FAULTS, Clips, Split
 from wavegan.evaluation.classifier import Classifier, levels
 from wavegan.evaluation.classifier_training import learn
 from wavegan.evaluation.evaluate import RESAMPLES, Reference, score

@@ -23,12 +23,12 @@ from tqdm import trange
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.benchmarks.plain_timing import PlainTiming
+from wavegan.bench.baseline_timing import BaselineTiming
+from wavegan.commands.bench import plain_settings
+from wavegan.commands.memory import keep_freed_memory
 from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.evaluation.metrics import METRICS, resamples
 from wavegan.generation import Model, generate
-from wavegan.jobs.bench import plain_settings
-from wavegan.jobs.memory import keep_freed_memory
 from wavegan.models.layers import Convolution, NearestUpsampling, TransposedConvolution
 from wavegan.recipe import Recipe
 from wavegan.seeding import seed_torch
@@ -97,7 +97,7 @@ class PlainRun:
 
     def __init__(self, recipe: Recipe, training: Training):
         self.training, self.settings = training, plain_settings(recipe)
-        self.timing = PlainTiming(self.settings, "cpu", torch.get_num_threads())
+        self.timing = BaselineTiming(self.settings, "cpu", torch.get_num_threads())
         self.pairs = []
         for theirs, ours in zip(
             (self.timing.plain.generator, self.timing.plain.discriminator),

@@ -27,8 +27,8 @@ import soundfile
 import torch
 
 from wavegan import recipe as recipes
-from wavegan.benchmarks.isolated import Isolated
-from wavegan.jobs.own_timing import OwnTiming
+from wavegan.bench.worker_process import WorkerProcess
+from wavegan.commands.step_timing import StepTiming
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "base" / "wavegan.yaml"
 BASE = ("data.source=drum_machine", "model.dim=16", "training.batch_size=16", "training.compile=false")
@@ -71,7 +71,7 @@ def setting(axis: str) -> list[Point]:
     points = []
     for value in values:
         recipe = recipes.load(RECIPE, [*BASE, f"{key}={value}"])
-        with Isolated(OwnTiming, recipe, "cpu", torch.get_num_threads(), False) as timing:
+        with WorkerProcess(StepTiming, recipe, "cpu", torch.get_num_threads(), False) as timing:
             for _ in range(2):
                 timing.call("steps", 1)
             seconds = statistics.median(timing.call("steps", 1) for _ in range(STEPS))

@@ -181,7 +181,7 @@ def test_a_translation_sees_clips_of_both_sources(recipe, sounds):
 def test_a_slower_step_is_told_of_once(recipe, sounds, settings, told):
     asked = recipe(sounds(3), *settings, "training.compile=false")
     corpus = assemble.corpora(asked).training
-    lines = assemble.settle(asked, assemble.training(asked, CPU), assemble.batches(asked, corpus, CPU)(0))
+    lines = assemble.autotune(asked, assemble.training(asked, CPU), assemble.batches(asked, corpus, CPU)(0))
     assert [line for line in lines if "double backward" in line] == lines[: int(told)]
 
 

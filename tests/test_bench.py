@@ -8,11 +8,12 @@ import torch
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.benchmarks import measure
-from wavegan.benchmarks.measure import StopWatch, Times
-from wavegan.benchmarks.plain_timing import PlainTiming, plain_networks
-from wavegan.jobs import bench, own_timing, tables
-from wavegan.jobs.own_timing import OwnTiming
+from wavegan.bench import measure
+from wavegan.bench.baseline_timing import BaselineTiming, plain_networks
+from wavegan.bench.measure import StopWatch, Times
+from wavegan.cli import output
+from wavegan.commands import bench, step_timing
+from wavegan.commands.step_timing import StepTiming
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 
@@ -35,8 +36,8 @@ def mouse(tmp_path: Path, *overrides: str, source: Path | str = "nowhere") -> Re
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """own(*overrides) is the step of a small recipe, on noise, in this very process."""
-    monkeypatch.setattr(own_timing, "keep_freed_memory", lambda: True)  # it would last for all other tests
-    return lambda *overrides: OwnTiming(mouse(tmp_path, *overrides), "cpu", 1, False)
+    monkeypatch.setattr(step_timing, "keep_freed_memory", lambda: True)  # it would last for all other tests
+    return lambda *overrides: StepTiming(mouse(tmp_path, *overrides), "cpu", 1, False)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_without_its_sound_a_recipe_is_timed_on_noise(tmp_path, command):
     lines = outcome.out.splitlines()
     assert lines[0] == "mouse: 2 + 1 updates, 3 clips of 4,096 samples, d = 1, fp32 on cpu, threads: 1"
     rows = {line[:22].strip(): line[22:].split() for line in lines[3:10]}
-    assert list(rows) == list(tables.PARTS.values())
+    assert list(rows) == list(output.PARTS.values())
     assert rows["data"] == ["-", "-", "-"]
     assert sum(float(cells[1].rstrip("%")) for cells in rows.values() if cells[1] != "-") == pytest.approx(100, abs=1)
     for name in ("step", "plain step, fp32", "floor", "speed-up", "peak memory", "generating 64", "generating 1"):
@@ -139,7 +140,7 @@ def test_the_plain_step_takes_over_the_recipes_settings(tmp_path):
         "method.penalty_weight=7",
         "model.latent=normal",
     )
-    timing = PlainTiming(bench.plain_settings(recipe), "cpu", 1)
+    timing = BaselineTiming(bench.plain_settings(recipe), "cpu", 1)
     settings = [
         (group["lr"], tuple(group["betas"]), group["params"][0])
         for optimizer in (timing.plain.generator_optimizer, timing.plain.discriminator_optimizer)
@@ -154,7 +155,7 @@ def test_the_plain_step_takes_over_the_recipes_settings(tmp_path):
 
 
 def test_the_plain_step_has_the_recipes_updates(tmp_path, monkeypatch):
-    timing = PlainTiming(bench.plain_settings(mouse(tmp_path, "method.discriminator_steps=3")), "cpu", 1)
+    timing = BaselineTiming(bench.plain_settings(mouse(tmp_path, "method.discriminator_steps=3")), "cpu", 1)
     diary, before = [], [one.clone() for one in timing.plain.generator.parameters()]
     real_update = timing.plain.update_generator
     monkeypatch.setattr(timing.plain, "update_discriminator", lambda *_: diary.append("discriminator"))
@@ -169,7 +170,7 @@ def test_the_plain_step_has_the_recipes_updates(tmp_path, monkeypatch):
     [("{radius: 2, shared: true}", (1,), 2), ("{radius: 3, shared: false}", (64,), 3), ("{radius: 0}", (1,), 0)],
 )
 def test_the_plain_step_shuffles_as_the_recipe_says(tmp_path, shuffle, shape, reach):
-    timing = PlainTiming(bench.plain_settings(mouse(tmp_path, f"model.phase_shuffle={shuffle}")), "cpu", 1)
+    timing = BaselineTiming(bench.plain_settings(mouse(tmp_path, f"model.phase_shuffle={shuffle}")), "cpu", 1)
     draws = [timing._shift(0, 64) for _ in range(100)]
     assert {one.shape for one in draws} == {shape}
     assert set(torch.cat(draws).tolist()) == set(range(-reach, reach + 1))

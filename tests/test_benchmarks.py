@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from wavegan import recipe as recipes
-from wavegan import recipe_schema as schema
 from wavegan.evaluation.learning import Learned
 from wavegan.models import convolution
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
-from wavegan.recipe_yaml import write
+from wavegan.recipe import schema
+from wavegan.recipe.parsing import write
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))

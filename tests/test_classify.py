@@ -14,16 +14,16 @@ import torch
 
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.splits import hold_out
+from wavegan.commands import classify
+from wavegan.commands.classifier_data import divide, in_words, some_of
+from wavegan.commands.classify import accuracy_on, as_json, classifier_for, classifier_of, train_classifier
+from wavegan.commands.evaluation_data import ClipFormat, ReferenceSets
 from wavegan.errors import DataError
 from wavegan.evaluation import classifier_training
 from wavegan.evaluation.classifier import Accuracy, load
-from wavegan.jobs import classify
-from wavegan.jobs.classify import accuracy_on, as_json, classifier_for, classifier_of, train_classifier
-from wavegan.jobs.judging import Form, Ground
-from wavegan.jobs.labelled import divide, in_words, some_of
 
 RATE, SAMPLES = 16000, 4096
-FORM = Form(RATE, 1, SAMPLES)
+FORM = ClipFormat(RATE, 1, SAMPLES)
 PITCHES = {"low": 300, "high": 4000}
 
 
@@ -326,8 +326,8 @@ def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons):
     folder = source(low=4, high=4)
     result = train(folder, tmp_path / "ears.pt")
     clips = None  # not looked at
-    ground = Ground(FORM, clips, clips, clips, "", labelled=(folder,))  # type: ignore[arg-type]
-    bare = Ground(FORM, clips, clips, clips, "")  # type: ignore[arg-type]
+    ground = ReferenceSets(FORM, clips, clips, clips, "", labelled=(folder,))  # type: ignore[arg-type]
+    bare = ReferenceSets(FORM, clips, clips, clips, "")  # type: ignore[arg-type]
     assert classifier_of("none", ground) is None and classifier_of(None, bare) is None
     named = classifier_of(str(tmp_path / "ears.pt"), bare, device="cpu")
     assert named and named.identity == result.hash and len(lessons) == 1

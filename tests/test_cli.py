@@ -18,7 +18,7 @@ from wavegan import __version__, assemble, cli
 from wavegan import recipe as recipes
 from wavegan.audio.files import MP3_RATES
 from wavegan.cli import sound
-from wavegan.jobs.train import train
+from wavegan.commands.train import train
 from wavegan.training import checkpoint
 
 COMMANDS = ("train", "generate", "translate", "evaluate", "compare", "classifier", "bench", "fetch")
@@ -267,7 +267,7 @@ def test_evaluate_a_folder_of_audio(command, home, model):
 
 
 def test_a_folder_is_judged_at_its_own_place_unless_told(command, home, monkeypatch):
-    monkeypatch.setattr("wavegan.jobs.evaluate.write_report", lambda *_, **__: None)
+    monkeypatch.setattr("wavegan.commands.evaluate.write_report", lambda *_, **__: None)
     outcome = command("evaluate", home / "tones", "--data", home / "tones", "--json")
     assert json.loads(outcome.out)["report"] == "evaluation/tones/report.html"
 
@@ -466,7 +466,7 @@ def test_a_full_or_shut_disk_is_told(command, home, model, monkeypatch, words, k
     def refuse(*_: object, **__: object) -> None:
         raise OSError(kind, os.strerror(kind), "some/place")
 
-    for place in ("jobs.generate.generate", "jobs.evaluate.write_report", "jobs.train.checkpoint.save"):
+    for place in ("commands.generate.generate", "commands.evaluate.write_report", "commands.train.checkpoint.save"):
         monkeypatch.setattr(f"wavegan.{place}", refuse)
     outcome = command(*words.format(model=model, mouse=home / "mouse.yaml").split())
     one_error(outcome, f"some/place: {os.strerror(kind)}", "able to write", "name another folder")

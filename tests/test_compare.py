@@ -16,17 +16,11 @@ import torch
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import load_corpus
 from wavegan.audio.files import FULL_SCALE
-from wavegan.errors import DataError
-from wavegan.evaluation import artefacts
-from wavegan.evaluation.clips import ClipSet
-from wavegan.evaluation.embedding import audio_uri
-from wavegan.evaluation.metrics import METRICS
-from wavegan.generation import generate
-from wavegan.jobs.compare import Comparison, compare
-from wavegan.jobs.judging import (
+from wavegan.commands.compare import Comparison, compare
+from wavegan.commands.evaluation_data import (
     Candidate,
-    Form,
-    Ground,
+    ClipFormat,
+    ReferenceSets,
     agreed_count,
     common_form,
     folder_candidate,
@@ -37,12 +31,18 @@ from wavegan.jobs.judging import (
     is_model,
     noise,
 )
-from wavegan.jobs.models import load_model
-from wavegan.jobs.train import train
+from wavegan.commands.models import load_model
+from wavegan.commands.train import train
+from wavegan.errors import DataError
+from wavegan.evaluation import artefacts
+from wavegan.evaluation.clips import ClipSet
+from wavegan.evaluation.embedding import audio_uri
+from wavegan.evaluation.metrics import METRICS
+from wavegan.generation import generate
 from wavegan.recipe import Recipe
 
 RATE, SAMPLES = 16000, 4096
-FORM = Form(RATE, 1, SAMPLES)
+FORM = ClipFormat(RATE, 1, SAMPLES)
 RECIPE = """\
 data: {{source: {source}, holdout: 0.45}}
 model: {{dim: 1, clip_samples: 4096, latent_dim: 4}}
@@ -427,9 +427,9 @@ def test_the_form_of_a_folder_is_its_most_common_one():
     write_sounds(Path("mixed/a"), 3, rate=8000, channels=2)
     write_sounds(Path("mixed/b"), 2, rate=22050)
     write_clips(Path("mixed/c"), np.ones((1, 6000)))
-    assert common_form(Path("mixed")) == Form(8000, 2, 3000)
+    assert common_form(Path("mixed")) == ClipFormat(8000, 2, 3000)
     write_clips(Path("long"), np.ones((1, 70000)))
-    assert common_form(Path("long")) == Form(RATE, 1, 65536)
+    assert common_form(Path("long")) == ClipFormat(RATE, 1, 65536)
 
 
 def test_a_model_is_a_file_or_a_run(home):
@@ -468,7 +468,7 @@ def silent(count: int) -> ClipSet:
     ],
 )
 def test_all_sets_are_as_large_as_the_smallest(capfd, wanted, halves, folders, count, line):
-    ground = Ground(FORM, silent(halves[0]), silent(halves[1]), None, "")
+    ground = ReferenceSets(FORM, silent(halves[0]), silent(halves[1]), None, "")
     candidates = [Candidate("x", silent(size), Path(f"folder-{number}")) for number, size in enumerate(folders)]
     assert agreed_count(wanted, ground, candidates) == count
     assert capfd.readouterr().err == line
@@ -579,7 +579,7 @@ def test_a_mistake_is_told_in_one_sentence(command: Callable[..., Any], home, th
 def test_out_is_the_page_or_its_folder(home, monkeypatch, out, page):
     Path("there").mkdir()
     Path("v1.2").mkdir()
-    monkeypatch.setattr("wavegan.jobs.compare.score", lambda *_: {"value": 0.0, "low": 0.0, "high": 0.0, "n": 2})
+    monkeypatch.setattr("wavegan.commands.compare.score", lambda *_: {"value": 0.0, "low": 0.0, "high": 0.0, "n": 2})
     result: Comparison = compare([home / "mouse", home / "rat"], out=out and Path(out), count=2, trials=2)
     assert result.report == Path(page) and result.listening == Path(page).with_name("listening.html")
     assert result.report.is_file() and result.listening.is_file()

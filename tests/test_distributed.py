@@ -27,9 +27,9 @@ from wavegan import assemble, cli, distributed
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus
 from wavegan.audio.windows import Windows
-from wavegan.distributed import lifeline
+from wavegan.commands.train import TrainingResult, train
+from wavegan.distributed import peer_monitor
 from wavegan.errors import UserError
-from wavegan.jobs.train import TrainingResult, train
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
@@ -122,7 +122,7 @@ def command_line(*words: str) -> None:
 
 
 def impatient_command_line(*words: str) -> None:
-    lifeline.TELLING_SECONDS = lifeline.GRACE_SECONDS = 1
+    peer_monitor.TELLING_SECONDS = peer_monitor.GRACE_SECONDS = 1
     command_line(*words)
 
 
@@ -171,7 +171,9 @@ class Ranks:
 def start(tmp_path, cache) -> Iterator[Callable[..., Ranks]]:
     """start(count, act, …) starts ranks that know of each other; with apart=True each has a folder and cache alone."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "wavegan.jobs.train", "wavegan.cli", "pytest", "matplotlib.image"])
+    context.set_forkserver_preload(
+        ["torch._dynamo", "wavegan.commands.train", "wavegan.cli", "pytest", "matplotlib.image"]
+    )
     started = []
 
     def begin(count: int, act: Callable[..., None], *arguments: Any, apart: bool = False) -> Ranks:
@@ -454,7 +456,7 @@ def test_a_rank_that_hangs_when_another_dies_is_ended(mouse, start):
 
 def test_sigterm_before_the_first_step_ends_a_process_unless_it_is_to_tell_of_a_loss():
     """torchrun sends it to all others when one has died; the reason must still be told."""
-    held = lifeline.Lifeline(0, 2, None, None, str)
+    held = peer_monitor.PeerMonitor(0, 2, None, None, str)
     with pytest.raises(SystemExit) as end:
         held._terminate(signal.SIGTERM, None)
     assert end.value.code == 143

@@ -23,17 +23,13 @@ LEVELS = {
     "generation": 3,
     "evaluation": 3,
     "recipe": 4,
-    "recipe_clashes": 4,
-    "recipe_faults": 4,
-    "recipe_schema": 4,
-    "recipe_yaml": 4,
     "assemble": 5,
-    "benchmarks": 3,
-    "jobs": 6,
+    "bench": 3,
+    "commands": 6,
     "cli": 7,
     "__main__": 7,
 }
-NEIGHBOURS = {4, 7}  # on these levels the rooms are files that belong together
+NEIGHBOURS = {7}  # on these levels the rooms are files that belong together
 MOST_LINES = 280
 
 
@@ -130,7 +126,7 @@ PLANTED = {
     "a neighbour's file": ("generation.py", "import wavegan.training.loop", "generation (level 3) imports training"),
     "audio and models": ("audio/files.py", "from wavegan.models.layers import PostFilter", "audio (level 1) imports"),
     "a recipe below": ("methods/gan.py", "from wavegan import recipe", "methods (level 2) imports recipe"),
-    "a relative one": ("audio/files.py", "from ..jobs import train", "audio (level 1) imports jobs"),
+    "a relative one": ("audio/files.py", "from ..commands import train", "audio (level 1) imports commands"),
     "a lazy one": ("audio/files.py", "def _f():\n    from wavegan.cli import main", "audio (level 1) imports cli"),
     "under TYPE_CHECKING": ("audio/files.py", "if 1:\n    import wavegan.assemble", "audio (level 1) imports assemble"),
     "an unknown room": ("utils.py", "from wavegan.errors import UserError", "utils has no level"),

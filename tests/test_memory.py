@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import resource, torch
-from wavegan.jobs.memory import give_back_freed_memory, keep_freed_memory
+from wavegan.commands.memory import give_back_freed_memory, keep_freed_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(5):
@@ -38,7 +38,7 @@ def test_pages_are_touched_once_and_given_back_when_asked():
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
-    from wavegan.jobs import memory
+    from wavegan.commands import memory
 
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
     assert memory.keep_freed_memory() is False

@@ -10,10 +10,10 @@ import yaml
 
 from wavegan import assemble, generation
 from wavegan import recipe as recipes
-from wavegan.jobs.models import load_model
-from wavegan.jobs.train import train
+from wavegan.commands.models import load_model
+from wavegan.commands.train import train
 from wavegan.objectives.adversarial import OBJECTIVES
-from wavegan.recipe_schema import CLIP_SAMPLES
+from wavegan.recipe.schema import CLIP_SAMPLES
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}

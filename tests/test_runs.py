@@ -21,9 +21,9 @@ from matplotlib.image import imread
 
 from wavegan import assemble, cli, generation
 from wavegan import recipe as recipes
+from wavegan.commands.models import load_model
+from wavegan.commands.train import TrainingResult, train
 from wavegan.errors import TrainingError
-from wavegan.jobs.models import load_model
-from wavegan.jobs.train import TrainingResult, train
 from wavegan.objectives.penalties import PENALTIES, Penalty, gradient_penalty
 from wavegan.training import checkpoint
 
@@ -119,7 +119,9 @@ def command_line_with_endless_step(words: list[str], environment: dict[str, str]
 def start(tmp_path, cache) -> Iterator[Callable[..., Any]]:
     """start("train", …) runs the command line in another process, which `messages.txt` hears."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "wavegan.jobs.train", "wavegan.cli", "pytest", "matplotlib.image"])
+    context.set_forkserver_preload(
+        ["torch._dynamo", "wavegan.commands.train", "wavegan.cli", "pytest", "matplotlib.image"]
+    )
     started = []
 
     def begin(*words: str | Path, target: Callable[..., None] = command_line) -> Any:

@@ -9,9 +9,9 @@ import soundfile
 import torch
 
 from wavegan import recipe as recipes
+from wavegan.commands.train import train
+from wavegan.commands.translate import load_translator
 from wavegan.errors import DataError
-from wavegan.jobs.train import train
-from wavegan.jobs.translate import load_translator
 from wavegan.training import checkpoint
 
 RATE = 16000

@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from wavegan.audio import drum_machine
-from wavegan.benchmarks.faults import FAULTS, Clips, Split
+from wavegan.bench.faults import FAULTS, Clips, Split
 from wavegan.evaluation import classifier_training
 from wavegan.evaluation.metrics import METRICS
 

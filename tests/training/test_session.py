@@ -14,7 +14,7 @@ from wavegan.errors import TrainingError
 from wavegan.seeding import derive
 from wavegan.training import checkpoint, watchdog
 from wavegan.training.monitor import Monitor
-from wavegan.training.session import ROLLBACK, WARN, Evaluation, Watch, follow_session, run_session
+from wavegan.training.session import ROLLBACK, WARN, CollapsePolicy, Evaluation, follow_session, run_session
 from wavegan.training.watchdog import Watchdog
 
 
@@ -188,7 +188,7 @@ def no_grace(monkeypatch):
     monkeypatch.setattr(watchdog, "GRACE_LINES", 3)
 
 
-def watched(training, on_collapse: str = ROLLBACK, **settings) -> Watch:
+def watched(training, on_collapse: str = ROLLBACK, **settings) -> CollapsePolicy:
     """A watch over the clips of eight latents."""
     z = torch.rand(8, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -196,7 +196,7 @@ def watched(training, on_collapse: str = ROLLBACK, **settings) -> Watch:
         with torch.no_grad():
             return training.method.networks["generator"](z)
 
-    return Watch(Watchdog(), clips, on_collapse, **settings)
+    return CollapsePolicy(Watchdog(), clips, on_collapse, **settings)
 
 
 def log_of(folder: Path, key: str) -> list[dict]:

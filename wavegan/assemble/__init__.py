@@ -5,11 +5,11 @@ from wavegan.assemble.models import (
     GENERATING,
     describe,
     generating_model,
+    make_watchdog,
     model,
     monitor,
     sample,
     untrained_model,
-    watch,
     write_preview,
 )
 from wavegan.assemble.networks import networks
@@ -25,7 +25,7 @@ from wavegan.assemble.sound import (
     target_source,
     windows,
 )
-from wavegan.assemble.training import settle, training
+from wavegan.assemble.training import autotune, training
 
 __all__ = [
     "GENERATING",
@@ -42,13 +42,13 @@ __all__ = [
     "networks",
     "restored_knowledge",
     "sample",
-    "settle",
+    "autotune",
     "shown",
     "target_corpora",
     "target_source",
     "training",
     "untrained_model",
-    "watch",
+    "make_watchdog",
     "windows",
     "write_preview",
 ]

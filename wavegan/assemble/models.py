@@ -19,7 +19,7 @@ from wavegan.recipe import Recipe
 from wavegan.training.loop import Training
 from wavegan.training.monitor import Monitor, Preview, open_tensorboard
 from wavegan.training.run_folder import RunFolder
-from wavegan.training.session import Watch
+from wavegan.training.session import CollapsePolicy
 from wavegan.training.watchdog import Watchdog
 
 PREVIEW_GAP_SECONDS = 0.5
@@ -90,10 +90,10 @@ def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float, c
     )
 
 
-def watch(recipe: Recipe, corpus: Corpus, current: Callable[[], Model]) -> Watch:
+def make_watchdog(recipe: Recipe, corpus: Corpus, current: Callable[[], Model]) -> CollapsePolicy:
     """What looks for a collapse, measured by what clips of the corpus are themselves like."""
     real = windows(recipe, corpus, seed=0).batch(0, WATCHED_CLIPS)
-    return Watch(
+    return CollapsePolicy(
         Watchdog(real),
         clips=lambda: sample(current(), WATCHED_CLIPS),
         on_collapse=recipe.training.on_collapse,

@@ -16,10 +16,10 @@ from wavegan.audio.windows import Windows
 from wavegan.errors import DataError
 from wavegan.methods.base import Batch
 from wavegan.recipe import Recipe
-from wavegan.recipe_schema import Data
+from wavegan.recipe.schema import Data
 from wavegan.seeding import derive
-from wavegan.training.ahead import Ahead
 from wavegan.training.loop import Batches
+from wavegan.training.prefetch import Prefetcher
 
 MEASURED_CLIPS = 4096  # from which the statistics of spectrograms are taken
 BATCH_SIZE = 64
@@ -115,7 +115,7 @@ def batches(recipe: Recipe, corpus: Corpus, on: torch.device, known: Knowledge |
             labels = F.one_hot(clips.labels(draw, count, own), recipe.model.classes).to(x, non_blocking=True)
         return Batch(x, labels, others.batch(draw, count, own) if others else None)
 
-    return make if is_there else Ahead(make, on)
+    return make if is_there else Prefetcher(make, on)
 
 
 def shown(recipe: Recipe, parts: Corpora) -> Callable[[Sequence[int]], Tensor] | None:

@@ -17,14 +17,14 @@ from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
 from wavegan.objectives.reconstruction import RECONSTRUCTIONS
 from wavegan.recipe import Recipe
-from wavegan.recipe_schema import Optimizer as OptimizerSettings
+from wavegan.recipe.schema import Optimizer as OptimizerSettings
 from wavegan.training.acceleration import settle_compilation, settle_graphs
 from wavegan.training.loop import Training
 from wavegan.training.precision import faster_precision
 
 
 def training(recipe: Recipe, on: torch.device) -> Training:
-    """A training at step 0; what is left to the machine waits for `settle`."""
+    """A training at step 0; what is left to the machine waits for `autotune`."""
     made = {name: network.to(on) for name, network in networks(recipe).items()}
     return Training(
         METHODS[recipe.method.name](recipe, made),
@@ -38,7 +38,7 @@ def training(recipe: Recipe, on: torch.device) -> Training:
     )
 
 
-def settle(recipe: Recipe, made: Training, batch: Batch) -> list[str]:
+def autotune(recipe: Recipe, made: Training, batch: Batch) -> list[str]:
     """Decides by short measurements on a batch what the recipe leaves to the machine; lines that tell of it."""
     adversaries = getattr(made.method, "adversaries", {}).values()
     lines = sorted({one.remark for one in adversaries})

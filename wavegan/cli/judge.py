@@ -54,9 +54,9 @@ def evaluate(
       wavegan evaluate runs/quickstart
       wavegan evaluate some/clips --data real/clips --out judged
     """
-    from wavegan.jobs.evaluate import as_json as plain
-    from wavegan.jobs.evaluate import evaluate as judge
-    from wavegan.jobs.tables import scores
+    from wavegan.cli.output import scores
+    from wavegan.commands.evaluate import as_json as plain
+    from wavegan.commands.evaluate import evaluate as judge
 
     result = judge(
         target,
@@ -118,18 +118,18 @@ def compare(
       wavegan compare runs/plain runs/nearest --out comparison/report.html
       wavegan compare --answers ~/Downloads/answers.json
     """
-    from wavegan.jobs import compare as jobs
-    from wavegan.jobs import tables
+    from wavegan.cli import output
+    from wavegan.commands import compare as commands
 
     if answers and targets:
         raise UserError("--answers scores a test that was taken, and names its models itself; give either, not both")
     if answers:
-        found = jobs.score_listening(answers)
-        print_result(found, as_json, tables.listening(found))
+        found = commands.score_listening(answers)
+        print_result(found, as_json, output.listening(found))
         return
     if len(targets) < 2:
         raise UserError(f"{len(targets)} to compare; two or more models or folders are needed; name another one")
-    result = jobs.compare(
+    result = commands.compare(
         targets,
         data=data,
         training=training,
@@ -142,8 +142,8 @@ def compare(
         raw=raw,
         checkpoint=checkpoint,
     )
-    text = f"{tables.comparison(result)}\n{result.report}\n{result.listening}"
-    print_result(jobs.as_json(result), as_json, text)
+    text = f"{output.comparison(result)}\n{result.report}\n{result.listening}"
+    print_result(commands.as_json(result), as_json, text)
 
 
 @click.group(short_help="Networks that recognise labels, for evaluation.")
@@ -186,9 +186,9 @@ def train_classifier(
       wavegan classifier train data/digits/train --test data/digits/test
       wavegan classifier train my/drums --out drums.pt
     """
-    from wavegan.jobs import tables
-    from wavegan.jobs.classify import as_json as plain
-    from wavegan.jobs.classify import train_classifier as learn
+    from wavegan.cli import output
+    from wavegan.commands.classify import as_json as plain
+    from wavegan.commands.classify import train_classifier as learn
 
     result = learn(
         source,
@@ -199,4 +199,4 @@ def train_classifier(
         seed=seed,
         device=device,
     )
-    print_result(plain(result), as_json, tables.classifier(result))
+    print_result(plain(result), as_json, output.classifier(result))

@@ -61,9 +61,9 @@ def generate(
     if not 0 < truncation <= 1:
         raise UserError(f"--truncation is {truncation:g}; it must be above 0 and at most 1; try 0.7")
     from wavegan import assemble
-    from wavegan.jobs.generate import generate as write_clips
-    from wavegan.jobs.generate import generate_walk
-    from wavegan.jobs.models import home, load_model
+    from wavegan.commands.generate import generate as write_clips
+    from wavegan.commands.generate import generate_walk
+    from wavegan.commands.models import home, load_model
 
     recipe, loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, which=checkpoint)
     if recipe.method.name == "translation":
@@ -121,9 +121,9 @@ def translate(
       wavegan translate runs/translate_drums a.wav b.flac --to A --out dry
     """
     from wavegan import assemble
-    from wavegan.jobs.models import home
-    from wavegan.jobs.translate import load_translator
-    from wavegan.jobs.translate import translate as write_translations
+    from wavegan.commands.models import home
+    from wavegan.commands.translate import load_translator
+    from wavegan.commands.translate import translate as write_translations
 
     recipe, loaded = load_translator(model, to, assemble.device(device), raw=raw, which=checkpoint)
     folder = out or home(model) / "translated"

@@ -34,7 +34,7 @@ def train(
     if dry_run:
         _print_dry_run(settings, as_json)
         return
-    from wavegan.jobs.train import train as start
+    from wavegan.commands.train import train as start
 
     result = start(settings, run or Path("runs") / settings.name, device=device, fresh=fresh)
     values = {
@@ -66,8 +66,8 @@ def bench(recipe: Path, overrides: tuple[str, ...], repeats: int, device: str, a
       wavegan bench recipes/sc09.yaml training.batch_size=16 training.precision=bf16
     """
     from wavegan import recipe as recipes
-    from wavegan.jobs.bench import bench as measure
-    from wavegan.jobs.tables import benchmark
+    from wavegan.cli.output import benchmark
+    from wavegan.commands.bench import bench as measure
 
     result = measure(recipes.load(recipe, overrides), repeats=repeats, device=device)
     print_result(result, as_json, benchmark(result))
@@ -75,7 +75,7 @@ def bench(recipe: Path, overrides: tuple[str, ...], repeats: int, device: str, a
 
 def _print_dry_run(settings: Any, as_json: bool) -> None:
     from wavegan import recipe as recipes
-    from wavegan.jobs.train import dry_run
+    from wavegan.commands.train import dry_run
 
     sizes = dry_run(settings)
     lines = "\n".join(f"# {name}: {size:,} parameters" for name, size in sizes.items())

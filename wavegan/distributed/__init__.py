@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from wavegan.distributed.lifeline import Lifeline, reason
+from wavegan.distributed.peer_monitor import PeerMonitor, reason
 from wavegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _Here:
 
     rank: int = 0
     world: int = 1
-    lifeline: Lifeline | None = None
+    lifeline: PeerMonitor | None = None
     patient: Any = None  # the group for what takes long
 
 
@@ -202,7 +202,7 @@ def _started_by_torchrun() -> bool:
     return all(name in os.environ for name in OF_TORCHRUN) and int(os.environ["WORLD_SIZE"]) > 1
 
 
-def _join(way_on: Callable[[], str]) -> tuple[_Here, Lifeline]:
+def _join(way_on: Callable[[], str]) -> tuple[_Here, PeerMonitor]:
     import torch
     from torch import distributed as dist
     from torch.distributed.rendezvous import rendezvous
@@ -218,7 +218,7 @@ def _join(way_on: Callable[[], str]) -> tuple[_Here, Lifeline]:
             f"process {os.environ['RANK']} does not reach the others by way of {address} ({reason(fault)}); every "
             "machine must be able to reach every other; docs/processes.md says how"
         ) from fault
-    lifeline = Lifeline(own, count, store, patient, way_on)
+    lifeline = PeerMonitor(own, count, store, patient, way_on)
     return _Here(own, count, lifeline, patient), lifeline
 
 

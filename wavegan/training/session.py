@@ -10,14 +10,14 @@ from typing import Any
 from torch import Tensor
 
 from wavegan import distributed
-from wavegan.distributed.lifeline import ProcessLost
+from wavegan.distributed.peer_monitor import ProcessLost
 from wavegan.errors import RunError, TrainingError
 from wavegan.methods.base import Stats
 from wavegan.seeding import derive
 from wavegan.training import checkpoint
 from wavegan.training.loop import Batches, Training, train
 from wavegan.training.monitor import Monitor
-from wavegan.training.stopping import StopRequest
+from wavegan.training.signals import StopRequest
 from wavegan.training.watchdog import Alarm, Watchdog
 
 WARN, ROLLBACK = "warn", "rollback"  # what follows from a collapse
@@ -34,7 +34,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Watch:
+class CollapsePolicy:
     """How a training is watched for a collapse, and what follows from one.
 
     clips: makes N clips (N, C, T) by the training as it is now; they are looked at before every checkpoint.
@@ -60,7 +60,7 @@ def run_session(
     keep_every: int,
     description: dict[str, Any],
     evaluation: Evaluation | None = None,
-    watch: Watch | None = None,
+    watch: CollapsePolicy | None = None,
     resumed: Mapping[str, Any] | None = None,
 ) -> signal.Signals | None:
     """Trains until there have been `steps`, and gives the signal that ended it earlier, if one did.
@@ -70,7 +70,9 @@ def run_session(
     resumed: the checkpoint from which the training was restored, None where it begins. Raises TrainingError where a
     statistic is not finite, of which nothing is saved, unless the watch goes back, and where that was too often.
     """
-    keeper = _Keeper(training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {})
+    keeper = _CheckpointManager(
+        training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}
+    )
     distributed.share(keeper.rollbacks)
     stopped_by = None
     best = best_figure(checkpoints, evaluation.headline) if evaluation else math.inf
@@ -112,7 +114,7 @@ def run_session(
     return stopped_by or stop.signal
 
 
-class _Keeper:
+class _CheckpointManager:
     """Saves a training while it is healthy, and takes it back where it is not and that is wished."""
 
     def __init__(
@@ -122,7 +124,7 @@ class _Keeper:
         checkpoints: Path,
         keeping: tuple[int, int],
         description: dict[str, Any],
-        watch: Watch | None,
+        watch: CollapsePolicy | None,
         resumed: Mapping[str, Any],
     ):
         self.training, self.monitor, self.checkpoints, self.watch = training, monitor, checkpoints, watch

@@ -1,0 +1,122 @@
+"""The least that a step must do: counted by hand, and by torch's own counter on torch's own layers."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from wavegan.bench.baseline_step import Discriminator as PlainDiscriminator
+from wavegan.bench.baseline_step import Generator as PlainGenerator
+from wavegan.bench.baseline_step import PlainStep
+from wavegan.bench.flops import forward_flops, optimizer_bytes, step_flops
+from wavegan.models.wavegan import STRIDES, Discriminator, Generator, widths
+
+START = 16  # positions from which the generator goes out
+
+
+def generator_flops(clip_samples: int = 4096, channels: int = 1, **settings) -> int:
+    with torch.device("meta"):
+        return forward_flops(Generator(clip_samples, channels, **settings), START)
+
+
+def discriminator_flops(clip_samples: int = 4096, channels: int = 1, **settings) -> int:
+    with torch.device("meta"):
+        return forward_flops(Discriminator(clip_samples, channels, **settings), clip_samples)
+
+
+def test_a_small_generator_by_hand():
+    """2 · kernel · channels · channels · places, layer by layer from the latent."""
+    dense = 2 * 3 * 16 * 8
+    layers = [2 * 5 * 8 * 4 * 16, 2 * 5 * 4 * 2 * 64, 2 * 5 * 2 * 1 * 256, 2 * 5 * 1 * 1 * 1024]
+    assert generator_flops(dim=1, kernel_size=5, latent_dim=3) == dense + sum(layers) == 26_368
+
+
+def test_a_small_discriminator_by_hand():
+    layers = [2 * 5 * 1 * 1 * 1024, 2 * 5 * 1 * 2 * 256, 2 * 5 * 2 * 4 * 64, 2 * 5 * 4 * 8 * 16]
+    assert discriminator_flops(dim=1, kernel_size=5) == sum(layers) + 2 * 16 * 8 == 25_856
+
+
+def test_nearest_upsampling_multiplies_each_sample_once():
+    """Of 5 taps on samples repeated four times 2 different ones are met at each of the four places."""
+    dense = 2 * 3 * 16 * 8
+    layers = [2 * 8 * 8 * 4 * 16, 2 * 8 * 4 * 2 * 64, 2 * 8 * 2 * 1 * 256, 2 * 8 * 1 * 1 * 1024]
+    assert generator_flops(dim=1, kernel_size=5, latent_dim=3, upsample="nearest") == dense + sum(layers)
+
+
+@pytest.mark.parametrize(("kernel", "stride_two", "stride_four"), [(25, 26, 28), (5, 6, 8), (9, 10, 12)])
+def test_different_samples_that_a_kernel_meets(kernel, stride_two, stride_four):
+    """The taps that remain, seen by where they fall, are those of a direct count."""
+    here = dict.fromkeys((2, 4), 0)
+    for stride in here:
+        for place in range(stride):
+            offsets = range(place - (kernel - 1) // 2, place + kernel // 2 + 1)
+            here[stride] += len({offset // stride for offset in offsets})
+    assert here == {2: stride_two, 4: stride_four}
+    last = generator_flops(8192, dim=1, kernel_size=kernel, latent_dim=1, upsample="nearest")
+    dense, fours = 2 * 16 * 16, sum(2 * stride_four * product * places for product, places in
+                                    [(16 * 8, 16), (8 * 4, 64), (4 * 2, 256), (2 * 1, 1024)])  # fmt: skip
+    assert last == dense + fours + 2 * stride_two * 4096
+
+
+def test_a_post_filter_is_counted_for_each_channel():
+    without = generator_flops(channels=2, dim=1)
+    assert generator_flops(channels=2, dim=1, post_filter=4) == without + 2 * 2 * 4 * 4096
+
+
+def test_the_published_size():
+    """performance.md's unit: 1.69 GFLOP for either network, layers of 0.42 and one of 0.013."""
+    assert generator_flops(16384) == pytest.approx(1.69e9, rel=0.005)
+    assert discriminator_flops(16384) == pytest.approx(1.69e9, rel=0.005)
+
+
+@pytest.mark.parametrize("clip_samples", STRIDES)
+def test_torchs_counter_agrees_on_torchs_layers(clip_samples):
+    hidden = widths(clip_samples, 2)
+    made = PlainGenerator(STRIDES[clip_samples], [*reversed(hidden), 2], 9, 7, False)
+    judge = PlainDiscriminator(STRIDES[clip_samples], [2, *hidden], 9, 2)
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        clips = made(torch.rand(1, 7))
+    assert counted.get_total_flops() == generator_flops(clip_samples, 2, dim=2, kernel_size=9, latent_dim=7)
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        judge(clips, no_shift)
+    assert counted.get_total_flops() == discriminator_flops(clip_samples, 2, dim=2, kernel_size=9)
+
+
+def no_shift(layer: int, examples: int) -> torch.Tensor:
+    return torch.zeros(1, dtype=torch.int64)
+
+
+def test_units_of_a_step():
+    published = step_flops(1, 1, discriminator_steps=5, penalised=True)
+    assert published == {"generator_forward": 5, "discriminator_update": 50, "generator_update": 5}
+    assert sum(published.values()) == 60
+    assert sum(step_flops(1, 1, discriminator_steps=5, penalised=False).values()) == 5 * (6 + 1) + 5
+    assert step_flops(100, 1, discriminator_steps=2, penalised=True) == {
+        "generator_forward": 200, "discriminator_update": 20, "generator_update": 302
+    }  # fmt: skip
+
+
+def test_torchs_counter_agrees_on_a_step_without_penalty():
+    """But for the gradients of clips and latents, which nobody asks for: the first layers' share of the way back."""
+    hidden, examples = widths(4096, 2), 3
+    plain = PlainStep(
+        PlainGenerator(STRIDES[4096], [*reversed(hidden), 1], 5, 7, False),
+        PlainDiscriminator(STRIDES[4096], [1, *hidden], 5, 2),
+        rates=(1e-3, 1e-3),
+        betas=(0.5, 0.9),
+        penalty_weight=0.0,
+    )
+    z, real = torch.rand(examples, 7), torch.rand(examples, 1, 4096)
+    with FlopCounterMode(display=False) as counted:
+        plain.update_discriminator(real, z, torch.rand(examples, 1, 1), (no_shift, no_shift, no_shift))
+        plain.update_generator(z, no_shift)
+    sizes = {"dim": 2, "kernel_size": 5}
+    units = step_flops(
+        generator_flops(latent_dim=7, **sizes), discriminator_flops(**sizes), discriminator_steps=1, penalised=False
+    )
+    unasked = 2 * (2 * 5 * 1 * 2 * 1024) + 2 * 7 * 16 * 16
+    assert counted.get_total_flops() == examples * (sum(units.values()) - unasked)
+
+
+def test_bytes_of_the_optimisers():
+    """Adam reads four numbers and writes three, of four bytes each."""
+    assert optimizer_bytes(10, 100, discriminator_steps=5) == (4 + 3) * 4 * (10 + 500)

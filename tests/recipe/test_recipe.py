@@ -1,0 +1,462 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from wavegan import recipe as recipes
+from wavegan.errors import RecipeError
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.recipe.schema import Section
+from wavegan.recipe.validation import FIELDS
+
+SOURCE = "data:\n  source: drums\n"
+SECTIONS = ["name", "data", "representation", "model", "method", "optimizers", "training", "monitor", "evaluation"]
+LENGTHS = "4096, 8192, 16384, 32768 or 65536"
+WASSERSTEIN = "objective: wasserstein with penalty: gradient_penalty"
+OBJECTIVE_NAMES = " or ".join(", ".join(OBJECTIVES).rsplit(", ", 1))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Every test works in an empty folder, so that messages have short paths."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(text, name="voices.yaml"):
+    path = Path(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def load(text, *overrides):
+    return recipes.load(write(text), overrides)
+
+
+def faults(text, *overrides):
+    return faults_of(write(text), *overrides)
+
+
+def faults_of(path, *overrides):
+    with pytest.raises(RecipeError) as caught:
+        recipes.load(path, overrides)
+    return str(caught.value).split("\n")
+
+
+def test_defaults_are_the_authors_settings():
+    recipe = load(SOURCE)
+    assert recipe.name == "voices"
+    assert recipe.data.source == ("drums",)
+    assert recipe.data.test is None and recipe.data.sample_rate == 16000 and recipe.data.windows == "first"
+    assert (recipe.model.clip_samples, recipe.model.dim, recipe.model.kernel_size) == (16384, 64, 25)
+    assert (recipe.model.latent_dim, recipe.model.latent, recipe.model.batch_norm) == (100, "uniform", False)
+    assert (recipe.model.phase_shuffle.radius, recipe.model.phase_shuffle.shared) == (2, True)
+    assert (recipe.method.penalty_weight, recipe.method.discriminator_steps) == (10.0, 5)
+    for optimizer in (recipe.optimizers.generator, recipe.optimizers.discriminator):
+        assert (optimizer.name, optimizer.lr, optimizer.betas) == ("adam", 1e-4, (0.5, 0.9))
+    assert (recipe.training.batch_size, recipe.training.steps, recipe.training.seed) == (64, 200_000, 0)
+
+
+def test_every_value_has_a_description_and_every_number_a_lower_bound():
+    values = {key: field for key, field in FIELDS.items() if not isinstance(field.default, Section)}
+    assert len(values) == 77
+    assert [key for key, field in values.items() if not field.description] == []
+    numbers = {key: field for key, field in values.items() if field.annotation in (int, float, float | None)}
+    unbounded = [
+        key for key, field in numbers.items() if not any(hasattr(m, "ge") or hasattr(m, "gt") for m in field.metadata)
+    ]
+    assert unbounded == ["model.clip_samples"]
+
+
+def test_a_recipe_is_frozen():
+    with pytest.raises(ValidationError):
+        load(SOURCE).training.steps = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("1e-4", 1e-4), ("1E-2", 0.01), (".5", 0.5), ("1_0e-3", 0.01), ("0.000_1", 1e-4), ("1", 1.0), ("+1e-1", 0.1)],
+)
+def test_forms_of_numbers(written, value):
+    recipe = load(f"{SOURCE}optimizers: {{generator: {{lr: {written}}}}}")
+    assert recipe.optimizers.generator.lr == value
+    assert type(recipe.optimizers.generator.lr) is float
+
+
+@pytest.mark.parametrize("written", ["100000", "100_000", "1e5", "1E5", "1.0e+5", "100000.0", "+100000"])
+def test_forms_of_whole_numbers(written):
+    steps = load(f"{SOURCE}training: {{steps: {written}}}").training.steps
+    assert steps == 100_000 and type(steps) is int
+
+
+@pytest.mark.parametrize("word", ["true", "True", "TRUE"])
+def test_booleans(word):
+    recipe = load(f"{SOURCE}monitor: {{tensorboard: {word}}}", "data.normalize=false")
+    assert recipe.monitor.tensorboard is True and recipe.data.normalize is False
+
+
+def test_text_that_yaml_1_1_would_read_otherwise():
+    assert load("data: {source: [no, off, 2020-01-01, 1:30, '1e5', 0x10]}").data.source == (
+        "no", "off", "2020-01-01", "1:30", "1e5", "0x10",
+    )  # fmt: skip
+
+
+def test_all_faults_at_once_each_with_its_place():
+    text = """\
+# a comment
+data:
+  source: drums
+  channels: 9
+model:
+  dim: "32"
+  clip_samples: 20000
+  kernel_size: 24
+  discriminator_batch_norm: true
+training:
+  stpes: 5
+  ema: 1
+  seed: 1.5
+optimizers:
+  generator: {betas: [0.5, 1.5], lr: 0}
+monitr: {}
+"""
+    assert faults(text, "training.keep_last=0", "training.stpes=5") == [
+        "command line: training.keep_last=0: training.keep_last is 0; it must be a whole number at least 1 and at most "
+        "1000000000; try 1",
+        "command line: training.stpes=5: unknown key training.stpes; did you mean training.steps?",
+        "voices.yaml:4:3: data.channels is 9; it must be a whole number at least 1 and at most 8; try 8",
+        "voices.yaml:6:3: model.dim is '32'; it must be a whole number at least 1 and at most 1024; try 32",
+        f"voices.yaml:7:3: model.clip_samples is 20000; WaveGAN makes {LENGTHS}; try 16384 (1.02 s at 16 kHz)",
+        "voices.yaml:8:3: model.kernel_size is 24; it must be odd; try 25",
+        "voices.yaml:9:3: model.discriminator_batch_norm is true; it mixes the clips of a batch, but method.penalty: "
+        "gradient_penalty needs each clip's own gradient; try false",
+        "voices.yaml:12:3: training.ema is 1; it must be a number at least 0 and below 1; try 0.999",
+        "voices.yaml:13:3: training.seed is 1.5; it must be a whole number at least 0 and below 9223372036854775808; "
+        "try 2",
+        "voices.yaml:15:15: optimizers.generator.betas is [0.5, 1.5]; it must be a list of two numbers, each at least "
+        "0 and below 1; try [0.5, 0.9]",
+        "voices.yaml:15:34: optimizers.generator.lr is 0; it must be a number above 0 and at most 1; try 0.0001",
+        "voices.yaml:16:1: unknown key monitr; did you mean monitor?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("data.normalize=yes", "is yes; it must be true or false; try true"),
+        ("data.normalize=0", "is 0; it must be true or false; try false"),
+        ("data.on_device=1", "is 1; it must be auto, true or false; try true"),
+        ("data.windows=al", "is al; it must be first, random or all; try all"),
+        ("data.windows=3", "is 3; it must be first, random or all; try first"),
+        ("data.source=5", "is 5; it must be a path or a list of paths; try data/drums"),
+        ("data.source=[a, 5]", "is [a, 5]; it must be a path or a list of paths; try data/drums"),
+        ("data.source=''", "is ''; it must be a path or a list of paths; try data/drums"),
+        ("data.source=", "is empty; it must be a path or a list of paths; try data/drums"),
+        ("data.source=[]", "is missing; a recipe must say what to learn from; add source: FOLDER below data:"),
+        ("data.test=5", "is 5; it must be null, a path or a list of paths; try null"),
+        ("data.holdout=0.5", "is 0.5; it must be a number at least 0 and below 0.5; try 0.1"),
+        ("data.channels=9", "is 9; it must be a whole number at least 1 and at most 8; try 8"),
+        ("data.channels=true", "is true; it must be a whole number at least 1 and at most 8; try 1"),
+        ("training.ema=false", "is false; it must be a number at least 0 and below 1; try 0.999"),
+        ("training.ema=.nan", "is .nan; it must be a number at least 0 and below 1; try 0.999"),
+        ("training.ema=nan", "is nan; it must be a number at least 0 and below 1; try 0.999"),
+        ("method.penalty_weight=.inf", "is .inf; it must be a number at least 0; try 10.0"),
+        ("method.penalty_weight=1e999", "is .inf; it must be a number at least 0; try 10.0"),
+        ("training.gradient_clip=0", "is 0; it must be null or a number above 0; try null"),
+        ("training.seed=-1", "is -1; it must be a whole number at least 0 and below 9223372036854775808; try 0"),
+        ("training.steps.x=1", "is {x: 1}; it must be a whole number at least 1 and at most 1000000000; try 200000"),
+        ("evaluation=", "is empty; it is a section; write its keys (every and count) on indented lines below it"),
+        (
+            "model.phase_shuffle=2",
+            "is 2; it is a section; write its keys (radius and shared) on indented lines below it",
+        ),
+        ("model.clip_samples=9e4", f"is 90000; WaveGAN makes {LENGTHS}; try 65536 (4.1 s at 16 kHz)"),
+        ("method.objective=wgan-gp", f"is wgan-gp; it must be wasserstein; try {WASSERSTEIN}"),
+        (
+            "method.objective=LSGAN",
+            "is LSGAN; it must be least_squares; try objective: least_squares with penalty: none",
+        ),
+        ("method.objective=wassersteim", f"is wassersteim; it must be {OBJECTIVE_NAMES}; try wasserstein"),
+        ("name=my run/2", "is my run/2; it must be text of letters, digits, - and _; write name: my-run-2"),
+        ("name=2024", "is 2024; it must be text of letters, digits, - and _; write name: '2024'"),
+        ("name=", "is empty; it must be text of letters, digits, - and _; write name: recipe"),
+    ],
+)
+def test_value_rule_and_remedy(override, sentence):
+    key = "training.steps" if override == "training.steps.x=1" else override.partition("=")[0]
+    assert faults(f"{SOURCE}training: {{steps: 100}}", override) == [f"command line: {override}: {key} {sentence}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [
+        ("training.stpes", "did you mean training.steps?"),
+        ("training.lr", "did you mean optimizers.generator.lr?"),
+        ("lr", "did you mean optimizers.generator.lr?"),
+        ("model.sample_rate", "did you mean data.sample_rate?"),
+        ("model.batchsize", "did you mean training.batch_size?"),
+        ("traning", "did you mean training?"),
+        ("includes", "did you mean include?"),
+        ("model.phase_shuffle.x", "model.phase_shuffle has radius and shared"),
+        ("zzz", f"a recipe has {', '.join(SECTIONS)} and include"),
+    ],
+)
+def test_unknown_keys(key, remedy):
+    assert faults(SOURCE, f"{key}=3") == [f"command line: {key}=3: unknown key {key}; {remedy}"]
+
+
+def test_the_duration_in_a_remedy_is_at_the_recipes_rate():
+    (fault,) = faults(f"{SOURCE}  sample_rate: 44100\nmodel: {{clip_samples: 100}}")
+    assert fault.endswith("try 4096 (0.0929 s at 44.1 kHz)")
+
+
+def test_linear_decay_needs_two_steps():
+    assert faults(SOURCE, "training.lr_decay=linear", "training.steps=1") == [
+        "command line: training.lr_decay=linear: training.lr_decay is linear; that needs at least 2 steps, and "
+        "training.steps is 1; try none"
+    ]
+
+
+def test_discriminator_batch_norm_without_penalty_is_possible():
+    recipe = load(
+        SOURCE, "model.discriminator_batch_norm=true", "method.objective=non_saturating", "method.penalty_weight=0"
+    )
+    assert recipe.model.discriminator_batch_norm
+
+
+def test_no_combination_is_judged_by_a_value_that_is_wrong_itself():
+    (fault,) = faults(SOURCE, "model.discriminator_batch_norm=true", "method.penalty_weight=none")
+    assert "penalty_weight is none; it must be a number" in fault
+
+
+def test_a_missing_source_is_placed_at_its_section_or_the_file():
+    missing = "data.source is missing; a recipe must say what to learn from; add source: FOLDER below data:"
+    assert faults("model: {dim: 8}\ndata: {channels: 2}") == [f"voices.yaml:2:1: {missing}"]
+    assert faults("model: {dim: 8}", "data.channels=2", "model.dim=4")[0].endswith(missing)
+    assert faults("model: {dim: 8}") == [f"voices.yaml: {missing}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "rule"),
+    [
+        ("data:\n  source: 'drums", "2:17", "this is not YAML: while scanning a quoted scalar, found unexpected end"),
+        ("data:\n\tsource: drums", "2:1", "this is not YAML: while scanning for the next token, found character '\\t'"),
+        ("data: source: drums", "1:13", "this is not YAML: mapping values are not allowed here; check the indentation"),
+        ("name: a\nname\x07: b", "2:5", "this is not YAML: it has the control character '\\x07'; remove it"),
+        ("model: &a {dim: 8}\ndata: *a", "2:7", "this is not YAML: a recipe has no aliases (*name) and no tags"),
+        ("name: !!python/name:os.system x", "1:7", "this is not YAML: a recipe has no aliases (*name) and no tags"),
+        ("a: 1\n---\nb: 2", "2:1", "this is not YAML: expected a single document in the stream, but found another"),
+        ("data: {source: drums}\n? [a]\n: b", "2:3", "this is not YAML: a key must be a word"),
+        ("[" * 3000, "1:1", "this is not YAML: it is nested too deeply"),
+    ],
+)
+def test_text_that_is_not_yaml(text, place, rule):
+    (fault,) = faults(text)
+    assert fault.startswith(f"voices.yaml:{place}: {rule}")
+
+
+def test_keys_written_twice():
+    assert faults("data:\n  source: a\n  channels: 1\n  source: b\ndata: {}\n")[:2] == [
+        "voices.yaml:4:3: data.source is written twice, first at voices.yaml:2:3; keep one",
+        "voices.yaml:5:1: data is written twice, first at voices.yaml:1:1; keep one",
+    ]
+
+
+def test_a_dotted_key_in_a_file():
+    assert faults(f"{SOURCE}training.steps: 5") == [
+        "voices.yaml:3:1: unknown key training.steps with a dot; write steps: on an indented line below training:"
+    ]
+
+
+@pytest.mark.parametrize(("text", "found"), [("", "empty"), ("# only\n", "empty"), ("- a\n- b", "[a, b]"), ("5", "5")])
+def test_a_file_without_sections(text, found):
+    assert faults(text) == [f"voices.yaml: the recipe is {found}; it must hold sections; begin with data:"]
+
+
+def test_files_that_cannot_be_read():
+    write(SOURCE, "recipes/sc09.yaml")
+    write(SOURCE, "recipes/piano.yaml")
+    Path("latin.yaml").write_bytes("name: Stück".encode("latin-1"))
+    missing = "there is no such file"
+    assert faults_of("recipes/sc9.yaml") == [f"recipes/sc9.yaml: {missing}; did you mean recipes/sc09.yaml?"]
+    assert faults_of("sc09") == [f"sc09: {missing}; did you mean recipes/sc09.yaml?"]
+    assert faults_of("recipes/x.yaml") == [
+        f"recipes/x.yaml: {missing}; recipes near it: recipes/piano.yaml, recipes/sc09.yaml"
+    ]
+    assert faults_of("nowhere/x.yaml") == [f"nowhere/x.yaml: {missing}; recipes near it: none"]
+    assert faults_of("recipes") == [
+        "recipes: this is a folder; a recipe is a file; recipes near it: recipes/piano.yaml, recipes/sc09.yaml"
+    ]
+    assert faults_of("latin.yaml") == ["latin.yaml: the file is not UTF-8 text; save it as UTF-8"]
+    assert faults_of("latin.yaml/x.yaml") == [
+        "latin.yaml/x.yaml: the file cannot be read; check its permissions (Not a directory)"
+    ]
+
+
+def test_a_byte_order_mark_is_no_text():
+    Path("mark.yaml").write_bytes(b"\xef\xbb\xbf" + SOURCE.encode())
+    assert recipes.load("mark.yaml").data.source == ("drums",)
+
+
+@pytest.mark.parametrize("override", ["training.steps", "=5", "training..steps=5", ".=1", "include=base.yaml"])
+def test_malformed_overrides(override):
+    rule = "an override sets one value; write key.path=value, for example training.steps=1000"
+    assert faults(SOURCE, override) == [f"command line: {override}: {rule}"]
+
+
+def test_an_override_that_is_not_yaml():
+    (fault,) = faults(SOURCE, "data.source=[a")
+    assert fault.startswith("command line: data.source=[a: this is not YAML: while parsing a flow sequence")
+
+
+def test_overrides_win_in_their_order_and_leave_the_rest_alone():
+    text = f"{SOURCE}optimizers: {{generator: {{lr: 1e-3, betas: [0, 0.9]}}}}"
+    overrides = ["optimizers.generator.lr=1", "optimizers.generator.lr=2e-4", "training.steps=1e3", "name=small"]
+    recipe = load(text, *overrides, "model.phase_shuffle={radius: 0}", "data.source=[a, b=c]")
+    assert recipe.optimizers.generator.lr == 2e-4 and recipe.optimizers.generator.betas == (0, 0.9)
+    assert recipe.optimizers.discriminator.lr == 1e-4
+    assert (recipe.training.steps, recipe.name, recipe.data.source) == (1000, "small", ("a", "b=c"))
+    assert (recipe.model.phase_shuffle.radius, recipe.model.phase_shuffle.shared) == (0, True)
+
+
+def test_the_later_and_the_including_file_win():
+    write("data: {source: [a, b], channels: 2}\nmodel: {dim: 8, latent_dim: 8}\ntraining: {steps: 8}", "base/one.yaml")
+    write("include: one.yaml\nmodel: {dim: 16}\ntraining: {steps: 16}", "base/two.yaml")
+    write("training: {steps: 32, seed: 3}", "three.yaml")
+    recipe = load("include: [base/two.yaml, three.yaml]\ndata: {source: c}\ntraining: {seed: 4}")
+    assert (recipe.data.source, recipe.data.channels) == (("c",), 2)
+    assert (recipe.model.dim, recipe.model.latent_dim) == (16, 8)
+    assert (recipe.training.steps, recipe.training.seed) == (32, 4)
+    assert recipe.name == "voices"
+
+
+def test_faults_are_placed_in_the_file_that_has_them():
+    write("model:\n  dim: 0\n  dmi: 3\ntraining: {ema: 2}", "base/one.yaml")
+    assert faults(f"include: base/one.yaml\n{SOURCE}training:\n  ema: 3", "model.post_filter=-1") == [
+        "base/one.yaml:2:3: model.dim is 0; it must be a whole number at least 1 and at most 1024; try 1",
+        "base/one.yaml:3:3: unknown key model.dmi; did you mean model.dim?",
+        "command line: model.post_filter=-1: model.post_filter is -1; it must be a whole number at least 0 and at most "
+        "4096; try 0",
+        "voices.yaml:5:3: training.ema is 3; it must be a number at least 0 and below 1; try 0.999",
+    ]
+
+
+def test_includes_that_cannot_be_read_hide_no_other_fault_and_invent_none():
+    write("data: {source: 'a", "broken.yaml")
+    write("", "base.yaml")
+    found = faults("include: [broken.yaml, bse.yaml, base.yaml]\nmodel:\n  dim: 0")
+    assert [fault.partition("; ")[0] for fault in found] == [
+        "base.yaml: the recipe is empty",
+        "broken.yaml:1:18: this is not YAML: while scanning a quoted scalar, found unexpected end of stream",
+        "voices.yaml:1:1: include is bse.yaml",
+        "voices.yaml:3:3: model.dim is 0",
+    ]
+    assert found[2].endswith("include is bse.yaml; there is no such file; did you mean base.yaml?")
+
+
+def test_files_that_include_each_other():
+    write("include: b.yaml", "a.yaml")
+    write("model: {dim: 8}\ninclude: ./a.yaml", "b.yaml")
+    assert faults_of("a.yaml") == [
+        "b.yaml:2:1: include is ./a.yaml; that file leads back to this one; include one that does not"
+    ]
+    assert faults("include: voices.yaml")[0].startswith("voices.yaml:1:1: include is voices.yaml; that file leads back")
+
+
+def test_one_file_may_be_included_twice():
+    write(SOURCE, "base.yaml")
+    write("include: base.yaml", "one.yaml")
+    assert load("include: [one.yaml, base.yaml]").data.source == ("drums",)
+
+
+@pytest.mark.parametrize("include", ["5", "[a.yaml, 5]", "{a: b}", ""])
+def test_an_include_that_is_no_path(include):
+    (fault,) = faults(f"{SOURCE}include: {include}")
+    assert fault.startswith("voices.yaml:3:1: include is ")
+    assert fault.endswith("; it must be a path or a list of paths; try base.yaml")
+
+
+def test_a_file_name_that_is_no_recipe_name():
+    path = write(SOURCE, "my drums.v2.yaml")
+    assert faults_of(path) == [
+        "my drums.v2.yaml: name is my drums.v2; it must be text of letters, digits, - and _; write name: my-drums-v2"
+    ]
+    assert recipes.load(path, ["name=mine"]).name == "mine"
+
+
+AWKWARD = [
+    "yes",
+    "1e5",
+    "null",
+    "a: b",
+    "#x",
+    " a ",
+    "é😀",
+    "a\nb",
+    "'\"",
+    "~",
+    "5",
+    "*.wav",
+    "C:\\x",
+    "-",
+    "0x1F",
+    ".inf",
+]
+
+
+def test_dump_reads_back_as_an_equal_recipe():
+    text = f"{SOURCE}training: {{gradient_clip: 1, lr_decay: linear}}\nmonitor: {{tensorboard: false}}"
+    recipe = load(text, "optimizers.generator.lr=1e-5", "data.on_device=true", "data.test=[t, u]", "name='007'")
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": tuple(AWKWARD)})})
+    dumped = recipes.dump(recipe)
+    assert recipes.load(write(dumped, "other.yaml")) == recipe
+    assert recipes.dump(recipes.load("other.yaml")) == dumped
+    assert "include" not in dumped and "  betas: [0.5, 0.9]\n" in dumped
+    assert re.findall(r"^(\w+):", dumped, re.MULTILINE) == SECTIONS
+
+
+def test_as_dict_is_plain_and_reads_back():
+    recipe = load(SOURCE, "data.test=[a, b]")
+    values = recipes.as_dict(recipe)
+    assert recipes.from_dict(values) == recipe
+
+    def kinds(value):
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return {type(value)}.union(*map(kinds, parts))
+
+    assert kinds(values) == {dict, list, str, int, float, bool, type(None)}
+
+
+def test_from_dict_says_what_it_does_not_know():
+    with pytest.raises(RecipeError, match=r"^stored recipe: unknown key model\.depth; model has"):
+        recipes.from_dict({"name": "a", "data": {"source": ["a"]}, "model": {"depth": 3}})
+
+
+def test_differences_leaves_out_what_may_change():
+    old = load(SOURCE)
+    free = ["training.steps=5", "training.keep_last=1", "training.keep_every=2", "training.checkpoint_every=3"]
+    free += ["monitor.log_every=1", "monitor.tensorboard=true", "evaluation.count=9", "name=other"]
+    free += ["data.max_bad_fraction=1", "data.on_device=true"]
+    assert recipes.differences(old, load(SOURCE, *free)) == []
+    fixed = ["model.dim=32", "optimizers.generator.betas=[0, 0.9]", "training.gradient_clip=1", "data.source=b"]
+    assert recipes.differences(old, load(SOURCE, *free, *fixed)) == [
+        "data.source: [drums] → [b]",
+        "model.dim: 64 → 32",
+        "optimizers.generator.betas: [0.5, 0.9] → [0.0, 0.9]",
+        "training.gradient_clip: null → 1.0",
+    ]
+
+
+def test_steps_may_not_change_where_the_learning_rate_depends_on_them():
+    short, long = (load(SOURCE, "training.lr_decay=linear", f"training.steps={steps}") for steps in (10, 20))
+    assert recipes.differences(short, long) == ["training.steps: 10 → 20"]
+
+
+def test_importing_brings_no_more_than_the_objectives_need():
+    code = "import sys, wavegan.recipe; print(sorted({'torchaudio', 'soundfile', 'matplotlib'} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "[]\n"

@@ -1,0 +1,102 @@
+"""The plain step with the sizes of any recipe, ready to be timed: fp32, and torch's own settings for all else."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wavegan.bench.baseline_step import Discriminator, Generator, PlainStep
+from wavegan.bench.measure import PeakMemory, timed
+from wavegan.models import latents
+from wavegan.models.wavegan import STRIDES, widths
+
+
+@dataclass(frozen=True)
+class BaselineSettings:
+    """What shapes a step, under the recipe's own names; of rates and betas the generator's come first."""
+
+    clip_samples: int
+    channels: int
+    dim: int
+    kernel_size: int
+    latent_dim: int
+    latent: str
+    nearest: bool
+    shuffle_radius: int
+    shuffle_shared: bool
+    penalty_weight: float
+    discriminator_steps: int
+    batch_size: int
+    rates: tuple[float, float]
+    betas: tuple[tuple[float, float], tuple[float, float]]
+
+
+def plain_networks(settings: BaselineSettings) -> tuple[Generator, Discriminator]:
+    """Generator and discriminator of torch's own layers."""
+    strides, kernel = STRIDES[settings.clip_samples], settings.kernel_size
+    hidden = widths(settings.clip_samples, settings.dim)
+    outwards, inwards = [*reversed(hidden), settings.channels], [settings.channels, *hidden]
+    generator = Generator(strides, outwards, kernel, settings.latent_dim, settings.nearest)
+    return generator, Discriminator(strides, inwards, kernel, settings.shuffle_radius)
+
+
+class BaselineTiming:
+    """The plain step on a device, with clips of noise at hand at no cost."""
+
+    def __init__(self, settings: BaselineSettings, device: str, threads: int):
+        torch.set_num_threads(threads)
+        self.settings, self.device = settings, torch.device(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+            torch.backends.cuda.matmul.allow_tf32 = True
+        self.memory = PeakMemory(self.device)
+        generator, discriminator = plain_networks(settings)
+        self.plain = PlainStep(
+            generator.to(self.device),
+            discriminator.to(self.device),
+            rates=settings.rates,
+            betas=settings.betas[0],
+            penalty_weight=settings.penalty_weight,
+        )
+        self.plain.discriminator_optimizer.param_groups[0]["betas"] = settings.betas[1]
+        size = (settings.batch_size, settings.channels, settings.clip_samples)
+        self.real = torch.rand(size, device=self.device) * 2 - 1
+
+    def steps(self, count: int) -> float:
+        """Seconds of so many steps."""
+        return timed(self.step, count, self.device)
+
+    def peak_memory(self) -> int:
+        """Bytes that networks and steps have needed at most so far."""
+        return self.memory.bytes
+
+    def generations(self, clips: int, count: int) -> float:
+        """Seconds in which `count` batches of so many clips are made, on the host at last."""
+        z = self._latents(clips)
+        with torch.inference_mode():
+            return timed(lambda: self.plain.generator(z).cpu(), count, self.device)
+
+    def step(self) -> None:
+        """The discriminator updates and the generator update, each with draws of its own."""
+        for _ in range(self.settings.discriminator_steps):
+            self.update_discriminator()
+        self.update_generator()
+
+    def update_discriminator(self) -> None:
+        """One update by `real`."""
+        share = torch.rand(len(self.real), 1, 1, device=self.device)
+        shifts = (self._shift, self._shift, self._shift)
+        self.plain.update_discriminator(self.real, self._latents(len(self.real)), share, shifts)
+
+    def update_generator(self) -> None:
+        """One update."""
+        self.plain.update_generator(self._latents(len(self.real)), self._shift)
+
+    def _latents(self, count: int) -> Tensor:
+        return latents.draw(self.settings.latent, count, self.settings.latent_dim, device=self.device)
+
+    def _shift(self, layer: int, examples: int) -> Tensor:
+        radius, shared = self.settings.shuffle_radius, self.settings.shuffle_shared or not self.settings.shuffle_radius
+        # One shift for all becomes bounds of a slice, so it is drawn on the host: an accelerator need not be asked.
+        device = torch.device("cpu") if shared else self.device
+        return torch.randint(-radius, radius + 1, (1 if shared else examples,), device=device)

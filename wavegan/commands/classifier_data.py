@@ -1,0 +1,97 @@
+"""Labelled sources: their labelled clips, a part to learn from and one to measure by, and how lines name them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wavegan.audio.corpus import Corpus, load_corpus
+from wavegan.audio.splits import hold_out
+from wavegan.commands.evaluation_data import ClipFormat
+from wavegan.commands.telling import say
+from wavegan.errors import DataError
+from wavegan.seeding import derive
+
+HOLDOUT = 0.2
+MOST_HELD_OUT = 0.5  # where whole groups are held out and they are large
+NAMED = 3  # groups, labels or files that a line names
+
+
+def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
+    """The labelled clips of a source. Raises DataError where there is none."""
+    corpus = load_corpus(source, form.sample_rate, form.channels, normalize=form.normalize)
+    name = in_words(source)
+    if corpus.skipped:
+        say(f"{name}: {len(corpus.skipped):,} files cannot be used and are left out: {some_of(corpus.skipped)}")
+    labelled = corpus.labels >= 0
+    if not labelled.any():
+        raise DataError(
+            f"{name} has no labels; a label is the name of the sub-folder that holds a file, or stands in "
+            "the column label of metadata.csv; sort the files into one folder for each label"
+        )
+    if not labelled.all():
+        say(f"{name}: {int((~labelled).sum()):,} files without a label are left out")
+    return corpus.select(labelled)
+
+
+def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
+    """What is learned from and what is held out, with every label to be learned, and in words how they parted.
+
+    Groups stay together where they can; else about a fifth of each label's clips is held out, by a hash of the name.
+    Raises DataError where there is nothing to tell apart or to hold out.
+    """
+    if len(corpus.label_names) < 2:
+        raise DataError(
+            f"{some_of(corpus.label_names)} is the only label; 2 or more are needed, to be told apart; sort the files "
+            "into one folder for each label"
+        )
+    groups = sorted({group for group in corpus.groups if group})
+    held = _held_groups(corpus, groups)
+    if held:
+        is_held = np.isin(np.array([group or "" for group in corpus.groups]), held)
+        split = f"{len(held):,} of {len(groups):,} groups, {some_of(held)}, none of whose clips is learned from"
+        return corpus.select(~is_held), corpus.select(is_held), split
+    if groups:
+        say(
+            f"the groups ({some_of(groups)}) are not kept apart: those held out may have at most half of the clips and "
+            "must leave every label with the others; clips are held out by file name"
+        )
+    is_held = np.zeros(len(corpus.names), bool)
+    for label in range(len(corpus.label_names)):
+        items = np.flatnonzero(corpus.labels == label)
+        if len(items) > 1:  # a single one is learned from
+            names = set(hold_out(corpus.select(items), HOLDOUT)[1].names)
+            is_held[items] = [corpus.names[item] in names for item in items]
+    if not is_held.any():
+        raise DataError(
+            f"each of the {len(corpus.label_names)} labels has a single clip; one label with 2 or more is needed, so "
+            "that one can be held out; add clips"
+        )
+    return corpus.select(~is_held), corpus.select(is_held), f"a share of {HOLDOUT:g} of each label, chosen by file name"
+
+
+def _held_groups(corpus: Corpus, groups: Sequence[str]) -> list[str]:
+    """Groups that make up the held-out share, taken in an order that their names alone decide; none if none can."""
+    held: list[str] = []
+    of_item = np.array([group or "" for group in corpus.groups])
+    for group in sorted(groups, key=lambda name: derive(0, 0, f"group {name}")):
+        is_held = np.isin(of_item, [*held, group])
+        learns_all = len(set(corpus.labels[~is_held])) == len(corpus.label_names)
+        if learns_all and is_held.mean() <= MOST_HELD_OUT:
+            held.append(group)
+            if is_held.mean() >= HOLDOUT:
+                break
+    return sorted(held)
+
+
+def in_words(source: str | Sequence[str]) -> str:
+    """A source as reports name it: without the folders above the last two."""
+    places = [Path(one) for one in ([source] if isinstance(source, str) else source)]
+    return " and ".join("/".join(place.parts[-2:]) if place.is_absolute() else str(place) for place in places)
+
+
+def some_of(names: Iterable[str]) -> str:
+    """The first few of many names."""
+    listed = list(names)
+    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return ", ".join(listed[:NAMED]) + more

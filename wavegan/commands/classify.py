@@ -1,0 +1,242 @@
+"""Training the classifier of a labelled source, measuring it, and keeping it for the next evaluation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from wavegan import assemble
+from wavegan.audio.corpus import Corpus, cache_folder, identity
+from wavegan.audio.sources import open_source
+from wavegan.audio.windows import gather
+from wavegan.commands.classifier_data import divide, in_words, labelled_clips, some_of
+from wavegan.commands.evaluation_data import ClipFormat, ReferenceSets
+from wavegan.commands.folders import make_folder
+from wavegan.commands.memory import keep_freed_memory
+from wavegan.commands.telling import say, with_progress
+from wavegan.errors import DataError
+from wavegan.evaluation.classifier import FORMAT, Accuracy, Classifier, levels, load, save
+from wavegan.evaluation.classifier_training import learn
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class ClassifierResult:
+    """A trained classifier's file and what it recognises; clips: how many it has learned from."""
+
+    path: Path
+    name: str
+    labels: tuple[str, ...]
+    clips: int
+    split: str
+    accuracy: Accuracy
+    test: Accuracy | None
+    hash: str
+
+
+def train_classifier(
+    source: str | Sequence[str],
+    *,
+    out: Path | None = None,
+    test: str | Sequence[str] | None = None,
+    sample_rate: int = 16000,
+    channels: int = 1,
+    clip_samples: int = 16384,
+    normalize: bool = True,
+    seed: int = 0,
+    device: str = "auto",
+) -> ClassifierResult:
+    """Writes the classifier of a labelled source, measured on a held-out part and on `test`, another such source.
+
+    out: a file; where None, the one that `classifier_for` looks for. Of each item, the start counts. Raises
+    DataError for a source without labels or with too few clips, and for a file that cannot be written.
+    """
+    keep_freed_memory()
+    form = ClipFormat(sample_rate, channels, clip_samples, normalize)
+    on = assemble.device(device)
+    if out is not None:
+        _refuse_other_file(out)
+    path = out or _kept_path(source, form, seed)
+    make_folder(path.parent)  # before the work
+    classifier = _train(source, test, form, seed, on)
+    try:
+        save(classifier, path)
+    except OSError as fault:
+        raise DataError(f"{path} cannot be written ({fault.strerror}); name another file with --out") from fault
+    return ClassifierResult(
+        path=path,
+        name=classifier.name,
+        labels=classifier.label_names,
+        clips=classifier.clips,
+        split=classifier.split,
+        accuracy=classifier.held_out,
+        test=classifier.test,
+        hash=classifier.identity,
+    )
+
+
+def as_json(result: ClassifierResult) -> dict[str, Any]:
+    """What a training gave as plain values."""
+
+    def plain(accuracy: Accuracy) -> dict[str, float]:
+        low, high = accuracy.interval
+        return {"value": accuracy.value, "low": low, "high": high, "n": accuracy.clips}
+
+    return {
+        "path": str(result.path),
+        "name": result.name,
+        "labels": list(result.labels),
+        "clips": result.clips,
+        "split": result.split,
+        "accuracy": plain(result.accuracy),
+        "test": plain(result.test) if result.test else None,
+        "hash": result.hash,
+    }
+
+
+def classifier_for(
+    source: str | Sequence[str],
+    *,
+    sample_rate: int = 16000,
+    channels: int = 1,
+    clip_samples: int = 16384,
+    normalize: bool = True,
+    seed: int = 0,
+    device: str = "auto",
+) -> Classifier | None:
+    """The classifier of a source, trained now or kept since; None, with a line, for one without usable labels."""
+    labels = {item.label for item in open_source(source)} - {None}
+    if len(labels) < 2:
+        return None
+    form = ClipFormat(sample_rate, channels, clip_samples, normalize)
+    path = _kept_path(source, form, seed)
+    make_folder(path.parent)
+    on = assemble.device(device)
+    with FileLock(path.with_suffix(".lock")):  # a second process waits for the first, then finds it done
+        if path.exists():
+            try:
+                return load(path, on)
+            except DataError as fault:
+                say(f"{fault}; it is trained anew")
+        try:
+            classifier = _train(source, None, form, seed, on)
+        except DataError as fault:
+            say(f"no classifier can be trained: {fault}")
+            return None
+        save(classifier, path)
+    return classifier
+
+
+def classifier_of(choice: str | None, ground: ReferenceSets, *, device: str = "auto") -> Classifier | None:
+    """The classifier in the file `choice`, none where that is "none", and where it is None that of the ground."""
+    if choice == "none":
+        return None
+    if choice is not None:
+        return load(Path(choice), assemble.device(device))
+    if not ground.labelled:
+        return None
+    return classifier_for(ground.labelled, **ground.form._asdict(), device=device)
+
+
+def accuracy_on(
+    classifier: Classifier, source: str | Sequence[str], *, channels: int = 1, normalize: bool = True
+) -> Accuracy:
+    """How well a classifier recognises another labelled source, whose unknown labels are left out with a line.
+
+    Raises DataError where no label of the source is known to it.
+    """
+    form = ClipFormat(classifier.sample_rate, channels, classifier.clip_samples, normalize)
+    return _measure(classifier, _known_clips(source, form, classifier.label_names))
+
+
+def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Sequence[str]) -> Corpus:
+    """The clips of a labelled source whose labels are among these; errors as `accuracy_on`."""
+    corpus = labelled_clips(source, form)
+    is_known = np.isin(corpus.label_names, label_names)
+    unknown = [name for name, known in zip(corpus.label_names, is_known, strict=True) if not known]
+    if not is_known.any():
+        raise DataError(
+            f"the labels of {in_words(source)} are {some_of(unknown)}, the classifier knows {some_of(label_names)}; "
+            "at least one must be the same; name another source"
+        )
+    if unknown:
+        say(f"{in_words(source)}: clips of labels that the classifier does not know are left out: {some_of(unknown)}")
+    return corpus.select(is_known[corpus.labels])
+
+
+def _train(
+    source: str | Sequence[str], test: str | Sequence[str] | None, form: ClipFormat, seed: int, on: torch.device
+) -> Classifier:
+    training, held_out, split = divide(labelled_clips(source, form))
+    others = None if test is None else _known_clips(test, form, training.label_names)  # errors before the work
+    say(
+        f"learning {len(training.label_names)} labels from {len(training.names):,} clips of {in_words(source)}; "
+        f"{len(held_out.names):,} are held out: {split}"
+    )
+    pictures = torch.cat(
+        [levels(clips.to(on), form.sample_rate).cpu() for clips in _batches(training, form.clip_samples)]
+    )
+    network = learn(
+        pictures,
+        torch.from_numpy(training.labels),
+        len(training.label_names),
+        seed=seed,
+        on=on,
+        progress=lambda steps: with_progress(steps, len(steps), "steps"),
+    )
+    classifier = Classifier(
+        network=network,
+        label_names=training.label_names,
+        sample_rate=form.sample_rate,
+        clip_samples=form.clip_samples,
+        seed=seed,
+        source=in_words(source),
+        split=split,
+        clips=len(training.names),
+    )
+    classifier = replace(classifier, held_out=_measure(classifier, held_out))
+    say(f"recognised: {classifier.held_out}")
+    if test is not None and others is not None:
+        classifier = replace(classifier, test=_measure(classifier, others))
+        say(f"of {in_words(test)}: {classifier.test}")
+    return classifier
+
+
+def _measure(classifier: Classifier, corpus: Corpus) -> Accuracy:
+    """How many of the clips of a corpus, whose labels are all known to it, a classifier recognises."""
+    number = {name: index for index, name in enumerate(classifier.label_names)}
+    truth = np.array([number.get(name, -1) for name in corpus.label_names])[corpus.labels]
+    clips = _batches(corpus, classifier.clip_samples)
+    found = [classifier.look(part, classifier.sample_rate)[1].argmax(axis=1) for part in clips]
+    return Accuracy(int((np.concatenate(found) == truth).sum()), len(truth))
+
+
+def _batches(corpus: Corpus, clip_samples: int) -> Iterator[Tensor]:
+    """The start of every item, in order: (N, C, clip_samples)."""
+    for first in range(0, len(corpus.names), BATCH_SIZE):
+        part = slice(first, first + BATCH_SIZE)
+        yield gather(corpus.samples, corpus.starts[part], corpus.lengths[part], clip_samples)
+
+
+def _kept_path(source: str | Sequence[str], form: ClipFormat, seed: int) -> Path:
+    """Where the classifier of a source is kept: another place when sound, labels, groups or settings change."""
+    items = open_source(source)
+    key = identity(["classifier", FORMAT, *form, seed, [item.group for item in items]], items)
+    return cache_folder() / "classifiers" / f"{key}.pt"
+
+
+def _refuse_other_file(path: Path) -> None:
+    """Raises DataError where a path is taken by anything but a classifier."""
+    if path.exists():
+        try:
+            load(path)
+        except DataError as fault:
+            raise DataError(
+                f"{path} is there and no classifier; only a classifier is written over; name another file with --out"
+            ) from fault

@@ -1,0 +1,88 @@
+"""What was asked: a recipe file as validated, frozen objects, or all of its faults at once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wavegan.errors import RecipeError
+from wavegan.recipe.parsing import Fault, Place, Reader, Tree, shown, write
+from wavegan.recipe.schema import Recipe
+from wavegan.recipe.validation import checked
+
+# What may differ when a run is continued: keys, and sections with all of their keys.
+MAY_CHANGE = (
+    "name",
+    "data.max_bad_fraction",
+    "data.on_device",
+    "representation.griffin_lim_iterations",
+    "training.compile",
+    "training.on_collapse",
+    "training.max_rollbacks",
+    "training.steps",
+    "training.checkpoint_every",
+    "training.keep_last",
+    "training.keep_every",
+    "monitor",
+    "evaluation",
+)
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a file, over the files that it includes and under `key.path=value` overrides.
+
+    Raises RecipeError with one line for each fault.
+    """
+    reader = Reader()
+    tree = reader.read(Path(path))
+    for text in overrides:
+        reader.override(tree, text)
+    tree.value.setdefault("name", Tree(Path(path).stem, tree.place))
+    unread = set() if reader.is_complete else {"data.source"}
+    recipe, problems = checked(tree.plain(), unread)
+    _refuse(reader.faults + [Fault(tree.place_of(keys), text) for keys, text in problems])
+    return recipe
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML that holds every key; `load` reads it back."""
+    return write(as_dict(recipe))
+
+
+def as_dict(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as dicts and lists of plain values."""
+    return recipe.model_dump(mode="json")
+
+
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """The recipe that `as_dict` gave; raises RecipeError where another version of wavegan had other keys."""
+    recipe, problems = checked(values)
+    _refuse([Fault(Place("stored recipe"), text) for _, text in problems])
+    return recipe
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """Each `key: old → new` that keeps a run of `old` from being continued with `new`."""
+    before, after = _flat(as_dict(old)), _flat(as_dict(new))
+    decays = "linear" in (old.training.lr_decay, new.training.lr_decay)  # then the steps shape the whole run
+    changed = [key for key in after if after[key] != before[key]]
+    return [
+        f"{key}: {shown(before[key])} → {shown(after[key])}"
+        for key in changed
+        if not _may_change(key) or (decays and key == "training.steps")
+    ]
+
+
+def _may_change(key: str) -> bool:
+    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise RecipeError("\n".join(map(str, sorted(set(faults)))))
