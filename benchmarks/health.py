@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from wavegan import generation
-from wavegan.audio.spectral import log_mel
 from wavegan.commands.models import load_model
+from wavegan.dsp.mel import log_mel
 from wavegan.training.run_folder import RunFolder, evaluations, lines, statistics
 
 QUICKSTART = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"

@@ -9,7 +9,7 @@ from torch import nn
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.audio.representation import LogSpectrogram, Waveform
+from wavegan.dsp.representation import LogSpectrogram, Waveform
 from wavegan.errors import DataError
 from wavegan.recipe import Recipe
 

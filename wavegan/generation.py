@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.audio.representation import Representation, Waveform
+from wavegan.dsp.representation import Representation, Waveform
 from wavegan.models import latents
 from wavegan.seeding import derive
 

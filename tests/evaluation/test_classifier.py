@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wavegan.audio.spectral import band_at
+from wavegan.dsp.mel import band_at
 from wavegan.errors import DataError
 from wavegan.evaluation import classifier_training as training
 from wavegan.evaluation.classifier import Accuracy, Classifier, Network, levels, load, save

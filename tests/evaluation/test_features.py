@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from wavegan.audio.spectral import band_at, log_mel
+from wavegan.dsp.mel import band_at, log_mel
 from wavegan.evaluation.features import log_mel_statistics, standardize, white_noise
 
 

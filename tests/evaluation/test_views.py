@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wavegan.audio.spectral import power_spectrum
+from wavegan.dsp.stft import power_spectrum
 from wavegan.errors import DataError
 from wavegan.evaluation import artefacts
 from wavegan.evaluation.features import log_mel_statistics, white_noise

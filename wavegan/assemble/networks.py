@@ -6,7 +6,6 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from wavegan.audio.spectral import HOP_SAMPLES
 from wavegan.models import mlp, specgan, wavegan
 from wavegan.models.translator import Translator
 from wavegan.recipe import Recipe
@@ -85,7 +84,7 @@ def _wavegan_discriminator(recipe: Recipe, outputs: int) -> nn.Module:
 def _specgan_generator(recipe: Recipe) -> nn.Module:
     model = recipe.model
     return specgan.Generator(
-        model.clip_samples // HOP_SAMPLES,
+        model.clip_samples // specgan.HOP_SAMPLES,
         recipe.data.channels,
         dim=model.dim,
         kernel_size=model.kernel_size,
@@ -99,7 +98,7 @@ def _specgan_generator(recipe: Recipe) -> nn.Module:
 def _specgan_discriminator(recipe: Recipe, outputs: int) -> nn.Module:
     model = recipe.model
     return specgan.Discriminator(
-        model.clip_samples // HOP_SAMPLES,
+        model.clip_samples // specgan.HOP_SAMPLES,
         recipe.data.channels,
         dim=model.dim,
         kernel_size=model.kernel_size,

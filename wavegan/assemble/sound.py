@@ -10,9 +10,9 @@ from torch import Tensor
 
 from wavegan import distributed
 from wavegan.audio.corpus import Corpus, load_corpus
-from wavegan.audio.representation import LogSpectrogram, Representation, Waveform
 from wavegan.audio.splits import hold_out
 from wavegan.audio.windows import Windows
+from wavegan.dsp.representation import LogSpectrogram, Representation, Waveform
 from wavegan.errors import DataError
 from wavegan.methods.base import Batch
 from wavegan.recipe import Recipe

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
+from wavegan.dsp.resampling import resampled
 from wavegan.errors import DataError
 
 EXTENSIONS = frozenset(
@@ -72,7 +72,7 @@ def decode(path: Path, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
         with soundfile.SoundFile(path) as sound:
             _check_header(path, sound, channels)
             frames = 0
-            for block in _resampled(_read(sound, channels), sound.samplerate, sample_rate, channels):
+            for block in resampled(_read(sound, channels), sound.samplerate, sample_rate, channels):
                 frames += len(block)
                 yield block
         if frames == 0:  # also where one frame at a high rate is none at a low one
@@ -176,16 +176,6 @@ def _read(sound: soundfile.SoundFile, channels: int) -> Iterator[np.ndarray]:
         yield (block.mean(axis=1, keepdims=True) if channels == 1 else np.repeat(block, channels // block.shape[1], 1))
     if frames < sound.frames and sound.format not in LOSSY:
         raise DataError(f"is truncated: its header promises {sound.frames} frames and {frames} are there")
-
-
-def _resampled(blocks: Iterator[np.ndarray], old: int, new: int, channels: int) -> Iterator[np.ndarray]:
-    if old == new:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(old, new, channels, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)
 
 
 def _reason(fault: Exception) -> str:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from wavegan import assemble
-from wavegan.audio.representation import Waveform
 from wavegan.bench.measure import PeakMemory, StopWatch, timed
 from wavegan.commands.memory import give_back_freed_memory, keep_freed_memory
 from wavegan.commands.telling import say
+from wavegan.dsp.representation import Waveform
 from wavegan.generation import synthesize
 from wavegan.methods.base import Batch
 from wavegan.models import latents

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavegan.audio import spectral
-from wavegan.audio.spectral import LEAST_POWER
+from wavegan.dsp.mel import LEAST_POWER
+from wavegan.dsp.stft import power_spectrum
 
 FFT_SAMPLES = 2048
 STAGES = 4  # of upsampling by 4, counted from the last: combs at the multiples of fs/4, fs/16, fs/64, fs/256
@@ -19,7 +19,7 @@ def frame_spectra(clips: Tensor) -> Tensor:
     """Power per bin and frame of clips (N, C, T), the channels' mean: (N, bins, frames), the last bin at fs/2."""
     samples = clips.shape[-1]
     fft_samples = min(FFT_SAMPLES, 2 ** int(np.log2(max(2, samples // 2))))
-    return spectral.power_spectrum(clips, fft_samples)
+    return power_spectrum(clips, fft_samples)
 
 
 def comb(spectra: Tensor) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wavegan.audio.spectral import BANDS, band_at
+from wavegan.dsp.mel import BANDS, band_at
 from wavegan.evaluation.figures import FREQUENCIES, round_time
 
 STAGES = 4  # of upsampling by 4 that are marked in a spectrum

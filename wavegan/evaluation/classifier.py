@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavegan.audio.spectral import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_samples
+from wavegan.dsp.mel import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_samples
 from wavegan.errors import DataError
 from wavegan.evaluation.metrics import wilson_interval
 
@@ -98,7 +98,7 @@ def levels(clips: Tensor, sample_rate: int) -> Tensor:
     """
     peak = clips.abs().amax(dim=(1, 2), keepdim=True)
     window = window_samples(sample_rate) // 2  # short, so that pitch shows as moments and not as lines
-    level = log_mel(clips / peak.clamp(min=LEAST_PEAK), sample_rate, fft_samples=window)
+    level = log_mel(clips / peak.clamp(min=LEAST_PEAK), sample_rate, window=window)
     picture = 1 + (level - level.amax(dim=(1, 2), keepdim=True)) / RANGE_DECIBELS
     return picture.masked_fill(level <= SILENCE_DECIBELS, 0)  # in a faint clip it is not 80 dB below the peak
 

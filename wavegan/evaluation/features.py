@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavegan.audio.spectral import BANDS, RANGE_DECIBELS, log_mel
+from wavegan.dsp.mel import BANDS, RANGE_DECIBELS, log_mel
 
 # The least deviation to divide by: 1 dB, about the smallest step in level that can be heard. Without it a band in
 # which all real clips agree (above a low-pass, say) would outweigh all the others.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from wavegan.audio.spectral import BANDS, RANGE_DECIBELS, band_at, log_mel, window_samples
+from wavegan.dsp.mel import BANDS, RANGE_DECIBELS, band_at, log_mel, window_samples
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import; only drawing pays for it
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def levels(batches: Sequence[Tensor], sample_rate: int) -> list[np.ndarray]:
     """Log-mel spectrograms (N, bands, frames) in dB of each batch of clips, 0 dB being the loudest point of all."""
     quarter = window_samples(sample_rate) // 4
     hop_samples = max(1, min(quarter, batches[0].shape[-1] // 64))  # at least 64 frames, for short clips too
-    found = [log_mel(clips.cpu(), sample_rate, hop_samples=hop_samples).numpy() for clips in batches]
+    found = [log_mel(clips.cpu(), sample_rate, hop=hop_samples).numpy() for clips in batches]
     loudest = max(np.nanmax(batch, initial=SOFTEST_PEAK_DECIBELS) for batch in found)
     return [batch - loudest for batch in found]
 

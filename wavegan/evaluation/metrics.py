@@ -14,7 +14,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from wavegan.audio.spectral import LEAST_POWER
+from wavegan.dsp.mel import LEAST_POWER
 from wavegan.errors import DataError
 from wavegan.evaluation.distances import nearest, neighbour_distances, squared_distances
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from wavegan.audio.spectral import RANGE_DECIBELS
+from wavegan.dsp.mel import RANGE_DECIBELS
 from wavegan.evaluation.charts import clip_marks, frequency_marks
 from wavegan.evaluation.embedding import audio_uri, data_uri
 from wavegan.evaluation.figures import levels, picture

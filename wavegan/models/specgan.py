@@ -10,6 +10,7 @@ from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot
 from wavegan.models.piecewise_linear import ScoreStage
 
 BINS = 128
+HOP_SAMPLES = 128  # from one frame to the next
 LAYERS = 5  # each halves or doubles bins and frames
 START_BINS = BINS // 2**LAYERS
 UPSAMPLING = {"transposed": TransposedConvolution2d, "nearest": NearestUpsampling2d}
@@ -20,7 +21,7 @@ def start_frames(frames: int) -> int:
     if frames < 1 or frames % 2**LAYERS:
         nearest = max(1, round(frames / 2**LAYERS)) * 2**LAYERS
         raise ValueError(
-            f"frames is {frames}; SpecGAN makes a multiple of {2**LAYERS} (128 samples each); try {nearest}"
+            f"frames is {frames}; SpecGAN makes a multiple of {2**LAYERS} ({HOP_SAMPLES} samples each); try {nearest}"
         )
     return frames // 2**LAYERS
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from wavegan.dsp.stft import centred_spectra, full_scale, full_scale_noise
+
 WINDOWS_SAMPLES = (512, 1024, 2048)
 HOPS_PER_WINDOW = 4
 LEAST_POWER = 1e-10  # -100 dBFS: below the noise of 16-bit sound, yet the logarithm's slope stays bounded
@@ -36,9 +38,7 @@ def multi_resolution_stft(x: Tensor, y: Tensor) -> Tensor:
 
 def _spectral_distance(x: Tensor, y: Tensor, window_samples: int) -> Tensor:
     original, copied = magnitudes(x, window_samples), magnitudes(y, window_samples)
-    # White noise has the power rms² · Σw² in every bin; a sine of amplitude 1 has (Σw / 2)², which is 1 here.
-    window = torch.hann_window(window_samples, dtype=torch.float64)
-    noise = LEAST_RMS * math.sqrt(window.square().sum().item()) / (window.sum().item() / 2)
+    noise = LEAST_RMS * full_scale_noise(window_samples) / full_scale(window_samples)
     floor = noise * math.sqrt(original[0].numel())
     convergence = (original - copied).flatten(1).norm(dim=1) / original.flatten(1).norm(dim=1).clamp(min=floor)
     return convergence.mean() + (original.log() - copied.log()).abs().mean()
@@ -50,13 +50,9 @@ def magnitudes(x: Tensor, window_samples: int) -> Tensor:
     Frames are centred on every quarter of a window, silence beyond both ends: so the first sample, where drums
     begin, stands in the middle of a frame. At least 1e-5, and smooth there.
     """
-    window = torch.hann_window(window_samples, dtype=x.dtype, device=x.device)
-    hop = window_samples // HOPS_PER_WINDOW
-    bins = torch.stft(
-        x.flatten(0, 1), window_samples, hop, window=window, center=True, pad_mode="constant", return_complex=True
-    )
-    parts = torch.view_as_real(bins / (window.sum() / 2))
-    return (parts.square().sum(-1) + LEAST_POWER).sqrt().unflatten(0, x.shape[:2])
+    bins = centred_spectra(x, window=window_samples, hop=window_samples // HOPS_PER_WINDOW)
+    parts = torch.view_as_real(bins / full_scale(window_samples))
+    return (parts.square().sum(-1) + LEAST_POWER).sqrt()
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

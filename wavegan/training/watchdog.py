@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from wavegan.audio.spectral import power_spectrum
+from wavegan.dsp.stft import power_spectrum
 
 GRACE_STEPS = 500  # an untrained network is quiet and its clips alike, and its losses start from nothing
 GRACE_LINES = 20  # without which a median says little

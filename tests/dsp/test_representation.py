@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from wavegan.audio import files, representation
-from wavegan.audio.representation import LogSpectrogram, Waveform
-from wavegan.audio.spectral import stft
+from wavegan.audio import files
+from wavegan.dsp import representation
+from wavegan.dsp.representation import LogSpectrogram, Waveform
+from wavegan.dsp.stft import stft
 
 HANN = np.sin(np.pi * np.arange(256) / 256) ** 2
 
@@ -38,12 +39,18 @@ def levels_by_numpy(clips: Tensor) -> np.ndarray:
     return np.log(np.abs(np.stack(frames, axis=-1))[:, :, :128] + 1e-6)
 
 
+def with_statistics(means: Tensor, deviations: Tensor, **settings) -> LogSpectrogram:
+    representation = LogSpectrogram(**settings)
+    representation.load_state_dict({"means": means, "deviations": deviations})
+    return representation
+
+
 def test_the_waveform_is_the_clip_itself():
     clips, waveform = noise(2, 3, 4096), Waveform()
     assert waveform.encode(clips) is clips
     assert torch.equal(waveform.decode(clips), clips)
     assert waveform.decode(torch.tensor([[[-3.0, 0.25, 1.5]]])).tolist() == [[[-1, 0.25, 1]]]
-    assert waveform.shape(4096, 3) == (3, 4096) and waveform.state() == {"name": "waveform"}
+    assert waveform.shape(3, 4096) == (3, 4096) and waveform.state() == {"name": "waveform"}
 
 
 def test_statistics_and_encoding_equal_numpys():
@@ -58,7 +65,7 @@ def test_statistics_and_encoding_equal_numpys():
     expected = ((levels - means[:, None]) / (3 * deviations[:, None])).clip(-1, 1)
     assert x.shape == (7, 2, 128, 16) and x.dtype == torch.float32
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-3)
-    two = LogSpectrogram(found.means, found.deviations, clip_deviations=0.5).encode(clips)
+    two = with_statistics(found.means, found.deviations, clip_deviations=0.5).encode(clips)
     np.testing.assert_allclose(two, ((levels - means[:, None]) / (0.5 * deviations[:, None])).clip(-1, 1), atol=1e-2)
     assert (two.abs() == 1).float().mean() > 0.3 and two.min() == -1 and two.max() == 1
 
@@ -73,12 +80,12 @@ def test_seventy_clips_of_training_data_have_mean_zero_and_a_third_for_deviation
 def test_the_magnitudes_by_hand(monkeypatch):
     """One deviation, a third, of 2 above a mean of ln 0.5 is a magnitude of e² / 2; the bin that was left out has 0."""
     asked = []
-    monkeypatch.setattr(representation, "griffin_lim", lambda magnitude, count: asked.append(count) or magnitude)
+    monkeypatch.setattr(representation, "griffin_lim", lambda magnitude, count, **_: asked.append(count) or magnitude)
     means, deviations = torch.full((128,), float(np.log(1e-6))), torch.full((128,), 1e-3)
     means[10], deviations[10] = np.log(0.5), 2.0
     x = torch.zeros(1, 2, 128, 3)
     x[0, 1, 10] = torch.tensor([1 / 3, -1, 0])
-    magnitude = LogSpectrogram(means, deviations, iterations=7).decode(x)
+    magnitude = with_statistics(means, deviations, iterations=7).decode(x)
     expected = torch.zeros(1, 2, 129, 3)
     expected[0, 0, 10], expected[0, 1, 10] = 0.5, torch.tensor([np.exp(2) / 2, np.exp(-6) / 2, 0.5])
     expected[:, :, 10] -= 1e-6  # which was added before the logarithm
@@ -103,7 +110,7 @@ def test_silence_stays_silence():
 
 def spectral_error(made: Tensor, clips: Tensor) -> float:
     """What the magnitudes of `made` lack to those of the clips, as a share of these, on average over the clips."""
-    found, wanted = stft(made).abs().flatten(1), stft(clips).abs().flatten(1)
+    found, wanted = stft(made, window=256, hop=128).abs().flatten(1), stft(clips, window=256, hop=128).abs().flatten(1)
     return ((found - wanted).norm(dim=1) / wanted.norm(dim=1)).mean().item()
 
 
@@ -164,7 +171,7 @@ def test_the_state_is_plain_and_makes_the_same_again(tmp_path):
     found = LogSpectrogram.of([clips], clip_deviations=2.5, iterations=3)
     torch.save(found.state(), tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
-    assert state.keys() == {"name", "means", "deviations", "clip_deviations", "iterations"}
+    assert state.keys() == {"name", "means", "deviations", "window", "hop", "clip_deviations", "iterations"}
     assert state["name"] == "log_spectrogram" and state["iterations"] == 3
     again = LogSpectrogram.restored(state)
     assert torch.equal(again.encode(clips), found.encode(clips))
@@ -176,16 +183,44 @@ def test_the_state_is_plain_and_makes_the_same_again(tmp_path):
 @pytest.mark.parametrize("clip_samples", [128, 4096, 16384, 65536])
 def test_shapes(clip_samples):
     found = LogSpectrogram.of([noise(1, 1, 512)])
-    assert found.shape(clip_samples, 2) == (2, 128, clip_samples // 128)
-    assert found.encode(noise(1, 2, clip_samples)).shape[1:] == found.shape(clip_samples, 2)
+    assert found.shape(2, clip_samples) == (2, 128, clip_samples // 128)
+    assert found.encode(noise(1, 2, clip_samples)).shape[1:] == found.shape(2, clip_samples)
 
 
 @pytest.mark.parametrize(("clip_samples", "remedy"), [(5000, 4992), (100, 128), (16383, 16384)])
 def test_a_length_that_does_not_fit_is_refused(clip_samples, remedy):
     with pytest.raises(ValueError, match=f"clip_samples is {clip_samples};.*multiple.*try {remedy}"):
-        LogSpectrogram.of([noise(1, 1, 512)]).shape(clip_samples, 1)
+        LogSpectrogram.of([noise(1, 1, 512)]).shape(1, clip_samples)
 
 
 def test_without_a_clip_there_are_no_statistics():
     with pytest.raises(AssertionError, match="at least one clip"):
         LogSpectrogram.of([])
+
+
+def test_what_an_encoder_needs_goes_into_the_state_of_its_module():
+    assert (LogSpectrogram.needs_statistics, Waveform.needs_statistics) == (True, False)
+    fresh, measured = LogSpectrogram(), LogSpectrogram.of([noise(2, 1, 512)])
+    assert fresh.state_dict().keys() == {"means", "deviations"} and not Waveform().state_dict()
+    assert (fresh.means == 0).all() and (fresh.deviations == 1).all() and fresh.means.dtype == torch.float32
+    fresh.load_state_dict(measured.state_dict())
+    assert torch.equal(fresh.encode(noise(2, 1, 512)), measured.encode(noise(2, 1, 512)))
+    waveform = Waveform()
+    waveform.measure([noise(1, 1, 8)])
+    assert waveform.encode(noise(1, 1, 8)).equal(noise(1, 1, 8))
+
+
+@pytest.mark.parametrize(("window", "hop"), [(512, 128), (64, 20)])
+def test_other_windows_and_hops(window, hop):
+    found = LogSpectrogram(window=window, hop=hop, iterations=32)
+    clips = sounds(4, 200 * hop)
+    found.measure([clips])
+    x = found.encode(clips)
+    assert x.shape[1:] == found.shape(1, 200 * hop) == (1, window // 2, 200)
+    made = found.decode(x)
+    assert made.shape == clips.shape
+    magnitude, again = stft(clips, window=window, hop=hop).abs(), stft(made, window=window, hop=hop).abs()
+    assert (again - magnitude).norm() / magnitude.norm() < 0.35
+    assert torch.equal(LogSpectrogram.restored(found.state()).encode(clips), x)
+    with pytest.raises(ValueError, match="hop is 300; .* half of the window of 512; try 256"):
+        LogSpectrogram(window=512, hop=300)

@@ -1,0 +1,164 @@
+"""What a generator gives, turned into clips and made of them: the waveform itself, or SpecGAN's log spectrogram."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavegan.dsp.griffin_lim import griffin_lim
+from wavegan.dsp.statistics import means_and_deviations
+from wavegan.dsp.stft import stft
+
+LEAST_MAGNITUDE = 1e-6
+LEAST_DEVIATION = 1e-3  # of a log magnitude: a hundredth of a decibel, for bins that never vary
+
+
+class Representation(Protocol):
+    """A way to show clips (N, C, T) in [-1, 1] to the networks, and to make clips of what they give."""
+
+    name: str
+    needs_statistics: bool
+
+    def encode(self, clips: Tensor) -> Tensor:
+        """Turns clips (N, C, T) into what a generator gives, in [-1, 1], on the same device."""
+        ...
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Turns what a generator gives into clips (N, C, T) in [-1, 1], on the same device."""
+        ...
+
+    def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
+        """Tells the shape of one encoded clip. Raises ValueError for a clip length that does not fit."""
+        ...
+
+    def measure(self, batches: Iterable[Tensor]) -> None:
+        """Takes the statistics of clips (N, C, T), where it needs any."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Its name, and what else it must keep: plain values and tensors on the CPU."""
+        ...
+
+
+class Waveform(nn.Module):
+    """The clips themselves, (C, T)."""
+
+    name = "waveform"
+    needs_statistics = False
+
+    def encode(self, clips: Tensor) -> Tensor:
+        """Returns the same clips."""
+        return clips
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Cuts the clips to [-1, 1]."""
+        return x.clamp(-1, 1)
+
+    def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
+        """Returns (channels, clip_samples)."""
+        return channels, clip_samples
+
+    def measure(self, batches: Iterable[Tensor]) -> None:
+        """Does nothing."""
+
+    def state(self) -> dict[str, Any]:
+        """Returns its name."""
+        return {"name": self.name}
+
+
+class LogSpectrogram(nn.Module):
+    """Log magnitudes (C, window / 2 bins, frames), one frame every hop samples (Donahue et al. 2018, section 3.4).
+
+    A value of 1 or -1 is clip_deviations deviations from the bin's mean over the training data, and what is further
+    off is cut: `means` and `deviations` (bins,) are buffers, which `measure` sets. The bin at half the sample rate is
+    left out. iterations: how often the phase is improved on the way back. Raises ValueError for a hop of more than
+    half a window.
+    """
+
+    name = "log_spectrogram"
+    needs_statistics = True
+    means: Tensor
+    deviations: Tensor
+
+    def __init__(self, *, window: int = 256, hop: int = 128, clip_deviations: float = 3.0, iterations: int = 16):
+        super().__init__()
+        if not 0 < hop <= window // 2:
+            raise ValueError(
+                f"hop is {hop}; it must be between 1 and half of the window of {window}; try {window // 2}"
+            )
+        self.window, self.hop = window, hop
+        self.clip_deviations, self.iterations = clip_deviations, iterations
+        self.register_buffer("means", torch.zeros(window // 2))
+        self.register_buffer("deviations", torch.ones(window // 2))
+
+    @classmethod
+    def of(cls, batches: Iterable[Tensor], *, clip_deviations: float = 3.0, iterations: int = 16) -> Self:
+        """Makes one with the statistics of clips, see `measure`."""
+        representation = cls(clip_deviations=clip_deviations, iterations=iterations)
+        representation.measure(batches)
+        return representation
+
+    @classmethod
+    def restored(
+        cls, state: Mapping[str, Any], *, clip_deviations: float | None = None, iterations: int | None = None
+    ) -> Self:
+        """Makes one as its `state` was, but for what is given."""
+        representation = cls(
+            window=state.get("window", 256),
+            hop=state.get("hop", 128),
+            clip_deviations=state["clip_deviations"] if clip_deviations is None else clip_deviations,
+            iterations=state["iterations"] if iterations is None else iterations,
+        )
+        representation.means.copy_(state["means"])
+        representation.deviations.copy_(state["deviations"])
+        return representation
+
+    def measure(self, batches: Iterable[Tensor]) -> None:
+        """Sets the statistics to those of clips, which come in batches (N, C, T) and are passed over once."""
+        means, deviations = means_and_deviations(batches, self._log_magnitudes, LEAST_DEVIATION)
+        self.means.copy_(means)
+        self.deviations.copy_(deviations)
+
+    def encode(self, clips: Tensor) -> Tensor:
+        """Turns clips (N, C, T) into (N, C, bins, T / hop) in [-1, 1]."""
+        means, scales = self._means_and_scales(clips)
+        return ((self._log_magnitudes(clips) - means) / scales).clamp(-1, 1)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Turns (N, C, bins, frames) into clips (N, C, frames · hop), without sound in the bin that was left out."""
+        means, scales = self._means_and_scales(x)
+        magnitude = ((x.to(means.dtype) * scales + means).exp() - LEAST_MAGNITUDE).clamp(min=0)
+        return griffin_lim(F.pad(magnitude, (0, 0, 0, 1)), self.iterations, window=self.window, hop=self.hop)
+
+    def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
+        """Returns (channels, bins, clip_samples / hop). Raises ValueError where hop does not divide the clip."""
+        if clip_samples < self.hop or clip_samples % self.hop:
+            nearest = max(1, round(clip_samples / self.hop)) * self.hop
+            raise ValueError(
+                f"clip_samples is {clip_samples}; a log spectrogram has a frame for every {self.hop} samples, "
+                f"so it must be a multiple of that; try {nearest}"
+            )
+        return channels, len(self.means), clip_samples // self.hop
+
+    def state(self) -> dict[str, Any]:
+        """Returns its name, statistics and settings."""
+        return {
+            "name": self.name,
+            "means": self.means.cpu(),
+            "deviations": self.deviations.cpu(),
+            "window": self.window,
+            "hop": self.hop,
+            "clip_deviations": self.clip_deviations,
+            "iterations": self.iterations,
+        }
+
+    def _log_magnitudes(self, clips: Tensor) -> Tensor:
+        """(N, C, T) to (N, C, bins, frames)."""
+        return (stft(clips, window=self.window, hop=self.hop)[..., :-1, :].abs() + LEAST_MAGNITUDE).log()
+
+    def _means_and_scales(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """(bins, 1) each: the value that is shown as 0, and what lies between it and the one that is shown as 1."""
+        means, deviations = self.means.to(like.device), self.deviations.to(like.device)
+        return means[:, None], self.clip_deviations * deviations[:, None]
