@@ -90,11 +90,11 @@ def log_mel(
 
 def band_at(frequency: float, sample_rate: int, bands: int = BANDS) -> float:
     """Places a frequency in Hz among mel bands: 0 is the centre of the lowest, bands - 1 of the highest."""
-    return _mel(frequency) / _mel(sample_rate / 2) * (bands + 1) - 1
+    return mel_scale(frequency) / mel_scale(sample_rate / 2) * (bands + 1) - 1
 
 
-def _mel(frequency: float) -> float:
-    """Slaney's mel scale: linear below 1 kHz, 27 steps for each factor of 6.4 above."""
+def mel_scale(frequency: float) -> float:
+    """Places a frequency in Hz on Slaney's mel scale: linear below 1 kHz, 27 steps for each factor of 6.4 above."""
     if frequency < 1000:
         return frequency * 15 / 1000
     return 15 + 27 * math.log(frequency / 1000) / math.log(6.4)
