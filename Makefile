@@ -7,7 +7,7 @@ RUN := runs/quickstart
 .PHONY: demo test setup clean
 
 demo: setup
-	$(BIN)/wavegan train $(RECIPE) --run $(RUN)
+	$(BIN)/wavegan train $(RECIPE) --run-dir $(RUN)
 	$(BIN)/wavegan generate $(RUN) -n 16 --out $(RUN)/clips --force
 	$(BIN)/wavegan evaluate $(RUN) --out $(RUN)/evaluation/demo
 	@echo

@@ -1,4 +1,4 @@
-"""Averaging gradients over two processes by gloo: as `wavegan.distributed.average` does after the backward pass; as
+"""Averaging gradients over two processes by gloo: as `distributed.average_over_ranks` does after the backward pass; as
 one flat message there; or as one for each parameter as soon as its gradient is there, while the pass goes on.
 
     OMP_NUM_THREADS=1 python benchmarks/averaging.py
@@ -22,6 +22,7 @@ from torch.multiprocessing.spawn import spawn
 
 from wavegan import distributed
 from wavegan.commands.memory import keep_freed_memory
+from wavegan.distributed.environment import TORCHRUN_VARIABLES
 from wavegan.methods import first_order
 from wavegan.models.wavegan import Discriminator
 from wavegan.objectives.adversarial import OBJECTIVES
@@ -87,7 +88,7 @@ def finish(network: nn.Module, sent: list) -> None:
 
 def averaged(network: nn.Module) -> None:
     """As training does it."""
-    distributed.average(gradients(network))
+    distributed.average_over_ranks(gradients(network))
 
 
 def flat(network: nn.Module) -> None:
@@ -107,7 +108,7 @@ def gradients(network: nn.Module) -> list[Tensor]:
 def measure(rank: int, port: int) -> None:
     """One process's part; the first prints."""
     words = (rank, rank, WORLD, WORLD, "127.0.0.1", port)
-    os.environ.update(zip(distributed.OF_TORCHRUN, map(str, words), strict=True))
+    os.environ.update(zip(TORCHRUN_VARIABLES, map(str, words), strict=True))
     os.environ.update({"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"})
     keep_freed_memory()  # as training does
     with distributed.processes(str):

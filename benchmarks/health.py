@@ -26,7 +26,7 @@ from wavegan.training.run_folder import RunFolder, evaluations, lines, statistic
 QUICKSTART = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
 SHOWN = 8
 SMALL = [
-    "model.clip_samples=8192", "training.precision=fp32", "training.checkpoint_every=100", "training.lr_decay=none",
+    "data.clip_samples=8192", "training.precision=fp32", "training.checkpoint_every=100", "training.lr_decay=none",
     "monitor.preview_every=0", "monitor.log_every=20", "monitor.tensorboard=false", "evaluation.every=100",
 ]  # fmt: skip
 CASES: dict[str, tuple[str, list[str]]] = {
@@ -64,7 +64,7 @@ def main() -> None:
     chosen.pictures.mkdir(parents=True, exist_ok=True)
     for name in chosen.only or CASES:
         title, settings = CASES[name]
-        command = [sys.executable, "-m", "wavegan", "train", str(QUICKSTART), "--run", str(chosen.out / name)]
+        command = [sys.executable, "-m", "wavegan", "train", str(QUICKSTART), "--run-dir", str(chosen.out / name)]
         finished = subprocess.run([*command, *SMALL, *settings], env={**os.environ, "OMP_NUM_THREADS": "1"})
         print(f"{name}: exit {finished.returncode}")
         folder = RunFolder(chosen.out / name)
@@ -86,7 +86,7 @@ def draw(folder: RunFolder, title: str, path: Path) -> None:
     shown = {"kad_l": "kad_l / 100", "duplicate_share": "duplicate_share", "coverage": "coverage"}
     scaled = [{**one, "kad_l": one["kad_l"] / 100} for one in evaluations(folder.log)]
     curves(middle, scaled, shown, "what the evaluation sees")
-    _, model = load_model(folder.path, torch.device("cpu"))
+    model = load_model(folder.path, torch.device("cpu")).model
     clips = torch.cat(list(generation.generate(model, SHOWN)))
     levels = log_mel(clips, model.sample_rate)
     top = max(float(levels.max()), -40.0)  # silence is to look like silence

@@ -23,14 +23,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from training_report import Learned, write_learning
 
 from wavegan import assemble, generation
 from wavegan import recipe as recipes
 from wavegan.commands.evaluation_data import model_candidate
+from wavegan.commands.judging_options import JudgingOptions
 from wavegan.errors import UserError
-from wavegan.evaluation.learning import Learned, write_learning
 from wavegan.recipe import Recipe
-from wavegan.recipe.parsing import write
+from wavegan.recipe.yaml_text import write
 from wavegan.training.run_folder import RunFolder, evaluations, statistics
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -40,12 +41,13 @@ CLIPS = 200
 SHOWN = 8
 MESSAGES = 12  # lines that a failed command is quoted with
 SMALL = {  # what every row has in common
-    "data": {"source": "drum_machine", "test": "drum_machine/test"},
-    "model": {"clip_samples": 8192, "dim": 8, "upsample": "nearest", "phase_shuffle": {"shared": False}},
+    "data": {"source": "drum_machine", "test": "drum_machine/test", "clip_samples": 8192},
+    "generator": {"dim": 8, "upsample": "nearest"},
     "training": {"batch_size": 8, "ema": 0.99, "precision": "fp32", "keep_last": 1, "lr_decay": "linear"},
     "monitor": {"preview_every": 0, "log_every": 20, "tensorboard": False},
     "evaluation": {"count": CLIPS},
 }
+JUDGE = {"dim": 8, "phase_shuffle": {"shared": False}}  # the discriminator of a row that says nothing else
 
 
 class Row(NamedTuple):
@@ -86,9 +88,18 @@ SGD = {
     "optimizers": dict.fromkeys(PLAYERS, {"name": "sgd", "lr": 0.01, "momentum": 0.9}),
     "training": {"gradient_clip": 1},
 }
-VAE = {"name": "vae", "kl_weight": 0.001, "kl_warmup_steps": 500}
 LATENT = {"latent": "normal", "latent_dim": 32}
 SPECGAN = ("objectives/wasserstein.yaml", "base/specgan.yaml")
+SPECTROGRAMS = {"spectrogram": {"dim": 8}}  # in place of the waveform's, which base/specgan.yaml takes away
+
+
+def vae(*includes: str, encoder: str, **method: Any) -> Row:
+    """A VAE with an encoder of a kind and no discriminators."""
+    method = {"name": "vae", "kl_weight": 0.001, "kl_warmup_steps": 500, **method}
+    encoding = {"name": encoder, "dim": 8}
+    return model(*includes, generator=LATENT, discriminators=None, encoder=encoding, method=method)
+
+
 ROWS = {
     **{
         path.stem: objective(path.stem, RATES.get(path.stem, 10.0))
@@ -96,18 +107,27 @@ ROWS = {
     },
     "one_sided": objective("wasserstein", penalty="one_sided"),
     "label_smoothing": objective("non_saturating", 1, label_smoothing=0.1),
-    "instance_noise": objective("non_saturating", 1, instance_noise=0.05, instance_noise_steps=1000),
+    "instance_noise": objective("non_saturating", 1, augment={"name": "noise", "deviation": 0.05, "fade_steps": 1000}),
     "adamw": optimizer("adamw", 1e-3, weight_decay=0.01),
     "rmsprop": optimizer("rmsprop", 5e-4),
     "sgd": Row("optimiser", ["objectives/wasserstein.yaml"], SGD, 1),
-    "SpecGAN": model(*SPECGAN),
-    "WaveGAN, conditional": model(model={"classes": 10}),
-    "SpecGAN, conditional": model(*SPECGAN, model={"classes": 10}),
-    "MLP": model(model={"name": "mlp", "clip_samples": 4096, "dim": 64}),
-    "DCGAN": model("objectives/non_saturating.yaml", rate=3, model={"batch_norm": True, "dropout": 0.3}),
-    "VAE, waveform": model(model=LATENT, method={**VAE, "reconstruction": "multi_resolution_stft"}),
-    "VAE, waveform by L1": model(model=LATENT, method=VAE),
-    "VAE, spectrogram": model(*SPECGAN, model=LATENT, method=VAE),
+    "SpecGAN": model(*SPECGAN, discriminators=SPECTROGRAMS),
+    "WaveGAN, conditional": model(generator={"labels": 10}),
+    "SpecGAN, conditional": model(*SPECGAN, generator={"labels": 10}, discriminators=SPECTROGRAMS),
+    "MLP": model(
+        data={"clip_samples": 4096},
+        generator={"name": "mlp", "dim": 64},
+        discriminators={"waveform": {"name": "mlp", "dim": 64}},
+    ),
+    "DCGAN": model(
+        "objectives/non_saturating.yaml",
+        rate=3,
+        generator={"batch_norm": True},
+        discriminators={"waveform": {**JUDGE, "dropout": 0.3}},
+    ),
+    "VAE, waveform": vae(encoder="wavegan", reconstruction="multi_resolution_stft"),
+    "VAE, waveform by L1": vae(encoder="wavegan"),
+    "VAE, spectrogram": vae(*SPECGAN, encoder="specgan"),
     "translation": model(
         data={
             "source": "drum_machine/room",
@@ -115,12 +135,21 @@ ROWS = {
             "source_b": "drum_machine/dry",
             "test_b": "drum_machine/dry/test",
         },
-        model={"name": "translator", "blocks": 2},
-        method={"name": "translation", "discriminator_steps": 1, "cycle_weight": 1, "identity_weight": 0},
+        generator={"name": "translator", "dim": 8, "kernel_size": 25, "blocks": 2},
+        method={
+            "name": "translation",
+            "objective": "wasserstein",
+            "penalty": "gradient_penalty",
+            "discriminator_steps": 1,
+            "cycle_weight": 1,
+            "identity_weight": 0,
+        },
     ),
-    "4,096 samples": model(model={"clip_samples": 4096}),
-    "32,768 samples": model(model={"clip_samples": 32768, "dim": 4}),
-    "stereo, 44.1 kHz": model(data={"sample_rate": 44100, "channels": 2}, model={"clip_samples": 16384}),
+    "4,096 samples": model(data={"clip_samples": 4096}),
+    "32,768 samples": model(
+        data={"clip_samples": 32768}, generator={"dim": 4}, discriminators={"waveform": {**JUDGE, "dim": 4}}
+    ),
+    "stereo, 44.1 kHz": model(data={"sample_rate": 44100, "channels": 2, "clip_samples": 16384}),
 }
 NOTES = {  # by name, what explains a row
     "instance_noise": (
@@ -198,9 +227,9 @@ def work_through(names: Sequence[str], out: Path, at_once: int) -> bool:
 def work_out(name: str, out: Path) -> None:
     """Trains and judges a row, and says how that went."""
     folder = out / slug(name)
-    classifier = [] if ROWS[name].keys.get("model", {}).get("classes") else ["--classifier", "none"]
+    classifier = [] if ROWS[name].keys.get("generator", {}).get("labels") else ["--classifier", "none"]
     for words in (
-        ["train", f"{folder}.yaml", "--run", str(folder)],
+        ["train", f"{folder}.yaml", "--run-dir", str(folder)],
         ["evaluate", str(folder), *classifier, "--out", str(folder / "judged")],
     ):
         command = [sys.executable, "-m", "wavegan", *words]
@@ -215,7 +244,7 @@ def work_out(name: str, out: Path) -> None:
 def settings(name: str, out: Path, updates: int) -> dict[str, Any]:
     """A row's recipe, as a file in the folder `out` is to hold it."""
     row = ROWS[name]
-    values = merged(SMALL, row.keys)
+    values = merged(SMALL, {"discriminators": {"waveform": JUDGE}, **row.keys})
     values["include"] = [os.path.relpath(RECIPES / one, out.resolve()) for one in ("base/wavegan.yaml", *row.includes)]
     recipe = recipe_of({**values, "name": slug(name)}, out)
     method = assemble.training(recipe, assemble.device("cpu")).method
@@ -257,7 +286,7 @@ def is_done(out: Path, values: dict[str, Any]) -> bool:
 def learned(name: str, out: Path) -> Learned:
     """What the folder of a row that is done tells."""
     folder = RunFolder(out / slug(name))
-    candidate = model_candidate(folder.path, assemble.device("cpu"), seed=0)
+    candidate = model_candidate(folder.path, JudgingOptions(device="cpu"))
     made = candidate.model
     assert made is not None, "a run folder holds a model"
     return Learned(
@@ -289,7 +318,9 @@ def table(rows: Sequence[Learned]) -> str:
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Sections laid over each other."""
+    """Sections laid over each other, as the files of recipes are; one that names its kind begins anew."""
+    if "name" in above and below.get("name") != above["name"]:
+        return above  # of another kind, so that it begins anew
     both = {key: below[key] for key in below if key not in above}
     for key, value in above.items():
         both[key] = merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value

@@ -3,7 +3,7 @@
     python benchmarks/planted_faults.py path/to/digits --training 500 --groups jackson,lucas
 
 The clips of a labelled source are shuffled and divided: some to learn from, as the classifier does, the rest in two
-halves, reference and candidates. A row of the tables is the candidates with one fault (wavegan/bench/faults.py),
+halves, reference and candidates. A row of the tables is the candidates with one fault (benchmarks/corruptions.py),
 the first row the candidates as they are; a row with fewer clips is asked beside as many candidates without fault. The
 tables go to stdout and with the JSON into the folder `--out`; the exit code is 1 where something does not hold. A
 clip's group (a speaker, a drum kit) is its file's name up to the first "_".
@@ -19,17 +19,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from corruptions import CORRUPTIONS, Clips, Split
 from torch import Tensor
 
 from wavegan.audio.corpus import load_corpus
 from wavegan.audio.windows import gather
-from wavegan.bench.faults import FAULTS, Clips, Split
 from wavegan.evaluation.classifier import Classifier, levels
 from wavegan.evaluation.classifier_training import learn
 from wavegan.evaluation.evaluate import RESAMPLES, Reference, score
-from wavegan.evaluation.features import standardize
+from wavegan.evaluation.features import ClipClassifier, Features, extract, standardize
 from wavegan.evaluation.metrics import METRICS
-from wavegan.evaluation.views import Listener, Views, views
 
 BATCH_SIZE = 64
 TWINS = 0.95  # waveforms that correlate more are one sound at two levels
@@ -107,7 +106,7 @@ def main() -> int:
     given = options.parse_args()
     split, names = load_split(given)
     classifier = train(split, names, given.seed)
-    _, probabilities = classifier.look(split.reference.audio, split.sample_rate)
+    _, probabilities = classifier.extract(split.reference.audio, split.sample_rate)
     right = float((probabilities.argmax(axis=1) == split.reference.labels).mean())
     start = time.perf_counter()
     found = rows(split, classifier, seed=given.seed)
@@ -172,19 +171,21 @@ def train(split: Split, names: tuple[str, ...], seed: int) -> Classifier:
     )
 
 
-def rows(split: Split, classifier: Listener | None = None, *, seed: int = 0, count: int = RESAMPLES) -> dict[str, Row]:
+def rows(
+    split: Split, classifier: ClipClassifier | None = None, *, seed: int = 0, count: int = RESAMPLES
+) -> dict[str, Row]:
     """A row for each fault; of metrics that could not be taken nothing is asked."""
     real, training = split.reference.audio.split(BATCH_SIZE), split.training.audio.split(BATCH_SIZE)
     reference = Reference(real, split.sample_rate, training=training, classifier=classifier, seed=seed)
-    plain = reference.look(split.candidates.audio.split(BATCH_SIZE))
+    plain = reference.extract(split.candidates.audio.split(BATCH_SIZE))
     plain_scores: dict[int, Scores] = {}
     found = {}
-    for number, (name, plant) in enumerate(FAULTS.items()):
+    for number, (name, plant) in enumerate(CORRUPTIONS.items()):
         clips = plant(split, np.random.default_rng([seed, number]))
         n = len(clips)
         if n not in plain_scores:
             plain_scores[n] = _scores(reference, {view: part[:n] for view, part in plain.items()}, count)
-        scores = _scores(reference, reference.look(clips.split(BATCH_SIZE)), count)
+        scores = _scores(reference, reference.extract(clips.split(BATCH_SIZE)), count)
         asked = EXPECTED[name].split("; ")
         answers = {one: answer for one in asked if (answer := _holds(one, scores, plain_scores[n])) is not None}
         found[name] = Row(n, scores, plain_scores[n], answers)
@@ -197,7 +198,7 @@ def _holds(asked: str, row: Scores, none: Scores) -> bool | None:
     return RELATIONS[relation](row, none, metric, other) if is_known else None
 
 
-def _scores(reference: Reference, seen: Views, count: int) -> Scores:
+def _scores(reference: Reference, seen: Features, count: int) -> Scores:
     estimates = reference.estimates(seen, count=count).items()
     return {name: score(values, len(seen["log_mel"])) for name, values in estimates}
 
@@ -205,7 +206,7 @@ def _scores(reference: Reference, seen: Views, count: int) -> Scores:
 def real_against_real(split: Split, seed: int) -> dict[int, dict[str, list[float]]]:
     """kad_l and fad_l of two sets of real clips, drawn apart many times, for each of the sizes that there are."""
     audio = torch.cat([part.audio for part in split[:3]])
-    seen = views(audio.split(BATCH_SIZE), split.sample_rate)["log_mel"]
+    seen = extract(audio.split(BATCH_SIZE), split.sample_rate)["log_mel"]
     random = np.random.default_rng(seed)
     found: dict[int, dict[str, list[float]]] = {}
     for size in (size for size in REAL_SIZES if 2 * size <= len(seen)):
@@ -214,7 +215,7 @@ def real_against_real(split: Split, seed: int) -> dict[int, dict[str, list[float
             mine, real = np.split(seen[random.permutation(len(seen))[: 2 * size]], 2)
             ones = np.ones((1, size))
             for name, values in found[size].items():
-                values += METRICS[name].of(standardize(mine, real), standardize(real, real), ones, ones).tolist()
+                values += METRICS[name].function(standardize(mine, real), standardize(real, real), ones, ones).tolist()
     return found
 
 

@@ -1,6 +1,7 @@
 """Does speed change the result? One recipe by the plain fp32 step, and by the fast one in fp32 and in bf16.
 
-    python benchmarks/same_result.py recipes/digits.yaml training.steps=600 model.dim=8 --seeds 3
+    python benchmarks/same_result.py recipes/digits.yaml training.steps=600 --seeds 3 \
+        generator.dim=8 discriminators.waveform.dim=8
 
 All rates stay as they begin (the plain step knows no decay). All runs are measured alike: every so many steps the
 generator's running average makes clips, whose log-mel Fréchet distance to held-out real ones is taken, and the
@@ -27,7 +28,8 @@ from wavegan.bench.baseline_timing import BaselineTiming
 from wavegan.commands.bench import plain_settings
 from wavegan.commands.memory import keep_freed_memory
 from wavegan.evaluation.features import log_mel_statistics, standardize
-from wavegan.evaluation.metrics import METRICS, resamples
+from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.resampling import resamples
 from wavegan.generation import Model, generate
 from wavegan.models.layers import Convolution, NearestUpsampling, TransposedConvolution
 from wavegan.recipe import Recipe
@@ -70,10 +72,10 @@ def run(recipe: Recipe, variant: str, name: str) -> dict[str, list[float]]:
     """Trains one variant from start to end and measures on the way."""
     parts = assemble.corpora(recipe)
     assert parts.held_out is not None, "the recipe must hold something out"
-    training = assemble.training(recipe, torch.device("cpu"))
+    clips = assemble.training_clips(recipe, parts)
+    training = assemble.training(recipe, torch.device("cpu"), clips)
     training.precision = variant.split()[1]
-    known = assemble.knowledge(recipe, parts.training)
-    batches = assemble.batches(recipe, parts.training, training.device, known)
+    batches = assemble.batches(recipe, clips, training.device)
     plain = PlainRun(recipe, training) if variant.startswith("plain") else None
     held_out = assemble.windows(recipe, parts.held_out, seed=1)
     reference = log_mel_statistics(held_out.batch(0, min(CLIPS, len(held_out))), recipe.data.sample_rate)
@@ -83,8 +85,10 @@ def run(recipe: Recipe, variant: str, name: str) -> dict[str, list[float]]:
         training.step = step
         if step % every == 0:
             found["step"].append(step)
-            found["wasserstein"].append(wasserstein(training, batches(10**6 + step).x, recipe.model.latent_dim))
-            found["distance"].append(distance(assemble.generating_model(recipe, training, known), reference))
+            found["wasserstein"].append(wasserstein(training, batches(10**6 + step).x, recipe.generator.latent_dim))
+            found["distance"].append(
+                distance(assemble.generating_model(recipe, training, clips.label_names), reference)
+            )
         if plain:
             plain.step(batches)
         else:
@@ -131,7 +135,10 @@ class PlainRun:
 @torch.no_grad()
 def wasserstein(training: Training, clips: Tensor, latent_dim: int) -> float:
     """The discriminator's mean score of training clips less that of the generator's, in fp32."""
-    generator, discriminator = training.method.networks["generator"], training.method.networks["discriminator"]
+    generator, discriminator = (
+        training.method.networks["generator"],
+        training.method.networks["discriminators.waveform"],
+    )
     with torch.random.fork_rng([]):
         seed_torch(0, 0, "measure")
         z = torch.rand(len(clips), latent_dim) * 2 - 1

@@ -31,12 +31,18 @@ from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.step_timing import StepTiming
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "base" / "wavegan.yaml"
-BASE = ("data.source=drum_machine", "model.dim=16", "training.batch_size=16", "training.compile=false")
-SETTINGS = {
-    "batch": ("training.batch_size", (4, 8, 16, 32, 64)),
-    "length": ("model.clip_samples", (4096, 8192, 16384, 32768, 65536)),
-    "dim": ("model.dim", (8, 16, 32, 64)),
-    "channels": ("data.channels", (1, 2, 4, 8)),
+BASE = (
+    "data.source=drum_machine",
+    "generator.dim=16",
+    "discriminators.*.dim=16",
+    "training.batch_size=16",
+    "training.compile=false",
+)
+SETTINGS = {  # by axis, the keys that are set and their values
+    "batch": (("training.batch_size",), (4, 8, 16, 32, 64)),
+    "length": (("data.clip_samples",), (4096, 8192, 16384, 32768, 65536)),
+    "dim": (("generator.dim", "discriminators.*.dim"), (8, 16, 32, 64)),
+    "channels": (("data.channels",), (1, 2, 4, 8)),
 }
 CORPUS_MINUTES = (10, 60, 600)
 PROCESSES = (1, 2)
@@ -66,11 +72,11 @@ def main() -> None:
 
 
 def setting(axis: str) -> list[Point]:
-    """Seconds and peak memory of a step for each value of one key."""
-    key, values = SETTINGS[axis]
+    """Seconds and peak memory of a step for each value of an axis."""
+    keys, values = SETTINGS[axis]
     points = []
     for value in values:
-        recipe = recipes.load(RECIPE, [*BASE, f"{key}={value}"])
+        recipe = recipes.load(RECIPE, [*BASE, *(f"{key}={value}" for key in keys)])
         with WorkerProcess(StepTiming, recipe, "cpu", torch.get_num_threads(), False) as timing:
             for _ in range(2):
                 timing.call("steps", 1)
@@ -127,9 +133,10 @@ def processes() -> list[Point]:
     for count in PROCESSES:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-            command += ["-m", "--", "wavegan", "train", str(RECIPE), *BASE, "model.dim=32", "training.steps=12"]
+            command += ["-m", "--", "wavegan", "train", str(RECIPE), *BASE, "training.steps=12"]
+            command += ["generator.dim=32", "discriminators.*.dim=32"]
             command += ["monitor.preview_every=0", "monitor.log_every=4", "monitor.tensorboard=false"]
-            subprocess.run([*command, "--run", folder], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+            subprocess.run([*command, "--run-dir", folder], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
             lines = [json.loads(line) for line in Path(folder, "log.jsonl").read_text().splitlines()]
         seconds = (lines[-1]["seconds"] - lines[0]["seconds"]) / (lines[-1]["step"] - lines[0]["step"])
         points.append({"processes": count, "seconds": seconds})

@@ -2,8 +2,7 @@
 
 import signal
 import sys
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import soundfile
 import torch
 
 from wavegan import cli
+from wavegan.cli.console import installed
 
 RATE = 16000
 
@@ -53,6 +53,13 @@ def sounds(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def console() -> Iterator[None]:
+    """What the library reports goes to stderr, as the command line sets it up."""
+    with installed():
+        yield
+
+
 class Outcome(NamedTuple):
     """What a command has left: its exit code, and its results and messages as text."""
 
@@ -67,7 +74,6 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
     def run(*words: str | Path | int) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["wavegan", *map(str, words)])
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # `main` sets its own; this puts it back
         capfd.readouterr()
         with pytest.raises(SystemExit) as end:
             cli.main()

@@ -12,14 +12,15 @@ from wavegan.bench import measure
 from wavegan.bench.baseline_timing import BaselineTiming, plain_networks
 from wavegan.bench.measure import StopWatch, Times
 from wavegan.cli import output
-from wavegan.commands import bench, step_timing
+from wavegan.commands import baseline, bench, step_timing
 from wavegan.commands.step_timing import StepTiming
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 
 RECIPE = """\
-data: {{source: {source}, holdout: 0}}
-model: {{dim: 1, clip_samples: 4096, latent_dim: 4, kernel_size: 5}}
+data: {{source: {source}, holdout: 0, clip_samples: 4096}}
+generator: {{dim: 1, latent_dim: 4, kernel_size: 5}}
+discriminators: {{waveform: {{name: wavegan, dim: 1, kernel_size: 5}}}}
 method: {{discriminator_steps: 2}}
 training: {{batch_size: 3, precision: fp32, compile: false}}
 """
@@ -36,7 +37,7 @@ def mouse(tmp_path: Path, *overrides: str, source: Path | str = "nowhere") -> Re
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """own(*overrides) is the step of a small recipe, on noise, in this very process."""
-    monkeypatch.setattr(step_timing, "keep_freed_memory", lambda: True)  # it would last for all other tests
+    monkeypatch.setattr(step_timing, "prepare_process", lambda: None)  # it would last for all other tests
     return lambda *overrides: StepTiming(mouse(tmp_path, *overrides), "cpu", 1, False)
 
 
@@ -105,8 +106,8 @@ def test_without_its_sound_a_recipe_is_timed_on_noise(tmp_path, command):
 
 def test_what_it_cannot_bench_is_refused(tmp_path, command):
     mouse(tmp_path)
-    outcome = command("bench", tmp_path / "mouse.yaml", "model.dimm=3")
-    assert outcome.code == 2 and "model.dimm" in outcome.err
+    outcome = command("bench", tmp_path / "mouse.yaml", "generator.dimm=3")
+    assert outcome.code == 2 and "generator.dimm" in outcome.err
     assert command("bench", tmp_path / "mouse.yaml", "--repeats", 0).code == 2
     assert command("bench", tmp_path / "other.yaml").code == 2
 
@@ -115,32 +116,39 @@ def test_what_it_cannot_bench_is_refused(tmp_path, command):
     "overrides",
     [
         (),
-        ("data.channels=2", "model.kernel_size=9", "model.latent_dim=7"),
-        ("model.clip_samples=8192", "model.dim=3"),
-        ("model.clip_samples=16384", "model.upsample=nearest"),
-        ("model.clip_samples=32768", "model.kernel_size=25"),
+        (
+            "data.channels=2",
+            "generator.kernel_size=9",
+            "discriminators.waveform.kernel_size=7",
+            "generator.latent_dim=7",
+        ),
+        ("data.clip_samples=8192", "generator.dim=3", "discriminators.waveform.dim=2"),
+        ("data.clip_samples=16384", "generator.upsample=nearest"),
+        ("data.clip_samples=32768", "generator.kernel_size=25"),
     ],
 )
 def test_the_plain_networks_have_the_recipes_shapes(tmp_path, overrides):
     recipe = mouse(tmp_path, *overrides)
-    plain = plain_networks(bench.plain_settings(recipe))
+    plain = plain_networks(baseline.plain_settings(recipe))
     assert [parameter_count(one) for one in plain] == [
-        parameter_count(one) for one in assemble.networks(recipe).values()
+        parameter_count(one) for one in assemble.method(recipe, torch.device("cpu")).networks.values()
     ]
-    assert plain[0].nearest == (recipe.model.upsample == "nearest")
-    clips = plain[0](torch.zeros(2, recipe.model.latent_dim))
-    assert clips.shape == (2, recipe.data.channels, recipe.model.clip_samples)
+    assert plain[0].nearest == (recipe.generator.upsample == "nearest")
+    clips = plain[0](torch.zeros(2, recipe.generator.latent_dim))
+    assert clips.shape == (2, recipe.data.channels, recipe.data.clip_samples)
 
 
 def test_the_plain_step_takes_over_the_recipes_settings(tmp_path):
     recipe = mouse(
         tmp_path,
-        "optimizers.generator={lr: 1e-3, betas: [0.1, 0.2]}",
-        "optimizers.discriminator={lr: 1e-2, betas: [0.3, 0.4]}",
+        "optimizers.generator.lr=1e-3",
+        "optimizers.generator.betas=[0.1, 0.2]",
+        "optimizers.discriminator.lr=1e-2",
+        "optimizers.discriminator.betas=[0.3, 0.4]",
         "method.penalty_weight=7",
-        "model.latent=normal",
+        "generator.latent=normal",
     )
-    timing = BaselineTiming(bench.plain_settings(recipe), "cpu", 1)
+    timing = BaselineTiming(baseline.plain_settings(recipe), "cpu", 1)
     settings = [
         (group["lr"], tuple(group["betas"]), group["params"][0])
         for optimizer in (timing.plain.generator_optimizer, timing.plain.discriminator_optimizer)
@@ -155,7 +163,7 @@ def test_the_plain_step_takes_over_the_recipes_settings(tmp_path):
 
 
 def test_the_plain_step_has_the_recipes_updates(tmp_path, monkeypatch):
-    timing = BaselineTiming(bench.plain_settings(mouse(tmp_path, "method.discriminator_steps=3")), "cpu", 1)
+    timing = BaselineTiming(baseline.plain_settings(mouse(tmp_path, "method.discriminator_steps=3")), "cpu", 1)
     diary, before = [], [one.clone() for one in timing.plain.generator.parameters()]
     real_update = timing.plain.update_generator
     monkeypatch.setattr(timing.plain, "update_discriminator", lambda *_: diary.append("discriminator"))
@@ -167,10 +175,18 @@ def test_the_plain_step_has_the_recipes_updates(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("shuffle", "shape", "reach"),
-    [("{radius: 2, shared: true}", (1,), 2), ("{radius: 3, shared: false}", (64,), 3), ("{radius: 0}", (1,), 0)],
+    [
+        (("radius=2", "shared=true"), (1,), 2),
+        (("radius=3", "shared=false"), (64,), 3),
+        (("radius=0",), (1,), 0),
+    ],
 )
 def test_the_plain_step_shuffles_as_the_recipe_says(tmp_path, shuffle, shape, reach):
-    timing = BaselineTiming(bench.plain_settings(mouse(tmp_path, f"model.phase_shuffle={shuffle}")), "cpu", 1)
+    timing = BaselineTiming(
+        baseline.plain_settings(mouse(tmp_path, *(f"discriminators.waveform.phase_shuffle.{one}" for one in shuffle))),
+        "cpu",
+        1,
+    )
     draws = [timing._shift(0, 64) for _ in range(100)]
     assert {one.shape for one in draws} == {shape}
     assert set(torch.cat(draws).tolist()) == set(range(-reach, reach + 1))
@@ -209,7 +225,7 @@ def test_taking_a_step_apart_changes_nothing(own, monkeypatch):
 
 
 def test_generating_leaves_the_training_as_it_was(own):
-    made = own("model.batch_norm=true", "training.ema=0")
+    made = own("generator.batch_norm=true", "training.ema=0")
     before = {name: value.clone() for name, value in made.training.method.networks["generator"].state_dict().items()}
     assert made.generations(2, "bf16", 1) > 0
     after = made.training.method.networks["generator"]
@@ -225,7 +241,7 @@ def test_what_a_recipe_needs(tmp_path):
     unpenalised = flops("method.penalty_weight=0", "method.weight_clip=1")
     assert unpenalised == 3 * (2 * (made + 6 * judge) + 3 * made + 2 * judge)
     assert flops("training.batch_size=6") == 2 * flops()
-    counts = [parameter_count(one) for one in assemble.networks(mouse(tmp_path)).values()]
+    counts = [parameter_count(one) for one in assemble.method(mouse(tmp_path), torch.device("cpu")).networks.values()]
     assert bench.step_needs(mouse(tmp_path)).optimizer_bytes == 28 * (counts[0] + 2 * counts[1])
 
 
@@ -235,17 +251,17 @@ def test_the_floor_adds_products_and_traffic():
 
 
 def test_what_the_plain_step_leaves_out_is_said(tmp_path):
-    assert bench.plain_omissions(mouse(tmp_path)) == []
+    assert baseline.plain_omissions(mouse(tmp_path)) == []
     asked = (
-        "model.batch_norm=true",
-        "model.discriminator_batch_norm=true",
-        "model.post_filter=8",
+        "generator.batch_norm=true",
+        "discriminators.waveform.batch_norm=true",
+        "generator.post_filter=8",
         "method.penalty_weight=0",
         "method.weight_clip=0.01",
     )
-    notes = bench.plain_omissions(mouse(tmp_path, *asked, "training.gradient_clip=1"))
+    notes = baseline.plain_omissions(mouse(tmp_path, *asked, "training.gradient_clip=1"))
     assert [note.removeprefix("the plain step leaves out ") for note in notes] == [
-        "model.batch_norm", "model.discriminator_batch_norm", "model.post_filter", "training.gradient_clip",
+        "generator.batch_norm", "discriminators.waveform.batch_norm", "generator.post_filter", "training.gradient_clip",
         "method.weight_clip",
     ]  # fmt: skip
 

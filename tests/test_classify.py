@@ -17,10 +17,11 @@ from wavegan.audio.splits import hold_out
 from wavegan.commands import classify
 from wavegan.commands.classifier_data import divide, in_words, some_of
 from wavegan.commands.classify import accuracy_on, as_json, classifier_for, classifier_of, train_classifier
-from wavegan.commands.evaluation_data import ClipFormat, ReferenceSets
 from wavegan.errors import DataError
 from wavegan.evaluation import classifier_training
 from wavegan.evaluation.classifier import Accuracy, load
+from wavegan.evaluation.clip_format import ClipFormat
+from wavegan.evaluation.reference_sets import ReferenceSets
 
 RATE, SAMPLES = 16000, 4096
 FORM = ClipFormat(RATE, 1, SAMPLES)
@@ -116,7 +117,7 @@ def test_a_classifier_is_trained_measured_and_written(learned):
     assert kept.name.startswith(f"{learned.path.parents[1].name}/tones classifier {kept.identity[:6]} (100.0 % of ")
 
 
-def test_what_is_told_on_the_way(source, tmp_path, capfd):
+def test_what_is_told_on_the_way(source, tmp_path, capfd, console):
     result = train(source(low=4, high=4), tmp_path / "ears.pt", test=source("others", low=2, high=1))
     err = capfd.readouterr().err
     assert f"learning 2 labels from {result.clips} clips of {tmp_path.name}/tones; " in err
@@ -138,7 +139,7 @@ def test_the_same_source_and_seed_give_the_same(source, tmp_path):
     assert one == again != other
 
 
-def test_files_without_a_label_and_broken_ones_are_left_out_with_a_line(source, tmp_path, capfd):
+def test_files_without_a_label_and_broken_ones_are_left_out_with_a_line(source, tmp_path, capfd, console):
     folder = source(low=3, high=3)
     place(Path(folder) / "loose.wav", "low", 0)
     (Path(folder) / "low/broken.wav").write_bytes(b"")
@@ -175,7 +176,7 @@ def test_a_source_without_labels_is_refused(sounds, tmp_path):
 def test_only_a_classifier_is_written_over(source, tmp_path, lessons):
     (tmp_path / "song.wav").write_bytes(b"my only copy")
     for taken in (tmp_path / "song.wav", tmp_path):
-        with pytest.raises(DataError, match="is there and no classifier; .* another file with --out"):
+        with pytest.raises(DataError, match="is there and no classifier; .* another file with `out`"):
             train(source(), taken)
     assert (tmp_path / "song.wav").read_bytes() == b"my only copy" and not lessons
 
@@ -248,7 +249,7 @@ def test_nobody_without_a_group_is_held_out_beside_groups():
     [("xy" * 10, "a" * 20), ("x" * 10 + "y" * 10, "a" * 10 + "b" * 10), ("xy" * 10, "a" * 20)],
     ids=["one group", "a group for each label", "another"],
 )
-def test_groups_that_cannot_be_kept_apart_are_told_and_not_used(labels, groups, capfd):
+def test_groups_that_cannot_be_kept_apart_are_told_and_not_used(labels, groups, capfd, console):
     training, held_out, split = divide(corpus_of(labels, groups))
     assert split.endswith("chosen by file name") and len(training.names) > len(held_out.names) > 0
     assert "are not kept apart: " in capfd.readouterr().err
@@ -297,7 +298,7 @@ def test_whatever_changes_is_learned_anew(source, lessons, change):
     assert len(lessons) == 2
 
 
-def test_a_kept_file_that_is_damaged_is_made_anew(source, lessons, cache, capfd):
+def test_a_kept_file_that_is_damaged_is_made_anew(source, lessons, cache, capfd, console):
     folder = source(low=4, high=4)
     first = listen(folder)
     (path,) = (cache / "classifiers").glob("*.pt")
@@ -315,7 +316,7 @@ def test_training_without_a_place_makes_the_one_that_is_looked_for(source, lesso
     assert found and found.identity == result.hash and len(lessons) == 1
 
 
-def test_a_source_without_usable_labels_has_none(source, sounds, capfd):
+def test_a_source_without_usable_labels_has_none(source, sounds, capfd, console):
     assert listen(str(sounds(3))) is None
     assert listen(source("one", low=3)) is None
     assert listen(source("few", low=1, high=1)) is None
@@ -338,7 +339,7 @@ def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons):
 # Measuring elsewhere
 
 
-def test_accuracy_on_another_source(learned, source, capfd):
+def test_accuracy_on_another_source(learned, source, capfd, console):
     ears = load(learned.path)
     other = Path(source("others", low=3, high=4))
     assert accuracy_on(ears, str(other)) == Accuracy(7, 7)

@@ -17,7 +17,7 @@ import torch
 from wavegan import __version__, assemble, cli
 from wavegan import recipe as recipes
 from wavegan.audio.files import MP3_RATES
-from wavegan.cli import sound
+from wavegan.cli import options
 from wavegan.commands.train import train
 from wavegan.training import checkpoint
 
@@ -28,7 +28,9 @@ RECIPE = """\
 data:
   source: {source}
   holdout: 0.4
-model: {{dim: 1, clip_samples: 4096, latent_dim: 4}}
+  clip_samples: 4096
+generator: {{dim: 1, latent_dim: 4}}
+discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
 training: {{steps: 2, batch_size: 2, checkpoint_every: 1, precision: fp32}}
 monitor: {{preview_every: 0, tensorboard: false}}
 """
@@ -102,14 +104,14 @@ def test_train_gives_its_run_as_json(command, home, here):
 
 
 def test_train_prints_its_checkpoint_and_nothing_else(command, home):
-    outcome = command("train", home / "mouse.yaml", "training.steps=1", "--run", "elsewhere")
+    outcome = command("train", home / "mouse.yaml", "training.steps=1", "--run-dir", "elsewhere")
     assert outcome.out == "elsewhere/checkpoints/step-00000001.pt\n"
 
 
 def test_overrides_reach_the_run(command, home):
-    command("train", home / "mouse.yaml", "training.steps=1", "name=rat", "training.seed=5", "model.latent=normal")
+    command("train", home / "mouse.yaml", "training.steps=1", "name=rat", "training.seed=5", "generator.latent=normal")
     kept = recipes.load("runs/rat/recipe.yaml")
-    assert (kept.training.seed, kept.model.latent, kept.training.steps) == (5, "normal", 1)
+    assert (kept.training.seed, kept.generator.latent, kept.training.steps) == (5, "normal", 1)
 
 
 def test_dry_run_resolves_the_recipe_counts_and_leaves_nothing(command, home, here):
@@ -119,7 +121,7 @@ def test_dry_run_resolves_the_recipe_counts_and_leaves_nothing(command, home, he
     Path("again.yaml").write_text(recipe_text)
     again = recipes.load("again.yaml")
     assert again == recipes.load(home / "mouse.yaml", ["training.steps=7"])
-    networks = assemble.networks(again)
+    networks = assemble.method(again, torch.device("cpu")).networks
     sizes = {name: sum(one.numel() for one in network.parameters()) for name, network in networks.items()}
     assert f"# {counts}" == "".join(f"# {name}: {size:,} parameters\n" for name, size in sizes.items())
     as_json = json.loads(command("train", home / "mouse.yaml", "training.steps=7", "--dry-run", "--json").out)
@@ -127,7 +129,9 @@ def test_dry_run_resolves_the_recipe_counts_and_leaves_nothing(command, home, he
 
 
 def test_dry_run_of_the_largest_recipe_needs_no_memory(command, home):
-    outcome = command("train", home / "mouse.yaml", "model.dim=1024", "model.clip_samples=65536", "--dry-run", "--json")
+    outcome = command(
+        "train", home / "mouse.yaml", "generator.dim=1024", "data.clip_samples=65536", "--dry-run", "--json"
+    )
     assert outcome.code == 0 and json.loads(outcome.out)["parameters"]["generator"] > 17e9
 
 
@@ -160,7 +164,7 @@ def test_clips_go_beside_the_model_that_made_them(command, home, tmp_path):
     assert outs == [f"{run}/generated", f"{run}/generated", f"{lone.parent}/generated"]
 
 
-@pytest.mark.parametrize("extension", sound.FORMATS)
+@pytest.mark.parametrize("extension", options.FORMATS)
 def test_every_format_sounds_the_same(command, model, extension):
     command("generate", model, "-n", 2, "--out", "plain")
     outcome = command("generate", model, "-n", 2, "--out", "new", "--format", extension)
@@ -345,7 +349,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "typo in section": ("train {mouse} training.stpes=3", ("training.stpes", "did you mean training.steps?")),
     "bad value": ("train {mouse} training.steps=many", ("training.steps is many", "must be a whole number", "try 2")),
     "value too low": ("train {mouse} training.batch_size=0", ("training.batch_size is 0", "at least 1", "try 1")),
-    "bad clip length": ("train {mouse} model.clip_samples=5000", ("5000", "WaveGAN makes 4096", "try 4096")),
+    "bad clip length": ("train {mouse} data.clip_samples=5000", ("5000", "wavegan is for 4096", "try 4096")),
     "override without =": ("train {mouse} steps", ("command line: steps", "write key.path=value", "training.steps=")),
     "missing source": ("train {mouse} data.source=nowhere", ("nowhere", "does not exist", "check the spelling")),
     "source is a file": ("train {mouse} data.source={tmp}/notes.txt", ("notes.txt", "is a file", "name its folder")),
@@ -355,12 +359,19 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "some broken": ("train {mouse} data.source={tmp}/mixed", ("1 of 3", "0.05", "raise data.max_bad", "bad.wav: ")),
     "not fetched yet": ("train {mouse} data.source=sc09", ("sc09", "downloaded once", "run: wavegan fetch sc09")),
     "missing test": ("train {mouse} data.test=nowhere", ("nowhere", "does not exist", "check the spelling")),
-    "run is a file": ("train {mouse} --run {tmp}/notes.txt", ("notes.txt", "is a file", "--run")),
-    "run is below a file": ("train {mouse} --run {tmp}/notes.txt/run", ("notes.txt/run", "cannot be made", "--run")),
-    "run is other's": ("train {mouse} --run {tones}", ("holds tone-0.wav", "a folder of its own", "--run")),
-    "fresh is other's": ("train {mouse} --run {tones} --fresh", ("holds tone-0.wav", "its own", "--run")),
-    "run is here": ("train {mouse} --run {tmp}/home/../texts", ("holds a.txt", "a folder of its own", "--run")),
-    "changed recipe": ("train {mouse} --run {model} model.dim=2", ("{model}", "keeps", "--fresh", "model.dim: 1 → 2")),
+    "the old option": ("train {mouse} --run new", ("--run is new", "is called --run-dir now", "write --run-dir new")),
+    "run is a file": ("train {mouse} --run-dir {tmp}/notes.txt", ("notes.txt", "is a file", "--run-dir")),
+    "run is below a file": (
+        "train {mouse} --run-dir {tmp}/notes.txt/run",
+        ("notes.txt/run", "cannot be made", "--run-dir"),
+    ),
+    "run is other's": ("train {mouse} --run-dir {tones}", ("holds tone-0.wav", "a folder of its own", "--run-dir")),
+    "fresh is other's": ("train {mouse} --run-dir {tones} --fresh", ("holds tone-0.wav", "its own", "--run-dir")),
+    "run is here": ("train {mouse} --run-dir {tmp}/home/../texts", ("holds a.txt", "a folder of its own", "--run-dir")),
+    "changed recipe": (
+        "train {mouse} --run-dir {model} generator.dim=2",
+        ("{model}", "keeps", "--fresh", "generator.dim: 1 → 2"),
+    ),
     "unknown device": ("train {mouse} --device gpu", ("the device is 'gpu'", "cuda:N", "--device auto")),
     "a device of torch's": ("train {mouse} --device meta", ("the device is 'meta'", "cuda:N", "--device auto")),
     "no device": ("generate {model} --device=", ("the device is ''", "cuda:N", "--device auto")),
@@ -473,7 +484,7 @@ def test_a_full_or_shut_disk_is_told(command, home, model, monkeypatch, words, k
 
 
 def test_too_little_memory_is_told(command, home, monkeypatch):
-    monkeypatch.setattr(assemble, "batches", lambda *_: lambda _: torch.empty(2**58))
+    monkeypatch.setattr("wavegan.assemble.assembly.batches", lambda *_: lambda _: torch.empty(2**58))
     outcome = command("train", home / "mouse.yaml")
     one_error(outcome, "too little memory", "training.batch_size")
 
@@ -492,8 +503,8 @@ def test_our_own_bugs_keep_their_traceback(home, monkeypatch):
 
 
 def test_all_faults_of_a_recipe_at_once(command, home):
-    outcome = command("train", home / "mouse.yaml", "training.stpes=3", "model.dim=0", "data.sorce=x")
-    message = one_error(outcome, "data.sorce", "model.dim is 0", "training.stpes")
+    outcome = command("train", home / "mouse.yaml", "training.stpes=3", "generator.dim=0", "data.sorce=x")
+    message = one_error(outcome, "data.sorce", "generator.dim is 0", "training.stpes")
     assert message.count("\n") == 3 and all(line for line in message.splitlines())
 
 
@@ -513,12 +524,12 @@ def test_a_damaged_checkpoint_is_warned_of(command, home, tmp_path):
 
 
 def test_a_run_folder_that_could_not_be_named(command, home, monkeypatch):
-    """`--run .` in a new folder trains there, and --fresh can move it aside, though "." has no name."""
+    """`--run-dir .` in a new folder trains there, and --fresh can move it aside, though "." has no name."""
     folder = Path("new").absolute()
     folder.mkdir()
     monkeypatch.chdir(folder)
-    assert command("train", home / "mouse.yaml", "training.steps=1", "--run", ".").code == 0
-    outcome = command("train", home / "mouse.yaml", "training.steps=1", "--run", ".", "--fresh")
+    assert command("train", home / "mouse.yaml", "training.steps=1", "--run-dir", ".").code == 0
+    outcome = command("train", home / "mouse.yaml", "training.steps=1", "--run-dir", ".", "--fresh")
     assert outcome.code == 0 and f"moved the earlier run to {folder}.1" in outcome.err
     assert (folder / "recipe.yaml").is_file() and (folder.with_name("new.1") / "recipe.yaml").is_file()
 

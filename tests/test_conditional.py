@@ -32,11 +32,11 @@ def test_clips_are_recognised_as_what_they_were_asked_to_be(drums, tmp_path, mon
     path = tmp_path / "a.yaml"
     path.write_text(f"data: {{source: {drums}, holdout: 0}}\n")
     rates = [f"optimizers.{player}.lr=1e-3" for player in ("generator", "discriminator")]
-    networks = ["model.clip_samples=4096", "model.dim=4", "model.upsample=nearest", "model.classes=2"]
+    networks = ["data.clip_samples=4096", "generator.dim=4", "generator.upsample=nearest", "generator.labels=2"]
+    networks += ["discriminators.waveform.name=wavegan", "discriminators.waveform.dim=4"]
     steps = ["training.steps=80", "training.batch_size=8", "training.precision=fp32", "training.ema=0.9"]
     recipe = recipes.load(path, [*networks, *rates, *steps])
     corpus = assemble.corpora(recipe).training
-    known = assemble.knowledge(recipe, corpus)
     made = assemble.training(recipe, CPU)
 
     monkeypatch.setattr(classifier_training, "steps_for", lambda clips: 60)
@@ -46,17 +46,18 @@ def test_clips_are_recognised_as_what_they_were_asked_to_be(drums, tmp_path, mon
 
     def obeyed() -> float:
         """The share of thirty clips of each label that the classifier takes for it."""
-        model = assemble.generating_model(recipe, made, known)
+        model = assemble.generating_model(recipe, made, corpus.label_names)
         model.generator.eval()
         found = []
         for place, label in enumerate(VOICES):
             clips = torch.cat(list(generate(model, 30, labels=(label,))))
-            found.append((judge.look(clips, RATE)[1].argmax(axis=1) == place).mean())
+            found.append((judge.extract(clips, RATE)[1].argmax(axis=1) == place).mean())
         model.generator.train()
         return sum(found) / 2
 
-    real = judge.look(windows.batch(0, 80), RATE)[1].argmax(axis=1)
+    real = judge.extract(windows.batch(0, 80), RATE)[1].argmax(axis=1)
     assert (real == windows.labels(0, 80).numpy()).mean() > 0.9
     assert obeyed() == pytest.approx(0.5, abs=0.2), "an untrained one knows nothing"
-    train(made, assemble.batches(recipe, corpus, CPU, known), recipe.training.steps, after_step=lambda stats: True)
+    batches = assemble.batches(recipe, assemble.windows(recipe, corpus, seed=recipe.training.seed), CPU)
+    train(made, batches, recipe.training.steps, after_step=lambda stats: True)
     assert obeyed() > 0.85

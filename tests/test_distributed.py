@@ -12,41 +12,44 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from ranks import PATIENCE_SECONDS, PRELOADED, Ranks, as_rank, command_line
+from torch import Tensor, nn
 from torch.distributed import TCPStore  # pyright: ignore
 
-from wavegan import assemble, cli, distributed
+from wavegan import assemble, distributed
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus
 from wavegan.audio.windows import Windows
 from wavegan.commands.train import TrainingResult, train
 from wavegan.distributed import peer_monitor
+from wavegan.distributed.environment import TORCHRUN_VARIABLES, Environment
+from wavegan.distributed.joining import Process
 from wavegan.errors import UserError
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
-from wavegan.models import latents
+from wavegan.models.inputs import Input
 from wavegan.models.layers import PhaseShuffle
 from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import between, gradient_penalty
+from wavegan.settings import Latent, PhaseShuffleSettings
 from wavegan.training import checkpoint, loop
 from wavegan.training.loop import Training
 from wavegan.training.run_folder import RunFolder
 
-PATIENCE_SECONDS = 60
 BATCH = 4
 RECIPE = """\
-data: {{source: {source}, holdout: 0.4, windows: random}}
-model: {{dim: 2, clip_samples: 4096, latent_dim: 4, phase_shuffle: {{radius: 2, shared: false}}}}
+data: {{source: {source}, clip_samples: 4096, holdout: 0.4, windows: random}}
+generator: {{dim: 2, latent_dim: 4}}
+discriminators: {{waveform: {{name: wavegan, dim: 2, phase_shuffle: {{radius: 2, shared: false}}}}}}
 method: {{discriminator_steps: 2}}
 optimizers: {{generator: {{lr: 1e-3}}, discriminator: {{lr: 1e-3}}}}
 training: {{steps: 10, batch_size: 4, checkpoint_every: 2, keep_last: 3, precision: fp32, ema: 0.9, gradient_clip: 1}}
@@ -103,24 +106,6 @@ def log_of(run: str | Path) -> list[dict[str, float]]:
 # Starting ranks.
 
 
-def as_rank(act: Callable[..., None], environment: dict[str, str], folder: str, messages: str, *arguments: Any) -> None:
-    """What a rank does: in a folder of its own, heard by files of its own."""
-    os.environ.update(environment)
-    os.chdir(folder)
-    torch.set_num_threads(1)
-    warnings.simplefilter("default")
-    for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(f"{messages}.{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  it lives as long as the process
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-    act(*arguments)
-
-
-def command_line(*words: str) -> None:
-    sys.argv = ["wavegan", *words]
-    cli.main()
-
-
 def impatient_command_line(*words: str) -> None:
     peer_monitor.TELLING_SECONDS = peer_monitor.GRACE_SECONDS = 1
     command_line(*words)
@@ -139,41 +124,11 @@ def command_line_that_hangs(*words: str) -> None:
     impatient_command_line(*words)
 
 
-class Ranks:
-    """Processes that were started together; `err` and `out` give what each has said, `codes` their exit codes."""
-
-    def __init__(self, processes: list[Any], place: Path):
-        self.processes, self.place = processes, place
-
-    def said(self, stream: str) -> list[str]:
-        return [
-            path.read_text() if (path := self.place / f"rank-{number}.{stream}").exists() else ""
-            for number in range(len(self.processes))
-        ]
-
-    @property
-    def codes(self) -> list[int]:
-        for process in self.processes:
-            process.join(PATIENCE_SECONDS)
-        found = [process.exitcode for process in self.processes]
-        assert None not in found, f"not all have ended in time: {found}, {self.said('err')}"
-        return found
-
-    def wait_until(self, condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            assert time.monotonic() < end, "it did not happen in time"
-            assert all(process.is_alive() for process in self.processes), self.said("err")
-            time.sleep(0.005)
-
-
 @pytest.fixture
 def start(tmp_path, cache) -> Iterator[Callable[..., Ranks]]:
     """start(count, act, …) starts ranks that know of each other; with apart=True each has a folder and cache alone."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["torch._dynamo", "wavegan.commands.train", "wavegan.cli", "pytest", "matplotlib.image"]
-    )
+    context.set_forkserver_preload(PRELOADED)
     started = []
 
     def begin(count: int, act: Callable[..., None], *arguments: Any, apart: bool = False) -> Ranks:
@@ -217,6 +172,7 @@ VARIANTS = {
     "a shift for each": {"shared": False, "gradient_clip": 0.5},
     "by autograd": {"shared": False, "plain": True, "latent": "normal"},
     "by autograd, one shift": {"shared": True, "plain": True, "gradient_clip": 0.5},
+    "an augmentation that adapts": {"shared": True, "augment": True},
 }
 
 
@@ -234,25 +190,55 @@ def learn(folder: str) -> None:
         results: dict[str, Any] = {name: learnt(**settings) for name, settings in VARIANTS.items()}
         mixed = [torch.arange(6.0).view(2, 3).t() * rank, torch.tensor(rank + 0.5), torch.full((2,), rank).bfloat16()]
         mixed += [torch.full((2, distributed.LARGE), 2.0 * rank), torch.full((distributed.LARGE, 2), rank + 1.0).t()]
-        distributed.average(mixed)
-        shared = distributed.share({"text": "x", "nested": [1, (None, torch.ones(2))]} if rank == 0 else None)
-        said = {"mean": mixed, "agreed": distributed.agree([3, 15][rank]), "shared": repr(shared)}
-        torch.save({"rank": rank, "said": said, **results}, Path(folder, f"{distributed.world()}-{rank}.pt"))
+        distributed.average_over_ranks(mixed)
+        shared = distributed.broadcast({"text": "x", "nested": [1, (None, torch.ones(2))]} if rank == 0 else None)
+        said = {"mean": mixed, "agreed": distributed.max_over_ranks([3, 15][rank]), "shared": repr(shared)}
+        torch.save({"rank": rank, "said": said, **results}, Path(folder, f"{distributed.world_size()}-{rank}.pt"))
 
 
-def learnt(*, shared: bool, plain: bool = False, latent: str = "uniform", gradient_clip: float | None = None) -> dict:
+class Adaptive(nn.Module):
+    """Gains of each clip's own, the stronger the better the discriminator was: it follows the statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("strength", torch.zeros(()))
+        self.strength: Tensor
+
+    def forward(self, clips: Tensor) -> Tensor:
+        gains = distributed.rank_rows(lambda rows: torch.rand(rows, 1, 1), len(clips))
+        return clips * (1 + self.strength * gains)
+
+    def advance(self, step: int) -> None:
+        """Nothing depends on the step."""
+
+    def after_update(self, stats: Mapping[str, Tensor]) -> None:
+        self.strength += stats["wasserstein"].abs()
+
+
+def adversary(*, shared: bool, plain: bool, augment: bool) -> Adversary:
+    kind, shuffle = Whole if plain else Discriminator, PhaseShuffleSettings(shared=shared)
+    return Adversary(
+        kind((1, 4096), dim=1, kernel_size=9, phase_shuffle=shuffle),
+        objective=OBJECTIVES["wasserstein"],
+        penalty=gradient_penalty,
+        penalty_weight=10,
+        augment=Adaptive() if augment else None,
+    )
+
+
+def learnt(
+    *,
+    shared: bool,
+    plain: bool = False,
+    augment: bool = False,
+    latent: Latent = "uniform",
+    gradient_clip: float | None = None,
+) -> dict:
     torch.manual_seed(0)
     gan = GAN(
-        Generator(4096, dim=1, latent_dim=4, kernel_size=9),
-        Adversary(
-            (Whole if plain else Discriminator)(4096, dim=1, kernel_size=9, shuffle_shared=shared),
-            objective=OBJECTIVES["wasserstein"],
-            penalty=gradient_penalty,
-            penalty_weight=10,
-        ),
+        Generator(4096, dim=1, latent=latent, latent_dim=4, kernel_size=9),
+        {"waveform": adversary(shared=shared, plain=plain, augment=augment)},
         discriminator_steps=2,
-        latent=latent,
-        latent_dim=4,
     )
     optimizers = {name: torch.optim.Adam(one.parameters(), lr=1e-3) for name, one in gan.networks.items()}
     training = Training(gan, optimizers, torch.device("cpu"), seed=3, ema=0.9, gradient_clip=gradient_clip)
@@ -263,7 +249,7 @@ def learnt(*, shared: bool, plain: bool = False, latent: str = "uniform", gradie
 
     def batches(draw: int) -> Batch:
         noise = torch.Generator().manual_seed(draw)
-        return Batch((torch.rand(BATCH, 1, 4096, generator=noise) * 2 - 1)[distributed.own_part(BATCH)])
+        return Batch((torch.rand(BATCH, 1, 4096, generator=noise) * 2 - 1)[distributed.rank_slice(BATCH)])
 
     loop.train(training, batches, 3, after_step=lambda found: not stats.append(found))
     return {"gradients": gradients, "state": training.state(), "stats": stats}
@@ -274,6 +260,8 @@ def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path
     one, two = start(1, learn, tmp_path), start(2, learn, tmp_path)
     assert (one.codes, two.codes) == ([0], [0, 0]), two.said("err")
     whole = torch.load(tmp_path / "1-0.pt")
+    adapted = whole["an augmentation that adapts"]["state"]["method"]["waveform"]["augment"]["strength"]
+    assert adapted > 1e-3, "the statistics moved it, and were those of the whole batch if all have the same"
     for rank in range(2):
         part = torch.load(tmp_path / f"2-{rank}.pt")
         assert part["rank"] == rank
@@ -296,12 +284,13 @@ def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path
 
 
 def as_if(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:
-    monkeypatch.setattr(distributed, "_here", distributed._Here(rank, world))
+    environment = Environment(rank, world, rank, world, "torchrun")
+    monkeypatch.setattr(distributed, "_process", Process(environment))
 
 
 DRAWS = {
-    "uniform": lambda rows: latents.draw("uniform", rows, 3),
-    "normal": lambda rows: latents.draw("normal", rows, 3),
+    "uniform": lambda rows: Input("uniform", (3,)).draw(rows),
+    "normal": lambda rows: Input("normal", (3,)).draw(rows),
     "integers": lambda rows: torch.randint(0, 1000, (rows, 2)),
 }
 
@@ -314,7 +303,7 @@ def test_rows_drawn_by_all_are_those_that_one_draws(monkeypatch, draw, world):
     for rank in range(world):
         as_if(monkeypatch, rank, world)
         torch.manual_seed(1)
-        parts.append(distributed.own_rows(DRAWS[draw], 8 // world))
+        parts.append(distributed.rank_rows(DRAWS[draw], 8 // world))
     assert torch.equal(torch.cat(parts), whole) and len(parts) == world
 
 
@@ -326,7 +315,7 @@ def test_points_of_the_penalty_and_shifts_are_those_of_the_whole_batch(monkeypat
             points, shifts = [], []
             for rank in range(world):
                 as_if(monkeypatch, rank, world)
-                own = distributed.own_part(4)
+                own = distributed.rank_slice(4)
                 torch.manual_seed(2)
                 points.append(between(real[own], fake[own]))
                 torch.manual_seed(2)
@@ -344,8 +333,8 @@ def test_clips_of_all_ranks_are_the_batch_of_one(monkeypatch, mouse, kind):
     corpus = Corpus(samples, starts, lengths, labels, ("a", "b", "c", "d"), (), {}, 16000)
     windows = Windows(corpus, 16, kind, seed=3)
     recipe = recipes.load(mouse, [f"data.windows={kind}"])
-    sound = assemble.corpora(recipe).training
-    whole_batches = assemble.batches(recipe, sound, torch.device("cpu"))
+    source = assemble.training_clips(recipe, assemble.corpora(recipe))
+    whole_batches = assemble.batches(recipe, source, torch.device("cpu"))
     for draw in range(3):
         whole = windows.batch(draw, 6)
         parts = [windows.batch(draw, 6, slice(first, first + 2)) for first in (0, 2, 4)]
@@ -354,7 +343,7 @@ def test_clips_of_all_ranks_are_the_batch_of_one(monkeypatch, mouse, kind):
         own = []
         for rank in range(2):
             as_if(monkeypatch, rank, 2)
-            own.append(assemble.batches(recipe, sound, torch.device("cpu"))(draw).x)
+            own.append(assemble.batches(recipe, source, torch.device("cpu"))(draw).x)
             monkeypatch.undo()
         assert torch.equal(torch.cat(own), whole_batches(draw).x) and len(own[1]) == 2
 
@@ -365,7 +354,7 @@ def test_clips_of_all_ranks_are_the_batch_of_one(monkeypatch, mouse, kind):
 def test_two_machines_make_the_run_of_one_process(mouse, start, tmp_path):
     """Ten steps in fp32; the second rank has a folder and a cache of its own, and neither is given a run."""
     trained(mouse, "one")
-    two = start(2, command_line, "train", mouse, "--run", "run", "--json", apart=True)
+    two = start(2, command_line, "train", mouse, "--run-dir", "run", "--json", apart=True)
     assert two.codes == [0, 0], two.said("err")
     first, second = two.place / "machine-0", two.place / "machine-1"
     assert largest_difference(newest("one"), newest(first / "run")) < 1e-5
@@ -382,7 +371,7 @@ def test_other_sound_on_another_machine_is_refused(mouse, start, sounds):
     """Sources are named from where a rank is started, so each has its own."""
     for rank, count in enumerate((5, 9)):
         sounds(count, seconds=0.2, name=f"ranks-0/machine-{rank}/mine")
-    ranks = start(2, command_line, "train", mouse, "data.source=mine", "--run", "run", apart=True)
+    ranks = start(2, command_line, "train", mouse, "data.source=mine", "--run-dir", "run", apart=True)
     assert ranks.codes == [2, 2]
     heard = "".join(ranks.said("err"))
     assert (
@@ -394,8 +383,8 @@ def test_torchrun_goes_on_with_a_run_of_one_process(mouse, start, cache):
     """The real thing, once: from step 4 of one process to step 10 with two."""
     trained(mouse, "whole")
     trained(mouse, "run", "training.steps=4")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
-    words = ["wavegan", "train", str(mouse), "--run", "run", "--device", "cpu"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    words = ["wavegan", "train", str(mouse), "--run-dir", "run", "--device", "cpu"]
     settings = {**os.environ, "WAVEGAN_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launch, *words], capture_output=True, text=True, env=settings, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
@@ -404,7 +393,7 @@ def test_torchrun_goes_on_with_a_run_of_one_process(mouse, start, cache):
     assert largest_difference(newest("whole"), newest("run")) < 1e-5
     assert [line["step"] for line in log_of("run")] == list(range(1, 11))
 
-    again = start(2, command_line, "train", mouse, "--run", "run")
+    again = start(2, command_line, "train", mouse, "--run-dir", "run")
     assert again.codes == [0, 0]
     assert again.said("err") == ["run has taken its 10 steps; raise training.steps to go on\n", ""]
 
@@ -414,7 +403,7 @@ def test_torchrun_goes_on_with_a_run_of_one_process(mouse, start, cache):
 
 def test_a_killed_rank_ends_the_others_and_one_process_goes_on(mouse, start):
     run = Path("run")
-    ranks = start(2, impatient_command_line, "train", mouse, "--run", "run", *MANY)
+    ranks = start(2, impatient_command_line, "train", mouse, "--run-dir", "run", *MANY)
     ranks.wait_until(lambda: steps_of(run) and len(log_of(run)) > 4)
     ranks.processes[1].kill()
     assert ranks.codes == [2, -signal.SIGKILL]
@@ -433,7 +422,7 @@ def test_a_killed_rank_ends_the_others_and_one_process_goes_on(mouse, start):
 
 
 def test_if_the_main_process_is_killed_another_tells(mouse, start):
-    ranks = start(4, impatient_command_line, "train", mouse, "--run", "run", *MANY)
+    ranks = start(4, impatient_command_line, "train", mouse, "--run-dir", "run", *MANY)
     ranks.wait_until(lambda: steps_of("run"))
     ranks.processes[0].kill()
     assert ranks.codes == [-signal.SIGKILL, 2, 2, 2]
@@ -443,7 +432,7 @@ def test_if_the_main_process_is_killed_another_tells(mouse, start):
 
 
 def test_a_rank_that_hangs_when_another_dies_is_ended(mouse, start):
-    ranks = start(2, command_line_that_hangs, "train", mouse, "--run", "run", *MANY)
+    ranks = start(2, command_line_that_hangs, "train", mouse, "--run-dir", "run", *MANY)
     ranks.wait_until(lambda: len(log_of("run")) == 3)
     os.kill(ranks.processes[0].pid, signal.SIGTERM)  # as torchrun does when one has died
     ranks.processes[1].kill()
@@ -469,7 +458,7 @@ def test_a_signal_to_any_stops_all_at_the_same_step(mouse, start, number, whom):
     """The run then goes on with two, and is as if nothing had been."""
     run = Path("run")
     several = (*MANY, "training.checkpoint_every=100000")
-    ranks = start(2, command_line, "train", mouse, "--run", "run", *several)
+    ranks = start(2, command_line, "train", mouse, "--run-dir", "run", *several)
     ranks.wait_until(lambda: len(log_of(run)) > 2)
     for rank in whom:
         os.kill(ranks.processes[rank].pid, number)
@@ -479,7 +468,7 @@ def test_a_signal_to_any_stops_all_at_the_same_step(mouse, start, number, whom):
     assert f"stopped at step {step} and saved; go on with: wavegan train" in told and silence == ""
 
     more = f"training.steps={step + 2}"
-    assert start(2, command_line, "train", mouse, "--run", "run", more).codes == [0, 0]
+    assert start(2, command_line, "train", mouse, "--run-dir", "run", more).codes == [0, 0]
     trained(mouse, "whole", more)
     assert largest_difference(newest("whole"), newest(run)) < 1e-5
 
@@ -494,20 +483,20 @@ def refused(ranks: Ranks) -> str:
 
 
 def test_refusals_are_told_once(mouse, start):
-    uneven = refused(start(3, command_line, "train", mouse, "--run", "run"))
+    uneven = refused(start(3, command_line, "train", mouse, "--run-dir", "run"))
     assert "training.batch_size is 4 and there are 3 processes" in uneven and "training.batch_size=6" in uneven
     assert not Path("run").exists()
     assert "the device is 'gpu'" in refused(start(2, command_line, "train", mouse, "--device", "gpu"))
-    assert "nowhere" in refused(start(2, command_line, "train", mouse, "data.source=nowhere", "--run", "bad"))
+    assert "nowhere" in refused(start(2, command_line, "train", mouse, "data.source=nowhere", "--run-dir", "bad"))
 
     trained(mouse, "run", "training.steps=2")
-    changed = refused(start(2, command_line, "train", mouse, "--run", "run", "model.dim=1"))
-    assert "started with another recipe" in changed and "model.dim: 2 → 1" in changed
+    changed = refused(start(2, command_line, "train", mouse, "--run-dir", "run", "generator.dim=1"))
+    assert "started with another recipe" in changed and "generator.dim: 2 → 1" in changed
     with RunFolder(Path("run")).locked():
-        assert "is being trained by process" in refused(start(2, command_line, "train", mouse, "--run", "run"))
+        assert "is being trained by process" in refused(start(2, command_line, "train", mouse, "--run-dir", "run"))
     huge = ("optimizers.discriminator.lr=1", "method.penalty_weight=1e39", "training.gradient_clip=null")
-    spoilt = refused(start(2, command_line, "train", mouse, "--run", "spoilt", *huge))
-    assert "phase discriminator; there is no checkpoint yet; try a lower" in spoilt
+    spoilt = refused(start(2, command_line, "train", mouse, "--run-dir", "spoilt", *huge))
+    assert "phase discriminators; there is no checkpoint yet; try a lower" in spoilt
 
 
 # What torchrun says of a process.
@@ -519,24 +508,23 @@ def by_torchrun(monkeypatch) -> Callable[..., None]:
 
     def say(local_rank: int, here: int) -> None:
         words = (local_rank, local_rank, here, here, "localhost", 1)
-        for name, word in zip(distributed.OF_TORCHRUN, words, strict=True):
+        for name, word in zip(TORCHRUN_VARIABLES, words, strict=True):
             monkeypatch.setenv(name, str(word))
 
     return say
 
 
-def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch, by_torchrun):
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert distributed.own_device("cuda") == "cuda" and distributed.own_device("cuda:1") == "cuda:1"
-    by_torchrun(3, 8)
+    assert distributed.rank_device("cuda") == "cuda" and distributed.rank_device("cuda:1") == "cuda:1"
     as_if(monkeypatch, 3, 8)
-    assert [distributed.own_device(choice) for choice in ("cuda", "cpu")] == ["cuda:3", "cpu"]
+    assert [distributed.rank_device(choice) for choice in ("cuda", "cpu")] == ["cuda:3", "cpu"]
     for choice in ("mps", "cuda:0"):
-        with pytest.raises(UserError, match=f"the device is {choice} and torchrun started 8 .* --device cuda"):
-            distributed.own_device(choice)
-    by_torchrun(4, 8)
+        with pytest.raises(UserError, match=f"the device is {choice} and torchrun started 8 .* `device=cuda`"):
+            distributed.rank_device(choice)
+    as_if(monkeypatch, 4, 8)
     with pytest.raises(UserError, match="started 8 processes on a machine with 4 GPUs; .* --nproc-per-node=4"):
-        distributed.own_device("cuda")
+        distributed.rank_device("cuda")
 
 
 def test_other_commands_run_in_one_process(by_torchrun):
@@ -548,11 +536,11 @@ def test_other_commands_run_in_one_process(by_torchrun):
 def test_before_the_processes_know_each_other_the_first_of_a_machine_speaks(monkeypatch, by_torchrun):
     waits = []
     monkeypatch.setattr(time, "sleep", waits.append)
-    assert distributed.speaks()
+    assert distributed.reports_errors()
     by_torchrun(0, 2)
-    assert distributed.speaks() and waits == []
+    assert distributed.reports_errors() and waits == []
     by_torchrun(1, 2)
-    assert not distributed.speaks() and waits == [distributed.FIRST_SPEAKER_SECONDS]
+    assert not distributed.reports_errors() and waits == [distributed.FIRST_REPORT_SECONDS]
 
 
 def test_one_process_under_torchrun_is_as_one_without(by_torchrun, mouse):

@@ -8,27 +8,30 @@ import torch
 from torch import nn
 
 from wavegan import generation
+from wavegan.dsp.representation import Waveform
 from wavegan.generation import (
     Model,
     generate,
     interpolate,
     numbered_labels,
     numbered_latents,
+    numbered_noise,
     spherical_interpolation,
     synthesize,
 )
 from wavegan.models.dense import LatentLayer
-from wavegan.models.latents import LATENTS
+from wavegan.models.inputs import DISTRIBUTIONS, Input
 from wavegan.models.wavegan import Generator
+from wavegan.settings import Latent
 
 
-def model(latent: str = "uniform", *, latent_dim: int = 8, channels: int = 1) -> Model:
+def model(latent: Latent = "uniform", *, latent_dim: int = 8, channels: int = 1) -> Model:
     torch.manual_seed(0)
-    network = Generator(4096, channels, dim=1, latent_dim=latent_dim, batch_norm=True)
+    network = Generator(4096, channels, dim=1, latent=latent, latent_dim=latent_dim, batch_norm=True)
     with torch.no_grad():
         for _ in range(3):  # batch statistics of its own
             network(torch.randn(8, latent_dim))
-    return Model(network.eval(), latent, latent_dim, 4096, channels, 16000, "a test", 0, ())
+    return Model(network.eval(), 4096, channels, 16000, "a test", 0, ())
 
 
 def clips(made) -> torch.Tensor:
@@ -41,7 +44,7 @@ def test_shapes_and_batches():
     assert list(generate(model(), 0)) == []
 
 
-@pytest.mark.parametrize("latent", LATENTS)
+@pytest.mark.parametrize("latent", DISTRIBUTIONS)
 def test_clip_k_is_the_same_for_any_batch_size_and_count(latent):
     ours = model(latent)
     whole = clips(generate(ours, 12, seed=3, batch_size=12))
@@ -74,7 +77,7 @@ def test_the_global_generator_neither_decides_nor_moves():
     assert torch.equal(clips(generate(ours, 3)), one)
 
 
-@pytest.mark.parametrize("latent", LATENTS)
+@pytest.mark.parametrize("latent", DISTRIBUTIONS)
 def test_truncation_scales_the_latents(latent):
     ours = model(latent)
     whole = numbered_latents(ours, range(5))
@@ -92,7 +95,7 @@ def test_clips_are_fp32_on_the_cpu_without_a_graph():
     assert made.abs().max() <= 1
 
 
-@pytest.mark.parametrize("latent", LATENTS)
+@pytest.mark.parametrize("latent", DISTRIBUTIONS)
 @pytest.mark.parametrize("truncation", [1.0, 0.5])
 def test_a_walk_passes_through_the_clips_themselves(latent, truncation):
     ours = model(latent)
@@ -108,7 +111,7 @@ def test_a_walk_of_one_station_is_its_clip():
 
 
 def walked_latents(monkeypatch, ours: Model, **settings) -> torch.Tensor:
-    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels: z)
+    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels, noise: z)
     return clips(interpolate(ours, 6, **settings))
 
 
@@ -154,8 +157,8 @@ NAMES = ("clap", "kick", "snare")
 def knowing() -> Model:
     """A model that knows three labels."""
     torch.manual_seed(0)
-    network = Generator(4096, dim=1, latent_dim=8, classes=3).eval()
-    return Model(network, "uniform", 8, 4096, 1, 16000, "a test", 0, NAMES, classes=3)
+    network = Generator(4096, dim=1, latent_dim=8, labels=3).eval()
+    return Model(network, 4096, 1, 16000, "a test", 0, NAMES)
 
 
 def told(rows: torch.Tensor | None) -> list[str]:
@@ -171,6 +174,20 @@ def test_named_labels_take_turns_and_others_are_drawn_clip_by_clip():
     assert min(drawn.count(name) for name in NAMES) > 60
     assert told(numbered_labels(ours, range(300), seed=1)) != drawn
     assert numbered_labels(model(), range(3)) is None
+
+
+def test_labels_are_drawn_apart_from_latents_and_noise(monkeypatch):
+    """With a seed in common, a label would be a function of the latent, and not every label could get every sound."""
+    draws = {"latents": numbered_latents, "noise": numbered_noise, "labels": numbered_labels}
+    seeds: dict[str, set[int]] = {kind: set() for kind in draws}
+    ours, derive = noisy(labels=3), generation.derive
+    for kind, draw in draws.items():
+        monkeypatch.setattr(
+            generation, "derive", lambda *given, kind=kind: seeds[kind].add(derive(*given)) or derive(*given)
+        )
+        draw(ours, range(50), seed=3)
+    assert {kind: len(drawn) for kind, drawn in seeds.items()} == {"latents": 50, "noise": 100, "labels": 50}
+    assert len(set.union(*seeds.values())) == 200
 
 
 def test_a_label_changes_the_clip_and_not_its_latent():
@@ -195,7 +212,7 @@ def test_a_label_weighs_as_much_as_the_whole_latent():
 
 def test_a_walk_between_labels_keeps_its_latent_and_mixes_them(monkeypatch):
     seen = []
-    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels: seen.append((z, labels)) or z)
+    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels, noise: seen.append((z, labels)) or z)
     clips(interpolate(knowing(), 3, clips_between=3, labels=("kick", "snare")))
     z, labels = (torch.cat(one) for one in zip(*seen, strict=True))
     assert len(z) == 9 and (z == z[0]).all()
@@ -205,7 +222,77 @@ def test_a_walk_between_labels_keeps_its_latent_and_mixes_them(monkeypatch):
 
 def test_a_walk_with_one_label_moves_its_latent(monkeypatch):
     seen = []
-    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels: seen.append((z, labels)) or z)
+    monkeypatch.setattr(generation, "synthesize", lambda model, z, labels, noise: seen.append((z, labels)) or z)
     clips(interpolate(knowing(), 3, clips_between=1, labels=("kick",)))
     z, labels = (torch.cat(one) for one in zip(*seen, strict=True))
     assert told(labels) == ["kick"] * 5 and not torch.equal(z[0], z[2])
+
+
+class Shows(nn.Module):
+    """A generator whose clip is its latent of 4 numbers, then its noise: 2 rows of 3, and 4; all halved thrice.
+
+    All its inputs are normal, so that nothing but their seeds tells them apart.
+    """
+
+    inputs = (Input("normal", (4,)), Input("normal", (2, 3)), Input("normal", (4,)))
+
+    def __init__(self, labels: int):
+        super().__init__()
+        self.labels = labels
+        self.output = Waveform()
+        self.scale = nn.Parameter(torch.tensor(0.125))
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor | None, *noise: torch.Tensor) -> torch.Tensor:
+        assert (labels is None) == (not self.labels), "labels come second, noise after them"
+        return self.scale * torch.cat([part.flatten(1) for part in (z, *noise)], dim=1)[:, None]
+
+
+def noisy(labels: int = 0) -> Model:
+    return Model(Shows(labels), 14, 1, 16000, "a test", 0, NAMES[:labels])
+
+
+def shown(made) -> tuple[torch.Tensor, torch.Tensor]:
+    """The latents (N, 4) and all noise (N, 10) of a noisy model's clips."""
+    return (clips(made)[:, 0] * 8).split([4, 10], dim=1)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("labels", [0, 3])
+def test_clip_k_with_noise_is_the_same_for_any_batch_size_and_first_number(labels):
+    ours = noisy(labels)
+    whole = clips(generate(ours, 12, seed=3, batch_size=12))
+    assert whole.abs().max() < 1, "nothing is cut"
+    for count, batch_size, first in [(12, 5, 0), (12, 1, 0), (5, 2, 7), (1, 64, 11)]:
+        part = clips(generate(ours, count, seed=3, batch_size=batch_size, first=first))
+        assert torch.equal(part, whole[first : first + count])
+
+
+def test_a_clips_noise_comes_in_the_generators_order_and_untruncated():
+    ours = noisy()
+    rows, last = numbered_noise(ours, range(5), seed=2)
+    assert rows.shape == (5, 2, 3) and last.shape == (5, 4)
+    z, noise = shown(generate(ours, 5, seed=2, truncation=0.5))
+    assert torch.equal(noise, torch.cat([rows.flatten(1), last], dim=1))
+    assert torch.equal(z, 0.5 * numbered_latents(ours, range(5), seed=2))
+
+
+def test_every_clip_has_noise_of_its_own_that_is_not_its_latent():
+    """First numbers of 60 clips' latents and of both their noises: 180 different ones."""
+    ours, first_numbers = noisy(), []
+    for seed in range(3):
+        drawn = [numbered_latents(ours, range(20), seed=seed), *numbered_noise(ours, range(20), seed=seed)]
+        first_numbers += [number for part in drawn for number in part.flatten(1)[:, 0].tolist()]
+    assert len(set(first_numbers)) == len(first_numbers) == 180
+
+
+@pytest.mark.parametrize("labels", [(), ("kick",), ("kick", "snare")], ids=["drawn", "one", "two"])
+def test_a_walk_keeps_the_noise_of_clip_0(labels):
+    """In every batch, also the last and shorter one; the latent moves, but for a walk between labels."""
+    ours = noisy(3)
+    z, noise = shown(interpolate(ours, 3, clips_between=3, seed=2, labels=labels, batch_size=4))
+    expected = torch.cat([drawn.flatten(1) for drawn in numbered_noise(ours, [0], seed=2)], dim=1)
+    assert len(z) == 9 and torch.equal(noise, expected.expand(9, 10))
+    assert torch.equal(z[0], z[8]) == (len(labels) > 1)
+
+
+def test_a_generator_without_noise_is_given_none():
+    assert numbered_noise(model(), range(3)) == []

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,26 +12,30 @@ import pytest
 import wavegan
 
 PACKAGE = Path(wavegan.__file__).parent
+PROJECT = Path(__file__).parents[1]
 LEVELS = {
     "errors": 0,
+    "atomic_write": 0,
     "seeding": 0,
     "distributed": 0,
-    "dsp": 0,
-    "audio": 1,
-    "models": 1,
-    "objectives": 1,
-    "methods": 2,
-    "training": 3,
-    "generation": 3,
-    "evaluation": 3,
-    "recipe": 4,
-    "assemble": 5,
-    "bench": 3,
-    "commands": 6,
-    "cli": 7,
-    "__main__": 7,
+    "dsp": 1,
+    "progress": 0,
+    "settings": 0,
+    "audio": 2,
+    "models": 2,
+    "objectives": 2,
+    "methods": 3,
+    "training": 4,
+    "generation": 4,
+    "evaluation": 4,
+    "recipe": 5,
+    "assemble": 6,
+    "bench": 4,
+    "commands": 7,
+    "cli": 8,
+    "__main__": 8,
 }
-NEIGHBOURS = {7}  # on these levels the rooms are files that belong together
+NEIGHBOURS = {8}  # on these levels the rooms are files that belong together
 MOST_LINES = 280
 
 
@@ -120,17 +125,69 @@ def test_every_room_is_walked():
     assert imports > 80
 
 
+def test_the_wheel_holds_every_file_of_the_package():
+    """Folders without an __init__.py and files that package-data does not name would be left out."""
+    patterns = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["wavegan"]
+    listed = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    others = {path for path in PACKAGE.rglob("*.*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert listed == others and others >= set(PACKAGE.rglob("*.j2")) != set()
+    folders = {path.parent for path in [*PACKAGE.rglob("*.py"), *others]}
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def rooms_of_the_readme(text: str) -> list[str]:
+    """The rooms in the README's list of the package, from the top."""
+    package = text.partition("\nwavegan/\n")[2].partition("\nrecipes/")[0]
+    return [line.split()[0].rstrip("/").removesuffix(".py") for line in package.splitlines()]
+
+
+def test_the_readmes_list_holds_every_room_and_imports_point_down_it():
+    listed = rooms_of_the_readme((PROJECT / "README.md").read_text())
+    assert sorted(listed) == sorted(room for room in LEVELS if not room.startswith("__")) and len(listed) > 0
+    levels = [LEVELS[room] for room in listed]
+    assert levels == sorted(levels, reverse=True), dict(zip(listed, levels, strict=True))
+    upward = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for module in imported_modules(node, PACKAGE, path)
+        if points_up(listed, path.relative_to(PACKAGE).parts[0].removesuffix(".py"), module)
+    ]
+    assert upward == []
+
+
+def points_up(listed: list[str], room: str, module: str) -> bool:
+    """Whether an import of a module by a room goes up the list; the package's own start files are not in it."""
+    top, _, rest = module.partition(".")
+    target = rest.partition(".")[0]
+    return top == PACKAGE.name and {room, target} <= set(listed) and listed.index(target) < listed.index(room)
+
+
+def test_an_import_up_the_list_is_noticed():
+    listed = rooms_of_the_readme(
+        "# A\n```\nwavegan/\n  cli/  parses\n  audio/  files\n  errors.py  errors\nrecipes/\n```\n"
+    )
+    assert listed == ["cli", "audio", "errors"]
+    assert points_up(listed, "audio", "wavegan.cli.train") and points_up(listed, "errors", "wavegan.audio")
+    assert not points_up(listed, "cli", "wavegan.audio.files") and not points_up(listed, "audio", "wavegan.audio.files")
+    assert not points_up(listed, "__main__", "wavegan.cli") and not points_up(listed, "audio", "soundfile")
+
+
 DOCUMENTED = '"""A file."""\n'
 PLANTED = {
-    "an arrow upwards": ("models/vae.py", "from wavegan.training.loop import train", "models (level 1) imports"),
-    "a neighbour": ("training/loop.py", "from wavegan.evaluation import figures", "training (level 3) imports"),
-    "a neighbour's file": ("generation.py", "import wavegan.training.loop", "generation (level 3) imports training"),
-    "audio and models": ("audio/files.py", "from wavegan.models.layers import PostFilter", "audio (level 1) imports"),
-    "spectra above": ("dsp/mel.py", "from wavegan.models import specgan", "dsp (level 0) imports models"),
-    "a recipe below": ("methods/gan.py", "from wavegan import recipe", "methods (level 2) imports recipe"),
-    "a relative one": ("audio/files.py", "from ..commands import train", "audio (level 1) imports commands"),
-    "a lazy one": ("audio/files.py", "def _f():\n    from wavegan.cli import main", "audio (level 1) imports cli"),
-    "under TYPE_CHECKING": ("audio/files.py", "if 1:\n    import wavegan.assemble", "audio (level 1) imports assemble"),
+    "an arrow upwards": ("models/vae.py", "from wavegan.training.loop import train", "models (level 2) imports"),
+    "a neighbour": (
+        "training/loop.py",
+        "from wavegan.evaluation.pages import spectrogram_images",
+        "training (level 4) imports",
+    ),
+    "a neighbour's file": ("generation.py", "import wavegan.training.loop", "generation (level 4) imports training"),
+    "audio and models": ("audio/files.py", "from wavegan.models.layers import PostFilter", "audio (level 2) imports"),
+    "spectra above": ("dsp/mel.py", "from wavegan.models import specgan", "dsp (level 1) imports models"),
+    "a recipe below": ("methods/gan.py", "from wavegan import recipe", "methods (level 3) imports recipe"),
+    "a relative one": ("audio/files.py", "from ..commands import train", "audio (level 2) imports commands"),
+    "a lazy one": ("audio/files.py", "def _f():\n    from wavegan.cli import main", "audio (level 2) imports cli"),
+    "under TYPE_CHECKING": ("audio/files.py", "if 1:\n    import wavegan.assemble", "audio (level 2) imports assemble"),
     "an unknown room": ("utils.py", "from wavegan.errors import UserError", "utils has no level"),
     "torchaudio": ("evaluation/features.py", "import torchaudio", "torchaudio comes in by"),
     "torchaudio's part": ("audio/files.py", "from torchaudio.functional import resample", "torchaudio comes in by"),

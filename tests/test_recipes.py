@@ -13,15 +13,16 @@ from wavegan import recipe as recipes
 from wavegan.commands.models import load_model
 from wavegan.commands.train import train
 from wavegan.objectives.adversarial import OBJECTIVES
-from wavegan.recipe.schema import CLIP_SAMPLES
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 FAITHFUL = ("sc09", "drums", "piano", "sc09_specgan", "sc09_conditional", "piano_4s")
-DEPARTURES = {  # of a faithful recipe, what is its very point
-    "sc09_specgan": {"model.name": "specgan", "model.kernel_size": 5},
-    "piano_4s": {"model.clip_samples": 65536},
-}
+SPECGAN = {"generator.name": "specgan", "generator.kernel_size": 5}
+SPECGAN |= {"discriminators.spectrogram.name": "specgan", "discriminators.spectrogram.kernel_size": 5}
+DEPARTURES = {
+    "sc09_specgan": SPECGAN,
+    "piano_4s": {"data.clip_samples": 65536},
+}  # what is a faithful recipe's very point
 OBJECTIVE_FILES = {path.stem: path for path in sorted((FOLDER / "objectives").glob("*.yaml"))}
 AUTHORS_OF = {  # objective, penalty, clip; optimiser, rates, betas, momentum of the generator and the discriminator
     "wasserstein": ("wasserstein", "gradient_penalty", None, "adam", 1e-4, 1e-4, (0.5, 0.9)),
@@ -38,23 +39,34 @@ AUTHORS = {  # Donahue, McAuley, Puckette 2018, and their second release
     "data.sample_rate": 16000,
     "data.channels": 1,
     "data.normalize": True,
-    "model.name": "wavegan",
-    "model.clip_samples": 16384,
-    "model.dim": 64,
-    "model.kernel_size": 25,
-    "model.latent_dim": 100,
-    "model.latent": "uniform",
-    "model.batch_norm": False,
-    "model.discriminator_batch_norm": False,
-    "model.upsample": "transposed",
-    "model.post_filter": 0,
-    "model.phase_shuffle.radius": 2,
-    "model.phase_shuffle.shared": True,
+    "data.clip_samples": 16384,
+    "generator.name": "wavegan",
+    "generator.dim": 64,
+    "generator.kernel_size": 25,
+    "generator.latent_dim": 100,
+    "generator.latent": "uniform",
+    "generator.batch_norm": False,
+    "generator.upsample": "transposed",
+    "generator.post_filter": 0,
+    "discriminators.*.name": "wavegan",
+    "discriminators.*.dim": 64,
+    "discriminators.*.kernel_size": 25,
+    "discriminators.*.batch_norm": False,
+    "discriminators.*.dropout": 0.0,
+    "discriminators.*.phase_shuffle": {"radius": 2, "shared": True},
+    "discriminators.*.weight": 1.0,
+    "discriminators.*.objective": None,
+    "discriminators.*.penalty": None,
+    "discriminators.*.penalty_weight": None,
+    "discriminators.*.augment": None,
+    "discriminators.*.optimizer": None,
     "method.name": "gan",
     "method.objective": "wasserstein",
     "method.penalty": "gradient_penalty",
     "method.penalty_weight": 10.0,
     "method.discriminator_steps": 5,
+    "method.augment": None,
+    "method.weight_clip": None,
     "optimizers.generator.name": "adam",
     "optimizers.generator.lr": 1e-4,
     "optimizers.generator.betas": [0.5, 0.9],
@@ -66,7 +78,7 @@ AUTHORS = {  # Donahue, McAuley, Puckette 2018, and their second release
     "training.gradient_clip": None,
     "training.lr_decay": "none",
 }
-SHRUNK = ("data.test=null", "model.dim=1", "training.batch_size=2", "training.steps=2", "training.precision=fp32")
+SHRUNK = ("data.test=null", "generator.dim=1", "training.batch_size=2", "training.steps=2", "training.precision=fp32")
 
 
 @pytest.fixture(autouse=True)
@@ -75,24 +87,40 @@ def in_the_repository(monkeypatch):
 
 
 def value_at(recipe: recipes.Recipe, key: str):
+    """The value of a key; * is the name of the only discriminator."""
     value = recipes.as_dict(recipe)
     for name in key.split("."):
+        if name == "*":
+            (name,) = value
         value = value[name]
     return value
 
 
-def test_the_recipes_are_these():
-    assert " ".join(sorted(RECIPES)) == (
-        "dcgan digits digits_8k drums drums_conditional drums_cpu drums_specgan mlp_gan piano piano_4s quickstart sc09 "
-        "sc09_conditional sc09_specgan stereo translate_drums vae"
-    )
+def test_the_readmes_table_names_every_recipe_once():
+    readme = (FOLDER.parent / "README.md").read_text()
+    rows = re.findall(r"^\| (`.*?`) \|.*\| a (?:CPU|GPU)\b.*\|$", readme, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert len(RECIPES) > 0 and sorted(named) == sorted(RECIPES)
+
+
+def test_the_readmes_examples_load(tmp_path):
+    """Those that include a shipped recipe, in a folder beside `recipes`."""
+    readme = (FOLDER.parent / "README.md").read_text()
+    examples = [text for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "include: " in text]
+    assert len(examples) >= 3
+    for number, text in enumerate(examples):
+        path = tmp_path / f"example{number}.yaml"
+        path.write_text(text.replace("../recipes", str(FOLDER)))
+        recipes.load(path)
 
 
 def test_nothing_else_in_the_folder_passes_for_a_recipe():
-    """What lies deeper or ends otherwise is there to be included, and is itself included by a recipe."""
+    """What lies deeper or ends otherwise is there to be included; a base is itself included by a recipe."""
     others = {path for path in FOLDER.rglob("*") if path.is_file()} - set(RECIPES.values())
-    bases = {FOLDER / "base" / name for name in ("wavegan.yaml", "specgan.yaml")}
-    assert others == bases | set(OBJECTIVE_FILES.values())
+    bases = set((FOLDER / "base").glob("*.yaml"))
+    assert others == bases | set(OBJECTIVE_FILES.values()) and len(bases) > 0
+    texts = "\n".join(path.read_text() for path in RECIPES.values())
+    assert [path for path in bases if not re.search(rf"^include: .*\bbase/{path.name}\b", texts, re.MULTILINE)] == []
     with pytest.raises(recipes.RecipeError, match="data.source is missing"):
         recipes.load(FOLDER / "base" / "wavegan.yaml")
 
@@ -108,8 +136,15 @@ def test_begins_with_what_it_is_and_its_command(name):
 @pytest.mark.parametrize("name", FAITHFUL)
 @pytest.mark.parametrize("key", AUTHORS)
 def test_keeps_the_authors_settings(name, key):
-    expected = DEPARTURES.get(name, {}).get(key, AUTHORS[key])
-    assert value_at(recipes.load(RECIPES[name]), key) == expected
+    departures = DEPARTURES.get(name, {})
+    recipe = recipes.load(RECIPES[name])
+    (entry,) = recipe.discriminators
+    section, _, last = key.rpartition(".")
+    kind = recipe.generator if section == "generator" else recipe.discriminators[entry]
+    if section in ("generator", "discriminators.*") and last not in type(kind).model_fields:
+        assert name == "sc09_specgan" and last in ("post_filter", "phase_shuffle"), "it is a SpecGAN, which has none"
+        return
+    assert value_at(recipe, key) == departures.get(key.replace("*", entry), AUTHORS[key])
 
 
 def test_every_objective_has_its_authors_settings_at_hand():
@@ -165,7 +200,7 @@ def test_what_it_learns_from(name, source, test, windows):
 
 def test_the_authors_networks_have_their_size(command):
     outcome = command("train", RECIPES["sc09"], "--dry-run")
-    assert "# generator: 19,065,345 parameters\n# discriminator: 17,427,969 parameters\n" in outcome.out
+    assert "# generator: 19,065,345 parameters\n# discriminators.waveform: 17,427,969 parameters\n" in outcome.out
 
 
 IN_THE_HOUSE = (
@@ -190,20 +225,23 @@ def test_a_small_recipe_has_its_sound_at_hand(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_trains_when_shrunk(name, sounds, tmp_path):
     whole = recipes.load(RECIPES[name])
-    labels = tuple("abcdefghij")[: whole.model.classes]
+    labels = tuple("abcdefghij")[: getattr(whole.generator, "labels", 0)]
     source = sounds(len(labels) or 4, seconds=1.2 if name == "piano" else 0.3, labels=labels)
     settings = [f"data.source={source}", "monitor.preview_count=1", *SHRUNK]
+    settings += ["encoder.dim=1"] if whole.encoder else ["discriminators.*.dim=1"]
     if whole.data.source_b:
         settings += [f"data.source_b={sounds(4, name='others')}", "data.test_b=null"]
     recipe = recipes.load(RECIPES[name], settings)
-    assert recipe.name == name and recipe.model.clip_samples == whole.model.clip_samples in CLIP_SAMPLES
+    assert recipe.name == name and recipe.data.clip_samples == whole.data.clip_samples
     shrunk = {line.partition(":")[0] for line in recipes.differences(whole, recipe)}
     assert shrunk <= {
         "data.source",
         "data.test",
         "data.source_b",
         "data.test_b",
-        "model.dim",
+        "encoder.dim",
+        "generator.dim",
+        *(f"discriminators.{entry}.dim" for entry in whole.discriminators),
         "training.batch_size",
         "training.precision",
         "training.steps",
@@ -212,10 +250,11 @@ def test_trains_when_shrunk(name, sounds, tmp_path):
     result = train(recipe, tmp_path / "run", device="cpu")
 
     assert result.step == 2 and result.checkpoint.is_file()
-    loaded, model = load_model(tmp_path / "run", assemble.device("cpu"))
-    assert loaded == recipe and model.step == 2
+    loaded = load_model(tmp_path / "run", assemble.device("cpu"))
+    model = loaded.model
+    assert loaded.recipe == recipe and model.step == 2
     assert recipes.load(tmp_path / "run" / "recipe.yaml") == recipe
     if recipe.method.name == "translation":
-        model = replace(model, shown=assemble.shown(recipe, assemble.corpora(recipe)))
+        model = replace(model, source_clips=assemble.source_clips(recipe, assemble.corpora(recipe)))
     [clips] = generation.generate(model, 2)
-    assert clips.shape == (2, recipe.data.channels, recipe.model.clip_samples) and clips.isfinite().all()
+    assert clips.shape == (2, recipe.data.channels, recipe.data.clip_samples) and clips.isfinite().all()

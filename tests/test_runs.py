@@ -26,12 +26,14 @@ from wavegan.commands.train import TrainingResult, train
 from wavegan.errors import TrainingError
 from wavegan.objectives.penalties import PENALTIES, Penalty, gradient_penalty
 from wavegan.training import checkpoint
+from wavegan.training.signals import StopRequest
 
 CLIP_SAMPLES = 4096
 PATIENCE_SECONDS = 60
 RECIPE = """\
-data: {{source: {source}, holdout: 0.4}}
-model: {{dim: 1, clip_samples: 4096, latent_dim: 4, phase_shuffle: {{radius: 2}}}}
+data: {{source: {source}, holdout: 0.4, clip_samples: 4096}}
+generator: {{dim: 1, latent_dim: 4}}
+discriminators: {{waveform: {{name: wavegan, dim: 1, phase_shuffle: {{radius: 2}}}}}}
 method: {{discriminator_steps: 2}}
 optimizers: {{generator: {{lr: 1e-3}}, discriminator: {{lr: 1e-3}}}}
 training: {{steps: 6, batch_size: 2, checkpoint_every: 1, keep_last: 3, precision: fp32, ema: 0.9}}
@@ -49,7 +51,7 @@ def mouse(sounds, tmp_path, monkeypatch) -> Path:
 
 
 def trained(recipe: Path, run: str | Path, *overrides: str, fresh: bool = False) -> TrainingResult:
-    return train(recipes.load(recipe, overrides), Path(run), device="cpu", fresh=fresh)
+    return train(recipes.load(recipe, overrides), Path(run), device="cpu", fresh=fresh, stop=StopRequest())
 
 
 def differing(one: Any, other: Any, path: str = "") -> list[str]:
@@ -108,7 +110,7 @@ def command_line_with_endless_step(words: list[str], environment: dict[str, str]
     from wavegan.training import loop
 
     def endless(*_: object) -> None:
-        Path(words[words.index("--run") + 1], "inside").touch()
+        Path(words[words.index("--run-dir") + 1], "inside").touch()
         time.sleep(PATIENCE_SECONDS)
 
     loop.take_step = endless  # type: ignore[assignment]
@@ -162,7 +164,7 @@ def steps_of(run: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("stops", [(3,), (1, 2, 5)])
-def test_going_on_is_as_if_never_stopped(mouse, stops, capsys):
+def test_going_on_is_as_if_never_stopped(mouse, stops, capsys, console):
     trained(mouse, "whole")
     for stop in stops:
         trained(mouse, "parts", f"training.steps={stop}")
@@ -185,7 +187,7 @@ def test_what_makes_two_runs_differ_is_seen(mouse):
 
 def test_a_decaying_rate_and_normal_latents_go_on_as_well(mouse):
     """After a stop by signal, as the steps may not change under a decay."""
-    extra = ("training.lr_decay=linear", "model.latent=normal", "training.gradient_clip=0.5", "data.windows=random")
+    extra = ("training.lr_decay=linear", "generator.latent=normal", "training.gradient_clip=0.5", "data.windows=random")
     trained(mouse, "whole", *extra)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wavegan.training.monitor.Monitor.after_step", stopping_after(3))
@@ -219,7 +221,7 @@ def test_kills_while_checkpoints_are_written_lose_nothing(mouse, start, tmp_path
     run, moments = tmp_path / "killed", random.Random(2)
     for number in range(6):
         before = len(steps_of(run)) and steps_of(run)[-1]
-        process = start("train", mouse, "training.steps=1000", "--run", run, "--device", "cpu")
+        process = start("train", mouse, "training.steps=1000", "--run-dir", run, "--device", "cpu")
         wait_until(process, lambda before=before: steps_of(run) and steps_of(run)[-1] > before)
         time.sleep(moments.uniform(0, 0.1))
         if number % 2:
@@ -262,7 +264,7 @@ def test_a_second_training_is_refused_and_sigterm_saves(mouse, start, command, t
         mouse,
         "training.steps=100000",
         "training.checkpoint_every=50000",
-        "--run",
+        "--run-dir",
         run,
         "--device",
         "cpu",
@@ -271,10 +273,10 @@ def test_a_second_training_is_refused_and_sigterm_saves(mouse, start, command, t
     wait_until(process, lambda: (run / "log.jsonl").exists() and log_of_living(run))
 
     for more in ((), ("--fresh",)):
-        outcome = command("train", mouse, "--run", run, *more)
+        outcome = command("train", mouse, "--run-dir", run, *more)
         assert outcome.code == 2
         assert f"error: {run} is being trained by process {process.pid} on " in outcome.err
-        assert outcome.err.count("\n") == 1 and "--run" in outcome.err
+        assert outcome.err.count("\n") == 1 and "--run-dir" in outcome.err
     assert process.is_alive() and not (tmp_path / "my run.1").exists()
     reached = log_of_living(run)[-1]["step"]
     wait_until(process, lambda: log_of_living(run)[-1]["step"] > reached)
@@ -287,7 +289,7 @@ def test_a_second_training_is_refused_and_sigterm_saves(mouse, start, command, t
     told = messages.read_text().splitlines()
     assert told[-1] == (
         f"stopped at step {step:,} and saved; go on with: wavegan train {mouse} training.steps=100000 "
-        f"training.checkpoint_every=50000 --run '{run}' --device cpu"
+        f"training.checkpoint_every=50000 --run-dir '{run}' --device cpu"
     )
     assert not (run / "lock.holder").exists()
     trained(mouse, "whole", f"training.steps={step + 1}")
@@ -304,7 +306,9 @@ def log_of_living(run: Path) -> list[dict[str, float]]:
 
 def test_sigint_saves(mouse, start, tmp_path):
     run = tmp_path / "run"
-    process = start("train", mouse, "training.steps=100000", "training.checkpoint_every=50000", "--run", run, "--fresh")
+    process = start(
+        "train", mouse, "training.steps=100000", "training.checkpoint_every=50000", "--run-dir", run, "--fresh"
+    )
     wait_until(process, lambda: (run / "log.jsonl").exists() and log_of_living(run))
     os.kill(process.pid, signal.SIGINT)
     assert exit_code(process) == 128 + signal.SIGINT
@@ -317,7 +321,7 @@ def test_sigint_saves(mouse, start, tmp_path):
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_sigint_stops_at_once(mouse, start, tmp_path, first):
     run = tmp_path / "run"
-    process = start("train", mouse, "--run", run, target=command_line_with_endless_step)
+    process = start("train", mouse, "--run-dir", run, target=command_line_with_endless_step)
     wait_until(process, (run / "inside").exists)
     os.kill(process.pid, first)
     time.sleep(0.3)
@@ -344,7 +348,7 @@ def test_handlers_and_random_numbers_are_left_as_found(mouse):
 # Changed, done, fresh, damaged.
 
 
-def test_fresh_moves_aside_and_deletes_nothing(mouse, capsys):
+def test_fresh_moves_aside_and_deletes_nothing(mouse, capsys, console):
     for number in range(3):
         trained(mouse, "runs/mouse", "training.steps=1", f"training.seed={number}", fresh=True)
     assert capsys.readouterr().err.count("moved the earlier run to runs/mouse.") == 2
@@ -364,22 +368,22 @@ def test_fresh_of_an_earlier_run_keeps_every_file(mouse):
 def test_fresh_with_a_wrong_device_moves_nothing(mouse, command):
     trained(mouse, "run", "training.steps=1")
     before = files_of(Path("run"))
-    assert command("train", mouse, "--run", "run", "--fresh", "--device", "gpu").code == 2
+    assert command("train", mouse, "--run-dir", "run", "--fresh", "--device", "gpu").code == 2
     assert files_of(Path("run")) == before and not Path("run.1").exists()
 
 
 def test_a_changed_recipe_is_refused_with_its_keys(mouse, command):
     trained(mouse, "run", "training.steps=2")
     before = files_of(Path("run"))
-    words = ("training.steps=3", "model.dim=2", "optimizers.generator.lr=1e-2", "monitor.log_every=2", "name=rat")
-    outcome = command("train", mouse, "--run", "run", *words)
+    words = ("training.steps=3", "generator.dim=2", "optimizers.generator.lr=1e-2", "monitor.log_every=2", "name=rat")
+    outcome = command("train", mouse, "--run-dir", "run", *words)
     assert outcome.code == 2 and outcome.err.startswith("error: run was started with another recipe;")
-    assert outcome.err.splitlines()[1:] == ["  model.dim: 1 → 2", "  optimizers.generator.lr: 0.001 → 0.01"]
-    assert "--run" in outcome.err and "--fresh" in outcome.err
+    assert outcome.err.splitlines()[1:] == ["  generator.dim: 1 → 2", "  optimizers.generator.lr: 0.001 → 0.01"]
+    assert "--run-dir" in outcome.err and "--fresh" in outcome.err
     assert files_of(Path("run")) == before
 
 
-def test_sound_added_between_two_sittings_is_told(mouse, sounds, capsys):
+def test_sound_added_between_two_sittings_is_told(mouse, sounds, capsys, console):
     trained(mouse, "run", "training.steps=2")
     trained(mouse, "run", "training.steps=3")
     assert "the sound has changed" not in capsys.readouterr().err
@@ -402,7 +406,7 @@ def test_a_done_run_says_so_without_decoding(mouse, command, monkeypatch):
     before = files_of(Path("run"))
     for name in ("corpora", "training", "batches", "networks"):
         monkeypatch.setattr(assemble, name, None)
-    outcome = command("train", mouse, "--run", "run", "--json")
+    outcome = command("train", mouse, "--run-dir", "run", "--json")
     assert (outcome.code, outcome.err) == (0, "run has taken its 6 steps; raise training.steps to go on\n")
     values = json.loads(outcome.out)
     assert values["step"] == 6 and values["checkpoint"] == "run/checkpoints/step-00000006.pt"
@@ -411,15 +415,16 @@ def test_a_done_run_says_so_without_decoding(mouse, command, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(mouse, damage):
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(mouse, damage, caplog):
     trained(mouse, "run", "training.steps=4")
     path = checkpoint.newest_path(Path("run/checkpoints"))
     content = path.read_bytes()
     third = len(content) // 3
     flipped = content[:third] + bytes([content[third] ^ 255]) + content[third + 1 :]
     path.write_bytes({"cut": content[:third], "flipped": flipped, "empty": b"", "text": b"no weights"}[damage])
-    with pytest.warns(UserWarning, match=r"step-00000004\.pt cannot be read"):
-        assert trained(mouse, "run").step == 6
+    assert trained(mouse, "run").step == 6
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "step-00000004.pt cannot be read" in warning
     trained(mouse, "whole")
     assert differing(newest("whole"), newest("run")) == []
     assert log_of("run") == log_of("whole")
@@ -448,7 +453,7 @@ def test_previews_are_the_same_latents_each_time(mouse):
         heard = sound.reshape(3, -1)
         assert not heard[:, CLIP_SAMPLES:].any()
         path = Path(f"run/checkpoints/step-0000000{step}.pt")
-        _, model = load_model(path, torch.device("cpu"))
+        model = load_model(path, torch.device("cpu")).model
         [clips] = generation.generate(model, 3)
         assert np.abs(heard[:, :CLIP_SAMPLES] - clips[:, 0].numpy()).max() < 1e-4
         picture = imread(f"run/previews/step-0000000{step}.png")
@@ -458,13 +463,17 @@ def test_previews_are_the_same_latents_each_time(mouse):
 
 
 def test_previews_do_not_change_the_training(mouse):
-    plain = ("model.batch_norm=true", "training.ema=0", "training.steps=3")  # so that it is the learning one that plays
+    plain = (
+        "generator.batch_norm=true",
+        "training.ema=0",
+        "training.steps=3",
+    )  # so that it is the learning one that plays
     trained(mouse, "with", "monitor.preview_every=1", "monitor.preview_count=1", *plain)
     trained(mouse, "without", *plain)
     assert differing(newest("with")["networks"], newest("without")["networks"]) == []
 
 
-def test_the_corpus_report_names_what_was_skipped(mouse, sounds, tmp_path, capsys):
+def test_the_corpus_report_names_what_was_skipped(mouse, sounds, tmp_path, capsys, console):
     source = sounds(20, seconds=0.1, name="many", labels=("kick", "snare"))
     (source / "kick" / "broken.wav").write_text("no sound")
     test = sounds(2, seconds=0.1, name="test")
@@ -491,7 +500,8 @@ def test_the_log_and_its_means(mouse):
         for key in set(line) - {"step"}:
             assert line[key] == pytest.approx(np.mean([one[key] for one in part]), rel=1e-6)
     assert set(each[0]) == {
-        "step", "discriminator/wasserstein", "discriminator/penalty", "discriminator/loss", "generator/loss",
+        "step", "discriminators/waveform/wasserstein", "discriminators/waveform/penalty",
+        "discriminators/waveform/loss", "generator/loss",
     }  # fmt: skip
 
 
@@ -524,7 +534,7 @@ def test_what_is_not_finite_stops_with_a_way_out(mouse, command, monkeypatch, sp
     """Two calls of the penalty a step: the third step is spoilt; nothing of it is saved, shown or logged."""
     penalty = spoiling_penalty(after_calls=4, spoil=SPOILING[spoil])
     monkeypatch.setitem(PENALTIES, "gradient_penalty", penalty)
-    outcome = command("train", mouse, "--run", "run", "training.checkpoint_every=2", *often)
+    outcome = command("train", mouse, "--run-dir", "run", "training.checkpoint_every=2", *often)
     assert outcome.code == 2 and "Traceback" not in outcome.err
     message = outcome.err[outcome.err.index("error: ") :]
     assert "step 3, phase discriminator" in message or "step 3, phase generator" in message
@@ -543,7 +553,7 @@ def test_what_is_not_finite_stops_with_a_way_out(mouse, command, monkeypatch, sp
 
 def test_a_huge_rate_stops_before_any_checkpoint(mouse, command):
     settings = ("optimizers.discriminator.lr=1", "method.penalty_weight=1e39", "training.steps=50")
-    outcome = command("train", mouse, "--run", "run", "training.checkpoint_every=50", *settings)
+    outcome = command("train", mouse, "--run-dir", "run", "training.checkpoint_every=50", *settings)
     assert outcome.code == 2, outcome.err
     message = outcome.err[outcome.err.index("error: ") :]
     assert "phase discriminator" in message and "there is no checkpoint yet" in message

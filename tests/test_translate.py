@@ -9,14 +9,15 @@ import soundfile
 import torch
 
 from wavegan import recipe as recipes
+from wavegan.commands.models import TRANSLATORS, load_model
 from wavegan.commands.train import train
-from wavegan.commands.translate import load_translator
 from wavegan.errors import DataError
 from wavegan.training import checkpoint
 
 RATE = 16000
 SMALL = [
-    "model.clip_samples=4096", "model.dim=1", "model.latent_dim=8", "model.kernel_size=9", "training.batch_size=2",
+    "data.clip_samples=4096", "generator.dim=1", "generator.kernel_size=9", "discriminators.waveform.name=wavegan",
+    "discriminators.waveform.dim=1", "discriminators.waveform.kernel_size=9", "training.batch_size=2",
     "training.steps=2", "training.precision=fp32", "data.holdout=0", "monitor.preview_count=1",
     "monitor.tensorboard=false",
 ]  # fmt: skip
@@ -45,13 +46,13 @@ def translator(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("translator")
     other = tones(folder / "b", 1000)
     return trained(
-        folder, "method.name=translation", "model.name=translator", "model.blocks=0", f"data.source_b={other}"
+        folder, "method.name=translation", "generator.name=translator", "generator.blocks=0", f"data.source_b={other}"
     )
 
 
 @pytest.fixture(scope="module")
 def conditional(tmp_path_factory) -> Path:
-    return trained(tmp_path_factory.mktemp("conditional"), "model.classes=2")
+    return trained(tmp_path_factory.mktemp("conditional"), "generator.labels=2")
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_the_two_directions_are_two_networks(command, translator, loop, tmp_path
 
 @pytest.mark.parametrize(("to", "name"), [("B", "a_to_b"), ("A", "b_to_a")])
 def test_each_direction_is_the_network_that_was_trained_for_it(translator, to, name):
-    _, model = load_translator(translator, to, torch.device("cpu"))
+    model = load_model(translator, torch.device("cpu")).models[TRANSLATORS[to]]
     trained_weights = checkpoint.load(checkpoint.newest_path(translator / "checkpoints"))["averages"]
     found = model.generator.state_dict()
     assert all(torch.equal(value, found[key]) for key, value in trained_weights[name].items())
@@ -123,12 +124,12 @@ def test_both_sources_are_told_of(translator):
 
 
 def test_a_conditional_run_keeps_its_labels(tmp_path):
-    run = trained(tmp_path, "model.classes=2", "training.checkpoint_every=1", "training.steps=1")
+    run = trained(tmp_path, "generator.labels=2", "training.checkpoint_every=1", "training.steps=1")
     low = tmp_path / "sounds" / "low"
     low.rename(low.with_name("zzz"))
     path = tmp_path / "a.yaml"
     with pytest.raises(DataError, match="the labels were high, low and are high, zzz; a run keeps its labels"):
-        train(recipes.load(path, [*SMALL, "model.classes=2", "training.checkpoint_every=1"]), run, device="cpu")
+        train(recipes.load(path, [*SMALL, "generator.labels=2", "training.checkpoint_every=1"]), run, device="cpu")
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,32 @@
 
 
 class UserError(Exception):
-    """Something the user can put right; the text names the value, the rule and the remedy in one sentence."""
+    """Something the user can put right: the value that is wrong, the rule that it breaks and the remedy.
+
+    Its text is the three as one sentence; a text that is made elsewhere may come as the value alone. An argument of a
+    Python function stands in backticks, with a value where one is advised: `out`, `device=cpu`, `force=True`. The
+    command line writes its own options in their place (`wavegan.cli.console.in_options`).
+    """
+
+    def __init__(self, value: str, rule: str = "", remedy: str = ""):
+        super().__init__(value, rule, remedy)
+        self.value, self.rule, self.remedy = value, rule, remedy
+
+    def __str__(self) -> str:
+        return "; ".join(part for part in (self.value, self.rule, self.remedy) if part)
 
 
 class DataError(UserError):
-    """A source, a file or a folder of sound that cannot be used as asked."""
+    """A source, a file or a folder of sound cannot be used as asked."""
 
 
 class RecipeError(UserError):
-    """A recipe with one or more faults; the text lists all of them, one a line."""
+    """A recipe has one or more faults; the text lists all of them, one a line."""
 
 
 class RunError(UserError):
-    """A run folder or checkpoint that cannot be used as asked."""
+    """A run folder or checkpoint cannot be used as asked."""
 
 
 class TrainingError(UserError):
-    """Training that cannot go on; the text names the step, the last good checkpoint and what to try."""
+    """Training cannot go on; the text names the step, the last good checkpoint and what to try."""

@@ -1,14 +1,13 @@
 """New clips from a trained generator: the same clip for the same seed and number, however many are made."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.dsp.representation import Representation, Waveform
-from wavegan.models import latents
+from wavegan.models.inputs import Input
 from wavegan.seeding import derive
 
 CLIPS_BETWEEN = 7  # of a walk, from one latent to the next
@@ -18,25 +17,30 @@ CLIPS_BETWEEN = 7  # of a walk, from one latent to the next
 class Model:
     """A generator and what one must know to use it.
 
-    name and step say which training it comes from; label_names are those of its corpus, classes how many of them the
-    generator knows, none or all. precision: "fp32", or "bf16" for products that are several times faster on some
-    machines and leave a noise in the clips. shown: of a translator, the clips (N, C, T) by number that it is given in
-    place of latents.
+    name and step say which training it comes from; label_names are those of its corpus. precision: "fp32", or "bf16"
+    for products that are several times faster on some machines and leave a noise in the clips. source_clips: of a
+    translator, the clips (N, C, T) by number that it is given in place of latents.
     """
 
     generator: nn.Module
-    latent: str
-    latent_dim: int
     clip_samples: int
     channels: int
     sample_rate: int
     name: str
     step: int
     label_names: tuple[str, ...]
-    classes: int = 0
-    representation: Representation = field(default_factory=Waveform)
     precision: str = "fp32"
-    shown: Callable[[Sequence[int]], Tensor] | None = None
+    source_clips: Callable[[Sequence[int]], Tensor] | None = None
+
+    @property
+    def labels(self) -> int:
+        """How many labels the generator knows, none or all of label_names."""
+        return self.generator.labels  # type: ignore[return-value]
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the generator takes, the latent first."""
+        return self.generator.inputs  # type: ignore[return-value]
 
     @property
     def device(self) -> torch.device:
@@ -49,22 +53,29 @@ def numbered_latents(model: Model, numbers: Sequence[int], *, seed: int = 0, tru
     Drawn on the CPU, so they are the same on every device. A truncation below 1 stays nearer to the centre of
     the latents, where clips are more typical and vary less.
     """
-    rows = [_latent(model, derive(seed, number, "latent")) for number in numbers]
-    return torch.cat(rows) * truncation
+    return _numbered(model.inputs[0], numbers, seed, "latent") * truncation
+
+
+def numbered_noise(model: Model, numbers: Sequence[int], *, seed: int = 0) -> list[Tensor]:
+    """The noise inputs (N, …) of the clips with these numbers, beside the latent, in the generator's order.
+
+    Like a latent, each is drawn by itself on the CPU, so clip k is the same whatever is made beside it.
+    """
+    return [_numbered(declared, numbers, seed, f"noise {place}") for place, declared in enumerate(model.inputs[1:])]
 
 
 def numbered_labels(model: Model, numbers: Sequence[int], *, seed: int = 0, only: Sequence[str] = ()) -> Tensor | None:
-    """Rows (N, classes) of the labels of the clips with these numbers; None where the generator knows none.
+    """Rows (N, labels) of the labels of the clips with these numbers; None where the generator knows none.
 
     Those of `only` take turns; where it is empty, each clip draws its own from all.
     """
-    if not model.classes:
+    if not model.labels:
         return None
     if only:
         chosen = [model.label_names.index(only[number % len(only)]) for number in numbers]
     else:
-        chosen = [derive(seed, number, "label") % model.classes for number in numbers]
-    return F.one_hot(torch.tensor(chosen), model.classes).float()
+        chosen = [derive(seed, number, "label") % model.labels for number in numbers]
+    return F.one_hot(torch.tensor(chosen), model.labels).float()
 
 
 def generate(
@@ -83,11 +94,12 @@ def generate(
     """
     for start in range(first, first + count, batch_size):
         numbers = range(start, min(start + batch_size, first + count))
-        if model.shown:
-            yield synthesize(model, model.shown(numbers))
+        if model.source_clips:
+            yield synthesize(model, model.source_clips(numbers))
             continue
         z = numbered_latents(model, numbers, seed=seed, truncation=truncation)
-        yield synthesize(model, z, numbered_labels(model, numbers, seed=seed, only=labels))
+        marks = numbered_labels(model, numbers, seed=seed, only=labels)
+        yield synthesize(model, z, marks, numbered_noise(model, numbers, seed=seed))
 
 
 def interpolate(
@@ -104,30 +116,32 @@ def interpolate(
 
     Uniform latents are joined by straight lines; normal ones by arcs, along which their length stays likely. Where the
     generator knows labels they are mixed on the way. Between several `labels` only they change: the latent stays that
-    of clip 0.
+    of clip 0. Noise inputs are those of clip 0 all the way.
     """
     numbers = range(stations)
     stays = len(labels) > 1
     corners = numbered_latents(model, [0] * stations if stays else numbers, seed=seed, truncation=truncation)
     marks = numbered_labels(model, numbers, seed=seed, only=labels)
-    walk = torch.lerp if model.latent == "uniform" or stays else spherical_interpolation
+    walk = torch.lerp if model.inputs[0].distribution == "uniform" or stays else spherical_interpolation
     shares = torch.arange(clips_between + 1)[:, None] / (clips_between + 1)
     z = _walked(corners, walk, shares).split(batch_size)
     mixed = [None] * len(z) if marks is None else _walked(marks, torch.lerp, shares).split(batch_size)
-    for one, its_labels in zip(z, mixed, strict=True):
-        yield synthesize(model, one, its_labels)
+    noise = numbered_noise(model, [0], seed=seed)
+    for part, its_labels in zip(z, mixed, strict=True):
+        yield synthesize(model, part, its_labels, [drawn.expand(len(part), *drawn.shape[1:]) for drawn in noise])
 
 
 @torch.inference_mode()
-def synthesize(model: Model, z: Tensor, labels: Tensor | None = None) -> Tensor:
-    """The clips (N, channels, clip_samples) of latents (N, latent_dim) and label rows, in fp32, on the CPU.
+def synthesize(model: Model, z: Tensor, labels: Tensor | None = None, noise: Sequence[Tensor] = ()) -> Tensor:
+    """The clips (N, channels, clip_samples) of latents (N, latent_dim), label rows and noise, in fp32, on the CPU.
 
     Of a translator, z are clips as well.
     """
-    inputs = [one.to(model.device) for one in (z, labels) if one is not None]
+    there = [part.to(model.device) for part in (z, *noise)]
+    labels = None if labels is None else labels.to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
-        made = model.generator(*inputs)
-    return model.representation.decode(made.float()).cpu()
+        output = model.generator(there[0], labels, *there[1:]) if model.inputs else model.generator(*there)
+    return model.generator.output.decode(output.float()).cpu()  # type: ignore[union-attr, operator]
 
 
 def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tensor:
@@ -142,6 +156,8 @@ def _walked(corners: Tensor, walk: Callable[[Tensor, Tensor, Tensor], Tensor], s
     return torch.cat([*legs, corners[-1:]])
 
 
-def _latent(model: Model, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return latents.draw(model.latent, 1, model.latent_dim, generator=generator)
+def _numbered(declared: Input, numbers: Sequence[int], seed: int, purpose: str) -> Tensor:
+    rows = [
+        declared.draw(1, generator=torch.Generator().manual_seed(derive(seed, number, purpose))) for number in numbers
+    ]
+    return torch.cat(rows)

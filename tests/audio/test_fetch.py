@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import soundfile
+from tqdm import tqdm
 
 from wavegan.audio import download as download_module
 from wavegan.audio import fetch as fetch_module
@@ -160,7 +161,7 @@ def test_splits_the_ten_words_by_the_lists(server, tmp_path):
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["sc09"]
 
 
-def test_a_second_call_downloads_nothing(server, tmp_path, capsys):
+def test_a_second_call_downloads_nothing(server, tmp_path, capsys, console):
     first = fetch("sc09", tmp_path, dataset=dataset_of(server))
     assert len(server.ranges) == 1
     assert fetch("sc09", tmp_path, dataset=dataset_of(server)) == first
@@ -194,7 +195,7 @@ def test_ctrl_c_leaves_what_came(server, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(download_module.tqdm, "update", interrupted)
+        patch.setattr(tqdm, "update", interrupted)
         fetch("sc09", tmp_path, dataset=dataset_of(server))
     assert (tmp_path / f"{ARCHIVE}.partial").read_bytes() == server.body[:6000]
     assert fetch("sc09", tmp_path, dataset=dataset_of(server)).clips["train"] == 31
@@ -346,5 +347,5 @@ def test_a_folder_of_someone_else_is_left_alone(server, tmp_path):
 
 def test_a_file_where_the_folder_should_be_is_one_sentence(server, tmp_path):
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(DataError, match="choose another with --to"):
+    with pytest.raises(DataError, match="choose another with `to`"):
         fetch("sc09", tmp_path / "data", dataset=dataset_of(server))

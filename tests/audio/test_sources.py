@@ -67,10 +67,10 @@ def test_an_item_decodes_its_own_file_at_any_rate(tmp_path: Path):
 
 def test_a_stamp_changes_with_the_file_and_not_otherwise(tmp_path: Path):
     place(tmp_path / "a.wav")
-    first, again = (open_source(str(tmp_path))[0].stamp for _ in range(2))
+    first, again = (open_source(str(tmp_path))[0].fingerprint for _ in range(2))
     place(tmp_path / "a.wav", 0.25)
     assert first == again
-    assert open_source(str(tmp_path))[0].stamp != first
+    assert open_source(str(tmp_path))[0].fingerprint != first
 
 
 def test_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -212,18 +212,20 @@ def test_the_drum_machine_is_a_labelled_source(name: str, kit: str, seed: int, c
 
 def test_the_drum_machine_tests_with_other_drums():
     training, test = open_source("drum_machine"), open_source("drum_machine/test")
-    assert not {item.stamp for item in training} & {item.stamp for item in test}
+    assert not {item.fingerprint for item in training} & {item.fingerprint for item in test}
     assert not np.array_equal(sound(training[0]), sound(test[0]))
 
 
-def test_the_stamps_of_the_drum_machine_tell_kits_and_versions_apart(monkeypatch: pytest.MonkeyPatch):
+def test_the_fingerprints_of_the_drum_machine_tell_kits_and_versions_apart(monkeypatch: pytest.MonkeyPatch):
     names = ["drum_machine", "drum_machine/dry", "drum_machine/room"]
-    stamps = [item.stamp for name in [*names, *(f"{name}/test" for name in names)] for item in open_source(name)]
-    assert len(set(stamps)) == len(stamps) == 3 * 2400
+    fingerprints = [
+        item.fingerprint for name in [*names, *(f"{name}/test" for name in names)] for item in open_source(name)
+    ]
+    assert len(set(fingerprints)) == len(fingerprints) == 3 * 2400
     for module in (drum_machine, drum_kits):
-        before = open_source("drum_machine")[0].stamp
+        before = open_source("drum_machine")[0].fingerprint
         monkeypatch.setattr(module, "VERSION", 99)
-        assert open_source("drum_machine")[0].stamp != before
+        assert open_source("drum_machine")[0].fingerprint != before
 
 
 def test_two_kits_are_told_apart_by_their_names():

@@ -8,11 +8,12 @@ from wavegan.bench import baseline_step
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
-from wavegan.models import latents
+from wavegan.models.inputs import Input
 from wavegan.models.layers import Convolution, NearestUpsampling, PhaseShuffle, TransposedConvolution
 from wavegan.models.wavegan import STRIDES, Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import gradient_penalty
+from wavegan.settings import PhaseShuffleSettings, Upsample
 from wavegan.training.loop import Training, take_step
 
 CLOSE = 1e-10
@@ -21,7 +22,9 @@ CLIPS, LATENT_DIM, DIM = 3, 5, 2
 UPDATES = 2  # of the discriminator: Adam's first step tells no more of a gradient than its sign
 RATE, BETAS, PENALTY_WEIGHT = 1e-3, (0.5, 0.9), 10.0
 
-CASES = {  # clip samples, channels, kernel, upsampling, radius, shared
+CASES: dict[
+    str, tuple[int, int, int, Upsample, int, bool]
+] = {  # clip samples, channels, kernel, upsampling, radius, shared
     "as published": (16384, 1, 25, "transposed", 2, True),
     "a stride of 2": (8192, 1, 9, "transposed", 2, True),
     "a stride of 2, nearest": (8192, 2, 25, "nearest", 2, False),
@@ -65,7 +68,7 @@ class Draws:
             return drawn.expand(batches, examples).flatten()
 
         monkeypatch.setattr(PhaseShuffle, "draw", draw)
-        monkeypatch.setattr(latents, "draw", lambda *a, **k: next(z))
+        monkeypatch.setattr(Input, "draw", lambda *a, **k: next(z))
         monkeypatch.setattr(torch, "rand", lambda *a, **k: next(shares))
 
 
@@ -79,7 +82,8 @@ def house_networks(case: str) -> tuple[Generator, Discriminator]:
     samples, channels, kernel, upsample, radius, shared = CASES[case]
     torch.manual_seed(0)
     made = Generator(samples, channels, dim=DIM, kernel_size=kernel, latent_dim=LATENT_DIM, upsample=upsample)
-    judge = Discriminator(samples, channels, dim=DIM, kernel_size=kernel, shuffle_radius=radius, shuffle_shared=shared)
+    shuffle = PhaseShuffleSettings(radius=radius, shared=shared)
+    judge = Discriminator((channels, samples), dim=DIM, kernel_size=kernel, phase_shuffle=shuffle)
     for network in (made, judge):
         for name, parameter in network.double().named_parameters():
             if name.endswith("bias"):
@@ -165,12 +169,13 @@ def test_one_step_of_each_leaves_the_same_weights(case, monkeypatch):
 
 
 def house_training(made: Generator, judge: Discriminator) -> Training:
+    adversary = Adversary(
+        judge, objective=OBJECTIVES["wasserstein"], penalty=gradient_penalty, penalty_weight=PENALTY_WEIGHT
+    )
     gan = GAN(
         made,
-        Adversary(judge, objective=OBJECTIVES["wasserstein"], penalty=gradient_penalty, penalty_weight=PENALTY_WEIGHT),
+        {"waveform": adversary},
         discriminator_steps=UPDATES,
-        latent="normal",
-        latent_dim=LATENT_DIM,
     )
     optimizers = {
         name: torch.optim.Adam(network.parameters(), lr=rate, betas=BETAS, fused=True)

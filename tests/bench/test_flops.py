@@ -7,20 +7,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from wavegan.bench.baseline_step import Discriminator as PlainDiscriminator
 from wavegan.bench.baseline_step import Generator as PlainGenerator
 from wavegan.bench.baseline_step import PlainStep
-from wavegan.bench.flops import forward_flops, optimizer_bytes, step_flops
+from wavegan.bench.flops import DiscriminatorFlops, forward_flops, optimizer_bytes, step_flops
+from wavegan.models import specgan
 from wavegan.models.wavegan import STRIDES, Discriminator, Generator, widths
-
-START = 16  # positions from which the generator goes out
 
 
 def generator_flops(clip_samples: int = 4096, channels: int = 1, **settings) -> int:
-    with torch.device("meta"):
-        return forward_flops(Generator(clip_samples, channels, **settings), START)
+    network = Generator(clip_samples, channels, **settings)
+    return forward_flops(network, network.inputs[0].draw(1))
 
 
 def discriminator_flops(clip_samples: int = 4096, channels: int = 1, **settings) -> int:
-    with torch.device("meta"):
-        return forward_flops(Discriminator(clip_samples, channels, **settings), clip_samples)
+    return forward_flops(Discriminator((channels, clip_samples), **settings), torch.zeros(1, channels, clip_samples))
 
 
 def test_a_small_generator_by_hand():
@@ -86,13 +84,28 @@ def no_shift(layer: int, examples: int) -> torch.Tensor:
 
 
 def test_units_of_a_step():
-    published = step_flops(1, 1, discriminator_steps=5, penalised=True)
+    published = step_flops(1, [DiscriminatorFlops(1, True)], discriminator_steps=5)
     assert published == {"generator_forward": 5, "discriminator_update": 50, "generator_update": 5}
     assert sum(published.values()) == 60
-    assert sum(step_flops(1, 1, discriminator_steps=5, penalised=False).values()) == 5 * (6 + 1) + 5
-    assert step_flops(100, 1, discriminator_steps=2, penalised=True) == {
+    assert sum(step_flops(1, [DiscriminatorFlops(1, False)], discriminator_steps=5).values()) == 5 * (6 + 1) + 5
+    assert step_flops(100, [DiscriminatorFlops(1, True)], discriminator_steps=2) == {
         "generator_forward": 200, "discriminator_update": 20, "generator_update": 302
     }  # fmt: skip
+    several = [DiscriminatorFlops(1, True), DiscriminatorFlops(10, False), DiscriminatorFlops(100, True)]
+    assert step_flops(1000, several, discriminator_steps=2) == {
+        "generator_forward": 2000, "discriminator_update": 2 * (10 + 60 + 1000), "generator_update": 3000 + 222
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("upsample", "products_per_pixel"), [("transposed", 25), ("nearest", 6 * 6)])
+def test_spectrograms_are_counted_in_both_directions(upsample, products_per_pixel):
+    """Of 5 taps on pixels repeated twice 3 are different at each of the two places: 6 in each direction, for four."""
+    network = specgan.Generator(4096, dim=1, latent_dim=3, upsample=upsample)
+    products = [16 * 8 * 4 * 1, 8 * 4 * 8 * 2, 4 * 2 * 16 * 4, 2 * 1 * 32 * 8, 1 * 1 * 64 * 16]
+    dense = 2 * 3 * 4 * 16
+    assert forward_flops(network, torch.zeros(1, 3)) == dense + 2 * products_per_pixel * sum(products)
+    judge = specgan.Discriminator((1, 128, 32), dim=1)
+    assert forward_flops(judge, torch.zeros(1, 1, 128, 32)) == 2 * 25 * sum(products) + 2 * 4 * 16
 
 
 def test_torchs_counter_agrees_on_a_step_without_penalty():
@@ -110,9 +123,8 @@ def test_torchs_counter_agrees_on_a_step_without_penalty():
         plain.update_discriminator(real, z, torch.rand(examples, 1, 1), (no_shift, no_shift, no_shift))
         plain.update_generator(z, no_shift)
     sizes = {"dim": 2, "kernel_size": 5}
-    units = step_flops(
-        generator_flops(latent_dim=7, **sizes), discriminator_flops(**sizes), discriminator_steps=1, penalised=False
-    )
+    judged = [DiscriminatorFlops(discriminator_flops(**sizes), False)]
+    units = step_flops(generator_flops(latent_dim=7, **sizes), judged, discriminator_steps=1)
     unasked = 2 * (2 * 5 * 1 * 2 * 1024) + 2 * 7 * 16 * 16
     assert counted.get_total_flops() == examples * (sum(units.values()) - unasked)
 

@@ -133,9 +133,10 @@ def test_peak_memory_is_what_was_needed_beyond_the_start():
     kept = np.ones(64 * MEGABYTE, np.uint8)  # before, so it does not count
     memory = PeakMemory(CPU)
     assert memory.bytes < 8 * MEGABYTE
-    passing = np.ones(128 * MEGABYTE, np.uint8)
+    passing = np.ones(512 * MEGABYTE, np.uint8)
     del passing
-    assert 120 * MEGABYTE < memory.bytes < 160 * MEGABYTE, "freed again, and still the peak"
+    # Less is needed where freed memory of earlier tests is at hand.
+    assert 448 * MEGABYTE < memory.bytes < 576 * MEGABYTE, "freed again, and still the peak"
     assert kept.all()
 
 

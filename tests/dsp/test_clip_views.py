@@ -62,12 +62,12 @@ def test_the_waveform_is_the_clip_itself():
 @pytest.mark.parametrize(("window", "hop", "samples"), [(64, 16, 320), (64, 32, 333), (128, 20, 40), (62, 7, 1)])
 def test_log_magnitudes_equal_librosas_above_the_floor(window, hop, samples):
     clips = normal(2, 3, samples) / 4
-    found = LogMagnitude(window, hop, floor_db=-120)(clips)
+    values = LogMagnitude(window, hop, floor_db=-120)(clips)
     expected = np.abs(by_librosa(clips, window, hop))
-    assert found.shape == expected.shape == (2, 3, window // 2, math.ceil(samples / hop))
+    assert values.shape == expected.shape == (2, 3, window // 2, math.ceil(samples / hop))
     is_above = expected > 1e-4  # 40 dB above the floor, where values are within 0.06 dB
     assert is_above.mean() > 0.9
-    np.testing.assert_allclose(found.numpy()[is_above], np.log(expected)[is_above], rtol=0, atol=0.06 / 8.68)
+    np.testing.assert_allclose(values.numpy()[is_above], np.log(expected)[is_above], rtol=0, atol=0.06 / 8.68)
 
 
 @pytest.mark.parametrize(("window", "hop", "samples", "bands"), [(512, 128, 1280, 40), (256, 100, 555, 12)])
@@ -77,9 +77,9 @@ def test_log_mel_equals_librosas_above_the_floor(window, hop, samples, bands):
     clips = normal(2, 2, samples) / 4
     filters = librosa.filters.mel(sr=RATE, n_fft=window, n_mels=bands, norm=None, dtype=np.float64)[:, :-1]
     expected = np.log(filters @ np.abs(by_librosa(clips, window, hop)) ** 2) / 2
-    found = LogMel(RATE, window, hop, bands=bands, floor_db=-120)(clips)
-    assert found.shape == expected.shape == (2, 2, bands, math.ceil(samples / hop))
-    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-3)
+    values = LogMel(RATE, window, hop, bands=bands, floor_db=-120)(clips)
+    assert values.shape == expected.shape == (2, 2, bands, math.ceil(samples / hop))
+    np.testing.assert_allclose(values.numpy(), expected, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("power", [0.3, 0.5, 1.0])
@@ -88,10 +88,10 @@ def test_compressed_spectra_equal_librosas_above_the_floor(power):
     clips = normal(2, 3, 210) / 4
     bins = by_librosa(clips, 64, 20) * (-1.0) ** np.arange(32)[:, None]
     expected = np.abs(bins) ** power * np.exp(1j * np.angle(bins))
-    found = ComplexSpectrum(64, 20, power=power, floor_db=-120)(clips)
-    assert found.shape == (2, 6, 32, 11)
-    np.testing.assert_allclose(found[:, :3].numpy(), expected.real, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(found[:, 3:].numpy(), expected.imag, rtol=0, atol=1e-4)
+    values = ComplexSpectrum(64, 20, power=power, floor_db=-120)(clips)
+    assert values.shape == (2, 6, 32, 11)
+    np.testing.assert_allclose(values[:, :3].numpy(), expected.real, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(values[:, 3:].numpy(), expected.imag, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", SPECTRAL)
@@ -210,8 +210,8 @@ def slopes(view: View, clips: Tensor) -> Tensor:
     """The gradient of every value by every sample, (values, samples)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = torch.autograd.functional.jacobian(view, clips)
-    return torch.as_tensor(found).reshape(-1, clips.shape[-1])
+        values = torch.autograd.functional.jacobian(view, clips)
+    return torch.as_tensor(values).reshape(-1, clips.shape[-1])
 
 
 def steepest(view: View) -> Tensor:

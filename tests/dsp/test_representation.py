@@ -16,6 +16,13 @@ from wavegan.dsp.stft import stft
 HANN = np.sin(np.pi * np.arange(256) / 256) ** 2
 
 
+def measured(batches, **settings) -> LogSpectrogram:
+    """A representation with the statistics of clips."""
+    representation = LogSpectrogram(**settings)
+    representation.measure(batches)
+    return representation
+
+
 def noise(*shape: int, seed: int = 0) -> Tensor:
     return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -50,29 +57,29 @@ def test_the_waveform_is_the_clip_itself():
     assert waveform.encode(clips) is clips
     assert torch.equal(waveform.decode(clips), clips)
     assert waveform.decode(torch.tensor([[[-3.0, 0.25, 1.5]]])).tolist() == [[[-1, 0.25, 1]]]
-    assert waveform.shape(3, 4096) == (3, 4096) and waveform.state() == {"name": "waveform"}
+    assert waveform.shape(3, 4096) == (3, 4096)
 
 
 def test_statistics_and_encoding_equal_numpys():
     """In batches of unequal size, two channels; three deviations are 1, and what lies beyond is cut."""
     clips = noise(7, 2, 2048) * torch.logspace(0, -3, 7)[:, None, None]
-    found = LogSpectrogram.of(iter(clips.split([3, 1, 2, 1])))
+    spectrogram = measured(iter(clips.split([3, 1, 2, 1])))
     levels = levels_by_numpy(clips)
     means, deviations = levels.mean((0, 1, 3)), levels.std((0, 1, 3))
-    np.testing.assert_allclose(found.means, means, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(found.deviations, deviations, rtol=0, atol=1e-4)
-    x = found.encode(clips)
+    np.testing.assert_allclose(spectrogram.means, means, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(spectrogram.deviations, deviations, rtol=0, atol=1e-4)
+    x = spectrogram.encode(clips)
     expected = ((levels - means[:, None]) / (3 * deviations[:, None])).clip(-1, 1)
     assert x.shape == (7, 2, 128, 16) and x.dtype == torch.float32
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-3)
-    two = with_statistics(found.means, found.deviations, clip_deviations=0.5).encode(clips)
+    two = with_statistics(spectrogram.means, spectrogram.deviations, clip_deviations=0.5).encode(clips)
     np.testing.assert_allclose(two, ((levels - means[:, None]) / (0.5 * deviations[:, None])).clip(-1, 1), atol=1e-2)
     assert (two.abs() == 1).float().mean() > 0.3 and two.min() == -1 and two.max() == 1
 
 
 def test_seventy_clips_of_training_data_have_mean_zero_and_a_third_for_deviation():
     clips = noise(70, 1, 1024)
-    x = LogSpectrogram.of([clips[:64], clips[64:]], clip_deviations=20).encode(clips) * 20 / 3
+    x = measured([clips[:64], clips[64:]], clip_deviations=20).encode(clips) * 20 / 3
     torch.testing.assert_close(x.mean((0, 1, 3)), torch.zeros(128), rtol=0, atol=1e-4)
     torch.testing.assert_close(x.std((0, 1, 3), correction=0), torch.full((128,), 1 / 3), rtol=1e-3, atol=0)
 
@@ -95,7 +102,7 @@ def test_the_magnitudes_by_hand(monkeypatch):
 
 def test_a_bin_that_never_varies_divides_by_nothing():
     """Silence alone, and silence that a sound comes to after the statistics were taken."""
-    silent = LogSpectrogram.of([torch.zeros(4, 1, 2048)])
+    silent = measured([torch.zeros(4, 1, 2048)])
     torch.testing.assert_close(silent.means, torch.full((128,), float(np.log(1e-6))))
     assert (silent.deviations > 0).all()
     x = silent.encode(torch.cat([torch.zeros(1, 1, 2048), noise(1, 1, 2048)]))
@@ -104,14 +111,17 @@ def test_a_bin_that_never_varies_divides_by_nothing():
 
 
 def test_silence_stays_silence():
-    found = LogSpectrogram.of([torch.cat([sounds(6, 4096), torch.zeros(2, 1, 4096)])], clip_deviations=10)
-    assert found.decode(found.encode(torch.zeros(1, 1, 4096))).abs().max() < 1e-4
+    spectrogram = measured([torch.cat([sounds(6, 4096), torch.zeros(2, 1, 4096)])], clip_deviations=10)
+    assert spectrogram.decode(spectrogram.encode(torch.zeros(1, 1, 4096))).abs().max() < 1e-4
 
 
-def spectral_error(made: Tensor, clips: Tensor) -> float:
-    """What the magnitudes of `made` lack to those of the clips, as a share of these, on average over the clips."""
-    found, wanted = stft(made, window=256, hop=128).abs().flatten(1), stft(clips, window=256, hop=128).abs().flatten(1)
-    return ((found - wanted).norm(dim=1) / wanted.norm(dim=1)).mean().item()
+def spectral_error(rebuilt: Tensor, clips: Tensor) -> float:
+    """What the magnitudes of `rebuilt` lack to those of the clips, as a share of these, on average over the clips."""
+    spectrogram, wanted = (
+        stft(rebuilt, window=256, hop=128).abs().flatten(1),
+        stft(clips, window=256, hop=128).abs().flatten(1),
+    )
+    return ((spectrogram - wanted).norm(dim=1) / wanted.norm(dim=1)).mean().item()
 
 
 def loudness(clips: Tensor) -> Tensor:
@@ -124,15 +134,15 @@ def assert_there_and_back(clips: Tensor, most: float) -> None:
 
     Where a clip is above -50 dB, its loudness is kept within 2 dB on average.
     """
-    found = LogSpectrogram.of(clips.split(5))
-    x, state = found.encode(clips), found.state()
-    by = {count: LogSpectrogram.restored(state, iterations=count).decode(x) for count in (0, 16, 48)}
-    errors = {count: spectral_error(made, clips) for count, made in by.items()}
+    spectrogram = measured(clips.split(5))
+    x = spectrogram.encode(clips)
+    by = {count: measured(clips.split(5), iterations=count).decode(x) for count in (0, 16, 48)}
+    errors = {count: spectral_error(rebuilt, clips) for count, rebuilt in by.items()}
     assert errors[0] > 0.7 and errors[16] < most and errors[48] < 0.8 * errors[16], errors
-    made, heard = found.decode(x), loudness(clips) > -50
-    assert torch.equal(made, by[16]), "16 iterations are the authors' and the default"
-    assert made.shape == clips.shape and made.dtype == torch.float32 and made.abs().max() <= 1
-    assert (loudness(made) - loudness(clips))[heard].abs().mean() < 2
+    rebuilt, heard = spectrogram.decode(x), loudness(clips) > -50
+    assert torch.equal(rebuilt, by[16]), "16 iterations are the authors' and the default"
+    assert rebuilt.shape == clips.shape and rebuilt.dtype == torch.float32 and rebuilt.abs().max() <= 1
+    assert (loudness(rebuilt) - loudness(clips))[heard].abs().mean() < 2
 
 
 def test_there_and_back():
@@ -155,56 +165,52 @@ def test_there_and_back_with_real_sound(kind):
 
 def test_channels_and_clips_stand_alone():
     clips = sounds(4, 4096).view(2, 2, 4096)
-    found = LogSpectrogram.of([clips], iterations=4)
-    x = found.encode(clips)
-    torch.testing.assert_close(x[1, :1], found.encode(clips[1:, :1])[0], rtol=0, atol=1e-5)
-    torch.testing.assert_close(found.decode(x)[1, :1], found.decode(x[1:, :1])[0], rtol=0, atol=1e-4)
+    spectrogram = measured([clips], iterations=4)
+    x = spectrogram.encode(clips)
+    torch.testing.assert_close(x[1, :1], spectrogram.encode(clips[1:, :1])[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(spectrogram.decode(x)[1, :1], spectrogram.decode(x[1:, :1])[0], rtol=0, atol=1e-4)
 
 
 def test_what_networks_give_in_bf16_is_decoded_in_fp32():
-    found = LogSpectrogram.of([sounds(4, 4096)], iterations=1)
-    assert found.decode(torch.zeros(1, 1, 128, 8, dtype=torch.bfloat16)).dtype == torch.float32
+    spectrogram = measured([sounds(4, 4096)], iterations=1)
+    assert spectrogram.decode(torch.zeros(1, 1, 128, 8, dtype=torch.bfloat16)).dtype == torch.float32
 
 
-def test_the_state_is_plain_and_makes_the_same_again(tmp_path):
+def test_the_state_makes_the_same_again(tmp_path):
     clips = sounds(3, 4096)
-    found = LogSpectrogram.of([clips], clip_deviations=2.5, iterations=3)
-    torch.save(found.state(), tmp_path / "state.pt")
-    state = torch.load(tmp_path / "state.pt", weights_only=True)
-    assert state.keys() == {"name", "means", "deviations", "window", "hop", "clip_deviations", "iterations"}
-    assert state["name"] == "log_spectrogram" and state["iterations"] == 3
-    again = LogSpectrogram.restored(state)
-    assert torch.equal(again.encode(clips), found.encode(clips))
-    assert torch.equal(again.decode(again.encode(clips)), found.decode(found.encode(clips)))
-    other = LogSpectrogram.restored(state, clip_deviations=4.0, iterations=0)
-    assert (other.clip_deviations, other.iterations) == (4.0, 0)
+    spectrogram = measured([clips], clip_deviations=2.5, iterations=3)
+    torch.save(spectrogram.state_dict(), tmp_path / "state.pt")
+    again = LogSpectrogram(clip_deviations=2.5, iterations=3)
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert torch.equal(again.encode(clips), spectrogram.encode(clips))
+    assert torch.equal(again.decode(again.encode(clips)), spectrogram.decode(spectrogram.encode(clips)))
 
 
 @pytest.mark.parametrize("clip_samples", [128, 4096, 16384, 65536])
 def test_shapes(clip_samples):
-    found = LogSpectrogram.of([noise(1, 1, 512)])
-    assert found.shape(2, clip_samples) == (2, 128, clip_samples // 128)
-    assert found.encode(noise(1, 2, clip_samples)).shape[1:] == found.shape(2, clip_samples)
+    spectrogram = measured([noise(1, 1, 512)])
+    assert spectrogram.shape(2, clip_samples) == (2, 128, clip_samples // 128)
+    assert spectrogram.encode(noise(1, 2, clip_samples)).shape[1:] == spectrogram.shape(2, clip_samples)
 
 
 @pytest.mark.parametrize(("clip_samples", "remedy"), [(5000, 4992), (100, 128), (16383, 16384)])
 def test_a_length_that_does_not_fit_is_refused(clip_samples, remedy):
     with pytest.raises(ValueError, match=f"clip_samples is {clip_samples};.*multiple.*try {remedy}"):
-        LogSpectrogram.of([noise(1, 1, 512)]).shape(1, clip_samples)
+        measured([noise(1, 1, 512)]).shape(1, clip_samples)
 
 
 def test_without_a_clip_there_are_no_statistics():
     with pytest.raises(AssertionError, match="at least one clip"):
-        LogSpectrogram.of([])
+        measured([])
 
 
 def test_what_an_encoder_needs_goes_into_the_state_of_its_module():
     assert (LogSpectrogram.needs_statistics, Waveform.needs_statistics) == (True, False)
-    fresh, measured = LogSpectrogram(), LogSpectrogram.of([noise(2, 1, 512)])
+    fresh, learned = LogSpectrogram(), measured([noise(2, 1, 512)])
     assert fresh.state_dict().keys() == {"means", "deviations"} and not Waveform().state_dict()
     assert (fresh.means == 0).all() and (fresh.deviations == 1).all() and fresh.means.dtype == torch.float32
-    fresh.load_state_dict(measured.state_dict())
-    assert torch.equal(fresh.encode(noise(2, 1, 512)), measured.encode(noise(2, 1, 512)))
+    fresh.load_state_dict(learned.state_dict())
+    assert torch.equal(fresh.encode(noise(2, 1, 512)), learned.encode(noise(2, 1, 512)))
     waveform = Waveform()
     waveform.measure([noise(1, 1, 8)])
     assert waveform.encode(noise(1, 1, 8)).equal(noise(1, 1, 8))
@@ -212,15 +218,17 @@ def test_what_an_encoder_needs_goes_into_the_state_of_its_module():
 
 @pytest.mark.parametrize(("window", "hop"), [(512, 128), (64, 20)])
 def test_other_windows_and_hops(window, hop):
-    found = LogSpectrogram(window=window, hop=hop, iterations=32)
+    spectrogram = LogSpectrogram(window=window, hop=hop, iterations=32)
     clips = sounds(4, 200 * hop)
-    found.measure([clips])
-    x = found.encode(clips)
-    assert x.shape[1:] == found.shape(1, 200 * hop) == (1, window // 2, 200)
-    made = found.decode(x)
-    assert made.shape == clips.shape
-    magnitude, again = stft(clips, window=window, hop=hop).abs(), stft(made, window=window, hop=hop).abs()
+    spectrogram.measure([clips])
+    x = spectrogram.encode(clips)
+    assert x.shape[1:] == spectrogram.shape(1, 200 * hop) == (1, window // 2, 200)
+    rebuilt = spectrogram.decode(x)
+    assert rebuilt.shape == clips.shape
+    magnitude, again = stft(clips, window=window, hop=hop).abs(), stft(rebuilt, window=window, hop=hop).abs()
     assert (again - magnitude).norm() / magnitude.norm() < 0.35
-    assert torch.equal(LogSpectrogram.restored(found.state()).encode(clips), x)
+    again = LogSpectrogram(window=window, hop=hop)
+    again.load_state_dict(spectrogram.state_dict())
+    assert torch.equal(again.encode(clips), x)
     with pytest.raises(ValueError, match="hop is 300; .* half of the window of 512; try 256"):
         LogSpectrogram(window=512, hop=300)

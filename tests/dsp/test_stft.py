@@ -67,9 +67,9 @@ def test_the_transform_equals_numpys_frame_by_frame(samples, frames):
     clips = doubles(2, 1, samples)
     padded = np.pad(clips.numpy(), ((0, 0), (0, 0), (0, 400)))
     each = [np.fft.rfft(HANN * padded[..., 128 * frame : 128 * frame + 256]) for frame in range(frames)]
-    found = stft(clips, window=256, hop=128).numpy()
-    assert found.shape == (2, 1, 129, frames)
-    np.testing.assert_allclose(found, np.stack(each, axis=-1), rtol=0, atol=1e-10)
+    computed = stft(clips, window=256, hop=128).numpy()
+    assert computed.shape == (2, 1, 129, frames)
+    np.testing.assert_allclose(computed, np.stack(each, axis=-1), rtol=0, atol=1e-10)
 
 
 def test_the_way_back_is_the_least_squares_one():
@@ -82,9 +82,9 @@ def test_the_way_back_is_the_least_squares_one():
     for place, frame in enumerate(frames):
         total[128 * place : 128 * place + 256] += HANN * frame
         weight[128 * place : 128 * place + 256] += HANN**2
-    found = inverse_stft(spectrum, estimate, window=256, hop=128)
-    assert found.shape == (384,)
-    np.testing.assert_allclose(found.numpy(), (total / np.maximum(weight, 1e-9))[128:512], rtol=0, atol=1e-10)
+    computed = inverse_stft(spectrum, estimate, window=256, hop=128)
+    assert computed.shape == (384,)
+    np.testing.assert_allclose(computed.numpy(), (total / np.maximum(weight, 1e-9))[128:512], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("shape", [(16384,), (3, 2, 4096), (2, 1, 128)], ids=str)
@@ -92,13 +92,13 @@ def test_the_way_back_gives_the_clip_again(shape):
     clips = doubles(*shape)
     spectrum = stft(clips, window=256, hop=128)
     torch.testing.assert_close(inverse_stft(spectrum, clips, window=256, hop=128), clips, rtol=0, atol=1e-12)
-    found = inverse_stft(spectrum, window=256, hop=128)
-    torch.testing.assert_close(found[..., 128:], clips[..., 128:], rtol=0, atol=1e-12)
+    computed = inverse_stft(spectrum, window=256, hop=128)
+    torch.testing.assert_close(computed[..., 128:], clips[..., 128:], rtol=0, atol=1e-12)
     rising = torch.from_numpy(HANN[:128] ** 2 / (HANN[:128] ** 2 + HANN[128:] ** 2))
-    torch.testing.assert_close(found[..., :128], rising * clips[..., :128], rtol=0, atol=1e-12)
+    torch.testing.assert_close(computed[..., :128], rising * clips[..., :128], rtol=0, atol=1e-12)
     for _ in range(400):
-        found = inverse_stft(spectrum, found, window=256, hop=128)
-    torch.testing.assert_close(found[..., 32:], clips[..., 32:], rtol=0, atol=0.02)
+        computed = inverse_stft(spectrum, computed, window=256, hop=128)
+    torch.testing.assert_close(computed[..., 32:], clips[..., 32:], rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize(("window", "hop"), [(64, 16), (64, 32), (100, 30), (512, 128)])
@@ -121,9 +121,9 @@ def test_centred_spectra_equal_librosas(window, hop, samples):
     clips = doubles(2, 3, samples)
     padded = torch.nn.functional.pad(clips, (window // 2, window // 2)).numpy()
     expected = librosa.stft(padded, n_fft=window, hop_length=hop, center=False, dtype=np.complex128)
-    found = centred_spectra(clips, window=window, hop=hop).numpy()
-    assert found.shape[-1] == samples // hop + 1
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+    computed = centred_spectra(clips, window=window, hop=hop).numpy()
+    assert computed.shape[-1] == samples // hop + 1
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("window", [64, 1024])

@@ -14,7 +14,7 @@ from wavegan.dsp.mel import band_at
 from wavegan.errors import DataError
 from wavegan.evaluation import classifier_training as training
 from wavegan.evaluation.classifier import Accuracy, Classifier, Network, levels, load, save
-from wavegan.evaluation.classifier_training import bent, learn, steps_for
+from wavegan.evaluation.classifier_training import augment, learn, steps_for
 
 RATE, SAMPLES = 16000, 4096
 LABELS = ("hiss", "high", "low")
@@ -126,8 +126,8 @@ def test_every_rate_fills_every_band(rate):
 
 @pytest.fixture
 def straight(monkeypatch):
-    """Nothing is bent but what the test sets."""
-    for name in ("STRETCH", "SHIFT", "BEND", "TRANSPOSE", "TILT", "NOISE", "MASK"):
+    """Switches off every augmentation but those that the test sets."""
+    for name in ("STRETCH", "SHIFT", "MEL_STRETCH", "TRANSPOSE", "TILT", "NOISE", "MASK"):
         monkeypatch.setattr(training, name, 0.0)
     return monkeypatch
 
@@ -140,7 +140,7 @@ def pictures(count: int = 400) -> Tensor:
 
 
 def bend(given: Tensor, seed: int = 0) -> Tensor:
-    return bent(given, torch.Generator().manual_seed(seed))
+    return augment(given, torch.Generator().manual_seed(seed))
 
 
 def middle(found: Tensor, dim: int) -> Tensor:
@@ -165,7 +165,7 @@ def test_spots_move_by_up_to_a_part_of_the_picture_either_way(straight, name, di
     assert rest.abs().max() < 0.01
 
 
-@pytest.mark.parametrize(("name", "dim"), [("STRETCH", 2), ("BEND", 1)])
+@pytest.mark.parametrize(("name", "dim"), [("STRETCH", 2), ("MEL_STRETCH", 1)])
 def test_stretching_leaves_the_start_where_it_is(straight, name, dim):
     straight.setattr(training, name, 0.2)
     place = middle(pictures(), dim) + 0.5
@@ -221,7 +221,7 @@ def test_every_clip_is_heard_thirty_times_within_limits(clips, steps):
 
 def test_it_recognises_sounds_that_it_has_not_heard(classifier):
     clips, labels = sounds(90, seed=7)
-    features, probabilities = classifier.look(clips, RATE)
+    features, probabilities = classifier.extract(clips, RATE)
     assert (probabilities.argmax(axis=1) == labels.numpy()).mean() > 0.95
     assert features.shape == (90, 48) and probabilities.shape == (90, 3)
     assert features.dtype == probabilities.dtype == np.float64
@@ -246,7 +246,7 @@ def test_the_seed_decides_start_weights_and_order(monkeypatch):
     assert (first - other).abs().max() > 0.1
     orders = []
     monkeypatch.setattr(training, "steps_for", lambda _: 1)
-    monkeypatch.setattr(training, "bent", lambda given, _: (orders.append(given[:, 0, 0].tolist()), given)[1])
+    monkeypatch.setattr(training, "augment", lambda given, _: (orders.append(given[:, 0, 0].tolist()), given)[1])
     for seed in (0, 1):
         learn(torch.arange(70.0)[:, None, None].expand(70, 64, 8), torch.arange(70) % 2, 2, seed=seed)
     assert orders[0] != orders[1]
@@ -256,7 +256,7 @@ def test_every_clip_comes_once_before_one_comes_again(monkeypatch):
     """70 clips, each of its own level; two rounds and a bit of 32 at a time."""
     seen = []
     monkeypatch.setattr(training, "steps_for", lambda _: 5)
-    monkeypatch.setattr(training, "bent", lambda given, _: (seen.extend(given[:, 0, 0].tolist()), given)[1])
+    monkeypatch.setattr(training, "augment", lambda given, _: (seen.extend(given[:, 0, 0].tolist()), given)[1])
     marked = torch.arange(70.0)[:, None, None].expand(70, 64, 8)
     learn(marked, torch.arange(70) % 2, 2)
     assert len(seen) == 160
@@ -276,7 +276,7 @@ def test_two_clips_are_enough_to_learn_from(monkeypatch):
 
 def test_the_batch_size_does_not_matter(classifier):
     clips, _ = sounds(7, seed=3)
-    for one, other in zip(classifier.look(clips, RATE), classifier.look(clips, RATE, batch=2), strict=True):
+    for one, other in zip(classifier.extract(clips, RATE), classifier.extract(clips, RATE, batch=2), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -284,19 +284,19 @@ def test_silence_behind_hardly_matters(classifier):
     clips, _ = sounds(30, seed=4)
     clips[..., 3000:] = 0
     longer = torch.cat([clips, torch.zeros(30, 1, 3 * SAMPLES)], dim=2)
-    features, padded = (classifier.look(one, RATE)[0] for one in (clips, longer))
+    features, padded = (classifier.extract(one, RATE)[0] for one in (clips, longer))
     assert np.abs(features - padded).max() < 0.05 * features.std()
 
 
 @pytest.mark.parametrize("samples", [1, 100, 20000])
 def test_any_length_is_heard(classifier, samples):
-    features, probabilities = classifier.look(torch.ones(2, 2, samples) / 2, RATE)
+    features, probabilities = classifier.extract(torch.ones(2, 2, samples) / 2, RATE)
     assert np.isfinite(features).all() and np.isfinite(probabilities).all() and len(features) == 2
 
 
 def test_features_are_many_different_numbers(classifier):
     """A Fréchet distance of features that are mostly zero or copies of each other would say little."""
-    features, _ = classifier.look(sounds(300, seed=5)[0], RATE)
+    features, _ = classifier.extract(sounds(300, seed=5)[0], RATE)
     assert (features == 0).mean() < 0.01
     assert features.std(axis=0).min() > 1e-3
     assert np.linalg.matrix_rank(np.cov(features, rowvar=False)) == 48
@@ -304,13 +304,15 @@ def test_features_are_many_different_numbers(classifier):
 
 def test_channels_are_heard_together(classifier):
     clips, _ = sounds(4, seed=6)
-    for mono, stereo in zip(classifier.look(clips, RATE), classifier.look(clips.repeat(1, 2, 1), RATE), strict=True):
+    for mono, stereo in zip(
+        classifier.extract(clips, RATE), classifier.extract(clips.repeat(1, 2, 1), RATE), strict=True
+    ):
         np.testing.assert_allclose(mono, stereo, atol=1e-5)
 
 
 def test_another_rate_is_refused(classifier):
     with pytest.raises(DataError, match=r"clips of 22,050 Hz .* classifier of 16,000 Hz; .*--sample-rate"):
-        classifier.look(torch.zeros(1, 1, SAMPLES), 22050)
+        classifier.extract(torch.zeros(1, 1, SAMPLES), 22050)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -318,7 +320,7 @@ def test_samples_that_are_no_numbers_are_refused(classifier, value):
     clips = torch.zeros(3, 2, SAMPLES)
     clips[1, 1, 7] = value
     with pytest.raises(DataError, match="1 of 3 clips hold NaN or infinite samples"):
-        classifier.look(clips, RATE)
+        classifier.extract(clips, RATE)
 
 
 # Names and files
@@ -342,7 +344,7 @@ def test_what_was_saved_is_loaded(classifier, tmp_path: Path):
     assert replace(again, test=None, network=classifier.network) == classifier
     assert again.identity == classifier.identity and not again.network.training
     clips, _ = sounds(5, seed=8)
-    for one, other in zip(classifier.look(clips, RATE), again.look(clips, RATE), strict=True):
+    for one, other in zip(classifier.extract(clips, RATE), again.extract(clips, RATE), strict=True):
         assert np.array_equal(one, other)
     assert list(tmp_path.iterdir()) == [path]
 

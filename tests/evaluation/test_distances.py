@@ -83,25 +83,25 @@ FIFTY_THOUSAND = """
 import itertools, resource
 import numpy as np
 import torch
-from wavegan.evaluation import distances, metrics
+from wavegan.evaluation import distances, metric_functions, metrics
 
 torch.set_num_threads(1)
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 rows, others = np.random.default_rng(0).normal(size=(2, 50_000, 8))
-metrics.coverage(rows[:64], others[:64], np.ones((2, 64)), np.ones((2, 64)))  # what the libraries take at first use
+metric_functions.coverage(rows[:64], others[:64], np.ones((2, 64)), np.ones((2, 64)))  # libraries load
 before = peak()
 ones, real = np.ones((2, len(rows))), np.ones((2, 200))
 for name in ("precision", "density", "coverage"):
-    metrics.METRICS[name].of(rows, others[:200], ones, real)
-metrics.METRICS["recall"].of(others[:200], rows, real, ones)
+    metrics.METRICS[name].function(rows, others[:200], ones, real)
+metrics.METRICS["recall"].function(others[:200], rows, real, ones)
 whole = distances.squared_distances
 def first_parts(rows, others):
     return itertools.islice(whole(rows, others), 4)
-distances.squared_distances = metrics.squared_distances = first_parts
+distances.squared_distances = metric_functions.squared_distances = first_parts
 distances.nearest(rows, others)
 distances.neighbour_distances(rows, 5)
-metrics.kernel_distance(rows, others, ones, ones)
+metric_functions.kernel_distance(rows, others, ones, ones)
 print(before, peak())
 """
 
@@ -128,16 +128,16 @@ EVERY_METRIC = """
 import resource
 import numpy as np
 import torch
-from wavegan.evaluation import distances, metrics
+from wavegan.evaluation import distances, metric_functions, metrics
 
 torch.set_num_threads(1)
-distances.PAIRS_AT_ONCE, metrics.MEDIAN_CLIPS = 1 << 16, 100
+distances.PAIRS_AT_ONCE, metric_functions.MEDIAN_CLIPS = 1 << 16, 100
 def pass_over(count):
     rows, others = np.random.default_rng(0).normal(size=(2, count, 8))
     ones = np.ones((2, count))
     for metric in metrics.METRICS.values():
-        if metric.view == "log_mel":
-            metric.of(rows, others, ones, ones)
+        if metric.features == "log_mel":
+            metric.function(rows, others, ones, ones)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(pass_over(200), pass_over(3_000))
 """

@@ -1,5 +1,6 @@
 """Metrics of neighbours, copies, labels and spectra worked by hand; resamples and their intervals."""
 
+from dataclasses import replace
 from math import log, sqrt
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 from scipy.stats import mannwhitneyu, norm
 
 from wavegan.errors import DataError
-from wavegan.evaluation.metrics import METRICS, Metric, frechet_distance, interval, mean_of_clips, resamples
+from wavegan.evaluation.metric_functions import mean_of_clips
+from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.resampling import interval, resamples
 
-MEAN = Metric("noise_floor", mean_of_clips)
+MEAN = replace(METRICS["noise_floor_db"], function=mean_of_clips)
 
 
 def normal(count: int, features: int, seed: int) -> np.ndarray:
@@ -19,7 +22,7 @@ def normal(count: int, features: int, seed: int) -> np.ndarray:
 def value(name: str, candidate, reference) -> float:
     """A metric of arrays in which every clip counts once."""
     rows, others = np.asarray(candidate, float), np.asarray(reference, float)
-    [found] = METRICS[name].of(rows, others, np.ones((1, len(rows))), np.ones((1, len(others))))
+    [found] = METRICS[name].function(rows, others, np.ones((1, len(rows))), np.ones((1, len(others))))
     return float(found)
 
 
@@ -147,7 +150,7 @@ def test_spectrum_error_by_hand():
     assert value("spectrum_error_db", real, real) == 0
 
 
-def test_candidates_of_other_numbers_meet_the_same_resamples_of_the_reference():
+def test_candidates_of_other_streams_meet_the_same_resamples_of_the_reference():
     seen: list[tuple[np.ndarray, np.ndarray]] = []
 
     def keep(candidate, reference, weights, reference_weights):
@@ -155,8 +158,8 @@ def test_candidates_of_other_numbers_meet_the_same_resamples_of_the_reference():
         return weights[:, 0]
 
     rows = np.zeros((30, 2))
-    for number in (0, 1):
-        resamples(Metric("log_mel", keep), rows, rows, seed=5, count=20, number=number)
+    for stream in (0, 1):
+        resamples(replace(METRICS["kad_l"], function=keep), rows, rows, seed=5, count=20, stream=stream)
     (mine, real), (others, same) = seen
     np.testing.assert_array_equal(real, same)
     for one, another in ((mine, others), (mine, real), (others, real)):
@@ -182,7 +185,7 @@ def test_an_interval_by_hand():
 def test_fads_interval_is_as_wide_as_fresh_samples_spread():
     """In one dimension of 100 clips against a far reference, the distance spreads by 2·shift·√(1/N + 1/M)."""
     generated, reference = normal(100, 2, 0) + [10, 0], normal(100, 2, 1)
-    low, high = interval(resamples(Metric("", frechet_distance), generated, reference, seed=0, count=400))
+    low, high = interval(resamples(METRICS["fad_l"], generated, reference, seed=0, count=400))
     assert high - low == pytest.approx(2 * 1.96 * 2 * 10 * np.sqrt(2 / 100), rel=0.25)
 
 

@@ -4,14 +4,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wavegan.audio.augmentation import Noise
 from wavegan.methods import first_order
 from wavegan.methods.adversary import Adversary
 from wavegan.models.layers import Dropout
 from wavegan.models.wavegan import Discriminator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
+from wavegan.settings import PhaseShuffleSettings
 
-CLASSES = 3
+LABELS = 3
+NO_SHUFFLE = PhaseShuffleSettings(radius=0)
 
 
 def clips(*, seed: int, count: int = 3) -> Tensor:
@@ -20,12 +23,12 @@ def clips(*, seed: int, count: int = 3) -> Tensor:
 
 
 def rows(*labels: int) -> Tensor:
-    return nn.functional.one_hot(torch.tensor(labels), CLASSES).double()
+    return nn.functional.one_hot(torch.tensor(labels), LABELS).double()
 
 
 def judge(**settings) -> Discriminator:
     torch.manual_seed(0)
-    network = Discriminator(4096, **{"dim": 1, "kernel_size": 9, "shuffle_radius": 0, **settings}).double()
+    network = Discriminator((1, 4096), **{"dim": 1, "kernel_size": 9, "phase_shuffle": NO_SHUFFLE, **settings}).double()
     for parameter in network.parameters():  # so that neither biases nor rows of labels are all alike
         nn.init.normal_(parameter, std=0.2)
     return network
@@ -43,7 +46,7 @@ def gradients(network: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("penalty", [None, *PENALTIES])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_first_order_form_is_exact_for_every_pair(objective, penalty, labels, monkeypatch):
-    network = judge(classes=0 if labels is None else CLASSES)
+    network = judge(labels=0 if labels is None else LABELS)
     adversary = Adversary(
         network, objective=OBJECTIVES[objective], penalty=PENALTIES.get(penalty or ""), penalty_weight=2.5
     )
@@ -67,7 +70,7 @@ def test_the_first_order_form_is_exact_for_every_pair(objective, penalty, labels
 
 def test_labels_choose_their_row_of_weights():
     """D(x, y) = (w + V_y) · φ(x) + b: the label's own row beside the one that all share."""
-    network, x = judge(classes=CLASSES), clips(seed=1)
+    network, x = judge(labels=LABELS), clips(seed=1)
     features = network.blocks(x).transpose(1, 2).flatten(1)
     shared, *own = network.dense.weight
     found = network(x, rows(2, 0, 2))
@@ -79,7 +82,7 @@ def test_labels_choose_their_row_of_weights():
 
 
 def test_a_row_that_no_clip_is_labelled_with_learns_nothing():
-    network = judge(classes=CLASSES)
+    network = judge(labels=LABELS)
     adversary = Adversary(network, objective=OBJECTIVES["hinge"], penalty=PENALTIES["r1"], penalty_weight=1.0)
     adversary.backward(clips(seed=1), clips(seed=2), rows(0, 2, 2))
     norms = gradients(network)["dense.weight"].norm(dim=1)
@@ -118,7 +121,7 @@ def test_weights_are_cut_to_their_bound():
     with torch.no_grad():
         network.weight.copy_(torch.tensor([[0.5, -0.5], [0.005, -0.02]]))
         network.bias.copy_(torch.tensor([1.0, 0.0]))
-    Adversary(network, objective=OBJECTIVES["wasserstein"], weight_clip=0.01).clip_weights()
+    Adversary(network, objective=OBJECTIVES["wasserstein"], weight_clip=0.01).after_update({})
     torch.testing.assert_close(network.weight.detach(), torch.tensor([[0.01, -0.01], [0.005, -0.01]]))
     assert network.bias.tolist() == pytest.approx([0.01, 0.0])
 
@@ -126,7 +129,7 @@ def test_weights_are_cut_to_their_bound():
 @pytest.mark.parametrize(("step", "deviation"), [(0, 0.5), (25, 0.375), (50, 0.25), (100, 0.0), (200, 0.0)])
 def test_instance_noise_fades_in_a_line(step, deviation):
     network = Identity()
-    adversary = Adversary(network, objective=OBJECTIVES["hinge"], instance_noise=0.5, instance_noise_steps=100)
+    adversary = Adversary(network, objective=OBJECTIVES["hinge"], augment=Noise(deviation=0.5, fade_steps=100))
     adversary.advance(step)
     torch.manual_seed(0)
     zeros = torch.zeros(50, 1, 400)
@@ -139,7 +142,7 @@ def test_instance_noise_fades_in_a_line(step, deviation):
 
 def test_instance_noise_stays_where_no_steps_are_given():
     network = Identity()
-    adversary = Adversary(network, objective=OBJECTIVES["hinge"], instance_noise=0.5)
+    adversary = Adversary(network, objective=OBJECTIVES["hinge"], augment=Noise(deviation=0.5))
     adversary.advance(10**6)
     adversary.generator_loss(torch.zeros(50, 1, 400), torch.zeros(1))
     assert network.seen[0].std().item() == pytest.approx(0.5, abs=0.02)
@@ -148,11 +151,12 @@ def test_instance_noise_stays_where_no_steps_are_given():
 def test_both_forms_see_noisy_clips():
     """The piecewise linear form as well: without noise its gradients would be those of the clips themselves."""
     network, found = judge(), {}
-    for noise in (0.0, 0.3):
-        adversary = Adversary(network, objective=OBJECTIVES["hinge"], instance_noise=noise)
+    for deviation in (0.0, 0.3):
+        noise = Noise(deviation=deviation) if deviation else None
+        adversary = Adversary(network, objective=OBJECTIVES["hinge"], augment=noise)
         torch.manual_seed(0)
         adversary.backward(clips(seed=1), clips(seed=2))
-        found[noise] = gradients(network)["blocks.0.weight"]
+        found[deviation] = gradients(network)["blocks.0.weight"]
     assert (found[0.0] - found[0.3]).norm() > 0.01 * found[0.0].norm()
 
 

@@ -7,18 +7,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wavegan.dsp.representation import Waveform
 from wavegan.methods import first_order
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models import layers
+from wavegan.models.inputs import Input
 from wavegan.models.layers import PhaseShuffle
 from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import gradient_penalty
+from wavegan.settings import PhaseShuffleSettings
 from wavegan.training.loop import Training, take_step
 
 LATENT_DIM = 100
+NO_SHUFFLE = PhaseShuffleSettings(radius=0)
 
 
 class Linear(nn.Module):
@@ -37,25 +41,29 @@ class Linear(nn.Module):
 class Constant(nn.Module):
     """A generator of one learned clip, which keeps its latents."""
 
+    inputs = (Input("uniform", (LATENT_DIM,)),)
+    labels = 0
+
     def __init__(self, clip: Tensor):
         super().__init__()
+        self.output = Waveform()
         self.clip = nn.Parameter(clip)
         self.seen: list[Tensor] = []
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         self.seen.append(z)
         return self.clip * z.new_ones(len(z), 1, 1)
 
 
-def game(generator: nn.Module, discriminator: nn.Module, *, steps: int = 1, latent: str = "uniform", **settings) -> GAN:
+def game(generator: nn.Module, discriminator: nn.Module, *, steps: int = 1, **settings) -> GAN:
     standard = {"objective": OBJECTIVES["wasserstein"], "penalty": gradient_penalty, "penalty_weight": 10.0}
     adversary = Adversary(discriminator, **{**standard, **settings})
-    return GAN(generator, adversary, discriminator_steps=steps, latent=latent, latent_dim=LATENT_DIM)
+    return GAN(generator, {"waveform": adversary}, discriminator_steps=steps)
 
 
 def small() -> GAN:
     torch.manual_seed(0)
-    return game(Generator(4096, dim=1, latent_dim=LATENT_DIM), Discriminator(4096, dim=1))
+    return game(Generator(4096, dim=1, latent_dim=LATENT_DIM), Discriminator((1, 4096), dim=1))
 
 
 @pytest.mark.parametrize("weight", [10.0, 2.5, 0.0])
@@ -64,10 +72,10 @@ def test_the_discriminators_loss_by_hand(weight):
     judge = Linear(torch.tensor([[3.0, 4.0]]))  # a slope of 5: the penalty is 16
     gan = game(Constant(torch.tensor([[1.0, 0.5]])), judge, penalty_weight=weight)
     real = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]])  # scores 7 and -4; each fake scores 5
-    found = {name: value.item() for name, value in gan.discriminator_backward(Batch(real)).items()}
-    assert found["wasserstein"] == 1.5 - 5
-    assert found["loss"] == pytest.approx(5 - 1.5 + weight * 16)
-    assert found.get("penalty") == (pytest.approx(16) if weight else None)
+    found = {name: value.item() for name, value in gan.discriminators_backward(Batch(real)).items()}
+    assert found["waveform/wasserstein"] == 1.5 - 5
+    assert found["waveform/loss"] == pytest.approx(5 - 1.5 + weight * 16)
+    assert found.get("waveform/penalty") == (pytest.approx(16) if weight else None)
     # d/dw: mean fake - mean real + weight · 2 (1 - 1/5) w
     expected = torch.tensor([[1.0 - 0.5, 0.5 - 0.0]]) + weight * 1.6 * judge.weight.detach()
     torch.testing.assert_close(judge.weight.grad, expected)
@@ -75,7 +83,7 @@ def test_the_discriminators_loss_by_hand(weight):
 
 def test_a_weight_of_zero_leaves_the_penalty_out():
     judge = Linear(torch.ones(1, 2))
-    game(Constant(torch.ones(1, 2)), judge, penalty_weight=0).discriminator_backward(Batch(torch.zeros(2, 1, 2)))
+    game(Constant(torch.ones(1, 2)), judge, penalty_weight=0).discriminators_backward(Batch(torch.zeros(2, 1, 2)))
     assert len(judge.seen) == 2
 
 
@@ -88,7 +96,7 @@ def test_the_generators_loss_by_hand():
 
 def test_a_discriminator_update_holds_no_graph_of_the_generator():
     made, judge = Constant(torch.ones(1, 2)), Linear(torch.ones(1, 2))
-    game(made, judge).discriminator_backward(Batch(torch.zeros(2, 1, 2)))
+    game(made, judge).discriminators_backward(Batch(torch.zeros(2, 1, 2)))
     real, fake, between = judge.seen
     assert not real.requires_grad and not fake.requires_grad
     assert between.requires_grad and between.is_leaf
@@ -104,8 +112,8 @@ def test_statistics_hold_no_graph():
 def test_phases_and_what_is_averaged():
     gan = game(Constant(torch.ones(1, 2)), Linear(torch.ones(1, 2)), steps=5)
     plan = [(phase.name, phase.networks, phase.times) for phase in gan.phases]
-    assert plan == [("discriminator", ("discriminator",), 5), ("generator", ("generator",), 1)]
-    assert gan.averaged == ("generator",) and set(gan.networks) == {"generator", "discriminator"}
+    assert plan == [("discriminators", ("discriminators.waveform",), 5), ("generator", ("generator",), 1)]
+    assert gan.averaged == ("generator",) and set(gan.networks) == {"generator", "discriminators.waveform"}
 
 
 def test_each_phase_changes_exactly_its_own_network():
@@ -127,10 +135,11 @@ def test_each_phase_changes_exactly_its_own_network():
         optimizer.register_step_post_hook(lambda *_, name=name: note(name))
     take_step(Training(gan, optimizers, torch.device("cpu")), lambda draw: Batch(torch.randn(4, 1, 4096)))
     (first, judges), (second, makers) = changes
-    assert (first, second) == ("discriminator", "generator")
+    assert (first, second) == ("discriminators.waveform", "generator")
     assert makers == {("generator", key) for key in before["generator"]}
     # A constant added to every score is no part of a Wasserstein distance, so the last bias has no gradient.
-    assert judges | {("discriminator", "dense.bias")} == {("discriminator", key) for key in before["discriminator"]}
+    judge = "discriminators.waveform"
+    assert judges | {(judge, "dense.bias")} == {(judge, key) for key in before[judge]}
 
 
 def test_an_update_draws_fresh_latents():
@@ -150,10 +159,10 @@ def test_phase_shuffle_is_drawn_afresh_for_real_fake_and_interpolated(monkeypatc
     gan, drawn = small(), []
     randint = torch.randint
     monkeypatch.setattr(layers.torch, "randint", lambda *a, **k: drawn.append(randint(*a, **k)) or drawn[-1])
-    shuffles = sum(isinstance(layer, PhaseShuffle) for layer in gan.networks["discriminator"].modules())
+    shuffles = sum(isinstance(layer, PhaseShuffle) for layer in gan.networks["discriminators.waveform"].modules())
     torch.manual_seed(0)
     for _ in range(100):
-        gan.discriminator_backward(Batch(torch.zeros(1, 1, 4096)))
+        gan.discriminators_backward(Batch(torch.zeros(1, 1, 4096)))
     shifts = torch.cat(drawn).view(100, 3 * shuffles).double()
     assert shuffles == 3 and set(shifts.unique().tolist()) == {-2, -1, 0, 1, 2}
     for one in range(3 * shuffles):
@@ -166,20 +175,22 @@ def test_the_penalty_shuffles_as_well():
     """The reference keeps phase shuffle on inside the penalty: it is the same discriminator, called once more."""
     calls = []
     gan, clips = small(), torch.zeros(2, 1, 4096)
-    (first, *_) = [layer for layer in gan.networks["discriminator"].modules() if isinstance(layer, PhaseShuffle)]
+    (first, *_) = [
+        layer for layer in gan.networks["discriminators.waveform"].modules() if isinstance(layer, PhaseShuffle)
+    ]
     first.register_forward_hook(lambda *_: calls.append(1))
-    gan.adversary.plain_backward(clips, clips)
+    gan.adversaries["waveform"].plain_backward(clips, clips)
     assert len(calls) == 3
 
 
 def judge(**settings) -> Discriminator:
     torch.manual_seed(0)
-    return Discriminator(4096, **{"dim": 1, "kernel_size": 5, **settings})
+    return Discriminator((1, 4096), **{"dim": 1, "kernel_size": 5, **settings})
 
 
 FORMS = {  # a discriminator, and whether it is piecewise linear and can be taken apart
     "as shipped": (lambda: judge(), True),
-    "without phase shuffle": (lambda: judge(shuffle_radius=0), True),
+    "without phase shuffle": (lambda: judge(phase_shuffle=NO_SHUFFLE), True),
     "with batch norm": (lambda: judge(batch_norm=True), False),
     "without stages": (lambda: nn.Sequential(judge()), False),
     "of another kind": (lambda: Linear(torch.ones(1, 4096)), False),
@@ -192,13 +203,14 @@ def test_the_first_order_form_is_taken_where_it_is_exact(name, weight, monkeypat
     """Else the plain one; either leaves a gradient in every parameter, and the same statistics' names."""
     make, piecewise_linear = FORMS[name]
     gan, taken = game(Constant(torch.rand(1, 4096)), make(), penalty_weight=weight), []
-    first, plain = first_order.discriminator_backward, gan.adversary.plain_backward
+    first, plain = first_order.discriminator_backward, gan.adversaries["waveform"].plain_backward
     monkeypatch.setattr(first_order, "discriminator_backward", lambda *a, **k: taken.append(True) or first(*a, **k))
-    monkeypatch.setattr(gan.adversary, "plain_backward", lambda *a: taken.append(False) or plain(*a))
-    stats = gan.discriminator_backward(Batch(torch.randn(3, 1, 4096)))
+    monkeypatch.setattr(gan.adversaries["waveform"], "plain_backward", lambda *a: taken.append(False) or plain(*a))
+    stats = gan.discriminators_backward(Batch(torch.randn(3, 1, 4096)))
     assert taken == [piecewise_linear]
-    assert stats.keys() == {"wasserstein", "loss"} | ({"penalty"} if weight else set())
-    for parameter in gan.networks["discriminator"].parameters():
+    names = {"wasserstein", "loss"} | ({"penalty"} if weight else set())
+    assert stats.keys() == {f"waveform/{stat}" for stat in names}
+    for parameter in gan.networks["discriminators.waveform"].parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all()
     assert all(parameter.grad is None for parameter in gan.networks["generator"].parameters())
 
@@ -206,14 +218,14 @@ def test_the_first_order_form_is_taken_where_it_is_exact(name, weight, monkeypat
 def test_with_batch_norm_the_update_is_autograds():
     """Written out once more, without the house's penalty; the points of the penalty are a batch of their own."""
     network, real, fake = (
-        judge(batch_norm=True, shuffle_radius=0).double(),
+        judge(batch_norm=True, phase_shuffle=NO_SHUFFLE).double(),
         torch.randn(4, 1, 4096),
         torch.rand(1, 4096),
     )
     real, fake = real.double(), fake.double()
     gan = game(Constant(fake), network)
     torch.manual_seed(5)
-    gan.discriminator_backward(Batch(real))
+    gan.discriminators_backward(Batch(real))
     found = [parameter.grad for parameter in network.parameters()]
     torch.manual_seed(5)
     torch.rand(4, LATENT_DIM)  # the latents come first
@@ -229,13 +241,13 @@ def test_with_batch_norm_the_update_is_autograds():
 def test_both_forms_show_the_generators_clips_in_the_type_of_the_real_ones(batch_norm):
     made, network = (
         Generator(4096, dim=1, latent_dim=LATENT_DIM),
-        judge(batch_norm=batch_norm, shuffle_radius=0).double(),
+        judge(batch_norm=batch_norm, phase_shuffle=NO_SHUFFLE).double(),
     )
     real = torch.randn(3, 1, 4096, dtype=torch.float64)
     torch.manual_seed(2)
-    stats = game(made, network).discriminator_backward(Batch(real))
+    stats = game(made, network).discriminators_backward(Batch(real))
     torch.manual_seed(2)
     with torch.no_grad():
         fake = made(torch.rand(3, LATENT_DIM) * 2 - 1).double()
         expected = network(real).mean() - network(fake).mean()
-    torch.testing.assert_close(stats["wasserstein"], expected, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(stats["waveform/wasserstein"], expected, rtol=1e-12, atol=1e-14)

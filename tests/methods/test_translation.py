@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wavegan.audio.augmentation import Noise
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.translation import Translation
@@ -13,6 +14,7 @@ from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
 from wavegan.training.loop import Training, take_step
 
+JUDGES = "discriminators_a.waveform", "discriminators_b.waveform"
 PLAIN = {"cycle_weight": 1.0, "identity_weight": 0.0, "discriminator_steps": 1}
 
 
@@ -49,7 +51,7 @@ def adversary(judge: nn.Module, **settings) -> Adversary:
 def method(a_to_b: nn.Module, b_to_a: nn.Module, **settings) -> Translation:
     """Judges of clips of two samples: A's weighs them 3 and 4, B's 1 and -2."""
     standard = {"cycle_weight": 10.0, "identity_weight": 5.0, "discriminator_steps": 1}
-    adversaries = adversary(Judge(3.0, 4.0)), adversary(Judge(1.0, -2.0))
+    adversaries = {"waveform": adversary(Judge(3.0, 4.0))}, {"waveform": adversary(Judge(1.0, -2.0))}
     return Translation(a_to_b, b_to_a, *adversaries, **{**standard, **settings})
 
 
@@ -118,7 +120,7 @@ def test_who_translates_and_who_judges_what():
     there, back = Gain(2.0), Gain(0.25)
     translation = method(there, back)
     translation.discriminators_backward(BATCH)
-    judges = [translation.networks[name] for name in ("discriminator_a", "discriminator_b")]
+    judges = [translation.networks[name] for name in JUDGES]
     assert all(isinstance(judge, Judge) for judge in judges)
     of_a, of_b = (judge.seen for judge in judges if isinstance(judge, Judge))
     assert [one.tolist() for one in of_a] == [A.tolist(), (B * 0.25).tolist()]
@@ -133,10 +135,10 @@ def test_the_discriminators_losses_and_gradients_by_hand():
     real_a, fake_a = (2.5 - 1.0) / 2, 0.25 * 1.1
     real_b, fake_b = (-1.0 - 1.6) / 2, 2 * 0.25
     expected = {"a": fake_a - real_a, "b": fake_b - real_b}
-    assert {f"loss_{name}": pytest.approx(value) for name, value in expected.items()}.items() <= found.items()
-    assert found["wasserstein_a"] == pytest.approx(real_a - fake_a)
+    assert {f"{name}/waveform/loss": pytest.approx(value) for name, value in expected.items()}.items() <= found.items()
+    assert found["a/waveform/wasserstein"] == pytest.approx(real_a - fake_a)
     for name, real, fake in (("a", A, B * 0.25), ("b", B, A * 2)):
-        (weight,) = translation.networks[f"discriminator_{name}"].parameters()
+        (weight,) = translation.networks[f"discriminators_{name}.waveform"].parameters()
         assert weight.grad is not None
         torch.testing.assert_close(weight.grad, (fake.mean(0) - real.mean(0))[0])
 
@@ -145,7 +147,7 @@ def test_what_translators_say_in_bf16_is_judged_in_the_clips_type():
     translation = method(nn.Sequential(Gain(2.0), Rough()), nn.Sequential(Gain(0.5), Rough()))
     for phase in translation.phases:
         assert all(one.dtype == torch.float32 for one in phase.backward(BATCH).values())
-    judges = [translation.networks[name] for name in ("discriminator_a", "discriminator_b")]
+    judges = [translation.networks[name] for name in JUDGES]
     assert {one.dtype for judge in judges if isinstance(judge, Judge) for one in judge.seen} == {torch.float32}
 
 
@@ -162,7 +164,7 @@ def small(**settings) -> Translation:
     return Translation(
         Translator(dim=2, kernel_size=5, blocks=1),
         Translator(dim=2, kernel_size=5, blocks=1),
-        *(adversary(Discriminator(4096, dim=1, kernel_size=5), **judged) for _ in range(2)),
+        *({"waveform": adversary(Discriminator((1, 4096), dim=1, kernel_size=5), **judged)} for _ in range(2)),
         **{"cycle_weight": 10.0, "identity_weight": 5.0, "discriminator_steps": 1, **settings},
     )
 
@@ -187,29 +189,31 @@ def test_gradients_reach_the_phases_networks_alone(name):
 def test_phases_and_what_is_averaged():
     translation = method(Gain(1.0), Gain(1.0), discriminator_steps=3)
     assert [(phase.name, phase.networks, phase.times) for phase in translation.phases] == [
-        ("discriminators", ("discriminator_a", "discriminator_b"), 3),
+        ("discriminators", JUDGES, 3),
         ("generators", ("a_to_b", "b_to_a"), 1),
     ]
     assert translation.averaged == ("a_to_b", "b_to_a")
-    assert set(translation.networks) == {"a_to_b", "b_to_a", "discriminator_a", "discriminator_b"}
-    assert all(phase.after_update is None for phase in translation.phases)
+    assert set(translation.networks) == {"a_to_b", "b_to_a", *JUDGES}
+    assert translation.phases[1].after_update is None
 
 
 def test_only_the_discriminator_with_a_bound_is_cut():
     of_a, of_b = Judge(3.0, -4.0), Judge(1.0, -2.0)
     bounded = adversary(of_b, weight_clip=0.5)
-    translation = Translation(Gain(1.0), Gain(1.0), adversary(of_a), bounded, **PLAIN)
+    translation = Translation(Gain(1.0), Gain(1.0), {"waveform": adversary(of_a)}, {"waveform": bounded}, **PLAIN)
     after = translation.phases[0].after_update
     assert after is not None and translation.phases[1].after_update is None
-    after()
+    after({})
     assert of_a.weight.tolist() == [3, -4] and of_b.weight.tolist() == [0.5, -0.5]
 
 
 def test_both_discriminators_are_told_the_step():
-    noisy = [adversary(Judge(1.0, 1.0), instance_noise=0.8, instance_noise_steps=4) for _ in range(2)]
-    translation = Translation(Gain(1.0), Gain(1.0), *noisy, **PLAIN)
+    noisy = [Noise(deviation=0.8, fade_steps=4) for _ in range(2)]
+    translation = Translation(
+        Gain(1.0), Gain(1.0), *({"waveform": adversary(Judge(1.0, 1.0), augment=noise)} for noise in noisy), **PLAIN
+    )
     translation.advance(3)
-    assert [one.noise.item() for one in noisy] == pytest.approx([0.2, 0.2])
+    assert [noise.deviation.item() for noise in noisy] == pytest.approx([0.2, 0.2])
 
 
 def test_all_four_networks_are_compiled():
@@ -247,8 +251,8 @@ def test_each_phase_changes_exactly_its_own_networks():
     before = weights()
     stats = take_step(Training(translation, optimizers, torch.device("cpu")), batches)
     note()
-    assert moved == [set(), {"discriminator_a", "discriminator_b"}, {"a_to_b", "b_to_a"}]
-    assert {"discriminators/loss_a", "discriminators/loss_b", "generators/cycle"} <= stats.keys()
+    assert moved == [set(), set(JUDGES), {"a_to_b", "b_to_a"}]
+    assert {"discriminators/a/waveform/loss", "discriminators/b/waveform/loss", "generators/cycle"} <= stats.keys()
 
 
 def test_a_level_is_translated():
@@ -265,7 +269,7 @@ def test_a_level_is_translated():
         def forward(self, clips: Tensor, labels: Tensor | None = None) -> Tensor:
             return self.weight * clips.square().mean(dim=(1, 2))
 
-    bounded = [adversary(Power(), weight_clip=1.0) for _ in range(2)]
+    bounded = [{"waveform": adversary(Power(), weight_clip=1.0)} for _ in range(2)]
     settings = {"cycle_weight": 0.5, "identity_weight": 0.0, "discriminator_steps": 5}
     translation = Translation(there, back, *bounded, **settings)
     optimizers = {name: torch.optim.SGD(one.parameters(), lr=0.05) for name, one in translation.networks.items()}

@@ -8,11 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wavegan.dsp.representation import Waveform
 from wavegan.methods.base import Batch
 from wavegan.methods.vae import VAE, posterior
+from wavegan.models.inputs import Input
 from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.reconstruction import RECONSTRUCTIONS
+from wavegan.settings import PhaseShuffleSettings
 from wavegan.training.loop import Training, take_step
+
+NO_SHUFFLE = PhaseShuffleSettings(radius=0)
 
 
 class Encoder(nn.Module):
@@ -31,6 +36,9 @@ class Maker(nn.Module):
 
     def __init__(self, weight: Tensor):
         super().__init__()
+        self.inputs = (Input("normal", (len(weight),)),)
+        self.labels = 0
+        self.output = Waveform()
         self.weight = nn.Parameter(weight)  # (latent_dim, T)
         self.seen: list[tuple[Tensor, Tensor | None]] = []
 
@@ -44,7 +52,7 @@ def squared(x: Tensor, y: Tensor) -> Tensor:
 
 
 def method(encoder: nn.Module, generator: nn.Module, **settings) -> VAE:
-    standard = {"reconstruction": squared, "kl_weight": 0.5, "kl_warmup_steps": 0, "latent_dim": 2}
+    standard = {"reconstruction": squared, "kl_weight": 0.5, "kl_warmup_steps": 0}
     return VAE(encoder, generator, **{**standard, **settings})
 
 
@@ -52,7 +60,7 @@ def toy(latent_dim: int = 2, samples: int = 3, **settings) -> VAE:
     torch.manual_seed(1)
     encoder = Encoder(torch.randn(samples, 2 * latent_dim, dtype=torch.float64) * 0.5)
     maker = Maker(torch.randn(latent_dim, samples, dtype=torch.float64))
-    return method(encoder, maker, latent_dim=latent_dim, **settings)
+    return method(encoder, maker, **settings)
 
 
 def bounded(said: np.ndarray) -> np.ndarray:
@@ -91,7 +99,7 @@ def test_loss_and_gradients_by_hand(weight):
 
 def test_neither_term_grows_with_the_clip_or_the_latent():
     """Twice the numbers on either side, all as they were: the same loss."""
-    small = method(Encoder(torch.tensor([[0.5, -1.0]])), Maker(torch.zeros(1, 1)), latent_dim=1)
+    small = method(Encoder(torch.tensor([[0.5, -1.0]])), Maker(torch.zeros(1, 1)))
     large = method(Encoder(torch.tensor([[0.5, 0.5, -1.0, -1.0], [0.0] * 4])), Maker(torch.zeros(2, 2)))
     one = small.backward(Batch(torch.full((3, 1, 1), 2.0)))
     two = large.backward(Batch(torch.full((3, 1, 2), 2.0)))
@@ -119,7 +127,7 @@ def test_what_is_said_in_bf16_is_reckoned_with_in_the_clips_type():
 @pytest.mark.parametrize("said", [300.0, -300.0])
 def test_a_log_variance_gone_astray_finds_back(said):
     """exp(300) overflows; the loss and its gradient are finite, and descending leads towards the prior's 0."""
-    vae = method(Encoder(torch.tensor([[0.0, said]])), Maker(torch.zeros(1, 1)), latent_dim=1)
+    vae = method(Encoder(torch.tensor([[0.0, said]])), Maker(torch.zeros(1, 1)))
     found = vae.backward(Batch(torch.ones(2, 1, 1)))
     encoder = vae.networks["encoder"]
     assert isinstance(encoder, Encoder) and encoder.weight.grad is not None
@@ -129,7 +137,7 @@ def test_a_log_variance_gone_astray_finds_back(said):
 
 
 def test_a_kl_weight_of_zero_during_the_warm_up_gives_no_pull():
-    vae = method(Encoder(torch.tensor([[2.0, 1.0]])), Maker(torch.zeros(1, 1)), latent_dim=1, kl_warmup_steps=10)
+    vae = method(Encoder(torch.tensor([[2.0, 1.0]])), Maker(torch.zeros(1, 1)), kl_warmup_steps=10)
     vae.backward(Batch(torch.ones(2, 1, 1)))
     encoder = vae.networks["encoder"]
     assert isinstance(encoder, Encoder) and encoder.weight.grad is not None and not encoder.weight.grad.any()
@@ -165,12 +173,22 @@ def test_each_clip_and_each_update_has_noise_of_its_own():
     assert drawn.mean(0).abs().max() < 0.08 and (drawn.var(0) - 1).abs().max() < 0.12  # five standard deviations
 
 
+def test_the_posterior_is_normal_whatever_the_generators_latent_is():
+    """A uniform latent is for generation from other generators; the divergence is that of normal ones."""
+    maker = Maker(torch.zeros(2, 1))
+    maker.inputs = (Input("uniform", (2,)),)
+    torch.manual_seed(3)
+    method(Encoder(torch.zeros(1, 4)), maker).backward(Batch(torch.zeros(5, 1, 1)))
+    torch.manual_seed(3)
+    assert torch.equal(maker.seen[0][0], torch.randn(5, 2))
+
+
 def test_processes_draw_together_what_one_would(monkeypatch):
     """Two processes with a clip each: the rows of one draw of two."""
-    monkeypatch.setattr("wavegan.distributed.world", lambda: 2)
+    monkeypatch.setattr("wavegan.distributed.world_size", lambda: 2)
     drawn = []
     for part in (slice(1), slice(1, 2)):
-        monkeypatch.setattr("wavegan.distributed.own_part", lambda rows, part=part: part)
+        monkeypatch.setattr("wavegan.distributed.rank_slice", lambda rows, part=part: part)
         vae = method(Encoder(torch.zeros(1, 4)), Maker(torch.zeros(2, 1)))
         torch.manual_seed(3)
         vae.backward(Batch(torch.zeros(1, 1, 1)))
@@ -230,9 +248,9 @@ def pulses() -> Tensor:
 def test_a_small_one_learns(name, clips, share, least_kl):
     """Two clips' loss falls to that share in some steps; with l1 the latent comes to tell which clip it is."""
     torch.manual_seed(0)
-    encoder = Discriminator(4096, dim=2, kernel_size=9, outputs=8, shuffle_radius=0)
+    encoder = Discriminator((1, 4096), dim=2, kernel_size=9, outputs=8, phase_shuffle=NO_SHUFFLE)
     generator = Generator(4096, dim=2, kernel_size=9, latent_dim=4)
-    vae = VAE(encoder, generator, reconstruction=RECONSTRUCTIONS[name], kl_weight=0.01, kl_warmup_steps=5, latent_dim=4)
+    vae = VAE(encoder, generator, reconstruction=RECONSTRUCTIONS[name], kl_weight=0.01, kl_warmup_steps=5)
     optimizers = {one: torch.optim.Adam(network.parameters(), lr=3e-3) for one, network in vae.networks.items()}
     training = Training(vae, optimizers, torch.device("cpu"), seed=1)
     batch, all_stats = Batch(clips.repeat(4, 1, 1)), []
@@ -254,7 +272,7 @@ def test_under_autocast_sums_are_exact(name):
         seen.extend([x.dtype, y.dtype])
         return RECONSTRUCTIONS[name](x, y)
 
-    encoder = Discriminator(4096, dim=1, kernel_size=5, outputs=4, shuffle_radius=0)
+    encoder = Discriminator((1, 4096), dim=1, kernel_size=5, outputs=4, phase_shuffle=NO_SHUFFLE)
     vae = method(encoder, Generator(4096, dim=1, kernel_size=5, latent_dim=2), reconstruction=distance)
     with torch.autocast("cpu", torch.bfloat16):
         found = vae.backward(Batch(tones()))

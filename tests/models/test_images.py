@@ -104,6 +104,28 @@ def test_the_three_are_one_trilinear_form(kernel, stride):
     assert values == pytest.approx([values[0]] * 3, rel=1e-11)
 
 
+SIZES = [((7, 9), 2), ((1, 1), 2), ((8, 5), (2, 1)), ((3, 11), (1, 2)), ((13, 6), (3, 2))]
+
+
+@pytest.mark.parametrize(("size", "stride"), SIZES, ids=str)
+@pytest.mark.parametrize("kernel", [3, 4, 5])
+def test_an_image_of_any_size_is_filled_up_with_zeros_at_its_end(size, stride, kernel):
+    """As the same image with those zeros in it, whose size the stride divides; every gradient is autograd's."""
+    down, across = stride if isinstance(stride, tuple) else (stride, stride)
+    layer, x = randomised(Convolution2d(2, 3, kernel, stride=stride)), normal(2, 2, *size).requires_grad_()
+    y = layer(x)
+    assert y.shape == (2, 3, -(-size[0] // down), -(-size[1] // across))
+    filled = F.pad(x, (0, -size[1] % across, 0, -size[0] % down))
+    (top, bottom), (left, right) = pads(kernel, down), pads(kernel, across)
+    assert_equal(y, F.conv2d(F.pad(filled, (left, right, top, bottom)), layer.kernel, layer.bias, (down, across)))
+    assert_equal(layer(filled), y)
+    d = normal(*y.shape, seed=3)
+    slope, weight = torch.autograd.grad(y, (x, layer.weight), d)
+    x_rows, d_rows = x.detach().movedim(1, -1), d.movedim(1, -1)
+    assert_equal(adjoint(d_rows, layer.weight, None, stride, size), slope.movedim(1, -1))
+    assert_equal(correlate(x_rows, d_rows, kernel, stride), weight)
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_first_and_second_derivatives(kind):
     layer = randomised(kind(1, 2, 3, stride=2))
@@ -150,18 +172,28 @@ def test_activations_stay_channels_last_from_layer_to_layer():
 class Case:
     """A stage, the layers that it is made of, an input, a direction and a gradient of the output."""
 
-    def __init__(self, kernel: int, slope: float):
-        self.layer, self.activation = randomised(Convolution2d(2, 3, kernel, stride=2)), LeakyReLU(slope)
+    def __init__(self, kernel: int, slope: float, stride: int | tuple[int, int], size: tuple[int, int]):
+        self.layer, self.activation = randomised(Convolution2d(2, 3, kernel, stride=stride)), LeakyReLU(slope)
         with torch.no_grad():
             self.stage = Convolution2dStage.of(self.layer, self.activation)
-            self.x, self.t = normal(6, 8, 4, 2), normal(6, 8, 4, 2, seed=1)
-            self.y, self.d = self.stage(self.x), normal(6, 4, 2, 3, seed=2)
+            self.x, self.t = normal(6, *size, 2), normal(6, *size, 2, seed=1)
+            self.y = self.stage(self.x)
+            self.d = normal(*self.y.shape, seed=2)
 
     def by_layers(self, x: Tensor) -> Tensor:
         return self.activation(self.layer(x.movedim(-1, 1))).movedim(1, -1)
 
 
-@pytest.fixture(params=[(5, 0.2), (3, 0.7)], ids=str)
+@pytest.fixture(
+    params=[
+        (5, 0.2, 2, (8, 4)),
+        (3, 0.7, 2, (8, 4)),
+        (5, 0.2, 2, (7, 5)),
+        (4, 0.2, (2, 1), (9, 1)),
+        (3, 0.2, (1, 2), (2, 13)),
+    ],
+    ids=str,
+)
 def case(request) -> Case:
     return Case(*request.param)
 
@@ -184,7 +216,7 @@ def test_the_way_back_is_autograds(case):
     x = case.x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(case.by_layers(x), x, case.d)
     with torch.no_grad():
-        assert_equal(case.stage.input_gradient(case.stage.before_activation(case.d, case.y)), expected)
+        assert_equal(case.stage.input_gradient(case.stage.before_activation(case.d, case.y), case.x), expected)
 
 
 @pytest.mark.parametrize("biased", [6, 4, 0])
@@ -207,6 +239,6 @@ def test_a_stage_leaves_what_it_is_given_as_it_was(case):
     before = [one.clone() for one in given]
     case.stage.along(case.t, case.y)
     case.stage.parameter_gradients(case.x, case.stage.before_activation(case.d, case.y), 2)
-    case.stage.input_gradient(case.d)
+    case.stage.input_gradient(case.d, case.x)
     case.stage(case.x)
     assert all(torch.equal(one, was) for one, was in zip(given, before, strict=True))

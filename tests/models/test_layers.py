@@ -285,7 +285,7 @@ def test_the_first_batch_of_several_starts_where_a_lone_batch_would(monkeypatch)
 
 def test_one_process_owns_all_rows_of_a_draw():
     asked = []
-    rows = distributed.own_rows(lambda count: asked.append(count) or torch.arange(count), 5)
+    rows = distributed.rank_rows(lambda count: asked.append(count) or torch.arange(count), 5)
     assert asked == [5] and rows.tolist() == [0, 1, 2, 3, 4]
 
 

@@ -25,7 +25,7 @@ def one_hot(*labels: int) -> Tensor:
 def discriminator(clip_samples: int = 16, channels: int = 1, **settings) -> Discriminator:
     """In float64, with biases that are not zero."""
     torch.manual_seed(0)
-    judge = Discriminator(clip_samples, channels, **{"dim": 1, **settings}).double()
+    judge = Discriminator((channels, clip_samples), **{"dim": 1, **settings}).double()
     for name, parameter in judge.named_parameters():
         if name.endswith("bias"):
             nn.init.normal_(parameter, std=0.1)
@@ -38,7 +38,7 @@ def linears(network: nn.Module) -> list[tuple[int, int]]:
 
 def test_a_dim_of_64_gives_the_textbooks_widths():
     with torch.device("meta"):
-        made, judge = Generator(16384, 2, latent_dim=100), Discriminator(16384, 2)
+        made, judge = Generator(16384, 2, latent_dim=100), Discriminator((2, 16384))
     assert linears(made) == [(100, 256), (256, 512), (512, 32768)]
     assert linears(judge) == [(32768, 512), (512, 256), (256, 1)]
     assert parameter_count(made) == 101 * 256 + 257 * 512 + 513 * 32768
@@ -78,7 +78,7 @@ def test_start_values_are_glorots():
 
 
 def test_labels_change_what_is_made_and_how_it_is_judged():
-    made, judge = Generator(16, dim=1, latent_dim=3, classes=3).double(), discriminator(classes=3)
+    made, judge = Generator(16, dim=1, latent_dim=3, labels=3).double(), discriminator(labels=3)
     z, x, labels = normal(1, 3).expand(3, 3), normal(1, 1, 16).expand(3, 1, 16), one_hot(0, 1, 2)
     for found in (made(z, labels).flatten(1), judge(x, labels)[:, None]):
         assert all((one - other).abs().max() > 1e-4 for one, other in zip(found, found.roll(1, 0), strict=True))
@@ -113,20 +113,20 @@ def test_a_stage_by_hand():
     assert stage.along(torch.tensor([[[1.0, -1.0]]]), y).tolist() == [[-1.0, 3.5]]
     d = stage.before_activation(torch.tensor([[1.0, 4.0]]), y)
     assert d.tolist() == [[1.0, 2.0]]
-    assert stage.input_gradient(d).tolist() == [[7.0, -6.0]]
+    assert stage.input_gradient(d, x).tolist() == [[7.0, -6.0]]
     weight, bias = stage.parameter_gradients(x, d, 1)
     assert weight.tolist() == [[1.0, 2.0], [2.0, 4.0]] and bias.tolist() == [1.0, 2.0]
     assert stage.parameter_gradients(x, d, 0)[1].tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("label_count", [0, 3])
 @pytest.mark.parametrize("penalty", ["gradient_penalty", "r1_r2", None])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_the_first_order_gradients_are_autograds(classes, penalty, channels):
+def test_the_first_order_gradients_are_autograds(label_count, penalty, channels):
     """Of every parameter to 1e-10 of its largest number, by a double backward through the layers."""
-    judge = discriminator(64, channels, dim=2, classes=classes)
+    judge = discriminator(64, channels, dim=2, labels=label_count)
     real, fake = normal(3, channels, 64), normal(3, channels, 64, seed=1)
-    labels = one_hot(1, 2, 1) if classes else None
+    labels = one_hot(1, 2, 1) if label_count else None
     objective, added = OBJECTIVES["hinge"], PENALTIES[penalty] if penalty else None
 
     torch.manual_seed(5)

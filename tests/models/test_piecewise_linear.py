@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wavegan.models.layers import Convolution, LeakyReLU, PhaseShuffle
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage, Shifts
 from wavegan.models.wavegan import STRIDES, Discriminator
+from wavegan.settings import PhaseShuffleSettings
 
 DOUBLE = torch.float64
 BATCHES, EXAMPLES = 3, 2
@@ -109,11 +110,11 @@ def test_along_the_last_rows_alone(case):
 def test_the_way_back_is_autograds(case):
     x = case.x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(case.by_layers(x), x, case.d)
-    assert_equal(case.stage.input_gradient(case.stage.before_activation(case.d, case.y)), expected)
+    assert_equal(case.stage.input_gradient(case.stage.before_activation(case.d, case.y), case.x), expected)
 
 
 def test_the_way_back_is_the_adjoint_of_along(case):
-    back = case.stage.input_gradient(case.stage.before_activation(case.d, case.y))
+    back = case.stage.input_gradient(case.stage.before_activation(case.d, case.y), case.x)
     forth = case.stage.along(case.t, case.y)
     assert torch.sum(forth * case.d).item() == pytest.approx(torch.sum(case.t * back).item(), rel=1e-11)
 
@@ -136,7 +137,7 @@ def test_a_convolution_stage_leaves_what_it_is_given_as_it_was(case):
     before = [one.clone() for one in given]
     case.stage.along(case.t, case.y)
     d = case.stage.before_activation(case.d, case.y)
-    case.stage.input_gradient(d)
+    case.stage.input_gradient(d, case.x)
     case.stage.parameter_gradients(case.x, d, EXAMPLES)
     case.stage(case.x)
     assert all(torch.equal(one, was) for one, was in zip(given, before, strict=True))
@@ -151,7 +152,7 @@ def test_the_score_by_hand():
     assert stage.along(x, y).tolist() == [5.0, 4.0]
     d = stage.before_activation(torch.tensor([1.0, -2.0]), y)
     assert d.tolist() == [1.0, -2.0]
-    assert stage.input_gradient(d).tolist() == [[1, 2, 3, 4], [-2, -4, -6, -8]]
+    assert stage.input_gradient(d, x).tolist() == [[1, 2, 3, 4], [-2, -4, -6, -8]]
     weight, bias = stage.parameter_gradients(x, d, 1)
     assert weight.tolist() == [[1 - 0, 0 + 2, 0 - 4, 1 - 0]] and bias.tolist() == [1.0]
     assert stage.parameter_gradients(x, d, 2)[1].tolist() == [-1.0]
@@ -173,7 +174,9 @@ def passed(chain, clips: Tensor) -> Tensor:
 @pytest.mark.parametrize("clip_samples", STRIDES)
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_stages_together_are_the_discriminator(clip_samples, shared, monkeypatch):
-    judge = randomised(Discriminator(clip_samples, 2, dim=1, kernel_size=9, shuffle_shared=shared))
+    judge = randomised(
+        Discriminator((2, clip_samples), dim=1, kernel_size=9, phase_shuffle=PhaseShuffleSettings(shared=shared))
+    )
     drawn: dict[nn.Module, Tensor] = {}
     draw = PhaseShuffle.draw
 
@@ -196,7 +199,7 @@ def test_the_stages_together_are_the_discriminator(clip_samples, shared, monkeyp
 
 
 def test_there_are_as_many_stages_as_layers_with_weights():
-    judge = randomised(Discriminator(8192, dim=1, shuffle_radius=3))
+    judge = randomised(Discriminator((1, 8192), dim=1, phase_shuffle=PhaseShuffleSettings(radius=3)))
     assert judge.stages is not None
     chain = judge.stages(BATCHES, EXAMPLES)
     assert [type(stage) for stage in chain] == [ConvolutionStage] * 5 + [ScoreStage]
@@ -211,7 +214,7 @@ def test_there_are_as_many_stages_as_layers_with_weights():
 
 
 def test_shifts_are_drawn_once_for_a_pass_and_afresh_for_the_next():
-    judge = randomised(Discriminator(4096, dim=1, kernel_size=5))
+    judge = randomised(Discriminator((1, 4096), dim=1, kernel_size=5))
     clips = normal(1, 1, 4096)
     with torch.no_grad():
         assert judge.stages is not None
@@ -221,7 +224,7 @@ def test_shifts_are_drawn_once_for_a_pass_and_afresh_for_the_next():
 
 
 def test_without_a_radius_no_stage_shifts():
-    judge = Discriminator(4096, dim=1, shuffle_radius=0)
+    judge = Discriminator((1, 4096), dim=1, phase_shuffle=PhaseShuffleSettings(radius=0))
     assert judge.stages is not None
     before = torch.get_rng_state()
     assert all(stage.shifts is None for stage in judge.stages(3, 2) if isinstance(stage, ConvolutionStage))
@@ -230,11 +233,11 @@ def test_without_a_radius_no_stage_shifts():
 
 def test_with_batch_norm_there_are_no_stages():
     """What a clip is then depends on its batch: not piecewise linear clip by clip."""
-    assert Discriminator(4096, dim=1, batch_norm=True).stages is None
+    assert Discriminator((1, 4096), dim=1, batch_norm=True).stages is None
 
 
 def test_under_autocast_all_but_the_score_is_bf16_and_the_gradient_reaches_fp32():
-    judge = Discriminator(4096, dim=1)
+    judge = Discriminator((1, 4096), dim=1)
     with torch.autocast("cpu", torch.bfloat16):
         assert judge.stages is not None
         chain = judge.stages(1, 2)

@@ -19,13 +19,13 @@ FRAMES = [32, 64, 128, 256, 512]
 
 def generator(frames: int = 32, channels: int = 1, **settings) -> Generator:
     torch.manual_seed(0)
-    return Generator(frames, channels, **{"dim": 1, "latent_dim": 3, **settings})
+    return Generator(128 * frames, channels, **{"dim": 1, "latent_dim": 3, **settings})
 
 
 def discriminator(frames: int = 32, channels: int = 1, **settings) -> Discriminator:
     """In float64, with biases that are not zero."""
     torch.manual_seed(0)
-    judge = Discriminator(frames, channels, **{"dim": 1, **settings}).double()
+    judge = Discriminator((channels, 128, frames), **{"dim": 1, **settings}).double()
     for name, parameter in judge.named_parameters():
         if name.endswith("bias"):
             nn.init.normal_(parameter, std=0.1)
@@ -36,8 +36,8 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def one_hot(*labels: int, classes: int = 3) -> Tensor:
-    return F.one_hot(torch.tensor(labels), classes).double()
+def one_hot(*labels: int) -> Tensor:
+    return F.one_hot(torch.tensor(labels), 3).double()
 
 
 def layers(network: nn.Module, kind: type) -> list:
@@ -46,8 +46,8 @@ def layers(network: nn.Module, kind: type) -> list:
 
 def test_the_parameter_counts_are_those_of_wavegan():
     with torch.device("meta"):
-        assert parameter_count(Generator(128)) == 19_065_345
-        assert parameter_count(Discriminator(128)) == 17_427_969
+        assert parameter_count(Generator()) == 19_065_345
+        assert parameter_count(Discriminator()) == 17_427_969
 
 
 @pytest.mark.parametrize("frames", FRAMES)
@@ -62,14 +62,22 @@ def test_shapes_and_range_of_every_length_and_channel_count(frames, channels):
 
 @pytest.mark.parametrize(("frames", "remedy"), [(100, 96), (0, 32), (129, 128)])
 def test_a_length_that_five_halvings_do_not_divide_is_refused(frames, remedy):
-    for make in (Generator, Discriminator):
-        with pytest.raises(ValueError, match=f"frames is {frames}; .* multiple of 32 .*; try {remedy}"):
-            make(frames, dim=1)
+    clip_samples = 128 * frames
+    message = f"clip_samples is {clip_samples}; SpecGAN makes multiples of 4096; try {128 * remedy}$"
+    with pytest.raises(ValueError, match=message):
+        Generator(clip_samples, dim=1)
+    with pytest.raises(ValueError, match=f"frames is {frames}; SpecGAN .* multiple of 32 .*; try {remedy}$"):
+        Discriminator((1, 128, frames), dim=1)
+
+
+def test_a_length_between_two_frames_is_refused():
+    with pytest.raises(ValueError, match="clip_samples is 4097; SpecGAN makes multiples of 4096; try 4096$"):
+        Generator(4097, dim=1)
 
 
 def test_widths_are_the_references():
     with torch.device("meta"):
-        made, judge = Generator(64, 2, dim=3, latent_dim=7), Discriminator(64, 2, dim=3)
+        made, judge = Generator(8192, 2, dim=3, latent_dim=7), Discriminator((2, 128, 64), dim=3)
     up, down = layers(made, TransposedConvolution2d), layers(judge, Convolution2d)
     assert (made.dense.in_features, made.dense.out_features, judge.dense.in_features) == (7, 4 * 2 * 48, 4 * 2 * 48)
     assert [layer.channels_in for layer in up] == [48, 24, 12, 6, 3] == [layer.channels_out for layer in down][::-1]
@@ -117,7 +125,7 @@ def test_batch_norm_stands_where_the_authors_have_it():
 
 
 def test_labels_change_what_is_made_and_how_it_is_judged():
-    made, judge = generator(classes=3), discriminator(classes=3)
+    made, judge = generator(labels=3), discriminator(labels=3)
     z, x = torch.randn(1, 3).expand(3, 3), normal(1, 1, 128, 32).expand(3, -1, -1, -1)
     labels = one_hot(0, 1, 2)
     for found in (made(z, labels.float()).flatten(1), judge(x, labels)[:, None]):
@@ -154,14 +162,14 @@ def test_there_are_stages_where_it_is_piecewise_linear():
         assert other.stages is None
 
 
-@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("label_count", [0, 3])
 @pytest.mark.parametrize("penalty", ["gradient_penalty", "r1_r2", None])
 @pytest.mark.parametrize(("frames", "channels", "kernel"), [(32, 2, 5), (64, 1, 3)])
-def test_the_first_order_gradients_are_autograds(classes, penalty, frames, channels, kernel):
+def test_the_first_order_gradients_are_autograds(label_count, penalty, frames, channels, kernel):
     """Of every parameter to 1e-10 of its largest number, by a double backward through the layers."""
-    judge = discriminator(frames, channels, kernel_size=kernel, classes=classes, dim=2)
+    judge = discriminator(frames, channels, kernel_size=kernel, labels=label_count, dim=2)
     real, fake = normal(3, channels, 128, frames), normal(3, channels, 128, frames, seed=1)
-    labels = one_hot(0, 2, 0) if classes else None
+    labels = one_hot(0, 2, 0) if label_count else None
     objective, added = OBJECTIVES["hinge"], PENALTIES[penalty] if penalty else None
 
     torch.manual_seed(5)

@@ -14,6 +14,7 @@ from wavegan.models.layers import (
     TransposedConvolution,
 )
 from wavegan.models.wavegan import Discriminator, Generator, parameter_count
+from wavegan.settings import PhaseShuffleSettings
 
 STRIDES = {  # from the latent's side, and from the waveform's: both end with the odd one
     4096: [4, 4, 4, 4],
@@ -30,6 +31,7 @@ WIDTHS = {  # hidden channels in multiples of dim, from the waveform inwards
     65536: [1, 2, 4, 8, 16, 32],
 }
 PADS = {4: (10, 11), 2: (11, 12)}
+NO_SHUFFLE = PhaseShuffleSettings(radius=0)
 
 
 def layers(network: nn.Module, kind: type) -> list:
@@ -43,7 +45,7 @@ def generator(clip_samples: int = 4096, channels: int = 1, **settings) -> Genera
 
 def discriminator(clip_samples: int = 4096, channels: int = 1, **settings) -> Discriminator:
     torch.manual_seed(0)
-    return Discriminator(clip_samples, channels, **{"dim": 1, **settings})
+    return Discriminator((channels, clip_samples), **{"dim": 1, **settings})
 
 
 def test_the_published_parameter_counts():
@@ -77,7 +79,7 @@ def test_strides_and_widths_are_the_references(clip_samples):
     dim, channels, widths = 3, 2, [3 * width for width in WIDTHS[clip_samples]]
     with torch.device("meta"):
         made = Generator(clip_samples, channels, dim=dim, latent_dim=7)
-        judge = Discriminator(clip_samples, channels, dim=dim)
+        judge = Discriminator((channels, clip_samples), dim=dim)
     up, down = layers(made, TransposedConvolution), layers(judge, Convolution)
     assert (made.dense.in_features, made.dense.out_features) == (7, 16 * widths[-1])
     assert [layer.stride for layer in up] == STRIDES[clip_samples]
@@ -120,7 +122,7 @@ def judged_by_hand(network: Discriminator, clips: Tensor) -> Tensor:
 @pytest.mark.parametrize(("clip_samples", "channels"), [(4096, 1), (8192, 2), (32768, 1)])
 def test_both_networks_equal_an_independent_forward_pass(clip_samples, channels):
     made = generator(clip_samples, channels, dim=2).double()
-    judge = discriminator(clip_samples, channels, dim=2, shuffle_radius=0).double()
+    judge = discriminator(clip_samples, channels, dim=2, phase_shuffle=NO_SHUFFLE).double()
     for parameter in [*made.parameters(), *judge.parameters()]:
         nn.init.normal_(parameter, std=0.3)  # biases too
     with torch.no_grad():
@@ -167,7 +169,7 @@ SHUFFLES = {4096: 3, 8192: 4, 16384: 4, 32768: 4, 65536: 4}
 @pytest.mark.parametrize("shared", [True, False])
 def test_phase_shuffle_follows_the_first_four_activations_and_never_the_last(clip_samples, shared):
     """Faults 1, 2 and 4."""
-    blocks = list(discriminator(clip_samples, shuffle_radius=3, shuffle_shared=shared).blocks)
+    blocks = list(discriminator(clip_samples, phase_shuffle=PhaseShuffleSettings(radius=3, shared=shared)).blocks)
     after = [
         isinstance(blocks[place + 1], PhaseShuffle) for place, one in enumerate(blocks[:-1]) if type(one) is LeakyReLU
     ]
@@ -181,7 +183,7 @@ def test_phase_shuffle_is_on_by_its_radius():
     """Fault 1: scores of one clip vary with a radius and never without; the default is the authors' 2, shared."""
     clip = torch.randn(1, 1, 4096)
     with torch.no_grad():
-        assert len({discriminator(shuffle_radius=0)(clip).item() for _ in range(5)}) == 1
+        assert len({discriminator(phase_shuffle=NO_SHUFFLE)(clip).item() for _ in range(5)}) == 1
         shuffled = discriminator()
         assert len({shuffled(clip).item() for _ in range(5)}) > 1
         shuffled.eval()
@@ -222,7 +224,7 @@ def test_batch_norm_stands_where_the_original_has_it():
     assert [type(one) for one in blocks[-2:]] == [TransposedConvolution, nn.Tanh]
     assert {(one.eps, one.momentum) for one in blocks if isinstance(one, nn.BatchNorm1d)} == {(1e-3, 0.01)}
 
-    kinds = [type(one) for one in discriminator(batch_norm=True, shuffle_radius=0).blocks]
+    kinds = [type(one) for one in discriminator(batch_norm=True, phase_shuffle=NO_SHUFFLE).blocks]
     assert kinds == [Convolution, LeakyReLU] + [Convolution, nn.BatchNorm1d, LeakyReLU] * 3
 
 
@@ -238,7 +240,7 @@ def test_the_generator_with_batch_norm_differs_between_training_and_use():
 
 
 def test_the_discriminators_batch_norm_always_uses_the_batch():
-    judge, clips = discriminator(batch_norm=True, shuffle_radius=0), torch.randn(4, 1, 4096)
+    judge, clips = discriminator(batch_norm=True, phase_shuffle=NO_SHUFFLE), torch.randn(4, 1, 4096)
     with torch.no_grad():
         torch.testing.assert_close(judge.eval()(clips), judge.train()(clips))
         assert not torch.allclose(judge(clips)[:2], judge(clips[:2]))
@@ -254,9 +256,8 @@ def test_scores_stay_exact_under_autocast():
     assert scores.dtype == torch.float32 and len(set(scores.tolist())) == 4
 
 
-@pytest.mark.parametrize("network", [Generator, Discriminator])
-def test_a_length_that_wavegan_does_not_make_is_refused(network):
-    with pytest.raises(
-        ValueError, match="clip_samples is 20000; WaveGAN makes 4096, 8192, 16384, 32768, 65536; choose"
-    ):
-        network(20000)
+@pytest.mark.parametrize(("network", "size"), [(Generator, 20000), (Discriminator, (1, 20000))], ids=["G", "D"])
+def test_a_length_that_wavegan_does_not_make_is_refused(network, size):
+    message = "clip_samples is 20000; WaveGAN makes 4096, 8192, 16384, 32768 or 65536; try 16384$"
+    with pytest.raises(ValueError, match=message):
+        network(size)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from wavegan.models.wavegan import Discriminator
 from wavegan.objectives.penalties import PENALTIES, gradient_penalty
+from wavegan.settings import PhaseShuffleSettings
 
 DOUBLE = torch.float64
 
@@ -83,7 +84,7 @@ def test_a_flat_discriminator_costs_one_and_stays_finite():
 def test_parameter_gradients_against_central_differences(shared):
     """Phase shuffle and the interpolation weights are drawn again from the same seed for each evaluation."""
     torch.manual_seed(0)
-    network = Discriminator(4096, 2, dim=1, kernel_size=9, shuffle_shared=shared).double()
+    network = Discriminator((2, 4096), dim=1, kernel_size=9, phase_shuffle=PhaseShuffleSettings(shared=shared)).double()
     real, fake = normal(3, 2, 4096), normal(3, 2, 4096, seed=1)
 
     def penalty() -> Tensor:

@@ -2,36 +2,39 @@
 
 import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from wavegan import recipe as recipes
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
-from wavegan.recipe.constraints import COUNTS_FOR, METHODS_OF_MODEL, value_at
-from wavegan.recipe.validation import FIELDS
+from wavegan.recipe.kinds import kinds_of
+from wavegan.recipe.optimizers import OPTIMIZERS
+from wavegan.recipe.schema import METHODS, GameSettings, Recipe
 
-SPECGAN = "representation.name=log_spectrogram model.name=specgan model.kernel_size=5"
-TRANSLATION = "method.name=translation model.name=translator data.source_b=b"
-VAE = "method.name=vae model.latent=normal"
+WAVEFORM = "discriminators.waveform"
+SPECGAN = f"generator.name=specgan {WAVEFORM}.name=specgan"
+TRANSLATION = "method.name=translation generator.name=translator data.source_b=b"
+VAE = "method.name=vae generator.latent=normal discriminators=null encoder.name=wavegan"
+SPECTRAL_VAE = "method.name=vae generator.name=specgan generator.latent=normal discriminators=null encoder.name=specgan"
 FREE = "method.penalty=none method.objective=hinge"
+MEL = "discriminators.mel.name=spectrogram discriminators.mel.view.name=log_mel"
 
 
 @pytest.fixture
 def faults(tmp_path: Path):
-    """faults("key=value …") of a recipe that names its source: the sentences, without their places."""
+    """faults("key=value …") of a GAN that names its source: the sentences, without their places."""
     path = tmp_path / "a.yaml"
-    path.write_text("data: {source: a}\n")
+    path.write_text("data: {source: a}\ndiscriminators: {waveform: {name: wavegan}}\n")
 
-    def found(settings: str) -> list[str]:
+    def sentences(settings: str) -> list[str]:
         try:
             recipes.load(path, settings.split())
         except recipes.RecipeError as fault:
             return [re.sub(r"^(command line: [^ ]+|[^ ]+): ", "", line) for line in str(fault).splitlines()]
         return []
 
-    return found
+    return sentences
 
 
 @pytest.mark.parametrize(
@@ -39,17 +42,26 @@ def faults(tmp_path: Path):
     [
         "",
         SPECGAN,
-        f"{SPECGAN} model.classes=3 model.kernel_size=9",
+        f"{SPECGAN} generator.labels=3 generator.kernel_size=9",
         TRANSLATION,
         f"{TRANSLATION} data.test=c data.test_b=d method.cycle_weight=1",
         VAE,
-        f"{VAE} {SPECGAN} model.kernel_size=3",
+        f"{SPECTRAL_VAE} generator.kernel_size=3",
         f"{VAE} method.reconstruction=multi_resolution_stft method.kl_weight=1 method.kl_warmup_steps=9",
-        "model.name=mlp model.dropout=0.3",
+        f"generator.name=mlp {WAVEFORM}.name=mlp {WAVEFORM}.dropout=0.3",
+        f"generator.name=mlp {WAVEFORM}.dropout=0.3",
         "method.penalty=none method.weight_clip=0.01",
-        f"{FREE} model.discriminator_batch_norm=true",
+        f"{FREE} {WAVEFORM}.batch_norm=true",
         f"{FREE} optimizers.generator.name=sgd optimizers.generator.momentum=0.9",
-        "method.objective=minimax method.label_smoothing=0.1 method.instance_noise=0.1",
+        "method.objective=minimax method.label_smoothing=0.1 method.augment.name=noise method.augment.deviation=0.1",
+        MEL,
+        f"{MEL} {TRANSLATION}",
+        f"{MEL} discriminators.waveform=null data.clip_samples=16384",
+        f"{MEL} discriminators.mel.view.window=2048 discriminators.mel.view.hop=1024",
+        f"{MEL} discriminators.mel.objective=hinge discriminators.mel.penalty=none",
+        f"{MEL} discriminators.mel.penalty_weight=1 discriminators.mel.weight=0.5 discriminators.mel.optimizer.lr=1",
+        f"method.penalty=none {WAVEFORM}.penalty=r1",
+        f"{WAVEFORM}.batch_norm=true {WAVEFORM}.penalty=none {WAVEFORM}.objective=hinge",
     ],
 )
 def test_what_goes_together(faults, settings):
@@ -60,8 +72,8 @@ def test_what_goes_together(faults, settings):
     ("settings", "sentence"),
     [
         (
-            "model.discriminator_batch_norm=true method.penalty=r1",
-            "model.discriminator_batch_norm is true; it mixes the clips of a batch, but method.penalty: r1 needs each "
+            f"{WAVEFORM}.batch_norm=true method.penalty=r1",
+            f"{WAVEFORM}.batch_norm is true; it mixes the clips of a batch, but method.penalty: r1 needs each "
             "clip's own gradient; try false",
         ),
         (
@@ -77,7 +89,7 @@ def test_what_goes_together(faults, settings):
         (
             "method.penalty=none",
             "method.objective is wasserstein; its discriminator's scores grow without end unless a penalty or "
-            "method.weight_clip bounds its slope; try method.penalty: gradient_penalty with a weight of 10",
+            "method.weight_clip bounds its slope; try method.penalty: gradient_penalty with method.penalty_weight: 10",
         ),
         (
             "method.label_smoothing=0.1",
@@ -85,31 +97,60 @@ def test_what_goes_together(faults, settings):
             "non_saturating and least_squares have; try 0",
         ),
         (
-            "model.name=specgan model.kernel_size=5",
-            "representation.name is waveform; model.name: specgan works on the representation log_spectrogram; try "
-            "log_spectrogram",
+            "generator.name=specgan",
+            f"{WAVEFORM}.name is wavegan; wavegan sees a waveform, and generator.name: specgan gives a log "
+            "spectrogram; try specgan",
         ),
         (
-            "representation.name=log_spectrogram",
-            "representation.name is log_spectrogram; model.name: wavegan works on the representation waveform; try "
-            "waveform",
+            f"{WAVEFORM}.name=specgan",
+            f"{WAVEFORM}.name is specgan; specgan sees a log spectrogram, and generator.name: wavegan gives a "
+            "waveform; try wavegan",
         ),
         (
-            f"{SPECGAN} model.kernel_size=25",
-            "model.kernel_size is 25; a SpecGAN's kernels are square and at most 9 wide; try 5",
+            f"{SPECGAN} {MEL}",
+            "discriminators.mel.name is spectrogram; spectrogram sees a spectrum, and generator.name: specgan gives a "
+            "log spectrogram; try specgan",
         ),
-        ("model.kernel_size=3", "model.kernel_size is 3; it must be at least 5 where clips are waveforms; try 25"),
-        ("method.name=vae", "model.latent is uniform; a VAE's latents follow a normal distribution; try normal"),
+        (
+            f"{SPECGAN} generator.kernel_size=25",
+            "generator.kernel_size is 25; it must be a whole number at least 3 and at most 9; try 9",
+        ),
+        (
+            "generator.kernel_size=3",
+            "generator.kernel_size is 3; it must be a whole number at least 5 and at most 65; try 5",
+        ),
+        (
+            VAE.replace("normal", "uniform"),
+            "generator.latent is uniform; a VAE's latents follow a normal distribution; try normal",
+        ),
+        (
+            VAE.replace(" encoder.name=wavegan", ""),
+            "encoder is missing; a VAE needs one; write encoder: {name: wavegan}",
+        ),
+        (
+            VAE.replace("wavegan", "specgan"),
+            "encoder.name is specgan; it does not see the waveform that generator.name: wavegan gives; try wavegan",
+        ),
+        (
+            VAE.replace("discriminators=null", ""),
+            "discriminators holds waveform; a VAE has none; write discriminators: null",
+        ),
+        ("encoder.name=mlp", "encoder is mlp; method.name is gan, and only a VAE has an encoder; leave it out"),
+        (
+            "discriminators=null",
+            "discriminators is empty; method.name: gan needs one or more; write discriminators: {waveform: {name: "
+            "wavegan}}",
+        ),
         (
             "method.name=translation data.source_b=b",
-            "model.name is wavegan; method.name: translation is for translator; try translator",
+            "generator.name is wavegan; method.name: translation is for translator; try translator",
         ),
         (
-            "model.name=translator",
-            "model.name is translator; method.name: gan is for wavegan, specgan or mlp; try wavegan",
+            "generator.name=translator",
+            "generator.name is translator; method.name: gan is for wavegan, specgan or mlp; try wavegan",
         ),
         (
-            "method.name=translation model.name=translator",
+            "method.name=translation generator.name=translator",
             "data.source_b is missing; a translation needs sound to translate to; add source_b: FOLDER below data:",
         ),
         (
@@ -118,23 +159,18 @@ def test_what_goes_together(faults, settings):
             "too, or set data.test: null",
         ),
         (
-            f"{TRANSLATION} model.classes=2",
-            "model.classes is 2; a translation goes by its two sources and knows no labels; try 0",
-        ),
-        (
-            f"{VAE} {SPECGAN} method.reconstruction=multi_resolution_stft",
-            "method.reconstruction is multi_resolution_stft; it is a distance of waveforms, and representation.name is "
-            "log_spectrogram; try l1",
-        ),
-        (
-            "optimizers.discriminator.momentum=0.9",
-            "optimizers.discriminator.momentum is 0.9; optimizers.discriminator.name is adam, which makes no use of "
-            "it; leave it out, or take optimizers.discriminator.name: rmsprop or sgd",
+            f"{SPECTRAL_VAE} method.reconstruction=multi_resolution_stft",
+            "method.reconstruction is multi_resolution_stft; it is a distance of waveforms, and generator.name: "
+            "specgan gives a log spectrogram; try l1",
         ),
         (
             "data.source_b=b",
-            "data.source_b is [b]; method.name is gan, which makes no use of it; leave it out, or take method.name: "
-            "translation",
+            "data.source_b is [b]; method.name is gan, and only a translation has a second source; leave it out",
+        ),
+        (
+            f"{TRANSLATION} data.clip_samples=16001",
+            f"data.clip_samples is 16001; {WAVEFORM}.name: wavegan is for 4096, 8192, 16384, 32768 or 65536; try 16384 "
+            "(1.02 s at 16 kHz)",
         ),
     ],
 )
@@ -143,35 +179,182 @@ def test_what_does_not(faults, settings, sentence):
 
 
 def test_every_objective_goes_with_every_penalty(faults):
-    assert [(one, other) for one in OBJECTIVES for other in PENALTIES
-            if faults(f"method.objective={one} method.penalty={other}")] == []  # fmt: skip
+    refused = [
+        (objective, penalty, where)
+        for objective in OBJECTIVES
+        for penalty in PENALTIES
+        for where in ("method", WAVEFORM)
+        if faults(f"{where}.objective={objective} {where}.penalty={penalty}")
+    ]
+    assert refused == []
 
 
-@pytest.mark.parametrize("key", COUNTS_FOR)
-def test_a_key_of_which_nothing_makes_use_is_told_of(faults, key):
-    """Every line of the table names keys that there are, and values that the deciding key can have."""
-    decider, names = COUNTS_FOR[key]
-    assert {key, decider} <= set(FIELDS) and names
-    field = FIELDS[key]
-    value = {
-        bool: "true", float: 0.25, int: 7, float | None: 0.5,
-    }.get(field.annotation, "[0.1, 0.2]" if key.endswith("betas") else "x")  # fmt: skip
-    value = {"method.objective": "hinge", "method.reconstruction": "multi_resolution_stft"}.get(key, value)
-    unused = next(one for one in get_args(FIELDS[decider].annotation) if one not in names)
-    told = faults(f"{decider}={unused} {key}={value}".replace(", ", ","))
-    assert any(
-        line.startswith(f"{key} is ") and f"{decider} is {unused}, which makes no use of it" in line for line in told
-    )
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            "discriminators.mel.batch_norm=true discriminators.mel.name=wavegan method.objective=hinge",
+            "discriminators.mel.batch_norm is true; it mixes the clips of a batch, but method.penalty: "
+            "gradient_penalty needs each clip's own gradient; try false",
+        ),
+        (
+            "discriminators.mel.batch_norm=true discriminators.mel.penalty=r2 discriminators.mel.objective=hinge "
+            f"{FREE}",
+            "discriminators.mel.batch_norm is true; it mixes the clips of a batch, but discriminators.mel.penalty: r2 "
+            "needs each clip's own gradient; try false",
+        ),
+        (
+            f"{FREE} discriminators.mel.objective=wasserstein",
+            "discriminators.mel.objective is wasserstein; its discriminator's scores grow without end unless a penalty "
+            "or method.weight_clip bounds its slope; try method.penalty: gradient_penalty with method.penalty_weight: "
+            "10",
+        ),
+        (
+            "discriminators.mel.penalty=none",
+            "method.objective is wasserstein; its discriminator's scores grow without end unless a penalty or "
+            "method.weight_clip bounds its slope; try discriminators.mel.penalty: gradient_penalty with "
+            "method.penalty_weight: 10",
+        ),
+        (
+            "discriminators.mel.penalty_weight=0",
+            "method.objective is wasserstein; its discriminator's scores grow without end unless a penalty or "
+            "method.weight_clip bounds its slope; try method.penalty: gradient_penalty with "
+            "discriminators.mel.penalty_weight: 10",
+        ),
+        (
+            "method.penalty=none method.weight_clip=0.01 discriminators.mel.objective=hinge",
+            "method.weight_clip is 0.01; clipping keeps a Wasserstein distance finite, and "
+            "discriminators.mel.objective: hinge is so by itself; try null",
+        ),
+        (
+            "method.objective=minimax method.label_smoothing=0.1 discriminators.mel.objective=hinge",
+            "method.label_smoothing is 0.1; discriminators.mel.objective: hinge has no target to smooth, as minimax, "
+            "non_saturating and least_squares have; try 0",
+        ),
+    ],
+)
+def test_a_discriminators_own_settings_count_in_place_of_the_methods(faults, settings, sentence):
+    assert faults(f"discriminators.mel.name=wavegan {settings}") == [sentence]
 
 
-def test_models_and_methods_are_all_named():
-    assert set(METHODS_OF_MODEL) == set(get_args(FIELDS["model.name"].annotation))
-    assert {one for methods in METHODS_OF_MODEL.values() for one in methods} == set(
-        get_args(FIELDS["method.name"].annotation)
-    )
+@pytest.mark.parametrize(
+    ("view", "sentence"),
+    [
+        ("view.window=1023", "view.window is 1023; it must be even and 4 samples or more; try 1022"),
+        ("view.hop=600", "view.hop is 600; it must be between 1 and half of the window of 1024; try 256"),
+        (
+            "view.bands=200 view.window=256 view.hop=64",
+            "view.bands is 200; with a window of 256 samples at 16000 Hz, 48 of them would hold no bin; "
+            "try bands=95 or a longer window",
+        ),
+        ("view.floor_db=-10", "view.floor_db is -10; it must be a number at least -120 and at most -20; try -20"),
+    ],
+)
+def test_a_views_faults_are_told_in_the_words_of_its_class(faults, view, sentence):
+    settings = " ".join(f"discriminators.mel.{setting}" for setting in view.split())
+    assert faults(f"{MEL} {settings}") == [f"discriminators.mel.{sentence}"]
 
 
-def test_a_value_by_its_key(tmp_path):
-    path = tmp_path / "a.yaml"
-    path.write_text("data: {source: a}\noptimizers: {generator: {lr: 0.5}}\n")
-    assert value_at(recipes.load(path), "optimizers.generator.lr") == 0.5
+def test_a_length_that_does_not_fit_hides_no_view_that_does_not(faults):
+    told = faults(f"{MEL} data.clip_samples=20000 discriminators.mel.view.window=1023")
+    assert [line.partition(" is ")[0] for line in told] == ["data.clip_samples", "discriminators.mel.view.window"]
+
+
+def test_wrong_values_in_one_discriminator_hide_nothing_in_another(faults):
+    wrong = "discriminators.a.name=wavegan discriminators.a.dim=0 discriminators.b.name=wavgan discriminators.c=3"
+    wrong += " discriminators.d.name=spectrogram"
+    told = faults(f"{wrong} {MEL} discriminators.mel.view.window=1023 {WAVEFORM}.batch_norm=true")
+    keys = [re.split(" is | has ", line)[0] for line in told]
+    assert keys == [
+        "discriminators.a.dim", "discriminators.b.name", "discriminators.c", "discriminators.d.view",
+        "discriminators.mel.view.window", f"{WAVEFORM}.batch_norm",
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_of_what_a_wrong_value_might_have_made_right(faults):
+    (told,) = faults("method.penalty=none discriminators.waveform.objective=hnge")
+    assert told.startswith("discriminators.waveform.objective is hnge; ")
+    (told,) = faults("discriminators.waveform.name=wavgan")
+    assert told.startswith("discriminators.waveform.name is wavgan; "), "not that there is no discriminator"
+    (told,) = faults(f"{MEL} discriminators.mel.view.window=x discriminators.mel.view.bands=500")
+    assert told.startswith("discriminators.mel.view.window is x; ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "answer"),
+    [
+        (
+            "generator.name=mlp generator.upsample=nearest",
+            "generator.upsample",
+            "mlp has no such key, wavegan and specgan have",
+        ),
+        (
+            "discriminators.waveform.name=mlp discriminators.waveform.phase_shuffle.radius=1",
+            "discriminators.waveform.phase_shuffle",
+            "mlp has no such key, wavegan has",
+        ),
+        (
+            f"{VAE} method.discriminator_steps=2",
+            "method.discriminator_steps",
+            "vae has no such key, gan and translation have",
+        ),
+        (f"{VAE} encoder.phase_shuffle.radius=2", "encoder.phase_shuffle", None),
+        (
+            f"{TRANSLATION} generator.labels=2",
+            "generator.labels",
+            "translator has no such key, wavegan, specgan and mlp have",
+        ),
+        ("method.cycle_weight=1", "method.cycle_weight", "gan has no such key, translation has"),
+        ("method.reconstruction=l1", "method.reconstruction", "gan has no such key, vae has"),
+        ("generator.blocks=1", "generator.blocks", "wavegan has no such key, translator has"),
+        ("generator.clip_deviations=2", "generator.clip_deviations", "wavegan has no such key, specgan has"),
+        (
+            "optimizers.discriminator.momentum=0.9",
+            "optimizers.discriminator.momentum",
+            "adam has no such key, rmsprop and sgd have",
+        ),
+        (
+            "discriminators.waveform.optimizer.decay=0.9",
+            "discriminators.waveform.optimizer.decay",
+            "adam has no such key, rmsprop has",
+        ),
+        (
+            "discriminators.waveform.view.name=log_mel",
+            "discriminators.waveform.view",
+            "wavegan has no such key, spectrogram has",
+        ),
+        (
+            f"{MEL} discriminators.mel.view.power=0.5",
+            "discriminators.mel.view.power",
+            "log_mel has no such key, complex has",
+        ),
+    ],
+)
+def test_a_key_that_does_not_apply_is_answered_with_the_kinds_that_have_it(faults, settings, key, answer):
+    (told,) = faults(settings)
+    if answer is None:  # no encoder has it
+        assert told.startswith(f"unknown key {key}; ")
+    else:
+        section = key.rpartition(".")[0]
+        assert told.startswith(f"{key} does not apply: {answer}; leave it out, or take {section}.name: ")
+
+
+@pytest.mark.parametrize("section", ["generator", "method", "optimizers.generator"])
+def test_each_key_of_each_kind_either_exists_or_is_answered_by_those_who_have_it(faults, section):
+    """There is no key between: none is taken and does nothing."""
+    tables = {
+        "generator": kinds_of(Recipe.model_fields["generator"].annotation),
+        "method": METHODS,
+        "optimizers.generator": OPTIMIZERS,
+    }
+    kinds = tables[section]
+    every_key = {key for kind in kinds.values() for key in kind.model_fields}
+    assert len(kinds) > 2 and len(every_key) > 5
+    for name, kind in kinds.items():
+        for key in every_key - kind.model_fields.keys():
+            told = faults(f"{section}.name={name} {section}.{key}=1")
+            assert any(line.startswith(f"{section}.{key} does not apply: {name} has no such key, ") for line in told)
+
+
+def test_methods_with_discriminators_are_those_of_the_game():
+    assert {name for name, kind in METHODS.items() if issubclass(kind, GameSettings)} == {"gan", "translation"}

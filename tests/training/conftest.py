@@ -11,6 +11,7 @@ from wavegan.methods.gan import GAN
 from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import gradient_penalty
+from wavegan.settings import PhaseShuffleSettings
 from wavegan.training.loop import Training
 
 
@@ -25,15 +26,17 @@ def training() -> Callable[..., Training]:
             torch.manual_seed(start)
             gan = GAN(
                 Generator(4096, dim=1, latent_dim=4, kernel_size=9, batch_norm=batch_norm),
-                Adversary(
-                    Discriminator(4096, dim=1, kernel_size=9, shuffle_shared=shared),
-                    objective=OBJECTIVES["wasserstein"],
-                    penalty=gradient_penalty,
-                    penalty_weight=10,
-                ),
+                {
+                    "waveform": Adversary(
+                        Discriminator(
+                            (1, 4096), dim=1, kernel_size=9, phase_shuffle=PhaseShuffleSettings(shared=shared)
+                        ),
+                        objective=OBJECTIVES["wasserstein"],
+                        penalty=gradient_penalty,
+                        penalty_weight=10,
+                    )
+                },
                 discriminator_steps=updates,
-                latent="uniform",
-                latent_dim=4,
             )
         optimizers = {
             name: torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.9), fused=True)

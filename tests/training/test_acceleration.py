@@ -52,7 +52,9 @@ def test_a_compiled_step_is_the_same_step(training, batches, monkeypatch):
     line = settle_compilation(made, batches(0), True)
     assert line.startswith("training.compile true: used, a step takes ")
     assert all(torch.equal(value, weights(made)[key]) for key, value in before.items()), "measuring moved the weights"
-    assert made.method.adversary.passes is not None and plain.method.adversary.passes is None
+    assert (
+        made.method.adversaries["waveform"].passes is not None and plain.method.adversaries["waveform"].passes is None
+    )
     for one in (plain, made):
         take_step(one, batches)
     after = weights(made)
@@ -65,7 +67,7 @@ def test_what_cannot_be_compiled_runs_as_it_is(training, batches, monkeypatch):
     made = training()
     line = settle_compilation(made, batches(0), True)
     assert line.startswith("training.compile true: not used, it failed (InvalidBackend: ")
-    assert made.method.adversary.passes is None
+    assert made.method.adversaries["waveform"].passes is None
     take_step(made, batches)
 
 
@@ -74,14 +76,14 @@ def test_other_gradients_are_refused(training, batches, monkeypatch):
     made = training()
 
     def compile_wrongly(method, backend):
-        one = method.adversary
+        one = method.adversaries["waveform"]
         one.objective = one.objective._replace(discriminator=lambda real, fake: real.mean() - fake.mean())
         one.penalty = None
 
     monkeypatch.setattr(type(made.method), "compile", compile_wrongly)
     line = settle_compilation(made, batches(0), True)
     assert line == "training.compile true: not used, its gradients differ from those of the step as it is written"
-    assert made.method.adversary.penalty is not None
+    assert made.method.adversaries["waveform"].penalty is not None
 
 
 @pytest.mark.parametrize(("choice", "share", "used"), [("auto", 0.5, True), ("auto", 1.5, False), (True, 1.5, True)])
@@ -141,7 +143,7 @@ def test_graphs_that_are_faster_are_used(training, batches, monkeypatch):
 
     line = settle_graphs(made, batches(0), record)
     assert line == "CUDA graphs: used, a step takes 0.25 of the time without"
-    assert set(made.backwards) == {"discriminator", "generator"}
+    assert set(made.backwards) == {"discriminators", "generator"}
     plain = copy.deepcopy(training())
     for one in (plain, made):
         take_step(one, batches)

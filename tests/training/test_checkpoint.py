@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import warnings
 from pathlib import Path
 
@@ -85,21 +86,23 @@ def test_no_checkpoint_is_none(tmp_path):
     assert checkpoint.load_newest(tmp_path / "missing") is None
 
 
-def test_a_damaged_newest_gives_way_to_the_one_before_with_a_warning(tmp_path):
+def test_a_damaged_newest_gives_way_to_the_one_before_with_a_warning(tmp_path, caplog):
     *_, newest = make(tmp_path, 1, 2, 3)
     halve(newest)
-    with pytest.warns(UserWarning, match=r"step-00000003.pt cannot be read .*; it is damaged or no checkpoint; use"):
-        assert newest_step(tmp_path) == 2
+    assert newest_step(tmp_path) == 2
+    [warning] = caplog.records
+    assert warning.levelname == "WARNING"
+    assert re.search(r"step-00000003.pt cannot be read .*; it is damaged or no checkpoint; use", warning.getMessage())
 
 
-def test_all_damaged_is_an_error_that_says_what_to_do(tmp_path):
+def test_all_damaged_is_an_error_that_says_what_to_do(tmp_path, caplog):
     for path in make(tmp_path, 1, 2):
         halve(path)
-    with (
-        pytest.warns(UserWarning, match="cannot be read"),
-        pytest.raises(RunError, match=f"none of the 2 checkpoints in {tmp_path} can be read; start again with --fresh"),
-    ):
+    rule = f"none of the 2 checkpoints in {tmp_path} can be read; start again with `fresh=True`"
+    with pytest.raises(RunError, match=rule):
         checkpoint.load_newest(tmp_path)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 2 and all("cannot be read" in warning for warning in warnings)
 
 
 def test_damage_of_any_kind_is_a_run_error_or_harmless(tmp_path):
@@ -126,7 +129,7 @@ def test_damage_of_any_kind_is_a_run_error_or_harmless(tmp_path):
 @pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], {"format": 999, "step": 1}])
 def test_a_foreign_file_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(RunError, match="no wavegan checkpoint of format 2; something else or another version"):
+    with pytest.raises(RunError, match="no wavegan checkpoint of format 3; something else or another version"):
         checkpoint.load(tmp_path / "other.pt")
 
 

@@ -30,6 +30,15 @@ def test_the_first_averages_by_hand():
     assert number(average, "bias") == pytest.approx(-(9 * 2 / 11 + 10 * 9 / 11))
 
 
+def test_an_average_keeps_no_graph_of_the_steps():
+    """A graph would grow with every step, and hold the weights of all of them."""
+    average, network = averaged_copy(line(0.0)), line(10.0)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    for step in range(2):
+        update_average(average, network, decay=0.5, step=step)
+    assert [(one.requires_grad, one.grad_fn) for one in average.parameters()] == [(False, None)] * 2
+
+
 @pytest.mark.parametrize("decay", [0.5, 0.9])
 def test_the_average_in_closed_form(decay):
     """Of a network that stands at 1, the average misses the product of all decays so far."""

@@ -1,7 +1,9 @@
 """The loop: exact resume, and each of its duties by closed form on a toy method of one number."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from wavegan.training import checkpoint
 from wavegan.training.loop import Training, take_step, train
 
 CPU = torch.device("cpu")
+JUDGE = "discriminators.waveform"
 EVERYTHING = {
     "batch_norm": True,
     "shared": False,
@@ -73,7 +76,7 @@ def test_restore_brings_back_everything_that_state_gave(training, batches, tmp_p
     other = training(start=1, **EVERYTHING)
     other.restore(checkpoint.load(path))
     assert_same(one.state(), other.state())
-    assert set(one.state()) == {"step", "precision", "networks", "averages", "optimizers"}
+    assert set(one.state()) == {"step", "precision", "networks", "averages", "optimizers", "method"}
 
 
 def test_seeds_decide(training, batches):
@@ -194,6 +197,12 @@ class Toy:
     def advance(self, step: int) -> None:
         self.told.append(step)
 
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        assert state == {}
+
 
 def silence(draw: int) -> Batch:
     return Batch(torch.zeros(1, 1, 1))
@@ -253,7 +262,7 @@ def test_what_follows_an_update_follows_each_of_its_phase():
     made, seen = toy(times=3), []
     assert isinstance(made.method, Toy)
     first, second = made.method.phases
-    made.method.phases = (replace(first, after_update=lambda: seen.append(value(made, "fast"))), second)
+    made.method.phases = (replace(first, after_update=lambda stats: seen.append(value(made, "fast"))), second)
     take_step(made, silence)
     assert seen == [4.0, 2.0, 1.0]
 
@@ -312,15 +321,15 @@ def test_decay_goes_on_from_the_first_rate_after_a_resume():
 def test_the_optimisers_are_the_papers_and_each_holds_its_own_network():
     """Fault 9, in the training of a recipe: Adam 1e-4, 0.5 and 0.9, one for each network."""
     path = Path(__file__).parents[2] / "recipes" / "sc09.yaml"
-    made = assemble.training(recipes.load(path, ["model.dim=1"]), CPU)
-    assert made.optimizers.keys() == made.method.networks.keys() == {"generator", "discriminator"}
+    made = assemble.training(recipes.load(path, ["generator.dim=1", f"{JUDGE}.dim=1"]), CPU)
+    assert made.optimizers.keys() == made.method.networks.keys() == {"generator", JUDGE}
     for name, optimizer in made.optimizers.items():
         assert isinstance(optimizer, torch.optim.Adam)
         (group,) = optimizer.param_groups
         assert (group["lr"], tuple(group["betas"]), group["weight_decay"]) == (1e-4, (0.5, 0.9), 0)
         held = {id(parameter) for parameter in group["params"]}
         assert held == {id(parameter) for parameter in made.method.networks[name].parameters()}
-    assert [(phase.name, phase.times) for phase in made.method.phases] == [("discriminator", 5), ("generator", 1)]
+    assert [(phase.name, phase.times) for phase in made.method.phases] == [("discriminators", 5), ("generator", 1)]
 
 
 def test_adams_first_update_moves_every_weight_by_the_learning_rate(training, batches):
@@ -344,7 +353,7 @@ def test_no_phase_leaves_gradients_behind(training, batches):
     for name, optimizer in made.optimizers.items():
         optimizer.register_step_post_hook(lambda *_, name=name: held.append((name, gradients_held(made))))
     take_step(made, batches)
-    assert held == [("discriminator", {"discriminator"}), ("generator", {"generator"})]
+    assert held == [(JUDGE, {JUDGE}), ("generator", {"generator"})]
     assert gradients_held(made) == set()
 
 
@@ -359,5 +368,5 @@ def test_networks_that_hold_nan_are_named(training):
     made.method.networks["generator"].blocks[0].running_mean[0] = torch.inf
     assert made.spoilt_networks() == ["generator"]
     with torch.no_grad():
-        made.method.networks["discriminator"].dense.weight[0, 0] = torch.nan
-    assert made.spoilt_networks() == ["generator", "discriminator"]
+        made.method.networks[JUDGE].dense.weight[0, 0] = torch.nan
+    assert made.spoilt_networks() == ["generator", JUDGE]

@@ -9,13 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
+from wavegan.cli.console import end_progress_line
 from wavegan.errors import TrainingError
 from wavegan.training.monitor import Monitor, Preview, open_tensorboard
 from wavegan.training.run_folder import evaluations
 
 
 def stats(loss: float, penalty: float = 0.0) -> dict[str, torch.Tensor]:
-    return {"discriminator/loss": torch.tensor(loss), "discriminator/penalty": torch.tensor(penalty)}
+    return {
+        "discriminators/waveform/loss": torch.tensor(loss),
+        "discriminators/waveform/penalty": torch.tensor(penalty),
+    }
 
 
 def monitor(folder: Path, **settings) -> Monitor:
@@ -32,10 +36,10 @@ def test_log_lines_hold_means_over_the_steps_between(tmp_path):
         told.after_step(step, stats(loss, penalty=loss / 2))
     lines = entries(tmp_path)
     assert [line["step"] for line in lines] == [2, 4, 5], "every two steps, and the last"
-    assert [line["discriminator/loss"] for line in lines] == [2, -2.25, 7]
-    assert [line["discriminator/penalty"] for line in lines] == [1, -1.125, 3.5]
+    assert [line["discriminators/waveform/loss"] for line in lines] == [2, -2.25, 7]
+    assert [line["discriminators/waveform/penalty"] for line in lines] == [1, -1.125, 3.5]
     assert all(1000 <= line["seconds"] < 1060 for line in lines)
-    assert list(lines[0]) == ["step", "seconds", "discriminator/loss", "discriminator/penalty"]
+    assert list(lines[0]) == ["step", "seconds", "discriminators/waveform/loss", "discriminators/waveform/penalty"]
 
 
 def test_nothing_is_read_between_log_lines(tmp_path, monkeypatch):
@@ -56,7 +60,7 @@ def test_what_is_not_finite_is_named_with_its_own_step_and_phase(tmp_path, value
     told = monitor(tmp_path, log_every=10)
     for step in range(1, 10):
         told.after_step(step, stats(1.0, penalty=value if step >= 4 else 0.0))
-    with pytest.raises(TrainingError, match=f"penalty became {value} in step 4, phase discriminator"):
+    with pytest.raises(TrainingError, match=f"waveform/penalty became {value} in step 4, phase discriminators"):
         told.after_step(10, stats(1.0))
     assert not (tmp_path / "log.jsonl").exists(), "no line may hold it: JSON knows no NaN"
 
@@ -112,24 +116,24 @@ def test_no_preview_is_made_of_a_spoilt_network(tmp_path):
             told.after_step(step, stats(math.nan if step > 1 else 1.0))
 
 
-def test_the_progress_line(tmp_path, capsys):
+def test_the_progress_line(tmp_path, capsys, console):
     told = monitor(tmp_path, steps=2000, log_every=1)
     told.after_step(1000, stats(0.123456, penalty=2.0))
     text = capsys.readouterr().err
     assert text.startswith("step 1,000/2,000  ") and "steps/s" in text and " left  " in text
-    assert "discriminator/loss 0.1235  discriminator/penalty 2" in text
+    assert "discriminators/waveform/loss 0.1235  discriminators/waveform/penalty 2" in text
     told.after_step(1001, stats(1.0))
     assert capsys.readouterr().err == "", "where stderr is no terminal, a line every ten seconds"
     told.after_step(2000, stats(1.0))
     assert capsys.readouterr().err.startswith("step 2,000/2,000"), "the last one always"
 
 
-def test_on_a_terminal_the_line_is_written_over(tmp_path, capsys, monkeypatch):
+def test_on_a_terminal_the_line_is_written_over(tmp_path, capsys, monkeypatch, console):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     told = monitor(tmp_path, log_every=1)
     told.after_step(1, stats(1.0))
     told.after_step(2, stats(2.0))
-    told.close()
+    end_progress_line()
     text = capsys.readouterr().err
     assert text.count("\r") == 2 and text.count("\n") == 1 and text.endswith("\n")
 
@@ -158,7 +162,7 @@ def test_tensorboard_gets_scalars_sound_and_picture(tmp_path, channels):
     told.close()
     events = EventAccumulator(str(tmp_path / "tb"))
     events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("discriminator/loss")] == [(2, 2.0)]
+    assert [(event.step, event.value) for event in events.Scalars("discriminators/waveform/loss")] == [(2, 2.0)]
     (sound,) = events.Audio("preview/01")
     assert (sound.step, sound.sample_rate, sound.length_frames) == (2, 16000, 4096)
     (picture,) = events.Images("preview")
@@ -192,12 +196,13 @@ def test_every_log_line_is_shown_to_a_listener(tmp_path):
     told.flush()
     expected = {2: 2.0, 3: 5.0}
     assert heard == [
-        (step, {"discriminator/loss": loss, "discriminator/penalty": 0}) for step, loss in expected.items()
+        (step, {"discriminators/waveform/loss": loss, "discriminators/waveform/penalty": 0})
+        for step, loss in expected.items()
     ]
     assert [line["step"] for line in entries(tmp_path)] == [2, 3], "and is written first"
 
 
-def test_a_warning_is_a_line_and_an_entry(tmp_path, capsys):
+def test_a_warning_is_a_line_and_an_entry(tmp_path, capsys, console):
     told = monitor(tmp_path)
     told.after_step(2, stats(1.0))
     told.warn("the clips are silent")
@@ -206,18 +211,18 @@ def test_a_warning_is_a_line_and_an_entry(tmp_path, capsys):
     assert evaluations(tmp_path / "log.jsonl") == []
 
 
-def test_on_a_terminal_a_warning_is_not_written_over(tmp_path, capsys, monkeypatch):
+def test_on_a_terminal_a_warning_is_not_written_over(tmp_path, capsys, monkeypatch, console):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     told = monitor(tmp_path)
     told.after_step(2, stats(1.0))
     told.warn("silent")
     told.after_step(4, stats(1.0))
-    told.close()
+    end_progress_line()
     lines = capsys.readouterr().err.split("\n")
     assert lines[0].startswith("\rstep 2/100") and lines[1] == "warning: silent" and lines[2].startswith("\rstep 4/100")
 
 
-def test_going_back_forgets_lines_and_keeps_the_reason(tmp_path, capsys, monkeypatch):
+def test_going_back_forgets_lines_and_keeps_the_reason(tmp_path, capsys, monkeypatch, console):
     clock = [0.0]
     monkeypatch.setattr("wavegan.training.monitor.time.monotonic", lambda: clock[0])
     told = monitor(tmp_path, log_every=1)
@@ -233,7 +238,7 @@ def test_going_back_forgets_lines_and_keeps_the_reason(tmp_path, capsys, monkeyp
     lines = entries(tmp_path)
     assert [line["step"] for line in lines] == [1, 2, 3, 3, 4, 5]
     assert lines[3] == {"step": 3, "seconds": 0.0, "rollback": "it fell silent"}
-    assert [line.get("discriminator/loss") for line in lines] == [1, 1, 1, None, 2, 2]
+    assert [line.get("discriminators/waveform/loss") for line in lines] == [1, 1, 1, None, 2, 2]
     assert told.steps_per_second == 0.7, "seven steps were taken"
     monitor(tmp_path, step=4)
     assert [line["step"] for line in entries(tmp_path)] == [1, 2, 3, 3, 4]
@@ -251,5 +256,5 @@ def test_tensorboard_forgets_too(tmp_path):
     told.close()
     events = EventAccumulator(str(tmp_path / "tb"))
     events.Reload()
-    found = [(event.step, event.value) for event in events.Scalars("discriminator/loss")]
+    found = [(event.step, event.value) for event in events.Scalars("discriminators/waveform/loss")]
     assert found == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]

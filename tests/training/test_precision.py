@@ -47,7 +47,7 @@ def test_each_is_measured_in_its_own_precision_on_a_few_clips(training, monkeypa
         seen.append((torch.is_autocast_enabled("cpu"), len(batch.x)))
         return spy(self, batch)
 
-    monkeypatch.setattr(type(made.method), "discriminator_backward", watched)
+    monkeypatch.setattr(type(made.method), "discriminators_backward", watched)
     faster_precision(training().method, Batch(torch.zeros(64, 1, 4096)))
     assert {enabled for enabled, _ in seen} == {True, False} and {count for _, count in seen} == {4}
 
@@ -69,4 +69,4 @@ def test_training_in_bf16_follows_fp32(training, batches):
         assert all(value.dtype == torch.float32 for value in weights(made).values())
     for name, value in found["fp32"].items():
         assert found["bf16"][name].item() == pytest.approx(value.item(), rel=0.05, abs=0.02), name
-    assert found["bf16"]["discriminator/wasserstein"] != found["fp32"]["discriminator/wasserstein"]
+    assert found["bf16"]["discriminators/waveform/wasserstein"] != found["fp32"]["discriminators/waveform/wasserstein"]

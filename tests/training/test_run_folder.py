@@ -58,10 +58,13 @@ def test_the_lock_is_given_back_after_an_error(tmp_path):
 
 def test_a_run_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(RunError, match="run is a file; name another with --run"), RunFolder(tmp_path / "run").locked():
+    with (
+        pytest.raises(RunError, match="run is a file; name another with `run_dir`"),
+        RunFolder(tmp_path / "run").locked(),
+    ):
         pass
     with (
-        pytest.raises(RunError, match="run/inside cannot be made .*; name another with --run"),
+        pytest.raises(RunError, match="run/inside cannot be made .*; name another with `run_dir`"),
         RunFolder(tmp_path / "run" / "inside").locked(),
     ):
         pass

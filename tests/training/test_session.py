@@ -15,6 +15,7 @@ from wavegan.seeding import derive
 from wavegan.training import checkpoint, watchdog
 from wavegan.training.monitor import Monitor
 from wavegan.training.session import ROLLBACK, WARN, CollapsePolicy, Evaluation, follow_session, run_session
+from wavegan.training.signals import StopRequest
 from wavegan.training.watchdog import Watchdog
 
 
@@ -42,6 +43,7 @@ def sit(
         keep_last=keep_last,
         keep_every=0,
         description={"recipe": {"name": "a test"}},
+        stop=StopRequest(),
         **settings,
     )
 
@@ -143,7 +145,7 @@ def test_nan_is_never_saved_and_the_error_names_the_last_good_checkpoint(trainin
         )
     good = tmp_path / "checkpoints" / "step-00000004.pt"
     text = str(caught.value)
-    assert text.startswith("wasserstein became nan in step 6, phase discriminator; ")
+    assert text.startswith("waveform/wasserstein became nan in step 6, phase discriminators; ")
     assert f"the last good checkpoint is {good}; try a lower optimizers.*.lr, training.gradient_clip=1 or" in text
     assert saved(tmp_path) == [2, 4]
     networks = checkpoint.load(good)["networks"].values()
@@ -152,7 +154,7 @@ def test_nan_is_never_saved_and_the_error_names_the_last_good_checkpoint(trainin
 
 def test_nan_before_the_first_checkpoint(training, batches, tmp_path):
     made = training()
-    with pytest.raises(TrainingError, match="in step 1, phase discriminator; there is no checkpoint yet; try"):
+    with pytest.raises(TrainingError, match="in step 1, phase discriminators; there is no checkpoint yet; try"):
         sit(made, at_draw(batches, 0, lambda: spoil(made)), tmp_path, steps=8)
     assert saved(tmp_path) == []
 
@@ -225,7 +227,7 @@ def repeat(training) -> None:
 
 def explode(training) -> None:
     with torch.no_grad():
-        for parameter in training.method.networks["discriminator"].parameters():
+        for parameter in training.method.networks["discriminators.waveform"].parameters():
             parameter.mul_(30)
 
 
@@ -238,15 +240,15 @@ def once(batches, when: int, act):
 COLLAPSES = [
     (hush, "100% of clips are silent"),
     (repeat, "100% of clips sound as another one does"),
-    (explode, "discriminator/wasserstein is "),
-    (lambda training: spoil(training), "wasserstein became nan in step 7"),
+    (explode, "discriminators/waveform/wasserstein is "),
+    (lambda training: spoil(training), "waveform/wasserstein became nan in step 7"),
 ]
 
 
 @pytest.mark.usefixtures("no_grace")
 @pytest.mark.parametrize(("collapse", "reason"), COLLAPSES, ids=["silent", "alike", "explosion", "nan"])
 def test_a_collapse_goes_back_to_the_healthy_checkpoint_with_another_seed(
-    training, batches, tmp_path, capsys, collapse, reason
+    training, batches, tmp_path, capsys, collapse, reason, console
 ):
     """What comes after is what a training with the new seed makes of that checkpoint, bit for bit."""
     made, expected = training(seed=5, ema=0.9), training(seed=5, ema=0.9)
@@ -272,7 +274,7 @@ def test_a_collapse_goes_back_to_the_healthy_checkpoint_with_another_seed(
 
 @pytest.mark.usefixtures("no_grace")
 @pytest.mark.parametrize("on_collapse", [WARN, ROLLBACK])
-def test_a_watch_changes_nothing_of_a_healthy_training(training, batches, tmp_path, capsys, on_collapse):
+def test_a_watch_changes_nothing_of_a_healthy_training(training, batches, tmp_path, capsys, on_collapse, console):
     plain, made = training(), training()
     sit(plain, batches, tmp_path / "plain", steps=12, checkpoint_every=4)
     sit(made, batches, tmp_path / "run", steps=12, checkpoint_every=4, watch=watched(made, on_collapse))
@@ -282,7 +284,7 @@ def test_a_watch_changes_nothing_of_a_healthy_training(training, batches, tmp_pa
 
 
 @pytest.mark.usefixtures("no_grace")
-def test_a_warning_comes_once_and_the_healthy_checkpoint_is_kept(training, batches, tmp_path, capsys):
+def test_a_warning_comes_once_and_the_healthy_checkpoint_is_kept(training, batches, tmp_path, capsys, console):
     made = training()
     watch = watched(made, WARN)
     sick = at_draw(batches, 9, lambda: hush(made))
@@ -296,7 +298,7 @@ def test_a_warning_comes_once_and_the_healthy_checkpoint_is_kept(training, batch
 
 def test_nan_ends_a_training_that_only_warns(training, batches, tmp_path):
     made = training()
-    with pytest.raises(TrainingError, match="nan in step 4, phase discriminator; the last good .*00002.pt; try"):
+    with pytest.raises(TrainingError, match="nan in step 4, phase discriminators; the last good .*00002.pt; try"):
         sit(
             made,
             at_draw(batches, 6, lambda: spoil(made)),
@@ -444,7 +446,7 @@ def test_no_figures_are_made_of_a_collapse(training, batches, tmp_path):
 def test_the_other_processes_go_back_too(training, batches, tmp_path, monkeypatch):
     """They are told, in this order, what the main one shares and what all agree on."""
     main, other = training(seed=2), training(seed=2)
-    agree, share, said = distributed.agree, distributed.share, []
+    agree, share, said = distributed.max_over_ranks, distributed.broadcast, []
 
     def noted(act):
         def record(value=None):
@@ -455,8 +457,8 @@ def test_the_other_processes_go_back_too(training, batches, tmp_path, monkeypatc
 
         return record
 
-    monkeypatch.setattr(distributed, "agree", noted(agree))
-    monkeypatch.setattr(distributed, "share", noted(share))
+    monkeypatch.setattr(distributed, "max_over_ranks", noted(agree))
+    monkeypatch.setattr(distributed, "broadcast", noted(share))
     sit(main, once(batches, 7, lambda: spoil(main)), tmp_path, steps=6, checkpoint_every=3, watch=watched(main))
     sit(main, batches, tmp_path, steps=8, resumed=newest(tmp_path))
 
@@ -468,8 +470,8 @@ def test_the_other_processes_go_back_too(training, batches, tmp_path, monkeypatc
 
         return repeat
 
-    monkeypatch.setattr(distributed, "agree", heard("agree"))
-    monkeypatch.setattr(distributed, "share", heard("share"))
+    monkeypatch.setattr(distributed, "max_over_ranks", heard("max_over_ranks"))
+    monkeypatch.setattr(distributed, "broadcast", heard("broadcast"))
     for steps in (6, 8):
         assert follow_session(other, batches, steps=steps) is None
         other.seed = 2  # as a process that has just been started

@@ -13,8 +13,8 @@ from wavegan.audio import drum_machine
 from wavegan.training import checkpoint
 from wavegan.training.watchdog import GRACE_STEPS, KEPT_LINES, History, Watchdog, duplicate_share, silent
 
-LOSS = "discriminator/loss"
-PENALTY = "discriminator/penalty"
+LOSS = "discriminators/waveform/loss"
+PENALTY = "discriminators/waveform/penalty"
 
 
 def told(watchdog: Watchdog, values, *, name: str = LOSS, start: int = 1000, every: int = 10) -> list[int]:
@@ -71,7 +71,9 @@ def test_a_penalty_that_exploded_from_the_start_is_no_measure_of_itself():
     assert told(Watchdog(), [1e6] * 40) == []
 
 
-@pytest.mark.parametrize("name", ["generator/loss", "discriminator/loss_a", "discriminator/wasserstein", "vae/loss"])
+@pytest.mark.parametrize(
+    "name", ["generator/loss", "discriminators/a/waveform/loss", "discriminators/waveform/wasserstein", "vae/loss"]
+)
 def test_whatever_is_a_loss_is_watched(name):
     assert told(Watchdog(), [1] * 30 + [60] * 9, name=name) == [1320]
 
@@ -114,8 +116,8 @@ def test_an_alarm_is_a_sentence_with_value_bound_time_and_remedy():
     watchdog = Watchdog()
     told(watchdog, [2] * 30 + [150] * 3)
     assert watchdog.collapse == (
-        "discriminator/loss is 150 at step 1,320 and its median so far 2, so above 100 is too much; it was last "
-        "below that at step 1,290; try a lower optimizers.*.lr or training.gradient_clip=1"
+        "discriminators/waveform/loss is 150 at step 1,320 and its median so far 2, so above 100 is too much; it was "
+        "last below that at step 1,290; try a lower optimizers.*.lr or training.gradient_clip=1"
     )
 
 
@@ -129,16 +131,18 @@ def test_an_alarm_is_raised_once_while_it_lasts_and_again_when_it_returns():
 
 def test_each_statistic_has_an_alarm_of_its_own():
     watchdog = Watchdog()
-    assert told(watchdog, [1] * 30 + [60] * 9, name="discriminator/loss") == [1320]
+    assert told(watchdog, [1] * 30 + [60] * 9, name="discriminators/waveform/loss") == [1320]
     assert told(watchdog, [1] * 30 + [60] * 9, name="generator/loss") == [1320]
     assert told(watchdog, [1] * 9, start=1390, name="generator/loss") == []
-    assert watchdog.collapse and watchdog.collapse.startswith("discriminator/loss")
+    assert watchdog.collapse and watchdog.collapse.startswith("discriminators/waveform/loss")
 
 
 def test_what_is_not_finite_alarms_at_once():
     for value in (math.nan, math.inf):
         (alarm,) = Watchdog().look_at_line(3, {LOSS: value, "vae/kl": 1.0})
-        assert alarm.is_collapse and alarm.text.startswith(f"discriminator/loss became {value} by step 3; try")
+        assert alarm.is_collapse and alarm.text.startswith(
+            f"discriminators/waveform/loss became {value} by step 3; try"
+        )
 
 
 @pytest.mark.parametrize("lines", [1, KEPT_LINES, KEPT_LINES + 1, 1000, 12345])

@@ -1,6 +1,9 @@
 """The only place that turns a recipe into objects; everything below takes plain arguments."""
 
-from wavegan.assemble.devices import device
+from wavegan.assemble.assembly import Assembly, assembled
+from wavegan.assemble.devices import current, device
+from wavegan.assemble.evaluation import form_of, generated, ground_of_parts, periodic_evaluation
+from wavegan.assemble.migration import migrated, require_present_format
 from wavegan.assemble.models import (
     GENERATING,
     describe,
@@ -12,43 +15,51 @@ from wavegan.assemble.models import (
     untrained_model,
     write_preview,
 )
-from wavegan.assemble.networks import networks
 from wavegan.assemble.sound import (
     Corpora,
-    Knowledge,
     batches,
     corpora,
-    knowledge,
-    restored_knowledge,
-    shown,
+    label_count,
+    source_clips,
+    target_clips,
     target_corpora,
     target_source,
+    training_clips,
     windows,
 )
-from wavegan.assemble.training import autotune, training
+from wavegan.assemble.training import autotune, method, training
 
 __all__ = [
     "GENERATING",
+    "Assembly",
     "Corpora",
-    "Knowledge",
+    "assembled",
+    "autotune",
     "batches",
     "corpora",
+    "current",
     "describe",
     "device",
+    "form_of",
+    "generated",
+    "ground_of_parts",
+    "periodic_evaluation",
     "generating_model",
-    "knowledge",
+    "label_count",
+    "make_watchdog",
+    "method",
+    "migrated",
     "model",
     "monitor",
-    "networks",
-    "restored_knowledge",
+    "require_present_format",
     "sample",
-    "autotune",
-    "shown",
+    "source_clips",
+    "target_clips",
     "target_corpora",
     "target_source",
     "training",
+    "training_clips",
     "untrained_model",
-    "make_watchdog",
     "windows",
     "write_preview",
 ]

@@ -1,6 +1,7 @@
 """Which device to work on."""
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -16,19 +17,21 @@ def device(choice: str) -> torch.device:
     Raises UserError for one that is unknown or not there. Each process of a machine has a GPU of its own.
     """
     if not DEVICES.fullmatch(choice):
-        raise UserError(f"the device is {choice!r}; auto, cpu, cuda, cuda:N and mps are known; try --device auto")
+        raise UserError(f"the device is {choice!r}", "auto, cpu, cuda, cuda:N and mps are known", "try `device=auto`")
     if choice == "auto":
         choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    choice = distributed.own_device(choice)
+    choice = distributed.rank_device(choice)
     try:
         chosen = torch.device(choice)
         torch.empty(1, device=chosen)
-        if chosen.type == "cuda":
-            torch.cuda.set_device(chosen)  # streams and graphs are made on the current one
-            torch.backends.cuda.matmul.allow_tf32 = True  # as convolutions may by torch's default
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
         reason = str(fault).partition("\n")[0].partition(". ")[0]
         raise UserError(
-            f"the device is {choice}, which cannot be used here ({reason}); --device auto takes one that can"
+            f"the device is {choice}, which cannot be used here ({reason})", "", "`device=auto` takes one that can"
         ) from fault
     return chosen
+
+
+def current(on: torch.device) -> AbstractContextManager[object]:
+    """Returns a context in which a device is torch's current one, where streams and graphs are made."""
+    return torch.cuda.device(on) if on.type == "cuda" else nullcontext()

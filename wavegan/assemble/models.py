@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from wavegan import recipe as recipes
-from wavegan.assemble.networks import networks
-from wavegan.assemble.sound import Knowledge, windows
+from wavegan.assemble.training import method
 from wavegan.audio import files
+from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.corpus import Corpus
-from wavegan.evaluation import figures
+from wavegan.evaluation.pages import spectrogram_images
 from wavegan.generation import Model, generate
+from wavegan.models.evaluation_mode import evaluation_mode
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Training
 from wavegan.training.monitor import Monitor, Preview, open_tensorboard
@@ -24,51 +25,50 @@ from wavegan.training.watchdog import Watchdog
 
 PREVIEW_GAP_SECONDS = 0.5
 WATCHED_CLIPS = 32  # before every checkpoint
-Shown = Callable[[Sequence[int]], Tensor] | None
+SourceClips = Callable[[Sequence[int]], Tensor] | None
 GENERATING = {"gan": "generator", "vae": "generator", "translation": "a_to_b"}  # by method, what makes the clips
 
 
 def model(
     recipe: Recipe,
     generator: nn.Module,
-    known: Knowledge,
+    label_names: Sequence[str],
     *,
     step: int,
     precision: str = "fp32",
-    shown: Shown = None,
+    source_clips: SourceClips = None,
 ) -> Model:
     """A recipe's generator, whatever its weights, with all that generation needs to know.
 
-    shown: of a translation, the clips that it is given in place of latents.
+    source_clips: of a translation, the clips that it is given in place of latents.
     """
     return Model(
         generator=generator,
-        latent=recipe.model.latent,
-        latent_dim=recipe.model.latent_dim,
-        clip_samples=recipe.model.clip_samples,
+        clip_samples=recipe.data.clip_samples,
         channels=recipe.data.channels,
         sample_rate=recipe.data.sample_rate,
         name=recipe.name,
         step=step,
-        label_names=known.label_names,
-        classes=recipe.model.classes,
-        representation=known.representation,
+        label_names=tuple(label_names),
         precision=precision,
-        shown=shown,
+        source_clips=source_clips,
     )
 
 
-def generating_model(recipe: Recipe, made: Training, known: Knowledge, shown: Shown = None) -> Model:
-    """What makes clips in a training as it is now, its running average where there is one."""
+def generating_model(
+    recipe: Recipe, made: Training, label_names: Sequence[str], source_clips: SourceClips = None
+) -> Model:
+    """The model that makes clips in a training as it is now, its running average where there is one."""
     name = GENERATING[recipe.method.name]
     generator = made.averages.get(name, made.method.networks[name])
-    return model(recipe, generator, known, step=made.step, shown=shown)
+    return model(recipe, generator, label_names, step=made.step, source_clips=source_clips)
 
 
 def untrained_model(recipe: Recipe, trained: Model) -> Model:
     """A model with the weights that its recipe's training started from."""
-    generator = networks(recipe)[GENERATING[recipe.method.name]]
-    return replace(trained, generator=generator.eval().to(trained.device), step=0)
+    generator = method(recipe, trained.device).networks[GENERATING[recipe.method.name]]
+    generator.output.load_state_dict(trained.generator.output.state_dict())  # type: ignore[union-attr, operator]
+    return replace(trained, generator=generator.eval(), step=0)
 
 
 def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float, current: Callable[[], Model]) -> Monitor:
@@ -90,11 +90,10 @@ def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float, c
     )
 
 
-def make_watchdog(recipe: Recipe, corpus: Corpus, current: Callable[[], Model]) -> CollapsePolicy:
-    """What looks for a collapse, measured by what clips of the corpus are themselves like."""
-    real = windows(recipe, corpus, seed=0).batch(0, WATCHED_CLIPS)
+def make_watchdog(recipe: Recipe, clips: ClipSource, current: Callable[[], Model]) -> CollapsePolicy:
+    """What looks for a collapse, measured by what real clips are themselves like."""
     return CollapsePolicy(
-        Watchdog(real),
+        Watchdog(clips.batch(0, WATCHED_CLIPS)),
         clips=lambda: sample(current(), WATCHED_CLIPS),
         on_collapse=recipe.training.on_collapse,
         max_rollbacks=recipe.training.max_rollbacks,
@@ -103,11 +102,8 @@ def make_watchdog(recipe: Recipe, corpus: Corpus, current: Callable[[], Model]) 
 
 def sample(made: Model, count: int) -> Tensor:
     """Clips 0, 1, … of seed 0, (count, C, T), of a model that may be in the middle of its training."""
-    was_training = made.generator.training
-    made.generator.eval()
-    clips = torch.cat(list(generate(made, count, batch_size=8)))
-    made.generator.train(was_training)
-    return clips
+    with evaluation_mode(made.generator):
+        return torch.cat(list(generate(made, count, batch_size=8)))
 
 
 def write_preview(folder: Path, made: Model, step: int, count: int) -> Preview:
@@ -118,15 +114,15 @@ def write_preview(folder: Path, made: Model, step: int, count: int) -> Preview:
     spaced = torch.cat([part for clip in clips for part in (clip, pause)], dim=1)
     files.write(folder / f"step-{step:08d}.wav", spaced.numpy(), made.sample_rate)
     picture = folder / f"step-{step:08d}.png"
-    figures.preview(picture, clips, made.sample_rate)
+    spectrogram_images.preview(picture, clips, made.sample_rate)
     return Preview(clips, picture, made.sample_rate)
 
 
-def describe(recipe: Recipe, corpus: Corpus, known: Knowledge) -> dict[str, Any]:
+def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
     """What every checkpoint carries beside the training's state, so that it can be used without its run."""
     return {
         "recipe": recipes.as_dict(recipe),
-        **known.state(),
+        "label_names": list(corpus.label_names),
         "files": len(corpus.names),
         "seconds_of_sound": corpus.seconds,
     }

@@ -1,137 +1,80 @@
-"""The networks of a recipe: every architecture with what it is made from."""
+"""The networks of a recipe: each is made from the keys of its section, which are its keyword arguments."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import nn
 
-from wavegan.models import mlp, specgan, wavegan
-from wavegan.models.translator import Translator
+from wavegan.audio.augmentation import AUGMENTATIONS
+from wavegan.dsp.views import VIEWS
+from wavegan.methods.adversary import Adversary
+from wavegan.models.catalogue import DISCRIMINATORS, GENERATORS
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.objectives.penalties import PENALTIES
 from wavegan.recipe import Recipe
+from wavegan.recipe.kinds import arguments
 from wavegan.seeding import seed_torch
 
 
-class Architecture(NamedTuple):
-    """Makes the networks of a recipe.
-
-    generator: from latents, or from clips for a translator. discriminator(recipe, outputs): from clips, with more
-    outputs than one an encoder.
-    """
-
-    generator: Callable[[Recipe], nn.Module]
-    discriminator: Callable[[Recipe, int], nn.Module]
+def make(table: Mapping[str, Callable[..., Any]], settings: Any, *given: Any, **more: Any) -> Any:
+    """Makes what a section asks for: its kind in the table, with the keys that are the kind's arguments."""
+    kind = table[settings.name]
+    return kind(*given, **more, **{key: getattr(settings, key) for key in arguments(kind) if hasattr(settings, key)})
 
 
-def networks(recipe: Recipe) -> dict[str, nn.Module]:
-    """The networks of a recipe's method by name, with their start weights, which follow from training.seed alone."""
-    made_from = ARCHITECTURES[recipe.model.name]
-    with torch.random.fork_rng([]):  # they are made on the CPU
-        seed_torch(recipe.training.seed, 0, "start weights")
-        return NETWORKS[recipe.method.name](recipe, made_from)
+def view_of(settings: Any, sample_rate: int) -> Any:
+    """Makes the view that a section asks for."""
+    takes_rate = "sample_rate" in signature(VIEWS[settings.name]).parameters
+    return make(VIEWS, settings, **({"sample_rate": sample_rate} if takes_rate else {}))
 
 
-def _gan(recipe: Recipe, made_from: Architecture) -> dict[str, nn.Module]:
-    return {"generator": made_from.generator(recipe), "discriminator": made_from.discriminator(recipe, 1)}
+def generator(recipe: Recipe, on: torch.device) -> nn.Module:
+    """Makes a generator with fresh weights."""
+    return make(GENERATORS, recipe.generator, recipe.data.clip_samples, recipe.data.channels).to(on)
 
 
-def _vae(recipe: Recipe, made_from: Architecture) -> dict[str, nn.Module]:
-    """A mean and a logarithm of the variance for every latent number."""
-    encoder = made_from.discriminator(recipe, 2 * recipe.model.latent_dim)
-    return {"generator": made_from.generator(recipe), "encoder": encoder}
+def encoder(recipe: Recipe, of: nn.Module, on: torch.device) -> nn.Module:
+    """Makes the network that gives a mean and a log variance for every latent number of a generator."""
+    (latent_dim,) = of.inputs[0].shape  # type: ignore[index]
+    return make(DISCRIMINATORS, recipe.encoder, _clip_shape(recipe, of), outputs=2 * latent_dim).to(on)
 
 
-def _translation(recipe: Recipe, made_from: Architecture) -> dict[str, nn.Module]:
-    return {
-        "a_to_b": made_from.generator(recipe),
-        "b_to_a": made_from.generator(recipe),
-        "discriminator_a": made_from.discriminator(recipe, 1),
-        "discriminator_b": made_from.discriminator(recipe, 1),
-    }
+def adversaries(recipe: Recipe, against: nn.Module, on: torch.device) -> dict[str, Adversary]:
+    """Makes the recipe's adversaries of a generator, by name."""
+    return {name: _adversary(recipe, settings, against, on) for name, settings in recipe.discriminators.items()}
 
 
-def _wavegan_generator(recipe: Recipe) -> nn.Module:
-    model = recipe.model
-    return wavegan.Generator(
-        model.clip_samples,
-        recipe.data.channels,
-        dim=model.dim,
-        kernel_size=model.kernel_size,
-        latent_dim=model.latent_dim,
-        batch_norm=model.batch_norm,
-        upsample=model.upsample,
-        post_filter=model.post_filter,
-        classes=model.classes,
+@contextmanager
+def start_weights(seed: int) -> Iterator[None]:
+    """While entered, networks get start weights that follow from the seed alone; torch's generators are put back."""
+    with torch.random.fork_rng([]):  # networks are made on the CPU
+        seed_torch(seed, 0, "start weights")
+        yield
+
+
+def _adversary(recipe: Recipe, settings: Any, against: nn.Module, on: torch.device) -> Adversary:
+    method, data = recipe.method, recipe.data
+    view, shape = None, _clip_shape(recipe, against)
+    if hasattr(settings, "view"):
+        view = view_of(settings.view, data.sample_rate).to(on)
+        shape = view.shape(data.channels, data.clip_samples)
+    augment = settings.augment or method.augment
+    penalty_weight = method.penalty_weight if settings.penalty_weight is None else settings.penalty_weight
+    return Adversary(
+        make(DISCRIMINATORS, settings, shape, labels=against.labels).to(on),
+        objective=OBJECTIVES[settings.objective or method.objective].smoothed(method.label_smoothing),
+        penalty=PENALTIES.get(settings.penalty or method.penalty),
+        penalty_weight=penalty_weight,
+        weight=settings.weight,
+        weight_clip=method.weight_clip,
+        view=view,
+        augment=make(AUGMENTATIONS, augment).to(on) if augment else None,
     )
 
 
-def _wavegan_discriminator(recipe: Recipe, outputs: int) -> nn.Module:
-    model = recipe.model
-    return wavegan.Discriminator(
-        model.clip_samples,
-        recipe.data.channels,
-        dim=model.dim,
-        kernel_size=model.kernel_size,
-        batch_norm=model.discriminator_batch_norm,
-        shuffle_radius=model.phase_shuffle.radius if outputs == 1 else 0,  # an encoder is to see a clip as it is
-        shuffle_shared=model.phase_shuffle.shared,
-        dropout=model.dropout,
-        classes=model.classes,
-        outputs=outputs,
-    )
-
-
-def _specgan_generator(recipe: Recipe) -> nn.Module:
-    model = recipe.model
-    return specgan.Generator(
-        model.clip_samples // specgan.HOP_SAMPLES,
-        recipe.data.channels,
-        dim=model.dim,
-        kernel_size=model.kernel_size,
-        latent_dim=model.latent_dim,
-        batch_norm=model.batch_norm,
-        upsample=model.upsample,
-        classes=model.classes,
-    )
-
-
-def _specgan_discriminator(recipe: Recipe, outputs: int) -> nn.Module:
-    model = recipe.model
-    return specgan.Discriminator(
-        model.clip_samples // specgan.HOP_SAMPLES,
-        recipe.data.channels,
-        dim=model.dim,
-        kernel_size=model.kernel_size,
-        batch_norm=model.discriminator_batch_norm,
-        dropout=model.dropout,
-        classes=model.classes,
-        outputs=outputs,
-    )
-
-
-def _mlp_generator(recipe: Recipe) -> nn.Module:
-    model, channels = recipe.model, recipe.data.channels
-    return mlp.Generator(
-        model.clip_samples, channels, dim=model.dim, latent_dim=model.latent_dim, classes=model.classes
-    )
-
-
-def _mlp_discriminator(recipe: Recipe, outputs: int) -> nn.Module:
-    model, channels = recipe.model, recipe.data.channels
-    return mlp.Discriminator(
-        model.clip_samples, channels, dim=model.dim, dropout=model.dropout, classes=model.classes, outputs=outputs
-    )
-
-
-def _translator(recipe: Recipe) -> nn.Module:
-    model = recipe.model
-    return Translator(recipe.data.channels, dim=model.dim, kernel_size=model.kernel_size, blocks=model.blocks)
-
-
-ARCHITECTURES = {
-    "wavegan": Architecture(_wavegan_generator, _wavegan_discriminator),
-    "specgan": Architecture(_specgan_generator, _specgan_discriminator),
-    "mlp": Architecture(_mlp_generator, _mlp_discriminator),
-    "translator": Architecture(_translator, _wavegan_discriminator),
-}
-NETWORKS = {"gan": _gan, "vae": _vae, "translation": _translation}
+def _clip_shape(recipe: Recipe, of: nn.Module) -> tuple[int, ...]:
+    """Gives the shape of what a generator makes for one clip."""
+    return of.output.shape(recipe.data.channels, recipe.data.clip_samples)  # type: ignore[union-attr, operator]

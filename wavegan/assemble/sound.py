@@ -1,22 +1,21 @@
 """The sound of a recipe: what is learned from, what is kept for judging, and what the networks see of it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from wavegan import distributed
+from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.corpus import Corpus, load_corpus
 from wavegan.audio.splits import hold_out
 from wavegan.audio.windows import Windows
-from wavegan.dsp.representation import LogSpectrogram, Representation, Waveform
 from wavegan.errors import DataError
 from wavegan.methods.base import Batch
 from wavegan.recipe import Recipe
-from wavegan.recipe.schema import Data
+from wavegan.recipe.schema import DataSettings
 from wavegan.seeding import derive
 from wavegan.training.loop import Batches
 from wavegan.training.prefetch import Prefetcher
@@ -58,78 +57,67 @@ def target_corpora(recipe: Recipe) -> Corpora:
     return _parted(recipe.data, recipe.data.source_b, recipe.data.test_b)
 
 
-def windows(recipe: Recipe, corpus: Corpus, *, seed: int) -> Windows:
+def windows(recipe: Recipe, corpus: Corpus, *, seed: int) -> ClipSource:
     """The clips of a corpus that the recipe asks for."""
-    return Windows(corpus, recipe.model.clip_samples, recipe.data.windows, seed)
+    return Windows(corpus, recipe.data.clip_samples, recipe.data.windows, seed)
 
 
-@dataclass(frozen=True)
-class Knowledge:
-    """What a model must know of the sound it has learned from: its labels, and what it sees of clips."""
-
-    label_names: tuple[str, ...]
-    representation: Representation
-
-    def state(self) -> dict:
-        """Tensors and plain values, for a checkpoint."""
-        return {"label_names": list(self.label_names), "representation": self.representation.state()}
+def training_clips(recipe: Recipe, parts: Corpora) -> ClipSource:
+    """The clips that a recipe learns from, in the order of its seed."""
+    return windows(recipe, parts.training, seed=recipe.training.seed)
 
 
-def knowledge(recipe: Recipe, corpus: Corpus) -> Knowledge:
-    """What is to be known of a corpus that a recipe learns from; a pass over it where it is seen as spectrograms.
+def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
+    """The clips that a translation learns to make; None for any other method.
 
-    Raises DataError where the recipe's model knows another number of labels.
+    Their order is their own, or two kits that play the same hits would come in pairs.
     """
-    _refuse_other_labels(recipe, corpus)
-    return Knowledge(corpus.label_names, _representation(recipe, _clips_in_turn(recipe, corpus)))
+    if recipe.data.source_b is None:
+        return None
+    return windows(recipe, parts.training, seed=derive(recipe.training.seed, 0, "second source"))
 
 
-def restored_knowledge(recipe: Recipe, state: dict) -> Knowledge:
-    """What `Knowledge.state` gave, of a training of this recipe."""
-    representation = Waveform()
-    if recipe.representation.name == "log_spectrogram":
-        representation = LogSpectrogram.restored(state["representation"], **_settings(recipe))
-    return Knowledge(tuple(state["label_names"]), representation)
+def label_count(recipe: Recipe) -> int:
+    """How many labels the recipe's networks know, 0 for none."""
+    return getattr(recipe.generator, "labels", 0)
 
 
-def batches(recipe: Recipe, corpus: Corpus, on: torch.device, known: Knowledge | None = None) -> Batches:
-    """Batches of training clips on a device; the corpus itself moves there where it fits or the recipe says so.
+def batches(recipe: Recipe, clips: ClipSource, on: torch.device, others: ClipSource | None = None) -> Batches:
+    """Batches of training clips on a device; the sound itself moves there where it fits or the recipe says so.
 
-    Where it stays with the host, an accelerator's batches are made and copied one ahead.
+    others: the clips of a translation's second source. Where the sound stays with the host, an accelerator's batches
+    are made and copied one ahead. Raises DataError where the recipe's networks know another number of labels.
     """
-    known = known or knowledge(recipe, corpus)
-    target = target_corpora(recipe).training if recipe.data.source_b else None
-    there = [one for one in (corpus, target) if one]
-    is_there = on.type == "cpu" or _belongs_on_device(recipe.data.on_device, sum(map(_bytes, there)), on)
-    seed = recipe.training.seed
-    clips = windows(recipe, corpus.to(on) if is_there else corpus, seed=seed)
-    others = None
-    if target:  # in an order of its own, or two kits that play the same hits would come in pairs
-        others = windows(recipe, target.to(on) if is_there else target, seed=derive(seed, 0, "second source"))
-    count, own = recipe.training.batch_size, distributed.own_part(recipe.training.batch_size)
+    labels_known = label_count(recipe)
+    _refuse_other_labels(labels_known, clips)
+    size = clips.bytes + (others.bytes if others else 0)
+    is_there = on.type == "cpu" or _belongs_on_device(recipe.data.on_device, size, on)
+    if is_there:
+        clips, others = clips.to(on), others.to(on) if others else None
+    count, own = recipe.training.batch_size, distributed.rank_slice(recipe.training.batch_size)
 
     def make(draw: int) -> Batch:
-        x = known.representation.encode(clips.batch(draw, count, own))
+        x = clips.batch(draw, count, own)
         labels = None
-        if recipe.model.classes:
-            labels = F.one_hot(clips.labels(draw, count, own), recipe.model.classes).to(x, non_blocking=True)
+        if labels_known:
+            labels = F.one_hot(clips.labels(draw, count, own), labels_known).to(x, non_blocking=True)
         return Batch(x, labels, others.batch(draw, count, own) if others else None)
 
     return make if is_there else Prefetcher(make, on)
 
 
-def shown(recipe: Recipe, parts: Corpora) -> Callable[[Sequence[int]], Tensor] | None:
+def source_clips(recipe: Recipe, parts: Corpora) -> Callable[[Sequence[int]], Tensor] | None:
     """Clips by number that a translation is given where others are given latents; None where no clips are needed.
 
     They are of what was held out, where anything was, and come over and over where more are asked for.
     """
     if recipe.method.name != "translation":
         return None
-    found = windows(recipe, parts.held_out or parts.training, seed=0)
-    return lambda numbers: torch.cat([found.batch(number % len(found), 1) for number in numbers])
+    clips = windows(recipe, parts.held_out or parts.training, seed=0)
+    return lambda numbers: torch.cat([clips.batch(number % len(clips), 1) for number in numbers])
 
 
-def _parted(data: Data, source: Sequence[str], test: Sequence[str] | None) -> Corpora:
+def _parted(data: DataSettings, source: Sequence[str], test: Sequence[str] | None) -> Corpora:
     def load(source: Sequence[str]) -> Corpus:
         return load_corpus(
             source,
@@ -148,47 +136,32 @@ def _parted(data: Data, source: Sequence[str], test: Sequence[str] | None) -> Co
     return Corpora(training, held_out, f"a share of {data.holdout:g} of the source, chosen by file name")
 
 
-def _representation(recipe: Recipe, clips: Iterator[Tensor]) -> Representation:
-    if recipe.representation.name == "waveform":
-        return Waveform()
-    return LogSpectrogram.of(clips, **_settings(recipe))
-
-
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    """Those of a log spectrogram."""
-    settings = recipe.representation
-    return {"clip_deviations": settings.clip_deviations, "iterations": settings.griffin_lim_iterations}
-
-
-def _clips_in_turn(recipe: Recipe, corpus: Corpus) -> Iterator[Tensor]:
-    """The corpus's clips, each once where there are no more than are measured."""
-    found = windows(recipe, corpus, seed=recipe.training.seed)
-    count = min(len(found), MEASURED_CLIPS)
+def measured_clips(clips: ClipSource) -> Iterator[Tensor]:
+    """Batches of the clips that statistics are taken from: each clip once, 4,096 at the most."""
+    count = min(len(clips), MEASURED_CLIPS)
     size = min(BATCH_SIZE, count)
     for draw in range(-(-count // size)):
-        yield found.batch(draw, size, slice(count - draw * size))
+        yield clips.batch(draw, size, slice(count - draw * size))
 
 
-def _refuse_other_labels(recipe: Recipe, corpus: Corpus) -> None:
-    classes, names = recipe.model.classes, corpus.label_names
-    if not classes:
+def _refuse_other_labels(labels: int, clips: ClipSource) -> None:
+    names = clips.label_names
+    if not labels:
         return
-    if len(names) != classes:
+    if len(names) != labels:
         there = f"{len(names)} ({', '.join(names[:20])}{', …' if len(names) > 20 else ''})" if names else "none"
-        remedy = f"try model.classes={len(names)}" if len(names) > 1 else "put the files into a folder for each label"
-        raise DataError(
-            f"model.classes is {classes}; it must be the number of labels that the sound has: {there}; {remedy}"
+        remedy = (
+            f"try generator.labels={len(names)}" if len(names) > 1 else "put the files into a folder for each label"
         )
-    unlabelled = [name for name, label in zip(corpus.names, corpus.labels, strict=True) if label < 0]
-    if unlabelled:
         raise DataError(
-            f"{len(unlabelled):,} files have no label, the first is {unlabelled[0]}; model.classes is {classes}, so "
-            "each needs one; put them into a folder for each label, or try model.classes=0"
+            f"generator.labels is {labels}", f"it must be the number of labels that the sound has: {there}", remedy
         )
-
-
-def _bytes(corpus: Corpus) -> int:
-    return corpus.samples.numel() * corpus.samples.element_size()
+    if unlabelled := clips.unlabelled():
+        raise DataError(
+            f"{len(unlabelled):,} files have no label, the first is {unlabelled[0]}",
+            f"generator.labels is {labels}, so each needs one",
+            "put them into a folder for each label, or try generator.labels=0",
+        )
 
 
 def _belongs_on_device(choice: str | bool, size: int, on: torch.device) -> bool:

@@ -1,4 +1,4 @@
-"""The training of a recipe: its method, optimisers and what is settled on this machine."""
+"""The training of a recipe: its method, optimisers and what is tuned to this machine."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,28 +7,47 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from wavegan.assemble.networks import networks
-from wavegan.methods.adversary import Adversary
+from wavegan.assemble import networks
+from wavegan.assemble.sound import measured_clips
+from wavegan.audio.clip_source import ClipSource
 from wavegan.methods.base import Batch, Method
 from wavegan.methods.gan import GAN
 from wavegan.methods.translation import Translation
 from wavegan.methods.vae import VAE
-from wavegan.objectives.adversarial import OBJECTIVES
-from wavegan.objectives.penalties import PENALTIES
 from wavegan.objectives.reconstruction import RECONSTRUCTIONS
 from wavegan.recipe import Recipe
-from wavegan.recipe.schema import Optimizer as OptimizerSettings
+from wavegan.recipe.optimizers import AdamSettings, AdamWSettings, RMSPropSettings, SGDSettings
 from wavegan.training.acceleration import settle_compilation, settle_graphs
 from wavegan.training.loop import Training
 from wavegan.training.precision import faster_precision
 
 
-def training(recipe: Recipe, on: torch.device) -> Training:
-    """A training at step 0; what is left to the machine waits for `autotune`."""
-    made = {name: network.to(on) for name, network in networks(recipe).items()}
+def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Method:
+    """The recipe's method with start weights that follow from training.seed alone.
+
+    clips: the sound whose statistics its spectra are scaled by; None where they will be restored, or do not matter.
+    """
+    with networks.start_weights(recipe.training.seed):
+        made = METHODS[recipe.method.name](recipe, on)
+    if clips:
+        for spectra in filter(lambda part: part.needs_statistics, _spectra(made)):
+            spectra.measure(batch.to(on) for batch in measured_clips(clips))
+    return made
+
+
+def _spectra(made: Method) -> list[Any]:
+    """Lists the modules that turn clips into what networks see: outputs of generators, views of adversaries."""
+    outputs = [network.output for network in made.networks.values() if hasattr(network, "output")]
+    views = [adversary.view for adversary in getattr(made, "adversaries", {}).values() if adversary.view]
+    return outputs + views
+
+
+def training(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Training:
+    """A training at step 0, see `method`; what is left to the machine waits for `autotune`."""
+    made = method(recipe, on, clips)
     return Training(
-        METHODS[recipe.method.name](recipe, made),
-        {name: _optimizer(recipe, name, network) for name, network in made.items()},
+        made,
+        {name: _optimizer(recipe, name, network) for name, network in made.networks.items()},
         on,
         seed=recipe.training.seed,
         precision=recipe.training.precision,
@@ -41,7 +60,7 @@ def training(recipe: Recipe, on: torch.device) -> Training:
 def autotune(recipe: Recipe, made: Training, batch: Batch) -> list[str]:
     """Decides by short measurements on a batch what the recipe leaves to the machine; lines that tell of it."""
     adversaries = getattr(made.method, "adversaries", {}).values()
-    lines = sorted({one.remark for one in adversaries})
+    lines = sorted({adversary.remark for adversary in adversaries})
     if made.precision == "auto":
         made.precision = faster_precision(made.method, batch)
         lines.append(f"training.precision auto: {made.precision} is the faster one on this {made.device.type}")
@@ -51,85 +70,73 @@ def autotune(recipe: Recipe, made: Training, batch: Batch) -> list[str]:
     return [line for line in lines if line]
 
 
-def _gan(recipe: Recipe, made: dict[str, nn.Module]) -> Method:
-    return GAN(
-        made["generator"],
-        _adversary(recipe, made["discriminator"]),
-        discriminator_steps=recipe.method.discriminator_steps,
-        latent=recipe.model.latent,
-        latent_dim=recipe.model.latent_dim,
-    )
+def _gan(recipe: Recipe, on: torch.device) -> Method:
+    generator = networks.generator(recipe, on)
+    adversaries = networks.adversaries(recipe, generator, on)
+    return GAN(generator, adversaries, discriminator_steps=recipe.method.discriminator_steps)
 
 
-def _vae(recipe: Recipe, made: dict[str, nn.Module]) -> Method:
+def _vae(recipe: Recipe, on: torch.device) -> Method:
+    with torch.device("meta"):  # for its shapes: the encoder is the first to draw its weights, as it always was
+        like = networks.generator(recipe, torch.device("meta"))
+    settings = recipe.method
     return VAE(
-        made["encoder"],
-        made["generator"],
-        reconstruction=RECONSTRUCTIONS[recipe.method.reconstruction],
-        kl_weight=recipe.method.kl_weight,
-        kl_warmup_steps=recipe.method.kl_warmup_steps,
-        latent_dim=recipe.model.latent_dim,
+        networks.encoder(recipe, like, on),
+        networks.generator(recipe, on),
+        reconstruction=RECONSTRUCTIONS[settings.reconstruction],
+        kl_weight=settings.kl_weight,
+        kl_warmup_steps=settings.kl_warmup_steps,
     )
 
 
-def _translation(recipe: Recipe, made: dict[str, nn.Module]) -> Method:
+def _translation(recipe: Recipe, on: torch.device) -> Method:
+    a_to_b, b_to_a = networks.generator(recipe, on), networks.generator(recipe, on)
     return Translation(
-        made["a_to_b"],
-        made["b_to_a"],
-        _adversary(recipe, made["discriminator_a"]),
-        _adversary(recipe, made["discriminator_b"]),
+        a_to_b,
+        b_to_a,
+        networks.adversaries(recipe, b_to_a, on),
+        networks.adversaries(recipe, a_to_b, on),
         cycle_weight=recipe.method.cycle_weight,
         identity_weight=recipe.method.identity_weight,
         discriminator_steps=recipe.method.discriminator_steps,
     )
 
 
-METHODS: Mapping[str, Callable[[Recipe, dict[str, nn.Module]], Method]] = {
+METHODS: Mapping[str, Callable[[Recipe, torch.device], Method]] = {
     "gan": _gan,
     "vae": _vae,
     "translation": _translation,
 }
 
 
-def _adversary(recipe: Recipe, discriminator: nn.Module) -> Adversary:
-    method = recipe.method
-    return Adversary(
-        discriminator,
-        objective=OBJECTIVES[method.objective].smoothed(method.label_smoothing),
-        penalty=PENALTIES.get(method.penalty),
-        penalty_weight=method.penalty_weight,
-        weight_clip=method.weight_clip,
-        instance_noise=method.instance_noise,
-        instance_noise_steps=method.instance_noise_steps,
-    )
-
-
 def _optimizer(recipe: Recipe, name: str, network: nn.Module) -> Optimizer:
-    """That of a network: every one that is no discriminator learns as the generator does."""
-    is_discriminator = name.startswith("discriminator")
-    one = recipe.optimizers.discriminator if is_discriminator else recipe.optimizers.generator
-    make, settings = OPTIMIZERS[one.name]
+    """The optimiser of a network: every one that is no discriminator learns as the generator does."""
+    kind, _, own_name = name.partition(".")
+    settings = recipe.optimizers.generator
+    if kind.startswith("discriminators"):
+        settings = recipe.discriminators[own_name].optimizer or recipe.optimizers.discriminator
+    make, arguments = OPTIMIZERS[settings.name]
     device = next(network.parameters()).device
-    return make(network.parameters(), lr=one.lr, **settings(one, device.type != "mps"))
+    return make(network.parameters(), lr=settings.lr, **arguments(settings, device.type != "mps"))
 
 
-def _adam(one: OptimizerSettings, fused: bool) -> dict[str, Any]:
-    return {"betas": one.betas, "eps": one.eps, "fused": fused}
+def _adam(settings: AdamSettings, fused: bool) -> dict[str, Any]:
+    return {"betas": settings.betas, "eps": settings.eps, "fused": fused}
 
 
-def _adamw(one: OptimizerSettings, fused: bool) -> dict[str, Any]:
-    return {**_adam(one, fused), "weight_decay": one.weight_decay}
+def _adamw(settings: AdamWSettings, fused: bool) -> dict[str, Any]:
+    return {**_adam(settings, fused), "weight_decay": settings.weight_decay}
 
 
-def _rmsprop(one: OptimizerSettings, fused: bool) -> dict[str, Any]:
-    return {"alpha": one.decay, "momentum": one.momentum, "eps": one.eps, "foreach": True}
+def _rmsprop(settings: RMSPropSettings, fused: bool) -> dict[str, Any]:
+    return {"alpha": settings.decay, "momentum": settings.momentum, "eps": settings.eps, "foreach": True}
 
 
-def _sgd(one: OptimizerSettings, fused: bool) -> dict[str, Any]:
-    return {"momentum": one.momentum, "weight_decay": one.weight_decay, "fused": fused}
+def _sgd(settings: SGDSettings, fused: bool) -> dict[str, Any]:
+    return {"momentum": settings.momentum, "weight_decay": settings.weight_decay, "fused": fused}
 
 
-OPTIMIZERS: Mapping[str, tuple[Callable[..., Optimizer], Callable[[OptimizerSettings, bool], dict[str, Any]]]] = {
+OPTIMIZERS: Mapping[str, tuple[Callable[..., Optimizer], Callable[[Any, bool], dict[str, Any]]]] = {
     "adam": (torch.optim.Adam, _adam),
     "adamw": (torch.optim.AdamW, _adamw),
     "rmsprop": (torch.optim.RMSprop, _rmsprop),

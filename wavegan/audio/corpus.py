@@ -22,8 +22,9 @@ import platformdirs
 import torch
 from filelock import FileLock
 from torch import Tensor
-from tqdm import tqdm
 
+from wavegan import progress
+from wavegan.atomic_write import atomic_write
 from wavegan.audio.files import to_int16
 from wavegan.audio.sources import Item, open_source
 from wavegan.errors import DataError
@@ -106,7 +107,7 @@ def load_corpus(
 
 def identity(settings: list, items: Sequence[Item]) -> str:
     """A short hash that changes with the settings (plain values) and with any item's name, label or sound."""
-    text = json.dumps([settings, [[item.name, item.label, *item.stamp] for item in items]])
+    text = json.dumps([settings, [[item.name, item.label, *item.fingerprint] for item in items]])
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
@@ -137,11 +138,11 @@ def _build(folder: Path, items: Sequence[Item], sample_rate: int, channels: int,
     """Decodes what is not yet in the cache folder; items are decoded side by side and appended in order."""
     frame_bytes = 2 * channels
     done, frames = _resume(folder, frame_bytes)
-    progress = tqdm(total=len(items), initial=done, desc="decoding", unit=" files", disable=None, leave=False)
+    files = progress.bar(len(items), " files", initial=done, desc="decoding", leave=False)
     with (
         (folder / "samples.i16").open("ab") as samples,
         (folder / "items.jsonl").open("a") as journal,
-        progress,
+        files,
         closing(_decode_ahead(items[done:], sample_rate, channels, folder)) as decoding,
     ):
         samples.truncate(frames * frame_bytes)
@@ -156,7 +157,7 @@ def _build(folder: Path, items: Sequence[Item], sample_rate: int, channels: int,
             samples.flush()  # before the line that says they are there
             journal.write(json.dumps(line) + "\n")
             journal.flush()
-            progress.update()
+            files.update()
         samples.write(bytes(LONGEST_CLIP * frame_bytes))
         samples.flush()
         os.fsync(samples.fileno())
@@ -178,7 +179,8 @@ def _resume(folder: Path, frame_bytes: int) -> tuple[int, int]:
             break
         kept.append(line)
         frames += item.get("length", 0)
-    journal.write_text("".join(kept))
+    with atomic_write(journal) as partial:
+        partial.write_text("".join(kept))
     return len(kept), frames
 
 

@@ -1,7 +1,7 @@
 """One file over HTTP, continued where an earlier try stopped."""
 
+import logging
 import re
-import sys
 import time
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from tqdm import tqdm
-
+from wavegan import progress
 from wavegan.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30
@@ -37,11 +38,11 @@ def download(url: str, path: Path, *, total_bytes: int) -> None:
             pause = next(pauses, None)
             if pause is None:
                 raise DataError(
-                    f"{url} cannot be downloaded: {dropped}, {len(RETRY_PAUSES_SECONDS) + 1} times; it takes "
-                    "a network connection; run the same command again to continue, or put the file into "
-                    f"{path.parent} yourself"
+                    f"{url} cannot be downloaded: {dropped}, {len(RETRY_PAUSES_SECONDS) + 1} times",
+                    "it takes a network connection",
+                    f"run the same command again to continue, or put the file into {path.parent} yourself",
                 ) from dropped
-            print(f"{dropped}; trying again in {pause} s", file=sys.stderr)
+            logger.info(f"{dropped}; trying again in {pause} s")
             time.sleep(pause)
 
 
@@ -54,15 +55,16 @@ def _receive(url: str, path: Path, total_bytes: int) -> None:
             raise _Dropped("the server continued at the wrong place")
         if response.length is not None and start + response.length != total_bytes:
             raise DataError(
-                f"{url} offers {start + response.length:,} bytes; the file has {total_bytes:,}; "
-                "see whether a proxy or a login page answers in its place"
+                f"{url} offers {start + response.length:,} bytes",
+                f"the file has {total_bytes:,}",
+                "see whether a proxy or a login page answers in its place",
             )
         name = url.rsplit("/", 1)[-1]
-        progress = tqdm(total=total_bytes, initial=start, unit="B", unit_scale=True, desc=name)
-        with progress, open(path, "ab" if start else "wb") as file:
+        received = progress.bar(total_bytes, "B", initial=start, unit_scale=True, desc=name)
+        with received, open(path, "ab" if start else "wb") as file:
             for chunk in _chunks(response, total_bytes - start):
                 file.write(chunk)
-                progress.update(len(chunk))
+                received.update(len(chunk))
 
 
 def _request(url: str, path: Path) -> HTTPResponse:
@@ -79,8 +81,9 @@ def _request(url: str, path: Path) -> HTTPResponse:
         if error.code in TRANSIENT_STATUS:
             raise _Dropped(f"the server answers {error.code} {error.reason}") from error
         raise DataError(
-            f"{url} answers {error.code} {error.reason}; it must serve the file; see whether it has moved, "
-            f"or put the file into {path.parent} yourself"
+            f"{url} answers {error.code} {error.reason}",
+            "it must serve the file",
+            f"see whether it has moved, or put the file into {path.parent} yourself",
         ) from error
     except (OSError, HTTPException) as error:
         raise _Dropped(f"no answer ({getattr(error, 'reason', error)})") from error

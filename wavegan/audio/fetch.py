@@ -3,18 +3,20 @@
 import difflib
 import gzip
 import hashlib
+import logging
 import re
 import shutil
-import sys
 import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
+from wavegan import progress
+from wavegan.atomic_write import partial_path
 from wavegan.audio.download import download
 from wavegan.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 SPLIT_LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -80,7 +82,7 @@ def fetch(name: str, to: Path, *, dataset: Dataset | None = None) -> FetchResult
             return _present(folder)
         to.mkdir(parents=True, exist_ok=True)
         archive = to / dataset.archive_name
-        partial = to / f"{dataset.archive_name}.partial"
+        partial = partial_path(archive)  # kept after an error: the next call continues it
         _check_room(dataset, to, archive if archive.exists() else partial)
         if not archive.exists():
             download(dataset.url, partial, total_bytes=dataset.archive_bytes)
@@ -90,8 +92,9 @@ def fetch(name: str, to: Path, *, dataset: Dataset | None = None) -> FetchResult
         archive.unlink()
     except OSError as error:
         raise DataError(
-            f"{error.filename or to}: {error.strerror or error}; fetch needs a folder it can write to; "
-            "choose another with --to"
+            f"{error.filename or to}: {error.strerror or error}",
+            "fetch needs a folder it can write to",
+            "choose another with `to`",
         ) from error
     return FetchResult(folder, clips)
 
@@ -101,17 +104,20 @@ def _known(name: str) -> Dataset:
         return DATASETS[name]
     nearest = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)[0]
     raise DataError(
-        f"{name!r} is no data set that wavegan can fetch; known are {', '.join(DATASETS)}; did you mean {nearest}?"
+        f"{name!r} is no data set that wavegan can fetch",
+        f"known are {', '.join(DATASETS)}",
+        f"did you mean {nearest}?",
     )
 
 
 def _present(folder: Path) -> FetchResult:
     if not (folder / "SOURCE.md").is_file():
         raise DataError(
-            f"{folder} is there but was not made by wavegan fetch (it holds no SOURCE.md); "
-            "move it away or choose another folder with --to"
+            f"{folder} is there but was not made by wavegan fetch (it holds no SOURCE.md)",
+            "",
+            "move it away or choose another folder with `to`",
         )
-    print(f"{folder} is already there; nothing to download", file=sys.stderr)
+    logger.info(f"{folder} is already there; nothing to download")
     return FetchResult(folder, {split: len(list(folder.glob(f"{split}/*/*.wav"))) for split in SPLITS})
 
 
@@ -120,8 +126,9 @@ def _check_room(dataset: Dataset, to: Path, archive: Path) -> None:
     free = shutil.disk_usage(to).free
     if free < needed:
         raise DataError(
-            f"{to} has {free / 1e9:.2f} GB free; {dataset.name} still needs {needed / 1e9:.2f} GB "
-            "(the rest of the archive and its clips); make room or choose another disk with --to"
+            f"{to} has {free / 1000000000.0:.2f} GB free",
+            f"{dataset.name} still needs {needed / 1000000000.0:.2f} GB (the rest of the archive and its clips)",
+            "make room or choose another disk with `to`",
         )
 
 
@@ -131,14 +138,15 @@ def _verify(dataset: Dataset, archive: Path) -> None:
     if found != dataset.sha256:
         archive.unlink()
         raise DataError(
-            f"{archive} has sha256 {found}; {dataset.name} has {dataset.sha256}; the file is deleted: "
-            "run the same command again to download it afresh"
+            f"{archive} has sha256 {found}",
+            f"{dataset.name} has {dataset.sha256}",
+            "the file is deleted: run the same command again to download it afresh",
         )
 
 
 def _build(dataset: Dataset, archive: Path, folder: Path) -> dict[str, int]:
     """Clips per split of `folder`, which appears under its name only when it is complete."""
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial = partial_path(folder)
     if partial.exists():
         shutil.rmtree(partial)
     for split in SPLITS:
@@ -148,14 +156,16 @@ def _build(dataset: Dataset, archive: Path, folder: Path) -> dict[str, int]:
         lists = _extract(dataset, archive, partial)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
-            f"{archive} cannot be unpacked ({error}); it must be a whole gzipped tar; "
-            "delete it and run the same command again"
+            f"{archive} cannot be unpacked ({error})",
+            "it must be a whole gzipped tar",
+            "delete it and run the same command again",
         ) from error
     clips = _split(partial, lists)
     if clips["train"] != dataset.train_clips:
         raise DataError(
-            f"{archive} gives {clips['train']:,} training clips; {dataset.name} has {dataset.train_clips:,}; "
-            "delete it and run the same command again"
+            f"{archive} gives {clips['train']:,} training clips",
+            f"{dataset.name} has {dataset.train_clips:,}",
+            "delete it and run the same command again",
         )
     (partial / "SOURCE.md").write_text(_source_text(dataset, clips), encoding="utf-8")
     partial.rename(folder)
@@ -167,7 +177,7 @@ def _extract(dataset: Dataset, archive: Path, folder: Path) -> dict[str, str]:
     split_of_list = {file: split for split, file in SPLIT_LISTS.items()}
     lists = {}
     with tarfile.open(archive, "r:gz") as tar:
-        for member in tqdm(tar, desc=f"extracting {dataset.name}", unit=" files"):
+        for member in progress.track(tar, 0, "files", f"extracting {dataset.name}"):
             path = _checked_path(member, folder)
             if not member.isfile():
                 continue
@@ -179,7 +189,7 @@ def _extract(dataset: Dataset, archive: Path, folder: Path) -> dict[str, str]:
                 (folder / "train" / path).write_bytes(content.read())
     for split, file in SPLIT_LISTS.items():
         if split not in lists:
-            raise DataError(f"{archive} holds no {file}; {dataset.name} is split by it; delete it and fetch again")
+            raise DataError(f"{archive} holds no {file}", f"{dataset.name} is split by it", "delete it and fetch again")
     return lists
 
 
@@ -195,8 +205,9 @@ def _checked_path(member: tarfile.TarInfo, folder: Path) -> PurePosixPath:
             tarfile.data_filter(member, str(folder))
     except tarfile.TarError as error:
         raise DataError(
-            f"member {member.name!r} of the archive is refused: {error}; only plain files and folders inside "
-            "the archive are unpacked; delete the archive and fetch it from a source you trust"
+            f"member {member.name!r} of the archive is refused: {error}",
+            "only plain files and folders inside the archive are unpacked",
+            "delete the archive and fetch it from a source you trust",
         ) from error
     return path
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from wavegan.atomic_write import atomic_write
 from wavegan.dsp.resampling import resampled
 from wavegan.errors import DataError
 
@@ -98,15 +99,13 @@ def open_writer(path: Path, sample_rate: int, channels: int) -> Iterator[soundfi
     extension = path.suffix.lower().lstrip(".")
     check_format(extension, sample_rate, channels)
     container, subtype = FORMATS[extension]
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with soundfile.SoundFile(
+    with (
+        atomic_write(path) as partial,
+        soundfile.SoundFile(
             partial, "w", samplerate=sample_rate, channels=channels, format=container, subtype=subtype
-        ) as sound:
-            yield sound
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        ) as sound,
+    ):
+        yield sound
 
 
 def write(path: Path, clip: np.ndarray, sample_rate: int) -> None:

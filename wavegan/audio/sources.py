@@ -18,21 +18,21 @@ DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
     for part, clips in (("", (0, 2000)), ("/test", (1, 400)))
 }
 METADATA = "metadata.csv"
-Marks = tuple[str | None, str | None]  # label and group
+LabelAndGroup = tuple[str | None, str | None]  # label and group
 
 
 @dataclass(frozen=True)
 class Item:
     """One sound of a source, not yet decoded.
 
-    name: unique within the source. stamp: plain values that change when the sound does. decode(sample_rate,
+    name: unique within the source. fingerprint: plain values that change when the sound does. decode(sample_rate,
     channels): blocks of (frames, channels) float32, or DataError with the reason. group: what it shares with other
     items beside the label, such as the speaker.
     """
 
     name: str
     label: str | None
-    stamp: tuple[str | int, ...]
+    fingerprint: tuple[str | int, ...]
     decode: Callable[[int, int], Iterator[np.ndarray]]
     group: str | None = None
 
@@ -80,7 +80,7 @@ def _drum_machine(kit: str, seed: int, clips: int) -> list[Item]:
         Item(
             name=f"{index:04d}-{drum_machine.label(index)}",
             label=drum_machine.label(index),
-            stamp=("drum_machine", drum_machine.VERSION, drum_kits.VERSION, kit, seed, index),
+            fingerprint=("drum_machine", drum_machine.VERSION, drum_kits.VERSION, kit, seed, index),
             decode=partial(_play_drum, kit, seed, index),
         )
         for index in range(clips)
@@ -108,12 +108,12 @@ def _folder(folder: Path) -> list[Item]:
     return [_file_item(folder, name, *mark) for name, mark in marks.items()]
 
 
-def _labels_of_folders(folder: Path) -> dict[str, Marks]:
+def _labels_of_folders(folder: Path) -> dict[str, LabelAndGroup]:
     names = [path.relative_to(folder) for path in files.find_audio(folder)]
     return {name.as_posix(): (name.parent.name or None, None) for name in names}
 
 
-def _read_metadata(path: Path) -> dict[str, Marks]:
+def _read_metadata(path: Path) -> dict[str, LabelAndGroup]:
     """File names of a metadata.csv (the AudioFolder convention) with their marks; only files it lists are used."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -136,8 +136,8 @@ def _read_metadata(path: Path) -> dict[str, Marks]:
 
 def _file_item(folder: Path, name: str, label: str | None, group: str | None) -> Item:
     path = folder / name
-    stamp: tuple[str | int, ...] = (str(path.absolute()),)
+    fingerprint: tuple[str | int, ...] = (str(path.absolute()),)
     if path.is_file():  # one that metadata.csv lists and is not there says so when it is decoded
         status = path.stat()
-        stamp += (status.st_size, status.st_mtime_ns)
-    return Item(name, label, stamp, partial(files.decode, path), group)
+        fingerprint += (status.st_size, status.st_mtime_ns)
+    return Item(name, label, fingerprint, partial(files.decode, path), group)

@@ -1,12 +1,14 @@
 """Which clip of the corpus a step sees, as a pure function of the seed and the clips drawn before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from wavegan.audio import splits
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.files import FULL_SCALE
 from wavegan.seeding import numpy_generator
@@ -14,7 +16,7 @@ from wavegan.seeding import numpy_generator
 
 @dataclass(frozen=True)
 class Windows:
-    """Clips of `clip_samples` from a corpus.
+    """Clips of `clip_samples` from a corpus, a `ClipSource`.
 
     kind: "first" takes the start of every item, padded with silence; "all" tiles each item, the last tile
     padded; "random" draws an item in proportion to its length and then any of its positions alike, so long
@@ -26,6 +28,34 @@ class Windows:
     clip_samples: int
     kind: str
     seed: int = 0
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the corpus's labels."""
+        return self.corpus.label_names
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the corpus's samples take."""
+        return self.corpus.samples.numel() * self.corpus.samples.element_size()
+
+    def to(self, device: torch.device) -> Self:
+        """The same clips, cut on a device."""
+        return replace(self, corpus=self.corpus.to(device))
+
+    def hold_out(self, share: float) -> tuple[Self, Self]:
+        """Clips to learn from and clips to judge by, see `splits.hold_out`."""
+        training, held_out = splits.hold_out(self.corpus, share)
+        return replace(self, corpus=training), replace(self, corpus=held_out)
+
+    def halves(self) -> tuple[Self, Self]:
+        """Two parts of equally many items, see `splits.halves`."""
+        first, second = splits.halves(self.corpus)
+        return replace(self, corpus=first), replace(self, corpus=second)
+
+    def unlabelled(self) -> list[str]:
+        """The names of the items that have no label."""
+        return [name for name, label in zip(self.corpus.names, self.corpus.labels, strict=True) if label < 0]
 
     def __len__(self) -> int:
         """Different clips; for random windows, the clips that would fit side by side."""

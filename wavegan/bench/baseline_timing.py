@@ -7,18 +7,18 @@ from torch import Tensor
 
 from wavegan.bench.baseline_step import Discriminator, Generator, PlainStep
 from wavegan.bench.measure import PeakMemory, timed
-from wavegan.models import latents
+from wavegan.models.inputs import Input
 from wavegan.models.wavegan import STRIDES, widths
 
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """What shapes a step, under the recipe's own names; of rates and betas the generator's come first."""
+    """What shapes a step, under the recipe's own names; of pairs the generator's part comes first."""
 
     clip_samples: int
     channels: int
-    dim: int
-    kernel_size: int
+    dims: tuple[int, int]
+    kernel_sizes: tuple[int, int]
     latent_dim: int
     latent: str
     nearest: bool
@@ -33,11 +33,11 @@ class BaselineSettings:
 
 def plain_networks(settings: BaselineSettings) -> tuple[Generator, Discriminator]:
     """Generator and discriminator of torch's own layers."""
-    strides, kernel = STRIDES[settings.clip_samples], settings.kernel_size
-    hidden = widths(settings.clip_samples, settings.dim)
-    outwards, inwards = [*reversed(hidden), settings.channels], [settings.channels, *hidden]
-    generator = Generator(strides, outwards, kernel, settings.latent_dim, settings.nearest)
-    return generator, Discriminator(strides, inwards, kernel, settings.shuffle_radius)
+    strides, kernels = STRIDES[settings.clip_samples], settings.kernel_sizes
+    hidden, judging = (widths(settings.clip_samples, dim) for dim in settings.dims)
+    outwards, inwards = [*reversed(hidden), settings.channels], [settings.channels, *judging]
+    generator = Generator(strides, outwards, kernels[0], settings.latent_dim, settings.nearest)
+    return generator, Discriminator(strides, inwards, kernels[1], settings.shuffle_radius)
 
 
 class BaselineTiming:
@@ -93,7 +93,7 @@ class BaselineTiming:
         self.plain.update_generator(self._latents(len(self.real)), self._shift)
 
     def _latents(self, count: int) -> Tensor:
-        return latents.draw(self.settings.latent, count, self.settings.latent_dim, device=self.device)
+        return Input(self.settings.latent, (self.settings.latent_dim,)).draw(count, device=self.device)
 
     def _shift(self, layer: int, examples: int) -> Tensor:
         radius, shared = self.settings.shuffle_radius, self.settings.shuffle_shared or not self.settings.shuffle_radius

@@ -46,8 +46,9 @@ class WorkerProcess:
         except (EOFError, ConnectionResetError) as fault:
             self._process.join()
             raise UserError(
-                f"the system ended a process (exit code {self._process.exitcode}), as it does where memory runs out; "
-                "lower training.batch_size, model.dim or model.clip_samples"
+                f"the system ended a process (exit code {self._process.exitcode}), as it does where memory runs out",
+                "",
+                "lower training.batch_size, generator.dim or data.clip_samples",
             ) from fault
         if is_fine:
             return value

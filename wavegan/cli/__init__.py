@@ -3,13 +3,12 @@
 import errno
 import signal
 import sys
-import warnings
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from wavegan import __version__, distributed
-from wavegan.cli import judge, sound, train
+from wavegan.cli import bench, classifier, compare, console, evaluate, fetch, generate, train, translate
 from wavegan.errors import UserError
 
 EXIT_USER, EXIT_INTERRUPTED = 2, 130
@@ -38,49 +37,51 @@ def cli(context: click.Context) -> None:
 
 for command in (
     train.train,
-    sound.generate,
-    sound.translate,
-    judge.evaluate,
-    judge.compare,
-    judge.classifier,
-    train.bench,
-    sound.fetch,
+    generate.generate,
+    translate.translate,
+    evaluate.evaluate,
+    compare.compare,
+    classifier.classifier,
+    bench.bench,
+    fetch.fetch,
 ):
     cli.add_command(command)
 
 
 def main() -> NoReturn:
     """Runs the command line: exit 0, 2 for what the user can put right, 130 interrupted, 1 with a traceback."""
-    warnings.showwarning = _show_warning
+    with console.installed():
+        _run()
+    sys.exit(0)
+
+
+def _run() -> None:
     try:
         cli(prog_name="wavegan", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except click.UsageError as fault:
-        command = fault.ctx.command_path if fault.ctx else "wavegan"
-        _fail(f"{fault.format_message().rstrip('.')}; see {command} --help")
-    except UserError as fault:
-        _fail(str(fault))
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "wavegan"
+        _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
+    except UserError as error:
+        _fail(console.in_options(str(error)))
     except (KeyboardInterrupt, click.Abort):
+        console.end_progress_line()
         click.echo("interrupted; the same command goes on where it can", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of stdout has gone, `| head` say
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stderr.close()
         sys.exit(1)
-    except OSError as fault:
-        if fault.errno not in DISK_ERRORS:
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
             raise
-        place = f"{fault.filename}: " if fault.filename else ""
-        _fail(f"{place}{fault.strerror}; wavegan must be able to write there; free some space or name another folder")
-    sys.exit(0)
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror}; wavegan must be able to write there; free some space or name another folder")
 
 
 def _fail(text: str) -> NoReturn:
-    if distributed.speaks():  # of several processes one
+    if distributed.reports_errors():  # of several processes one
+        console.end_progress_line()
         click.echo(f"error: {text}", err=True)
     sys.exit(EXIT_USER)
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"warning: {message}", err=True)

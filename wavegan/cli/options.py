@@ -1,12 +1,17 @@
-"""What the commands share: options, and the printing of results."""
+"""The options that several commands have."""
 
-import json
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from wavegan.commands.judging_options import JudgingOptions
+
 LARGEST_SEED = 2**63 - 1
+FORMATS = ("wav", "flac", "ogg", "mp3")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 device_option = click.option(
@@ -30,8 +35,24 @@ training_option = click.option(
 classifier_option = click.option(
     "--classifier", metavar="FILE|none", help="Of labels; trained, once, where the training source has labels."
 )
+count_option = click.option(
+    "--count", type=click.IntRange(2), metavar="N", help="Clips at most; the recipe's evaluation.count if not given."
+)
+format_option = click.option("--format", "extension", default="wav", show_default=True, type=click.Choice(FORMATS))
 
 
-def print_result(values: dict[str, Any], as_json: bool, text: str) -> None:
-    """One JSON object, or text for people, on stdout."""
-    click.echo(json.dumps(values, ensure_ascii=False) if as_json else text)
+def judging_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that `evaluate` and `compare` share; the command receives them as one argument, `options`."""
+
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        chosen = {field.name: values.pop(field.name) for field in fields(JudgingOptions)}
+        command(**values, options=JudgingOptions(**chosen))
+
+    shared = (
+        data_option, training_option, classifier_option, count_option, checkpoint_option, seed_option, raw_option,
+        device_option,
+    )  # fmt: skip
+    for option in reversed(shared):  # the last one added comes first in the help text
+        with_options = option(with_options)
+    return with_options

@@ -1,8 +1,11 @@
-"""Results as aligned text."""
+"""Results as text or JSON on stdout."""
 
+import json
 from typing import Any
 
-from wavegan.evaluation.embedding import rounded
+import click
+
+from wavegan.cli.console import end_progress_line
 
 Scores = dict[str, dict[str, dict[str, Any]]]
 
@@ -15,6 +18,12 @@ PARTS = {
     "ema": "EMA",
     "other": "other",
 }
+
+
+def print_result(values: dict[str, Any], as_json: bool, text: str) -> None:
+    """Prints one JSON object, or text for people, on stdout."""
+    end_progress_line()
+    click.echo(json.dumps(values, ensure_ascii=False) if as_json else text)
 
 
 def scores(found: Scores) -> str:
@@ -52,6 +61,8 @@ def classifier(result: Any) -> str:
 def _score(score: dict[str, Any] | None) -> str:
     if score is None:
         return "-"
+    from wavegan.evaluation.pages.html_page import rounded  # it brings heavy libraries
+
     value, low, high = (rounded(score[part], score["value"]) for part in ("value", "low", "high"))
     return f"{value} [{low}, {high}]".replace("\N{MINUS SIGN}", "-")
 
@@ -99,15 +110,22 @@ def _whole(found: dict[str, Any]) -> list[str]:
         low, high = (one * 1e3 for one in found[f"{key}_quartiles"])
         return f"quartiles {low:,.2f} to {high:,.2f} of {found[repeats]}"
 
+    has_plain = found["plain_step_seconds"] is not None
+    rows = [row("step", found["step_seconds"], spread("step_seconds", "step_repeats"))]
+    if has_plain:
+        note = spread("plain_step_seconds", "plain_step_repeats")
+        rows.append(row("plain step, fp32", found["plain_step_seconds"], note))
+    rows.append(row("floor", found["floor_seconds"], _floor(found)))
+    if has_plain:
+        rows.append(f"{'speed-up':<22}{found['speedup']:>12.2f} times  the plain step")
+    memory = f"{'peak memory':<22}{found['peak_memory_bytes'] / 1e6:>12,.1f} MB"
+    if has_plain:
+        memory += f"  of the plain step's {found['plain_peak_memory_bytes'] / 1e6:,.1f} MB"
     return [
-        row("step", found["step_seconds"], spread("step_seconds", "step_repeats")),
-        row("plain step, fp32", found["plain_step_seconds"], spread("plain_step_seconds", "plain_step_repeats")),
-        row("floor", found["floor_seconds"], _floor(found)),
-        f"{'speed-up':<22}{found['speedup']:>12.2f} times  the plain step",
+        *rows,
         f"{'over the floor':<22}{found['step_over_floor']:>12.2f} times",
         f"{'achieved':<22}{found['flops_per_second'] / 1e9:>12,.0f} GFLOP/s",
-        f"{'peak memory':<22}{found['peak_memory_bytes'] / 1e6:>12,.1f} MB  "
-        f"of the plain step's {found['plain_peak_memory_bytes'] / 1e6:,.1f} MB",
+        memory,
     ]
 
 
@@ -124,7 +142,8 @@ def _beside(found: dict[str, Any]) -> list[str]:
         clips = int(key.removeprefix("batch_"))
         kinds = [f"{kind} {one * 1e3:,.2f}" for kind, one in seconds.items() if kind != "speedup"]
         name = f"generating {clips}"
-        rows.append(f"{name:<22}{seconds['speedup']:>12.2f} times  the plain one; ms: {', '.join(kinds)}")
+        gain = f"{seconds['speedup']:>12.2f} times  the plain one; " if "speedup" in seconds else f"{'':>12}  "
+        rows.append(f"{name:<22}{gain}ms: {', '.join(kinds)}")
     data = found["data"]
     if data:
         rows.append(

@@ -1,5 +1,6 @@
 """A recipe's step by part, beside the plain step and the least time that this machine could need for it."""
 
+import logging
 import statistics
 from contextlib import ExitStack
 from functools import partial
@@ -7,17 +8,19 @@ from typing import Any, NamedTuple
 
 import torch
 
-from wavegan import assemble
-from wavegan.bench.baseline_timing import BaselineSettings, BaselineTiming
-from wavegan.bench.flops import forward_flops, optimizer_bytes, step_flops
+from wavegan import assemble, progress
+from wavegan.bench.baseline_timing import BaselineTiming
+from wavegan.bench.flops import DiscriminatorFlops, forward_flops, optimizer_bytes, step_flops
 from wavegan.bench.measure import Contestant, Times, matrix_rate, memory_rate, race
 from wavegan.bench.worker_process import WorkerProcess
+from wavegan.commands.baseline import plain_obstacle, plain_omissions, plain_settings
 from wavegan.commands.memory import memory_explained
 from wavegan.commands.step_timing import TOTAL, StepTiming
-from wavegan.commands.telling import say, with_progress
 from wavegan.errors import DataError, UserError
-from wavegan.models.wavegan import START_POSITIONS, parameter_count
+from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 30.0
 REPEATS = 5
@@ -46,12 +49,14 @@ class Needs(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What was measured, this step's first and then the plain one's; draws is None where there is no corpus."""
+    """What was measured; plain_step is None where there is no plain step to compare with, draws without a corpus."""
 
     precision: str
     machine: Machine
-    steps: tuple[Times, Times]
-    peak_bytes: tuple[int, int]
+    step: Times
+    plain_step: Times | None
+    peak_bytes: int
+    plain_peak_bytes: int | None
     parts: dict[str, float]
     draws: Times | None
     generation: dict[str, dict[str, float]]
@@ -64,67 +69,88 @@ def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto") -> di
     turns. What takes long has fewer figures: none is begun after 30 seconds of the same. Where the recipe's sound
     cannot be used, clips of noise stand in for it. Raises UserError where memory does not suffice.
     """
-    _refuse_others(recipe)
+    if recipe.method.name != "gan":
+        raise UserError(
+            f"method.name is {recipe.method.name}; wavegan bench times the steps of GANs; try recipes/quickstart.yaml"
+        )
     on = assemble.device(device)
     missing_sound = _missing_sound(recipe)
-    notes = plain_omissions(recipe)
+    missing_plain = plain_obstacle(recipe)
+    notes = [f"there is no plain step to compare with: {missing_plain}"] if missing_plain else plain_omissions(recipe)
     if missing_sound:
         notes.append(f"clips of noise stand in for the sound, so data costs nothing: {missing_sound}")
     for note in notes:
-        say(note)
-    with memory_explained("lower training.batch_size, model.dim or model.clip_samples"):
-        measured = _measure(recipe, on, repeats, has_corpus=not missing_sound)
+        logger.info(note)
+    with memory_explained("lower training.batch_size, generator.dim or data.clip_samples"):
+        measured = _measure(recipe, on, repeats, has_corpus=not missing_sound, has_plain=not missing_plain)
     return {
         "recipe": recipe.name,
         "device": str(on),
         "threads": torch.get_num_threads(),
         "precision": measured.precision,
         "batch_size": recipe.training.batch_size,
-        "clip_samples": recipe.model.clip_samples,
-        "dim": recipe.model.dim,
+        "clip_samples": recipe.data.clip_samples,
+        "dim": recipe.generator.dim,
         "discriminator_steps": recipe.method.discriminator_steps,
         **_figures(recipe, measured),
         "notes": notes,
     }
 
 
-def _measure(recipe: Recipe, on: torch.device, repeats: int, *, has_corpus: bool) -> Measured:
+def _measure(recipe: Recipe, on: torch.device, repeats: int, *, has_corpus: bool, has_plain: bool) -> Measured:
     threads = torch.get_num_threads()
     with ExitStack() as processes:
         own = processes.enter_context(WorkerProcess(StepTiming, recipe, str(on), threads, has_corpus))
-        plain = processes.enter_context(WorkerProcess(BaselineTiming, plain_settings(recipe), str(on), threads))
+        plain = None
+        if has_plain:
+            settings = plain_settings(recipe)
+            plain = processes.enter_context(WorkerProcess(BaselineTiming, settings, str(on), threads))
+        for line in own.call("remarks"):
+            logger.info(line)
         precision = own.call("precision")
-        say(f"timing the step in {precision} and the plain one in fp32, in turn, on {on}; threads: {threads}")
+        beside = "and the plain one in fp32, in turn, " if plain else ""
+        logger.info(f"timing the step in {precision} {beside}on {on}; threads: {threads}")
         before = _machine(on, precision)
-        steps = _race({"own": partial(own.call, "steps"), "plain": partial(plain.call, "steps")}, repeats, "rounds")
-        peak_bytes = own.call("peak_memory"), plain.call("peak_memory")
+        contestants = {"own": partial(own.call, "steps")} | ({"plain": partial(plain.call, "steps")} if plain else {})
+        steps = _race(contestants, repeats, "rounds")
+        peak_bytes, plain_peak_bytes = own.call("peak_memory"), plain.call("peak_memory") if plain else None
         parts = _parts(own, steps["own"].median, repeats)
         draws = _race({"draws": partial(own.call, "draws")}, repeats, "draws")["draws"] if has_corpus else None
         generation = _generation(own, plain, precision, repeats)
         machine = Machine(*map(max, before, _machine(on, precision)))
-    return Measured(precision, machine, (steps["own"], steps["plain"]), peak_bytes, parts, draws, generation)
+    return Measured(
+        precision,
+        machine,
+        steps["own"],
+        steps.get("plain"),
+        peak_bytes,
+        plain_peak_bytes,
+        parts,
+        draws,
+        generation,
+    )
 
 
 def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
-    needs, machine, (own, plain) = step_needs(recipe), measured.machine, measured.steps
+    needs, machine, own, plain = step_needs(recipe), measured.machine, measured.step, measured.plain_step
     flops, floor, step = sum(needs.flops.values()), needs.floor_seconds(machine), own.median
     draws_per_step = recipe.method.discriminator_steps + 1
     return {
         "step_seconds": step,
         "step_seconds_quartiles": own.quartiles,
         "step_repeats": len(own.seconds),
-        "plain_step_seconds": plain.median,
-        "plain_step_seconds_quartiles": plain.quartiles,
-        "plain_step_repeats": len(plain.seconds),
-        "speedup": plain.median / step,
+        "plain_step_seconds": plain and plain.median,
+        "plain_step_seconds_quartiles": plain and plain.quartiles,
+        "plain_step_repeats": plain and len(plain.seconds),
+        "speedup": plain and plain.median / step,
         "floor_seconds": floor,
         "step_over_floor": step / floor,
         "flops": flops,
         "flops_per_second": flops / step,
         "optimizer_bytes": needs.optimizer_bytes,
         **machine._asdict(),
-        "peak_memory_bytes": measured.peak_bytes[0],
-        "plain_peak_memory_bytes": measured.peak_bytes[1],
+        "peak_memory_bytes": measured.peak_bytes,
+        "plain_peak_memory_bytes": measured.plain_peak_bytes,
         "parts": measured.parts,
         "part_flops": needs.flops,
         "generation": measured.generation,
@@ -133,81 +159,27 @@ def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
     }
 
 
-def _refuse_others(recipe: Recipe) -> None:
-    """Only what has a plain step to stand beside can be timed."""
-    method, optimizers = recipe.method, recipe.optimizers
-    asked = {
-        "model.name": (recipe.model.name, "wavegan"),
-        "model.classes": (recipe.model.classes, 0),
-        "method.name": (method.name, "gan"),
-        "method.objective": (method.objective, "wasserstein"),
-        "method.penalty": (method.penalty, "gradient_penalty"),
-        "optimizers.generator.name": (optimizers.generator.name, "adam"),
-        "optimizers.discriminator.name": (optimizers.discriminator.name, "adam"),
-    }
-    for key, (value, needed) in asked.items():
-        if value != needed:
-            raise UserError(
-                f"{key} is {value}; wavegan bench sets a WaveGAN's step beside a plain one, with a Wasserstein "
-                f"distance, its gradient penalty and Adam; try recipes/quickstart.yaml"
-            )
-
-
 def step_needs(recipe: Recipe) -> Needs:
     """What one step of a recipe must do at least, for the whole batch."""
-    with torch.device("meta"):  # shapes without memory
-        networks = assemble.networks(recipe)
-        generator = forward_flops(networks["generator"], START_POSITIONS)
-        discriminator = forward_flops(networks["discriminator"], recipe.model.clip_samples)
-    flops = step_flops(
-        generator,
-        discriminator,
-        discriminator_steps=recipe.method.discriminator_steps,
-        penalised=recipe.method.penalty_weight > 0,
-    )
+    method = assemble.method(recipe, torch.device("cpu"))
+    clips = torch.zeros(1, recipe.data.channels, recipe.data.clip_samples)
+    labels = torch.zeros(1, count) if (count := assemble.label_count(recipe)) else None
+    generator = method.networks["generator"].eval()
+    z, *noise = (declared.draw(1) for declared in generator.inputs)  # type: ignore[union-attr]
+    judged = []
+    for adversary in method.adversaries.values():  # type: ignore[attr-defined]
+        seen = adversary.see(generator.output.encode(clips))  # type: ignore[union-attr, operator]
+        judged.append(
+            DiscriminatorFlops(forward_flops(adversary.discriminator, seen, labels), adversary.penalty is not None)
+        )
+    steps = recipe.method.discriminator_steps
+    flops = step_flops(forward_flops(generator, z, labels, *noise), judged, discriminator_steps=steps)
+    sizes = {name: parameter_count(network) for name, network in method.networks.items()}
+    own = sizes.pop("generator")
     return Needs(
         {part: recipe.training.batch_size * count for part, count in flops.items()},
-        optimizer_bytes(
-            parameter_count(networks["generator"]),
-            parameter_count(networks["discriminator"]),
-            discriminator_steps=recipe.method.discriminator_steps,
-        ),
+        optimizer_bytes(own, sum(sizes.values()), discriminator_steps=steps),
     )
-
-
-def plain_settings(recipe: Recipe) -> BaselineSettings:
-    """What the plain step takes over from a recipe."""
-    model, optimizers = recipe.model, recipe.optimizers
-    return BaselineSettings(
-        clip_samples=model.clip_samples,
-        channels=recipe.data.channels,
-        dim=model.dim,
-        kernel_size=model.kernel_size,
-        latent_dim=model.latent_dim,
-        latent=model.latent,
-        nearest=model.upsample == "nearest",
-        shuffle_radius=model.phase_shuffle.radius,
-        shuffle_shared=model.phase_shuffle.shared,
-        penalty_weight=recipe.method.penalty_weight,
-        discriminator_steps=recipe.method.discriminator_steps,
-        batch_size=recipe.training.batch_size,
-        rates=(optimizers.generator.lr, optimizers.discriminator.lr),
-        betas=(optimizers.generator.betas, optimizers.discriminator.betas),
-    )
-
-
-def plain_omissions(recipe: Recipe) -> list[str]:
-    """What a recipe asks for and the plain step leaves out, which makes it faster; as sentences."""
-    asked = {
-        "model.batch_norm": recipe.model.batch_norm,
-        "model.discriminator_batch_norm": recipe.model.discriminator_batch_norm,
-        "model.post_filter": recipe.model.post_filter,
-        "training.gradient_clip": recipe.training.gradient_clip is not None,
-        "method.weight_clip": recipe.method.weight_clip is not None,
-        "method.instance_noise": recipe.method.instance_noise,
-        "model.dropout": recipe.model.dropout,
-    }
-    return [f"the plain step leaves out {key}" for key, is_asked in asked.items() if is_asked]
 
 
 def verdict(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
@@ -238,27 +210,30 @@ def _machine(on: torch.device, precision: str) -> Machine:
 
 
 def _race(contestants: dict[Any, Contestant], repeats: int, unit: str) -> dict[Any, Times]:
-    return race(contestants, with_progress(range(repeats), repeats, unit), limit_seconds=LIMIT_SECONDS)
+    return race(contestants, progress.track(range(repeats), repeats, unit), limit_seconds=LIMIT_SECONDS)
 
 
 def _parts(own: WorkerProcess, step_seconds: float, repeats: int) -> dict[str, float]:
     """Seconds of the parts, and of the whole, of the step whose whole is the median."""
     count = max(1, round(0.25 / step_seconds))
     most = max(1, min(repeats, int(LIMIT_SECONDS / (count * step_seconds))))
-    found = [own.call("parts", count) for _ in with_progress(range(most), most, "steps taken apart")]
+    found = [own.call("parts", count) for _ in progress.track(range(most), most, "steps taken apart")]
     middle = statistics.median_low(parts[TOTAL] for parts in found)
     parts = next(parts for parts in found if parts[TOTAL] == middle)
     return {name: seconds / count for name, seconds in parts.items()}
 
 
-def _generation(own: WorkerProcess, plain: WorkerProcess, precision: str, repeats: int) -> dict[str, dict[str, float]]:
+def _generation(
+    own: WorkerProcess, plain: WorkerProcess | None, precision: str, repeats: int
+) -> dict[str, dict[str, float]]:
     """Seconds of a batch, by its size, in fp32, in the step's precision and by the plain generator; and speed-up."""
     found = {}
     for clips in GENERATED:
         contestants = {one: partial(own.call, "generations", clips, one) for one in sorted({"fp32", precision})}
-        contestants["plain"] = partial(plain.call, "generations", clips)
+        if plain:
+            contestants["plain"] = partial(plain.call, "generations", clips)
         seconds = {name: times.median for name, times in _race(contestants, repeats, "batches made").items()}
-        found[f"batch_{clips}"] = seconds | {"speedup": seconds["plain"] / seconds[precision]}
+        found[f"batch_{clips}"] = seconds | ({"speedup": seconds["plain"] / seconds[precision]} if plain else {})
     return found
 
 

@@ -1,5 +1,6 @@
 """Labelled sources: their labelled clips, a part to learn from and one to measure by, and how lines name them."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import numpy as np
 
 from wavegan.audio.corpus import Corpus, load_corpus
 from wavegan.audio.splits import hold_out
-from wavegan.commands.evaluation_data import ClipFormat
-from wavegan.commands.telling import say
 from wavegan.errors import DataError
+from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.seeding import derive
+
+logger = logging.getLogger(__name__)
 
 HOLDOUT = 0.2
 MOST_HELD_OUT = 0.5  # where whole groups are held out and they are large
@@ -22,15 +24,16 @@ def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
     corpus = load_corpus(source, form.sample_rate, form.channels, normalize=form.normalize)
     name = in_words(source)
     if corpus.skipped:
-        say(f"{name}: {len(corpus.skipped):,} files cannot be used and are left out: {some_of(corpus.skipped)}")
+        logger.info(f"{name}: {len(corpus.skipped):,} files cannot be used and are left out: {some_of(corpus.skipped)}")
     labelled = corpus.labels >= 0
     if not labelled.any():
         raise DataError(
-            f"{name} has no labels; a label is the name of the sub-folder that holds a file, or stands in "
-            "the column label of metadata.csv; sort the files into one folder for each label"
+            f"{name} has no labels",
+            "a label is the name of the sub-folder that holds a file, or stands in the column label of metadata.csv",
+            "sort the files into one folder for each label",
         )
     if not labelled.all():
-        say(f"{name}: {int((~labelled).sum()):,} files without a label are left out")
+        logger.info(f"{name}: {int((~labelled).sum()):,} files without a label are left out")
     return corpus.select(labelled)
 
 
@@ -42,8 +45,9 @@ def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
     """
     if len(corpus.label_names) < 2:
         raise DataError(
-            f"{some_of(corpus.label_names)} is the only label; 2 or more are needed, to be told apart; sort the files "
-            "into one folder for each label"
+            f"{some_of(corpus.label_names)} is the only label",
+            "2 or more are needed, to be told apart",
+            "sort the files into one folder for each label",
         )
     groups = sorted({group for group in corpus.groups if group})
     held = _held_groups(corpus, groups)
@@ -52,7 +56,7 @@ def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
         split = f"{len(held):,} of {len(groups):,} groups, {some_of(held)}, none of whose clips is learned from"
         return corpus.select(~is_held), corpus.select(is_held), split
     if groups:
-        say(
+        logger.info(
             f"the groups ({some_of(groups)}) are not kept apart: those held out may have at most half of the clips and "
             "must leave every label with the others; clips are held out by file name"
         )
@@ -64,8 +68,9 @@ def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
             is_held[items] = [corpus.names[item] in names for item in items]
     if not is_held.any():
         raise DataError(
-            f"each of the {len(corpus.label_names)} labels has a single clip; one label with 2 or more is needed, so "
-            "that one can be held out; add clips"
+            f"each of the {len(corpus.label_names)} labels has a single clip",
+            "one label with 2 or more is needed, so that one can be held out",
+            "add clips",
         )
     return corpus.select(~is_held), corpus.select(is_held), f"a share of {HOLDOUT:g} of each label, chosen by file name"
 

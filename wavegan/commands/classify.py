@@ -1,5 +1,6 @@
 """Training the classifier of a labelled source, measuring it, and keeping it for the next evaluation."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,18 +11,19 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from wavegan import assemble
+from wavegan import assemble, progress
 from wavegan.audio.corpus import Corpus, cache_folder, identity
 from wavegan.audio.sources import open_source
 from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips, some_of
-from wavegan.commands.evaluation_data import ClipFormat, ReferenceSets
 from wavegan.commands.folders import make_folder
-from wavegan.commands.memory import keep_freed_memory
-from wavegan.commands.telling import say, with_progress
 from wavegan.errors import DataError
 from wavegan.evaluation.classifier import FORMAT, Accuracy, Classifier, levels, load, save
 from wavegan.evaluation.classifier_training import learn
+from wavegan.evaluation.clip_format import ClipFormat
+from wavegan.evaluation.reference_sets import ReferenceSets
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
 
@@ -57,7 +59,6 @@ def train_classifier(
     out: a file; where None, the one that `classifier_for` looks for. Of each item, the start counts. Raises
     DataError for a source without labels or with too few clips, and for a file that cannot be written.
     """
-    keep_freed_memory()
     form = ClipFormat(sample_rate, channels, clip_samples, normalize)
     on = assemble.device(device)
     if out is not None:
@@ -68,7 +69,7 @@ def train_classifier(
     try:
         save(classifier, path)
     except OSError as fault:
-        raise DataError(f"{path} cannot be written ({fault.strerror}); name another file with --out") from fault
+        raise DataError(f"{path} cannot be written ({fault.strerror})", "", "name another file with `out`") from fault
     return ClassifierResult(
         path=path,
         name=classifier.name,
@@ -123,11 +124,11 @@ def classifier_for(
             try:
                 return load(path, on)
             except DataError as fault:
-                say(f"{fault}; it is trained anew")
+                logger.info(f"{fault}; it is trained anew")
         try:
             classifier = _train(source, None, form, seed, on)
         except DataError as fault:
-            say(f"no classifier can be trained: {fault}")
+            logger.info(f"no classifier can be trained: {fault}")
             return None
         save(classifier, path)
     return classifier
@@ -162,11 +163,14 @@ def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Seq
     unknown = [name for name, known in zip(corpus.label_names, is_known, strict=True) if not known]
     if not is_known.any():
         raise DataError(
-            f"the labels of {in_words(source)} are {some_of(unknown)}, the classifier knows {some_of(label_names)}; "
-            "at least one must be the same; name another source"
+            f"the labels of {in_words(source)} are {some_of(unknown)}, the classifier knows {some_of(label_names)}",
+            "at least one must be the same",
+            "name another source",
         )
     if unknown:
-        say(f"{in_words(source)}: clips of labels that the classifier does not know are left out: {some_of(unknown)}")
+        logger.info(
+            f"{in_words(source)}: clips of labels that the classifier does not know are left out: {some_of(unknown)}"
+        )
     return corpus.select(is_known[corpus.labels])
 
 
@@ -175,7 +179,7 @@ def _train(
 ) -> Classifier:
     training, held_out, split = divide(labelled_clips(source, form))
     others = None if test is None else _known_clips(test, form, training.label_names)  # errors before the work
-    say(
+    logger.info(
         f"learning {len(training.label_names)} labels from {len(training.names):,} clips of {in_words(source)}; "
         f"{len(held_out.names):,} are held out: {split}"
     )
@@ -188,7 +192,7 @@ def _train(
         len(training.label_names),
         seed=seed,
         on=on,
-        progress=lambda steps: with_progress(steps, len(steps), "steps"),
+        progress=lambda steps: progress.track(steps, len(steps), "steps"),
     )
     classifier = Classifier(
         network=network,
@@ -201,10 +205,10 @@ def _train(
         clips=len(training.names),
     )
     classifier = replace(classifier, held_out=_measure(classifier, held_out))
-    say(f"recognised: {classifier.held_out}")
+    logger.info(f"recognised: {classifier.held_out}")
     if test is not None and others is not None:
         classifier = replace(classifier, test=_measure(classifier, others))
-        say(f"of {in_words(test)}: {classifier.test}")
+        logger.info(f"of {in_words(test)}: {classifier.test}")
     return classifier
 
 
@@ -213,7 +217,7 @@ def _measure(classifier: Classifier, corpus: Corpus) -> Accuracy:
     number = {name: index for index, name in enumerate(classifier.label_names)}
     truth = np.array([number.get(name, -1) for name in corpus.label_names])[corpus.labels]
     clips = _batches(corpus, classifier.clip_samples)
-    found = [classifier.look(part, classifier.sample_rate)[1].argmax(axis=1) for part in clips]
+    found = [classifier.extract(part, classifier.sample_rate)[1].argmax(axis=1) for part in clips]
     return Accuracy(int((np.concatenate(found) == truth).sum()), len(truth))
 
 
@@ -238,5 +242,7 @@ def _refuse_other_file(path: Path) -> None:
             load(path)
         except DataError as fault:
             raise DataError(
-                f"{path} is there and no classifier; only a classifier is written over; name another file with --out"
+                f"{path} is there and no classifier",
+                "only a classifier is written over",
+                "name another file with `out`",
             ) from fault

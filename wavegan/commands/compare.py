@@ -1,22 +1,18 @@
 """Models and folders side by side: the same real sound, seed and number of clips; and the same for ears."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wavegan import assemble
+from wavegan.assemble.evaluation import form_of
 from wavegan.commands.classify import Classifier, classifier_of
 from wavegan.commands.evaluation_data import (
+    FOLDER_CLIPS,
     Candidate,
-    ClipFormat,
-    ReferenceSets,
-    agreed_count,
-    common_form,
     folder_candidate,
-    form_of,
     ground_of_folders,
     ground_of_recipe,
     is_model,
@@ -24,14 +20,19 @@ from wavegan.commands.evaluation_data import (
     noise,
 )
 from wavegan.commands.folders import make_folder
-from wavegan.commands.memory import keep_freed_memory
-from wavegan.commands.telling import say, with_progress
+from wavegan.commands.judged_sets import closing_facts, extract_sets
+from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.errors import DataError
-from wavegan.evaluation.comparison import LISTENING, ComparisonPage, write_comparison
-from wavegan.evaluation.evaluate import Reference, score
-from wavegan.evaluation.listening import score_answers, write_listening_test
-from wavegan.evaluation.report import SHOWN
-from wavegan.evaluation.views import mean_levels
+from wavegan.evaluation.clip_format import ClipFormat, common_form
+from wavegan.evaluation.evaluate import score
+from wavegan.evaluation.features import mean_levels, spectrum_frequencies
+from wavegan.evaluation.listening_answers import score_answers
+from wavegan.evaluation.pages.comparison import LISTENING, ComparisonPage, write_comparison
+from wavegan.evaluation.pages.listening import write_listening_test
+from wavegan.evaluation.pages.report import SHOWN
+from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count
+
+logger = logging.getLogger(__name__)
 
 Scores = dict[str, dict[str, Any]]
 
@@ -52,40 +53,26 @@ class Comparison:
 
 
 def compare(
-    targets: Sequence[Path],
-    *,
-    data: Path | None = None,
-    training: Path | None = None,
-    classifier: str | None = None,
-    count: int | None = None,
-    out: Path | None = None,
-    trials: int = 40,
-    seed: int = 0,
-    device: str = "auto",
-    raw: bool = False,
-    checkpoint: str = "newest",
+    targets: Sequence[Path], options: JudgingOptions = DEFAULTS, *, out: Path | None = None, trials: int = 40
 ) -> Comparison:
     """Writes a report and, beside it, a blind listening test of MODELs or folders; gives all figures.
 
-    The first MODEL's sound is the reference, unless `data` and `training` name other; the first target is what
+    The first MODEL's sound is the reference, unless the options name other; the first target is what
     differences are counted from. Errors as `evaluate`.
     """
-    keep_freed_memory()
     _check(targets)
     page = _page(out)
-    make_folder(page.parent)
-    on = assemble.device(device)
-    models = {
-        path: model_candidate(path, on, seed=seed, raw=raw, checkpoint=checkpoint) for path in targets if is_model(path)
-    }
-    form, ground, wanted = _ground(targets, models, data, training, seed)
-    candidates = [models.get(path) or folder_candidate(path, form, seed=seed) for path in targets]
-    say(f"comparing at {form}")
+    make_folder(page.parent)  # errors before the work, and so for the device
+    assemble.device(options.device)
+    models = {path: model_candidate(path, options) for path in targets if is_model(path)}
+    form, ground, wanted = _ground(targets, models, options)
+    candidates = [models.get(path) or folder_candidate(path, form, seed=options.seed) for path in targets]
+    logger.info(f"comparing at {form}")
     folders = [one for one in candidates if one.model is None]
-    number = agreed_count(count or wanted, ground, folders)
+    number = agreed_count(options.count or wanted, ground, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
-    listener = classifier_of(classifier, ground, device=device)
-    return _compare(named, ground, number, page, listener, trials=trials, seed=seed)
+    classifier = classifier_of(options.classifier, ground, device=options.device)
+    return _compare(named, ground, number, page, classifier, trials=trials, seed=options.seed)
 
 
 def _compare(
@@ -93,7 +80,7 @@ def _compare(
     ground: ReferenceSets,
     number: int,
     page: Path,
-    listener: Classifier | None,
+    classifier: Classifier | None,
     *,
     trials: int,
     seed: int,
@@ -101,10 +88,9 @@ def _compare(
     sets = {name: one.clips.first(number) for name, one in candidates.items()}
     rate, first = ground.form.sample_rate, next(iter(sets))
     clips = ground.reference.first(number)
-    reference = Reference(clips, rate, training=ground.training, classifier=listener, seed=seed)
     compared = sets | {"real": ground.real.first(number), "noise": noise(clips, number, seed)}
-    seen = {name: reference.look(with_progress(one, -(-number // 16), "batches")) for name, one in compared.items()}
-    estimates = {name: reference.estimates(one, number=place) for place, (name, one) in enumerate(seen.items())}
+    reference, seen = extract_sets(compared, ground, classifier, seed)
+    estimates = {name: reference.estimates(one, stream=place) for place, (name, one) in enumerate(seen.items())}
     scores = {name: reference.scores(seen[name], values) for name, values in estimates.items()}
     differences = {
         name: {
@@ -114,9 +100,8 @@ def _compare(
         }
         for name in list(sets)[1:]
     }
-    facts = ground.facts(number) | {"classifier": listener.name if listener else "none", "seed": str(seed)}
+    facts = ground.facts(number) | closing_facts(classifier, seed)
     heard = {name: one.first(SHOWN).together() for name, one in compared.items() if name != "noise"}
-    spectra = {name: mean_levels(one) for name, one in seen.items()}
     write_comparison(
         page,
         ComparisonPage(
@@ -125,8 +110,8 @@ def _compare(
             scores=scores,
             differences=differences,
             clips=heard,
-            spectra=spectra,
-            frequencies=np.linspace(0, rate / 2, len(spectra[first])),
+            spectra={name: mean_levels(features) for name, features in seen.items()},
+            frequencies=spectrum_frequencies(seen[first], rate),
             candidates={name: _words(name, one) for name, one in candidates.items()},
         ),
     )
@@ -157,9 +142,11 @@ def _check(targets: Sequence[Path]) -> None:
     """Raises DataError where one target is not there or is named twice."""
     for place, path in enumerate(targets):
         if not path.exists():
-            raise DataError(f"{path} does not exist; a MODEL or a folder of audio can be compared; check the spelling")
+            raise DataError(
+                f"{path} does not exist", "a MODEL or a folder of audio can be compared", "check the spelling"
+            )
         if path.absolute() in [one.absolute() for one in targets[:place]]:
-            raise DataError(f"{path} is named twice; a comparison needs different models or folders; name another")
+            raise DataError(f"{path} is named twice", "a comparison needs different models or folders", "name another")
 
 
 def _page(out: Path | None) -> Path:
@@ -169,32 +156,35 @@ def _page(out: Path | None) -> Path:
         page = page / "report.html"
     if page.suffix.lower() != ".html" or page.name == LISTENING:
         raise DataError(
-            f"--out is {out}; the report is a page that ends in .html, and {LISTENING} is the test beside it; name "
-            "another file, or a folder"
+            f"`out` is {out}",
+            f"the report is a page that ends in .html, and {LISTENING} is the test beside it",
+            "name another file, or a folder",
         )
     return page
 
 
 def _ground(
-    targets: Sequence[Path], models: dict[Path, Candidate], data: Path | None, training: Path | None, seed: int
+    targets: Sequence[Path], models: dict[Path, Candidate], options: JudgingOptions
 ) -> tuple[ClipFormat, ReferenceSets, int]:
     """The form of all clips, the real sound, and how many clips are wanted."""
     if not models:
         form = common_form(targets[0])
-        return form, ground_of_folders(form, data, training, seed=seed), 1000
+        return form, ground_of_folders(form, options.data, options.training, seed=options.seed), FOLDER_CLIPS
     forms = {path: form_of(one.recipe) for path, one in models.items() if one.recipe}
     (path, form), *others = forms.items()
     for other, its_form in others:
         if its_form[:3] != form[:3]:
             raise DataError(
-                f"{path} makes clips of {form} and {other} of {its_form}; only equal forms can be compared; write one "
-                "model's clips with wavegan generate and name their folder, which is converted"
+                f"{path} makes clips of {form} and {other} of {its_form}",
+                "only equal forms can be compared",
+                "write one model's clips with wavegan generate and name their folder, which is converted",
             )
     recipe = models[path].recipe
     assert recipe, "a model has a recipe"
-    if data is None:
+    if options.data is None:
         _tell_other_sound(path, models)
-    return form, ground_of_recipe(recipe, data, training, seed=seed), recipe.evaluation.count
+    ground = ground_of_recipe(recipe, options.data, options.training, seed=options.seed)
+    return form, ground, recipe.evaluation.count
 
 
 def _tell_other_sound(path: Path, models: dict[Path, Candidate]) -> None:
@@ -210,7 +200,9 @@ def _tell_other_sound(path: Path, models: dict[Path, Candidate]) -> None:
     }
     for other, part in parts.items():
         if part != parts[path]:
-            say(f"{other} has not learned from the same sound as {path}: what is held out from one may be known to it")
+            logger.info(
+                f"{other} has not learned from the same sound as {path}: what is held out from one may be known to it"
+            )
 
 
 def _names(candidates: Sequence[Candidate]) -> list[str]:

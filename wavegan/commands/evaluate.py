@@ -1,6 +1,7 @@
 """Judging a model, or a folder of audio made by any other system, against real sound that it has not learned from."""
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,13 @@ import torch
 from torch import Tensor
 
 from wavegan import assemble, generation
+from wavegan.assemble.evaluation import generated
+from wavegan.atomic_write import atomic_write
 from wavegan.commands.classify import Classifier, classifier_of
 from wavegan.commands.evaluation_data import (
+    FOLDER_CLIPS,
     Candidate,
-    ReferenceSets,
-    agreed_count,
-    common_form,
     folder_candidate,
-    generated,
     ground_of_folders,
     ground_of_recipe,
     is_model,
@@ -26,17 +26,20 @@ from wavegan.commands.evaluation_data import (
     noise,
 )
 from wavegan.commands.folders import make_folder
-from wavegan.commands.memory import keep_freed_memory
-from wavegan.commands.models import home
-from wavegan.commands.telling import say, with_progress
-from wavegan.evaluation import figures
+from wavegan.commands.judged_sets import closing_facts, extract_sets
+from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
+from wavegan.commands.models import run_folder_of
+from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.clips import ClipSet
 from wavegan.evaluation.evaluate import Reference
-from wavegan.evaluation.features import IDENTITY
-from wavegan.evaluation.report import SHOWN, Likeness, Report, write_report
-from wavegan.evaluation.views import Views, mean_levels
+from wavegan.evaluation.features import IDENTITY, Features, mean_levels, spectrum_frequencies
+from wavegan.evaluation.pages import spectrogram_images
+from wavegan.evaluation.pages.report import SHOWN, Likeness, Report, write_report
+from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count
 from wavegan.generation import Model
 from wavegan.training.run_folder import RunFolder, evaluations
+
+logger = logging.getLogger(__name__)
 
 WALK_STATIONS, WALK_BETWEEN = 4, 3
 RISKIEST = 8  # clips that are shown beside what they may be copies of
@@ -55,45 +58,32 @@ class Evaluation:
     labels_obeyed: float | None = None  # share, where labels were asked for
 
 
-def evaluate(
-    target: Path,
-    *,
-    data: Path | None = None,
-    training: Path | None = None,
-    classifier: str | None = None,
-    count: int | None = None,
-    out: Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    raw: bool = False,
-    checkpoint: str = "newest",
-) -> Evaluation:
+def evaluate(target: Path, options: JudgingOptions = DEFAULTS, *, out: Path | None = None) -> Evaluation:
     """Writes metrics.json, spectrograms.png and report.html of a MODEL or a folder of audio, and gives the figures.
 
-    data: a folder of real audio to judge by, training: one to look for copies in; a MODEL has its own of both.
-    classifier: a file, "none", or None for one that is trained where there are labels. count: clips at most, the
-    recipe's evaluation.count or 1,000 where None. Raises DataError or RunError for what cannot be judged.
+    out: a folder; a MODEL's evaluation/step-…, or evaluation/NAME of a folder, where None. Raises DataError or RunError
+    for what cannot be judged.
     """
-    keep_freed_memory()
     if out is not None:
-        make_folder(out)  # before the work
-    on = assemble.device(device)
+        make_folder(out)  # errors before the work, and so for the device
+    assemble.device(options.device)
+    data, training, seed = options.data, options.training, options.seed
     if is_model(target):
-        candidate = model_candidate(target, on, seed=seed, raw=raw, checkpoint=checkpoint)
+        candidate = model_candidate(target, options)
         assert candidate.recipe and candidate.model, "a model has both"
         ground = ground_of_recipe(candidate.recipe, data, training, seed=seed)
-        wanted = count or candidate.recipe.evaluation.count
-        place = home(target) / "evaluation" / f"step-{candidate.model.step:08d}"
+        wanted = options.count or candidate.recipe.evaluation.count
+        place = run_folder_of(target) / "evaluation" / f"step-{candidate.model.step:08d}"
     else:
         form = common_form(target)
         ground = ground_of_folders(form, data, training, seed=seed)
         candidate = folder_candidate(target, form, seed=seed)
-        wanted = min(count or 1000, len(candidate.clips))
+        wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / target.resolve().name
-    say(f"comparing at {ground.form}")
-    count = agreed_count(wanted, ground)
-    sets = _sets(candidate, ground, count, seed)
-    return _judge(candidate, sets, ground, classifier_of(classifier, ground, device=device), out or place, seed)
+    logger.info(f"comparing at {ground.form}")
+    sets = _sets(candidate, ground, agreed_count(wanted, ground), seed)
+    classifier = classifier_of(options.classifier, ground, device=options.device)
+    return _judge(candidate, sets, ground, classifier, out or place, seed)
 
 
 def _sets(candidate: Candidate, ground: ReferenceSets, count: int, seed: int) -> dict[str, ClipSet]:
@@ -118,24 +108,17 @@ def _judge(
     make_folder(out)
     count, rate = len(sets["generated"]), ground.form.sample_rate
     reference_clips = ground.reference.first(count)
-    training = with_progress(ground.training, -(-len(ground.training) // 16), "batches") if ground.training else None
-    reference = Reference(reference_clips, rate, training=training, classifier=classifier, seed=seed)
-    seen = {name: reference.look(with_progress(clips, -(-count // 16), "batches")) for name, clips in sets.items()}
+    reference, seen = extract_sets(sets, ground, classifier, seed)
     scores = {name: reference.scores(one) for name, one in seen.items()}
-    labels = _labels(seen | {"reference": reference.views}, classifier)
+    labels = _labels(seen | {"reference": reference.features}, classifier)
     facts = candidate.facts | ground.facts(count)
     obeyed = _obeyed(candidate.model, seen["generated"], classifier, seed)
     if obeyed is not None:
         facts["labels obeyed"] = f"{obeyed:.1%} of the clips sound to the classifier as the label they were asked for"
-    facts |= {
-        "features": IDENTITY,
-        "classifier": classifier.name if classifier else "none",
-        "seed": str(seed),
-    }
+    facts |= {"features": IDENTITY} | closing_facts(classifier, seed)
     shown, real = sets["generated"].first(SHOWN).together(), reference_clips.first(SHOWN).together()
     spectrograms = out / "spectrograms.png"
-    figures.spectrogram_grid(spectrograms, shown, real, rate)
-    spectra = {name: mean_levels(one) for name, one in seen.items() if name != "untrained"}
+    spectrogram_images.spectrogram_grid(spectrograms, shown, real, rate)
     report = Report(
         title=f"{candidate.name}",
         facts=facts,
@@ -144,20 +127,21 @@ def _judge(
         generated=shown,
         real=real,
         likeness=_likeness(reference, seen["generated"], sets["generated"], ground),
-        spectra=spectra,
-        frequencies=np.linspace(0, rate / 2, len(spectra["generated"])),
-        history=evaluations(RunFolder(home(candidate.path)).log) if candidate.model else [],
+        spectra={name: mean_levels(features) for name, features in seen.items() if name != "untrained"},
+        frequencies=spectrum_frequencies(seen["generated"], rate),
+        history=evaluations(RunFolder(run_folder_of(candidate.path)).log) if candidate.model else [],
         walk=_walk(candidate.model, seed) if candidate.model else None,
         labels=labels,
     )
     page = out / "report.html"
     write_report(page, report)
     result = Evaluation(out, page, spectrograms, scores, facts, labels, obeyed)
-    (out / "metrics.json").write_text(json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
+    with atomic_write(out / "metrics.json") as partial:
+        partial.write_text(json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
     return result
 
 
-def _likeness(reference: Reference, seen: Views, clips: ClipSet, ground: ReferenceSets) -> list[Likeness]:
+def _likeness(reference: Reference, seen: Features, clips: ClipSet, ground: ReferenceSets) -> list[Likeness]:
     """The clips nearest to a training clip, with that one and the nearest held-out one, and both distances."""
     if ground.training is None:
         return []
@@ -167,7 +151,7 @@ def _likeness(reference: Reference, seen: Views, clips: ClipSet, ground: Referen
     ]
 
 
-def _labels(seen: dict[str, Views], classifier: Classifier | None) -> dict[str, dict[str, float]] | None:
+def _labels(seen: dict[str, Features], classifier: Classifier | None) -> dict[str, dict[str, float]] | None:
     """Which share of each set the classifier takes for which label."""
     if classifier is None:
         return None
@@ -176,9 +160,9 @@ def _labels(seen: dict[str, Views], classifier: Classifier | None) -> dict[str, 
     return {name: dict(zip(names, (one / one.sum()).tolist(), strict=True)) for name, one in found.items()}
 
 
-def _obeyed(model: Model | None, seen: Views, classifier: Classifier | None, seed: int) -> float | None:
+def _obeyed(model: Model | None, seen: Features, classifier: Classifier | None, seed: int) -> float | None:
     """The share of clips that the classifier takes for what was asked for; None where nothing was."""
-    if model is None or not model.classes or classifier is None:
+    if model is None or not model.labels or classifier is None:
         return None
     found = [classifier.label_names[place] for place in seen["probabilities"].argmax(axis=1)]
     asked = generation.numbered_labels(model, range(len(found)), seed=seed)
@@ -190,7 +174,7 @@ def _obeyed(model: Model | None, seen: Views, classifier: Classifier | None, see
 
 def _walk(model: Model, seed: int) -> Tensor | None:
     """A sound that walks between latents; None for a translator, which has none."""
-    if model.shown:
+    if model.source_clips:
         return None
     clips: Iterable[Tensor] = generation.interpolate(model, WALK_STATIONS, clips_between=WALK_BETWEEN, seed=seed)
     return torch.cat([clip for batch in clips for clip in batch], dim=1)

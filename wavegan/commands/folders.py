@@ -11,6 +11,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise DataError(f"the folder {folder} cannot be made ({fault.strerror}); name another with --out") from fault
+        raise DataError(
+            f"the folder {folder} cannot be made ({fault.strerror})", "", "name another with `out`"
+        ) from fault
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"the folder {folder} cannot be written to; name another with --out")
+        raise DataError(f"the folder {folder} cannot be written to", "", "name another with `out`")

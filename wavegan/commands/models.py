@@ -1,5 +1,7 @@
-"""A MODEL of the command line: a run folder or a checkpoint file, found, read and made ready to generate."""
+"""A MODEL, a run folder or a checkpoint file: read once, and ready to make clips."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,34 @@ from wavegan import recipe as recipes
 from wavegan.errors import RunError
 from wavegan.generation import Model
 from wavegan.recipe import Recipe
-from wavegan.training import checkpoint
+from wavegan.training import checkpoint as checkpoints
 from wavegan.training.run_folder import RunFolder
+
+TRANSLATORS = {"A": "b_to_a", "B": "a_to_b"}  # networks of a translation, by what they translate to
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A MODEL with its recipe and the networks of it that make clips, by name; `model` is the usual one."""
+
+    path: Path
+    recipe: Recipe
+    models: Mapping[str, Model]
+
+    @property
+    def model(self) -> Model:
+        """The network that makes clips by the recipe's method; of a translation the one to B."""
+        return self.models[assemble.GENERATING[self.recipe.method.name]]
+
+    @property
+    def is_translation(self) -> bool:
+        """Whether it makes sound from sound, by `models[TRANSLATORS["A"]]` and `models[TRANSLATORS["B"]]`."""
+        return self.recipe.method.name == "translation"
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder that what comes of it belongs to."""
+        return run_folder_of(self.path)
 
 
 def load_model(
@@ -20,44 +48,47 @@ def load_model(
     *,
     raw: bool = False,
     precision: str = "fp32",
-    which: str = checkpoint.NEWEST,
-    name: str = "",
-) -> tuple[Recipe, Model]:
-    """The generator of a MODEL: a run folder, of which one checkpoint counts, or one checkpoint file.
+    checkpoint: str = checkpoints.NEWEST,
+) -> LoadedModel:
+    """Reads a MODEL: a run folder, of which one checkpoint counts, or one checkpoint file.
 
-    which: "newest", "best" or a step of a run folder's checkpoints. name: the network that makes the clips, where it is
-    not the usual one of the recipe's method.
-    Its running average is used where there is one, unless `raw` asks for the weights that learn. Raises RunError
-    for anything that is no MODEL.
+    checkpoint: "newest", "best" or a step of a run folder's checkpoints. The running averages of the networks are used
+    where there are any, unless `raw` asks for the weights that learn. Raises RunError for anything that is no MODEL.
     """
-    content = _read_model(path, which)
+    content = assemble.migrated(_read(path, checkpoint))
     recipe = recipes.from_dict(content["recipe"])
-    name = name or assemble.GENERATING[recipe.method.name]
-    generator = assemble.networks(recipe)[name].eval()
-    averaged = not raw and content["averages"]
-    generator.load_state_dict((content["averages"] if averaged else content["networks"])[name])
-    known = assemble.restored_knowledge(recipe, content)
-    return recipe, assemble.model(recipe, generator.to(on), known, step=content["step"], precision=precision)
+    weights = content["networks"] if raw or not content["averages"] else content["averages"]
+    is_translation = recipe.method.name == "translation"
+    names = TRANSLATORS.values() if is_translation else [assemble.GENERATING[recipe.method.name]]
+    networks, models = assemble.method(recipe, on).networks, {}
+    for name in names:
+        generator = networks[name].eval()
+        generator.load_state_dict(weights[name])
+        label_names = content["label_names"]
+        models[name] = assemble.model(recipe, generator, label_names, step=content["step"], precision=precision)
+    return LoadedModel(path, recipe, models)
 
 
-def home(model: Path) -> Path:
-    """The folder that what comes of a MODEL belongs to: its run folder, or that of a lone checkpoint file."""
+def run_folder_of(model: Path) -> Path:
+    """Returns the folder that what comes of a MODEL belongs to: its run folder, or that of a lone checkpoint file."""
     if model.is_dir():
         return model
     return model.parent.parent if model.parent.name == "checkpoints" else model.parent
 
 
-def _read_model(path: Path, which: str) -> dict[str, Any]:
+def _read(path: Path, checkpoint: str) -> dict[str, Any]:
     if path.is_file():
-        if which != checkpoint.NEWEST:
-            raise RunError(f"{path} is one checkpoint, of which {which} cannot be chosen; name its run folder")
-        return checkpoint.load(path)
+        if checkpoint != checkpoints.NEWEST:
+            reason = f"{path} is one checkpoint, of which {checkpoint} cannot be chosen"
+            raise RunError(reason, "", "name its run folder")
+        return checkpoints.load(path)
     if not path.exists():
-        raise RunError(f"{path} does not exist; a MODEL is a run folder or a checkpoint file; check the spelling")
-    content = checkpoint.load_chosen(RunFolder(path).checkpoints, which)
+        raise RunError(f"{path} does not exist", "a MODEL is a run folder or a checkpoint file", "check the spelling")
+    content = checkpoints.load_chosen(RunFolder(path).checkpoints, checkpoint)
     if content is None:
         raise RunError(
-            f"{path} holds no checkpoint yet; a MODEL is a run folder with at least one, or a checkpoint file; "
-            "train first: wavegan train RECIPE"
+            f"{path} holds no checkpoint yet",
+            "a MODEL is a run folder with at least one, or a checkpoint file",
+            "train first: wavegan train RECIPE",
         )
     return content

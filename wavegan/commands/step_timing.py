@@ -10,12 +10,10 @@ from torch import Tensor, nn
 
 from wavegan import assemble
 from wavegan.bench.measure import PeakMemory, StopWatch, timed
-from wavegan.commands.memory import give_back_freed_memory, keep_freed_memory
-from wavegan.commands.telling import say
-from wavegan.dsp.representation import Waveform
+from wavegan.commands.memory import give_back_freed_memory, prepare_process
 from wavegan.generation import synthesize
 from wavegan.methods.base import Batch
-from wavegan.models import latents
+from wavegan.models.evaluation_mode import evaluation_mode
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Batches, take_step
 
@@ -26,16 +24,16 @@ class StepTiming:
     """A recipe's training on a device, with its corpus, or where that is missing with clips of noise at no cost."""
 
     def __init__(self, recipe: Recipe, device: str, threads: int, has_corpus: bool):
-        keep_freed_memory()  # as `wavegan train` does
+        prepare_process()  # as `wavegan train` does
         torch.set_num_threads(threads)
         self.recipe, self.device = recipe, assemble.device(device)
-        corpus = assemble.corpora(recipe).training if has_corpus else None
-        self.known = assemble.knowledge(recipe, corpus) if corpus else assemble.Knowledge((), Waveform())
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # this process is ours alone
+        clips = assemble.training_clips(recipe, assemble.corpora(recipe)) if has_corpus else None
         self.memory = PeakMemory(self.device)
-        self.training = assemble.training(recipe, self.device)
-        self.batches = assemble.batches(recipe, corpus, self.device, self.known) if corpus else self._noise()
-        for line in assemble.autotune(recipe, self.training, self.batches(0)):
-            say(line)
+        self.training = assemble.training(recipe, self.device, clips)
+        self.batches = assemble.batches(recipe, clips, self.device) if clips else self._noise()
+        self._remarks = assemble.autotune(recipe, self.training, self.batches(0))
         give_back_freed_memory()
         self.memory.restart()
         self.draw = 0
@@ -43,6 +41,10 @@ class StepTiming:
     def precision(self) -> str:
         """The one that the training has settled for."""
         return self.training.precision
+
+    def remarks(self) -> list[str]:
+        """Returns what was decided by measuring on this machine, as lines."""
+        return self._remarks
 
     def steps(self, count: int) -> float:
         """Seconds of so many steps, their data included."""
@@ -76,22 +78,24 @@ class StepTiming:
 
     def generations(self, clips: int, precision: str, count: int) -> float:
         """Seconds in which `count` batches of so many clips are made, on the host at last."""
-        model = replace(assemble.generating_model(self.recipe, self.training, self.known), precision=precision)
-        z = latents.draw(model.latent, clips, model.latent_dim, device=self.device)
-        was_training = model.generator.training
-        model.generator.eval()
-        seconds = timed(lambda: synthesize(model, z), count, self.device)
-        model.generator.train(was_training)
-        return seconds
+        model = replace(assemble.generating_model(self.recipe, self.training, ()), precision=precision)
+        z, *noise = (declared.draw(clips, device=self.device) for declared in model.inputs)
+        with evaluation_mode(model.generator):
+            return timed(lambda: synthesize(model, z, self._labels(clips), noise), count, self.device)
 
     def _next_batch(self) -> Batch:
         self.draw += 1
         return self.batches(self.draw)
 
     def _noise(self) -> Batches:
-        size = (self.recipe.training.batch_size, self.recipe.data.channels, self.recipe.model.clip_samples)
-        clips = torch.rand(size, device=self.device) * 2 - 1
-        return lambda draw: Batch(clips)
+        size = (self.recipe.training.batch_size, self.recipe.data.channels, self.recipe.data.clip_samples)
+        batch = Batch(torch.rand(size, device=self.device) * 2 - 1, self._labels(size[0]))
+        return lambda draw: batch
+
+    def _labels(self, clips: int) -> Tensor | None:
+        """Label rows for so many clips, all labels in turn; None where the networks know none."""
+        count = assemble.label_count(self.recipe)
+        return torch.eye(count, device=self.device)[torch.arange(clips) % count] if count else None
 
 
 class _WatchedNetwork(nn.Module):
@@ -101,8 +105,10 @@ class _WatchedNetwork(nn.Module):
         super().__init__()
         self.network, self.watch, self.name = network, watch, name
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(x) if torch.is_grad_enabled() else _watched(self.watch, self.name, self.network)(x)
+    def forward(self, *inputs: Tensor | None) -> Tensor:
+        if torch.is_grad_enabled():
+            return self.network(*inputs)
+        return _watched(self.watch, self.name, self.network)(*inputs)
 
 
 @contextmanager
@@ -117,7 +123,7 @@ def _taken_apart(own: StepTiming, watch: StopWatch) -> Iterator[None]:
         hooks.append(optimizer.register_step_post_hook(lambda *_: watch.stop("optimizer")))
     networks["generator"] = _WatchedNetwork(generator, watch, "generator_forward")
     training.backwards = {
-        phase.name: _watched(watch, f"{phase.name}_update", backwards.get(phase.name, phase.backward))
+        phase.name: _watched(watch, f"{phase.name.removesuffix('s')}_update", backwards.get(phase.name, phase.backward))
         for phase in training.method.phases
     }
     own.batches = _watched(watch, "data", batches)
@@ -129,10 +135,10 @@ def _taken_apart(own: StepTiming, watch: StopWatch) -> Iterator[None]:
             hook.remove()
 
 
-def _watched(watch: StopWatch, name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def timed_call(argument: Any) -> Any:
+def _watched(watch: StopWatch, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def timed_call(*arguments: Any) -> Any:
         watch.start(name)
-        found = function(argument)
+        found = function(*arguments)
         watch.stop(name)
         return found
 

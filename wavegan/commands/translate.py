@@ -1,79 +1,85 @@
 """Sound files of any length through a translation, window by window."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from wavegan import assemble, progress
 from wavegan.audio import files
 from wavegan.audio.corpus import SILENCE_PEAK
 from wavegan.audio.overlap import overlapped
 from wavegan.commands.folders import make_folder
-from wavegan.commands.memory import keep_freed_memory
-from wavegan.commands.models import load_model
-from wavegan.commands.telling import with_progress
+from wavegan.commands.models import TRANSLATORS, load_model
 from wavegan.errors import DataError, UserError
 from wavegan.generation import Model, synthesize
-from wavegan.recipe import Recipe
-from wavegan.training import checkpoint
-
-NETWORKS = {"A": "b_to_a", "B": "a_to_b"}  # by what they translate to
 
 
-def load_translator(
-    path: Path, to: str, on: torch.device, *, raw: bool = False, which: str = checkpoint.NEWEST
-) -> tuple[Recipe, Model]:
-    """The network of a MODEL that translates to A, its data.source, or to B, its data.source_b.
+@dataclass(frozen=True)
+class TranslateResult:
+    """The files that were written, one for each sound, their folder and their rate."""
 
-    Raises UserError for a MODEL that makes sound from latents, RunError as `load_model`.
-    """
-    recipe, _ = load_model(path, on, raw=raw, which=which)
-    if recipe.method.name != "translation":
-        raise UserError(
-            f"{path} was trained by method.name: {recipe.method.name}, which makes sound from nothing; translate needs "
-            "one of method.name: translation; try wavegan generate"
-        )
-    return load_model(path, on, raw=raw, which=which, name=NETWORKS[to])
+    out: Path
+    files: tuple[Path, ...]
+    sample_rate: int
 
 
 def translate(
-    recipe: Recipe,
-    model: Model,
+    model: Path,
     sounds: Sequence[Path],
-    out: Path,
     *,
-    to: str,
+    to: str = "B",
+    out: Path | None = None,
     extension: str = "wav",
     force: bool = False,
-) -> list[Path]:
-    """Writes NAME-to-B.wav, say, for every sound file, as long as that is, at the model's rate and channels.
+    checkpoint: str = "newest",
+    raw: bool = False,
+    device: str = "auto",
+) -> TranslateResult:
+    """Writes NAME-to-B.wav, say, for every sound file, as long as that is, by a MODEL that translates.
 
-    Where a model has learned from sound scaled to a peak of 1, a file is scaled likewise, and its translation back.
-    Raises DataError for files that cannot be read, before anything is written, and where one would be written over,
-    unless `force`.
+    to: "A", the recipe's data.source, or "B", its data.source_b. out: translated/ in the MODEL's run folder where None.
+    Raises UserError for a MODEL that makes sound from latents, RunError as `load_model`, DataError for files that
+    cannot be read, before anything is written, and where one would be written over, unless `force`.
     """
-    keep_freed_memory()
-    files.check_format(extension, model.sample_rate, model.channels)
-    paths = [out / f"{path.stem}-to-{to}.{extension}" for path in sounds]
+    loaded = load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint)
+    if not loaded.is_translation:
+        raise UserError(
+            f"{model} was trained by method.name: {loaded.recipe.method.name}, which makes sound from nothing",
+            "translate needs one of method.name: translation",
+            "try wavegan generate",
+        )
+    translator, folder = loaded.models[TRANSLATORS[to]], out or loaded.run_folder / "translated"
+    files.check_format(extension, translator.sample_rate, translator.channels)
+    paths = [folder / f"{path.stem}-to-{to}.{extension}" for path in sounds]
     _refuse(sounds, paths, force)
     for source in sounds:
-        for _ in _blocks(source, model):
+        for _ in _blocks(source, translator):
             pass  # read once to see that each can be, and once more below, so that one at a time is held
-    make_folder(out)
+    make_folder(folder)
     for source, path in zip(sounds, paths, strict=True):
-        sound = _read(source, model)
-        peak = float(sound.abs().max())
-        scale = peak if recipe.data.normalize and peak > SILENCE_PEAK else 1.0
-        made = scale * overlapped(
-            lambda windows: synthesize(model, windows),
-            sound / scale,
-            model.clip_samples,
-            watch=lambda numbers: with_progress(numbers, len(numbers), "batches"),
-        )
-        files.write(path, made.numpy(), model.sample_rate)
-    return paths
+        translation = _translated(_read(source, translator), translator, is_scaled=loaded.recipe.data.normalize)
+        files.write(path, translation.numpy(), translator.sample_rate)
+    return TranslateResult(folder, tuple(paths), translator.sample_rate)
+
+
+def _translated(sound: Tensor, model: Model, *, is_scaled: bool) -> Tensor:
+    """Returns the translation (C, T) of a sound (C, T).
+
+    is_scaled: the model has learned from sound scaled to a peak of 1, so this is scaled likewise, and its translation
+    back.
+    """
+    peak = float(sound.abs().max())
+    scale = peak if is_scaled and peak > SILENCE_PEAK else 1.0
+    return scale * overlapped(
+        lambda windows: synthesize(model, windows),
+        sound / scale,
+        model.clip_samples,
+        watch=lambda numbers: progress.track(numbers, len(numbers), "batches"),
+    )
 
 
 def _read(path: Path, model: Model) -> Tensor:
@@ -91,12 +97,16 @@ def _blocks(path: Path, model: Model) -> Iterator[np.ndarray]:
 def _refuse(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:
     missing = [path for path in sounds if not path.is_file()]
     if missing:
-        raise DataError(f"{missing[0]} is no file; translate takes sound files; check the spelling")
+        raise DataError(f"{missing[0]} is no file", "translate takes sound files", "check the spelling")
     twice = [path for path in paths if paths.count(path) > 1]
     if twice:
-        raise DataError(f"two of the files would be written as {twice[0]}; translate one of them into another --out")
+        raise DataError(
+            f"two of the files would be written as {twice[0]}", "", "translate one of them into another `out`"
+        )
     existing = [path for path in paths if path.exists()]
     if existing and not force:
         raise DataError(
-            f"{existing[0]} exists already; nothing is written over; name another folder with --out or add --force"
+            f"{existing[0]} exists already",
+            "nothing is written over",
+            "name another folder with `out` or add `force=True`",
         )

@@ -1,6 +1,10 @@
-"""What ties the processes together: each notices the death of another, and of what ends them one tells."""
+"""Each process notices the death of another; one of them reports what ended them all.
+
+It handles SIGTERM and ends a process that hangs, so it is only for a program that is wavegan's alone.
+"""
 
 import atexit
+import logging
 import os
 import re
 import signal
@@ -13,6 +17,8 @@ from contextlib import suppress
 from typing import Any
 
 from wavegan.errors import TrainingError, UserError
+
+logger = logging.getLogger(__name__)
 
 TELLING_SECONDS = 5  # the main process has, before another tells
 GRACE_SECONDS = 15  # the main thread has, to notice a death by itself and to end in order
@@ -27,12 +33,18 @@ class PeerMonitor:
     """The main process watches all others and they watch it, until all leave or one ends.
 
     store: torch's small dictionary that all processes share; torchrun keeps it, so it outlives each of them.
-    group: over which farewells are sent. way_on: gives the last part of a ProcessLost, how to go on.
+    group: over which farewells are sent. resume_hint: gives the last part of a ProcessLost, how to go on.
     """
 
-    def __init__(self, rank: int, world: int, store: Any, group: Any, way_on: Callable[[], str]):
-        self.rank, self.world, self.store, self.group, self.way_on = rank, world, store, group, way_on
-        self.peers = range(1, world) if rank == 0 else [0]
+    def __init__(self, rank: int, world_size: int, store: Any, group: Any, resume_hint: Callable[[], str]):
+        self.rank, self.world_size, self.store, self.group, self.resume_hint = (
+            rank,
+            world_size,
+            store,
+            group,
+            resume_hint,
+        )
+        self.peers = range(1, world_size) if rank == 0 else [0]
         self.lost: list[int] = []
         self.loss_seen = threading.Event()
         self.ending = threading.Event()
@@ -46,7 +58,7 @@ class PeerMonitor:
             watcher.start()
 
     def release(self) -> None:
-        """Bids the peers farewell and waits for theirs, so that none takes the end of another for a death."""
+        """Sends the peers a last message and waits for theirs, so that none takes the end of another for a death."""
         import torch
         from torch import distributed as dist
 
@@ -58,30 +70,30 @@ class PeerMonitor:
             watcher.join()
         dist.destroy_process_group()
 
-    def loss(self, fault: RuntimeError) -> ProcessLost:
+    def loss(self, error: RuntimeError) -> ProcessLost:
         """What to raise where a message did not get through."""
         self.loss_seen.wait(1)  # a watcher knows who it is
-        who = f"another of the {self.world} processes"
+        who = f"another of the {self.world_size} processes"
         if self.lost:
             with suppress(RuntimeError):
-                who = f"{self.store.get(f'name/{self.lost[0]}').decode()}, one of {self.world},"
-        return ProcessLost(f"{who} has died or cannot be reached ({reason(fault)}); {self.way_on()}")
+                who = f"{self.store.get(f'name/{self.lost[0]}').decode()}, one of {self.world_size},"
+        return ProcessLost(f"{who} has died or cannot be reached ({reason(error)})", "", self.resume_hint())
 
-    def end(self, fault: BaseException) -> None:
-        """Returns where this process is to tell its fault; raises SystemExit where another has told already."""
+    def end(self, error: BaseException) -> None:
+        """Returns where this process is to tell its error; raises SystemExit where another has told already."""
         self.ending.set()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it as soon as one process has ended
         if hasattr(signal, "alarm"):
             signal.alarm(ENDING_SECONDS)  # so the system ends what hangs in a dead network or accelerator
-        if isinstance(fault, SystemExit):
-            atexit.register(_leave, fault.code)
+        if isinstance(error, SystemExit):
+            atexit.register(_leave, error.code)
             return
-        code = 2 if isinstance(fault, UserError) else 130 if isinstance(fault, KeyboardInterrupt) else 1
+        code = 2 if isinstance(error, UserError) else 130 if isinstance(error, KeyboardInterrupt) else 1
         atexit.register(_leave, code)
         own = f"{self.rank} {code}"
         with suppress(RuntimeError):  # where the store has died with its machine, each one tells
-            if isinstance(fault, ProcessLost) and self.rank != 0:
+            if isinstance(error, ProcessLost) and self.rank != 0:
                 self._let_main_tell()
             told = self.store.compare_set("told", "", own).decode()
             if told != own:
@@ -106,17 +118,17 @@ class PeerMonitor:
 
         try:
             dist.recv(torch.empty(1), peer, group=self.group)
-        except RuntimeError as fault:
+        except RuntimeError as error:
             self.lost.append(peer)
             self.loss_seen.set()
             if self.ending.wait(GRACE_SECONDS):
                 return
-            self._end_at_once(self.loss(fault))
+            self._end_at_once(self.loss(error))
 
     def _end_at_once(self, lost: ProcessLost) -> None:
         with suppress(SystemExit):
             self.end(lost)
-            print(f"error: {lost}", file=sys.stderr, flush=True)
+            logger.error(lost)
         os._exit(2)
 
     def _terminate(self, number: int, _: Any) -> None:
@@ -131,6 +143,6 @@ def _leave(code: Any) -> None:
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
-def reason(fault: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The first sentence of what torch says, without the place in its source."""
-    return re.sub(r"^\[[^]]*\]\s*", "", str(fault)).partition("\n")[0].partition(". ")[0][:160]
+    return re.sub(r"^\[[^]]*\]\s*", "", str(error)).partition("\n")[0].partition(". ")[0][:160]

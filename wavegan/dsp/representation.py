@@ -1,7 +1,7 @@
 """What a generator gives, turned into clips and made of them: the waveform itself, or SpecGAN's log spectrogram."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, Self
+from collections.abc import Iterable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -37,10 +37,6 @@ class Representation(Protocol):
         """Takes the statistics of clips (N, C, T), where it needs any."""
         ...
 
-    def state(self) -> dict[str, Any]:
-        """Its name, and what else it must keep: plain values and tensors on the CPU."""
-        ...
-
 
 class Waveform(nn.Module):
     """The clips themselves, (C, T)."""
@@ -62,10 +58,6 @@ class Waveform(nn.Module):
 
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Does nothing."""
-
-    def state(self) -> dict[str, Any]:
-        """Returns its name."""
-        return {"name": self.name}
 
 
 class LogSpectrogram(nn.Module):
@@ -90,30 +82,8 @@ class LogSpectrogram(nn.Module):
             )
         self.window, self.hop = window, hop
         self.clip_deviations, self.iterations = clip_deviations, iterations
-        self.register_buffer("means", torch.zeros(window // 2))
-        self.register_buffer("deviations", torch.ones(window // 2))
-
-    @classmethod
-    def of(cls, batches: Iterable[Tensor], *, clip_deviations: float = 3.0, iterations: int = 16) -> Self:
-        """Makes one with the statistics of clips, see `measure`."""
-        representation = cls(clip_deviations=clip_deviations, iterations=iterations)
-        representation.measure(batches)
-        return representation
-
-    @classmethod
-    def restored(
-        cls, state: Mapping[str, Any], *, clip_deviations: float | None = None, iterations: int | None = None
-    ) -> Self:
-        """Makes one as its `state` was, but for what is given."""
-        representation = cls(
-            window=state.get("window", 256),
-            hop=state.get("hop", 128),
-            clip_deviations=state["clip_deviations"] if clip_deviations is None else clip_deviations,
-            iterations=state["iterations"] if iterations is None else iterations,
-        )
-        representation.means.copy_(state["means"])
-        representation.deviations.copy_(state["deviations"])
-        return representation
+        self.register_buffer("means", torch.zeros(window // 2, dtype=torch.float32))
+        self.register_buffer("deviations", torch.ones(window // 2, dtype=torch.float32))
 
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Sets the statistics to those of clips, which come in batches (N, C, T) and are passed over once."""
@@ -141,18 +111,6 @@ class LogSpectrogram(nn.Module):
                 f"so it must be a multiple of that; try {nearest}"
             )
         return channels, len(self.means), clip_samples // self.hop
-
-    def state(self) -> dict[str, Any]:
-        """Returns its name, statistics and settings."""
-        return {
-            "name": self.name,
-            "means": self.means.cpu(),
-            "deviations": self.deviations.cpu(),
-            "window": self.window,
-            "hop": self.hop,
-            "clip_deviations": self.clip_deviations,
-            "iterations": self.iterations,
-        }
 
     def _log_magnitudes(self, clips: Tensor) -> Tensor:
         """(N, C, T) to (N, C, bins, frames)."""

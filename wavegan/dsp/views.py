@@ -19,6 +19,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from wavegan import settings
 from wavegan.dsp.mel import mel_filters, mel_scale
 from wavegan.dsp.statistics import means_and_deviations
 from wavegan.dsp.stft import full_scale, spectra
@@ -31,6 +32,7 @@ HIGHEST_FLOOR = -20.0
 class Waveform(nn.Module):
     """Shows the clips themselves, (N, C, T)."""
 
+    gives = "waveform"
     needs_statistics = False
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -45,11 +47,12 @@ class Waveform(nn.Module):
 
 
 class _SpectralView(nn.Module):
-    """What all spectral views share: frames, the floor's magnitude, and statistics for each row (bin or band).
+    """The parts that spectral views share: frames, the floor's magnitude, and statistics of each row (bin or band).
 
     `means` and `deviations` (rows,) are buffers: 0 and 1 until `measure` sets them.
     """
 
+    gives = "spectrum"
     needs_statistics = True
     means: Tensor
     deviations: Tensor
@@ -116,7 +119,13 @@ class LogMagnitude(_SpectralView):
 
     tone: Tensor
 
-    def __init__(self, window: int, hop: int, *, floor_db: float = -80.0):
+    def __init__(
+        self,
+        window: settings.Window = 512,
+        hop: settings.Hop = 128,
+        *,
+        floor_db: settings.FloorDecibels = -80.0,
+    ):
         super().__init__(window, hop, window // 2, floor_db, LEAST_LOG_DEVIATION)
         self.register_buffer("tone", floor_tone(torch.full((window // 2,), self.floor**2 / 2)), persistent=False)
 
@@ -144,7 +153,15 @@ class LogMel(_SpectralView):
     filters: Tensor
     softness: Tensor
 
-    def __init__(self, sample_rate: int, window: int, hop: int, *, bands: int, floor_db: float = -80.0):
+    def __init__(
+        self,
+        sample_rate: int,
+        window: settings.Window = 1024,
+        hop: settings.Hop = 256,
+        *,
+        bands: settings.Bands = 80,
+        floor_db: settings.FloorDecibels = -80.0,
+    ):
         super().__init__(window, hop, bands, floor_db, LEAST_LOG_DEVIATION)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of empty bands, which are refused below
@@ -189,7 +206,14 @@ class ComplexSpectrum(_SpectralView):
 
     signs: Tensor
 
-    def __init__(self, window: int, hop: int, *, power: float = 0.3, floor_db: float = -80.0):
+    def __init__(
+        self,
+        window: settings.Window = 512,
+        hop: settings.Hop = 128,
+        *,
+        power: settings.Power = 0.3,
+        floor_db: settings.FloorDecibels = -80.0,
+    ):
         if not 0 < power <= 1:
             raise ValueError(f"power is {power}; it must be above 0 and at most 1; try 0.3")
         # A bin that never rises to the floor is not scaled up beyond what the floor itself would be.
@@ -215,14 +239,14 @@ def floor_tone(power: Tensor) -> Tensor:
     """Spreads the power of each bin (bins,) over the middle half of a frame: real and imaginary parts (bins, 2).
 
     With equal phases it would be a click, and for silence all gradients would fall on one sample. A phase that falls
-    quadratically, -π k² / 2K in bin k of K (after Schroeder 1970), delays bin k by k / 2K of
-    a frame; -π k / 2 more delays all of them by a quarter. So the tone sweeps from low to high between a quarter and
-    three quarters of the frame, where a Hann window is at least a half.
+    quadratically, -π k² / 2K in bin k of K (after Schroeder 1970), delays bin k by k / 2K of a frame; -π k / 2 more
+    delays all of them by a quarter. So the tone sweeps from low to high between a quarter and three quarters of the
+    frame, where a Hann window is at least a half.
     """
-    bins = torch.arange(len(power), dtype=torch.float64, device=power.device)
+    bins = torch.arange(len(power), device=power.device)
     phase = -math.pi * (bins.square() / (2 * len(power)) + bins / 2)
     parts = torch.stack([phase.cos(), phase.sin()], dim=1)
-    return (power.double().sqrt()[:, None] * parts).float()
+    return power.sqrt()[:, None] * parts
 
 
 View = Waveform | LogMagnitude | LogMel | ComplexSpectrum

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import pickle
 import zipfile
 import zlib
@@ -17,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wavegan.atomic_write import atomic_write
 from wavegan.dsp.mel import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_samples
 from wavegan.errors import DataError
-from wavegan.evaluation.metrics import wilson_interval
+from wavegan.evaluation.resampling import wilson_interval
 
 FORMAT = 1  # raised whenever the same file would be read otherwise, or the same sounds be learned otherwise
 PLAIN = ("label_names", "sample_rate", "clip_samples", "seed", "source", "split", "clips")  # in a file as they are
@@ -136,19 +136,20 @@ class Classifier:
         return f"{self.source} classifier {self.identity[:6]} ({share})"
 
     @torch.no_grad()
-    def look(self, clips: Tensor, sample_rate: int, *, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    def extract(self, clips: Tensor, sample_rate: int, *, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
         """Features (N, 48) and label probabilities (N, K) of clips (N, C, T) in [-1, 1] of any length, float64.
 
         Raises DataError for another sample rate than it was trained at, and where samples are not finite.
         """
         if sample_rate != self.sample_rate:
             raise DataError(
-                f"clips of {sample_rate:,} Hz are given to a classifier of {self.sample_rate:,} Hz; the rates must be "
-                "equal; train one at that rate with wavegan classifier train --sample-rate, or use --classifier none"
+                f"clips of {sample_rate:,} Hz are given to a classifier of {self.sample_rate:,} Hz",
+                "the rates must be equal",
+                "train one at that rate with wavegan classifier train --sample-rate, or use `classifier=none`",
             )
         unusable = len(clips) - int(clips.isfinite().all(dim=2).all(dim=1).sum())
         if unusable:
-            raise DataError(f"{unusable} of {len(clips)} clips hold NaN or infinite samples; remove those clips")
+            raise DataError(f"{unusable} of {len(clips)} clips hold NaN or infinite samples", "", "remove those clips")
         on = next(self.network.parameters()).device
         parts = [self.network(levels(part.to(on), sample_rate)) for part in clips.split(batch)]
         features, scores = (torch.cat(one).cpu().double() for one in zip(*parts, strict=True))
@@ -160,12 +161,8 @@ def save(classifier: Classifier, path: Path) -> None:
     content = {name: getattr(classifier, name) for name in PLAIN}
     content |= {"held_out": asdict(classifier.held_out), "test": classifier.test and asdict(classifier.test)}
     weights = {name: one.cpu() for name, one in classifier.network.state_dict().items()}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
+    with atomic_write(path, is_durable=True, is_shared=True) as partial, partial.open("wb") as file:
         torch.save({"wavegan classifier": FORMAT, **content, "network": weights}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load(path: Path, on: torch.device | None = None) -> Classifier:
@@ -178,12 +175,13 @@ def load(path: Path, on: torch.device | None = None) -> Classifier:
     except UNREADABLE as fault:
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
         raise DataError(
-            f"{path} cannot be read ({reason}); it is damaged or no classifier; train one: wavegan classifier train"
+            f"{path} cannot be read ({reason})", "it is damaged or no classifier", "train one: wavegan classifier train"
         ) from fault
     if not isinstance(content, dict) or content.get("wavegan classifier") != FORMAT:
         raise DataError(
-            f"{path} is no wavegan classifier of format {FORMAT}; something else or another version wrote it; train "
-            "one: wavegan classifier train"
+            f"{path} is no wavegan classifier of format {FORMAT}",
+            "something else or another version wrote it",
+            "train one: wavegan classifier train",
         )
     network = Network(len(content["label_names"]))
     network.load_state_dict(content["network"])

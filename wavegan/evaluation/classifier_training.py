@@ -1,4 +1,4 @@
-"""How a classifier learns: pictures of sounds, bent a little each time, and their labels."""
+"""Training of a classifier from pictures of sounds, augmented a little each time, and their labels."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,9 +13,9 @@ BATCH_SIZE = 32
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 30, 1000, 4000
 RATE, WEIGHT_DECAY = 3e-3, 0.02
 
-# How far a clip is bent at most while it is learned from, each time anew: for ears it stays the same kind of sound.
+# The most that augmentation changes a clip, drawn anew each time: for ears it stays the same kind of sound.
 STRETCH, SHIFT = 0.15, 0.15  # in time: natural logarithm of the factor, and part of the clip's length
-BEND, TRANSPOSE = 0.1, 0.08  # the same along the mel bands: another throat or drum, another pitch
+MEL_STRETCH, TRANSPOSE = 0.1, 0.08  # the same along the mel bands: another throat or drum, another pitch
 TILT = 0.15  # at the highest band, less at the lowest, of RANGE_DECIBELS: another microphone
 NOISE = 0.5  # at most, of RANGE_DECIBELS: what would drown in a room's noise is left out
 MASK = 0.15  # of time and of bands, at most
@@ -55,7 +55,7 @@ def learn(
         if len(order) < size:
             order = torch.cat([order, torch.randperm(len(pictures), generator=random)])
         chosen, order = order[:size].to(on), order[size:]
-        _, scores = network(bent(pictures[chosen], random))
+        _, scores = network(augment(pictures[chosen], random))
         optimizer.zero_grad()
         functional.cross_entropy(scores, labels[chosen]).backward()
         optimizer.step()
@@ -63,8 +63,8 @@ def learn(
     return network.eval()
 
 
-def bent(pictures: Tensor, random: torch.Generator) -> Tensor:
-    """The same sounds a little longer, later, higher, brighter, noisier and with gaps, each otherwise.
+def augment(pictures: Tensor, random: torch.Generator) -> Tensor:
+    """Makes each sound a little longer or shorter, later, higher, brighter, noisier, and with gaps, by chance.
 
     pictures: `levels`, (N, 64, frames). There is no change of level: pictures do not show it.
     """
@@ -73,7 +73,7 @@ def bent(pictures: Tensor, random: torch.Generator) -> Tensor:
     stretch, shift, bend, transpose, tilt, noise = draws[:6] ** 3  # mostly little: pitch and colour tell drums apart
     gaps = draws[6:]
     places = torch.zeros(count, 2, 3, dtype=pictures.dtype, device=pictures.device)  # where each place is taken from
-    places[:, 0, 0], places[:, 1, 1] = (STRETCH * stretch).exp(), (BEND * bend).exp()
+    places[:, 0, 0], places[:, 1, 1] = (STRETCH * stretch).exp(), (MEL_STRETCH * bend).exp()
     places[:, 0, 2] = places[:, 0, 0] - 1 + 2 * SHIFT * shift  # the start stays where it is but for the shift
     places[:, 1, 2] = places[:, 1, 1] - 1 + 2 * TRANSPOSE * transpose
     grid = functional.affine_grid(places, [count, 1, bands, frames], align_corners=False)

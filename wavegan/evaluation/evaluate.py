@@ -9,12 +9,15 @@ from torch import Tensor
 from wavegan.errors import DataError
 from wavegan.evaluation import distances
 from wavegan.evaluation.artefacts import stage_names
-from wavegan.evaluation.features import LEAST_DEVIATION_DECIBELS, standardize
-from wavegan.evaluation.metrics import METRICS, interval, resamples
-from wavegan.evaluation.views import Listener, Views, views
+from wavegan.evaluation.features import LEAST_DEVIATION_DECIBELS, ClipClassifier, Features, extract, standardize
+from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.resampling import interval, resamples
 
 RESAMPLES = 200
-LEAST_DEVIATIONS = {"log_mel": LEAST_DEVIATION_DECIBELS, "classifier": 1e-3}  # the views that are standardised
+LEAST_DEVIATIONS = {
+    "log_mel": LEAST_DEVIATION_DECIBELS,
+    "classifier": 1e-3,
+}  # of standardised features
 
 
 class Nearest(NamedTuple):
@@ -40,53 +43,55 @@ class Reference:
         sample_rate: int,
         *,
         training: Iterable[Tensor] | None = None,
-        classifier: Listener | None = None,
+        classifier: ClipClassifier | None = None,
         seed: int = 0,
     ):
         self.sample_rate, self.classifier, self.seed = sample_rate, classifier, seed
         self._shape: tuple[int, ...] | None = None
-        self._raw = views(map(self._checked, real), sample_rate, classifier)
+        self._raw = extract(map(self._checked, real), sample_rate, classifier)
         self._training: np.ndarray | None = None
         if training is not None:
-            self._training = self._standard("log_mel", views(map(self._checked, training), sample_rate)["log_mel"])
-        self.views = self._standardized(self._raw)
+            self._training = self._standard("log_mel", extract(map(self._checked, training), sample_rate)["log_mel"])
+        self.features = self._standardized(self._raw)
 
-    def look(self, clips: Iterable[Tensor]) -> Views:
-        """The views of other clips of the same length and number, in units of the real ones' deviations."""
-        return self._standardized(views(map(self._checked, clips), self.sample_rate, self.classifier))
+    def extract(self, clips: Iterable[Tensor]) -> Features:
+        """Extracts the features of other clips of the same shape, in units of the real ones' deviations."""
+        return self._standardized(extract(map(self._checked, clips), self.sample_rate, self.classifier))
 
     def estimates(
-        self, candidate: Views, *, only: Iterable[str] = METRICS, count: int = RESAMPLES, number: int = 0
+        self, candidate: Features, *, only: Iterable[str] = METRICS, count: int = RESAMPLES, stream: int = 0
     ) -> dict[str, np.ndarray]:
-        """For each metric that the views allow its value and then those of `count` resamples: (1 + count,).
+        """Gives for each metric that the features allow its value and then those of `count` resamples: (1 + count,).
 
-        number: another for each of several candidates whose resamples are to be subtracted from each other.
+        stream: another for each of several candidates whose resamples are to be subtracted from each other.
         """
-        mine, real = _in_order(candidate), _in_order(self.views)
+        mine, real = _in_order(candidate), _in_order(self.features)
         return {
-            name: resamples(METRICS[name], mine[view], real[view], seed=self.seed, count=count, number=number)
+            name: resamples(METRICS[name], mine[kind], real[kind], seed=self.seed, count=count, stream=stream)
             for name in only
-            if (view := METRICS[name].view) in mine
+            if (kind := METRICS[name].features) in mine
         }
 
-    def scores(self, candidate: Views, estimates: dict[str, np.ndarray] | None = None) -> dict[str, dict[str, Any]]:
-        """Each metric's value, 95 % interval (low, high) and number of clips n; the comb's by stage as well.
+    def scores(self, candidate: Features, estimates: dict[str, np.ndarray] | None = None) -> dict[str, dict[str, Any]]:
+        """Gives each metric's value, 95 % interval (low, high) and number of clips n, and its stages if it has them.
 
         estimates: of this candidate, where they have been made already.
         """
         count = len(candidate["log_mel"])
-        found = {name: score(values, count) for name, values in (estimates or self.estimates(candidate)).items()}
-        stages = candidate["comb"].mean(axis=0)
-        names = stage_names(len(stages), self.sample_rate)
-        found["comb_db"]["stages"] = dict(zip(names, stages.tolist(), strict=True))
-        return found
+        scores = {name: score(values, count) for name, values in (estimates or self.estimates(candidate)).items()}
+        for name, of_metric in scores.items():
+            if METRICS[name].has_stages:
+                levels = candidate[METRICS[name].features].mean(axis=0)
+                names = stage_names(len(levels), self.sample_rate)
+                of_metric["stages"] = dict(zip(names, levels.tolist(), strict=True))
+        return scores
 
-    def nearest(self, candidate: Views, count: int) -> list[Nearest]:
+    def nearest(self, candidate: Features, count: int) -> list[Nearest]:
         """The clips that lie nearest to a training clip, the nearest first; none where training is not known."""
         if self._training is None:
             return []
         to_training, training = distances.nearest(candidate["log_mel"], self._training)
-        to_real, real = distances.nearest(candidate["log_mel"], self.views["log_mel"])
+        to_real, real = distances.nearest(candidate["log_mel"], self.features["log_mel"])
         table = zip(training.tolist(), real.tolist(), to_training.tolist(), to_real.tolist(), strict=True)
         found = [Nearest(number, *row) for number, row in enumerate(table)]
         return sorted(found, key=lambda one: one.training_distance)[:count]
@@ -103,14 +108,14 @@ class Reference:
             )
         return clips
 
-    def _standardized(self, raw: Views) -> Views:
+    def _standardized(self, raw: Features) -> Features:
         found = {name: self._standard(name, rows) if name in LEAST_DEVIATIONS else rows for name, rows in raw.items()}
         if self._training is not None:
             found["to_training"] = distances.nearest(found["log_mel"], self._training)[0]
         return found
 
-    def _standard(self, view: str, rows: np.ndarray) -> np.ndarray:
-        return standardize(rows, self._raw[view], LEAST_DEVIATIONS[view])
+    def _standard(self, kind: str, rows: np.ndarray) -> np.ndarray:
+        return standardize(rows, self._raw[kind], LEAST_DEVIATIONS[kind])
 
 
 def score(values: np.ndarray, n: int) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def score(values: np.ndarray, n: int) -> dict[str, Any]:
     return {"value": float(values[0]), "low": low, "high": high, "n": n}
 
 
-def _in_order(seen: Views) -> Views:
+def _in_order(seen: Features) -> Features:
     """The same rows in an order of their own, so that no figure depends on the order of the clips."""
     order = np.lexsort(seen["log_mel"].T)
     return {name: rows[order] for name, rows in seen.items()}

@@ -1,11 +1,13 @@
-"""A discriminator with what it learns by: the side of the game that is the same whoever makes the fakes."""
+"""A discriminator with what it sees and learns by, and the game of several: the same whoever makes the fakes."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wavegan import distributed
+from wavegan.audio.augmentation import Augmentation
 from wavegan.methods import first_order
 from wavegan.methods.base import Stats
 from wavegan.objectives.adversarial import Objective
@@ -13,12 +15,13 @@ from wavegan.objectives.penalties import Penalty
 
 
 class Adversary:
-    """A discriminator, clips (and labels) to (N,), its objective, and what keeps it from running away.
+    """A discriminator, its view of a clip, its objective, and what keeps it from running away.
 
-    penalty: added to its loss penalty_weight times; None or a weight of 0 leaves it out. weight_clip: after each
-    update every weight is cut to ± this (Arjovsky et al. 2017, algorithm 1). instance_noise: standard deviation of
-    noise on all that it sees (Sønderby et al. 2017, section 3.2), falling to zero over instance_noise_steps, or staying
-    where these are 0.
+    discriminator: what the view gives (and labels) to (N,). view: clips to what the discriminator sees, differentiable;
+    None shows them as they are. augment: changes clips before the view, real and generated ones alike.
+    penalty: added to its loss penalty_weight times; None or a weight of 0 leaves it out. It acts on what the
+    discriminator sees. weight: factor of its part in the generator's loss. weight_clip: after each update every weight
+    is cut to ± this (Arjovsky et al. 2017, algorithm 1).
     """
 
     def __init__(
@@ -28,18 +31,19 @@ class Adversary:
         objective: Objective,
         penalty: Penalty | None = None,
         penalty_weight: float = 0.0,
+        weight: float = 1.0,
         weight_clip: float | None = None,
-        instance_noise: float = 0.0,
-        instance_noise_steps: int = 0,
+        view: nn.Module | None = None,
+        augment: Augmentation | None = None,
     ):
         self.discriminator = discriminator
         self.objective = objective
         self.penalty = penalty if penalty_weight else None
         self.penalty_weight = penalty_weight
+        self.weight = weight
         self.weight_clip = weight_clip
-        self.instance_noise = instance_noise
-        self.instance_noise_steps = instance_noise_steps
-        self.noise = torch.tensor(float(instance_noise), device=next(discriminator.parameters()).device)
+        self.view = view
+        self.augment = augment
         self.passes: first_order.Passes | None = None
 
     def compile(self, backend: str) -> None:
@@ -48,9 +52,9 @@ class Adversary:
         compile_network(self.discriminator, backend)
 
     def advance(self, step: int) -> None:
-        """Sets the noise of a step."""
-        if self.instance_noise and self.instance_noise_steps:
-            self.noise.fill_(self.instance_noise * max(0.0, 1 - step / self.instance_noise_steps))
+        """Sets the augmentation of a step."""
+        if self.augment:
+            self.augment.advance(step)
 
     @property
     def remark(self) -> str:
@@ -58,6 +62,12 @@ class Adversary:
         if not self.penalty or getattr(self.discriminator, "stages", None) is not None:
             return ""
         return "the discriminator is not piecewise linear, so its penalty takes a double backward, which is slower"
+
+    def see(self, clips: Tensor) -> Tensor:
+        """What the discriminator sees of clips."""
+        if self.augment:
+            clips = self.augment(clips)
+        return self.view(clips) if self.view else clips
 
     def backward(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Stats:
         """Leaves the gradients of the discriminator's loss; real and fake are constants with the same labels.
@@ -67,10 +77,12 @@ class Adversary:
         stages = getattr(self.discriminator, "stages", None)
         if stages is None:
             return self.plain_backward(real, fake, labels)
+        with torch.no_grad():
+            real, fake = self.see(real), self.see(fake)
         return first_order.discriminator_backward(
             stages,
-            self._noisy(real),
-            self._noisy(fake),
+            real,
+            fake,
             self.objective,
             self.penalty,
             self.penalty_weight,
@@ -80,7 +92,8 @@ class Adversary:
 
     def plain_backward(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Stats:
         """The same gradients by autograd alone, for any discriminator: what the first-order form must equal."""
-        real, fake = self._noisy(real), self._noisy(fake)
+        with torch.no_grad():
+            real, fake = self.see(real), self.see(fake)
         real_scores, fake_scores = self._judge(real, labels), self._judge(fake, labels)
         loss = self.objective.discriminator(real_scores, fake_scores)
         stats = {"wasserstein": real_scores.detach().mean() - fake_scores.detach().mean()}
@@ -92,31 +105,77 @@ class Adversary:
         return stats | {"loss": loss.detach()}
 
     def generator_loss(self, fake: Tensor, real: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the maker of `fake` is to lower; of `real` only a paired objective takes notice."""
-        scores = self._judge(self._noisy(fake), labels)
+        """What the generator of `fake` is to lower; only a paired objective uses `real`."""
+        scores = self._judge(self.see(fake), labels)
         if not self.objective.is_paired:
             return self.objective.generator(scores)
         with torch.no_grad():  # the discriminator stands still and so do the real clips
-            real_scores = self._judge(self._noisy(real), labels)
+            real_scores = self._judge(self.see(real), labels)
         return self.objective.generator(scores, real_scores)
 
-    def clip_weights(self) -> None:
-        """Cuts every weight to ± weight_clip."""
-        assert self.weight_clip is not None, "only an adversary with a bound clips"
-        with torch.no_grad():
-            for parameter in self.discriminator.parameters():
-                parameter.clamp_(-self.weight_clip, self.weight_clip)
+    def after_update(self, stats: Stats) -> None:
+        """Follows an update of the discriminator; stats: its own statistics, means over all processes."""
+        if self.weight_clip:
+            with torch.no_grad():
+                for parameter in self.discriminator.parameters():
+                    parameter.clamp_(-self.weight_clip, self.weight_clip)
+        if self.augment:
+            self.augment.after_update(stats)
 
-    def _judge(self, clips: Tensor, labels: Tensor | None) -> Tensor:
+    def state(self) -> dict[str, Any]:
+        """The statistics of its view and the memory of its augmentation."""
+        parts = {"view": self.view, "augment": self.augment}
+        return {name: part.state_dict() if part else {} for name, part in parts.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `state` gave."""
+        for name, part in (("view", self.view), ("augment", self.augment)):
+            if part:
+                part.load_state_dict(state[name])
+
+    def _judge(self, seen: Tensor, labels: Tensor | None) -> Tensor:
         if labels is None:
-            return self.discriminator(clips)
-        return self.discriminator(clips, labels.repeat(len(clips) // len(labels), 1))  # a penalty may look at both
+            return self.discriminator(seen)
+        return self.discriminator(seen, labels.repeat(len(seen) // len(labels), 1))  # a penalty may look at both
 
-    def _noisy(self, clips: Tensor) -> Tensor:
-        if not self.instance_noise:
-            return clips
-        drawn = distributed.own_rows(lambda rows: clips.new_empty(rows, *clips.shape[1:]).normal_(), len(clips))
-        return clips + self.noise.to(clips.dtype) * drawn
+
+Adversaries = Mapping[str, Adversary]
+"""Adversaries by name; the names of their statistics begin with theirs, as in mel/loss."""
+
+
+def discriminators_backward(
+    adversaries: Adversaries, real: Tensor, fake: Tensor, labels: Tensor | None = None
+) -> Stats:
+    """Leaves the gradients of every discriminator's loss, all of the same clips."""
+    stats = {}
+    for name, adversary in adversaries.items():
+        stats |= {f"{name}/{stat}": value for stat, value in adversary.backward(real, fake, labels).items()}
+    return stats
+
+
+def generator_losses(adversaries: Adversaries, fake: Tensor, real: Tensor, labels: Tensor | None = None) -> Stats:
+    """Each adversary's loss for the generator, times its weight, with a graph."""
+    return {
+        name: adversary.weight * adversary.generator_loss(fake, real, labels) for name, adversary in adversaries.items()
+    }
+
+
+def after_update(adversaries: Adversaries, stats: Stats) -> None:
+    """Hands every adversary its own statistics after an update."""
+    for name, adversary in adversaries.items():
+        own = {stat.removeprefix(f"{name}/"): value for stat, value in stats.items() if stat.startswith(f"{name}/")}
+        adversary.after_update(own)
+
+
+def states(adversaries: Adversaries) -> dict[str, Any]:
+    """What `restore` needs of each."""
+    return {name: adversary.state() for name, adversary in adversaries.items()}
+
+
+def restore(adversaries: Adversaries, state: Mapping[str, Any]) -> None:
+    """Takes every adversary back to what `states` gave."""
+    for name, adversary in adversaries.items():
+        adversary.restore(state[name])
 
 
 def compile_network(network: nn.Module, backend: str) -> None:

@@ -1,8 +1,8 @@
-"""What the training loop knows of a method: its networks and its phases."""
+"""What the training loop knows of a method: its networks, its phases and its memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
@@ -12,8 +12,8 @@ Stats = dict[str, Tensor]
 class Batch(NamedTuple):
     """What an update sees of N clips.
 
-    x: (N, C, T), or spectrograms (N, C, bins, frames). labels: (N, K), a row with a 1 for each clip's label, where
-    the networks know labels. other: clips of a second source, as x, where sound is translated.
+    x: clips (N, C, T) in [-1, 1]. labels: (N, K), a row with a 1 for each clip's label, where the networks know
+    labels. other: clips of a second source, as x, where sound is translated.
     """
 
     x: Tensor
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with each of its tensors changed."""
-        labels, other = (None if one is None else change(one) for one in self[1:])
+        labels, other = (None if part is None else change(part) for part in self[1:])
         return Batch(change(self.x), labels, other)
 
 
@@ -32,14 +32,17 @@ class Phase:
 
     backward(batch) leaves gradients in `.grad` of the phase's networks and returns named scalar tensors,
     still on the device. The batch is fresh for every call. Randomness comes from torch's global generators, which
-    the loop has set for this very call. after_update() follows the optimisers' steps, where something does.
+    the loop has set for this very call, from `random_stream` (the phase's name where it is empty).
+    after_update(stats) follows the optimisers' steps, where something does; the statistics are means over all
+    processes.
     """
 
     name: str
     networks: tuple[str, ...]
     backward: Callable[[Batch], Stats]
     times: int = 1
-    after_update: Callable[[], None] | None = None
+    after_update: Callable[[Stats], None] | None = None
+    random_stream: str = ""
 
 
 class Method(Protocol):
@@ -57,3 +60,10 @@ class Method(Protocol):
 
     def advance(self, step: int) -> None:
         """Sets what depends on the step, before it is taken."""
+
+    def state(self) -> dict[str, Any]:
+        """All that a step depends on beside networks and optimisers: tensors and plain values, for a checkpoint."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `state` gave."""

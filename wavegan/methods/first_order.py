@@ -38,7 +38,7 @@ class Stage(Protocol):
     def __call__(self, x: Tensor) -> Tensor: ...
     def along(self, t: Tensor, y: Tensor) -> Tensor: ...
     def before_activation(self, d: Tensor, y: Tensor) -> Tensor: ...
-    def input_gradient(self, d: Tensor) -> Tensor: ...
+    def input_gradient(self, d: Tensor, x: Tensor) -> Tensor: ...
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]: ...
 
 
@@ -100,9 +100,9 @@ def forward(chain: Sequence[Stage], x: Tensor) -> list[Tensor]:
 def backward(chain: Sequence[Stage], activations: Sequence[Tensor], seeds: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The gradient of the input, and the adjoints: the gradient of every stage's affine map, first stage first."""
     d, adjoints = seeds, []
-    for stage, y in zip(reversed(chain), reversed(activations), strict=False):
+    for stage, x, y in zip(reversed(chain), reversed(activations[:-1]), reversed(activations), strict=False):
         adjoints.insert(0, stage.before_activation(d.view(y.shape).to(y.dtype), y))
-        d = stage.input_gradient(adjoints[0])
+        d = stage.input_gradient(adjoints[0], x)
     return d.view(activations[0].shape), adjoints
 
 

@@ -1,67 +1,86 @@
 """The adversarial game: discriminator phases, then one generator phase (Goodfellow et al. 2014)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from wavegan import distributed
-from wavegan.methods.adversary import Adversary, compile_network
+from wavegan.dsp.representation import Representation
+from wavegan.methods import adversary as game
+from wavegan.methods.adversary import Adversaries
 from wavegan.methods.base import Batch, Phase, Stats
-from wavegan.models import latents
+from wavegan.models.inputs import Input, draw_own
 
 
 class GAN:
-    """A generator and a discriminator that learn against each other; a `Method`.
+    """A generator and discriminators, by names of their own, that learn against each other; a `Method`.
 
-    generator: latents (N, latent_dim), and labels where a batch has them, to clips. A fake clip is made for the label
-    of its real partner.
+    generator: its declared inputs, and labels where a batch has them, to what its `output` makes of a clip. A fake
+    clip is made for the label of its real partner. All discriminators learn from the same fakes in one phase; their
+    statistics are discriminators/NAME/loss and so on, their networks discriminators.NAME.
     """
 
     averaged = ("generator",)
 
-    def __init__(
-        self, generator: nn.Module, adversary: Adversary, *, discriminator_steps: int, latent: str, latent_dim: int
-    ):
-        self.networks = {"generator": generator, "discriminator": adversary.discriminator}
+    def __init__(self, generator: nn.Module, adversaries: Adversaries, *, discriminator_steps: int):
+        discriminators = {f"discriminators.{name}": one.discriminator for name, one in adversaries.items()}
+        self.networks = {"generator": generator, **discriminators}
         self.phases = (
             Phase(
-                "discriminator",
-                ("discriminator",),
-                self.discriminator_backward,
+                "discriminators",
+                tuple(discriminators),
+                self.discriminators_backward,
                 times=discriminator_steps,
-                after_update=adversary.clip_weights if adversary.weight_clip else None,
+                after_update=self.after_update,
+                random_stream="discriminator",  # as when there was one, so that runs of then can be done again
             ),
             Phase("generator", ("generator",), self.generator_backward),
         )
-        self.adversaries = {"discriminator": adversary}
-        self.adversary = adversary
-        self.latent = latent
-        self.latent_dim = latent_dim
+        self.adversaries = adversaries
+        self.inputs: tuple[Input, ...] = generator.inputs  # type: ignore[assignment]
+        self.output: Representation = generator.output  # type: ignore[assignment]
 
     def compile(self, backend: str) -> None:
-        """Compiles both networks and, where the first-order form is used, its passes."""
-        compile_network(self.networks["generator"], backend)
-        self.adversary.compile(backend)
+        """Compiles all networks and, where the first-order form is used, its passes."""
+        game.compile_network(self.networks["generator"], backend)
+        for adversary in self.adversaries.values():
+            adversary.compile(backend)
 
     def advance(self, step: int) -> None:
-        """Sets what the discriminator is shown in a step."""
-        self.adversary.advance(step)
+        """Sets what the discriminators are shown in a step."""
+        for adversary in self.adversaries.values():
+            adversary.advance(step)
 
-    def discriminator_backward(self, batch: Batch) -> Stats:
-        """Gradients of the discriminator's loss; the generator only supplies fakes, without a graph."""
+    def state(self) -> dict[str, Any]:
+        """The memory of the adversaries."""
+        return game.states(self.adversaries)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `state` gave."""
+        game.restore(self.adversaries, state)
+
+    def after_update(self, stats: Stats) -> None:
+        """Follows an update of the discriminators."""
+        game.after_update(self.adversaries, stats)
+
+    def discriminators_backward(self, batch: Batch) -> Stats:
+        """Gradients of the discriminators' losses; the generator only supplies fakes, without a graph."""
         with torch.no_grad():
-            fake = self._fake(batch)
-        return self.adversary.backward(batch.x, fake, batch.labels)
+            real, fake = self.output.encode(batch.x), self._fake(batch)
+        return game.discriminators_backward(self.adversaries, real, fake, batch.labels)
 
     def generator_backward(self, batch: Batch) -> Stats:
-        """Gradients of the generator's loss, the discriminator standing still."""
-        loss = self.adversary.generator_loss(self._fake(batch), batch.x, batch.labels)
+        """Gradients of the generator's loss, the sum over its adversaries, the discriminators standing still."""
+        fake = self._fake(batch)
+        with torch.no_grad():
+            real = self.output.encode(batch.x)
+        losses = game.generator_losses(self.adversaries, fake, real, batch.labels)
+        loss = torch.stack(list(losses.values())).sum()
         loss.backward()
-        return {"loss": loss.detach()}
+        parts = {f"{name}/loss": value.detach() for name, value in losses.items()} if len(losses) > 1 else {}
+        return {**parts, "loss": loss.detach()}
 
     def _fake(self, batch: Batch) -> Tensor:
-        real = batch.x
-        z = distributed.own_rows(
-            lambda rows: latents.draw(self.latent, rows, self.latent_dim, device=real.device), len(real)
-        )
-        made = self.networks["generator"](z) if batch.labels is None else self.networks["generator"](z, batch.labels)
-        return made.to(real.dtype)
+        z, *noise = (draw_own(declared, batch.x) for declared in self.inputs)
+        return self.networks["generator"](z, batch.labels, *noise).to(batch.x.dtype)

@@ -1,9 +1,13 @@
 """Unpaired translation between two sources of sound (Zhu et al. 2017, arXiv:1703.10593)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from wavegan.methods.adversary import Adversary, compile_network
+from wavegan.methods import adversary as game
+from wavegan.methods.adversary import Adversaries, compile_network
 from wavegan.methods.base import Batch, Phase, Stats
 from wavegan.objectives.reconstruction import l1
 
@@ -11,11 +15,12 @@ from wavegan.objectives.reconstruction import l1
 class Translation:
     """Two translators, from source A to B and back, each against a discriminator of where it leads; a `Method`.
 
-    A batch's x holds clips of A, its `other` clips of B. a_to_b, b_to_a: clips to clips of the same shape. adversary_a
-    judges clips of A and what b_to_a makes, adversary_b clips of B and what a_to_b makes. The translators lower both
-    adversaries' losses for them, plus cycle_weight times how far clips that went there and back are from themselves
-    (eq. 2), plus identity_weight times how much a translator changes clips that are its goal already (section 5.2),
-    both as mean absolute differences, added up over the two directions. An identity_weight of 0 leaves that out.
+    A batch's x holds clips of A, its `other` clips of B. a_to_b, b_to_a: clips to clips of the same shape.
+    adversaries_a judge clips of A and what b_to_a makes, adversaries_b clips of B and what a_to_b makes. The
+    translators lower both sides' losses for them, plus cycle_weight times how far clips that went there and back are
+    from themselves (eq. 2), plus identity_weight times how much a translator changes clips that are its goal already
+    (section 5.2), both as mean absolute differences, added up over the two directions. An identity_weight of 0 leaves
+    that out.
     """
 
     averaged = ("a_to_b", "b_to_a")
@@ -24,27 +29,30 @@ class Translation:
         self,
         a_to_b: nn.Module,
         b_to_a: nn.Module,
-        adversary_a: Adversary,
-        adversary_b: Adversary,
+        adversaries_a: Adversaries,
+        adversaries_b: Adversaries,
         *,
         cycle_weight: float,
         identity_weight: float,
         discriminator_steps: int,
     ):
-        self.networks = {
-            "a_to_b": a_to_b,
-            "b_to_a": b_to_a,
-            "discriminator_a": adversary_a.discriminator,
-            "discriminator_b": adversary_b.discriminator,
+        self.of_side = {"a": adversaries_a, "b": adversaries_b}
+        self.adversaries = {
+            f"{side}/{name}": one for side, those in self.of_side.items() for name, one in those.items()
         }
-        self.adversaries = {"a": adversary_a, "b": adversary_b}
+        discriminators = {
+            f"discriminators_{side}.{name}": one.discriminator
+            for side, those in self.of_side.items()
+            for name, one in those.items()
+        }
+        self.networks = {"a_to_b": a_to_b, "b_to_a": b_to_a, **discriminators}
         self.phases = (
             Phase(
                 "discriminators",
-                ("discriminator_a", "discriminator_b"),
+                tuple(discriminators),
                 self.discriminators_backward,
                 times=discriminator_steps,
-                after_update=self._clip_weights if adversary_a.weight_clip or adversary_b.weight_clip else None,
+                after_update=self.after_update,
             ),
             Phase("generators", ("a_to_b", "b_to_a"), self.generators_backward),
         )
@@ -52,7 +60,7 @@ class Translation:
         self.identity_weight = identity_weight
 
     def compile(self, backend: str) -> None:
-        """Compiles all four networks."""
+        """Compiles all networks."""
         for name in self.averaged:
             compile_network(self.networks[name], backend)
         for adversary in self.adversaries.values():
@@ -63,15 +71,27 @@ class Translation:
         for adversary in self.adversaries.values():
             adversary.advance(step)
 
+    def state(self) -> dict[str, Any]:
+        """The memory of the adversaries."""
+        return game.states(self.adversaries)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `state` gave."""
+        game.restore(self.adversaries, state)
+
+    def after_update(self, stats: Stats) -> None:
+        """Follows an update of the discriminators."""
+        game.after_update(self.adversaries, stats)
+
     def discriminators_backward(self, batch: Batch) -> Stats:
-        """Gradients of both discriminators; statistics end in _a or _b. The fakes come without a graph."""
+        """Gradients of all discriminators; statistics are a/NAME/loss, b/NAME/loss. The fakes have no graph."""
         a, b = _both(batch)
         with torch.no_grad():
             fakes = {"a": self._to_a(b), "b": self._to_b(a)}
         stats = {}
-        for name, real in (("a", a), ("b", b)):
-            found = self.adversaries[name].backward(real, fakes[name])
-            stats |= {f"{stat}_{name}": value for stat, value in found.items()}
+        for side, real in (("a", a), ("b", b)):
+            of_side = game.discriminators_backward(self.of_side[side], real, fakes[side])
+            stats |= {f"{side}/{stat}": value for stat, value in of_side.items()}
         return stats
 
     def generators_backward(self, batch: Batch) -> Stats:
@@ -79,8 +99,7 @@ class Translation:
         a, b = _both(batch)
         fake_a, fake_b = self._to_a(b), self._to_b(a)
         terms = {
-            "adversarial": self.adversaries["a"].generator_loss(fake_a, a)
-            + self.adversaries["b"].generator_loss(fake_b, b),
+            "adversarial": self._adversarial("a", fake_a, a) + self._adversarial("b", fake_b, b),
             "cycle": l1(a, self._to_a(fake_b)) + l1(b, self._to_b(fake_a)),
         }
         loss = terms["adversarial"] + self.cycle_weight * terms["cycle"]
@@ -96,10 +115,8 @@ class Translation:
     def _to_b(self, clips: Tensor) -> Tensor:
         return self.networks["a_to_b"](clips).to(clips.dtype)
 
-    def _clip_weights(self) -> None:
-        for adversary in self.adversaries.values():
-            if adversary.weight_clip:
-                adversary.clip_weights()
+    def _adversarial(self, side: str, fake: Tensor, real: Tensor) -> Tensor:
+        return torch.stack(list(game.generator_losses(self.of_side[side], fake, real).values())).sum()
 
 
 def _both(batch: Batch) -> tuple[Tensor, Tensor]:

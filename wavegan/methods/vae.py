@@ -1,14 +1,15 @@
 """The variational autoencoder: clips to latents and back (Kingma & Welling 2014, arXiv:1312.6114)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wavegan import distributed
+from wavegan.dsp.representation import Representation
 from wavegan.methods.adversary import compile_network
 from wavegan.methods.base import Batch, Phase, Stats
-from wavegan.models import latents
+from wavegan.models.inputs import Input, draw_own
 from wavegan.objectives.reconstruction import kl_divergence
 
 LOG_VARIANCE_LIMIT = 10.0
@@ -17,8 +18,8 @@ LOG_VARIANCE_LIMIT = 10.0
 class VAE:
     """An encoder and a generator that learn together to copy clips through a few numbers; a `Method`.
 
-    encoder: clips to (N, 2 · latent_dim), means and then log variances, see `posterior`; generator: latents
-    (N, latent_dim) and labels to clips. reconstruction(x, copy) gives a scalar.
+    encoder: what the generator's `output` makes of clips to (N, 2 · latent_dim), means and then log variances, see
+    `posterior`; generator: latents (N, latent_dim) and labels to the same. reconstruction(x, copy) gives a scalar.
 
     What is lowered is the reconstruction, a mean over a clip's numbers, plus kl_weight times the divergence from the
     standard normal prior, a mean over the latent's numbers, in nats. So neither term grows with the clip or the
@@ -40,14 +41,14 @@ class VAE:
         reconstruction: Callable[[Tensor, Tensor], Tensor],
         kl_weight: float,
         kl_warmup_steps: int,
-        latent_dim: int,
     ):
         self.networks = {"encoder": encoder, "generator": generator}
         self.phases = (Phase("vae", ("encoder", "generator"), self.backward),)
         self.reconstruction = reconstruction
         self.final_kl_weight = kl_weight
         self.kl_warmup_steps = kl_warmup_steps
-        self.latent_dim = latent_dim
+        self.inputs: tuple[Input, ...] = generator.inputs  # type: ignore[assignment]
+        self.output: Representation = generator.output  # type: ignore[assignment]
         # A tensor, so that a recorded graph reads it afresh at each replay.
         self.kl_weight = torch.zeros((), device=next(generator.parameters()).device)
         self.advance(0)
@@ -62,16 +63,23 @@ class VAE:
         share = min(1.0, step / self.kl_warmup_steps) if self.kl_warmup_steps else 1.0
         self.kl_weight.fill_(share * self.final_kl_weight)
 
+    def state(self) -> dict[str, Any]:
+        """Nothing: all that it remembers are its networks."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Nothing is to be restored."""
+
     def backward(self, batch: Batch) -> Stats:
         """Gradients of both networks; "kl" is in nats per latent number, not yet weighted."""
-        x = batch.x
+        x = self.output.encode(batch.x)
         mean, log_variance = posterior(self.networks["encoder"], x)
-        noise = distributed.own_rows(
-            lambda rows: latents.draw("normal", rows, self.latent_dim, device=x.device), len(x)
-        ).to(x.dtype)
-        z = mean + (log_variance / 2).exp() * noise
-        reconstruction = self.reconstruction(x, self.networks["generator"](z, batch.labels).to(x.dtype))
-        kl = kl_divergence(mean, log_variance) / self.latent_dim
+        latent, *others = self.inputs
+        error = draw_own(Input("normal", latent.shape), x)  # the posterior's, whatever latents generation draws
+        noise = [draw_own(declared, x) for declared in others]
+        z = mean + (log_variance / 2).exp() * error.to(x.dtype)
+        reconstruction = self.reconstruction(x, self.networks["generator"](z, batch.labels, *noise).to(x.dtype))
+        kl = kl_divergence(mean, log_variance) / mean.shape[1]
         loss = reconstruction + self.kl_weight * kl
         loss.backward()
         return {"loss": loss.detach(), "reconstruction": reconstruction.detach(), "kl": kl.detach()}

@@ -8,19 +8,19 @@ from torch import Tensor, nn
 
 
 class LatentLayer(nn.Linear):
-    """Latents (N, latent_dim), and labels (N, classes) where there are classes, to features (N, F).
+    """Latents (N, latent_dim), and rows of labels (N, K) where it knows labels, to features (N, F).
 
     Labels are appended to the latent (Mirza & Osindero 2014, section 3.2), so that each has a row of weights that is
     added to the features; multiplied to the length of a uniform latent, or the latent would drown them.
     """
 
-    def __init__(self, latent_dim: int, features: int, classes: int = 0):
-        super().__init__(latent_dim + classes, features)
-        self.classes = classes
+    def __init__(self, latent_dim: int, features: int, labels: int = 0):
+        super().__init__(latent_dim + labels, features)
+        self.labels = labels
         self.label_length = math.sqrt(latent_dim / 3)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        if not self.classes:
+        if not self.labels:
             return super().forward(z)
         assert labels is not None, "a network that knows labels is told them"
         return super().forward(torch.cat([z, self.label_length * labels.to(z.dtype)], dim=1))
@@ -29,14 +29,14 @@ class LatentLayer(nn.Linear):
 class Score(nn.Linear):
     """Features (N, F) to one unbounded number each, (N,).
 
-    With classes, every label has a row of weights of its own beside the first row, which all share: the projection
+    With labels, each has a row of weights of its own beside the first row, which all share: the projection
     of Miyato & Koyama (2018, eq. 4), whose score also rises with how well a clip fits its label. labels: (N, K).
     """
 
-    def __init__(self, features: int, classes: int = 0):
-        super().__init__(features, 1 + classes)
+    def __init__(self, features: int, labels: int = 0):
+        super().__init__(features, 1 + labels)
         self.bias = nn.Parameter(torch.zeros(1))
-        self.classes = classes
+        self.labels = labels
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         with full_precision(features):  # scores count by their differences, which bf16 rounds away
@@ -44,7 +44,7 @@ class Score(nn.Linear):
 
     def shares(self, labels: Tensor | None) -> Tensor | None:
         """How much of each row of weights counts for each clip, (N, 1 + K); None where there is one row."""
-        if not self.classes:
+        if not self.labels:
             return None
         assert labels is not None, "a network that knows labels is told them"
         return F.pad(labels.to(self.weight.dtype), (1, 0), value=1.0)
@@ -58,9 +58,9 @@ class Encoding(nn.Linear):
             return super().forward(features.to(self.weight.dtype))
 
 
-def last_layer(features: int, outputs: int, classes: int) -> Score | Encoding:
+def last_layer(features: int, outputs: int, labels: int) -> Score | Encoding:
     """What ends a network that looks at clips: a score where there is one output, else an encoder's."""
-    return Score(features, classes) if outputs == 1 else Encoding(features, outputs)
+    return Score(features, labels) if outputs == 1 else Encoding(features, outputs)
 
 
 def score(features: Tensor, weight: Tensor, bias: Tensor | None, shares: Tensor | None) -> Tensor:

@@ -2,7 +2,8 @@
 
 Activations are (N, H, W, C) here and weights (C', k, k, C), channels last in memory as the libraries like them best;
 the modules take and give (N, C, H, W). Padding is the original's, in both directions as in `layers.py`: 5 × 5 with
-stride 2 reads one zero before the image and two after it.
+stride 2 reads one zero before the image and two after it. An image that the stride does not divide is filled up with
+zeros at its end, so that H becomes H / stride rounded up. A stride is one number, or two for height and width.
 """
 
 import math
@@ -18,21 +19,29 @@ from wavegan.models.convolution import folded_nearest
 from wavegan.models.dense import as_computed
 from wavegan.models.layers import LeakyReLU, slope_times
 
+Stride = int | tuple[int, int]
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
-    """(N, H, W, C) and (C', k, k, C) to (N, H / stride, W / stride, C')."""
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride) -> Tensor:
+    """(N, H, W, C) and (C', k, k, C) to (N, H / stride, W / stride, C'), sizes rounded up."""
     return _from_image(F.conv2d(_as_image(_padded(x, weight.shape[1], stride)), _as_image(weight), bias, stride))
 
 
-def adjoint(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
-    """The gradient (N, H, W, C) of `convolve`'s input from that of its output, (N, H / stride, W / stride, C')."""
-    height, width = d.shape[1] * stride, d.shape[2] * stride
-    before, _ = pads(weight.shape[1], stride)
+def adjoint(
+    d: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride, size: tuple[int, int] | None = None
+) -> Tensor:
+    """The gradient (N, H, W, C) of `convolve`'s input from that of its output, (N, H / stride, W / stride, C').
+
+    size: (H, W), the output's times the stride unless given.
+    """
+    down, across = _pair(stride)
+    height, width = size or (d.shape[1] * down, d.shape[2] * across)
+    before = pads(weight.shape[1], down)[0], pads(weight.shape[1], across)[0]
     x = F.conv_transpose2d(_as_image(d), _as_image(weight), bias, stride, padding=before)
     return _from_image(x[:, :, :height, :width])  # what falls on the padding at the other end is cut off
 
 
-def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: int) -> Tensor:
+def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: Stride) -> Tensor:
     """The gradient (C', k, k, C) of `convolve`'s weight from its input and the gradient of its output."""
     size = (d.shape[3], x.shape[3], kernel_size, kernel_size)
     image = _as_image(_padded(x, kernel_size, stride))
@@ -40,7 +49,7 @@ def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: int) -> Tensor:
 
 
 def pads(kernel_size: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after the image, in either direction."""
+    """Zeros before and after an image that the stride divides, in one direction."""
     return (kernel_size - stride) // 2, (kernel_size - stride + 1) // 2
 
 
@@ -50,7 +59,7 @@ class _Kernels2d(nn.Module):
     `weight` is (C', k, k, C) with C the channels on the image's side of a strided or transposed one.
     """
 
-    def __init__(self, outer: int, inner: int, channels_in: int, channels_out: int, kernel_size: int, stride: int):
+    def __init__(self, outer: int, inner: int, channels_in: int, channels_out: int, kernel_size: int, stride: Stride):
         super().__init__()
         self.channels_in, self.channels_out = channels_in, channels_out
         self.kernel_size, self.stride = kernel_size, stride
@@ -81,9 +90,9 @@ class _Kernels2d(nn.Module):
 
 
 class Convolution2d(_Kernels2d):
-    """Strided convolution with the original's padding: (N, C, H, W) to (N, C', H / stride, W / stride)."""
+    """Strided convolution with the original's padding: (N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int = 1):
+    def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: Stride = 1):
         super().__init__(channels_out, channels_in, channels_in, channels_out, kernel_size, stride)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -108,6 +117,7 @@ class NearestUpsampling2d(_Kernels2d):
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         stride, (examples, height, width, _) = self.stride, x.shape
+        assert isinstance(stride, int), "pixels are repeated as often in both directions"
         blocks = convolve(x, _folded_nearest_2d(weight, stride), bias.repeat(stride**2), 1)
         blocks = blocks.view(examples, height, width, stride, stride, -1).transpose(2, 3)
         return blocks.reshape(examples, height * stride, width * stride, -1)
@@ -119,7 +129,7 @@ class Convolution2dStage:
 
     weight: Tensor  # (C', k, k, C)
     bias: Tensor  # (C',)
-    stride: int
+    stride: Stride
     negative_slope: float
 
     @classmethod
@@ -128,7 +138,7 @@ class Convolution2dStage:
         return cls(*layer.parameters_as_computed(), layer.stride, activation.negative_slope)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """y (N, H / stride, W / stride, C') of x (N, H, W, C)."""
+        """y (N, H / stride, W / stride, C') of x (N, H, W, C), sizes rounded up."""
         return F.leaky_relu_(convolve(x, self.weight, self.bias, self.stride), self.negative_slope)
 
     def along(self, t: Tensor, y: Tensor) -> Tensor:
@@ -139,13 +149,22 @@ class Convolution2dStage:
         """The gradient of the affine map's output, from that of y."""
         return slope_times(d, y, self.negative_slope)
 
-    def input_gradient(self, d: Tensor) -> Tensor:
-        """The gradient of x, from that of the affine map's output."""
-        return adjoint(d, self.weight, None, self.stride)
+    def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
+        """The gradient of x, of which only the shape counts, from that of the affine map's output."""
+        return adjoint(d, self.weight, None, self.stride, (x.shape[1], x.shape[2]))
 
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
         """Those of weight and bias; the bias hears the first `biased` rows only."""
         return correlate(x, d, self.weight.shape[1], self.stride), d[:biased].sum((0, 1, 2))
+
+
+def convolution_stages(blocks: nn.Sequential) -> list[Convolution2dStage]:
+    """Takes layers apart that are convolutions and leaky ReLUs in turn."""
+    layers, stages = list(blocks), []
+    for convolution, activation in zip(layers[::2], layers[1::2], strict=True):
+        assert isinstance(convolution, Convolution2d) and isinstance(activation, LeakyReLU), "they take turns"
+        stages.append(Convolution2dStage.of(convolution, activation))
+    return stages
 
 
 def _folded_nearest_2d(weight: Tensor, stride: int) -> Tensor:
@@ -159,9 +178,17 @@ def _folded_nearest_2d(weight: Tensor, stride: int) -> Tensor:
     return both.view(stride * stride * outer, taps, taps, inner)
 
 
-def _padded(x: Tensor, kernel_size: int, stride: int) -> Tensor:
-    before, after = pads(kernel_size, stride)
-    return F.pad(x, (0, 0, before, after, before, after))
+def _padded(x: Tensor, kernel_size: int, stride: Stride) -> Tensor:
+    widths = []
+    for size, step in zip(x.shape[1:3], _pair(stride), strict=True):
+        before, after = pads(kernel_size, step)
+        widths.append((before, after + -size % step))
+    (top, bottom), (left, right) = widths
+    return F.pad(x, (0, 0, left, right, top, bottom))
+
+
+def _pair(stride: Stride) -> tuple[int, int]:
+    return (stride, stride) if isinstance(stride, int) else stride
 
 
 def _as_image(x: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ class PhaseShuffle(nn.Module):
         def shifts(rows: int) -> Tensor:
             return torch.randint(-self.radius, self.radius + 1, (rows, batches), device=device)
 
-        drawn = shifts(1) if self.shared else distributed.own_rows(shifts, examples)
+        drawn = shifts(1) if self.shared else distributed.rank_rows(shifts, examples)
         return drawn.t().expand(batches, examples).flatten().int()
 
     def extra_repr(self) -> str:
@@ -198,7 +198,7 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
-        drawn = distributed.own_rows(lambda rows: torch.rand(rows, *x.shape[1:], device=x.device), len(x))
+        drawn = distributed.rank_rows(lambda rows: torch.rand(rows, *x.shape[1:], device=x.device), len(x))
         return x * (drawn >= self.p) / (1 - self.p)
 
 

@@ -10,23 +10,40 @@ from typing import Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavegan import settings
+from wavegan.dsp.representation import Waveform
 from wavegan.models.dense import LatentLayer, Score, as_computed, last_layer
+from wavegan.models.inputs import Input
 from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot, slope_times
+from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
 
 
 class Generator(nn.Module):
     """Latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1], by hidden layers of 4d and 8d.
 
-    classes: labels that it knows, as rows (N, classes) beside the latent, 0 for none.
+    labels: how many it knows, as rows (N, labels) beside the latent, 0 for none.
     """
 
+    lengths = Lengths()
+    gives = "waveform"
+
     def __init__(
-        self, clip_samples: int = 16384, channels: int = 1, *, dim: int = 64, latent_dim: int = 100, classes: int = 0
+        self,
+        clip_samples: int = 16384,
+        channels: int = 1,
+        *,
+        dim: settings.Dim = 64,
+        latent_dim: settings.LatentDim = 100,
+        latent: settings.Latent = "uniform",
+        labels: settings.Labels = 0,
     ):
         super().__init__()
+        self.inputs = (Input(latent, (latent_dim,)),)
+        self.labels = labels
+        self.output = Waveform()
         self.channels = channels
-        self.dense = LatentLayer(latent_dim, 4 * dim, classes)
+        self.dense = LatentLayer(latent_dim, 4 * dim, labels)
         self.blocks = nn.Sequential(
             nn.ReLU(), nn.Linear(4 * dim, 8 * dim), nn.ReLU(), nn.Linear(8 * dim, clip_samples * channels), nn.Tanh()
         )
@@ -38,24 +55,28 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Clips (N, channels, clip_samples) to one unbounded number each, (N,), by hidden layers of 8d and 4d.
+    """Clips (N, *shape) to one unbounded number each, (N,), by hidden layers of 8d and 4d.
 
-    dropout: the share of each layer's activations that is left out. classes: labels that it is told, as rows
-    (N, classes), 0 for none. With more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in
+    shape: (channels, clip_samples).
+    dropout: the share of each layer's activations that is left out. labels: how many it is told, as rows
+    (N, labels), 0 for none. With more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in
     its input unless dropout.
     """
 
+    lengths = Lengths()
+    sees = "waveform"
+
     def __init__(
         self,
-        clip_samples: int = 16384,
-        channels: int = 1,
+        shape: tuple[int, int] = (1, 16384),
         *,
-        dim: int = 64,
-        dropout: float = 0.0,
-        classes: int = 0,
+        labels: int = 0,
         outputs: int = 1,
+        dim: settings.Dim = 64,
+        dropout: settings.Dropout = 0.0,
     ):
         super().__init__()
+        channels, clip_samples = shape
         widths = [clip_samples * channels, 8 * dim, 4 * dim]
         blocks: list[nn.Module] = []
         for features_in, features_out in zip(widths, widths[1:], strict=False):
@@ -63,7 +84,7 @@ class Discriminator(nn.Module):
             if dropout:
                 blocks.append(Dropout(dropout))
         self.blocks = nn.Sequential(*blocks)
-        self.dense = last_layer(widths[-1], outputs, classes)
+        self.dense = last_layer(widths[-1], outputs, labels)
         initialize_glorot(self)
 
     def forward(self, clips: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -115,7 +136,7 @@ class DenseStage:
         """The gradient of the affine map's output, from that of y."""
         return slope_times(d, y, self.negative_slope)
 
-    def input_gradient(self, d: Tensor) -> Tensor:
+    def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
         """The gradient of x, flattened, from that of the affine map's output."""
         return d @ self.weight
 

@@ -66,8 +66,8 @@ class ConvolutionStage:
         d = slope_times(d, y, self.negative_slope)
         return d if self.shifts is None else unshift(d, self.shifts.drawn, self.shifts.radius)
 
-    def input_gradient(self, d: Tensor) -> Tensor:
-        """The gradient of x, from that of the affine map's output."""
+    def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
+        """The gradient of x, of which only the shape counts, from that of the affine map's output."""
         return adjoint(d, self.weight, None, self.stride, self.pad)
 
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ class ScoreStage:
     def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
         return d
 
-    def input_gradient(self, d: Tensor) -> Tensor:
+    def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
         return self._by_row(d) @ self.weight
 
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:

@@ -4,14 +4,25 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from wavegan import settings
+from wavegan.dsp.representation import LogSpectrogram
 from wavegan.models.dense import LatentLayer, Score, last_layer
-from wavegan.models.images import Convolution2d, Convolution2dStage, NearestUpsampling2d, TransposedConvolution2d
+from wavegan.models.images import (
+    Convolution2d,
+    Convolution2dStage,
+    NearestUpsampling2d,
+    TransposedConvolution2d,
+    convolution_stages,
+)
+from wavegan.models.inputs import Input
 from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot
+from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
 
 BINS = 128
 HOP_SAMPLES = 128  # from one frame to the next
 LAYERS = 5  # each halves or doubles bins and frames
+LENGTHS = Lengths(multiple=HOP_SAMPLES * 2**LAYERS)
 START_BINS = BINS // 2**LAYERS
 UPSAMPLING = {"transposed": TransposedConvolution2d, "nearest": NearestUpsampling2d}
 
@@ -27,28 +38,41 @@ def start_frames(frames: int) -> int:
 
 
 class Generator(nn.Module):
-    """Latent (N, latent_dim) to log spectrograms (N, channels, 128, frames) in [-1, 1].
+    """Latent (N, latent_dim) to log spectrograms (N, channels, 128, clip_samples / 128) in [-1, 1].
 
-    upsample: "transposed" (the original) or "nearest". classes: labels that it knows, as rows (N, classes) beside the
-    latent, 0 for none. Raises ValueError where frames is no multiple of 32.
+    upsample: "transposed" (the original) or "nearest". labels: how many it knows, as rows (N, labels) beside the
+    latent, 0 for none. clip_deviations, griffin_lim_iterations: of its `output`, which turns clips into such
+    spectrograms and back. Raises ValueError where clip_samples is no multiple of 4,096.
     """
+
+    lengths = LENGTHS
+    gives = "log_spectrogram"
 
     def __init__(
         self,
-        frames: int = 128,
+        clip_samples: int = 16384,
         channels: int = 1,
         *,
-        dim: int = 64,
-        kernel_size: int = 5,
-        latent_dim: int = 100,
-        batch_norm: bool = False,
-        upsample: str = "transposed",
-        classes: int = 0,
+        dim: settings.Dim = 64,
+        kernel_size: settings.SquareKernelSize = 5,
+        latent_dim: settings.LatentDim = 100,
+        latent: settings.Latent = "uniform",
+        labels: settings.Labels = 0,
+        batch_norm: settings.BatchNorm = False,
+        upsample: settings.Upsample = "transposed",
+        clip_deviations: settings.ClipDeviations = 3.0,
+        griffin_lim_iterations: settings.GriffinLimIterations = 16,
     ):
         super().__init__()
+        LENGTHS.require(clip_samples, "SpecGAN")
+        self.inputs = (Input(latent, (latent_dim,)),)
+        self.labels = labels
+        self.output = LogSpectrogram(
+            window=2 * BINS, hop=HOP_SAMPLES, clip_deviations=clip_deviations, iterations=griffin_lim_iterations
+        )
         outwards = [*(dim * 2**layer for layer in reversed(range(LAYERS))), channels]
-        self.start = START_BINS, start_frames(frames), outwards[0]
-        self.dense = LatentLayer(latent_dim, START_BINS * self.start[1] * outwards[0], classes)
+        self.start = START_BINS, start_frames(clip_samples // HOP_SAMPLES), outwards[0]
+        self.dense = LatentLayer(latent_dim, START_BINS * self.start[1] * outwards[0], labels)
         blocks: list[nn.Module] = []
         for layer in range(LAYERS):
             blocks += [*_normalised(outwards[layer], batch_norm), nn.ReLU()]
@@ -63,26 +87,29 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Log spectrograms (N, channels, 128, frames) to one unbounded number each, (N,).
+    """Log spectrograms (N, channels, 128, frames), of the shape (channels, 128, frames), to one unbounded number each.
 
-    dropout: the share of each layer's activations that is left out. classes: labels that it is told, as rows
-    (N, classes), 0 for none. With more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in
+    dropout: the share of each layer's activations that is left out. labels: how many it is told, as rows
+    (N, labels), 0 for none. With more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in
     its input unless batch_norm or dropout. Raises ValueError where frames is no multiple of 32.
     """
 
+    lengths = LENGTHS
+    sees = "log_spectrogram"
+
     def __init__(
         self,
-        frames: int = 128,
-        channels: int = 1,
+        shape: tuple[int, int, int] = (1, BINS, 128),
         *,
-        dim: int = 64,
-        kernel_size: int = 5,
-        batch_norm: bool = False,
-        dropout: float = 0.0,
-        classes: int = 0,
+        labels: int = 0,
         outputs: int = 1,
+        dim: settings.Dim = 64,
+        kernel_size: settings.SquareKernelSize = 5,
+        batch_norm: settings.BatchNorm = False,
+        dropout: settings.Dropout = 0.0,
     ):
         super().__init__()
+        channels, _, frames = shape
         inwards = [channels, *(dim * 2**layer for layer in range(LAYERS))]
         blocks: list[nn.Module] = []
         for layer in range(LAYERS):
@@ -93,7 +120,7 @@ class Discriminator(nn.Module):
             if dropout:
                 blocks.append(Dropout(dropout))
         self.blocks = nn.Sequential(*blocks)
-        self.dense = last_layer(START_BINS * start_frames(frames) * inwards[-1], outputs, classes)
+        self.dense = last_layer(START_BINS * start_frames(frames) * inwards[-1], outputs, labels)
         initialize_glorot(self)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -112,11 +139,7 @@ class Discriminator(nn.Module):
         self, batches: int, examples: int, labels: Tensor | None = None
     ) -> list[Convolution2dStage | ScoreStage]:
         assert isinstance(self.dense, Score), "an encoder has no score to take apart"
-        layers, stages = list(self.blocks), []
-        for convolution, activation in zip(layers[::2], layers[1::2], strict=True):
-            assert isinstance(convolution, Convolution2d) and isinstance(activation, LeakyReLU), "they take turns"
-            stages.append(Convolution2dStage.of(convolution, activation))
-        return [*stages, ScoreStage.of(self.dense, batches, labels)]
+        return [*convolution_stages(self.blocks), ScoreStage.of(self.dense, batches, labels)]
 
 
 def _normalised(channels: int, batch_norm: bool) -> list[nn.Module]:

@@ -1,9 +1,15 @@
 """A network from sound to sound, for clips of any length."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from wavegan import settings
+from wavegan.dsp.representation import Waveform
+from wavegan.models.inputs import Input
 from wavegan.models.layers import Convolution, LeakyReLU, NearestUpsampling, initialize_glorot
+from wavegan.models.lengths import Lengths
 
 STRIDES = (4, 4)
 START_GATE = -2.0  # a share of 0.12
@@ -27,10 +33,23 @@ class Translator(nn.Module):
     Upsampling is by repetition, which makes no combs.
     """
 
-    MULTIPLE = 16
+    lengths = Lengths(multiple=math.prod(STRIDES))
+    gives = "waveform"
+    inputs: tuple[Input, ...] = ()
+    labels = 0
 
-    def __init__(self, channels: int = 1, *, dim: int = 16, kernel_size: int = 25, blocks: int = 4):
+    def __init__(
+        self,
+        clip_samples: int = 16384,
+        channels: int = 1,
+        *,
+        dim: settings.Dim = 16,
+        kernel_size: settings.KernelSize = 25,
+        blocks: settings.Blocks = 4,
+    ):
         super().__init__()
+        self.lengths.require(clip_samples, "a translator")
+        self.output = Waveform()
         widths = [dim * 2**level for level in range(len(STRIDES) + 1)]  # d, 2d, 4d
         down: list[nn.Module] = [Convolution(channels, dim, kernel_size), LeakyReLU()]
         up: list[nn.Module] = []
@@ -51,10 +70,9 @@ class Translator(nn.Module):
         nn.init.constant_(self.last.bias[:channels], START_GATE)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-1] % self.MULTIPLE:
+        if x.shape[-1] % self.lengths.multiple:
             raise ValueError(
-                f"clips have {x.shape[-1]} samples; a translator takes multiples of {self.MULTIPLE}; "
-                f"cut or pad them to one"
+                f"clips have {x.shape[-1]} samples; a translator takes {self.lengths}; cut or pad them to one"
             )
         # Sound is mixed in its own type: bf16 would round what passes to 8 bits.
         gate, y = self.last(self.layers(x)).to(x.dtype).chunk(2, dim=1)  # (N, channels, T) each

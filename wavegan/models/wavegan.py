@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from wavegan import settings
+from wavegan.dsp.representation import Waveform
 from wavegan.models.dense import LatentLayer, Score, last_layer
+from wavegan.models.inputs import Input
 from wavegan.models.layers import (
     Convolution,
     Dropout,
@@ -16,6 +19,7 @@ from wavegan.models.layers import (
     TransposedConvolution,
     initialize_glorot,
 )
+from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage
 
 START_POSITIONS = 16
@@ -26,15 +30,15 @@ STRIDES = {
     32768: (4, 4, 4, 4, 4, 2),
     65536: (4, 4, 4, 4, 4, 4),
 }
+LENGTHS = Lengths(tuple(STRIDES))
 UPSAMPLING = {"transposed": TransposedConvolution, "nearest": NearestUpsampling}
 SHUFFLED_LAYERS = 4
+SHUFFLE = settings.PhaseShuffleSettings()
 
 
 def widths(clip_samples: int, dim: int) -> list[int]:
     """Channels of the hidden layers from the waveform's side inwards: d, 2d, 4d, … one per stride."""
-    if clip_samples not in STRIDES:
-        lengths = ", ".join(map(str, STRIDES))
-        raise ValueError(f"clip_samples is {clip_samples}; WaveGAN makes {lengths}; choose one of them")
+    LENGTHS.require(clip_samples, "WaveGAN")
     return [dim * 2**layer for layer in range(len(STRIDES[clip_samples]))]
 
 
@@ -42,27 +46,34 @@ class Generator(nn.Module):
     """Latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1].
 
     upsample: "transposed" (the original) or "nearest". post_filter: length in samples of a learned filter
-    after tanh, 0 for none. classes: labels that it knows, as rows (N, classes) beside the latent, 0 for none.
+    after tanh, 0 for none. labels: how many it knows, as rows (N, labels) beside the latent, 0 for none.
     Raises ValueError for a clip length that WaveGAN does not make.
     """
+
+    lengths = LENGTHS
+    gives = "waveform"
 
     def __init__(
         self,
         clip_samples: int = 16384,
         channels: int = 1,
         *,
-        dim: int = 64,
-        kernel_size: int = 25,
-        latent_dim: int = 100,
-        batch_norm: bool = False,
-        upsample: str = "transposed",
-        post_filter: int = 0,
-        classes: int = 0,
+        dim: settings.Dim = 64,
+        kernel_size: settings.KernelSize = 25,
+        latent_dim: settings.LatentDim = 100,
+        latent: settings.Latent = "uniform",
+        labels: settings.Labels = 0,
+        batch_norm: settings.BatchNorm = False,
+        upsample: settings.Upsample = "transposed",
+        post_filter: settings.PostFilterSamples = 0,
     ):
         super().__init__()
+        self.inputs = (Input(latent, (latent_dim,)),)
+        self.labels = labels
+        self.output = Waveform()
         inwards = widths(clip_samples, dim)
         self.start_channels = inwards[-1]
-        self.dense = LatentLayer(latent_dim, START_POSITIONS * self.start_channels, classes)
+        self.dense = LatentLayer(latent_dim, START_POSITIONS * self.start_channels, labels)
         outwards = [*reversed(inwards), channels]
         blocks: list[nn.Module] = [*_normalised(outwards[0], batch_norm), nn.ReLU()]
         for layer, stride in enumerate(STRIDES[clip_samples]):
@@ -83,29 +94,31 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Clips (N, channels, clip_samples) to one unbounded number each, (N,).
+    """Clips (N, channels, clip_samples), of the shape (channels, clip_samples), to one unbounded number each, (N,).
 
     Phase shuffle follows the activation of the first four layers, never the last. dropout: the share of each
-    layer's activations that is left out. classes: labels that it is told, as rows (N, classes), 0 for none. With
+    layer's activations that is left out. labels: how many it is told, as rows (N, labels), 0 for none. With
     more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in its input unless batch_norm or
     dropout. Raises ValueError for a clip length that WaveGAN does not make.
     """
 
+    lengths = LENGTHS
+    sees = "waveform"
+
     def __init__(
         self,
-        clip_samples: int = 16384,
-        channels: int = 1,
+        shape: tuple[int, int] = (1, 16384),
         *,
-        dim: int = 64,
-        kernel_size: int = 25,
-        batch_norm: bool = False,
-        shuffle_radius: int = 2,
-        shuffle_shared: bool = True,
-        dropout: float = 0.0,
-        classes: int = 0,
+        labels: int = 0,
         outputs: int = 1,
+        dim: settings.Dim = 64,
+        kernel_size: settings.KernelSize = 25,
+        batch_norm: settings.BatchNorm = False,
+        dropout: settings.Dropout = 0.0,
+        phase_shuffle: settings.PhaseShuffle = SHUFFLE,
     ):
         super().__init__()
+        channels, clip_samples = shape
         inwards = [channels, *widths(clip_samples, dim)]
         last = len(inwards) - 2
         blocks: list[nn.Module] = []
@@ -116,10 +129,10 @@ class Discriminator(nn.Module):
             blocks.append(LeakyReLU(0.2))
             if dropout:
                 blocks.append(Dropout(dropout))
-            if shuffle_radius and layer < min(SHUFFLED_LAYERS, last):
-                blocks.append(PhaseShuffle(shuffle_radius, shared=shuffle_shared))
+            if phase_shuffle.radius and outputs == 1 and layer < min(SHUFFLED_LAYERS, last):
+                blocks.append(PhaseShuffle(phase_shuffle.radius, shared=phase_shuffle.shared))
         self.blocks = nn.Sequential(*blocks)
-        self.dense = last_layer(START_POSITIONS * inwards[-1], outputs, classes)
+        self.dense = last_layer(START_POSITIONS * inwards[-1], outputs, labels)
         initialize_glorot(self)
 
     def forward(self, clips: Tensor, labels: Tensor | None = None) -> Tensor:

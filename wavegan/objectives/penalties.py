@@ -37,7 +37,7 @@ class Penalty(NamedTuple):
 def between(real: Tensor, fake: Tensor) -> Tensor:
     """Points drawn uniformly between each real clip and its fake partner (Gulrajani et al. 2017, algorithm 1)."""
     size = [1] * (real.dim() - 1)
-    share = distributed.own_rows(lambda rows: torch.rand(rows, *size, device=real.device, dtype=real.dtype), len(real))
+    share = distributed.rank_rows(lambda rows: torch.rand(rows, *size, device=real.device, dtype=real.dtype), len(real))
     return torch.lerp(real, fake, share)
 
 

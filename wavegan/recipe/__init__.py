@@ -5,16 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from wavegan.errors import RecipeError
-from wavegan.recipe.parsing import Fault, Place, Reader, Tree, shown, write
-from wavegan.recipe.schema import Recipe
-from wavegan.recipe.validation import checked
+from wavegan.recipe.parsing import Reader
+from wavegan.recipe.schema import DataSettings, Paths, Recipe
+from wavegan.recipe.tree import Fault, Place, Tree
+from wavegan.recipe.validation import validate
+from wavegan.recipe.yaml_text import shown, write
 
+_ABSENT = object()
+TEXT_KEYS = {  # whose values on the command line are text, whatever they look like
+    "name",
+    *(f"data.{key}" for key, field in DataSettings.model_fields.items() if field.annotation in (Paths, Paths | None)),
+}
 # What may differ when a run is continued: keys, and sections with all of their keys.
 MAY_CHANGE = (
     "name",
     "data.max_bad_fraction",
     "data.on_device",
-    "representation.griffin_lim_iterations",
+    "generator.griffin_lim_iterations",
     "training.compile",
     "training.on_collapse",
     "training.max_rollbacks",
@@ -34,11 +41,10 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """
     reader = Reader()
     tree = reader.read(Path(path))
-    for text in overrides:
-        reader.override(tree, text)
+    tree = reader.override(tree, overrides, TEXT_KEYS)
     tree.value.setdefault("name", Tree(Path(path).stem, tree.place))
-    unread = set() if reader.is_complete else {"data.source"}
-    recipe, problems = checked(tree.plain(), unread)
+    unread = () if reader.is_complete else (("data", "source"), ("discriminators",))
+    recipe, problems = validate(tree.plain(), unread)
     _refuse(reader.faults + [Fault(tree.place_of(keys), text) for keys, text in problems])
     return recipe
 
@@ -55,7 +61,7 @@ def as_dict(recipe: Recipe) -> dict[str, Any]:
 
 def from_dict(values: dict[str, Any]) -> Recipe:
     """The recipe that `as_dict` gave; raises RecipeError where another version of wavegan had other keys."""
-    recipe, problems = checked(values)
+    recipe, problems = validate(values)
     _refuse([Fault(Place("stored recipe"), text) for _, text in problems])
     return recipe
 
@@ -64,12 +70,16 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
     """Each `key: old → new` that keeps a run of `old` from being continued with `new`."""
     before, after = _flat(as_dict(old)), _flat(as_dict(new))
     decays = "linear" in (old.training.lr_decay, new.training.lr_decay)  # then the steps shape the whole run
-    changed = [key for key in after if after[key] != before[key]]
+    changed = [key for key in before | after if after.get(key, _ABSENT) != before.get(key, _ABSENT)]
     return [
-        f"{key}: {shown(before[key])} → {shown(after[key])}"
+        f"{key}: {_told(before, key)} → {_told(after, key)}"
         for key in changed
         if not _may_change(key) or (decays and key == "training.steps")
     ]
+
+
+def _told(values: dict[str, Any], key: str) -> str:
+    return shown(values[key]) if key in values else "not there"
 
 
 def _may_change(key: str) -> bool:

@@ -2,74 +2,36 @@
 
 from collections.abc import Iterable, Iterator
 from functools import reduce
+from inspect import signature
 from typing import Any, NamedTuple
 
+from wavegan.dsp.views import VIEWS
+from wavegan.models.catalogue import DISCRIMINATORS, GENERATORS
 from wavegan.objectives.adversarial import OBJECTIVES
-from wavegan.recipe.parsing import shown
-from wavegan.recipe.schema import CLIP_SAMPLES, Recipe
+from wavegan.recipe.kinds import arguments
+from wavegan.recipe.schema import Recipe
+from wavegan.recipe.yaml_text import shown
 
 
-class Clash(NamedTuple):
-    """keys: those whose values do not go together, the one to be named first; text: value, rule, remedy."""
+class Conflict(NamedTuple):
+    """keys: those whose values do not go together, that which is named in front, * for any; text: value, rule, remedy.
+
+    Nothing is said of a conflict in which a value takes part that is wrong by itself.
+    """
 
     keys: tuple[str, ...]
     text: str
 
 
-# What fits what: the models of a method, and the representation that a model is made for.
-METHODS_OF_MODEL = {
-    "wavegan": ("gan", "vae"),
-    "specgan": ("gan", "vae"),
-    "mlp": ("gan", "vae"),
-    "translator": ("translation",),
-}
-REPRESENTATION_OF_MODEL = {"specgan": "log_spectrogram"}  # a waveform for all others
-LONGEST_SQUARE_KERNEL = 9
-
-_GAME = ("method.name", ("gan", "translation"))
-_VAE = ("method.name", ("vae",))
-_TRANSLATION = ("method.name", ("translation",))
-_OPTIMIZER_KEYS = {
-    "betas": ("adam", "adamw"),
-    "decay": ("rmsprop",),
-    "momentum": ("rmsprop", "sgd"),
-    "weight_decay": ("adamw", "sgd"),
-    "eps": ("adam", "adamw", "rmsprop"),
-}
-# Keys of which something else makes no use: by key, what decides, and for which of its values they count.
-COUNTS_FOR: dict[str, tuple[str, tuple[str, ...]]] = {
-    "data.source_b": _TRANSLATION,
-    "data.test_b": _TRANSLATION,
-    "representation.clip_deviations": ("representation.name", ("log_spectrogram",)),
-    "representation.griffin_lim_iterations": ("representation.name", ("log_spectrogram",)),
-    "model.blocks": ("model.name", ("translator",)),
-    "model.post_filter": ("model.name", ("wavegan",)),
-    "model.batch_norm": ("model.name", ("wavegan", "specgan")),
-    "model.discriminator_batch_norm": ("model.name", ("wavegan", "specgan", "translator")),
-    "method.objective": _GAME,
-    "method.weight_clip": _GAME,
-    "method.label_smoothing": _GAME,
-    "method.instance_noise": _GAME,
-    "method.reconstruction": _VAE,
-    "method.kl_weight": _VAE,
-    "method.kl_warmup_steps": _VAE,
-    "method.cycle_weight": _TRANSLATION,
-    "method.identity_weight": _TRANSLATION,
-    **{
-        f"optimizers.{network}.{key}": (f"optimizers.{network}.name", names)
-        for network in ("generator", "discriminator")
-        for key, names in _OPTIMIZER_KEYS.items()
-    },
-}
-
-
-def clashes(recipe: Recipe) -> Iterator[Clash]:
+def conflicts(recipe: Recipe) -> Iterator[Conflict]:
     """All that does not go together."""
     yield from _sound(recipe)
-    yield from _unused(recipe)
-    yield from _networks(recipe)
-    if recipe.method.name != "vae":
-        yield from _game(recipe)
+    yield from _method(recipe)
+    yield from _sight(recipe)
+    yield from _lengths(recipe)
+    yield from _views(recipe)
+    for name, _ in _judges(recipe):
+        yield from _Game(recipe, name).conflicts()
     yield from _training(recipe)
 
 
@@ -79,104 +41,192 @@ def listed(values: Iterable, conjunction: str = "or") -> str:
     return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
-def _sound(recipe: Recipe) -> Iterator[Clash]:
-    data = recipe.data
+def _sound(recipe: Recipe) -> Iterator[Conflict]:
+    data, translates = recipe.data, recipe.method.name == "translation"
     if not data.source:
         rule = "a recipe must say what to learn from"
-        yield Clash(("data.source", "data"), f"data.source is missing; {rule}; add source: FOLDER below data:")
-    if recipe.method.name == "translation" and data.source_b is None:
+        yield Conflict(("data.source",), f"data.source is missing; {rule}; add source: FOLDER below data:")
+    if translates and data.source_b is None:
         rule = "a translation needs sound to translate to; add source_b: FOLDER below data:"
-        yield Clash(("data.source_b", "method.name"), f"data.source_b is missing; {rule}")
-    if recipe.method.name == "translation" and data.source_b and (data.test is None) != (data.test_b is None):
-        one, other = ("data.test", "data.test_b") if data.test_b is None else ("data.test_b", "data.test")
-        rule = f"the two sources are parted in the same way; name {other} too, or set {one}: null"
-        yield Clash((one, other), f"{one} is {shown(value_at(recipe, one))}, and {other} is null; {rule}")
+        yield Conflict(("data.source_b", "method.name"), f"data.source_b is missing; {rule}")
+    if translates and data.source_b and (data.test is None) != (data.test_b is None):
+        key, other = ("data.test", "data.test_b") if data.test_b is None else ("data.test_b", "data.test")
+        rule = f"the two sources are parted in the same way; name {other} too, or set {key}: null"
+        yield Conflict((key, other), f"{key} is {shown(_value_at(recipe, key))}, and {other} is null; {rule}")
+    for key in ("data.source_b", "data.test_b"):
+        if not translates and (value := _value_at(recipe, key)):
+            rule = f"method.name is {recipe.method.name}, and only a translation has a second source"
+            yield Conflict((key, "method.name"), f"{key} is {shown(value)}; {rule}; leave it out")
 
 
-def _unused(recipe: Recipe) -> Iterator[Clash]:
-    for key, (decider, names) in COUNTS_FOR.items():
-        value, chosen = value_at(recipe, key), value_at(recipe, decider)
-        if chosen not in names and value != value_at(Recipe(), key):
-            rule = f"{decider} is {shown(chosen)}, which makes no use of it"
-            remedy = f"leave it out, or take {decider}: {listed(names)}"
-            yield Clash((key, decider), f"{key} is {shown(value)}; {rule}; {remedy}")
-
-
-def _networks(recipe: Recipe) -> Iterator[Clash]:
-    model, method = recipe.model, recipe.method
-    if model.clip_samples not in CLIP_SAMPLES:
-        near = min(CLIP_SAMPLES, key=lambda length: abs(length - model.clip_samples))
-        rule = f"{shown(model.clip_samples)}; WaveGAN makes {listed(CLIP_SAMPLES)}"
-        duration = f"{near / recipe.data.sample_rate:.3g} s at {recipe.data.sample_rate / 1000:g} kHz"
-        yield Clash(("model.clip_samples",), f"model.clip_samples is {rule}; try {near} ({duration})")
-    if method.name not in METHODS_OF_MODEL[model.name]:
-        fitting = [name for name, methods in METHODS_OF_MODEL.items() if method.name in methods]
+def _method(recipe: Recipe) -> Iterator[Conflict]:
+    """What each method needs of the networks."""
+    generator, method = recipe.generator, recipe.method
+    fitting = [name for name, kind in GENERATORS.items() if _translates(kind) == (method.name == "translation")]
+    if generator.name not in fitting:
         rule = f"method.name: {method.name} is for {listed(fitting)}"
-        yield Clash(("model.name", "method.name"), f"model.name is {model.name}; {rule}; try {fitting[0]}")
-    needed = REPRESENTATION_OF_MODEL.get(model.name, "waveform")
-    if recipe.representation.name != needed:
-        rule = f"model.name: {model.name} works on the representation {needed}"
-        keys = ("representation.name", "model.name")
-        yield Clash(keys, f"representation.name is {recipe.representation.name}; {rule}; try {needed}")
-    if model.name == "specgan" and model.kernel_size > LONGEST_SQUARE_KERNEL:
-        rule = f"a SpecGAN's kernels are square and at most {LONGEST_SQUARE_KERNEL} wide"
-        yield Clash(("model.kernel_size", "model.name"), f"model.kernel_size is {model.kernel_size}; {rule}; try 5")
-    if model.name != "specgan" and model.kernel_size < 5:
-        rule = "it must be at least 5 where clips are waveforms"
-        yield Clash(("model.kernel_size", "model.name"), f"model.kernel_size is {model.kernel_size}; {rule}; try 25")
-    if method.name == "vae" and model.latent != "normal":
+        keys = ("generator.name", "method.name")
+        yield Conflict(keys, f"generator.name is {generator.name}; {rule}; try {fitting[0]}")
+    if method.name == "vae":
+        yield from _autoencoder(recipe)
+        return
+    if recipe.encoder:
+        rule = f"method.name is {method.name}, and only a VAE has an encoder"
+        yield Conflict(("encoder", "method.name"), f"encoder is {recipe.encoder.name}; {rule}; leave it out")
+    if not recipe.discriminators:
+        rule = f"method.name: {method.name} needs one or more; write discriminators: {{waveform: {{name: wavegan}}}}"
+        yield Conflict(("discriminators", "discriminators.*", "method.name"), f"discriminators is empty; {rule}")
+
+
+def _autoencoder(recipe: Recipe) -> Iterator[Conflict]:
+    """What a VAE needs: an encoder that sees what the generator gives, normal latents, and no discriminators."""
+    generator, encoder, gives = recipe.generator, recipe.encoder, GENERATORS[recipe.generator.name].gives
+    fitting = next(name for name, kind in DISCRIMINATORS.items() if kind.sees == gives)
+    if getattr(generator, "latent", "normal") != "normal":
         rule = "a VAE's latents follow a normal distribution"
-        yield Clash(("model.latent", "method.name"), f"model.latent is {model.latent}; {rule}; try normal")
-    if method.name == "translation" and model.classes:
-        rule = "a translation goes by its two sources and knows no labels"
-        yield Clash(("model.classes", "method.name"), f"model.classes is {model.classes}; {rule}; try 0")
-    if method.reconstruction != "l1" and recipe.representation.name != "waveform" and method.name == "vae":
-        rule = "it is a distance of waveforms, and representation.name is log_spectrogram"
-        keys = ("method.reconstruction", "representation.name")
-        yield Clash(keys, f"method.reconstruction is {method.reconstruction}; {rule}; try l1")
+        keys = ("generator.latent", "method.name")
+        yield Conflict(keys, f"generator.latent is {generator.latent}; {rule}; try normal")
+    if encoder is None:
+        rule = f"a VAE needs one; write encoder: {{name: {fitting}}}"
+        yield Conflict(("encoder", "method.name", "generator.name"), f"encoder is missing; {rule}")
+    elif DISCRIMINATORS[encoder.name].sees != gives:
+        rule = f"it does not see the {_words(gives)} that generator.name: {generator.name} gives"
+        keys = ("encoder.name", "generator.name", "method.name")
+        yield Conflict(keys, f"encoder.name is {encoder.name}; {rule}; try {fitting}")
+    if recipe.discriminators:
+        names = listed(recipe.discriminators, "and")
+        rule = "a VAE has none; write discriminators: null"
+        yield Conflict(("discriminators", "method.name"), f"discriminators holds {names}; {rule}")
+    if recipe.method.reconstruction != "l1" and gives != "waveform":
+        rule = f"it is a distance of waveforms, and generator.name: {generator.name} gives a {_words(gives)}"
+        keys = ("method.reconstruction", "generator.name", "method.name")
+        yield Conflict(keys, f"method.reconstruction is {recipe.method.reconstruction}; {rule}; try l1")
 
 
-def _game(recipe: Recipe) -> Iterator[Clash]:
-    """Objectives with penalties and bounds: what cannot work, however long it trains."""
-    model, method = recipe.model, recipe.method
-    objective = OBJECTIVES[method.objective]
-    penalised = method.penalty != "none" and method.penalty_weight > 0
-    penalty_keys = ("method.penalty", "method.penalty_weight")
-    if model.discriminator_batch_norm and penalised:
-        rule = f"it mixes the clips of a batch, but method.penalty: {method.penalty} needs each clip's own gradient"
-        keys = ("model.discriminator_batch_norm", *penalty_keys)
-        yield Clash(keys, f"model.discriminator_batch_norm is true; {rule}; try false")
-    if method.weight_clip is not None and objective.is_bounded:
-        rule = f"clipping keeps a Wasserstein distance finite, and method.objective: {method.objective} is so by itself"
-        keys = ("method.weight_clip", "method.objective")
-        yield Clash(keys, f"method.weight_clip is {shown(method.weight_clip)}; {rule}; try null")
-    elif method.weight_clip is not None and penalised:
-        rule = f"method.penalty: {method.penalty} bounds the discriminator already, and the two work against each other"
-        keys = ("method.weight_clip", *penalty_keys)
-        yield Clash(keys, f"method.weight_clip is {shown(method.weight_clip)}; {rule}; try method.penalty: none")
-    if not objective.is_bounded and not penalised and method.weight_clip is None:
-        rule = "its discriminator's scores grow without end unless a penalty or method.weight_clip bounds its slope"
-        keys = ("method.objective", *penalty_keys, "method.weight_clip")
-        remedy = "try method.penalty: gradient_penalty with a weight of 10"
-        yield Clash(keys, f"method.objective is {method.objective}; {rule}; {remedy}")
-    if method.label_smoothing and not objective.is_smoothable:
-        smoothable = [name for name, one in OBJECTIVES.items() if one.is_smoothable]
-        rule = f"method.objective: {method.objective} has no target to smooth, as {listed(smoothable, 'and')} have"
-        keys = ("method.label_smoothing", "method.objective")
-        yield Clash(keys, f"method.label_smoothing is {shown(method.label_smoothing)}; {rule}; try 0")
+def _translates(generator: Any) -> bool:
+    """Whether a generator is given sound in place of latents."""
+    return "latent_dim" not in arguments(generator)
 
 
-def _training(recipe: Recipe) -> Iterator[Clash]:
+def _sight(recipe: Recipe) -> Iterator[Conflict]:
+    """What the generator gives is what each discriminator sees, or what its view makes spectra of."""
+    gives = GENERATORS[recipe.generator.name].gives
+    fitting = next(name for name, kind in DISCRIMINATORS.items() if kind.sees == gives)
+    for name, settings in recipe.discriminators.items():
+        sees = DISCRIMINATORS[settings.name].sees
+        if ("waveform" if sees == "spectrum" else sees) != gives:
+            key = f"discriminators.{name}.name"
+            rule = f"{settings.name} sees a {_words(sees)}, and generator.name: {recipe.generator.name} gives a"
+            text = f"{key} is {settings.name}; {rule} {_words(gives)}; try {fitting}"
+            yield Conflict((key, "generator.name", "method.name"), text)
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _lengths(recipe: Recipe) -> Iterator[Conflict]:
+    """The clip's length, which each network must be able to work with."""
+    data = recipe.data
+    networks = [("generator.name", recipe.generator.name, GENERATORS)]
+    networks += [(f"discriminators.{name}.name", each.name, DISCRIMINATORS) for name, each in _judges(recipe)]
+    lengths = [table[name].lengths for _, name, table in networks]
+    refusing = [at for at in range(len(networks)) if lengths[at].nearest(data.clip_samples) != data.clip_samples]
+    if not refusing:
+        return
+    nearest = {at: lengths[at].nearest(data.clip_samples) for at in refusing}
+    fits_all = [at for at in refusing if all(each.nearest(nearest[at]) == nearest[at] for each in lengths)]
+    at = (fits_all or refusing)[0]
+    key, name, _ = networks[at]
+    duration = f"{nearest[at] / data.sample_rate:.3g} s at {data.sample_rate / 1000:g} kHz"
+    rule = f"{key}: {name} is for {lengths[at]}"
+    text = f"data.clip_samples is {shown(data.clip_samples)}; {rule}; try {nearest[at]} ({duration})"
+    yield Conflict(("data.clip_samples", key, "data.sample_rate", "method.name"), text)
+
+
+def _judges(recipe: Recipe) -> list[tuple[str, Any]]:
+    """The names and settings of the discriminators; a VAE has none, whatever the recipe says."""
+    return [] if recipe.method.name == "vae" else list(recipe.discriminators.items())
+
+
+def _views(recipe: Recipe) -> Iterator[Conflict]:
+    """What the class of a view says of its window, hop and bands."""
+    for name, settings in recipe.discriminators.items():
+        if hasattr(settings, "view") and (fault := _view_fault(settings.view, recipe.data.sample_rate)):
+            path = f"discriminators.{name}.view"
+            keys = (f"{path}.{fault.partition(' is ')[0]}", f"{path}.*", "data.sample_rate")
+            yield Conflict(keys, f"{path}.{fault}")
+
+
+def _view_fault(settings: Any, sample_rate: int) -> str:
+    """Why a view cannot be made, in the words of its class: `KEY is VALUE; RULE; REMEDY`; empty where it can."""
+    kind = VIEWS[settings.name]
+    rate = {"sample_rate": sample_rate} if "sample_rate" in signature(kind).parameters else {}
+    try:
+        kind(**rate, **{key: getattr(settings, key) for key in arguments(kind)})
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+class _Game:
+    """A discriminator's objective and penalty, its own or those of the method: what cannot work, however long."""
+
+    def __init__(self, recipe: Recipe, name: str) -> None:
+        self.method, self.settings, self.path = recipe.method, recipe.discriminators[name], f"discriminators.{name}"
+        self.objective_key, self.objective = self.effective("objective")
+        self.penalty_key, self.penalty = self.effective("penalty")
+        self.weight_key, weight = self.effective("penalty_weight")
+        self.is_penalised = self.penalty != "none" and weight > 0
+
+    def effective(self, key: str) -> tuple[str, Any]:
+        """Where a setting of this discriminator is written, and its value."""
+        own = getattr(self.settings, key)
+        return (f"method.{key}", getattr(self.method, key)) if own is None else (f"{self.path}.{key}", own)
+
+    def conflict(self, key: str, text: str) -> Conflict:
+        """A conflict about a key, in which all of the game's settings take part."""
+        names = ("objective", "penalty", "penalty_weight")
+        others = (f"{where}.{name}" for where in ("method", self.path) for name in names)
+        return Conflict((key, *others, "method.weight_clip", "method.name", f"{self.path}.name"), text)
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """What does not go together in this game."""
+        objective, penalty = f"{self.objective_key}: {self.objective}", f"{self.penalty_key}: {self.penalty}"
+        clip = f"method.weight_clip is {shown(self.method.weight_clip)}"
+        is_bounded = OBJECTIVES[self.objective].is_bounded
+        if getattr(self.settings, "batch_norm", False) and self.is_penalised:
+            key = f"{self.path}.batch_norm"
+            rule = f"it mixes the clips of a batch, but {penalty} needs each clip's own gradient"
+            yield self.conflict(key, f"{key} is true; {rule}; try false")
+        if self.method.weight_clip is not None and is_bounded:
+            rule = f"clipping keeps a Wasserstein distance finite, and {objective} is so by itself"
+            yield self.conflict("method.weight_clip", f"{clip}; {rule}; try null")
+        elif self.method.weight_clip is not None and self.is_penalised:
+            rule = f"{penalty} bounds the discriminator already, and the two work against each other"
+            yield self.conflict("method.weight_clip", f"{clip}; {rule}; try {self.penalty_key}: none")
+        elif self.method.weight_clip is None and not is_bounded and not self.is_penalised:
+            rule = "its discriminator's scores grow without end unless a penalty or method.weight_clip bounds its slope"
+            remedy = f"try {self.penalty_key}: gradient_penalty with {self.weight_key}: 10"
+            yield self.conflict(self.objective_key, f"{self.objective_key} is {self.objective}; {rule}; {remedy}")
+        if self.method.label_smoothing and not OBJECTIVES[self.objective].is_smoothable:
+            smoothable = [name for name, each in OBJECTIVES.items() if each.is_smoothable]
+            rule = f"{objective} has no target to smooth, as {listed(smoothable, 'and')} have"
+            text = f"method.label_smoothing is {shown(self.method.label_smoothing)}; {rule}; try 0"
+            yield self.conflict("method.label_smoothing", text)
+
+
+def _training(recipe: Recipe) -> Iterator[Conflict]:
     data, training = recipe.data, recipe.training
     if recipe.evaluation.every and data.test is None and not data.holdout:
         rule = "an evaluation needs sound that is held out, and data.holdout is 0"
         keys = ("evaluation.every", "data.holdout", "data.test")
-        yield Clash(keys, f"evaluation.every is {shown(recipe.evaluation.every)}; {rule}; try data.holdout: 0.1")
+        yield Conflict(keys, f"evaluation.every is {shown(recipe.evaluation.every)}; {rule}; try data.holdout: 0.1")
     if training.lr_decay == "linear" and training.steps < 2:
         rule = f"that needs at least 2 steps, and training.steps is {training.steps}"
-        yield Clash(("training.lr_decay", "training.steps"), f"training.lr_decay is linear; {rule}; try none")
+        yield Conflict(("training.lr_decay", "training.steps"), f"training.lr_decay is linear; {rule}; try none")
 
 
-def value_at(recipe: Recipe, key: str) -> Any:
-    """The value of a key with dots."""
+def _value_at(recipe: Recipe, key: str) -> Any:
+    """The value of a key with dots outside the discriminators."""
     return reduce(getattr, key.split("."), recipe)

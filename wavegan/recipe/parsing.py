@@ -1,145 +1,17 @@
-"""Recipe files and overrides as one tree of values, each with its place; and values as YAML text again."""
+"""Recipe files with what they include, and overrides, as one tree of values that know their places."""
 
 from __future__ import annotations
 
 import difflib
 import os
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import yaml
 
-_TAG = "tag:yaml.org,2002:"
-# What unquoted text means, as in YAML 1.2: 1e-4 is a number and yes is text, where PyYAML says the opposite.
-# Whole numbers of 20 digits and more count as floats, because Python refuses to read very long ones.
-_UNQUOTED = {
-    "null": r"(~|null|Null|NULL|)$",
-    "bool": r"(true|True|TRUE|false|False|FALSE)$",
-    "int": r"[-+]?(0|[1-9](_?\d){0,18})$",
-    "float": r"[-+]?((\d(_?\d)*(\.(\d(_?\d)*)?)?|\.\d(_?\d)*)([eE][-+]?\d+)?|\.(inf|nan))$",
-}
-
-
-class Place(NamedTuple):
-    """Where something is written: line and column from 1, or line 0 for a file as a whole."""
-
-    file: str
-    line: int = 0
-    column: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-
-
-class Fault(NamedTuple):
-    """One thing that is wrong with a recipe, and where; as text it is one line."""
-
-    place: Place
-    text: str
-
-    def __str__(self) -> str:
-        return " ".join(f"{self.place}: {self.text}".split())
-
-
-@dataclass
-class Tree:
-    """A value and its place; the value of a section is a dict from name to Tree."""
-
-    value: Any
-    place: Place
-
-    def plain(self) -> Any:
-        """The value without places."""
-        if not isinstance(self.value, dict):
-            return self.value
-        return {name: tree.plain() for name, tree in self.value.items()}
-
-    def place_of(self, keys: Sequence) -> Place:
-        """The place of the value at `keys`, or of the innermost section that is written on the way there."""
-        if keys and isinstance(self.value, dict) and keys[0] in self.value:
-            return self.value[keys[0]].place_of(keys[1:])
-        return self.place
-
-    def under(self, other: Tree) -> Tree:
-        """This tree with `other` laid over it: sections merge key by key, anything else is replaced."""
-        if not (isinstance(self.value, dict) and isinstance(other.value, dict)):
-            return other
-        merged = dict(self.value)
-        for name, tree in other.value.items():
-            merged[name] = merged[name].under(tree) if name in merged else tree
-        return Tree(merged, other.place)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML whose every value stands where it is written; `locate` makes a place of a line and a column."""
-
-    yaml_implicit_resolvers: dict = {}
-
-    def __init__(self, text: str, locate: Callable[[int, int], Place]) -> None:
-        super().__init__(text)
-        self.locate = locate
-        self.faults: list[Fault] = []
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()
-        if isinstance(event, yaml.AliasEvent) or event.tag:
-            problem = "a recipe has no aliases (*name) and no tags (!name)"
-            raise yaml.MarkedYAMLError(None, None, problem, event.start_mark, "write the value itself")
-        return super().compose_node(parent, index)
-
-    def tree(self) -> Tree:
-        """The whole text as a tree."""
-        node = self.get_single_node()
-        return self._tree(node, "", self.locate(0, 0)) if node else Tree(None, self.locate(0, 0))
-
-    def _tree(self, node: yaml.Node, path: str, place: Place) -> Tree:
-        if not isinstance(node, yaml.MappingNode):
-            return Tree(self.construct_object(node, deep=True), place)
-        section: dict[str, Tree] = {}
-        for key, value in node.value:
-            mark = key.start_mark
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(None, None, "a key must be a word", mark)
-            here = self.locate(mark.line + 1, mark.column + 1)
-            if key.value in section:
-                text = f"{path}{key.value} is written twice, first at {section[key.value].place}; keep one"
-                self.faults.append(Fault(here, text))
-            section[key.value] = self._tree(value, f"{path}{key.value}.", here)
-        return Tree(section, place)
-
-
-class _Dumper(yaml.SafeDumper):
-    """YAML that `_Loader` reads back, with lists on one line."""
-
-    yaml_implicit_resolvers: dict = {}
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def represent_list(self, data: Any) -> Any:
-        return self.represent_sequence(_TAG + "seq", data, flow_style=True)
-
-
-_Dumper.add_representer(list, _Dumper.represent_list)
-for _name, _pattern in _UNQUOTED.items():
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(_TAG + _name, re.compile(_pattern), None)
-
-
-def write(values: dict) -> str:
-    """The text of a recipe file with these values, in their order."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-
-
-def shown(value: Any) -> str:
-    """A value as it would stand in a recipe, on one line and cut where it is long."""
-    flow = yaml.dump([value], Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=10_000)
-    text = flow.strip()[1:-1]
-    return text if len(text) <= 60 else text[:59] + "…"
+from wavegan.recipe.tree import Fault, Place, Tree
+from wavegan.recipe.yaml_text import Loader, shown, value_on_the_command_line
 
 
 class Reader:
@@ -156,19 +28,57 @@ class Reader:
         """The tree of a recipe file, laid over those of the files that it includes."""
         return self._read(path, Place(str(path)), "", ())
 
-    def override(self, tree: Tree, text: str) -> None:
-        """Lays one `key.path=value` over `tree`, in place."""
-        place = Place(f"command line: {text}")
-        path, equals, written = text.partition("=")
-        *sections, name = keys = path.strip().split(".")
-        if not equals or not all(keys) or keys == ["include"]:
-            self._unread(place, "an override sets one value; write key.path=value, for example training.steps=1000")
-        elif value := self._parse(written, lambda line, column: place):
-            for section in sections:
-                tree = tree.value.setdefault(section, Tree({}, place))
-                if not isinstance(tree.value, dict):
-                    tree.value, tree.place = {}, place
-            tree.value[name] = tree.value.get(name, value).under(value)
+    def override(self, tree: Tree, overrides: Sequence[str], text_keys: Collection[str] = ()) -> Tree:
+        """Lays `key.path=value` words over a tree.
+
+        The order of the words does not matter, but that the later of two words with the same path wins: first what is
+        null is taken away, then what paths with * set, then what the others set. * stands for each section that is
+        there in the end; a path with it changes nothing that another word sets by name.
+        text_keys: the keys whose values are text, whatever they look like.
+        """
+        settings: dict[tuple[str, ...], Tree] = {}
+        for word in overrides:
+            place = Place(f"command line: {word}")
+            path, equals, written = word.partition("=")
+            keys = tuple(path.strip().split("."))
+            if not equals or not all(keys) or keys == ("include",):
+                self._unread(place, "an override sets one value; write key.path=value, for example training.steps=1000")
+            else:
+                settings[keys] = Tree(value_on_the_command_line(written, is_text=".".join(keys) in text_keys), place)
+        named = {keys: value for keys, value in settings.items() if "*" not in keys}
+        nulls = {keys: value for keys, value in named.items() if value.value is None}
+        taken = tree.merged_with(_joined(nulls, tree.place))
+        own = self._without_contradictions({keys: value for keys, value in named.items() if value.value is not None})
+        patterns = {keys: settings[keys] for keys in settings if keys not in named}
+        general = self._resolved(patterns, taken.merged_with(_joined(own, tree.place)), named)
+        return taken.merged_with(_joined(general, tree.place)).merged_with(_joined(own, tree.place))
+
+    def _without_contradictions(self, named: dict[tuple[str, ...], Tree]) -> dict[tuple[str, ...], Tree]:
+        """Leaves out, with a fault, what sets a key of something that another word sets to a value."""
+        kept = {}
+        for keys, value in named.items():
+            above = next((keys[:end] for end in range(1, len(keys)) if keys[:end] in named), None)
+            if above is None:
+                kept[keys] = value
+            else:
+                path, whole = ".".join(keys), named[above].place
+                self.faults.append(Fault(value.place, f"{path} lies in what {whole} sets as a whole; leave out one"))
+        return kept
+
+    def _resolved(
+        self, patterns: dict[tuple[str, ...], Tree], whole: Tree, named: Collection[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], Tree]:
+        """What paths with * set in a tree, by full paths, without what is named; of two, that with fewer * wins."""
+        resolved = {}
+        for keys in sorted(patterns, key=lambda keys: -keys.count("*")):
+            places = list(whole.matching(keys))
+            if not places:
+                rule = f"there is nothing that {'.'.join(keys)} stands for; name a section with other sections below it"
+                self.faults.append(Fault(patterns[keys].place, rule))
+            for place in places:
+                if not any(_overlap(place, other) for other in named):
+                    resolved[place] = patterns[keys]
+        return resolved
 
     def _read(self, path: Path, place: Place, subject: str, including: tuple[str, ...]) -> Tree:
         """As `read`; a file that cannot be had is a fault at `place` about `subject`, and an empty tree."""
@@ -182,14 +92,14 @@ class Reader:
             return self._unread(place, f"{subject}that file leads back to this one; include one that does not")
         tree = self._parse(text, partial(Place, str(path))) or Tree({}, whole)
         if not isinstance(tree.value, dict):
-            found = "empty" if tree.value is None else shown(tree.value)
-            return self._unread(whole, f"the recipe is {found}; it must hold sections; begin with data:")
+            content = "empty" if tree.value is None else shown(tree.value)
+            return self._unread(whole, f"the recipe is {content}; it must hold sections; begin with data:")
         base = Tree({}, whole)
         include = tree.value.pop("include", Tree([], whole))
         for name in self._names(include):
             subject = f"include is {name}; "
-            base = base.under(self._read(path.parent / name, include.place, subject, (*including, real)))
-        return base.under(tree)
+            base = base.merged_with(self._read(path.parent / name, include.place, subject, (*including, real)))
+        return base.merged_with(tree)
 
     def _names(self, include: Tree) -> list[str]:
         names = [include.value] if isinstance(include.value, str) else include.value
@@ -202,7 +112,7 @@ class Reader:
     def _parse(self, text: str, locate: Callable[[int, int], Place]) -> Tree | None:
         """The tree of some YAML, or None and a fault."""
         try:
-            loader = _Loader(text, locate)
+            loader = Loader(text, locate)
             tree = loader.tree()
         except (yaml.YAMLError, RecursionError) as error:
             line, column, problem = _syntax(error, text)
@@ -215,6 +125,20 @@ class Reader:
         self.faults.append(Fault(place, text))
         self.is_complete = False
         return Tree({}, place)
+
+
+def _joined(settings: dict[tuple[str, ...], Tree], place: Place) -> Tree:
+    """One tree, which stands at `place`, of values by their paths; of two on the same way the shorter counts."""
+    joined = Tree({}, place)
+    for keys, value in sorted(settings.items(), key=lambda setting: -len(setting[0])):
+        joined.put(keys, Tree(value.value, value.place))
+    return joined
+
+
+def _overlap(keys: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether one path leads to the other."""
+    shorter = min(len(keys), len(others))
+    return keys[:shorter] == others[:shorter]
 
 
 def _syntax(error: Exception, text: str) -> tuple[int, int, str]:

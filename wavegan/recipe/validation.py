@@ -1,143 +1,181 @@
-"""What is wrong with the values of a recipe, each fault as one sentence: value, rule, remedy."""
+"""The faults in the values of a recipe, each as one sentence: value, rule, remedy."""
 
 import difflib
-from collections.abc import Iterable, Iterator
-from functools import reduce
-from math import inf
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from wavegan.recipe.constraints import clashes, listed
-from wavegan.recipe.parsing import shown
-from wavegan.recipe.schema import Automatic, Betas, Paths, Recipe, Section
+from wavegan.models.catalogue import DISCRIMINATORS
+from wavegan.recipe.constraints import conflicts, listed
+from wavegan.recipe.keys import section_of, unknown_key
+from wavegan.recipe.kinds import is_mapping, kinds_of
+from wavegan.recipe.migration import instead_of, is_old, migrated
+from wavegan.recipe.rules import remedy, rule
+from wavegan.recipe.schema import Recipe
+from wavegan.recipe.yaml_text import flow, shown
+from wavegan.settings import Settings
 
-_KINDS: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    float | None: "null or a number",
-    bool: "true or false",
-    Automatic: "auto, true or false",
-    Paths: "a path or a list of paths",
-    Paths | None: "null, a path or a list of paths",
-    Betas: "a list of two numbers, each at least 0 and below 1",
-}
-_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-_BOOLEANS = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
-
-
-def _fields(section: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in section.model_fields.items():
-        yield prefix + name, field
-        if isinstance(field.default, Section):
-            yield from _fields(type(field.default), f"{prefix}{name}.")
-
-
-FIELDS = dict(_fields(Recipe))  # every key, "training" as well as "training.steps"
+Keys = tuple[str, ...]
+NETWORKS = ("generator", "discriminators", "encoder")
+_EXAMPLES = {"discriminators": "discriminators: {waveform: {name: wavegan}}", "view": "view: {name: log_mel}"}
+_MOST_ROUNDS = 5
 
 
 class Problem(NamedTuple):
     """A fault before anyone knows where its key is written."""
 
-    keys: tuple[str | int, ...]  # the names on the way to the value, and on into lists
+    keys: Keys
     text: str
 
 
-def checked(values: dict[str, Any], unknown: Iterable[str] = ()) -> tuple[Recipe, list[Problem]]:
-    """The recipe, with defaults in place of wrong values, and everything that is wrong.
+class Located(NamedTuple):
+    """Where an error of pydantic lies: its keys, its field, the section that holds it and all kinds of that section."""
 
-    unknown: keys whose values could not be read, about which nothing is said.
+    keys: Keys
+    field: FieldInfo | None
+    section: type[Settings]
+    kinds: dict[str, type[Settings]]
+
+    def __str__(self) -> str:
+        return ".".join(self.keys)
+
+
+def validate(values: dict[str, Any], unread: Iterable[Keys] = ()) -> tuple[Recipe, list[Problem]]:
+    """The recipe, with defaults in place of invalid values, and everything that is wrong.
+
+    unread: keys whose values could not be read, about which nothing is said.
     """
-    problems, wrong = [], set(unknown)
-    try:
-        recipe = Recipe.model_validate(values)
-    except ValidationError as invalid:
-        for error in invalid.errors():
-            key, text = _explained(error, values)
-            problems.append(Problem(error["loc"], text))
-            wrong.add(key)
-        recipe = Recipe.model_validate(_without(values, wrong))
-    found = [Problem(tuple(keys[0].split(".")), text) for keys, text in clashes(recipe) if wrong.isdisjoint(keys)]
-    return recipe, problems + found
+    problems, invalid, uncertain = [], set(unread), set()
+    if is_old(values):
+        problems += [Problem(keys, text) for keys, text in instead_of(values)]
+        uncertain = {(name,) for name in NETWORKS}  # what they will be stands in the lines to write
+        written = {name: values[name] for name in NETWORKS if name in values}
+        values = {**{name: value for name, value in migrated(values).items() if name not in NETWORKS}, **written}
+    problems += _nameless(values.get("discriminators"))
+    recipe = Recipe()
+    for _ in range(_MOST_ROUNDS):
+        try:
+            recipe = Recipe.model_validate(values)
+            break
+        except ValidationError as error:
+            explained = list(dict.fromkeys(_explained(fault, values) for fault in error.errors()))
+        problems += [problem for problem, _ in explained if not _is_covered(problem.keys, invalid)]
+        invalid |= {removed for _, removed in explained}
+        for _, removed in explained:
+            values = _without(values, removed)
+    for conflict in conflicts(recipe):
+        paths = [tuple(key.split(".")) for key in conflict.keys]
+        if not any(_is_covered(path, invalid | uncertain) for path in paths):
+            problems.append(Problem(paths[0], conflict.text))
+    return recipe, problems
 
 
-def _without(values: dict[str, Any], wrong: set[str], prefix: str = "") -> dict[str, Any]:
-    """The values without those of the wrong keys."""
-    return {
-        name: _without(value, wrong, f"{prefix}{name}.") if isinstance(value, dict) else value
-        for name, value in values.items()
-        if prefix + name not in wrong
-    }
+def _is_covered(path: Keys, invalid: Iterable[Keys]) -> bool:
+    """Whether some invalid value is at a path, or at a section above it; * in the path is any key."""
+    return any(
+        len(keys) <= len(path) and all(part in (key, "*") for part, key in zip(path, keys, strict=False))
+        for keys in invalid
+    )
 
 
-def _explained(error: Any, values: dict[str, Any]) -> tuple[str, str]:
-    """The key that an error of pydantic is about, and our sentence."""
-    key = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return key, _unknown_key(key)
-    while key not in FIELDS:  # the path goes on into lists and alternatives
-        key = key.rpartition(".")[0]
-    value = reduce(lambda section, name: section[name], key.split("."), values)
+def _without(values: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    """The values without the one at `keys`."""
+    first, *below = keys
+    if first not in values:
+        return values
+    if not below:
+        return {name: value for name, value in values.items() if name != first}
+    inner = values[first]
+    return {**values, first: _without(inner, tuple(below))} if isinstance(inner, dict) else values
+
+
+def _located(loc: Sequence[str | int]) -> Located:
+    """Follows pydantic's path through the schema; it names the kinds of unions, and goes on into lists."""
+    keys, rest, field = [], list(loc), None
+    inner: type[Settings] | None = Recipe
+    section, kinds = Recipe, {}
+    inner_kinds: dict[str, type[Settings]] = {}
+    while rest and inner is not None:
+        section, kinds = inner, inner_kinds
+        name = str(rest.pop(0))
+        keys.append(name)
+        field = section.model_fields.get(name)
+        if field is None:
+            break
+        inner_kinds = kinds_of(field.annotation)
+        if is_mapping(field.annotation) and rest:
+            keys.append(str(rest.pop(0)))
+        inner = inner_kinds.get(str(rest.pop(0))) if inner_kinds and rest else section_of(field)
+    return Located(tuple(keys), field, section, kinds)
+
+
+def _explained(error: Any, values: dict[str, Any]) -> tuple[Problem, Keys]:
+    """The problem that an error of pydantic stands for, and the keys to take out so that the rest can be checked."""
+    place = _located(error["loc"])
+    keys, kind, field, value = place.keys, error["type"], place.field, _value_at(values, place.keys)
+    if kind == "extra_forbidden" or field is None:
+        return Problem(keys, unknown_key(keys, place.section, place.kinds, values)), keys
+    if kind == "missing":
+        text = f"{place} is missing; a network of this kind needs it; write {_EXAMPLES[keys[-1]]}"
+        return Problem(keys, text), keys[:-1]
+    if kind in ("union_tag_invalid", "union_tag_not_found") and isinstance(value, dict):
+        names = list(kinds_of(field.annotation))
+        near = next(iter(difflib.get_close_matches(str(value["name"]), names, 1)), names[0])
+        text = f"{place}.name is {_told(value['name'])}; it must be {listed(names)}; try {near}"
+        return Problem((*keys, "name"), text), keys
+    if is_mapping(field.annotation) and len(keys) == 2 and keys[-1] in _keys_of_entries(field):
+        entry = {key: value for key, value in values[keys[0]].items() if not isinstance(value, dict)}
+        text = f"{keys[0]} has {listed(entry, 'and')}, and no name of your own above; write "
+        return Problem(keys[:1], f"{text}{keys[0]}: {flow({'waveform': {'name': 'wavegan', **entry}})}"), keys[:1]
+    if "[key]" in error["loc"]:
+        fit = "a name of letters, digits, - and _ that begins with a letter"
+        return Problem(keys, f"{keys[0]} has the name {shown(keys[-1])}; it must be {fit}; try {keys[0]}.mel"), keys
     ours = error.get("ctx", {}).get("error")  # the ValueError of a validator in the schema
-    advice = ours or _advice(key, FIELDS[key], value)
-    return key, f"{key} is {'empty' if value is None else shown(value)}; {advice}"
+    return Problem(keys, f"{place} is {_told(value)}; {ours or _advice(place, field, value)}"), keys
 
 
-def _unknown_key(key: str) -> str:
-    """The sentence for a key that does not exist, with the one most likely meant."""
-    section, _, name = key.rpartition(".")
-    if key in FIELDS:
-        return f"unknown key {key} with a dot; write {name}: on an indented line below {section}:"
-    everywhere = {known.rpartition(".")[2]: known for known in reversed(FIELDS)}
-    beside = {known.rpartition(".")[2]: known for known in FIELDS if known.rpartition(".")[0] == section}
-    if not section:
-        beside["include"] = "include"
-    for candidates, cutoff in ((everywhere, 1.0), (beside, 0.6), (everywhere, 0.75)):
-        if near := difflib.get_close_matches(name, candidates, 1, cutoff):
-            return f"unknown key {key}; did you mean {candidates[near[0]]}?"
-    return f"unknown key {key}; {section or 'a recipe'} has {listed(beside, 'and')}"
+def _nameless(discriminators: Any) -> Iterator[Problem]:
+    """A fault for each discriminator that does not say its kind: a slip in a name must not add one more."""
+    entries = discriminators if isinstance(discriminators, dict) else {}
+    named = [name for name, entry in entries.items() if isinstance(entry, dict) and "name" in entry]
+    for name, entry in entries.items():
+        if isinstance(entry, dict) and "name" not in entry:
+            near = difflib.get_close_matches(name, named, 1)
+            meant = f"did you mean discriminators.{near[0]}? Or " if near else ""
+            rule = f"it must be {listed(DISCRIMINATORS)}; {meant}write name: {next(iter(DISCRIMINATORS))}"
+            yield Problem(("discriminators", name), f"discriminators.{name}.name is missing; {rule}")
 
 
-def _advice(key: str, field: FieldInfo, value: Any) -> str:
+def _keys_of_entries(field: FieldInfo) -> set[str]:
+    """The keys that some kind of section in a mapping has."""
+    return {key for kind in kinds_of(field.annotation).values() for key in kind.model_fields}
+
+
+def _told(value: Any) -> str:
+    return "empty" if value is None else shown(value)
+
+
+def _value_at(values: Any, keys: Keys) -> Any:
+    for key in keys:
+        if not isinstance(values, dict) or key not in values:
+            return None
+        values = values[key]
+    return values
+
+
+def _advice(place: Located, field: FieldInfo, value: Any) -> str:
     """Rule and remedy for a value that its field refuses."""
-    if isinstance(field.default, Section):
-        names = listed(type(field.default).model_fields, "and")
+    if is_mapping(field.annotation) and place.keys[-1] in place.section.model_fields:
+        return f"it holds sections by names of your own; write {_EXAMPLES[place.keys[-1]]}"
+    if is_mapping(field.annotation) and value is None:
+        return f"null takes away a section, and there is none of this name in {place.keys[0]}; leave it out"
+    kinds = kinds_of(field.annotation)
+    if isinstance(value, str) and value in kinds:
+        return f"it is a section, and that is its name; write {place.keys[-1]}: {{name: {value}}}"
+    section = next(iter(kinds.values())) if kinds else section_of(field)
+    if section:
+        names = listed(section.model_fields, "and")
         return f"it is a section; write its keys ({names}) on indented lines below it"
-    return f"it must be {_rule(field)}; try {shown(_remedy(field, value))}"
-
-
-def _rule(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return listed(get_args(field.annotation))
-    limits = _limits(field)
-    bounds = [f"{words} {shown(limits[name])}" for name, words in _BOUNDS.items() if name in limits]
-    return f"{_KINDS[field.annotation]} {' and '.join(bounds)}".strip()
-
-
-def _remedy(field: FieldInfo, value: Any) -> Any:
-    """The allowed value nearest to a refused one, or else the default."""
-    kind, word = field.annotation, str(value).lower()
-    if get_origin(kind) is Literal:
-        return next(iter(difflib.get_close_matches(word, get_args(kind), 1)), field.default)
-    if kind in (bool, Automatic):
-        return _BOOLEANS.get(word, field.default)
-    if kind in (int, float, float | None):
-        return _nearest(field, value)
-    return field.examples[0] if field.examples else field.default
-
-
-def _nearest(field: FieldInfo, value: Any) -> Any:
-    """The allowed number nearest to a refused one; the default where there is none."""
-    limits = {"ge": -inf, "gt": -inf, "le": inf, "lt": inf, **_limits(field)}
-    try:
-        number = min(max(float(value), limits["ge"]), limits["le"])
-    except (TypeError, ValueError, OverflowError):
-        return field.default
-    if isinstance(value, bool) or not limits["gt"] < number < limits["lt"]:
-        return field.default
-    return round(number) if field.annotation is int else number
-
-
-def _limits(field: FieldInfo) -> dict[str, Any]:
-    return {name: getattr(rule, name) for rule in field.metadata for name in _BOUNDS if hasattr(rule, name)}
+    return f"it must be {rule(field)}; try {shown(remedy(field, value))}"

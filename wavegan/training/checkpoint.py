@@ -1,9 +1,9 @@
 """Checkpoints: written whole or not at all, the newest good one found again, the old ones cleared away."""
 
-import os
+import logging
+import math
 import pickle
 import re
-import warnings
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -12,11 +12,14 @@ from typing import Any
 
 import torch
 
+from wavegan.atomic_write import PARTIAL, atomic_write
 from wavegan.errors import RunError
 
-FORMAT = 2  # raised whenever what is in it lies otherwise
+logger = logging.getLogger(__name__)
+
+FORMAT = 3  # raised whenever what is in it lies otherwise
+OLDER = (2,)  # formats that assemble/migration.py brings to the present one
 NAME = re.compile(r"step-(\d{8,})\.pt")
-PARTIAL = ".partial"
 NEWEST, BEST = "newest", "best"  # how a checkpoint of a folder is asked for, or by its step
 UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
 
@@ -29,12 +32,8 @@ def save(folder: Path, content: dict[str, Any], *, is_best: bool = False) -> Pat
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{BEST}.pt" if is_best else path_of(folder, content["step"])
-    partial = path.with_name(path.name + PARTIAL)
-    with partial.open("wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with atomic_write(path, is_durable=True) as partial, partial.open("wb") as file:
+        torch.save({"format": FORMAT, **content}, file)  # given a path, it would write the temporary name into the file
     return path
 
 
@@ -45,10 +44,12 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as fault:
         reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
-        raise RunError(f"{path} cannot be read ({reason}); it is damaged or no checkpoint; use another one") from fault
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(
-            f"{path} is no wavegan checkpoint of format {FORMAT}; something else or another version wrote it"
+            f"{path} cannot be read ({reason})", "it is damaged or no checkpoint", "use another one"
+        ) from fault
+    if not isinstance(content, dict) or content.get("format") not in (*OLDER, FORMAT):
+        raise RunError(
+            f"{path} is no wavegan checkpoint of format {FORMAT}", "", "something else or another version wrote it"
         )
     return content
 
@@ -75,14 +76,25 @@ def load_chosen(folder: Path, which: str) -> dict[str, Any] | None:
     if which == BEST:
         if not (folder / f"{BEST}.pt").exists():
             raise RunError(
-                f"{folder} holds no best checkpoint; one is kept where a recipe has evaluation.every above 0; "
-                "leave --checkpoint out for the newest"
+                f"{folder} holds no best checkpoint",
+                "one is kept where a recipe has evaluation.every above 0",
+                "leave `checkpoint` out for the newest",
             )
         return load(folder / f"{BEST}.pt")
     if not which.isdecimal() or int(which) not in found:
         there = ", ".join(map(str, found)) or "no steps"
-        raise RunError(f"--checkpoint is {which}; it must be newest, best or a step that is kept; there are {there}")
+        raise RunError(
+            f"`checkpoint` is {which}", "it must be newest, best or a step that is kept", f"there are {there}"
+        )
     return load(found[int(which)])
+
+
+def best_figure(folder: Path, headline: str) -> float:
+    """Returns the headline figure of a folder's best checkpoint, infinity where there is none that can be read."""
+    try:
+        return load(folder / f"{BEST}.pt")["evaluation"][headline]
+    except (RunError, KeyError):
+        return math.inf
 
 
 def newest_path(folder: Path) -> Path:
@@ -100,9 +112,11 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
         try:
             return load(path)
         except RunError as fault:
-            warnings.warn(str(fault), stacklevel=2)
+            logger.warning(fault)
     if candidates:
-        raise RunError(f"none of the {len(candidates)} checkpoints in {folder} can be read; start again with --fresh")
+        raise RunError(
+            f"none of the {len(candidates)} checkpoints in {folder} can be read", "", "start again with `fresh=True`"
+        )
     return None
 
 

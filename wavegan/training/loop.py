@@ -54,6 +54,7 @@ class Training:
             "networks": {name: network.state_dict() for name, network in self.method.networks.items()},
             "averages": {name: network.state_dict() for name, network in self.averages.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "method": self.method.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -66,6 +67,7 @@ class Training:
             average.load_state_dict(state["averages"][name])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+        self.method.restore(state["method"])
 
     def spoilt_networks(self) -> list[str]:
         """Names of the networks that hold a number which is not finite."""
@@ -108,17 +110,17 @@ def take_step(training: Training, batches: Batches) -> Stats:
         for repeat in range(phase.times):
             batch = batches(draw)
             draw += 1
-            seed_torch(training.seed, training.step, f"{phase.name} {repeat}")
+            seed_torch(training.seed, training.step, f"{phase.random_stream or phase.name} {repeat}")
             with autocast(training.precision, training.device):
                 found = training.backwards.get(phase.name, phase.backward)(batch)
-            distributed.average([*_gradients(method, phase), *found.values()])
+            distributed.average_over_ranks([*_gradients(method, phase), *found.values()])
             for name in phase.networks:
                 if training.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
                 training.optimizers[name].step()
                 training.optimizers[name].zero_grad()  # at once: their memory is for the next update
             if phase.after_update:
-                phase.after_update()
+                phase.after_update(found)
         stats |= {f"{phase.name}/{name}": value for name, value in found.items()}
     for name, average in training.averages.items():
         update_average(average, method.networks[name], decay=training.ema, step=training.step)

@@ -1,8 +1,8 @@
-"""What a training tells: a progress line, log.jsonl, previews and, where installed, TensorBoard."""
+"""Reports how a training goes: log.jsonl, previews, lines of progress and, where installed, TensorBoard."""
 
 import json
+import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from wavegan.atomic_write import atomic_write
 from wavegan.errors import TrainingError
 from wavegan.methods.base import Stats
 from wavegan.training.run_folder import EVALUATION
+
+logger = logging.getLogger(__name__)
 
 
 class Preview(NamedTuple):
@@ -27,6 +30,7 @@ class Preview(NamedTuple):
 class Monitor:
     """Collects the statistics of every step on the device and reads them when a log line is due.
 
+    Lines of progress are records of this module's logger with the attribute `progress`, "more" or "last".
     seconds: what earlier sessions of this run took. preview: makes the previews of a step, or None. on_line is called
     with each log line's step and means.
     """
@@ -48,7 +52,6 @@ class Monitor:
         self.seconds_before, self.started = seconds, time.monotonic()
         self.step = self.first_step = step
         self.pending: list[Stats] = []
-        self.line = ProgressLine()
         self.judged = ""
         self.on_line: Callable[[int, Mapping[str, float]], Any] = lambda step, means: None
         _forget_later_lines(log, step)
@@ -89,7 +92,7 @@ class Monitor:
         if self.tensorboard:
             for name, value in means.items():
                 self.tensorboard.add_scalar(name, value, self.step)
-        self.line.show(self._progress(means), last=self.step == self.steps)
+        logger.info(self._progress(means), extra={"progress": "last" if self.step == self.steps else "more"})
         self.on_line(self.step, means)
 
     def tell(self, figures: dict[str, float]) -> None:
@@ -103,7 +106,7 @@ class Monitor:
 
     def warn(self, alarm: str) -> None:
         """Tells, once, that something is wrong."""
-        self.line.say(f"warning: {alarm}")
+        logger.warning(alarm)
         self._write({"alarm": alarm})
 
     def go_back(self, step: int, reason: str) -> None:
@@ -112,15 +115,14 @@ class Monitor:
         self.first_step -= self.step - step  # the steps that are forgotten were taken
         self.step = step
         _forget_later_lines(self.log, step)
-        self.line.say(f"warning: {reason}")
+        logger.warning(reason)
         self._write({"rollback": reason})
         if self.tensorboard:
             self.tensorboard.close()
             self.tensorboard.purge_step = step + 1  # of the file that the next scalar opens
 
     def close(self) -> None:
-        """Ends the progress line and TensorBoard's file."""
-        self.line.end()
+        """Closes TensorBoard's file."""
         if self.tensorboard:
             self.tensorboard.close()
 
@@ -145,37 +147,6 @@ class Monitor:
         self.tensorboard.add_image("preview", imread(preview.picture), step, dataformats="HWC")
 
 
-class ProgressLine:
-    """One line on stderr that is written over on a terminal, and now and then a new one elsewhere."""
-
-    SECONDS_BETWEEN_LINES = 10
-
-    def __init__(self) -> None:
-        self.is_terminal = sys.stderr.isatty()
-        self.shown_at = -math.inf
-        self.width = 0
-
-    def show(self, text: str, *, last: bool = False) -> None:
-        now = time.monotonic()
-        if self.is_terminal:
-            print("\r" + text.ljust(self.width), end="", file=sys.stderr, flush=True)
-            self.width = len(text)
-        elif last or now - self.shown_at >= self.SECONDS_BETWEEN_LINES:
-            print(text, file=sys.stderr, flush=True)
-            self.shown_at = now
-
-    def say(self, text: str) -> None:
-        """A line of its own, that is never left out nor written over."""
-        self.end()
-        print(text, file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Leaves what is shown and goes to the next line."""
-        if self.width:
-            print(file=sys.stderr)
-            self.width = 0
-
-
 def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
     """A TensorBoard writer, None where it is not wanted or, with "auto", not installed."""
     if choice is False:
@@ -186,7 +157,7 @@ def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
         if choice == "auto":
             return None
         raise TrainingError(
-            "monitor.tensorboard is true and TensorBoard not installed; run: pip install tensorboard"
+            "monitor.tensorboard is true and TensorBoard not installed", "", "run: pip install tensorboard"
         ) from fault
     return SummaryWriter(str(folder), purge_step=step)
 
@@ -210,9 +181,8 @@ def _forget_later_lines(log: Path, step: int) -> None:
                 kept.append(line)
         except ValueError:
             pass  # a line torn by a kill; its step comes again
-    partial = log.with_name(f"{log.name}.partial")
-    partial.write_text("".join(line + "\n" for line in kept))
-    partial.replace(log)
+    with atomic_write(log) as partial:
+        partial.write_text("".join(line + "\n" for line in kept))
 
 
 def _clock(seconds: float) -> str:

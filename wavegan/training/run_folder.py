@@ -53,16 +53,28 @@ class RunFolder:
         self.previews = path / "previews"
         self.tensorboard = path / "tensorboard"
 
+    def refuse_other_contents(self) -> None:
+        """Raises RunError where the folder holds files and no run: among sounds, say, a run would be lost."""
+        if not self.path.is_dir() or self.recipe.exists():
+            return
+        others = sorted(path.name for path in self.path.iterdir() if not path.name.startswith((".", "lock")))
+        if others:
+            raise RunError(
+                f"{self.path} holds {others[0]} and no recipe.yaml, so it is no run",
+                "a run has a folder of its own",
+                "name a new one with `run_dir`",
+            )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the run for this process. Raises RunError that names the process which holds it already."""
         if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"the run folder {self.path} is a file; name another with --run")
+            raise RunError(f"the run folder {self.path} is a file", "", "name another with `run_dir`")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
             reason = f"cannot be made ({fault.strerror})"
-            raise RunError(f"the run folder {self.path} {reason}; name another with --run") from fault
+            raise RunError(f"the run folder {self.path} {reason}", "", "name another with `run_dir`") from fault
         holder = self.path / "lock.holder"
         lock = FileLock(self.path / "lock")
         try:
@@ -70,8 +82,9 @@ class RunFolder:
         except Timeout:
             name = holder.read_text() if holder.exists() else "another process"
             raise RunError(
-                f"{self.path} is being trained by {name}; one training at a time may use a run folder; wait for "
-                "it, stop it, or name another folder with --run"
+                f"{self.path} is being trained by {name}",
+                "one training at a time may use a run folder",
+                "wait for it, stop it, or name another folder with `run_dir`",
             ) from None
         try:
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")

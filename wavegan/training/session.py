@@ -1,7 +1,5 @@
 """One sitting of training in a run folder: steps, log, checkpoints, and a clean end whatever happens."""
 
-import math
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +9,13 @@ from torch import Tensor
 
 from wavegan import distributed
 from wavegan.distributed.peer_monitor import ProcessLost
-from wavegan.errors import RunError, TrainingError
+from wavegan.errors import TrainingError
 from wavegan.methods.base import Stats
 from wavegan.seeding import derive
 from wavegan.training import checkpoint
 from wavegan.training.loop import Batches, Training, train
 from wavegan.training.monitor import Monitor
-from wavegan.training.signals import StopRequest
+from wavegan.training.signals import ASKED, Stop, listening, stop_number, stop_reason
 from wavegan.training.watchdog import Alarm, Watchdog
 
 WARN, ROLLBACK = "warn", "rollback"  # what follows from a collapse
@@ -62,31 +60,32 @@ def run_session(
     evaluation: Evaluation | None = None,
     watch: CollapsePolicy | None = None,
     resumed: Mapping[str, Any] | None = None,
-) -> signal.Signals | None:
-    """Trains until there have been `steps`, and gives the signal that ended it earlier, if one did.
+    stop: Stop | None = None,
+) -> int | None:
+    """Trains until there have been `steps`, and returns what ended it earlier: a signal, ASKED, or None for nothing.
 
-    description: plain values kept in every checkpoint beside the training's state. evaluation: judges the training
-    now and then; the checkpoint of the best figure is kept as best.pt. watch: looks for a collapse, None for not.
-    resumed: the checkpoint from which the training was restored, None where it begins. Raises TrainingError where a
-    statistic is not finite, of which nothing is saved, unless the watch goes back, and where that was too often.
+    description: plain values kept in every checkpoint beside the training's state. evaluation: judges the training now
+    and then; the checkpoint of the best figure is best.pt. watch: looks for a collapse. resumed: the checkpoint from
+    which the training was restored, None where it begins. stop: asked after every step, in every process. Raises
+    TrainingError where a statistic is not finite, unless the watch goes back, and where that was too often.
     """
     keeper = _CheckpointManager(
         training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}
     )
-    distributed.share(keeper.rollbacks)
+    distributed.broadcast(keeper.rollbacks)
     stopped_by = None
-    best = best_figure(checkpoints, evaluation.headline) if evaluation else math.inf
 
     def after_step(stats: Stats) -> bool:
-        nonlocal stopped_by, best
+        nonlocal stopped_by
         saves = training.step == steps or training.step % checkpoint_every == 0
         evaluates = evaluation is not None and (training.step == steps or training.step % evaluation.every == 0)
         collapse = keeper.after_step(stats, looks=saves or evaluates)
         # Asked once: a signal from here on ends the next step, which is saved.
-        stopped_by = _agreed(stop, goes_back=collapse is not None)
+        number = distributed.max_over_ranks(GO_BACK if collapse else stop_number(stop))
+        stopped_by = None if number == GO_BACK else stop_reason(number)
         if collapse:
             keeper.go_back(collapse)
-            distributed.share((keeper.rollbacks, training.state()))
+            distributed.broadcast((keeper.rollbacks, training.state()))
             return True
         if stopped_by and not (saves or evaluates) and (collapse := keeper.look()):
             keeper.go_back(collapse)
@@ -94,24 +93,19 @@ def run_session(
         if stopped_by or saves:
             keeper.save()
         if evaluation and evaluates:
-            figures = evaluation.figures()
-            monitor.tell(figures)
-            if figures[evaluation.headline] < best:
-                best = figures[evaluation.headline]
-                keeper.save(evaluation=figures)
+            keeper.evaluate(evaluation)
         return not stopped_by
 
-    with StopRequest() as stop:
+    with listening(stop):
         try:
             train(training, batches, steps, after_step=after_step)
         except ProcessLost:
             raise  # it says itself how to go on
         except TrainingError as fault:
-            raise TrainingError(f"{fault}; {keeper.way_out()}") from fault
+            raise TrainingError(str(fault), "", keeper.recovery_hint()) from fault
         finally:
-            training.seed = keeper.seed
-            monitor.close()
-    return stopped_by or stop.signal
+            keeper.close()
+    return stopped_by or stop_reason(late if (late := stop_number(stop)) < ASKED else 0)  # a signal after the last step
 
 
 class _CheckpointManager:
@@ -134,6 +128,7 @@ class _CheckpointManager:
         self.seed = training.seed
         self.rollbacks: int = resumed.get("rollbacks", 0)
         self.healthy_step: int | None = resumed.get("healthy_step")
+        self.best: float | None = None
         training.seed = seed_after(self.seed, self.rollbacks)
         if watch:
             monitor.on_line = lambda step, means: self._tell(watch.watchdog.look_at_line(step, means))
@@ -164,12 +159,26 @@ class _CheckpointManager:
         healthy = [] if self.healthy_step is None else [self.healthy_step]
         checkpoint.prune(self.checkpoints, keep_last=self.keep_last, keep_every=self.keep_every, keep=healthy)
 
+    def evaluate(self, evaluation: Evaluation) -> None:
+        """Judges the training as it is now, and keeps it as best.pt where no figure of the run was lower."""
+        figures, headline = evaluation.figures(), evaluation.headline
+        self.monitor.tell(figures)
+        best = checkpoint.best_figure(self.checkpoints, headline) if self.best is None else self.best
+        self.best = min(best, figures[headline])
+        if figures[headline] < best:
+            self.save(evaluation=figures)
+
+    def close(self) -> None:
+        """Gives the training its own seed back, and closes the monitor."""
+        self.training.seed = self.seed
+        self.monitor.close()
+
     def go_back(self, reason: str) -> None:
         """Restores the newest healthy checkpoint, with another seed; whatever came after it is forgotten."""
         assert self.watch is not None and self.healthy_step is not None, "only a watch that goes back finds a reason"
         if self.rollbacks >= self.watch.max_rollbacks:
             times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
-            raise TrainingError(f"{reason}; went back {times} already, and training.max_rollbacks allows no more")
+            raise TrainingError(reason, f"went back {times} already, and training.max_rollbacks allows no more")
         content = checkpoint.load(checkpoint.path_of(self.checkpoints, self.healthy_step))
         self.rollbacks += 1
         checkpoint.forget_later(self.checkpoints, self.healthy_step)
@@ -183,7 +192,7 @@ class _CheckpointManager:
             self.healthy_step, f"{reason}; back to step {self.healthy_step:,} with another seed, time {count}"
         )
 
-    def way_out(self) -> str:
+    def recovery_hint(self) -> str:
         """What is left and what to try when the training has ended by a TrainingError."""
         saved = checkpoint.steps(self.checkpoints)
         newest = self.healthy_step if self.healthy_step in saved else max(saved, default=None)
@@ -217,37 +226,23 @@ def seed_after(seed: int, rollbacks: int) -> int:
     return derive(seed, rollbacks, "rollback") if rollbacks else seed
 
 
-def best_figure(checkpoints: Path, headline: str) -> float:
-    """The headline figure of a folder's best checkpoint, infinity where there is none that can be read."""
-    try:
-        return checkpoint.load_chosen(checkpoints, checkpoint.BEST)["evaluation"][headline]  # type: ignore[index]
-    except (RunError, KeyError):
-        return math.inf
-
-
-def follow_session(training: Training, batches: Batches, *, steps: int) -> signal.Signals | None:
-    """What the other processes do while the main one runs its session: the same steps, nothing told or written."""
+def follow_session(training: Training, batches: Batches, *, steps: int, stop: Stop | None = None) -> int | None:
+    """Takes the steps of the main process's session in another one; reports and writes nothing, returns as that."""
     stopped_by = None
     seed = training.seed
-    training.seed = seed_after(seed, distributed.share())
+    training.seed = seed_after(seed, distributed.broadcast())
 
     def after_step(_: Stats) -> bool:
         nonlocal stopped_by
-        number = distributed.agree(stop.signal or 0)
+        number = distributed.max_over_ranks(stop_number(stop))
         if number == GO_BACK:
-            rollbacks, state = distributed.share()
+            rollbacks, state = distributed.broadcast()
             training.restore(state)
             training.seed = seed_after(seed, rollbacks)
             return True
-        stopped_by = signal.Signals(number) if number else None
+        stopped_by = stop_reason(number)
         return not stopped_by
 
-    with StopRequest() as stop:
+    with listening(stop):
         train(training, batches, steps, after_step=after_step)
     return stopped_by
-
-
-def _agreed(stop: StopRequest, *, goes_back: bool) -> signal.Signals | None:
-    """The signal that has reached any of the processes, unless all go back; all have just done the same step."""
-    number = distributed.agree(GO_BACK if goes_back else stop.signal or 0)
-    return signal.Signals(number) if number not in (0, GO_BACK) else None

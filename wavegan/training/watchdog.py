@@ -105,12 +105,12 @@ class Watchdog:
         return self.collapse is None and all(one.usual_step == one.last_step for one in self.histories.values())
 
     def look_at_line(self, step: int, means: Mapping[str, float]) -> list[Alarm]:
-        """The alarms that a log line raises; statistics are named as "discriminator/loss" and "generator/loss"."""
+        """The alarms of a log line; statistics are named as "discriminators/mel/loss", "generator/loss"."""
         return [
             alarm
             for name, value in means.items()
             for kind, rule in RULES.items()
-            if name.partition("/")[2].startswith(kind)  # "loss_a" too
+            if name.rpartition("/")[2] == kind
             for alarm in self._settle(name, self._judge_statistic(step, name, value, rule))
         ]
 

@@ -1,0 +1,183 @@
+"""A training that is judged while it goes on: its log, its best checkpoint, and that nothing else changes by it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+from wavegan.assemble.evaluation import ground_of_parts
+from wavegan.commands.evaluate import evaluate
+from wavegan.commands.judging_options import JudgingOptions
+from wavegan.commands.models import load_model
+from wavegan.commands.train import train
+from wavegan.errors import RecipeError, RunError
+from wavegan.evaluation.evaluate import Reference
+from wavegan.generation import generate
+from wavegan.training import checkpoint
+from wavegan.training.run_folder import RunFolder, evaluations
+
+RECIPE = """\
+data: {{source: {source}, holdout: 0.45, clip_samples: 4096}}
+generator: {{dim: 1, latent_dim: 4}}
+discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
+method: {{discriminator_steps: 1}}
+optimizers: {{generator: {{lr: 1e-2}}, discriminator: {{lr: 1e-2}}}}
+training: {{steps: 6, batch_size: 2, checkpoint_every: 3, keep_last: 1, precision: fp32, ema: 0.5}}
+monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
+evaluation: {{every: 2, count: 8}}
+"""
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def judged(sounds: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe that trains in a tenth of a second and is judged three times."""
+    path = tmp_path / "judged.yaml"
+    path.write_text(RECIPE.format(source=sounds(24, seconds=0.3)))
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def trained(recipe: Path, run: str, *overrides: str) -> RunFolder:
+    train(recipes.load(recipe, overrides), Path(run), device="cpu")
+    return RunFolder(Path(run))
+
+
+def headlines(run: RunFolder) -> dict[int, float]:
+    return {int(line["step"]): line["kad_l"] for line in evaluations(run.log)}
+
+
+def best(run: RunFolder) -> dict[str, Any]:
+    return checkpoint.load(run.checkpoints / "best.pt")
+
+
+def test_every_so_many_steps_and_at_the_end_the_log_tells_all_figures(judged):
+    run = trained(judged, "run", "training.steps=5")
+    found = evaluations(run.log)
+    assert [line["step"] for line in found] == [2, 4, 5]
+    for line in found:
+        for name in ("kad_l", "precision", "coverage", "copy_share", "comb_db"):
+            assert line[f"{name}_low"] <= line[name] <= line[f"{name}_high"]
+        assert "fad_l" not in line and "kad_c" not in line
+
+
+def test_the_figures_are_those_of_the_averaged_generator_on_held_out_sound(judged):
+    run = trained(judged, "run")
+    loaded = load_model(run.path, CPU)
+    recipe, model = loaded.recipe, loaded.model
+    ground = ground_of_parts(recipe, assemble.corpora(recipe), seed=0)
+    count = min(len(ground.reference), len(ground.real))
+    reference = Reference(ground.reference.first(count), 16000)
+    clips = reference.extract(generate(model, count, batch_size=16))
+    value = reference.estimates(clips, only=["kad_l"], count=2)["kad_l"][0]
+    assert headlines(run)[6] == pytest.approx(value, rel=1e-6)
+
+
+def test_evaluate_gives_the_same_figure_as_the_log(judged):
+    run = trained(judged, "run")
+    result = evaluate(run.path, JudgingOptions(classifier="none", device="cpu"), out=Path("out"))
+    assert result.scores["generated"]["kad_l"]["value"] == pytest.approx(headlines(run)[6], rel=1e-6)
+
+
+def test_the_best_checkpoint_is_that_of_the_least_figure(judged):
+    run = trained(judged, "run")
+    figures = headlines(run)
+    step = min(figures, key=lambda one: figures[one])
+    assert best(run)["step"] == step
+    assert best(run)["evaluation"]["kad_l"] == figures[step]
+    assert list(checkpoint.steps(run.checkpoints)) == [6]  # best.pt stands apart from those that are pruned
+
+
+def test_generate_and_evaluate_take_the_best_with_its_running_average(judged, command):
+    run = trained(judged, "run")
+    model = load_model(run.path, CPU, checkpoint="best").model
+    assert model.step == best(run)["step"]
+    for name, value in model.generator.state_dict().items():
+        assert torch.equal(value, best(run)["averages"]["generator"][name])
+    outcome = command("generate", "run", "--checkpoint", "best", "-n", 1, "--out", "made", "--json")
+    assert outcome.code == 0, outcome.err
+    outcome = command("evaluate", "run", "--checkpoint", "best", "--classifier", "none", "--json")
+    assert json.loads(outcome.out)["facts"]["step"] == str(model.step)
+
+
+def test_a_run_that_is_continued_keeps_the_better_one(judged):
+    whole = trained(judged, "whole")
+    trained(judged, "halves", "training.steps=3")
+    halves = trained(judged, "halves")
+    at = {step: value for step, value in headlines(halves).items() if step != 3}
+    assert at == headlines(whole)
+    assert best(halves)["step"] == min(headlines(halves), key=lambda one: headlines(halves)[one])
+
+
+def test_a_worse_figure_leaves_the_best_alone(judged):
+    run = trained(judged, "run", "training.steps=2")
+    content = best(run)
+    content["evaluation"]["kad_l"] = -1000.0
+    checkpoint.save(run.checkpoints, content, is_best=True)
+    trained(judged, "run")
+    assert best(run)["step"] == 2
+
+
+@pytest.mark.parametrize("keys", [(), ("generator.batch_norm=true", "training.ema=0")], ids=["average", "learning one"])
+def test_judging_changes_nothing_of_the_training(judged, keys):
+    """Also where it judges the network that learns, whose batch norm would stop learning in evaluation mode."""
+    with_it, without = trained(judged, "with", *keys), trained(judged, "without", "evaluation.every=0", *keys)
+    one, other = (checkpoint.load(checkpoint.newest_path(run.checkpoints)) for run in (with_it, without))
+    for part in ("networks", "averages"):
+        for network, tensors in one[part].items():
+            for name, value in tensors.items():
+                assert torch.equal(value, other[part][network][name]), name
+    assert not (without.checkpoints / "best.pt").exists() and evaluations(without.log) == []
+
+
+def test_the_progress_line_holds_the_headline(judged, capfd, console):
+    trained(judged, "run")
+    err = capfd.readouterr().err
+    assert "judged every 2 steps by" in err and "kad_l of as many other real ones is" in err
+    assert "  kad_l " in err.splitlines()[-1] and " at 4" in err.splitlines()[-1]
+
+
+def test_tensorboard_gets_the_figures(judged):
+    run = trained(judged, "run", "monitor.tensorboard=true", "training.steps=2")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.tensorboard))
+    events.Reload()
+    assert events.Scalars("evaluation/kad_l")[0].value == pytest.approx(headlines(run)[2], rel=1e-6)
+
+
+def test_nothing_held_out_is_refused_with_the_recipe(judged):
+    with pytest.raises(RecipeError, match="evaluation.every is 2; .*data.holdout is 0; try data.holdout: 0.1"):
+        recipes.load(judged, ["data.holdout=0"])
+
+
+def test_too_little_held_out_is_told_and_trained_all_the_same(judged, sounds, capfd, console):
+    run = trained(judged, "run", f"data.test={sounds(3, name='few')}")
+    assert "warning: this training is not judged while it goes on: 1 held-out" in capfd.readouterr().err
+    assert list(checkpoint.steps(run.checkpoints)) == [6] and evaluations(run.log) == []
+
+
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [("best", "holds no best checkpoint"), ("5", "there are 6"), ("last", "newest, best or a step")],
+)
+def test_a_checkpoint_that_is_not_there(judged, which, words):
+    run = trained(judged, "run", "evaluation.every=0")
+    with pytest.raises(RunError, match=words):
+        load_model(run.path, CPU, checkpoint=which)
+    with pytest.raises(RunError, match="is one checkpoint"):
+        load_model(checkpoint.newest_path(run.checkpoints), CPU, checkpoint="best")
+    assert load_model(run.path, CPU, checkpoint="6").model.step == 6
+
+
+def test_a_line_torn_by_a_kill_spoils_no_history(judged):
+    run = trained(judged, "run")
+    whole = evaluations(run.log)
+    with run.log.open("a") as file:
+        file.write('{"step": 7, "evaluation/kad_l": 1.')
+    assert evaluations(run.log) == whole

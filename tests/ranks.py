@@ -1,0 +1,62 @@
+"""Processes of a test that work together: what each one does, and what has become of them."""
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wavegan import cli
+
+PATIENCE_SECONDS = 60
+PRELOADED = ["torch._dynamo", "wavegan.commands.train", "wavegan.cli", "pytest", "matplotlib.image"]
+
+
+def as_rank(act: Callable[..., None], environment: dict[str, str], folder: str, messages: str, *arguments: Any) -> None:
+    """What a rank does: in a folder of its own, heard by files of its own."""
+    os.environ.update(environment)
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    warnings.simplefilter("default")
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{messages}.{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  it lives as long as the process
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    act(*arguments)
+
+
+def command_line(*words: str) -> None:
+    sys.argv = ["wavegan", *words]
+    cli.main()
+
+
+class Ranks:
+    """Processes that were started together; `err` and `out` give what each has said, `codes` their exit codes."""
+
+    def __init__(self, processes: list[Any], place: Path):
+        self.processes, self.place = processes, place
+
+    def said(self, stream: str) -> list[str]:
+        return [
+            path.read_text() if (path := self.place / f"rank-{number}.{stream}").exists() else ""
+            for number in range(len(self.processes))
+        ]
+
+    @property
+    def codes(self) -> list[int]:
+        for process in self.processes:
+            process.join(PATIENCE_SECONDS)
+        found = [process.exitcode for process in self.processes]
+        assert None not in found, f"not all have ended in time: {found}, {self.said('err')}"
+        return found
+
+    def wait_until(self, condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < end, "it did not happen in time"
+            assert all(process.is_alive() for process in self.processes), self.said("err")
+            time.sleep(0.005)

@@ -1,0 +1,90 @@
+"""What a recipe's clips are judged by, and how a training is judged while it goes on."""
+
+import logging
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from wavegan import generation
+from wavegan.assemble.sound import Corpora, target_source
+from wavegan.errors import DataError
+from wavegan.evaluation.clip_format import ClipFormat
+from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
+from wavegan.evaluation.evaluate import Reference, score
+from wavegan.evaluation.features import Features
+from wavegan.evaluation.metrics import HEADLINE, METRICS
+from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count, reference_sets
+from wavegan.generation import Model
+from wavegan.models.evaluation_mode import evaluation_mode
+from wavegan.recipe import Recipe
+from wavegan.training.session import Evaluation
+
+PERIODIC = tuple(name for name, metric in METRICS.items() if metric.is_periodic)
+logger = logging.getLogger(__name__)
+
+RESAMPLES = 50
+TRAINING_CLIPS = 2000  # that copies are looked for among
+
+
+def form_of(recipe: Recipe) -> ClipFormat:
+    """Gives the format of the clips that a recipe's model makes."""
+    return ClipFormat(recipe.data.sample_rate, recipe.data.channels, recipe.data.clip_samples, recipe.data.normalize)
+
+
+def ground_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSets:
+    """Gives the real sound that a recipe's clips are judged by. Raises DataError if none is held out."""
+    if parts.held_out is None:
+        raise DataError("the recipe holds nothing out (data.holdout is 0)", "", "name real audio with `data=DIR`")
+    form = form_of(recipe)
+    return reference_sets(
+        form, parts.held_out, parts.training, recipe.data.windows, parts.split, target_source(recipe), seed
+    )
+
+
+def generated(model: Model, count: int, seed: int) -> ClipSet:
+    """The clips 0 to count - 1 that a model makes of a seed."""
+
+    def batch(number: int) -> Tensor:
+        first = number * BATCH_SIZE
+        return torch.cat(list(generation.generate(model, BATCH_SIZE, seed=seed, batch_size=BATCH_SIZE, first=first)))
+
+    return ClipSet(count, batch)
+
+
+def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Model]) -> Evaluation | None:
+    """Prepares the evaluation of a training while it goes on; None, with a line, if too little is held out.
+
+    parts: what its clips are to be like. current() gives the model as it is then.
+    """
+    if not recipe.evaluation.every:
+        return None
+    started = time.monotonic()
+    ground = ground_of_parts(recipe, parts, seed=0)
+    try:
+        count = agreed_count(recipe.evaluation.count, ground)
+    except DataError as fault:  # it can be trained all the same
+        logger.warning(f"this training is not judged while it goes on: {fault}")
+        return None
+    learned = ground.training.first(TRAINING_CLIPS) if ground.training else None
+    reference = Reference(ground.reference.first(count), ground.form.sample_rate, training=learned)
+
+    def figures(seen: Features) -> dict[str, float]:
+        found = reference.estimates(seen, only=PERIODIC, count=RESAMPLES)
+        scores = {name: score(values, count) for name, values in found.items()}
+        named = {"": "value", "_low": "low", "_high": "high"}
+        return {f"{name}{end}": one[part] for name, one in scores.items() for end, part in named.items()}
+
+    def judge() -> dict[str, float]:
+        model = current()
+        with evaluation_mode(model.generator):
+            return figures(reference.extract(generated(model, count, seed=0)))
+
+    real = figures(reference.extract(ground.real.first(count)))
+    logger.info(
+        f"judged every {recipe.evaluation.every:,} steps by {count:,} held-out clips; {HEADLINE} of as many other real "
+        f"ones is {real[HEADLINE]:.2f} [{real[HEADLINE + '_low']:.2f}, {real[HEADLINE + '_high']:.2f}] "
+        f"(prepared in {time.monotonic() - started:.0f} s)"
+    )
+    return Evaluation(recipe.evaluation.every, HEADLINE, judge)

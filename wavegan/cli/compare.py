@@ -1,0 +1,59 @@
+"""`wavegan compare`: models or folders side by side, and a blind listening test."""
+
+from pathlib import Path
+
+import click
+
+from wavegan.cli.options import json_option, judging_options
+from wavegan.cli.output import print_result
+from wavegan.commands.judging_options import JudgingOptions
+from wavegan.errors import UserError
+
+
+@click.command(short_help="Models or folders side by side, and a blind listening test.")
+@click.argument("targets", nargs=-1, metavar="[MODEL|DIR]...", type=click.Path(path_type=Path))
+@judging_options
+@click.option("--out", type=click.Path(path_type=Path), help="The report; comparison/report.html if not given.")
+@click.option(
+    "--answers",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Score the answers that a listening page has saved; may be given several times.",
+)
+@click.option(
+    "--trials", default=40, show_default=True, type=click.IntRange(1, 1000), help="Pairs in the listening test."
+)
+@json_option
+def compare(
+    targets: tuple[Path, ...],
+    options: JudgingOptions,
+    out: Path | None,
+    answers: tuple[Path, ...],
+    trials: int,
+    as_json: bool,
+) -> None:
+    """Compares models or folders: the same real sound, the same seed, the same number of clips.
+
+    Beside the report lies listening.html, a blind test for ears. It saves its answers as a file for --answers.
+
+    \b
+    Examples:
+      wavegan compare runs/plain runs/nearest --out comparison/report.html
+      wavegan compare --answers ~/Downloads/answers.json
+    """
+    from wavegan.cli import output
+    from wavegan.commands import compare as commands
+    from wavegan.commands.memory import prepare_process
+
+    if answers and targets:
+        raise UserError("--answers scores a test that was taken, and names its models itself; give either, not both")
+    if answers:
+        found = commands.score_listening(answers)
+        print_result(found, as_json, output.listening(found))
+        return
+    if len(targets) < 2:
+        raise UserError(f"{len(targets)} to compare; two or more models or folders are needed; name another one")
+    prepare_process()
+    result = commands.compare(targets, options, out=out, trials=trials)
+    text = f"{output.comparison(result)}\n{result.report}\n{result.listening}"
+    print_result(commands.as_json(result), as_json, text)

@@ -1,0 +1,118 @@
+"""What the command line writes on stderr: log records as lines, one line of progress, warnings, its own words."""
+
+import logging
+import math
+import re
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from wavegan import progress
+
+LOGGER = "wavegan"
+PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: "}
+# Arguments of the library's functions and the options that stand for them.
+SAME_NAME = ("out", "force", "fresh", "device", "checkpoint", "data", "training", "classifier", "to")
+OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate")} | {
+    "run_dir": "--run-dir",
+    "labels": "--label",
+    "count": "-n",
+}
+ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
+
+
+def in_options(text: str) -> str:
+    """Returns a text of the library in the command line's words: `out` as --out, `device=cpu` as --device cpu."""
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name not in OPTIONS:
+            return match[0]
+        return OPTIONS[name] if value in (None, "True") else f"{OPTIONS[name]} {value}"
+
+    return ARGUMENT.sub(option, text)
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """While entered, messages and warnings are lines on stderr, and progress is shown there."""
+    logger, handler = logging.getLogger(LOGGER), ConsoleHandler()
+    level, show_warning = logger.level, warnings.showwarning
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    warnings.showwarning = _show_warning
+    try:
+        with progress.shown():
+            yield
+    finally:
+        if not sys.stderr.closed:
+            handler.progress_line.end()
+        warnings.showwarning = show_warning
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+def end_progress_line() -> None:
+    """Goes to the next line where progress is shown, before something else is written."""
+    for handler in logging.getLogger(LOGGER).handlers:
+        if isinstance(handler, ConsoleHandler):
+            handler.progress_line.end()
+
+
+class ConsoleHandler(logging.Handler):
+    """Writes each record as a plain line on stderr; one with the attribute `progress` is shown in one line.
+
+    progress: "more" for a line that a later one takes the place of, "last" for the one that stays.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress_line = ProgressLine()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record."""
+        text = in_options(record.getMessage())
+        if kind := getattr(record, "progress", None):
+            self.progress_line.show(text, last=kind == "last")
+        else:
+            self.progress_line.say(f"{PREFIXES.get(record.levelno, '')}{text}")
+
+
+class ProgressLine:
+    """One line on stderr that is written over on a terminal, and now and then a new one elsewhere."""
+
+    SECONDS_BETWEEN_LINES = 10
+
+    def __init__(self) -> None:
+        self.shown_at = -math.inf
+        self.width = 0
+
+    def show(self, text: str, *, last: bool = False) -> None:
+        """Shows how far the work is."""
+        now = time.monotonic()
+        if sys.stderr.isatty():
+            print("\r" + text.ljust(self.width), end="", file=sys.stderr, flush=True)
+            self.width = len(text)
+        elif last or now - self.shown_at >= self.SECONDS_BETWEEN_LINES:
+            print(text, file=sys.stderr, flush=True)
+            self.shown_at = now
+
+    def say(self, text: str) -> None:
+        """Writes a line of its own, that is never left out nor written over."""
+        self.end()
+        print(text, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leaves what is shown and goes to the next line."""
+        if self.width:
+            print(file=sys.stderr)
+            self.width = 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"warning: {message}", err=True)

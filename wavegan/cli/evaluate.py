@@ -1,0 +1,31 @@
+"""`wavegan evaluate`: figures, spectrograms and a report."""
+
+from pathlib import Path
+
+import click
+
+from wavegan.cli.options import json_option, judging_options
+from wavegan.cli.output import print_result
+from wavegan.commands.judging_options import JudgingOptions
+
+
+@click.command(short_help="Figures, spectrograms and a report.")
+@click.argument("target", metavar="MODEL|DIR", type=click.Path(path_type=Path))
+@judging_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder; MODEL's evaluation/step-… if not given.")
+@json_option
+def evaluate(target: Path, options: JudgingOptions, out: Path | None, as_json: bool) -> None:
+    """Judges MODEL, or a folder of audio made by any other system, by real sound.
+
+    \b
+    Examples:
+      wavegan evaluate runs/quickstart
+      wavegan evaluate some/clips --data real/clips --out judged
+    """
+    from wavegan.cli.output import scores
+    from wavegan.commands import evaluate as commands
+    from wavegan.commands.memory import prepare_process
+
+    prepare_process()
+    result = commands.evaluate(target, options, out=out)
+    print_result(commands.as_json(result), as_json, scores(result.scores) + f"\n{result.spectrograms}\n{result.report}")

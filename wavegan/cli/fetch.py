@@ -1,0 +1,26 @@
+"""`wavegan fetch`: known data sets."""
+
+from pathlib import Path
+
+import click
+
+from wavegan.cli.options import json_option
+from wavegan.cli.output import print_result
+
+
+@click.command(short_help="Download a known data set.")
+@click.argument("name")
+@click.option("--to", default=Path("data"), show_default=True, type=click.Path(path_type=Path), help="Where to.")
+@json_option
+def fetch(name: str, to: Path, as_json: bool) -> None:
+    """Downloads the data set NAME, checks it and lays it out in its official parts.
+
+    \b
+    Examples:
+      wavegan fetch sc09
+      wavegan fetch sc09 --to /data
+    """
+    from wavegan.audio.fetch import fetch as download
+
+    result = download(name, to)
+    print_result({"path": str(result.path), "clips": result.clips}, as_json, str(result.path))

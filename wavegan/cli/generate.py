@@ -1,0 +1,80 @@
+"""`wavegan generate`: new clips of a model."""
+
+from pathlib import Path
+
+import click
+
+from wavegan.cli.options import checkpoint_option, device_option, format_option, json_option, raw_option, seed_option
+from wavegan.cli.output import print_result
+
+PRECISIONS = ("fp32", "bf16")
+MOST_CLIPS = 10**6  # a clip's name has six digits
+
+
+@click.command(short_help="Write new clips.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1, MOST_CLIPS), help="How many clips.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder; generated/ beside MODEL's checkpoints if not given."
+)
+@seed_option
+@click.option("--label", "labels", multiple=True, help="What the clips are to be; several take turns.")
+@click.option("--truncation", default=1.0, show_default=True, help="Below 1: more typical, less varied.")
+@format_option
+@click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS), help="bf16 is faster.")
+@click.option("--interpolate", is_flag=True, help="One file that walks between the latents of -n clips.")
+@click.option("--force", is_flag=True, help="Write over existing clips.")
+@checkpoint_option
+@raw_option
+@device_option
+@json_option
+def generate(
+    model: Path,
+    count: int,
+    out: Path | None,
+    seed: int,
+    labels: tuple[str, ...],
+    truncation: float,
+    extension: str,
+    precision: str,
+    interpolate: bool,
+    force: bool,
+    checkpoint: str,
+    raw: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Writes new clips of MODEL, a run folder or a checkpoint file.
+
+    \b
+    Examples:
+      wavegan generate runs/quickstart -n 100 --out kicks --seed 7
+      wavegan generate runs/drums_conditional --label kick --label snare --interpolate -n 2
+    """
+    from wavegan.commands import generate as commands
+    from wavegan.commands.memory import prepare_process
+
+    prepare_process()
+    result = commands.generate(
+        model,
+        count,
+        out=out,
+        seed=seed,
+        labels=labels,
+        truncation=truncation,
+        extension=extension,
+        precision=precision,
+        interpolate=interpolate,
+        force=force,
+        checkpoint=checkpoint,
+        raw=raw,
+        device=device,
+    )
+    files = [str(path) for path in result.files]
+    values = {
+        "out": str(result.out),
+        "files": files,
+        "sample_rate": result.sample_rate,
+        "clip_samples": result.clip_samples,
+    }
+    print_result(values, as_json, "\n".join(files))

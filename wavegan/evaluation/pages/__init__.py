@@ -1,0 +1,1 @@
+"""Pages that show an evaluation: reports, comparisons, the listening test, and the charts and pictures in them."""

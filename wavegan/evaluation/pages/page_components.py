@@ -1,0 +1,73 @@
+"""What pages have in common, for `page_components.html.j2`: tables of scores, and clips to be seen and heard."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from wavegan.dsp.mel import RANGE_DECIBELS
+from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.pages.charts import clip_marks, frequency_marks
+from wavegan.evaluation.pages.html_page import audio_uri, data_uri
+from wavegan.evaluation.pages.spectrogram_images import levels, picture
+
+WIDEST = 128  # pixels of a spectrogram; finer than it is seen
+
+Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by candidate and metric: value, low, high, n
+
+
+class Cell(NamedTuple):
+    """A clip on the page: data URIs of its spectrogram and of its sound."""
+
+    picture: str
+    sound: str
+
+
+def score_values(scores: Scores) -> dict[str, Any]:
+    """What the table of scores needs on a page, whatever the candidates."""
+    return {
+        "groups": grouped(METRICS),
+        "metric_rows": METRICS,
+        "stages": {metric: _stages(scores, metric) for metric in METRICS},
+        "counts": {name: _usual_count(of) for name, of in scores.items()},
+    }
+
+
+def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Metrics with the name of their group, in the order that they have."""
+    return [(group, list(of)) for group, of in groupby(metrics, lambda metric: METRICS[metric].group)]
+
+
+def spectrogram_values(clip_samples: int, sample_rate: int) -> dict[str, Any]:
+    """What spectrograms of clips need on a page: their scale of colours and the marks of their axes."""
+    return {
+        "range_decibels": RANGE_DECIBELS,
+        "shades": data_uri(picture(np.linspace(-RANGE_DECIBELS, 0, 256)[None], widest=256), "png"),
+        "frequencies": frequency_marks(sample_rate),
+        "seconds": clip_marks(clip_samples / sample_rate),
+    }
+
+
+def cells(batches: Sequence[Tensor], widest: Sequence[int], sample_rate: int) -> list[list[Cell]]:
+    """Each clip's spectrogram, on one dB scale for all, at most so wide in each batch, and its sound."""
+    return [
+        [
+            Cell(data_uri(picture(spectrogram, widest=pixels), "png"), audio_uri(clip, sample_rate))
+            for spectrogram, clip in zip(spectrograms, clips.cpu().numpy(), strict=True)
+        ]
+        for clips, spectrograms, pixels in zip(batches, levels(batches, sample_rate), widest, strict=True)
+    ]
+
+
+def _usual_count(scores: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """The number of clips that most metrics of a candidate are taken of: the page repeats only what differs."""
+    counts = Counter(score["n"] for score in scores.values())
+    return max(counts, key=lambda count: counts[count], default=None)
+
+
+def _stages(scores: Scores, metric: str) -> list[str]:
+    """The stages that any candidate's score of a metric is made of, in order."""
+    return list(dict.fromkeys(stage for of in scores.values() for stage in of.get(metric, {}).get("stages", {})))

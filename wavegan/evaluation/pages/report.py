@@ -1,0 +1,97 @@
+"""The report of an evaluation: one HTML file that holds scores, pictures and sound and needs nothing else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.pages.charts import Chart, history_chart, is_number, second_marks, spectra_chart
+from wavegan.evaluation.pages.html_page import write_page
+from wavegan.evaluation.pages.page_components import WIDEST, cells, score_values, spectrogram_values
+from wavegan.evaluation.pages.spectrogram_images import SIDE
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+SHOWN = SIDE**2  # clips of each grid
+WIDEST_WALK = 1600
+CHARTED = tuple(name for name, metric in METRICS.items() if metric.is_charted)
+
+
+class Likeness(NamedTuple):
+    """A generated clip, its number, the nearest training and held-out clip (each (C, T)), and how far those are."""
+
+    number: int
+    generated: Tensor
+    training: Tensor
+    held_out: Tensor
+    to_training: float
+    to_held_out: float
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a report shows; clips are (N, C, T) in [-1, 1], and what is empty or None is left out of the page.
+
+    facts: what was evaluated, by name. scores: candidate → metric → value, low, high, n (and stages in dB for
+    a metric that has them), where a metric may be missing. generated, real: the first 64 are shown, generated clip i
+    being clip i of the seed. likeness: highest risk first. spectra: candidate → mean power in dB at each of
+    `frequencies` in Hz. history: maps with step, metric, metric_low, metric_high. walk: one sound (C, T). labels:
+    candidate → label → share, of which generated and real are drawn.
+    """
+
+    title: str
+    facts: Mapping[str, str]
+    sample_rate: int
+    scores: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    generated: Tensor
+    real: Tensor
+    likeness: Sequence[Likeness] = ()
+    spectra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    frequencies: np.ndarray = field(default_factory=lambda: np.empty(0))
+    history: Sequence[Mapping[str, Any]] = ()
+    walk: Tensor | None = None
+    labels: Mapping[str, Mapping[str, float]] | None = None
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Writes one HTML file, without scripts or links, that shows an evaluation and plays its clips.
+
+    All spectrograms of the page share one dB scale; sounds are MP3, or WAV where MP3 cannot hold their rate or
+    channels. Equal reports give equal files.
+    """
+    rate = report.sample_rate
+    clips = [report.generated[:SHOWN], report.real[:SHOWN]]
+    clips += [torch.stack([one.generated, one.training, one.held_out]) for one in report.likeness]
+    walks = [] if report.walk is None else [report.walk[None]]
+    labels = {name: shares for name, shares in (report.labels or {}).items() if name in ("generated", "real")}
+    shares = [pair for of in labels.values() for pair in of.items()]
+    generated, real, *others = cells(clips + walks, [WIDEST] * len(clips) + [WIDEST_WALK] * len(walks), rate)
+    write_page(
+        path,
+        TEMPLATE,
+        title=report.title,
+        facts=report.facts,
+        report=report,
+        grids={"generated": generated, "real": real},
+        likeness=list(zip(report.likeness, others, strict=False)),
+        spectra=spectra_chart(report.spectra, report.frequencies, rate) if report.spectra else None,
+        history=_histories(report),
+        walk=others[-1][0] if walks else None,
+        walk_seconds=second_marks(walks[0].shape[-1] / rate) if walks else [],
+        labels=labels,
+        every_label=list(dict.fromkeys(label for label, _ in shares)),
+        longest_share=max((share for _, share in shares), default=0) or 1,
+        **score_values(report.scores),
+        **spectrogram_values(clips[0].shape[-1], rate),
+    )
+
+
+def _histories(report: Report) -> dict[str, Chart]:
+    """Draws the charted metrics that the history holds, each with the band of real clips."""
+    real = report.scores.get("real", {})
+    held = [metric for metric in CHARTED if any(is_number(line.get(metric)) for line in report.history)]
+    return {metric: history_chart(report.history, metric, real.get(metric)) for metric in held}

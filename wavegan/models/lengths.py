@@ -1,0 +1,29 @@
+"""The clip lengths that a network can work with."""
+
+from typing import NamedTuple
+
+
+class Lengths(NamedTuple):
+    """Clip lengths in samples: those of `values`, or every multiple of `multiple` where there are no values."""
+
+    values: tuple[int, ...] = ()
+    multiple: int = 1
+
+    def nearest(self, clip_samples: int) -> int:
+        """The allowed length that is nearest to one asked for."""
+        if self.values:
+            return min(self.values, key=lambda length: abs(length - clip_samples))
+        return max(1, round(clip_samples / self.multiple)) * self.multiple
+
+    def require(self, clip_samples: int, network: str) -> None:
+        """Raises ValueError, which names the network, for a length that it cannot work with."""
+        if clip_samples != self.nearest(clip_samples):
+            raise ValueError(
+                f"clip_samples is {clip_samples}; {network} makes {self}; try {self.nearest(clip_samples)}"
+            )
+
+    def __str__(self) -> str:
+        if not self.values:
+            return f"multiples of {self.multiple}" if self.multiple > 1 else "clips of any length"
+        *first, last = map(str, self.values)
+        return f"{', '.join(first)} or {last}" if first else last

@@ -1,0 +1,57 @@
+"""The keys of each optimiser."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Lt
+from pydantic import Field
+
+from wavegan.recipe.kinds import NamedSettings
+from wavegan.settings import Settings
+
+Betas = tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]]
+LEARNING_RATE = Field(default=1e-4, gt=0, le=1, description="learning rate")
+MOMENTUM = Field(default=0.0, ge=0, lt=1, description="share of the last update that is taken again")
+WEIGHT_DECAY = Field(default=0.0, ge=0, le=1, description="share of the weights that is taken off in each update")
+
+
+class AdamSettings(NamedSettings):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: Literal["adam"] = "adam"
+    lr: float = LEARNING_RATE
+    betas: Betas = Field(default=(0.5, 0.9), description="decay of the two running means")
+    eps: float = Field(default=1e-8, gt=0, le=1, description="added to each divisor, so that none is zero")
+
+
+class AdamWSettings(AdamSettings):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"] = "adamw"  # type: ignore[assignment]
+    weight_decay: float = WEIGHT_DECAY
+
+
+class RMSPropSettings(NamedSettings):
+    """RMSProp (Tieleman & Hinton 2012)."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    lr: float = LEARNING_RATE
+    decay: float = Field(default=0.9, ge=0, lt=1, description="decay of the running mean")
+    momentum: float = MOMENTUM
+    eps: float = Field(default=1e-8, gt=0, le=1, description="added to each divisor, so that none is zero")
+
+
+class SGDSettings(NamedSettings):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"] = "sgd"
+    lr: float = LEARNING_RATE
+    momentum: float = MOMENTUM
+    weight_decay: float = WEIGHT_DECAY
+
+
+OPTIMIZERS: dict[str, type[Settings]] = {
+    "adam": AdamSettings,
+    "adamw": AdamWSettings,
+    "rmsprop": RMSPropSettings,
+    "sgd": SGDSettings,
+}

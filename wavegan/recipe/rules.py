@@ -1,0 +1,72 @@
+"""What a field of a recipe allows, in words, and the allowed value nearest to one that it refuses."""
+
+import difflib
+from math import inf
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from wavegan.recipe.constraints import listed
+from wavegan.recipe.optimizers import Betas
+from wavegan.recipe.schema import Automatic, Paths
+from wavegan.recipe.yaml_text import shown
+
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Automatic: "auto, true or false",
+    Paths: "a path or a list of paths",
+    Paths | None: "null, a path or a list of paths",
+    Betas: "a list of two numbers, each at least 0 and below 1",
+}
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_BOOLEANS = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
+
+
+def rule(field: FieldInfo) -> str:
+    """What a field allows, as in `it must be a whole number at least 1`."""
+    kind, may_be_none = _plain(field)
+    if get_origin(kind) is Literal:
+        return listed([None, *get_args(kind)] if may_be_none else get_args(kind))
+    limits = _limits(field)
+    bounds = [f"{words} {shown(limits[name])}" for name, words in _BOUNDS.items() if name in limits]
+    return f"{'null or ' if may_be_none else ''}{_WORDS[kind]} {' and '.join(bounds)}".strip()
+
+
+def remedy(field: FieldInfo, value: Any) -> Any:
+    """The allowed value nearest to a refused one, or else the default."""
+    kind, _ = _plain(field)
+    word = str(value).lower()
+    if get_origin(kind) is Literal:
+        return next(iter(difflib.get_close_matches(word, get_args(kind), 1)), field.default)
+    if kind in (bool, Automatic):
+        return _BOOLEANS.get(word, field.default)
+    if kind in (int, float):
+        return _nearest(field, kind, value)
+    return field.examples[0] if field.examples else field.default
+
+
+def _plain(field: FieldInfo) -> tuple[Any, bool]:
+    """The type of a field without None, and whether it may be None."""
+    kind = field.annotation
+    if kind not in _WORDS and get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind):
+        return next(part for part in get_args(kind) if part is not NoneType), True
+    return kind, False
+
+
+def _nearest(field: FieldInfo, kind: type, value: Any) -> Any:
+    """The allowed number nearest to a refused one; the default where there is none."""
+    limits = {"ge": -inf, "gt": -inf, "le": inf, "lt": inf, **_limits(field)}
+    try:
+        number = min(max(float(value), limits["ge"]), limits["le"])
+    except (TypeError, ValueError, OverflowError):
+        return field.default
+    if isinstance(value, bool) or not limits["gt"] < number < limits["lt"]:
+        return field.default
+    return round(number) if kind is int else number
+
+
+def _limits(field: FieldInfo) -> dict[str, Any]:
+    return {name: getattr(rule, name) for rule in field.metadata for name in _BOUNDS if hasattr(rule, name)}

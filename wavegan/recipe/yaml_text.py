@@ -1,0 +1,132 @@
+"""YAML text to a tree of values with places, and values as YAML text again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+from wavegan.recipe.tree import Fault, Place, Tree
+
+_TAG = "tag:yaml.org,2002:"
+# What unquoted text means, as in YAML 1.2: 1e-4 is a number and yes is text, where PyYAML says the opposite.
+# Whole numbers of 20 digits and more count as floats, because Python refuses to read very long ones.
+_UNQUOTED = {
+    "null": r"(~|null|Null|NULL|)$",
+    "bool": r"(true|True|TRUE|false|False|FALSE)$",
+    "int": r"[-+]?(0|[1-9](_?\d){0,18})$",
+    "float": r"[-+]?((\d(_?\d)*(\.(\d(_?\d)*)?)?|\.\d(_?\d)*)([eE][-+]?\d+)?|\.(inf|nan))$",
+}
+
+
+class Loader(yaml.SafeLoader):
+    """YAML whose every value stands where it is written; `locate` makes a place of a line and a column."""
+
+    yaml_implicit_resolvers: dict = {}
+
+    def __init__(self, text: str, locate: Callable[[int, int], Place]) -> None:
+        super().__init__(text)
+        self.locate = locate
+        self.faults: list[Fault] = []
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.tag:
+            problem = "a recipe has no aliases (*name) and no tags (!name)"
+            raise yaml.MarkedYAMLError(None, None, problem, event.start_mark, "write the value itself")
+        return super().compose_node(parent, index)
+
+    def tree(self) -> Tree:
+        """The whole text as a tree."""
+        node = self.get_single_node()
+        return self._tree(node, "", self.locate(0, 0)) if node else Tree(None, self.locate(0, 0))
+
+    def _tree(self, node: yaml.Node, path: str, place: Place) -> Tree:
+        if not isinstance(node, yaml.MappingNode):
+            return Tree(self.construct_object(node, deep=True), place)
+        section: dict[str, Tree] = {}
+        for key, value in node.value:
+            mark = key.start_mark
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(None, None, "a key must be a word", mark)
+            here = self.locate(mark.line + 1, mark.column + 1)
+            if key.value in section:
+                text = f"{path}{key.value} is written twice, first at {section[key.value].place}; keep one"
+                self.faults.append(Fault(here, text))
+            section[key.value] = self._tree(value, f"{path}{key.value}.", here)
+        return Tree(section, place)
+
+
+class _TextLoader(Loader):
+    """YAML in which every word is text."""
+
+    yaml_implicit_resolvers: dict = {}
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML that `Loader` reads back, with lists on one line."""
+
+    yaml_implicit_resolvers: dict = {}
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_list(self, data: Any) -> Any:
+        return self.represent_sequence(_TAG + "seq", data, flow_style=True)
+
+
+_Dumper.add_representer(list, _Dumper.represent_list)
+for _name, _pattern in _UNQUOTED.items():
+    for _class in (Loader, _Dumper):
+        _class.add_implicit_resolver(_TAG + _name, re.compile(_pattern), None)
+
+
+def write(values: dict) -> str:
+    """The text of a recipe file with these values, in their order."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def flow(value: Any) -> str:
+    """A value as it would stand in a recipe, on one line."""
+    text = yaml.dump(
+        [value], Dumper=_Dumper, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000
+    )
+    return text.strip()[1:-1]
+
+
+def shown(value: Any) -> str:
+    """A value as it would stand in a recipe, cut where it is long."""
+    text = flow(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def value_on_the_command_line(written: str, *, is_text: bool = False) -> Any:
+    """The value of KEY=WRITTEN: a number, a list in brackets, true, false or null as in a file; else the text itself.
+
+    So there are no comments, quotes, mappings or tags: `Kicks #2`, `Drums: Vol 1` and `- loops` are folder names.
+    is_text: the key wants text, so 808 and true are text too, also in a list. What is in brackets and is no list, as
+    [WAV] Kicks [old], is text.
+    """
+    word = written.strip()
+    if re.match(_UNQUOTED["null"], word):
+        return None
+    if word.startswith("[") and word.endswith("]"):
+        return _parsed_list(word, _TextLoader if is_text else Loader, written)
+    if is_text or not any(re.match(pattern, word) for pattern in _UNQUOTED.values()):
+        return written
+    return Loader(word, _nowhere).tree().plain()
+
+
+def _parsed_list(word: str, loader: type[Loader], written: str) -> Any:
+    try:
+        value = loader(word, _nowhere).tree().plain()
+    except (yaml.YAMLError, RecursionError):
+        return written
+    is_list = isinstance(value, list) and not any(isinstance(part, dict) for part in value)
+    return value if is_list else written
+
+
+def _nowhere(line: int, column: int) -> Place:
+    return Place("")

@@ -1,0 +1,70 @@
+"""What the keyword arguments of the networks may be: types with bounds and a description, as the recipe reads them.
+
+The signature of a network is its specification: its keyword-only arguments are the keys of its section in a recipe.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+
+class Settings(BaseModel):
+    """A part of a recipe: frozen, strict about types, and without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        """Gives tuples for lists and 100000 for 1e5; where a float is due, pydantic makes one of the whole number."""
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        return tuple(value) if isinstance(value, list) else value
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"it must be odd; try {value + 1}")
+    return value
+
+
+class PhaseShuffleSettings(Settings):
+    """Random shifts between the layers of the discriminator."""
+
+    radius: int = Field(default=2, ge=0, le=7, description="largest shift in positions, 0 for none")
+    shared: bool = Field(default=True, description="one shift for all clips of a batch")
+
+
+Dim = Annotated[int, Field(ge=1, le=1024, description="channels of the longest layer; the others multiply it")]
+KernelSize = Annotated[
+    int, Field(ge=5, le=65, description="length of each convolution in samples, odd"), AfterValidator(_odd)
+]
+SquareKernelSize = Annotated[
+    int, Field(ge=3, le=9, description="height and width of each convolution, odd"), AfterValidator(_odd)
+]
+LatentDim = Annotated[int, Field(ge=1, le=65536, description="numbers from which a clip is made")]
+Latent = Annotated[Literal["uniform", "normal"], Field(description="distribution of the latents")]
+Labels = Annotated[int, Field(ge=0, le=65536, description="labels that the networks know, 0 for none")]
+BatchNorm = Annotated[bool, Field(description="batch normalisation")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="share of the activations that is left out while training")]
+Upsample = Annotated[Literal["transposed", "nearest"], Field(description="how the generator lengthens")]
+PostFilterSamples = Annotated[
+    int, Field(ge=0, le=4096, description="length in samples of a learned filter at the end, 0 for none")
+]
+Blocks = Annotated[int, Field(ge=0, le=64, description="residual blocks of a translator")]
+ClipDeviations = Annotated[float, Field(gt=0, le=100, description="standard deviations that become 1")]
+GriffinLimIterations = Annotated[
+    int, Field(ge=1, le=10_000, description="steps in which the phases of a spectrogram are found")
+]
+PhaseShuffle = Annotated[PhaseShuffleSettings, Field(description="random shifts between the layers")]
+NoiseDeviation = Annotated[float, Field(gt=0, le=1, description="standard deviation of the noise that is added")]
+FadeSteps = Annotated[
+    int, Field(ge=0, le=1_000_000_000, description="steps in which the noise falls to zero, 0 keeps it")
+]
+Window = Annotated[int, Field(ge=4, le=65536, description="length of the analysis window in samples, even")]
+Hop = Annotated[int, Field(ge=1, le=65536, description="samples from one frame to the next")]
+Bands = Annotated[int, Field(ge=4, le=4096, description="mel bands")]
+Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes: below 1, soft parts count more")]
+FloorDecibels = Annotated[
+    float, Field(ge=-120, le=-20, description="level below which differences vanish, in dB of a full-scale sine")
+]
