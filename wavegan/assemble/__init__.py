@@ -1,16 +1,13 @@
 """The only place that turns a recipe into objects; everything below takes plain arguments."""
 
-from wavegan.assemble.assembly import Assembly, assembled
+from wavegan.assemble.assembly import Assembly, Session, assembled, session
 from wavegan.assemble.devices import current, device
-from wavegan.assemble.evaluation import form_of, generated, ground_of_parts, periodic_evaluation
+from wavegan.assemble.evaluation import form_of, generated, ground_of_parts
 from wavegan.assemble.migration import migrated, require_present_format
 from wavegan.assemble.models import (
     GENERATING,
-    describe,
     generating_model,
-    make_watchdog,
     model,
-    monitor,
     sample,
     untrained_model,
     write_preview,
@@ -33,26 +30,24 @@ __all__ = [
     "GENERATING",
     "Assembly",
     "Corpora",
+    "Session",
     "assembled",
     "autotune",
     "batches",
     "corpora",
     "current",
-    "describe",
     "device",
     "form_of",
     "generated",
-    "ground_of_parts",
-    "periodic_evaluation",
     "generating_model",
+    "ground_of_parts",
     "label_count",
-    "make_watchdog",
     "method",
     "migrated",
     "model",
-    "monitor",
     "require_present_format",
     "sample",
+    "session",
     "source_clips",
     "target_clips",
     "target_corpora",

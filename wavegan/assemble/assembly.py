@@ -1,17 +1,26 @@
 """Everything that one process needs to train a recipe, made in one place."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
-from wavegan.assemble.models import generating_model
-from wavegan.assemble.sound import Corpora, batches, source_clips, target_clips, training_clips
-from wavegan.assemble.training import training
+from wavegan.assemble.evaluation import periodic_evaluation
+from wavegan.assemble.models import describe, generating_model, make_watchdog, monitor
+from wavegan.assemble.sound import Corpora, batches, source_clips, target_clips, training_clips, windows
+from wavegan.assemble.training import autotune, training
 from wavegan.generation import Model
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Batches, Training
+from wavegan.training.monitor import Monitor
+from wavegan.training.run_folder import RunFolder
+from wavegan.training.session import run_session
+from wavegan.training.signals import Stop
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,14 @@ class Assembly:
     training: Training
     batches: Batches
     current: Callable[[], Model]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A sitting of training as the main process has it; run(stop) returns what `run_session` does."""
+
+    monitor: Monitor
+    run: Callable[[Stop | None], int | None]
 
 
 def assembled(
@@ -45,3 +62,40 @@ def assembled(
         started.restore(state)
     given, names = source_clips(recipe, source), source.training.label_names
     return Assembly(started, ready, lambda: generating_model(recipe, started, names, given))
+
+
+def session(
+    recipe: Recipe,
+    assembly: Assembly,
+    folder: RunFolder,
+    source: Corpora,
+    target: Corpora,
+    state: dict[str, Any] | None,
+) -> Session:
+    """Makes ready what the main process does beside the steps: it tells, judges, watches and saves in the run folder.
+
+    What the recipe leaves to the machine is decided first. state: the checkpoint that the assembly was made of.
+    """
+    made, current = assembly.training, assembly.current
+    for line in autotune(recipe, made, assembly.batches(0)):
+        logger.info(line)
+    evaluation = periodic_evaluation(recipe, target, current)
+    watch = make_watchdog(recipe, windows(recipe, target.training, seed=0), current)
+    telling = monitor(recipe, folder, made, state["seconds"] if state else 0.0, current)
+    settings = recipe.training
+    run = partial(
+        run_session,
+        made,
+        assembly.batches,
+        telling,
+        checkpoints=folder.checkpoints,
+        steps=settings.steps,
+        checkpoint_every=settings.checkpoint_every,
+        keep_last=settings.keep_last,
+        keep_every=settings.keep_every,
+        description=describe(recipe, source.training),
+        evaluation=evaluation,
+        watch=watch,
+        resumed=state,
+    )
+    return Session(telling, lambda stop: run(stop=stop))

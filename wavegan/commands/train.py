@@ -19,7 +19,7 @@ from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
 from wavegan.training.run_folder import RunFolder
-from wavegan.training.session import follow_session, run_session
+from wavegan.training.session import follow_session
 from wavegan.training.signals import Stop
 
 logger = logging.getLogger(__name__)
@@ -113,30 +113,14 @@ def _continue(
     if state:
         logger.info(f"going on from step {training.step:,} of {folder.path}")
         warn_of_changed_sound(state, parts.training)
-    for line in assemble.autotune(recipe, training, assembly.batches(0)):
-        logger.info(line)
-    evaluation = assemble.periodic_evaluation(recipe, target, assembly.current)
+    session = assemble.session(recipe, assembly, folder, parts, target, state)
     give_back_freed_memory()
     distributed.broadcast(training.state())
-    monitor = assemble.monitor(recipe, folder, training, state["seconds"] if state else 0.0, assembly.current)
-    stopped_by = run_session(
-        training,
-        assembly.batches,
-        monitor,
-        checkpoints=folder.checkpoints,
-        steps=recipe.training.steps,
-        checkpoint_every=recipe.training.checkpoint_every,
-        keep_last=recipe.training.keep_last,
-        keep_every=recipe.training.keep_every,
-        description=assemble.describe(recipe, parts.training),
-        evaluation=evaluation,
-        watch=assemble.make_watchdog(recipe, assemble.windows(recipe, target.training, seed=0), assembly.current),
-        resumed=state,
-        stop=stop,
-    )
+    stopped_by = session.run(stop)
     newest = checkpoint.newest_path(folder.checkpoints)
-    speed, signal = monitor.steps_per_second, stopped_by if isinstance(stopped_by, Signals) else None
-    return TrainingResult(folder.path, training.step, monitor.seconds, speed, newest, stopped_by is not None, signal)
+    seconds, speed = session.monitor.seconds, session.monitor.steps_per_second
+    signal = stopped_by if isinstance(stopped_by, Signals) else None
+    return TrainingResult(folder.path, training.step, seconds, speed, newest, stopped_by is not None, signal)
 
 
 def _follow(on: torch.device, stop: Stop | None) -> None:
