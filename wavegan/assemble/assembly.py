@@ -76,18 +76,18 @@ def session(
 
     What the recipe leaves to the machine is decided first. state: the checkpoint that the assembly was made of.
     """
-    made, current = assembly.training, assembly.current
-    for line in autotune(recipe, made, assembly.batches(0)):
+    for line in autotune(recipe, assembly.training, assembly.batches(0)):
         logger.info(line)
-    evaluation = periodic_evaluation(recipe, target, current)
-    watch = make_watchdog(recipe, windows(recipe, target.training, seed=0), current)
-    telling = monitor(recipe, folder, made, state["seconds"] if state else 0.0, current)
+    evaluation = periodic_evaluation(recipe, target, assembly.current)
+    watch = make_watchdog(recipe, windows(recipe, target.training, seed=0), assembly.current)
+    seconds = state["seconds"] if state else 0.0
+    progress = monitor(recipe, folder, assembly.training, seconds, assembly.current)
     settings = recipe.training
     run = partial(
         run_session,
-        made,
+        assembly.training,
         assembly.batches,
-        telling,
+        progress,
         checkpoints=folder.checkpoints,
         steps=settings.steps,
         checkpoint_every=settings.checkpoint_every,
@@ -98,4 +98,4 @@ def session(
         watch=watch,
         resumed=state,
     )
-    return Session(telling, lambda stop: run(stop=stop))
+    return Session(progress, lambda stop: run(stop=stop))

@@ -72,7 +72,7 @@ def untrained_model(recipe: Recipe, trained: Model) -> Model:
 
 
 def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float, current: Callable[[], Model]) -> Monitor:
-    """What tells of a training that goes on from the step it has reached; current() gives its model as it is then."""
+    """Makes the monitor of a training, from the step it has reached; current() gives its model as it is then."""
     settings = recipe.monitor
 
     def preview(step: int) -> Preview:
@@ -91,7 +91,7 @@ def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float, c
 
 
 def make_watchdog(recipe: Recipe, clips: ClipSource, current: Callable[[], Model]) -> CollapsePolicy:
-    """What looks for a collapse, measured by what real clips are themselves like."""
+    """Makes what looks for a collapse, by comparison with real clips."""
     return CollapsePolicy(
         Watchdog(clips.batch(0, WATCHED_CLIPS)),
         clips=lambda: sample(current(), WATCHED_CLIPS),
@@ -119,7 +119,7 @@ def write_preview(folder: Path, made: Model, step: int, count: int) -> Preview:
 
 
 def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
-    """What every checkpoint carries beside the training's state, so that it can be used without its run."""
+    """Returns what every checkpoint carries beside the training's state, so that it can be used without its run."""
     return {
         "recipe": recipes.as_dict(recipe),
         "label_names": list(corpus.label_names),

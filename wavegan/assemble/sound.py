@@ -25,7 +25,7 @@ BATCH_SIZE = 64
 
 
 class Corpora(NamedTuple):
-    """What is learned from, what is kept for judging (None where there is nothing), and how the two were parted."""
+    """The sound to learn from, the sound to judge by (None where there is none), and how the two were parted."""
 
     training: Corpus
     held_out: Corpus | None
@@ -50,10 +50,13 @@ def target_source(recipe: Recipe) -> tuple[str, ...]:
     return recipe.data.source_b or recipe.data.source
 
 
-def target_corpora(recipe: Recipe) -> Corpora:
-    """What a model's sound is to be like: the second source of a translation, else the same as `corpora`."""
+def target_corpora(recipe: Recipe, source: Corpora | None = None) -> Corpora:
+    """Gives what a model's sound is to be like: the second source of a translation, else what `corpora` gives.
+
+    source: that, where it is at hand, so that nothing is read twice.
+    """
     if recipe.data.source_b is None:
-        return corpora(recipe)
+        return source or corpora(recipe)
     return _parted(recipe.data, recipe.data.source_b, recipe.data.test_b)
 
 
@@ -78,7 +81,7 @@ def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
 
 
 def label_count(recipe: Recipe) -> int:
-    """How many labels the recipe's networks know, 0 for none."""
+    """Returns how many labels the recipe's networks know, 0 for none."""
     return getattr(recipe.generator, "labels", 0)
 
 

@@ -97,7 +97,7 @@ def _continue(
     recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, on: torch.device, stop: Stop | None
 ) -> TrainingResult:
     parts = assemble.corpora(recipe)
-    target = assemble.target_corpora(recipe) if recipe.data.source_b else parts
+    target = assemble.target_corpora(recipe, parts)
     log_corpora(parts)
     if target is not parts:
         logger.info("and, to translate to:")
@@ -130,7 +130,8 @@ def _follow(on: torch.device, stop: Stop | None) -> None:
         return
     recipe = recipes.from_dict(settings)
     theirs = distributed.broadcast()  # so the main process decodes the sound, and the others find it in the cache
-    parts, target = assemble.corpora(recipe), assemble.target_corpora(recipe)
+    parts = assemble.corpora(recipe)
+    target = assemble.target_corpora(recipe, parts)
     _refuse_other_sound(summary_with_hash(parts.training, target.training), theirs)
     assembly = assemble.assembled(recipe, parts, target, on, measures=False)
     assembly.training.restore(distributed.broadcast())

@@ -160,22 +160,30 @@ def generator_losses(adversaries: Adversaries, fake: Tensor, real: Tensor, label
     }
 
 
-def after_update(adversaries: Adversaries, stats: Stats) -> None:
-    """Hands every adversary its own statistics after an update."""
-    for name, adversary in adversaries.items():
-        own = {stat.removeprefix(f"{name}/"): value for stat, value in stats.items() if stat.startswith(f"{name}/")}
-        adversary.after_update(own)
+class AdversarialMethod:
+    """What a `Method` with adversaries does for all of them alike; `adversaries` are those by name."""
 
+    adversaries: Adversaries
 
-def states(adversaries: Adversaries) -> dict[str, Any]:
-    """What `restore` needs of each."""
-    return {name: adversary.state() for name, adversary in adversaries.items()}
+    def advance(self, step: int) -> None:
+        """Sets what the discriminators are shown in a step."""
+        for adversary in self.adversaries.values():
+            adversary.advance(step)
 
+    def state(self) -> dict[str, Any]:
+        """Returns the memory of the adversaries."""
+        return {name: adversary.state() for name, adversary in self.adversaries.items()}
 
-def restore(adversaries: Adversaries, state: Mapping[str, Any]) -> None:
-    """Takes every adversary back to what `states` gave."""
-    for name, adversary in adversaries.items():
-        adversary.restore(state[name])
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `state` gave."""
+        for name, adversary in self.adversaries.items():
+            adversary.restore(state[name])
+
+    def after_update(self, stats: Stats) -> None:
+        """Hands every adversary its own statistics after an update of the discriminators."""
+        for name, adversary in self.adversaries.items():
+            own = {stat.removeprefix(f"{name}/"): value for stat, value in stats.items() if stat.startswith(f"{name}/")}
+            adversary.after_update(own)
 
 
 def compile_network(network: nn.Module, backend: str) -> None:

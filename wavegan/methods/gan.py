@@ -1,8 +1,5 @@
 """The adversarial game: discriminator phases, then one generator phase (Goodfellow et al. 2014)."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +10,7 @@ from wavegan.methods.base import Batch, Phase, Stats
 from wavegan.models.inputs import Input, draw_own
 
 
-class GAN:
+class GAN(game.AdversarialMethod):
     """A generator and discriminators, by names of their own, that learn against each other; a `Method`.
 
     generator: its declared inputs, and labels where a batch has them, to what its `output` makes of a clip. A fake
@@ -46,23 +43,6 @@ class GAN:
         game.compile_network(self.networks["generator"], backend)
         for adversary in self.adversaries.values():
             adversary.compile(backend)
-
-    def advance(self, step: int) -> None:
-        """Sets what the discriminators are shown in a step."""
-        for adversary in self.adversaries.values():
-            adversary.advance(step)
-
-    def state(self) -> dict[str, Any]:
-        """The memory of the adversaries."""
-        return game.states(self.adversaries)
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `state` gave."""
-        game.restore(self.adversaries, state)
-
-    def after_update(self, stats: Stats) -> None:
-        """Follows an update of the discriminators."""
-        game.after_update(self.adversaries, stats)
 
     def discriminators_backward(self, batch: Batch) -> Stats:
         """Gradients of the discriminators' losses; the generator only supplies fakes, without a graph."""

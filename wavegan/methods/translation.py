@@ -1,8 +1,5 @@
 """Unpaired translation between two sources of sound (Zhu et al. 2017, arXiv:1703.10593)."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +9,7 @@ from wavegan.methods.base import Batch, Phase, Stats
 from wavegan.objectives.reconstruction import l1
 
 
-class Translation:
+class Translation(game.AdversarialMethod):
     """Two translators, from source A to B and back, each against a discriminator of where it leads; a `Method`.
 
     A batch's x holds clips of A, its `other` clips of B. a_to_b, b_to_a: clips to clips of the same shape.
@@ -65,23 +62,6 @@ class Translation:
             compile_network(self.networks[name], backend)
         for adversary in self.adversaries.values():
             adversary.compile(backend)
-
-    def advance(self, step: int) -> None:
-        """Sets what the discriminators are shown in a step."""
-        for adversary in self.adversaries.values():
-            adversary.advance(step)
-
-    def state(self) -> dict[str, Any]:
-        """The memory of the adversaries."""
-        return game.states(self.adversaries)
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `state` gave."""
-        game.restore(self.adversaries, state)
-
-    def after_update(self, stats: Stats) -> None:
-        """Follows an update of the discriminators."""
-        game.after_update(self.adversaries, stats)
 
     def discriminators_backward(self, batch: Batch) -> Stats:
         """Gradients of all discriminators; statistics are a/NAME/loss, b/NAME/loss. The fakes have no graph."""
