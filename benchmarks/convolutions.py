@@ -94,7 +94,7 @@ def both_forms(work: Callable[[], object]) -> list[Callable[[], object]]:
 def few_places(limit: float) -> Iterator[None]:
     """Sets both thresholds for a while."""
     before = convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE
-    convolution.FEW_PLACES = convolution.FEW_PLACES_TO_CORRELATE = limit
+    convolution.FEW_PLACES = convolution.FEW_PLACES_TO_CORRELATE = dict.fromkeys(("cpu", "cuda", "mps"), limit)
     try:
         yield
     finally:

@@ -36,7 +36,7 @@ from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models.inputs import Input
-from wavegan.models.layers import PhaseShuffle
+from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import between, gradient_penalty

@@ -9,7 +9,8 @@ from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models.inputs import Input
-from wavegan.models.layers import Convolution, NearestUpsampling, PhaseShuffle, TransposedConvolution
+from wavegan.models.layers import Convolution, NearestUpsampling, TransposedConvolution
+from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.wavegan import STRIDES, Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import gradient_penalty

@@ -17,7 +17,7 @@ from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch, Stats
 from wavegan.methods.gan import GAN
 from wavegan.models.inputs import Input
-from wavegan.models.layers import PhaseShuffle
+from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.piecewise_linear import ScoreStage
 from wavegan.models.wavegan import STRIDES, Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES, Objective

@@ -14,7 +14,7 @@ from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
 from wavegan.models import layers
 from wavegan.models.inputs import Input
-from wavegan.models.layers import PhaseShuffle
+from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import gradient_penalty

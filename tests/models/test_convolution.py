@@ -1,4 +1,4 @@
-"""Convolution, adjoint and weight gradient against torch's own, in both of their forms."""
+"""Convolution, adjoint and weight gradient against torch's own, in each of their forms."""
 
 from collections.abc import Callable
 from itertools import product
@@ -19,8 +19,10 @@ from wavegan.models.convolution import (
 )
 
 DOUBLE = torch.float64
-FORMS = {"product": 10**9, "blocks": 0}  # the number of places up to which a matrix product is taken
-PLACES = sorted(edge + more for edge in (FEW_PLACES, FEW_PLACES_TO_CORRELATE) for more in (-15, 0, 1, 20))
+# The number of places up to which a matrix product is taken, and the channels that a block needs.
+FORMS = {"product": (10**9, 0), "blocks": (0, 0), "several places as one": (0, 32)}
+LIMITS = FEW_PLACES["cpu"], FEW_PLACES_TO_CORRELATE["cpu"]
+PLACES = sorted(limit + more for limit in LIMITS for more in (-15, 0, 1, 20))
 CHANNELS = [(1, 1), (1, 3), (3, 2), (4, 1)]
 KERNELS = [(25, 4), (25, 2), (9, 4), (5, 4), (5, 2), (7, 1), (6, 2), (4, 4), (2, 2), (1, 1)]
 SHAPES = [
@@ -79,7 +81,7 @@ def case(samples: int, channels: int, channels_out: int, kernel: int, stride: in
 
 def test_the_grid_stands_on_both_sides_of_both_limits():
     places = {samples // stride for samples, *_, stride in SHAPES}
-    for limit in (FEW_PLACES, FEW_PLACES_TO_CORRELATE):
+    for limit in LIMITS:
         assert {limit, limit + 1} <= places and min(places) < limit < max(places)
 
 
@@ -106,13 +108,15 @@ def test_the_three_are_one_trilinear_form(shape):
 
 
 def choose(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "FEW_PLACES", FORMS[form])
-    monkeypatch.setattr(convolution, "FEW_PLACES_TO_CORRELATE", FORMS[form])
+    few, channels = FORMS[form]
+    monkeypatch.setattr(convolution, "FEW_PLACES", {"cpu": few})
+    monkeypatch.setattr(convolution, "FEW_PLACES_TO_CORRELATE", {"cpu": few})
+    monkeypatch.setattr(convolution, "LEAST_BLOCK_CHANNELS", {"cpu": channels})
 
 
 @pytest.mark.parametrize(("kernel", "stride"), KERNELS)
-def test_both_forms_agree(kernel, stride, monkeypatch):
-    """A matrix product, and a convolution of blocks, of the same few and of the same many places."""
+def test_all_forms_agree(kernel, stride, monkeypatch):
+    """A matrix product, and convolutions of blocks, of the same few and of the same many places."""
     for places in (1, 2, 16, 80):
         x, weight, d = case(places * stride, 2, 3, kernel, stride)
         down, up = normal(3, seed=7), normal(2, seed=8)
@@ -122,8 +126,20 @@ def test_both_forms_agree(kernel, stride, monkeypatch):
                 choose(form, monkeypatch)
                 three = convolve(x, weight, down, stride, pad), adjoint(d, weight, up, stride, pad)
                 found.append([*three, correlate(x, d, kernel, stride, pad)])
-            for one, other in zip(*found, strict=True):
-                assert_equal(one, other)
+            for by_product, *by_blocks in zip(*found, strict=True):
+                for other in by_blocks:
+                    assert_equal(by_product, other)
+
+
+def test_as_many_places_are_made_as_one_as_the_channels_ask_for(monkeypatch):
+    monkeypatch.setattr(convolution, "LEAST_BLOCK_CHANNELS", {"cpu": 16})
+    together = {
+        (channels, places): convolution._places_together(torch.device("cpu"), channels, places)
+        for channels, places in ((4, 64), (4, 6), (4, 7), (8, 64), (5, 64), (16, 64), (64, 64))
+    }
+    assert together == {(4, 64): 4, (4, 6): 2, (4, 7): 1, (8, 64): 2, (5, 64): 2, (16, 64): 1, (64, 64): 1}
+    monkeypatch.setattr(convolution, "LEAST_BLOCK_CHANNELS", {"cuda": 16})
+    assert convolution._places_together(torch.device("cpu"), 4, 64) == 1
 
 
 def test_a_form_is_chosen_by_the_number_of_places(monkeypatch):
@@ -133,9 +149,9 @@ def test_a_form_is_chosen_by_the_number_of_places(monkeypatch):
         original = getattr(convolution, name)
         monkeypatch.setattr(convolution, name, lambda *a, name=name, whole=original: called.append(name) or whole(*a))
     for compute, limit, product_calls, block_calls in (
-        (lambda x, w, d: convolve(x, w, None, 4, 2), FEW_PLACES, {"_unfold"}, {"_cut", "_block_weight"}),
-        (lambda x, w, d: adjoint(d, w, None, 4, 2), FEW_PLACES, {"_fold"}, {"_block_weight"}),
-        (lambda x, w, d: correlate(x, d, 9, 4, 2), FEW_PLACES_TO_CORRELATE, {"_unfold"}, {"_cut"}),
+        (lambda x, w, d: convolve(x, w, None, 4, 2), LIMITS[0], {"_unfold"}, {"_cut", "_block_weight"}),
+        (lambda x, w, d: adjoint(d, w, None, 4, 2), LIMITS[0], {"_fold"}, {"_cut", "_block_weight"}),
+        (lambda x, w, d: correlate(x, d, 9, 4, 2), LIMITS[1], {"_unfold"}, {"_cut"}),
     ):
         for places, expected in ((limit, product_calls), (limit + 1, block_calls)):
             called.clear()

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.models.layers import Convolution, LeakyReLU, PhaseShuffle
+from wavegan.models.layers import Convolution, LeakyReLU
+from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage, Shifts
 from wavegan.models.wavegan import STRIDES, Discriminator
 from wavegan.settings import PhaseShuffleSettings

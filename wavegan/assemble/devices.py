@@ -22,8 +22,7 @@ def device(choice: str) -> torch.device:
         choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     choice = distributed.rank_device(choice)
     try:
-        chosen = torch.device(choice)
-        torch.empty(1, device=chosen)
+        chosen = torch.empty(1, device=choice).device  # with its number, which torch asks for in places
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
         reason = str(fault).partition("\n")[0].partition(". ")[0]
         raise UserError(

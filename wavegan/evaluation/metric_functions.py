@@ -134,7 +134,7 @@ def copy_z(candidate: Array, reference: Array, weights: Array, reference_weights
     Well below 0 where candidate clips are nearer to training clips than held-out ones are; arrays as `copy_share`.
     """
     values = np.concatenate([candidate, reference])
-    place = rankdata(values, "dense") - 1  # equal distances share a place
+    place = rankdata(values, "dense").astype(int) - 1  # equal distances share a place
     counts = np.stack([np.bincount(place, row) for row in np.hstack([0 * weights, reference_weights])])
     below = np.cumsum(counts, axis=1) - counts / 2  # held-out clips nearer than a place, half of those at it
     wins = (weights * below[:, place[: len(candidate)]]).sum(axis=1)

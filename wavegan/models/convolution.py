@@ -9,7 +9,8 @@ Few places: what each place sees is laid side by side and the whole is one matri
 whose results are added up where they overlap. The deep layers have large weights and little else, and libraries
 of convolutions leave most of a machine idle there. Many places: time is cut into blocks of `stride` samples, a
 view with channels last, and the convolution is one with stride 1 from stride · C channels. It needs no copy, and
-its adjoint is a convolution of the same kind.
+its adjoint is a convolution of the same kind. An accelerator has kernels for such convolutions that no layer is too
+small for, but they want 16 channels: of a layer with fewer several places are made as one.
 """
 
 import math
@@ -20,9 +21,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.grad import conv2d_weight
 
-# Where matrix products begin to win, by benchmarks/convolutions.py.
-FEW_PLACES = 32
-FEW_PLACES_TO_CORRELATE = 64
+# By benchmarks/convolutions.py: the places up to which matrix products win, and the channels of a block that a
+# convolution needs at least to be fast. Kinds of device that are not listed have no such limit.
+FEW_PLACES = {"cpu": 32}
+FEW_PLACES_TO_CORRELATE = {"cpu": 64}
+LEAST_BLOCK_CHANNELS = {"cuda": 16}
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
@@ -30,37 +33,43 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: i
     if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (x, weight, bias)):
         return Convolve.apply(x, weight, bias, stride, pad)
     places = x.shape[1] // stride
-    if places <= FEW_PLACES:
+    if places <= FEW_PLACES.get(x.device.type, 0):
         y = F.linear(_unfold(x, weight.shape[1], stride, pad), weight.flatten(1), bias)
         return y.view(len(x), places, -1)
-    return _convolve_blocks(_cut(x, stride), _block_weight(weight, stride, pad), bias)
+    group = _places_together(x.device, stride * x.shape[2], places)
+    weight, bias = _widened(weight, stride, group), None if bias is None else bias.repeat(group)
+    blocks = _convolve_blocks(_cut(x, stride * group), _block_weight(weight, stride * group, pad), bias)
+    return blocks.view(len(x), places, -1)
 
 
 def adjoint(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
     """The gradient (N, T, C) of `convolve`'s input from that of its output, (N, T / stride, C'); bias: (C,)."""
     if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (d, weight, bias)):
         return Adjoint.apply(d, weight, bias, stride, pad)
-    if d.shape[1] <= FEW_PLACES:
+    if d.shape[1] <= FEW_PLACES.get(d.device.type, 0):
         columns = d.flatten(0, 1) @ weight.flatten(1)
         return _fold(columns.view(*d.shape[:2], *weight.shape[1:]), bias, stride, pad)
-    blocks = _block_weight(weight, stride, pad)
-    bias = None if bias is None else bias.repeat(stride)
-    image = F.conv_transpose2d(_as_image(d), _as_image(blocks), bias, padding=(0, blocks.shape[1] // 2))
+    group = _places_together(d.device, stride * weight.shape[2], d.shape[1])
+    blocks = _block_weight(_widened(weight, stride, group), stride * group, pad)
+    bias = None if bias is None else bias.repeat(stride * group)
+    image = F.conv_transpose2d(_as_image(_cut(d, group)), _as_image(blocks), bias, padding=(0, blocks.shape[1] // 2))
     return _from_image(image).view(len(d), d.shape[1] * stride, -1)
 
 
 def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:
     """The gradient (C', k, C) of `convolve`'s weight from its input and the gradient of its output."""
-    if d.shape[1] <= FEW_PLACES_TO_CORRELATE:
+    if d.shape[1] <= FEW_PLACES_TO_CORRELATE.get(d.device.type, 0):
         # The transposed copy is cheap beside the product, which would be slow without it in bf16.
         product = d.flatten(0, 1).t().contiguous() @ _unfold(x, kernel_size, stride, pad)
         return product.view(d.shape[2], kernel_size, -1)
-    taps, lead = _taps(kernel_size, stride, pad)
-    size = (d.shape[2], x.shape[2] * stride, 1, taps)
-    image = _as_image(_cut(x, stride))
-    gradient = conv2d_weight(image, size, _as_image(d), padding=(0, taps // 2))  # pyright: ignore[reportArgumentType]
-    blocks = _from_image(gradient)
-    return blocks.view(d.shape[2], taps * stride, -1)[:, lead : lead + kernel_size]
+    group = _places_together(d.device, stride * x.shape[2], d.shape[1])
+    wide_size, wide_stride = kernel_size + stride * (group - 1), stride * group
+    taps, lead = _taps(wide_size, wide_stride, pad)
+    size = (d.shape[2] * group, x.shape[2] * wide_stride, 1, taps)
+    image, made = _as_image(_cut(x, wide_stride)), _as_image(_cut(d, group))
+    gradient = conv2d_weight(image, size, made, padding=(0, taps // 2))  # pyright: ignore[reportArgumentType]
+    wide = _from_image(gradient).view(size[0], taps * wide_stride, -1)[:, lead : lead + wide_size]
+    return _narrowed(wide, kernel_size, stride, group)
 
 
 def folded_nearest(weight: Tensor, stride: int) -> Tensor:
@@ -77,6 +86,28 @@ def folded_nearest(weight: Tensor, stride: int) -> Tensor:
         padded = F.pad(weight, (0, 0, lead, taps * stride - lead - weight.shape[1]))
         rows.append(padded.view(len(weight), taps, stride, -1).sum(2))
     return torch.cat(rows)
+
+
+def _places_together(device: torch.device, block_channels: int, places: int) -> int:
+    """How many places are made as one, so that a block has the channels that this device's kernels want."""
+    group = LEAST_BLOCK_CHANNELS.get(device.type, 0) // block_channels
+    return math.gcd(places, 1 << group.bit_length() - 1) if group else 1
+
+
+def _widened(weight: Tensor, stride: int, group: int) -> Tensor:
+    """The weight (group · C', k + stride · (group - 1), C) of the convolution that makes `group` places as one."""
+    if group == 1:
+        return weight
+    return torch.cat([F.pad(weight, (0, 0, stride * place, stride * (group - 1 - place))) for place in range(group)])
+
+
+def _narrowed(wide: Tensor, kernel_size: int, stride: int, group: int) -> Tensor:
+    """The gradient (C', k, C) of a weight from that of its `_widened` form."""
+    if group == 1:
+        return wide
+    parts = wide.view(group, -1, *wide.shape[1:]).unbind()
+    parts = [part[:, stride * place : stride * place + kernel_size] for place, part in enumerate(parts)]
+    return torch.stack(parts).sum(0)
 
 
 def _unfold(x: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:

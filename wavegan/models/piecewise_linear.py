@@ -13,7 +13,8 @@ from torch import Tensor
 
 from wavegan.models.convolution import adjoint, convolve, correlate
 from wavegan.models.dense import Score, score
-from wavegan.models.layers import Convolution, LeakyReLU, PhaseShuffle, shift, slope_times, unshift
+from wavegan.models.layers import Convolution, LeakyReLU, slope_times
+from wavegan.models.phase_shuffle import PhaseShuffle, shift, unshift
 
 
 @dataclass(frozen=True)

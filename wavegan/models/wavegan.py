@@ -14,12 +14,12 @@ from wavegan.models.layers import (
     Dropout,
     LeakyReLU,
     NearestUpsampling,
-    PhaseShuffle,
     PostFilter,
     TransposedConvolution,
     initialize_glorot,
 )
 from wavegan.models.lengths import Lengths
+from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage
 
 START_POSITIONS = 16

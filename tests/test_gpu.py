@@ -1,0 +1,139 @@
+"""All that goes its own way on a CUDA device, on a real one; skipped where there is none."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+from wavegan.methods.base import Batch
+from wavegan.seeding import seed_torch
+from wavegan.training import acceleration
+from wavegan.training.loop import Training
+from wavegan.training.precision import autocast
+
+DEVICE = torch.device("cuda", 0)
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+    pytest.mark.filterwarnings("ignore"),  # compilers warn of their own workings
+]
+
+SMALL = ("data.clip_samples=4096", "generator.dim=4", "training.batch_size=8", "training.precision=fp32")
+WAVEGAN = (*SMALL, "discriminators.waveform.dim=4")
+RECIPES = {
+    "shared phase shuffle": ("recipes/sc09.yaml", *WAVEGAN),
+    "a shift for each clip": ("recipes/sc09.yaml", *WAVEGAN, "discriminators.waveform.phase_shuffle.shared=false"),
+    "dropout": ("recipes/sc09.yaml", *WAVEGAN, "discriminators.waveform.dropout=0.3"),
+    "noise before the discriminator": ("recipes/sc09.yaml", *WAVEGAN, "method.augment.name=noise"),
+    "labels": ("recipes/sc09.yaml", *WAVEGAN, "generator.labels=2"),
+    "several views": ("recipes/drums_views.yaml", *SMALL, "discriminators.*.dim=4"),
+}
+
+
+@pytest.fixture
+def folder(sounds: Callable[..., Path]) -> Path:
+    return sounds(16, labels=("low", "high"))
+
+
+@pytest.fixture
+def training(folder: Path) -> Callable[..., Training]:
+    """training("recipes/….yaml", "key=value", …) is the recipe's training on the GPU."""
+
+    def make(path: str, *overrides: str) -> Training:
+        source = [f"data.source={folder}", "data.test=null"]
+        recipe = recipes.load(str(Path(__file__).parents[1] / path), [*source, *overrides])
+        clips = assemble.training_clips(recipe, assemble.corpora(recipe))
+        made = assemble.training(recipe, DEVICE, clips)
+        made.batches = assemble.batches(recipe, clips, DEVICE)  # type: ignore[attr-defined]
+        return made
+
+    return make
+
+
+def gradients(made: Training, backward: Callable[[Batch], object], phase, draw: int) -> torch.Tensor:
+    """The gradients of one update, whose random numbers follow from the draw, as one row."""
+    learning = acceleration._learning(made.method, phase)
+    for parameter in learning:
+        parameter.grad = None
+    seed_torch(0, draw, "test")
+    with autocast(made.precision, DEVICE):
+        backward(made.batches(draw))  # type: ignore[attr-defined]
+    return torch.cat([parameter.grad.flatten().float() for parameter in learning if parameter.grad is not None])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_captured_update_is_the_update_as_it_is_written(training, name):
+    """Replays with other clips and other random numbers than those of the capture."""
+    made = training(*RECIPES[name])
+    for phase in made.method.phases:
+        written = [gradients(made, phase.backward, phase, draw) for draw in (1, 2)]
+        acceleration._learning(made.method, phase)
+        captured = acceleration._captured(made.method, phase, made.batches(0), made, acceleration.cuda_graph)
+        for draw, expected in zip((1, 2), written, strict=True):
+            torch.testing.assert_close(gradients(made, captured, phase, draw), expected, rtol=2e-2, atol=2e-4)
+        assert not torch.allclose(*written, rtol=2e-2, atol=2e-4), "two draws give one gradient: the test sees nothing"
+
+
+def test_a_compiled_step_is_used_and_captured(training):
+    made = training(*RECIPES["a shift for each clip"])
+    assert "true: used, a step takes" in acceleration.settle_compilation(made, made.batches(0), True)
+    assert "CUDA graphs: " in (line := acceleration.settle_graphs(made, made.batches(0))) and "failed" not in line
+
+
+@pytest.mark.parametrize("on_device", ["true", "false"])
+def test_clips_of_a_corpus_on_the_gpu_and_those_copied_ahead_are_the_hosts(folder, on_device):
+    path, *overrides = RECIPES["labels"]
+    given = [f"data.source={folder}", "data.test=null", f"data.on_device={on_device}", *overrides]
+    recipe = recipes.load(str(Path(__file__).parents[1] / path), given)
+    clips = assemble.training_clips(recipe, assemble.corpora(recipe))
+    here, there = (assemble.batches(recipe, clips, device) for device in (torch.device("cpu"), DEVICE))
+    for draw in (0, 1, 2, 7, 3):
+        expected, batch = here(draw), there(draw)
+        assert batch.x.device == DEVICE and torch.equal(batch.x.cpu(), expected.x)
+        assert batch.labels is not None and expected.labels is not None
+        assert torch.equal(batch.labels.cpu(), expected.labels)
+
+
+def train(command, folder: Path, run: Path, steps: int, *more: str) -> dict:
+    path, *overrides = RECIPES["a shift for each clip"]
+    words = [f"data.source={folder}", "data.test=null", f"training.steps={steps}", *overrides, *more]
+    outcome = command("train", Path(__file__).parents[1] / path, *words, "--run-dir", run, "--device", "cuda")
+    assert outcome.code == 0, outcome.err
+    newest = sorted((run / "checkpoints").glob("step-*.pt"))[-1]
+    return torch.load(newest, weights_only=True, map_location="cpu")
+
+
+def difference(one: dict, other: dict) -> float:
+    """The largest difference of two trainings' weights, as a share of the largest weight of each network."""
+    found = 0.0
+    for name, network in one["networks"].items():
+        for key, value in network.items():
+            scale = max(value.abs().max().item(), 1e-3)
+            found = max(found, (value - other["networks"][name][key]).abs().max().item() / scale)
+    return found
+
+
+@pytest.mark.parametrize("compile", ["false", "auto"])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(command, folder, tmp_path, compile):
+    """On a GPU sums are added up in an order that may change, so the same to rounding."""
+    whole = train(command, folder, tmp_path / "whole", 6, f"training.compile={compile}")
+    train(command, folder, tmp_path / "parts", 3, f"training.compile={compile}")
+    parts = train(command, folder, tmp_path / "parts", 6, f"training.compile={compile}")
+    assert difference(whole, parts) < 1e-3
+
+
+def test_what_a_gpu_has_learned_sounds_the_same_on_a_cpu_and_goes_on_there(command, folder, tmp_path):
+    run = tmp_path / "run"
+    train(command, folder, run, 2)
+    for device in ("cpu", "cuda"):
+        assert command("generate", run, "-n", 2, "--out", tmp_path / device, "--device", device).code == 0
+    for name in ("clip-000000.wav", "clip-000001.wav"):
+        here, there = (soundfile.read(tmp_path / device / name)[0] for device in ("cpu", "cuda"))
+        assert abs(here - there).max() < 2e-3
+    path, *overrides = RECIPES["a shift for each clip"]
+    words = [f"data.source={folder}", "data.test=null", "training.steps=3", *overrides]
+    outcome = command("train", Path(__file__).parents[1] / path, *words, "--run-dir", run, "--device", "cpu")
+    assert outcome.code == 0 and (run / "checkpoints" / "step-00000003.pt").exists(), outcome.err

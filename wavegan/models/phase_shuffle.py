@@ -1,0 +1,135 @@
+"""Phase shuffle: random shifts in time between a discriminator's layers, and their adjoint.
+
+On a CPU rows are copied as they lie; elsewhere a shift is one lookup of each number, which a compiler joins with what
+stands before and after it.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from wavegan import distributed
+
+
+class PhaseShuffle(nn.Module):
+    """Shifts activations in time by a random whole number from -radius to radius, reflecting at the edges.
+
+    (N, C, T) to the same shape. `shared` draws one shift for the whole call, as the authors' code does; else
+    each example has its own. Drawn on the device of x (Donahue et al. 2018, section 3.2).
+    """
+
+    def __init__(self, radius: int, *, shared: bool = True):
+        super().__init__()
+        self.radius = radius
+        self.shared = shared
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.radius == 0:
+            return x
+        shifted = Shift.apply(x.transpose(1, 2).contiguous(), self.draw(1, len(x), x.device), self.radius)
+        return shifted.transpose(1, 2)
+
+    def draw(self, batches: int, examples: int, device: torch.device) -> Tensor:
+        """Shifts (batches · examples,) for so many batches, each with draws of its own."""
+
+        def shifts(rows: int) -> Tensor:
+            return torch.randint(-self.radius, self.radius + 1, (rows, batches), device=device)
+
+        drawn = shifts(1) if self.shared else distributed.rank_rows(shifts, examples)
+        return drawn.t().expand(batches, examples).flatten().int()
+
+    def extra_repr(self) -> str:
+        return f"radius={self.radius}, shared={self.shared}"
+
+
+def shift(x: Tensor, shifts: Tensor, radius: int) -> Tensor:
+    """(N, T, C), each example moved right by its own number of samples, `radius` at most, reflected at both ends."""
+    if x.device.type != "cpu":
+        return shift_by_index(x, shifts)
+    starts, places = _rows_and_places(x)
+    rows = starts - shifts[:, None] + places
+    for edge in (slice(radius), slice(-radius, None)):
+        rows[:, edge] = starts + _sources(places[edge], shifts, len(places))
+    return x.flatten(0, 1).index_select(0, rows.flatten()).view(x.shape)
+
+
+def unshift(d: Tensor, shifts: Tensor, radius: int) -> Tensor:
+    """The adjoint of `shift`: every sample gathers what was taken from it."""
+    if d.device.type != "cpu":
+        return unshift_by_index(d, shifts)
+    starts, places = _rows_and_places(d)
+    rows = (starts + shifts[:, None] + places).clamp_(0, len(d) * len(places) - 1)
+    moved = d.flatten(0, 1).index_select(0, rows.flatten()).view(d.shape)
+    # Near the ends a sample was taken twice, or never: there the few that may have taken it are looked through.
+    first, last = slice(radius + 1), slice(-radius - 1, None)
+    for edge, takers in ((first, slice(2 * radius + 1)), (last, slice(-2 * radius - 1, None))):
+        taken = _sources(places[takers], shifts, len(places))[:, None] == places[edge, None]
+        moved[:, edge] = taken.to(d.dtype) @ d[:, takers]  # (N, radius + 1, 2 · radius + 1) and (N, 2 · radius + 1, C)
+    return moved
+
+
+def shift_by_index(x: Tensor, shifts: Tensor) -> Tensor:
+    """`shift` as one lookup of each number."""
+    places = torch.arange(x.shape[1], device=x.device)
+    return _taken(x, _sources(places, shifts, x.shape[1]))
+
+
+def unshift_by_index(d: Tensor, shifts: Tensor) -> Tensor:
+    """`unshift` as one sum: what stands where a sample went, and what was reflected at the start and at the end."""
+    last, places, shifts = d.shape[1] - 1, torch.arange(d.shape[1], device=d.device), shifts[:, None]
+    total = torch.zeros_like(d)
+    for takers, is_taken in (
+        (places + shifts, places >= 0),
+        (shifts - places, places > 0),
+        (2 * last - places + shifts, places < last),
+    ):
+        is_taken = is_taken & (takers >= 0) & (takers <= last)
+        total = total + torch.where(is_taken[..., None], _taken(d, takers.clamp(0, last)), 0)
+    return total
+
+
+def _taken(x: Tensor, places: Tensor) -> Tensor:
+    """The samples (N, P, C) of x (N, T, C) at some places (N, P) of each example."""
+    return x[torch.arange(len(x), device=x.device)[:, None], places]
+
+
+def _rows_and_places(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of (N, T, C) as N · T rows: the first row of each example, (N, 1), and the numbers 0 to T - 1."""
+    places = torch.arange(x.shape[1], device=x.device, dtype=torch.int32)
+    return torch.arange(len(x), device=x.device, dtype=torch.int32)[:, None] * x.shape[1], places
+
+
+def _sources(places: Tensor, shifts: Tensor, samples: int) -> Tensor:
+    """Where the samples at some places of each shifted example come from, (N, places)."""
+    index = (places - shifts[:, None]).abs()
+    return (samples - 1) - (samples - 1 - index).abs()  # reflected at both ends, the edge not repeated
+
+
+class Shift(Function):
+    """`shift` and `unshift`, each the derivative of the other."""
+
+    @staticmethod
+    def forward(ctx, x, shifts, radius):
+        ctx.save_for_backward(shifts)
+        ctx.radius = radius
+        return shift(x, shifts, radius)
+
+    @staticmethod
+    def backward(ctx, d):
+        (shifts,) = ctx.saved_tensors
+        return Unshift.apply(d, shifts, ctx.radius), None, None
+
+
+class Unshift(Function):
+    """`unshift`, differentiable."""
+
+    @staticmethod
+    def forward(ctx, d, shifts, radius):
+        ctx.save_for_backward(shifts)
+        ctx.radius = radius
+        return unshift(d.contiguous(), shifts, radius)
+
+    @staticmethod
+    def backward(ctx, g):
+        (shifts,) = ctx.saved_tensors
+        return Shift.apply(g.contiguous(), shifts, ctx.radius), None, None
