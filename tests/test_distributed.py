@@ -211,6 +211,9 @@ class Adaptive(nn.Module):
     def advance(self, step: int) -> None:
         """Nothing depends on the step."""
 
+    def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        return {}
+
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
         self.strength += stats["wasserstein"].abs()
 
@@ -231,6 +234,7 @@ def learnt(
     shared: bool,
     plain: bool = False,
     augment: bool = False,
+    reused: bool = False,
     latent: Latent = "uniform",
     gradient_clip: float | None = None,
 ) -> dict:
@@ -238,7 +242,8 @@ def learnt(
     gan = GAN(
         Generator(4096, dim=1, latent=latent, latent_dim=4, kernel_size=9),
         {"waveform": adversary(shared=shared, plain=plain, augment=augment)},
-        discriminator_steps=2,
+        discriminator_steps=1 if reused else 2,
+        reuses_fakes=reused,
     )
     optimizers = {name: torch.optim.Adam(one.parameters(), lr=1e-3) for name, one in gan.networks.items()}
     training = Training(gan, optimizers, torch.device("cpu"), seed=3, ema=0.9, gradient_clip=gradient_clip)
@@ -266,7 +271,7 @@ def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path
         part = torch.load(tmp_path / f"2-{rank}.pt")
         assert part["rank"] == rank
         for name in VARIANTS:
-            assert len(part[name]["gradients"]) == 9
+            assert len(part[name]["gradients"]) == (6 if name == "reused fakes" else 9)
             assert max(gradient.abs().max() for gradient in part[name]["gradients"][-1]) > 1e-3
             for piece in ("gradients", "stats", "state"):
                 assert largest_difference(part[name][piece], whole[name][piece]) < 1e-10, (name, piece)

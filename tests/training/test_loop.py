@@ -173,6 +173,7 @@ class Toy:
     """Two numbers: `slow` follows the batch's mean by x²/2, `fast` likewise; each in a phase of its own."""
 
     averaged = ("slow",)
+    form = None
 
     def __init__(self, *, times: int = 1):
         self.networks = {name: nn.Linear(1, 1, bias=False) for name in ("fast", "slow")}

@@ -13,7 +13,7 @@ from wavegan.dsp.views import VIEWS
 from wavegan.methods.adversary import Adversary
 from wavegan.models.catalogue import DISCRIMINATORS, GENERATORS
 from wavegan.objectives.adversarial import OBJECTIVES
-from wavegan.objectives.penalties import PENALTIES
+from wavegan.objectives.penalties import PENALTIES, geometric
 from wavegan.recipe import Recipe
 from wavegan.recipe.kinds import arguments
 from wavegan.seeding import seed_torch
@@ -62,12 +62,17 @@ def _adversary(recipe: Recipe, settings: Any, against: nn.Module, on: torch.devi
         view = view_of(settings.view, data.sample_rate).to(on)
         shape = view.shape(data.channels, data.clip_samples)
     augment = settings.augment or method.augment
-    penalty_weight = method.penalty_weight if settings.penalty_weight is None else settings.penalty_weight
+    penalty_weight, penalty_every = (
+        getattr(method if getattr(settings, key) is None else settings, key)
+        for key in ("penalty_weight", "penalty_every")
+    )
     return Adversary(
         make(DISCRIMINATORS, settings, shape, labels=against.labels).to(on),
         objective=OBJECTIVES[settings.objective or method.objective].smoothed(method.label_smoothing),
         penalty=PENALTIES.get(settings.penalty or method.penalty),
         penalty_weight=penalty_weight,
+        penalty_every=penalty_every,
+        penalty_share=geometric(method.penalty_floor, recipe.training.steps) if method.penalty_floor < 1 else None,
         weight=settings.weight,
         weight_clip=method.weight_clip,
         view=view,

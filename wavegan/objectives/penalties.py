@@ -14,6 +14,8 @@ from torch import Tensor
 
 from wavegan import distributed
 
+FALL = 0.8  # of a run, after which a weight stays; the end of a training is for details
+
 
 class Penalty(NamedTuple):
     """points(real, fake) gives P clips, one or two for each pair; of_slope(slope), of the gradients there, a scalar.
@@ -74,6 +76,11 @@ def half_square(slope: Tensor) -> Tensor:
 def square(slope: Tensor) -> Tensor:
     """The mean squared norm: over real and fake clips together it is R1 + R2."""
     return 2 * half_square(slope)
+
+
+def geometric(floor: float, steps: int) -> Callable[[int], float]:
+    """Parts of a penalty's weight by step: from 1 they fall geometrically to the floor, within 80 % of the steps."""
+    return lambda step: floor ** min(1.0, step / (FALL * steps))
 
 
 gradient_penalty = Penalty(between, distance_from_one)
