@@ -27,8 +27,13 @@ def make(table: Mapping[str, Callable[..., Any]], settings: Any, *given: Any, **
 
 def view_of(settings: Any, sample_rate: int) -> Any:
     """Makes the view that a section asks for."""
-    takes_rate = "sample_rate" in signature(VIEWS[settings.name]).parameters
-    return make(VIEWS, settings, **({"sample_rate": sample_rate} if takes_rate else {}))
+    return _of_sound(VIEWS, settings, sample_rate)
+
+
+def _of_sound(table: Mapping[str, Callable[..., Any]], settings: Any, sample_rate: int) -> Any:
+    """Makes what a section asks for, which is told the sample rate where it takes it."""
+    takes_rate = "sample_rate" in signature(table[settings.name]).parameters
+    return make(table, settings, **({"sample_rate": sample_rate} if takes_rate else {}))
 
 
 def generator(recipe: Recipe, on: torch.device) -> nn.Module:
@@ -76,7 +81,7 @@ def _adversary(recipe: Recipe, settings: Any, against: nn.Module, on: torch.devi
         weight=settings.weight,
         weight_clip=method.weight_clip,
         view=view,
-        augment=make(AUGMENTATIONS, augment).to(on) if augment else None,
+        augment=_of_sound(AUGMENTATIONS, augment, data.sample_rate).to(on) if augment else None,
     )
 
 

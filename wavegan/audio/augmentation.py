@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wavegan import distributed, settings
+from wavegan.audio.adaptive_augmentation import Adaptive
 
 
 class Augmentation(Protocol):
@@ -62,4 +63,4 @@ class Noise(nn.Module):
         """Nothing follows: the noise depends on the step alone."""
 
 
-AUGMENTATIONS = {"noise": Noise}
+AUGMENTATIONS = {"noise": Noise, "adaptive": Adaptive}
