@@ -1,6 +1,7 @@
 """Changes of clips that can be undone: each by its closed form, in distribution, and by a discriminator's certainty."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,12 @@ def clips(count: int = 3, channels: int = 2, samples: int = SAMPLES) -> Tensor:
     return torch.rand(count, channels, samples, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
 
 
-def changed(seed: int, sound: Tensor, **settings) -> Tensor:
+def changed(seed: int, sound: Tensor, **settings: Any) -> Tensor:
     torch.manual_seed(seed)
     return Adaptive(RATE, probability=0.8, **settings)(sound)
 
 
-def responses(count: int = DRAWS, probability: float = 0.8, **settings) -> Tensor:
+def responses(*, count: int = DRAWS, probability: float = 0.8, **settings: Any) -> Tensor:
     torch.manual_seed(0)
     augment = Adaptive(RATE, probability=0.0, **{**NOTHING, **settings})
     augment.probability.fill_(probability)
@@ -64,7 +65,7 @@ def test_shifts_are_delays_by_the_milliseconds_asked_for():
 
 def test_levels_and_colours_are_in_decibels():
     for name in ("gain_db", "equalizer_db"):
-        decibels = 20 * responses(**{name: 2.0}).abs().log10()
+        decibels = 20 * responses(count=DRAWS, probability=0.8, **{name: 2.0}).abs().log10()
         touched = decibels[decibels.abs().amax(1) > 1e-9]
         assert len(touched) / DRAWS == pytest.approx(0.8, abs=SURE)
         flat = touched.std(dim=1) < 1e-9
@@ -79,9 +80,8 @@ def test_no_property_of_the_clips_is_lost_in_the_mean():
     Characters of polarity, of the phase, of the place and of the level, each by the part of the response that no other
     change touches. At a probability of 1 they vanish, and so would what they tell of the clips.
     """
-    everything = {"shift_ms": 0.25, "gain_db": 6.0, "equalizer_db": 0.0}
     for probability, least in ((0.8, 0.2), (1.0, 0.0)):
-        response = responses(probability=probability, **everything)
+        response = responses(probability=probability, shift_ms=0.25, gain_db=6.0)
         unit = response / response.abs()
         polarity = unit[:, 0].real
         place = unit[:, 2:-1] * unit[:, 1:2].conj()  # by 1 to 126 times the angle of a delay
@@ -113,7 +113,7 @@ def test_the_derivative_is_exact_twice():
 
 
 def test_what_was_changed_can_be_changed_back():
-    sound, response = clips(), responses(3, shift_ms=1.0, gain_db=6.0, equalizer_db=6.0)[:, None]
+    sound, response = clips(), responses(count=3, shift_ms=1.0, gain_db=6.0, equalizer_db=6.0)[:, None]
     torch.testing.assert_close(Filter.apply(Filter.apply(sound, response), 1 / response), sound, rtol=0, atol=1e-12)
 
 

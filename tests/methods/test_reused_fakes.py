@@ -1,6 +1,7 @@
 """One pass of the generator for both updates: the gradients of two passes with the same fakes, and the loop's part."""
 
 import copy
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ class Louder(nn.Module):
     def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         return {}
 
-    def after_update(self, stats: dict[str, Tensor]) -> None:
+    def after_update(self, stats: Mapping[str, Tensor]) -> None:
         pass
 
 
@@ -69,11 +70,10 @@ def game(objective: str, penalty: str, *, reuses_fakes: bool = True) -> GAN:
         "objective": OBJECTIVES[objective], "penalty": PENALTIES.get(penalty), "penalty_weight": 2.0, "weight": 0.5
     }  # fmt: skip
     view = LogMagnitude(64, 32)
-    shape = view.shape(1, 4096)
     waveform = Discriminator((1, 4096), dim=1, kernel_size=9, phase_shuffle=NO_SHUFFLE, labels=LABELS)
     adversaries = {
         "waveform": Adversary(waveform, augment=Louder(), **settings),
-        "fine": Adversary(SpectrogramDiscriminator(shape, dim=1, labels=LABELS), view=view, **settings),
+        "fine": Adversary(SpectrogramDiscriminator((1, 32, 128), dim=1, labels=LABELS), view=view, **settings),
         "whole": Adversary(Whole(), augment=Louder(), **settings),
     }
     generator = Generator(4096, dim=1, latent_dim=4, kernel_size=9, labels=LABELS)

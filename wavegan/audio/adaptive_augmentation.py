@@ -99,7 +99,8 @@ class Adaptive(nn.Module):
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
         """Moves the probability towards where the certainty is the target."""
         if self.ramp_clips:
-            self.certainty.lerp_(stats["certainty"], 1 - 0.5 ** (self.clips_per_update / MEMORY_CLIPS))
+            certainty, share = stats["certainty"].to(self.certainty), 1 - 0.5 ** (self.clips_per_update / MEMORY_CLIPS)
+            self.certainty.lerp_(certainty, share)
             move = (self.certainty - self.target).sign() * (self.clips_per_update / self.ramp_clips)
             self.probability.add_(move).clamp_(0.0, settings.MOST_CHANGE_PROBABILITY)
 

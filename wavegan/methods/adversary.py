@@ -48,7 +48,9 @@ class Adversary:
         self.penalty_share = penalty_share
         # A tensor where it changes, so that a recorded graph reads it afresh at each replay.
         device = next(discriminator.parameters()).device
-        self.weight_now = torch.tensor(self.penalty_weight, device=device) if penalty_share else self.penalty_weight
+        self.weight_now = (
+            torch.tensor(float(self.penalty_weight), device=device) if penalty_share else self.penalty_weight
+        )
         self.is_penalty_due = True
         self.weight = weight
         self.weight_clip = weight_clip
