@@ -201,3 +201,36 @@ def test_a_penalty_now_and_then_weighs_as_much_more_and_its_weight_falls(form):
         weight = 0.01 ** min(1, step / 8) if step % 4 == 0 else 0.0
         assert ("penalty" in names) == bool(weight)
         torch.testing.assert_close(result, torch.lerp(without, with_one, weight), rtol=1e-5, atol=1e-7)
+
+
+class Joined(nn.Module):
+    """A smooth discriminator that counts its passes."""
+
+    joins_batches = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.passes = judge(labels=LABELS), []
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        self.passes.append(len(x))
+        return torch.tanh(self.network(x, labels))
+
+
+@pytest.mark.parametrize("penalty", [None, *PENALTIES])
+def test_one_pass_serves_real_and_fake_clips_and_a_penalty_at_them(penalty):
+    network, real, fake, found = Joined(), clips(seed=1), clips(seed=2), []
+    for joins in (True, False):
+        network.joins_batches, network.passes = joins, []
+        adversary = Adversary(
+            network, objective=OBJECTIVES["relativistic"], penalty=PENALTIES.get(penalty or ""), penalty_weight=2.5
+        )
+        torch.manual_seed(3)
+        found.append((adversary.backward(real, fake, rows(0, 2, 2)), gradients(network), sum(network.passes)))
+    (stats, ours, passed), (expected_stats, theirs, passed_apart) = found
+    assert stats.keys() == expected_stats.keys() and ours.keys() == theirs.keys()
+    for one, other in ((stats, expected_stats), (ours, theirs)):
+        for name, expected in other.items():
+            torch.testing.assert_close(one[name], expected, rtol=1e-9, atol=1e-12)
+    more = {None: 0, "r1_r2": 6}.get(penalty, 3)
+    assert (passed, passed_apart) == (6 + (3 if penalty in ("gradient_penalty", "one_sided") else 0), 6 + more)

@@ -116,11 +116,10 @@ class Adversary:
         """The same gradients by autograd alone, for any discriminator: what the first-order form must equal."""
         real, seen_fake = self._seen(real, fake)
         fake = seen_fake.detach()
-        real_scores, fake_scores = self._judge(real, labels), self._judge(fake, labels)
+        real_scores, fake_scores, value = self._scores_and_penalty(real, fake, labels)
         loss = self.objective.discriminator(real_scores, fake_scores)
         stats = {"wasserstein": real_scores.detach().mean() - fake_scores.detach().mean()}
-        if penalty := self.due_penalty:
-            value = penalty(partial(self._judge, labels=labels), real, fake)
+        if value is not None:
             stats["penalty"] = value.detach()
             loss = loss + self.weight_now * value
         loss.backward()
@@ -176,6 +175,20 @@ class Adversary:
             real = self.see(real)
         with torch.set_grad_enabled(fake.requires_grad):
             return real, self.see(fake)
+
+    def _scores_and_penalty(
+        self, real: Tensor, fake: Tensor, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The scores of both, and the penalty where it is due; in one pass where the discriminator `joins_batches`."""
+        penalty, judge = self.due_penalty, partial(self._judge, labels=labels)
+        joins = getattr(self.discriminator, "joins_batches", False)
+        if joins and penalty and penalty.among:
+            both = torch.cat([real, fake]).requires_grad_()
+            scores = judge(both)
+            (slope,) = torch.autograd.grad(penalty.among(scores).sum(), both, create_graph=True)
+            return *scores.chunk(2), penalty.of_slope(penalty.among(slope))
+        real_scores, fake_scores = judge(torch.cat([real, fake])).chunk(2) if joins else (judge(real), judge(fake))
+        return real_scores, fake_scores, penalty(judge, real, fake) if penalty else None
 
     def _settle(self, judged: Judged, seen_fake: Tensor) -> Stats:
         """Keeps what the generator's update can use, and gives the statistics."""
