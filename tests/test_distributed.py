@@ -25,6 +25,8 @@ from torch.distributed import TCPStore  # pyright: ignore
 
 from wavegan import assemble, distributed
 from wavegan import recipe as recipes
+from wavegan.audio.adaptive_augmentation import Adaptive
+from wavegan.audio.augmentation import Augmentation
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus
 from wavegan.audio.windows import Windows
 from wavegan.commands.train import TrainingResult, train
@@ -167,14 +169,6 @@ def start(tmp_path, cache) -> Iterator[Callable[..., Ranks]]:
 
 # Gradients.
 
-VARIANTS = {
-    "one shift for all": {"shared": True},
-    "a shift for each": {"shared": False, "gradient_clip": 0.5},
-    "by autograd": {"shared": False, "plain": True, "latent": "normal"},
-    "by autograd, one shift": {"shared": True, "plain": True, "gradient_clip": 0.5},
-    "an augmentation that adapts": {"shared": True, "augment": True},
-}
-
 
 class Whole(Discriminator):
     """One that cannot be taken apart, so the gradients of its penalty are autograd's."""
@@ -196,7 +190,7 @@ def learn(folder: str) -> None:
         torch.save({"rank": rank, "said": said, **results}, Path(folder, f"{distributed.world_size()}-{rank}.pt"))
 
 
-class Adaptive(nn.Module):
+class Follower(nn.Module):
     """Gains of each clip's own, the stronger the better the discriminator was: it follows the statistics."""
 
     def __init__(self) -> None:
@@ -211,18 +205,44 @@ class Adaptive(nn.Module):
     def advance(self, step: int) -> None:
         """Nothing depends on the step."""
 
+    def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        return {}
+
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
         self.strength += stats["wasserstein"].abs()
 
 
-def adversary(*, shared: bool, plain: bool, augment: bool) -> Adversary:
+class QuickChanges(Adaptive):
+    """Changes that are frequent from the start, and more or less frequent with every update.
+
+    Nothing is quite silent: the slope of a leaky ReLU beside silence is a matter of rounding.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(16000, probability=0.5, ramp_clips=100)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return super().forward(clips + 0.01)
+
+
+VARIANTS = {
+    "one shift for all": {"shared": True},
+    "a shift for each": {"shared": False, "gradient_clip": 0.5},
+    "by autograd": {"shared": False, "plain": True, "latent": "normal"},
+    "by autograd, one shift": {"shared": True, "plain": True, "gradient_clip": 0.5},
+    "an augmentation that adapts": {"shared": True, "augment": Follower},
+    "reused fakes": {"shared": True, "reused": True, "augment": QuickChanges},
+}
+
+
+def adversary(*, shared: bool, plain: bool, augment: Callable[[], Augmentation] | None) -> Adversary:
     kind, shuffle = Whole if plain else Discriminator, PhaseShuffleSettings(shared=shared)
     return Adversary(
         kind((1, 4096), dim=1, kernel_size=9, phase_shuffle=shuffle),
         objective=OBJECTIVES["wasserstein"],
         penalty=gradient_penalty,
         penalty_weight=10,
-        augment=Adaptive() if augment else None,
+        augment=augment() if augment else None,
     )
 
 
@@ -230,7 +250,8 @@ def learnt(
     *,
     shared: bool,
     plain: bool = False,
-    augment: bool = False,
+    augment: Callable[[], Augmentation] | None = None,
+    reused: bool = False,
     latent: Latent = "uniform",
     gradient_clip: float | None = None,
 ) -> dict:
@@ -238,7 +259,8 @@ def learnt(
     gan = GAN(
         Generator(4096, dim=1, latent=latent, latent_dim=4, kernel_size=9),
         {"waveform": adversary(shared=shared, plain=plain, augment=augment)},
-        discriminator_steps=2,
+        discriminator_steps=1 if reused else 2,
+        reuses_fakes=reused,
     )
     optimizers = {name: torch.optim.Adam(one.parameters(), lr=1e-3) for name, one in gan.networks.items()}
     training = Training(gan, optimizers, torch.device("cpu"), seed=3, ema=0.9, gradient_clip=gradient_clip)
@@ -261,12 +283,14 @@ def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path
     assert (one.codes, two.codes) == ([0], [0, 0]), two.said("err")
     whole = torch.load(tmp_path / "1-0.pt")
     adapted = whole["an augmentation that adapts"]["state"]["method"]["waveform"]["augment"]["strength"]
+    probability = whole["reused fakes"]["state"]["method"]["waveform"]["augment"]["probability"]
+    assert probability.item() == pytest.approx(0.5 - 3 * BATCH / 100), "the certainty has just begun to rise"
     assert adapted > 1e-3, "the statistics moved it, and were those of the whole batch if all have the same"
     for rank in range(2):
         part = torch.load(tmp_path / f"2-{rank}.pt")
         assert part["rank"] == rank
         for name in VARIANTS:
-            assert len(part[name]["gradients"]) == 9
+            assert len(part[name]["gradients"]) == (6 if name == "reused fakes" else 9)
             assert max(gradient.abs().max() for gradient in part[name]["gradients"][-1]) > 1e-3
             for piece in ("gradients", "stats", "state"):
                 assert largest_difference(part[name][piece], whole[name][piece]) < 1e-10, (name, piece)

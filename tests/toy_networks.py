@@ -71,6 +71,9 @@ class Gains(nn.Module):
     def advance(self, step: int) -> None:
         self.steps.append(step)
 
+    def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        return {}
+
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
         self.stats.append({name: value.item() for name, value in stats.items()})
         self.strength += 0.25 * stats["wasserstein"].abs()

@@ -61,6 +61,20 @@ NoiseDeviation = Annotated[float, Field(gt=0, le=1, description="standard deviat
 FadeSteps = Annotated[
     int, Field(ge=0, le=1_000_000_000, description="steps in which the noise falls to zero, 0 keeps it")
 ]
+MOST_CHANGE_PROBABILITY = 0.8  # above it what is changed leaks into what is generated (Karras et al. 2020)
+ChangeProbability = Annotated[
+    float, Field(ge=0, le=MOST_CHANGE_PROBABILITY, description="probability of each change, at the start")
+]
+TargetCertainty = Annotated[
+    float, Field(gt=0, lt=1, description="surplus of pairs told apart, above which clips are changed more often")
+]
+RampClips = Annotated[
+    int,
+    Field(ge=0, le=1_000_000_000, description="clips in which the probability would rise from 0 to 1, 0 keeps it"),
+]
+ShiftMilliseconds = Annotated[float, Field(ge=0, le=1000, description="standard deviation of shifts in time")]
+GainDecibels = Annotated[float, Field(ge=0, le=20, description="standard deviation of the level")]
+EqualizerDecibels = Annotated[float, Field(ge=0, le=20, description="standard deviation of a smooth spectral curve")]
 Window = Annotated[int, Field(ge=4, le=65536, description="length of the analysis window in samples, even")]
 Hop = Annotated[int, Field(ge=1, le=65536, description="samples from one frame to the next")]
 Bands = Annotated[int, Field(ge=4, le=4096, description="mel bands")]

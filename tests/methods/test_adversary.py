@@ -10,7 +10,7 @@ from wavegan.methods.adversary import Adversary
 from wavegan.models.layers import Dropout
 from wavegan.models.wavegan import Discriminator
 from wavegan.objectives.adversarial import OBJECTIVES
-from wavegan.objectives.penalties import PENALTIES
+from wavegan.objectives.penalties import PENALTIES, geometric
 from wavegan.settings import PhaseShuffleSettings
 
 LABELS = 3
@@ -179,3 +179,58 @@ def test_dropout_leaves_out_its_share_while_training():
     network.train()(clips(seed=1, count=8))
     network.eval()(clips(seed=1, count=8))
     assert shown[0] == pytest.approx(0.4, abs=0.02) and shown[1] < 0.01
+
+
+@pytest.mark.parametrize("form", ["backward", "plain_backward"])
+def test_a_penalty_now_and_then_weighs_as_much_more_and_its_weight_falls(form):
+    """By the gradients without any penalty and with one of weight 1, which are linear in the weight."""
+    network, real, fake = judge(), clips(seed=1), clips(seed=2)
+
+    def found(penalty_weight: float, step: int = 0, **settings) -> tuple[Tensor, set[str]]:
+        adversary = Adversary(
+            network, objective=OBJECTIVES["hinge"], penalty=PENALTIES["r1"], penalty_weight=penalty_weight, **settings
+        )
+        adversary.advance(step)
+        stats = getattr(adversary, form)(real, fake)
+        return torch.cat([one.flatten() for one in gradients(network).values()]), set(stats)
+
+    without, with_one = found(0.0)[0], found(1.0)[0]
+    share = geometric(0.01, 10)
+    for step in range(12):
+        result, names = found(0.25, step, penalty_every=4, penalty_share=share)
+        weight = 0.01 ** min(1, step / 8) if step % 4 == 0 else 0.0
+        assert ("penalty" in names) == bool(weight)
+        torch.testing.assert_close(result, torch.lerp(without, with_one, weight), rtol=1e-5, atol=1e-7)
+
+
+class Joined(nn.Module):
+    """A smooth discriminator that counts its passes."""
+
+    joins_batches = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.passes = judge(labels=LABELS), []
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        self.passes.append(len(x))
+        return torch.tanh(self.network(x, labels))
+
+
+@pytest.mark.parametrize("penalty", [None, *PENALTIES])
+def test_one_pass_serves_real_and_fake_clips_and_a_penalty_at_them(penalty):
+    network, real, fake, found = Joined(), clips(seed=1), clips(seed=2), []
+    for joins in (True, False):
+        network.joins_batches, network.passes = joins, []
+        adversary = Adversary(
+            network, objective=OBJECTIVES["relativistic"], penalty=PENALTIES.get(penalty or ""), penalty_weight=2.5
+        )
+        torch.manual_seed(3)
+        found.append((adversary.backward(real, fake, rows(0, 2, 2)), gradients(network), sum(network.passes)))
+    (stats, ours, passed), (expected_stats, theirs, passed_apart) = found
+    assert stats.keys() == expected_stats.keys() and ours.keys() == theirs.keys()
+    for one, other in ((stats, expected_stats), (ours, theirs)):
+        for name, expected in other.items():
+            torch.testing.assert_close(one[name], expected, rtol=1e-9, atol=1e-12)
+    more = {None: 0, "r1_r2": 6}.get(penalty, 3)
+    assert (passed, passed_apart) == (6 + (3 if penalty in ("gradient_penalty", "one_sided") else 0), 6 + more)

@@ -372,8 +372,8 @@ def test_a_linear_discriminator_by_hand():
 
     real = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]], dtype=torch.float64)  # scores 14 and 3
     fake = torch.tensor([[[1.0, 0.5]], [[1.0, 0.5]]], dtype=torch.float64)  # 12 each
-    stats = first_order.discriminator_backward(stages, real, fake, OBJECTIVES["wasserstein"], gradient_penalty, 2.5)
-    assert {name: value.item() for name, value in stats.items()} == pytest.approx(
+    judged = first_order.discriminator_backward(stages, real, fake, OBJECTIVES["wasserstein"], gradient_penalty, 2.5)
+    assert {name: value.item() for name, value in judged.stats.items()} == pytest.approx(
         {"wasserstein": 8.5 - 12, "penalty": 16, "loss": 12 - 8.5 + 2.5 * 16}
     )
     assert weight.grad is not None and bias.grad is not None and asked == [(3, 2)]

@@ -183,10 +183,10 @@ def test_the_first_order_gradients_are_autograds(label_count, penalty, frames, c
     judge.zero_grad(set_to_none=True)
     torch.manual_seed(5)
     assert judge.stages is not None
-    stats = first_order.discriminator_backward(
+    judged = first_order.discriminator_backward(
         judge.stages, real, fake, objective, added, 10.0 if added else 0.0, labels=labels
     )
-    assert stats["loss"].item() == pytest.approx(loss.item(), rel=1e-11)
+    assert judged.stats["loss"].item() == pytest.approx(loss.item(), rel=1e-11)
     for name, parameter in judge.named_parameters():
         wanted = expected[name]
         assert parameter.grad is not None and wanted is not None, name

@@ -61,6 +61,9 @@ def faults(tmp_path: Path):
         f"{MEL} discriminators.mel.objective=hinge discriminators.mel.penalty=none",
         f"{MEL} discriminators.mel.penalty_weight=1 discriminators.mel.weight=0.5 discriminators.mel.optimizer.lr=1",
         f"method.penalty=none {WAVEFORM}.penalty=r1",
+        "method.reuse_generated=true method.discriminator_steps=1 method.penalty_every=4 method.penalty_floor=0.1",
+        "training.ema=0 training.ema_half_life=1e4 training.lr_decay=cosine training.lr_floor=0.02",
+        "method.augment.name=adaptive method.augment.target=0.5 discriminators.waveform.penalty_every=16",
         f"{WAVEFORM}.batch_norm=true {WAVEFORM}.penalty=none {WAVEFORM}.objective=hinge",
     ],
 )
@@ -166,6 +169,24 @@ def test_what_goes_together(faults, settings):
         (
             "data.source_b=b",
             "data.source_b is [b]; method.name is gan, and only a translation has a second source; leave it out",
+        ),
+        (
+            "method.reuse_generated=true",
+            "method.reuse_generated is true; that is for one update, and method.discriminator_steps is 5; try "
+            "method.discriminator_steps: 1",
+        ),
+        (
+            "training.ema_half_life=10000",
+            "training.ema_half_life is 10000.0; training.ema is 0.999, and an average has one of the two; set "
+            "training.ema: 0",
+        ),
+        (
+            "training.lr_floor=0.02",
+            "training.lr_floor is 0.02; training.lr_decay is none, so no rate falls; try training.lr_decay: cosine",
+        ),
+        (
+            "method.augment.name=adaptive method.augment.probability=0.9",
+            "method.augment.probability is 0.9; it must be a number at least 0 and at most 0.8; try 0.8",
         ),
         (
             f"{TRANSLATION} data.clip_samples=16001",

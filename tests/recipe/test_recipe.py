@@ -518,6 +518,12 @@ def test_steps_may_not_change_where_the_learning_rate_depends_on_them():
     assert recipes.differences(short, long) == ["training.steps: 10 → 20"]
 
 
+@pytest.mark.parametrize("key", ["training.lr_decay=cosine", "method.penalty_floor=0.1"])
+def test_nor_where_another_schedule_does(key):
+    short, long = (load(SOURCE, key, f"training.steps={steps}") for steps in (10, 20))
+    assert recipes.differences(short, long) == ["training.steps: 10 → 20"]
+
+
 def test_importing_brings_no_more_than_the_objectives_need():
     code = "import sys, wavegan.recipe; print(sorted({'torchaudio', 'soundfile', 'matplotlib'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

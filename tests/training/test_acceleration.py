@@ -5,9 +5,11 @@ import copy
 import pytest
 import torch
 
+from wavegan.methods.adversary import Adversary
+from wavegan.methods.gan import GAN
 from wavegan.training import acceleration
-from wavegan.training.acceleration import Captured, settle_compilation, settle_graphs
-from wavegan.training.loop import take_step
+from wavegan.training.acceleration import Records, settle_compilation, settle_graphs
+from wavegan.training.loop import take_step, train
 
 
 def weights(made) -> dict[str, torch.Tensor]:
@@ -15,26 +17,25 @@ def weights(made) -> dict[str, torch.Tensor]:
     return {f"{name}.{key}": value.clone() for name, network in networks for key, value in network.state_dict().items()}
 
 
-def recording(parameters: list[torch.Tensor]):
-    """What a CUDA graph does, by hand: replays write where the first run wrote."""
+def recording(works):
+    """What CUDA graphs do, by hand: replays write where the first run wrote."""
+    return [replayed(work, work()) for work in works]
 
-    def record(work):
-        stats = work()
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        assert len(gradients) == len(parameters)
 
-        def replay():
-            again = work()
-            for name, value in stats.items():
-                value.copy_(again[name])
-            for gradient, parameter in zip(gradients, parameters, strict=True):
-                assert parameter.grad is not None
-                gradient.copy_(parameter.grad)
-                parameter.grad = None
+def replayed(work, stats):
+    everything = work.args[1]()
+    gradients = [parameter.grad for parameter in everything]
+    assert None not in gradients
 
-        return replay, stats
+    def replay():
+        again = work()
+        for name, value in stats.items():
+            value.copy_(again[name])
+        for gradient, parameter in zip(gradients, everything, strict=True):
+            gradient.copy_(parameter.grad)
+            parameter.grad = None
 
-    return record
+    return replay, stats
 
 
 @pytest.mark.parametrize("choice", [False, "auto"])
@@ -107,28 +108,52 @@ def test_graphs_are_for_cuda(training, batches):
     assert line.startswith("CUDA graphs: not used, it failed (") and made.backwards == {}
 
 
-def test_replayed_steps_are_the_same_steps(training, batches):
-    """Three steps by records that are replayed, with clips and random numbers that change from update to update."""
-    plain, made = training(shared=False, updates=2), training(shared=False, updates=2)
-    for phase in made.method.phases:
-        learning = acceleration._learning(made.method, phase)
-        made.backwards[phase.name] = Captured(phase.backward, learning, batches(7), recording(learning))
-    for _ in range(3):
+@pytest.mark.parametrize("reuses_fakes", [False, True])
+@pytest.mark.parametrize("penalty_every", [1, 2])
+def test_replayed_steps_are_the_same_steps(training, batches, reuses_fakes, penalty_every):
+    """Five steps by records that are replayed, with clips and random numbers that change from update to update."""
+    plain, made = (training(shared=False, updates=1 if reuses_fakes else 2) for _ in range(2))
+    for one in (plain, made):
+        judge = one.method.adversaries["waveform"]
+        one.method = GAN(
+            one.method.networks["generator"],
+            {"waveform": Adversary(
+                judge.discriminator, objective=judge.objective, penalty=judge.penalty, penalty_weight=3,
+                penalty_every=penalty_every, penalty_share=lambda step: 0.5**step,
+            )},
+            discriminator_steps=1 if reuses_fakes else 2,
+            reuses_fakes=reuses_fakes,
+        )  # fmt: skip
+    records = Records(made.method, batches(7), made, recording)
+    made.backwards.update(records.backwards)
+    for _ in range(5):
         found = [take_step(one, batches) for one in (plain, made)]
         assert {name: value.item() for name, value in found[0].items()} == {k: v.item() for k, v in found[1].items()}
         plain.step, made.step = plain.step + 1, made.step + 1
+    assert set(records.forms) == ({(True,)} if penalty_every == 1 else {(True,), (False,)})
+    after = weights(made)
+    assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
+
+
+def test_a_form_that_cannot_be_recorded_is_taken_as_written(training, batches, caplog):
+    def fails(works):
+        raise RuntimeError("out of memory\nand more")
+
+    plain, made = training(), training()
+    made.backwards.update(Records(made.method, batches(7), made, fails).backwards)
+    for one in (plain, made):
+        train(one, batches, 2, after_step=lambda stats: True)
+    assert caplog.messages == ["CUDA graphs for some of the steps: not used, it failed (RuntimeError: out of memory)"]
     after = weights(made)
     assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
 
 
 def test_statistics_of_a_replay_outlive_the_next(training, batches):
     made = training()
-    phase = made.method.phases[0]
-    learning = acceleration._learning(made.method, phase)
-    captured = Captured(phase.backward, learning, batches(0), recording(learning))
-    first = captured(batches(0))
+    replay = Records(made.method, batches(0), made, recording).backwards["discriminators"]
+    first = replay(batches(0))
     held = {name: value.item() for name, value in first.items()}
-    captured(batches(1))
+    replay(batches(1))
     assert {name: value.item() for name, value in first.items()} == held
 
 
@@ -136,12 +161,7 @@ def test_graphs_that_are_faster_are_used(training, batches, monkeypatch):
     made = training()
     measured = iter([(1.0, torch.ones(3)), (0.25, torch.ones(3))])
     monkeypatch.setattr(acceleration, "_measured", lambda *_: next(measured))
-    everything = [one for network in made.method.networks.values() for one in network.parameters()]
-
-    def record(work):
-        return recording([one for one in everything if one.requires_grad])(work)
-
-    line = settle_graphs(made, batches(0), record)
+    line = settle_graphs(made, batches(0), recording)
     assert line == "CUDA graphs: used, a step takes 0.25 of the time without"
     assert set(made.backwards) == {"discriminators", "generator"}
     plain = copy.deepcopy(training())

@@ -1,11 +1,13 @@
 """The running average in closed form, and what it leaves alone."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
-from wavegan.training.ema import averaged_copy, update_average
-from wavegan.training.loop import train
+from wavegan.training.ema import averaged_copy, half_life_decay, update_average
+from wavegan.training.loop import take_step, train
 
 
 def line(value: float) -> nn.Linear:
@@ -51,6 +53,26 @@ def test_the_average_in_closed_form(decay):
     before = number(average)
     update_average(average, network, decay=decay, step=1000)  # far behind the rise: the decay itself
     assert number(average) == pytest.approx(decay * before + (1 - decay) * 2, rel=1e-6)
+
+
+def test_by_half_life_the_average_forgets_a_half_in_so_many_steps():
+    """Far from the start it halves what is old within the half-life, near it within 3 % of the steps so far."""
+    for half_life, start, steps in ((50.0, 100_000, 50), (1e9, 10_000, 300)):
+        remembered = math.prod(half_life_decay(half_life, step) for step in range(start, start + steps))
+        assert remembered == pytest.approx(0.5, rel=0.02)
+    assert half_life_decay(100.0, 0) == 0, "at first the average is the network"
+    decays = [half_life_decay(100.0, step) for step in range(5000)]
+    assert decays == sorted(decays) and decays[-1] == 0.5**0.01
+
+
+def test_a_training_averages_by_half_life(training, batches):
+    made = training(ema_half_life=2.0)
+    network, average = made.method.networks["generator"], made.averages["generator"]
+    train(made, batches, 2, after_step=lambda stats: True)
+    torch.testing.assert_close(average.dense.weight, network.dense.weight)
+    before, made.step = average.dense.weight.clone(), 1000
+    take_step(made, batches)
+    torch.testing.assert_close(average.dense.weight, torch.lerp(before, network.dense.weight, 1 - 0.5**0.5))
 
 
 def test_every_step_counts(training, batches):

@@ -1,5 +1,6 @@
 """The loop: exact resume, and each of its duties by closed form on a toy method of one number."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,7 @@ class Toy:
     """Two numbers: `slow` follows the batch's mean by x²/2, `fast` likewise; each in a phase of its own."""
 
     averaged = ("slow",)
+    form = None
 
     def __init__(self, *, times: int = 1):
         self.networks = {name: nn.Linear(1, 1, bias=False) for name in ("fast", "slow")}
@@ -300,6 +302,14 @@ def test_the_learning_rate_falls_in_a_line_to_zero_and_stays_there():
     made.optimizers["fast"].register_step_pre_hook(lambda one, *_: rates.append(one.param_groups[0]["lr"]))
     train(made, silence, 6, after_step=go_on)
     assert rates == [0.5, 0.5, 0.375, 0.375, 0.25, 0.25, 0.125, 0.125, 0, 0, 0, 0]
+
+
+def test_a_cosine_falls_to_the_floor():
+    made, rates = toy(lr=0.5, decay_steps=8, decay="cosine", lr_floor=0.1), []
+    made.optimizers["slow"].register_step_pre_hook(lambda one, *_: rates.append(one.param_groups[0]["lr"]))
+    train(made, silence, 10, after_step=go_on)
+    cosine = [0.25 + 0.25 * math.cos(math.pi * step / 8) for step in range(8)]
+    assert rates == pytest.approx([*cosine[:-1], 0.05, 0.05, 0.05]) and cosine[-1] < 0.05 < cosine[-2]
 
 
 def test_without_decay_the_learning_rate_stands():

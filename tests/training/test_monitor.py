@@ -42,6 +42,17 @@ def test_log_lines_hold_means_over_the_steps_between(tmp_path):
     assert list(lines[0]) == ["step", "seconds", "discriminators/waveform/loss", "discriminators/waveform/penalty"]
 
 
+def test_a_mean_is_over_the_steps_that_have_the_statistic(tmp_path):
+    told = monitor(tmp_path, steps=4, log_every=4)
+    for step in range(1, 5):
+        has = stats(float(step), penalty=8.0 * step)
+        if step % 2:
+            del has["discriminators/waveform/penalty"]
+        told.after_step(step, has)
+    (line,) = entries(tmp_path)
+    assert (line["discriminators/waveform/loss"], line["discriminators/waveform/penalty"]) == (2.5, 24)
+
+
 def test_nothing_is_read_between_log_lines(tmp_path, monkeypatch):
     reads = []
     for name in ("tolist", "item", "__float__", "__bool__", "numpy", "cpu"):

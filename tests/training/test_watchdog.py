@@ -259,6 +259,19 @@ def test_a_generator_that_repeats_itself():
     assert "it was not so at step 600; try another training.seed" in alarm.text
 
 
+def test_a_generator_whose_clips_run_away():
+    watchdog, clips = Watchdog(), noise(32)
+    assert clips.abs().max() <= 2 and watchdog.look_at_clips(700, clips) == []
+    clips[:3, :, 500] = 2.5
+    assert watchdog.look_at_clips(800, clips) == [], "few are borne with"
+    clips[3, :, 500] = -2.5
+    (alarm,) = watchdog.look_at_clips(900, clips)
+    assert alarm.is_collapse and alarm.text == (
+        "12% of clips exceed 2 times full scale, where a file cuts them at step 900, and more than 10% is too much; it "
+        "was not so at step 800; try a lower optimizers.*.lr or training.gradient_clip=1"
+    )
+
+
 def test_silent_clips_are_not_alike_as_well():
     watchdog = Watchdog()
     watchdog.look_at_clips(600, noise(8))

@@ -13,7 +13,7 @@ from wavegan.dsp.views import VIEWS
 from wavegan.methods.adversary import Adversary
 from wavegan.models.catalogue import DISCRIMINATORS, GENERATORS
 from wavegan.objectives.adversarial import OBJECTIVES
-from wavegan.objectives.penalties import PENALTIES
+from wavegan.objectives.penalties import PENALTIES, geometric
 from wavegan.recipe import Recipe
 from wavegan.recipe.kinds import arguments
 from wavegan.seeding import seed_torch
@@ -27,8 +27,13 @@ def make(table: Mapping[str, Callable[..., Any]], settings: Any, *given: Any, **
 
 def view_of(settings: Any, sample_rate: int) -> Any:
     """Makes the view that a section asks for."""
-    takes_rate = "sample_rate" in signature(VIEWS[settings.name]).parameters
-    return make(VIEWS, settings, **({"sample_rate": sample_rate} if takes_rate else {}))
+    return _of_sound(VIEWS, settings, sample_rate)
+
+
+def _of_sound(table: Mapping[str, Callable[..., Any]], settings: Any, sample_rate: int) -> Any:
+    """Makes what a section asks for, which is told the sample rate where it takes it."""
+    takes_rate = "sample_rate" in signature(table[settings.name]).parameters
+    return make(table, settings, **({"sample_rate": sample_rate} if takes_rate else {}))
 
 
 def generator(recipe: Recipe, on: torch.device) -> nn.Module:
@@ -62,16 +67,21 @@ def _adversary(recipe: Recipe, settings: Any, against: nn.Module, on: torch.devi
         view = view_of(settings.view, data.sample_rate).to(on)
         shape = view.shape(data.channels, data.clip_samples)
     augment = settings.augment or method.augment
-    penalty_weight = method.penalty_weight if settings.penalty_weight is None else settings.penalty_weight
+    penalty_weight, penalty_every = (
+        getattr(method if getattr(settings, key) is None else settings, key)
+        for key in ("penalty_weight", "penalty_every")
+    )
     return Adversary(
         make(DISCRIMINATORS, settings, shape, labels=against.labels).to(on),
         objective=OBJECTIVES[settings.objective or method.objective].smoothed(method.label_smoothing),
         penalty=PENALTIES.get(settings.penalty or method.penalty),
         penalty_weight=penalty_weight,
+        penalty_every=penalty_every,
+        penalty_share=geometric(method.penalty_floor, recipe.training.steps) if method.penalty_floor < 1 else None,
         weight=settings.weight,
         weight_clip=method.weight_clip,
         view=view,
-        augment=make(AUGMENTATIONS, augment).to(on) if augment else None,
+        augment=_of_sound(AUGMENTATIONS, augment, data.sample_rate).to(on) if augment else None,
     )
 
 

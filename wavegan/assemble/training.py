@@ -44,16 +44,19 @@ def _spectra(made: Method) -> list[Any]:
 
 def training(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Training:
     """A training at step 0, see `method`; what is left to the machine waits for `autotune`."""
-    made = method(recipe, on, clips)
+    made, settings = method(recipe, on, clips), recipe.training
     return Training(
         made,
         {name: _optimizer(recipe, name, network) for name, network in made.networks.items()},
         on,
-        seed=recipe.training.seed,
-        precision=recipe.training.precision,
-        ema=recipe.training.ema,
-        gradient_clip=recipe.training.gradient_clip,
-        decay_steps=recipe.training.steps if recipe.training.lr_decay == "linear" else None,
+        seed=settings.seed,
+        precision=settings.precision,
+        ema=settings.ema,
+        ema_half_life=settings.ema_half_life and settings.ema_half_life / settings.batch_size,
+        gradient_clip=settings.gradient_clip,
+        decay_steps=None if settings.lr_decay == "none" else settings.steps,
+        decay=settings.lr_decay,
+        lr_floor=settings.lr_floor,
     )
 
 
@@ -71,9 +74,11 @@ def autotune(recipe: Recipe, made: Training, batch: Batch) -> list[str]:
 
 
 def _gan(recipe: Recipe, on: torch.device) -> Method:
-    generator = networks.generator(recipe, on)
+    settings, generator = recipe.method, networks.generator(recipe, on)
     adversaries = networks.adversaries(recipe, generator, on)
-    return GAN(generator, adversaries, discriminator_steps=recipe.method.discriminator_steps)
+    return GAN(
+        generator, adversaries, discriminator_steps=settings.discriminator_steps, reuses_fakes=settings.reuse_generated
+    )
 
 
 def _vae(recipe: Recipe, on: torch.device) -> Method:

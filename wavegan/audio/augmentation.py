@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wavegan import distributed, settings
+from wavegan.audio.adaptive_augmentation import Adaptive
 
 
 class Augmentation(Protocol):
@@ -21,6 +22,10 @@ class Augmentation(Protocol):
 
     def advance(self, step: int) -> None:
         """Sets what depends on the step, before it is taken."""
+
+    def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Gives what it needs to know of the discriminator's scores (N,) of real and generated clips, as scalars."""
+        ...
 
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
         """Follows an update of the discriminator; stats: its own, means over all processes, on the device."""
@@ -50,8 +55,12 @@ class Noise(nn.Module):
         if self.fade_steps:
             self.deviation.fill_(self.first_deviation * max(0.0, 1 - step / self.fade_steps))
 
+    def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Nothing: the noise depends on the step alone."""
+        return {}
+
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
         """Nothing follows: the noise depends on the step alone."""
 
 
-AUGMENTATIONS = {"noise": Noise}
+AUGMENTATIONS = {"noise": Noise, "adaptive": Adaptive}

@@ -1,15 +1,15 @@
 """A discriminator with what it sees and learns by, and the game of several: the same whoever makes the fakes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from wavegan.audio.augmentation import Augmentation
 from wavegan.methods import first_order
-from wavegan.methods.base import Stats
+from wavegan.methods.base import Judged, Stats
 from wavegan.objectives.adversarial import Objective
 from wavegan.objectives.penalties import Penalty
 
@@ -20,8 +20,10 @@ class Adversary:
     discriminator: what the view gives (and labels) to (N,). view: clips to what the discriminator sees, differentiable;
     None shows them as they are. augment: changes clips before the view, real and generated ones alike.
     penalty: added to its loss penalty_weight times; None or a weight of 0 leaves it out. It acts on what the
-    discriminator sees. weight: factor of its part in the generator's loss. weight_clip: after each update every weight
-    is cut to ± this (Arjovsky et al. 2017, algorithm 1).
+    discriminator sees. penalty_every: it is taken in every so many steps alone, and weighs so many times more then
+    (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, section 3.1). penalty_share: the part of its weight that
+    is left in a step; None keeps all of it. weight: factor of its part in the generator's loss. weight_clip: after each
+    update every weight is cut to ± this (Arjovsky et al. 2017, algorithm 1).
     """
 
     def __init__(
@@ -31,6 +33,8 @@ class Adversary:
         objective: Objective,
         penalty: Penalty | None = None,
         penalty_weight: float = 0.0,
+        penalty_every: int = 1,
+        penalty_share: Callable[[int], float] | None = None,
         weight: float = 1.0,
         weight_clip: float | None = None,
         view: nn.Module | None = None,
@@ -39,12 +43,21 @@ class Adversary:
         self.discriminator = discriminator
         self.objective = objective
         self.penalty = penalty if penalty_weight else None
-        self.penalty_weight = penalty_weight
+        self.penalty_weight = penalty_weight * penalty_every
+        self.penalty_every = penalty_every
+        self.penalty_share = penalty_share
+        # A tensor where it changes, so that a recorded graph reads it afresh at each replay.
+        device = next(discriminator.parameters()).device
+        self.weight_now = (
+            torch.tensor(float(self.penalty_weight), device=device) if penalty_share else self.penalty_weight
+        )
+        self.is_penalty_due = True
         self.weight = weight
         self.weight_clip = weight_clip
         self.view = view
         self.augment = augment
         self.passes: first_order.Passes | None = None
+        self.kept: Kept | None = None
 
     def compile(self, backend: str) -> None:
         """Compiles the discriminator and, where the first-order form is used, its passes."""
@@ -52,9 +65,17 @@ class Adversary:
         compile_network(self.discriminator, backend)
 
     def advance(self, step: int) -> None:
-        """Sets the augmentation of a step."""
+        """Sets the augmentation and the penalty of a step."""
+        self.is_penalty_due = step % self.penalty_every == 0
+        if self.penalty_share and isinstance(self.weight_now, Tensor):
+            self.weight_now.fill_(self.penalty_weight * self.penalty_share(step))
         if self.augment:
             self.augment.advance(step)
+
+    @property
+    def due_penalty(self) -> Penalty | None:
+        """The penalty, where this step takes it."""
+        return self.penalty if self.is_penalty_due else None
 
     @property
     def remark(self) -> str:
@@ -72,37 +93,38 @@ class Adversary:
     def backward(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Stats:
         """Leaves the gradients of the discriminator's loss; real and fake are constants with the same labels.
 
-        The first-order form where the discriminator is piecewise linear, so can be taken apart into stages.
+        The first-order form where the discriminator is piecewise linear, so can be taken apart into stages. A fake that
+        has a graph is a constant here too, and what the discriminator sees of it is kept for `kept_generator_loss`.
         """
         stages = getattr(self.discriminator, "stages", None)
         if stages is None:
             return self.plain_backward(real, fake, labels)
-        with torch.no_grad():
-            real, fake = self.see(real), self.see(fake)
-        return first_order.discriminator_backward(
+        seen, seen_fake = self._seen(real, fake)
+        judged = first_order.discriminator_backward(
             stages,
-            real,
-            fake,
+            seen,
+            seen_fake.detach(),
             self.objective,
-            self.penalty,
-            self.penalty_weight,
+            self.due_penalty,
+            self.weight_now,
             labels=labels,
             passes=self.passes,
         )
+        return self._settle(judged, seen_fake)
 
     def plain_backward(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Stats:
         """The same gradients by autograd alone, for any discriminator: what the first-order form must equal."""
-        with torch.no_grad():
-            real, fake = self.see(real), self.see(fake)
-        real_scores, fake_scores = self._judge(real, labels), self._judge(fake, labels)
+        real, seen_fake = self._seen(real, fake)
+        fake = seen_fake.detach()
+        real_scores, fake_scores, value = self._scores_and_penalty(real, fake, labels)
         loss = self.objective.discriminator(real_scores, fake_scores)
         stats = {"wasserstein": real_scores.detach().mean() - fake_scores.detach().mean()}
-        if self.penalty:
-            penalty = self.penalty(partial(self._judge, labels=labels), real, fake)
-            stats["penalty"] = penalty.detach()
-            loss = loss + self.penalty_weight * penalty
+        if value is not None:
+            stats["penalty"] = value.detach()
+            loss = loss + self.weight_now * value
         loss.backward()
-        return stats | {"loss": loss.detach()}
+        stats["loss"] = loss.detach()
+        return self._settle(Judged(stats, real_scores.detach(), fake_scores.detach()), seen_fake)
 
     def generator_loss(self, fake: Tensor, real: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the generator of `fake` is to lower; only a paired objective uses `real`."""
@@ -112,6 +134,20 @@ class Adversary:
         with torch.no_grad():  # the discriminator stands still and so do the real clips
             real_scores = self._judge(self.see(real), labels)
         return self.objective.generator(scores, real_scores)
+
+    def kept_generator_loss(self, labels: Tensor | None = None) -> Tensor:
+        """The same of the fakes that the last `backward` was given, by the discriminator as it is since.
+
+        A paired objective compares them with the real clips' scores from before the discriminator's update.
+        """
+        assert self.kept, "the fakes of the last update had no graph, or their loss was taken already"
+        (fake, real_scores), self.kept = self.kept, None
+        scores = self._judge(fake, labels)
+        return (
+            self.objective.generator(scores, real_scores)
+            if self.objective.is_paired
+            else self.objective.generator(scores)
+        )
 
     def after_update(self, stats: Stats) -> None:
         """Follows an update of the discriminator; stats: its own statistics, means over all processes."""
@@ -133,10 +169,43 @@ class Adversary:
             if part:
                 part.load_state_dict(state[name])
 
+    def _seen(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """What the discriminator sees of both; that of the fake has a graph where the fake has one."""
+        with torch.no_grad():
+            real = self.see(real)
+        with torch.set_grad_enabled(fake.requires_grad):
+            return real, self.see(fake)
+
+    def _scores_and_penalty(
+        self, real: Tensor, fake: Tensor, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The scores of both, and the penalty where it is due; in one pass where the discriminator `joins_batches`."""
+        penalty, judge = self.due_penalty, partial(self._judge, labels=labels)
+        joins = getattr(self.discriminator, "joins_batches", False)
+        if joins and penalty and penalty.among:
+            both = torch.cat([real, fake]).requires_grad_()
+            scores = judge(both)
+            (slope,) = torch.autograd.grad(penalty.among(scores).sum(), both, create_graph=True)
+            return *scores.chunk(2), penalty.of_slope(penalty.among(slope))
+        real_scores, fake_scores = judge(torch.cat([real, fake])).chunk(2) if joins else (judge(real), judge(fake))
+        return real_scores, fake_scores, penalty(judge, real, fake) if penalty else None
+
+    def _settle(self, judged: Judged, seen_fake: Tensor) -> Stats:
+        """Keeps what the generator's update can use, and gives the statistics."""
+        self.kept = Kept(seen_fake, judged.real) if seen_fake.requires_grad else None
+        return judged.stats | (self.augment.statistics(judged.real, judged.fake) if self.augment else {})
+
     def _judge(self, seen: Tensor, labels: Tensor | None) -> Tensor:
         if labels is None:
             return self.discriminator(seen)
         return self.discriminator(seen, labels.repeat(len(seen) // len(labels), 1))  # a penalty may look at both
+
+
+class Kept(NamedTuple):
+    """What a discriminator saw of the fakes, with their graph, and how it scored their real partners."""
+
+    fake: Tensor
+    real_scores: Tensor
 
 
 Adversaries = Mapping[str, Adversary]
@@ -160,10 +229,20 @@ def generator_losses(adversaries: Adversaries, fake: Tensor, real: Tensor, label
     }
 
 
+def kept_generator_losses(adversaries: Adversaries, labels: Tensor | None = None) -> Stats:
+    """The same of the fakes that the discriminators have just learned from."""
+    return {name: adversary.weight * adversary.kept_generator_loss(labels) for name, adversary in adversaries.items()}
+
+
 class AdversarialMethod:
     """What a `Method` with adversaries does for all of them alike; `adversaries` are those by name."""
 
     adversaries: Adversaries
+
+    @property
+    def form(self) -> tuple[bool, ...]:
+        """Which penalties this step takes."""
+        return tuple(adversary.due_penalty is not None for adversary in self.adversaries.values())
 
     def advance(self, step: int) -> None:
         """Sets what the discriminators are shown in a step."""

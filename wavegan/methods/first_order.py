@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from wavegan.methods.base import Stats
+from wavegan.methods.base import Judged
 from wavegan.objectives.adversarial import Objective
 from wavegan.objectives.penalties import Penalty
 
@@ -55,18 +55,18 @@ def discriminator_backward(
     fake: Tensor,
     objective: Objective,
     penalty: Penalty | None = None,
-    penalty_weight: float = 0.0,
+    penalty_weight: float | Tensor = 0.0,
     *,
     labels: Tensor | None = None,
     passes: "Passes | None" = None,
-) -> Stats:
+) -> Judged:
     """Adds the gradients of objective + penalty_weight · penalty to the parameters that the stages are made of.
 
-    real, fake: (N, C, T), or spectrograms. labels: (N, K) of both. passes: the three ways through the network, where
-    they are to be compiled ones.
+    real, fake: (N, C, T), or spectrograms. labels: (N, K) of both. penalty_weight: 0 leaves the penalty out; as a
+    tensor it is not looked at. passes: the three ways through the network, where they are to be compiled ones.
     """
     passes = passes or Passes(forward, backward, accumulate)
-    penalty = penalty if penalty_weight else None
+    penalty = penalty if isinstance(penalty_weight, Tensor) or penalty_weight else None
     points = penalty.points(real, fake) if penalty else real[:0]
     chain = stages(2 + len(points) // len(real), len(real), labels)
     with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
@@ -86,7 +86,7 @@ def discriminator_backward(
             loss = loss + value
         gradients = passes.accumulate(chain, activations, adjoints, direction.movedim(1, -1), 2 * len(real))
     _add([one for stage in chain for one in (stage.weight, stage.bias)], gradients)
-    return stats | {"loss": loss}
+    return Judged(stats | {"loss": loss}, real_scores, fake_scores)
 
 
 def forward(chain: Sequence[Stage], x: Tensor) -> list[Tensor]:

@@ -15,12 +15,17 @@ class GAN(game.AdversarialMethod):
 
     generator: its declared inputs, and labels where a batch has them, to what its `output` makes of a clip. A fake
     clip is made for the label of its real partner. All discriminators learn from the same fakes in one phase; their
-    statistics are discriminators/NAME/loss and so on, their networks discriminators.NAME.
+    statistics are discriminators/NAME/loss and so on, their networks discriminators.NAME. reuses_fakes: the generator
+    learns from the fakes that they have just learned from, so that one pass of it serves both updates; for one update
+    of the discriminators per step.
     """
 
     averaged = ("generator",)
 
-    def __init__(self, generator: nn.Module, adversaries: Adversaries, *, discriminator_steps: int):
+    def __init__(
+        self, generator: nn.Module, adversaries: Adversaries, *, discriminator_steps: int, reuses_fakes: bool = False
+    ):
+        assert discriminator_steps == 1 or not reuses_fakes, "the fakes of one update serve the generator's"
         discriminators = {f"discriminators.{name}": one.discriminator for name, one in adversaries.items()}
         self.networks = {"generator": generator, **discriminators}
         self.phases = (
@@ -32,9 +37,10 @@ class GAN(game.AdversarialMethod):
                 after_update=self.after_update,
                 random_stream="discriminator",  # as when there was one, so that runs of then can be done again
             ),
-            Phase("generator", ("generator",), self.generator_backward),
+            Phase("generator", ("generator",), self.generator_backward, keeps_batch=reuses_fakes),
         )
         self.adversaries = adversaries
+        self.reuses_fakes = reuses_fakes
         self.inputs: tuple[Input, ...] = generator.inputs  # type: ignore[assignment]
         self.output: Representation = generator.output  # type: ignore[assignment]
 
@@ -45,17 +51,24 @@ class GAN(game.AdversarialMethod):
             adversary.compile(backend)
 
     def discriminators_backward(self, batch: Batch) -> Stats:
-        """Gradients of the discriminators' losses; the generator only supplies fakes, without a graph."""
+        """Gradients of the discriminators' losses; the generator supplies fakes, with a graph where they are reused."""
+        if self.reuses_fakes:
+            self.networks["generator"].requires_grad_(True)
         with torch.no_grad():
-            real, fake = self.output.encode(batch.x), self._fake(batch)
+            real = self.output.encode(batch.x)
+        with torch.set_grad_enabled(self.reuses_fakes):
+            fake = self._fake(batch)
         return game.discriminators_backward(self.adversaries, real, fake, batch.labels)
 
     def generator_backward(self, batch: Batch) -> Stats:
         """Gradients of the generator's loss, the sum over its adversaries, the discriminators standing still."""
-        fake = self._fake(batch)
-        with torch.no_grad():
-            real = self.output.encode(batch.x)
-        losses = game.generator_losses(self.adversaries, fake, real, batch.labels)
+        if self.reuses_fakes:
+            losses = game.kept_generator_losses(self.adversaries, batch.labels)
+        else:
+            fake = self._fake(batch)
+            with torch.no_grad():
+                real = self.output.encode(batch.x)
+            losses = game.generator_losses(self.adversaries, fake, real, batch.labels)
         loss = torch.stack(list(losses.values())).sum()
         loss.backward()
         parts = {f"{name}/loss": value.detach() for name, value in losses.items()} if len(losses) > 1 else {}

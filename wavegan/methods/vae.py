@@ -32,6 +32,7 @@ class VAE:
     """
 
     averaged = ("encoder", "generator")
+    form = None
 
     def __init__(
         self,

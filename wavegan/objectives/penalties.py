@@ -14,15 +14,19 @@ from torch import Tensor
 
 from wavegan import distributed
 
+FALL = 0.8  # of a run, after which a weight stays; the end of a training is for details
+
 
 class Penalty(NamedTuple):
     """points(real, fake) gives P clips, one or two for each pair; of_slope(slope), of the gradients there, a scalar.
 
-    real, fake and slope: (N, C, T) and (P, C, T), or spectrograms.
+    real, fake and slope: (N, C, T) and (P, C, T), or spectrograms. among: where the points are clips themselves, picks
+    their rows of what has a row for each real and then each fake clip.
     """
 
     points: Callable[[Tensor, Tensor], Tensor]
     of_slope: Callable[[Tensor], Tensor]
+    among: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
         """The penalty as a scalar that can be differentiated by the discriminator's parameters.
@@ -76,12 +80,17 @@ def square(slope: Tensor) -> Tensor:
     return 2 * half_square(slope)
 
 
+def geometric(floor: float, steps: int) -> Callable[[int], float]:
+    """Parts of a penalty's weight by step: from 1 they fall geometrically to the floor, within 80 % of the steps."""
+    return lambda step: floor ** min(1.0, step / (FALL * steps))
+
+
 gradient_penalty = Penalty(between, distance_from_one)
 
 PENALTIES = {
     "gradient_penalty": gradient_penalty,
     "one_sided": Penalty(between, excess_over_one),
-    "r1": Penalty(at_real, half_square),
-    "r2": Penalty(at_fake, half_square),
-    "r1_r2": Penalty(at_both, square),
+    "r1": Penalty(at_real, half_square, lambda both: both.chunk(2)[0]),
+    "r2": Penalty(at_fake, half_square, lambda both: both.chunk(2)[1]),
+    "r1_r2": Penalty(at_both, square, lambda both: both),
 }

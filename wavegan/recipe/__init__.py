@@ -69,13 +69,18 @@ def from_dict(values: dict[str, Any]) -> Recipe:
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Each `key: old → new` that keeps a run of `old` from being continued with `new`."""
     before, after = _flat(as_dict(old)), _flat(as_dict(new))
-    decays = "linear" in (old.training.lr_decay, new.training.lr_decay)  # then the steps shape the whole run
+    decays = any(map(_follows_its_length, (old, new)))
     changed = [key for key in before | after if after.get(key, _ABSENT) != before.get(key, _ABSENT)]
     return [
         f"{key}: {_told(before, key)} → {_told(after, key)}"
         for key in changed
         if not _may_change(key) or (decays and key == "training.steps")
     ]
+
+
+def _follows_its_length(recipe: Recipe) -> bool:
+    """Whether training.steps shape the whole run."""
+    return recipe.training.lr_decay != "none" or getattr(recipe.method, "penalty_floor", 1) < 1
 
 
 def _told(values: dict[str, Any], key: str) -> str:

@@ -222,9 +222,23 @@ def _training(recipe: Recipe) -> Iterator[Conflict]:
         rule = "an evaluation needs sound that is held out, and data.holdout is 0"
         keys = ("evaluation.every", "data.holdout", "data.test")
         yield Conflict(keys, f"evaluation.every is {shown(recipe.evaluation.every)}; {rule}; try data.holdout: 0.1")
-    if training.lr_decay == "linear" and training.steps < 2:
+    if training.lr_decay != "none" and training.steps < 2:
         rule = f"that needs at least 2 steps, and training.steps is {training.steps}"
-        yield Conflict(("training.lr_decay", "training.steps"), f"training.lr_decay is linear; {rule}; try none")
+        keys = ("training.lr_decay", "training.steps")
+        yield Conflict(keys, f"training.lr_decay is {training.lr_decay}; {rule}; try none")
+    if training.lr_floor and training.lr_decay == "none":
+        rule = "training.lr_decay is none, so no rate falls"
+        keys = ("training.lr_floor", "training.lr_decay")
+        yield Conflict(keys, f"training.lr_floor is {shown(training.lr_floor)}; {rule}; try training.lr_decay: cosine")
+    if training.ema_half_life and training.ema:
+        rule = f"training.ema is {shown(training.ema)}, and an average has one of the two"
+        keys = ("training.ema_half_life", "training.ema")
+        yield Conflict(keys, f"training.ema_half_life is {shown(training.ema_half_life)}; {rule}; set training.ema: 0")
+    method = recipe.method
+    if method.name == "gan" and method.reuse_generated and method.discriminator_steps > 1:
+        rule = f"that is for one update, and method.discriminator_steps is {method.discriminator_steps}"
+        keys = ("method.reuse_generated", "method.discriminator_steps", "method.name")
+        yield Conflict(keys, f"method.reuse_generated is true; {rule}; try method.discriminator_steps: 1")
 
 
 def _value_at(recipe: Recipe, key: str) -> Any:

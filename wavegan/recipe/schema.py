@@ -90,6 +90,9 @@ class AdversarySettings(NamedSettings):
     objective: Objective | None = Field(default=None, description="what is minimised; null is method.objective")
     penalty: Penalty | None = Field(default=None, description="what is added to it; null is method.penalty")
     penalty_weight: float | None = Field(default=None, ge=0, description="its factor; null is method.penalty_weight")
+    penalty_every: int | None = Field(
+        default=None, ge=1, le=1000, description="steps from one penalty to the next; null is method.penalty_every"
+    )
     weight: float = Field(default=1.0, gt=0, le=1000, description="its factor in the generator's loss")
     augment: AugmentSettings | None = Field(default=None, description="null is method.augment")
     optimizer: OptimizerSettings | None = Field(default=None, description="null is optimizers.discriminator")
@@ -117,6 +120,12 @@ class GameSettings(NamedSettings):
     objective: Objective = Field(default="wasserstein", description="what is minimised")
     penalty: Penalty = Field(default="gradient_penalty", description="what is added to it")
     penalty_weight: float = Field(default=10.0, ge=0, description="factor of the penalty")
+    penalty_every: int = Field(
+        default=1, ge=1, le=1000, description="steps from one penalty to the next, which weighs so many times more"
+    )
+    penalty_floor: float = Field(
+        default=1.0, gt=0, le=1, description="part of the penalty's weight to which it falls in the run, 1 keeps it"
+    )
     discriminator_steps: int = Field(default=5, ge=1, le=1000, description="discriminator updates per generator update")
     weight_clip: float | None = Field(default=None, gt=0, description="bound of the discriminators' weights")
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5, description="the target of real clips is 1 minus this")
@@ -134,6 +143,9 @@ class GANSettings(GameSettings):
     """A generator against discriminators (Goodfellow et al. 2014)."""
 
     name: Literal["gan"] = "gan"
+    reuse_generated: bool = Field(
+        default=False, description="one pass of the generator for both updates; needs discriminator_steps: 1"
+    )
 
 
 class TranslationSettings(GameSettings):
@@ -170,8 +182,14 @@ class TrainingSettings(Settings):
         default="auto", description="torch.compile; auto where faster on an accelerator; false: no CUDA graphs either"
     )
     ema: float = Field(default=0.999, ge=0, lt=1, description="decay per step of the averaged generator, 0 for none")
+    ema_half_life: float | None = Field(
+        default=None, gt=0, le=_MANY, description="clips in which the average forgets a half; needs ema: 0"
+    )
     gradient_clip: float | None = Field(default=None, gt=0, description="largest total norm of the gradients")
-    lr_decay: Literal["none", "linear"] = Field(default="none", description="linear goes to zero at training.steps")
+    lr_decay: Literal["none", "linear", "cosine"] = Field(
+        default="none", description="how the learning rates fall to zero at training.steps"
+    )
+    lr_floor: float = Field(default=0.0, ge=0, lt=1, description="part of the learning rates below which none falls")
     on_collapse: Literal["warn", "rollback"] = Field(
         default="warn", description="rollback goes back to the last healthy checkpoint, with a new seed"
     )

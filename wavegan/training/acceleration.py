@@ -1,8 +1,10 @@
 """Compiled passes and captured graphs: tried once at the start, kept where they give the same and are faster."""
 
 import copy
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,14 +14,20 @@ from wavegan.seeding import seed_torch
 from wavegan.training.loop import Training
 from wavegan.training.precision import autocast
 
+logger = logging.getLogger(__name__)
+
 BACKEND = "inductor"
 REPETITIONS = 3
 LEAST_AGREEMENT = 0.99  # cosine of the gradients; other orders of adding in bf16 stay above 0.999
 WARM_UPS = 3  # before a capture, so that libraries have chosen their algorithms
 
 Backward = Callable[[Batch], Stats]
-Record = Callable[[Callable[[], Stats]], tuple[Callable[[], None], Stats]]
-"""record(work) gives what replays work, and what work returned: tensors that each replay fills anew."""
+Work = Callable[[], Stats]
+Record = Callable[[Sequence[Work]], list[tuple[Callable[[], None], Stats]]]
+"""record(works) gives of each what replays it, and what it returned: tensors that each replay fills anew.
+
+A work may read what the one before has left; they are replayed in their order.
+"""
 
 
 def settle_compilation(training: Training, batch: Batch, choice: str | bool) -> str:
@@ -50,39 +58,73 @@ def settle_graphs(training: Training, batch: Batch, record: Record | None = None
     if training.device.type != "cuda" and record is None:
         return ""
 
-    def captured(method: Method) -> Mapping[str, Backward]:
-        return {phase.name: _captured(method, phase, batch, training, record or cuda_graph) for phase in method.phases}
+    def recorded(method: Method) -> Mapping[str, Backward]:
+        records = Records(method, batch, training, record or cuda_graph)
+        records.add_form()
+        return records.backwards
 
-    line, is_kept = _tried(training, batch, captured, must_gain=True)
+    line, is_kept = _tried(training, batch, recorded, must_gain=True)
     if is_kept:
-        buffers = [one for network in training.method.networks.values() for one in network.buffers()]
-        before = [one.clone() for one in buffers]
         try:
-            training.backwards.update(captured(training.method))
+            training.backwards.update(recorded(training.method))
         except Exception as fault:  # memory may suffice for the trial alone
             line = _failed(fault)
-        for one, value in zip(buffers, before, strict=True):
-            one.copy_(value)  # warming up moves the statistics of a batch norm
     return f"CUDA graphs: {line}"
 
 
-class Captured:
-    """A phase's `backward` as a recorded one: Captured(…)(batch) leaves gradients in `.grad`, as that does.
+class Records:
+    """The phases of a method, recorded; `backwards` are what replays them, by the phases' names.
 
-    A batch is copied to where the record reads it; gradients and statistics lie where it writes them. Random
-    numbers follow from the generators' seeds at each replay.
+    Steps of another form are recorded when the first of them comes; where that fails, they are taken as written.
     """
 
-    def __init__(self, backward: Backward, parameters: list[Tensor], batch: Batch, record: Record):
-        self.parameters = parameters
-        self.batch = batch.map(torch.clone)
+    def __init__(self, method: Method, batch: Batch, training: Training, record: Record):
+        self.method, self.batch, self.training, self.record = method, batch, training, record
+        self.forms: dict[Hashable, Mapping[str, Backward]] = {}
+        self.backwards = {phase.name: partial(self._replay, phase) for phase in method.phases}
 
-        def work() -> Stats:
-            for parameter in parameters:
-                parameter.grad = None  # so that the record makes gradients of its own
-            return backward(self.batch)
+    def add_form(self) -> None:
+        """Records all phases as they are now. Networks and random numbers stay as they are."""
+        device, forms = self.training.device, {}
+        buffers = [one for network in self.method.networks.values() for one in network.buffers()]
+        before = [one.clone() for one in buffers]
+        try:
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                for phases in _groups(self.method):
+                    works = [
+                        (partial(self._backward, phase), partial(_learning, self.method, phase)) for phase in phases
+                    ]
+                    captured = capture(works, self.batch, self.record)
+                    forms |= {phase.name: one for phase, one in zip(phases, captured, strict=True)}
+        finally:
+            for one, value in zip(buffers, before, strict=True):
+                one.copy_(value)  # warming up moves the statistics of a batch norm
+        self.forms[self.method.form] = forms
 
-        self.replay, self.stats = record(work)
+    def _backward(self, phase: Phase, batch: Batch) -> Stats:
+        with autocast(self.training.precision, self.training.device):
+            return phase.backward(batch)
+
+    def _replay(self, phase: Phase, batch: Batch) -> Stats:
+        if self.method.form not in self.forms:
+            try:
+                self.add_form()
+            except Exception as fault:  # as at the start: without a graph everything still works
+                self.forms[self.method.form] = {}
+                logger.warning(f"CUDA graphs for some of the steps: {_failed(fault)}")
+            _learning(self.method, phase)
+        return self.forms[self.method.form].get(phase.name, phase.backward)(batch)
+
+
+class Captured:
+    """A phase's `backward` as a recorded one: called with a batch it leaves gradients in `.grad`, as that does.
+
+    own: where the record reads the batch. Gradients and statistics lie where it writes them. Random numbers follow
+    from the generators' seeds at each replay.
+    """
+
+    def __init__(self, own: Batch, parameters: list[Tensor], replay: Callable[[], None], stats: Stats):
+        self.batch, self.parameters, self.replay, self.stats = own, parameters, replay, stats
         self.gradients = [parameter.grad for parameter in parameters]
 
     def __call__(self, batch: Batch) -> Stats:
@@ -95,26 +137,47 @@ class Captured:
         return {name: value.clone() for name, value in self.stats.items()}
 
 
-def cuda_graph(work: Callable[[], Stats]) -> tuple[Callable[[], None], Stats]:
-    """A `Record` as a CUDA graph."""
+def capture(
+    works: Sequence[tuple[Backward, Callable[[], list[Tensor]]]], batch: Batch, record: Record
+) -> list[Captured]:
+    """Records the updates of one batch: of each its backward, and what makes its parameters ready and gives them."""
+    own = batch.map(torch.clone)
+
+    def work(backward: Backward, learning: Callable[[], list[Tensor]]) -> Stats:
+        for parameter in learning():
+            parameter.grad = None  # so that the record makes gradients of its own
+        return backward(own)
+
+    records = record([partial(work, *one) for one in works])
+    return [Captured(own, learning(), *one) for (_, learning), one in zip(works, records, strict=True)]
+
+
+def cuda_graph(works: Sequence[Work]) -> list[tuple[Callable[[], None], Stats]]:
+    """A `Record` as CUDA graphs, with memory in common, so that one may read what another wrote."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
         for _ in range(WARM_UPS):
-            work()
+            for work in works:
+                work()
     torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # another thread copies batches meanwhile
-        stats = work()
-    return graph.replay, stats
+    pool, records = torch.cuda.graph_pool_handle(), []
+    for work in works:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(
+            graph, pool, capture_error_mode="thread_local"
+        ):  # another thread copies batches meanwhile
+            stats = work()
+        records.append((graph.replay, stats))
+    return records
 
 
-def _captured(method: Method, phase: Phase, batch: Batch, training: Training, record: Record) -> Captured:
-    def backward(batch: Batch) -> Stats:
-        with autocast(training.precision, training.device):
-            return phase.backward(batch)
-
-    return Captured(backward, _learning(method, phase), batch, record)
+def _groups(method: Method) -> list[list[Phase]]:
+    """The phases, those together that go on with the batch of the one before."""
+    groups: list[list[Phase]] = []
+    for phase in method.phases:
+        groups[-1:] = [[*groups[-1], phase]] if phase.keeps_batch else [*groups[-1:], [phase]]
+    return groups
 
 
 def _tried(
@@ -149,19 +212,21 @@ def _measured(
     seconds, gradients = 0.0, []
     devices = [training.device] if training.device.type == "cuda" else []
     with torch.random.fork_rng(devices), autocast(training.precision, training.device):
-        for phase in method.phases:
-            learning = _learning(method, phase)
-            times = []
+        for phases in _groups(method):
+            times = {phase.name: [] for phase in phases}
             for repetition in range(REPETITIONS + 1):  # the first one compiles and warms up
-                for parameter in learning:
-                    parameter.grad = None
-                seed_torch(training.seed, repetition, "trial")  # a record that repeats itself would show
-                start = time.perf_counter()
-                stats = backwards.get(phase.name, phase.backward)(batch)
-                sum(stats.values()).item()  # type: ignore[union-attr]  # waits for the device
-                times.append(time.perf_counter() - start)
-            seconds += phase.times * min(times)
-            gradients += [one.grad.flatten().float() for one in learning if one.grad is not None]
+                for phase in phases:
+                    for parameter in _learning(method, phase):
+                        parameter.grad = None
+                    seed_torch(training.seed, repetition, "trial")  # a record that repeats itself would show
+                    start = time.perf_counter()
+                    stats = backwards.get(phase.name, phase.backward)(batch)
+                    sum(stats.values()).item()  # type: ignore[union-attr]  # waits for the device
+                    times[phase.name].append(time.perf_counter() - start)
+            for phase in phases:
+                seconds += phase.times * min(times[phase.name])
+                learnt = _learning(method, phase)
+                gradients += [one.grad.flatten().float() for one in learnt if one.grad is not None]
     return seconds, torch.cat(gradients)
 
 

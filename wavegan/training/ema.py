@@ -5,10 +5,21 @@ import copy
 import torch
 from torch import nn
 
+RAMP_UP = 0.03
+
 
 def averaged_copy(network: nn.Module) -> nn.Module:
     """A copy of a network that `update_average` moves; it never learns by itself."""
     return copy.deepcopy(network).requires_grad_(False)
+
+
+def half_life_decay(half_life: float, step: int) -> float:
+    """The decay per step that halves what is old within half_life steps, or 3 % of the steps so far where that is less.
+
+    So the average grows with the training, as that of Karras et al. 2020 (arXiv:2006.06676) does; step counts from 0.
+    """
+    steps = min(half_life, RAMP_UP * step)
+    return 0.5 ** (1 / steps) if steps else 0.0
 
 
 @torch.no_grad()

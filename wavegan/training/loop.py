@@ -1,5 +1,6 @@
 """The training loop: phases, optimisers and averages, whatever the method."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +10,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wavegan import distributed
-from wavegan.methods.base import Batch, Method, Phase, Stats
+from wavegan.methods.base import Batch, Method, Phase, Stats, draws_per_step
 from wavegan.seeding import seed_torch
-from wavegan.training.ema import averaged_copy, update_average
+from wavegan.training.ema import averaged_copy, half_life_decay, update_average
 from wavegan.training.precision import autocast
+
+DECAYS: Mapping[str, Callable[[float], float]] = {
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: 0.5 + 0.5 * math.cos(math.pi * done),
+}
+"""Parts of the learning rates that are left when so much of the training is done."""
 
 Batches = Callable[[int], Batch]
 """batches(draw) gives clips on the training's device, the same for the same draw."""
@@ -22,9 +29,11 @@ Batches = Callable[[int], Batch]
 class Training:
     """Everything that a step changes, and the settings that say how.
 
-    optimizers: one per network of the method, by the same name. ema: decay per step, 0 for none.
-    gradient_clip: largest total gradient norm, None for any. decay_steps: the step at which a linear decay of
-    the learning rate reaches zero, None for no decay. backwards: by phase name, what replaces the phase's own.
+    optimizers: one per network of the method, by the same name. ema: decay per step, 0 for none; ema_half_life: in its
+    place the steps within which the average forgets a half, see `half_life_decay`. gradient_clip: largest total
+    gradient norm, None for any. decay_steps: the step at which the decay of the learning rates, one of `DECAYS`, has
+    reached zero, None for no decay; lr_floor: the part of them below which none falls. backwards: by phase name, what
+    replaces the phase's own.
     """
 
     method: Method
@@ -33,8 +42,11 @@ class Training:
     seed: int = 0
     precision: str = "fp32"
     ema: float = 0.0
+    ema_half_life: float | None = None
     gradient_clip: float | None = None
     decay_steps: int | None = None
+    decay: str = "linear"
+    lr_floor: float = 0.0
     step: int = 0
     averages: dict[str, nn.Module] = field(default_factory=dict)
     learning_rates: dict[str, float] = field(default_factory=dict)
@@ -42,9 +54,14 @@ class Training:
     is_compiled: bool = False
 
     def __post_init__(self) -> None:
-        if self.ema:
+        if self.ema or self.ema_half_life:
             self.averages = {name: averaged_copy(self.method.networks[name]) for name in self.method.averaged}
         self.learning_rates = {name: one.param_groups[0]["lr"] for name, one in self.optimizers.items()}
+
+    @property
+    def average_decay(self) -> float:
+        """The decay of the averages in this step."""
+        return half_life_decay(self.ema_half_life, self.step) if self.ema_half_life else self.ema
 
     def state(self) -> dict[str, Any]:
         """All that a step depends on, as tensors and plain values."""
@@ -101,15 +118,17 @@ def take_step(training: Training, batches: Batches) -> Stats:
     Of several processes each brings its own clips; gradients and statistics are those of all together.
     """
     method, stats = training.method, {}
-    draw = training.step * sum(phase.times for phase in method.phases)
+    draw = training.step * draws_per_step(method.phases)
+    batch: Batch | None = None
     _decay_learning_rates(training)
     method.advance(training.step)
     for phase in method.phases:
         for name, network in method.networks.items():
             network.requires_grad_(name in phase.networks)
         for repeat in range(phase.times):
-            batch = batches(draw)
-            draw += 1
+            if batch is None or not phase.keeps_batch:
+                batch = batches(draw)
+                draw += 1
             seed_torch(training.seed, training.step, f"{phase.random_stream or phase.name} {repeat}")
             with autocast(training.precision, training.device):
                 found = training.backwards.get(phase.name, phase.backward)(batch)
@@ -123,7 +142,7 @@ def take_step(training: Training, batches: Batches) -> Stats:
                 phase.after_update(found)
         stats |= {f"{phase.name}/{name}": value for name, value in found.items()}
     for name, average in training.averages.items():
-        update_average(average, method.networks[name], decay=training.ema, step=training.step)
+        update_average(average, method.networks[name], decay=training.average_decay, step=training.step)
     return stats
 
 
@@ -135,7 +154,7 @@ def _gradients(method: Method, phase: Phase) -> list[Tensor]:
 def _decay_learning_rates(training: Training) -> None:
     if training.decay_steps is None:
         return
-    share = max(0.0, 1 - training.step / training.decay_steps)
+    share = max(training.lr_floor, DECAYS[training.decay](min(1.0, training.step / training.decay_steps)))
     for name, optimizer in training.optimizers.items():
         for group in optimizer.param_groups:
             group["lr"] = training.learning_rates[name] * share

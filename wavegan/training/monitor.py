@@ -80,14 +80,14 @@ class Monitor:
         """Reads and reports what is pending; nothing may be saved before it has passed this."""
         if not self.pending:
             return
-        names = list(self.pending[0])
-        table = torch.stack([torch.stack([one[name].float() for name in names]) for one in self.pending])
-        rows = table.tolist()  # the one time that the host waits for the device
+        flat = torch.stack([value.float() for one in self.pending for value in one.values()])
+        values = iter(flat.tolist())  # the one time that the host waits for the device
+        rows = [{name: next(values) for name in one} for one in self.pending]
         self.pending.clear()
-        _refuse_non_finite(self.step - len(rows) + 1, names, rows)
-        means = {
-            name: math.fsum(column) / len(rows) for name, column in zip(names, zip(*rows, strict=True), strict=True)
-        }
+        _refuse_non_finite(self.step - len(rows) + 1, rows)
+        names = dict.fromkeys(name for row in rows for name in row)  # not every step has each: a penalty now and then
+        columns = {name: [row[name] for row in rows if name in row] for name in names}
+        means = {name: math.fsum(column) / len(column) for name, column in columns.items()}
         self._write(means)
         if self.tensorboard:
             for name, value in means.items():
@@ -162,9 +162,9 @@ def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step)
 
 
-def _refuse_non_finite(first_step: int, names: list[str], rows: list[list[float]]) -> None:
+def _refuse_non_finite(first_step: int, rows: list[dict[str, float]]) -> None:
     for step, row in enumerate(rows, first_step):
-        for name, value in zip(names, row, strict=True):
+        for name, value in row.items():
             if not math.isfinite(value):
                 phase, _, stat = name.partition("/")
                 raise TrainingError(f"{stat} became {value} in step {step}, phase {phase}")

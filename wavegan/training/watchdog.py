@@ -21,6 +21,8 @@ ALIKE_DECIBELS = 1.5
 RANGE_DECIBELS = 60.0
 FRAME_SAMPLES = 256
 MOST_SHARE = 0.5
+LOUD_PEAK = 2.0  # 6 dB over full scale: in a file it is cut
+MOST_LOUD_SHARE = 0.1
 CALMER = "try a lower optimizers.*.lr or training.gradient_clip=1"
 MORE_VARIED = "try another training.seed, a lower optimizers.generator.lr or more method.discriminator_steps"
 
@@ -89,10 +91,10 @@ class Watchdog:
         self.alarms: dict[str, Alarm] = {}
         self.histories: dict[str, History] = {}
         self.healthy_steps: dict[str, int] = {}
-        self.bounds = {"silent": MOST_SHARE, "alike": MOST_SHARE}
+        self.bounds = {"silent": MOST_SHARE, "alike": MOST_SHARE, "loud": MOST_LOUD_SHARE}
         if real is not None:
             shares = {"silent": silent(real).float().mean().item(), "alike": duplicate_share(real) or 0.0}
-            self.bounds = {name: share + (1 - share) * MOST_SHARE for name, share in shares.items()}
+            self.bounds |= {name: share + (1 - share) * MOST_SHARE for name, share in shares.items()}
 
     @property
     def collapse(self) -> str | None:
@@ -126,6 +128,9 @@ class Watchdog:
         is_silent = silent(clips)
         text = f"clips are silent (all samples within ±{SILENT_SPAN / 2:g} of a constant)"
         raised += self._look_at_share(step, "silent", is_silent.float().mean().item(), text, CALMER)
+        text = f"clips exceed {LOUD_PEAK:g} times full scale, where a file cuts them"
+        loud = (clips.abs().amax(dim=(1, 2)) > LOUD_PEAK).float().mean().item()
+        raised += self._look_at_share(step, "loud", loud, text, CALMER)
         alike = duplicate_share(clips[~is_silent])
         if alike is not None:
             text = f"clips sound as another one does (spectra within {ALIKE_DECIBELS:g} dB)"
