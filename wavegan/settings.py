@@ -78,6 +78,10 @@ EqualizerDecibels = Annotated[float, Field(ge=0, le=20, description="standard de
 Window = Annotated[int, Field(ge=4, le=65536, description="length of the analysis window in samples, even")]
 Hop = Annotated[int, Field(ge=1, le=65536, description="samples from one frame to the next")]
 Bands = Annotated[int, Field(ge=4, le=4096, description="mel bands")]
+Factor = Annotated[int, Field(ge=2, le=1024, description="samples of which one is left")]
+TileRows = Annotated[int, Field(ge=1, le=64, description="rows of a spectrum that become channels")]
+TileFrames = Annotated[int, Field(ge=1, le=64, description="frames of a spectrum that become channels")]
+Group = Annotated[int, Field(ge=1, le=64, description="clips whose differences are seen, 1 for none")]
 Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes: below 1, soft parts count more")]
 FloorDecibels = Annotated[
     float, Field(ge=-120, le=-20, description="level below which differences vanish, in dB of a full-scale sine")

@@ -310,6 +310,7 @@ def test_channels_and_clips_stand_alone(name):
     torch.testing.assert_close(both[1:2, 1::2] if name == "complex" else both[1:2, 1:], alone, rtol=0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # the compiler's own
 @pytest.mark.parametrize("name", SPECTRAL)
 def test_a_view_compiles(name):
     view, clips = view_of(name), (normal(2, 1, 400) / 4).float()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wavegan import recipe as recipes
+from wavegan.assemble import networks
 from wavegan.assemble.training import method
 from wavegan.audio import files
 from wavegan.audio.clip_source import ClipSource
@@ -67,7 +68,9 @@ def generating_model(
 def untrained_model(recipe: Recipe, trained: Model) -> Model:
     """A model with the weights that its recipe's training started from."""
     generator = method(recipe, trained.device).networks[GENERATING[recipe.method.name]]
-    generator.output.load_state_dict(trained.generator.output.state_dict())  # type: ignore[union-attr, operator]
+    for part, measured in zip(*map(networks.measured_parts, (generator, trained.generator)), strict=True):
+        for statistic, value in zip(part.buffers(recurse=False), measured.buffers(recurse=False), strict=True):
+            statistic.copy_(value)
     return replace(trained, generator=generator.eval(), step=0)
 
 

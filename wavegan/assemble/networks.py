@@ -52,6 +52,11 @@ def adversaries(recipe: Recipe, against: nn.Module, on: torch.device) -> dict[st
     return {name: _adversary(recipe, settings, against, on) for name, settings in recipe.discriminators.items()}
 
 
+def measured_parts(network: nn.Module) -> list[Any]:
+    """Lists the parts of a network whose buffers are statistics of the sound that it learns from."""
+    return [part for part in network.modules() if getattr(part, "needs_statistics", False)]
+
+
 @contextmanager
 def start_weights(seed: int) -> Iterator[None]:
     """While entered, networks get start weights that follow from the seed alone; torch's generators are put back."""
@@ -63,7 +68,7 @@ def start_weights(seed: int) -> Iterator[None]:
 def _adversary(recipe: Recipe, settings: Any, against: nn.Module, on: torch.device) -> Adversary:
     method, data = recipe.method, recipe.data
     view, shape = None, _clip_shape(recipe, against)
-    if hasattr(settings, "view"):
+    if getattr(settings, "view", None):
         view = view_of(settings.view, data.sample_rate).to(on)
         shape = view.shape(data.channels, data.clip_samples)
     augment = settings.augment or method.augment

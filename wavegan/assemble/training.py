@@ -36,10 +36,9 @@ def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) ->
 
 
 def _spectra(made: Method) -> list[Any]:
-    """Lists the modules that turn clips into what networks see: outputs of generators, views of adversaries."""
-    outputs = [network.output for network in made.networks.values() if hasattr(network, "output")]
+    """Lists the modules that know statistics of the sound: parts of generators, views of adversaries."""
     views = [adversary.view for adversary in getattr(made, "adversaries", {}).values() if adversary.view]
-    return outputs + views
+    return [*(part for network in made.networks.values() for part in networks.measured_parts(network)), *views]
 
 
 def training(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Training:

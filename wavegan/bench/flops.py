@@ -50,7 +50,7 @@ def _at_each_input(layer: Any, x: Tensor, y: Tensor) -> int:
 
 
 def _at_each_row(layer: nn.Linear, x: Tensor, y: Tensor) -> int:
-    return layer.weight.numel() * len(x)
+    return layer.weight.numel() * (x.numel() // layer.in_features)
 
 
 def _nearest(layer: Any, x: Tensor, y: Tensor) -> int:

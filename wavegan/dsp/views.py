@@ -17,13 +17,17 @@ import warnings
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
+from wavegan.dsp.frames import framed, real_transform
 from wavegan.dsp.mel import mel_filters, mel_scale
 from wavegan.dsp.statistics import means_and_deviations
-from wavegan.dsp.stft import full_scale, spectra
+from wavegan.dsp.stft import full_scale
 
+LEAST_DEVIATION = 1e-4  # of a waveform, -80 dBFS
+LOW_RATE_BLOCK = 16
 LEAST_LOG_DEVIATION = 0.1  # 0.87 dB: magnitudes of steady noise vary by 5.6 dB in a bin, those in wide bands by less
 LOWEST_FLOOR = -120.0  # below it the rounding of float32 beside a full-scale sine is louder than the floor
 HIGHEST_FLOOR = -20.0
@@ -44,6 +48,49 @@ class Waveform(nn.Module):
 
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Does nothing: the waveform needs no statistics."""
+
+
+class LowRate(nn.Module):
+    """Shows what lies in the lowest 1 / factor of the band, one sample in factor: (N, C, ceil(T / factor)).
+
+    So a small network sees the phases of low partials, which spectra hardly show. The filter is a windowed sinc of
+    16 · factor samples. Values are divided by the deviation of those of all clips, which `measure` sets.
+    """
+
+    gives = "waveform"
+    needs_statistics = True
+    deviation: Tensor
+    filter: Tensor
+
+    def __init__(self, factor: settings.Factor = 8):
+        super().__init__()
+        self.factor = factor
+        block, reach = LOW_RATE_BLOCK * factor, 8 * factor
+        # A block of samples and both its neighbours to the samples that stand for the block, as one product.
+        distance = torch.arange(-block, 2 * block)[:, None] - torch.arange(LOW_RATE_BLOCK) * factor
+        window = (0.5 + 0.5 * torch.cos(math.pi * distance / reach)) * (distance.abs() < reach)
+        self.register_buffer("filter", torch.sinc(distance / factor) * window / factor, persistent=False)
+        self.register_buffer("deviation", torch.ones(()))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        with torch.autocast(clips.device.type, enabled=False):
+            clips = clips.float() if clips.dtype in (torch.bfloat16, torch.float16) else clips
+            return self._values(clips) / self.deviation.to(clips.dtype)
+
+    def measure(self, batches: Iterable[Tensor]) -> None:
+        """Sets the deviation to that of clips, which come in batches (N, C, T) and are passed over once."""
+        _, deviations = means_and_deviations(batches, lambda clips: self._values(clips).unsqueeze(2), LEAST_DEVIATION)
+        self.deviation.copy_(deviations[0])
+
+    def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
+        """Returns (channels, ceil(clip_samples / factor)); any length will do."""
+        return channels, -(-clip_samples // self.factor)
+
+    def _values(self, clips: Tensor) -> Tensor:
+        samples, block = clips.shape[-1], LOW_RATE_BLOCK * self.factor
+        padded = F.pad(clips, (block, block + -samples % block))
+        low = framed(padded, window=3 * block, hop=block) @ self.filter.to(clips.dtype)
+        return low.flatten(-2)[..., : -(-samples // self.factor)]
 
 
 class _SpectralView(nn.Module):
@@ -104,8 +151,9 @@ class _SpectralView(nn.Module):
         samples = clips.shape[-1]
         before = (self.window - self.hop) // 2
         end = (-(-samples // self.hop) - 1) * self.hop + self.window - before  # of the last frame
-        bins = spectra(clips, window=self.window, hop=self.hop, before=before, after=end - samples)
-        return torch.view_as_real(bins[..., :-1, :] / full_scale(self.window))
+        frames = framed(F.pad(clips, (before, end - samples)), window=self.window, hop=self.hop)
+        hann = torch.hann_window(self.window, dtype=clips.dtype, device=clips.device) / full_scale(self.window)
+        return real_transform(frames * hann)[..., :-1, :].transpose(-3, -2)
 
 
 class LogMagnitude(_SpectralView):
@@ -249,11 +297,12 @@ def floor_tone(power: Tensor) -> Tensor:
     return power.sqrt()[:, None] * parts
 
 
-View = Waveform | LogMagnitude | LogMel | ComplexSpectrum
+View = Waveform | LowRate | LogMagnitude | LogMel | ComplexSpectrum
 """A module from clips to what a discriminator sees, with `shape`, `measure` and `needs_statistics`."""
 
 VIEWS: dict[str, type[View]] = {
     "waveform": Waveform,
+    "low_rate": LowRate,
     "log_magnitude": LogMagnitude,
     "log_mel": LogMel,
     "complex": ComplexSpectrum,

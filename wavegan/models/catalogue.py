@@ -1,6 +1,6 @@
 """The networks by the names that recipes use. A new one is a line here; its keys follow from its signature."""
 
-from wavegan.models import mlp, specgan, spectrogram, wavegan
+from wavegan.models import inverse_stft, mlp, specgan, spectrogram, tiled, wavegan
 from wavegan.models.translator import Translator
 
 GENERATORS = {
@@ -8,10 +8,13 @@ GENERATORS = {
     "specgan": specgan.Generator,
     "mlp": mlp.Generator,
     "translator": Translator,
+    "inverse_stft": inverse_stft.Generator,
 }
 DISCRIMINATORS = {
     "wavegan": wavegan.Discriminator,
     "specgan": specgan.Discriminator,
     "mlp": mlp.Discriminator,
     "spectrogram": spectrogram.Discriminator,
+    "tiled_spectrum": tiled.SpectralDiscriminator,
+    "tiled_waveform": tiled.WaveformDiscriminator,
 }

@@ -167,6 +167,15 @@ def initialize_glorot(network: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def initialize_uniform(network: nn.Module) -> None:
+    """Fills weights and biases uniformly within ±1 / √(numbers that one output adds up), as torch.nn's layers do."""
+    for layer in network.modules():
+        if isinstance(weight := getattr(layer, "weight", None), nn.Parameter):
+            limit = weight[0].numel() ** -0.5
+            for parameter in layer.parameters(recurse=False):
+                nn.init.uniform_(parameter, -limit, limit)
+
+
 def _numbers_joined(layer: "nn.Linear | PostFilter | _Kernels") -> int:
     """Channels in plus channels out that one kernel connects, times its length."""
     if isinstance(layer, Score):

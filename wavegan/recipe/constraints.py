@@ -150,10 +150,15 @@ def _judges(recipe: Recipe) -> list[tuple[str, Any]]:
 
 
 def _views(recipe: Recipe) -> Iterator[Conflict]:
-    """What the class of a view says of its window, hop and bands."""
+    """What the class of a view says of its window, hop and bands, and a discriminator of fixed lengths of its rate."""
     for name, settings in recipe.discriminators.items():
-        if hasattr(settings, "view") and (fault := _view_fault(settings.view, recipe.data.sample_rate)):
-            path = f"discriminators.{name}.view"
+        if (view := getattr(settings, "view", None)) is None:
+            continue
+        path, lengths = f"discriminators.{name}.view", DISCRIMINATORS[settings.name].lengths
+        if view.name == "low_rate" and lengths.values:
+            rule = f"discriminators.{name}.name: {settings.name} is for {lengths}; try name: tiled_waveform"
+            yield Conflict((f"{path}.name", f"discriminators.{name}.name"), f"{path}.name is low_rate; {rule}")
+        if fault := _view_fault(view, recipe.data.sample_rate):
             keys = (f"{path}.{fault.partition(' is ')[0]}", f"{path}.*", "data.sample_rate")
             yield Conflict(keys, f"{path}.{fault}")
 

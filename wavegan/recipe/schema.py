@@ -73,6 +73,7 @@ class DataSettings(Settings):
 OptimizerSettings = union(OPTIMIZERS)
 AugmentSettings = one_of(AUGMENTATIONS)
 ViewSettings = one_of({name: view for name, view in VIEWS.items() if view.gives == "spectrum"})
+WaveformViewSettings = one_of({name: view for name, view in VIEWS.items() if view.gives == "waveform"})
 GeneratorSettings = one_of(GENERATORS)
 EncoderSettings = one_of(DISCRIMINATORS, without=("phase_shuffle",))
 
@@ -109,9 +110,14 @@ class SpectralAdversarySettings(AdversarySettings):
     view: ViewSettings = Field(description="the spectra that it sees")
 
 
-DiscriminatorSettings = one_of(
-    DISCRIMINATORS, lambda made_by: SpectralAdversarySettings if made_by.sees == "spectrum" else AdversarySettings
-)
+class WaveformAdversarySettings(AdversarySettings):
+    """The same for a discriminator that sees waveforms."""
+
+    view: WaveformViewSettings | None = Field(default=None, description="null shows the clips themselves")
+
+
+ADVERSARIES = {"spectrum": SpectralAdversarySettings, "waveform": WaveformAdversarySettings}
+DiscriminatorSettings = one_of(DISCRIMINATORS, lambda made_by: ADVERSARIES.get(made_by.sees, AdversarySettings))
 
 
 class GameSettings(NamedSettings):

@@ -1,0 +1,89 @@
+"""Frames of sound and their real Fourier transforms, with gradients that are as fast as the transforms themselves.
+
+torch's own gradient of `rfft` goes through the whole complex transform, and a sum over an axis of two numbers is slow.
+Here spectra are real numbers, (..., bins, 2): real and imaginary parts.
+"""
+
+import functools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+
+def framed(x: Tensor, *, window: int, hop: int) -> Tensor:
+    """Cuts sound (..., T) into the frames (..., count, window) that fit into it, one every hop samples."""
+    if window % hop or x.shape[-1] % hop:
+        return x.unfold(-1, window, hop)
+    pieces = x.unflatten(-1, (-1, hop))
+    count, parts = pieces.shape[-2] - window // hop + 1, window // hop
+    return torch.cat([pieces[..., lag : lag + count, :] for lag in range(parts)], dim=-1)  # faster than unfold
+
+
+def overlap_added(frames: Tensor, *, hop: int) -> Tensor:
+    """Adds up frames (..., count, window) that begin every hop samples: (..., T) with T = (count - 1) · hop + window.
+
+    hop divides window.
+    """
+    parts = frames.shape[-1] // hop
+    pieces = frames.unflatten(-1, (parts, hop)).unbind(-2)
+    shifted = (F.pad(piece, (0, 0, lag, parts - 1 - lag)) for lag, piece in enumerate(pieces))
+    return functools.reduce(torch.add, shifted).flatten(-2)
+
+
+def real_transform(frames: Tensor) -> Tensor:
+    """Transforms real frames (..., window), window even, to real and imaginary parts (..., window / 2 + 1 bins, 2)."""
+    return _RealTransform.apply(frames)
+
+
+def inverse_real_transform(pairs: Tensor) -> Tensor:
+    """Gives the frames (..., window) of real and imaginary parts (..., window / 2 + 1 bins, 2).
+
+    The imaginary parts of the first and the last bin count for nothing, as a real frame has none. In an export, which
+    knows no complex numbers, it is one product with cosines and sines.
+    """
+    if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+        return pairs.flatten(-2) @ inverse_basis(2 * pairs.shape[-2] - 2).to(pairs)
+    return _InverseTransform.apply(pairs)
+
+
+def inverse_basis(window: int) -> Tensor:
+    """Returns the matrix (bins · 2, window) that `inverse_real_transform` is, in float64."""
+    bins = torch.arange(window // 2 + 1, dtype=torch.float64)
+    angles = 2 * math.pi / window * torch.outer(bins, torch.arange(window, dtype=torch.float64))
+    weight = torch.full((len(bins), 1), 2 / window, dtype=torch.float64)
+    weight[[0, -1]] /= 2
+    return torch.stack([weight * angles.cos(), -weight * angles.sin()], dim=1).flatten(0, 1)
+
+
+class _RealTransform(Function):
+    @staticmethod
+    def forward(ctx, frames):
+        ctx.window = frames.shape[-1]
+        return torch.view_as_real(torch.fft.rfft(frames))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d):
+        # A bin moves sample n by Re · cos - Im · sin; irfft counts all but the first and the last bin twice.
+        spectrum = d * (ctx.window / 2)
+        spectrum[..., 0, :] *= 2
+        spectrum[..., -1, :] *= 2
+        return torch.fft.irfft(torch.view_as_complex(spectrum.contiguous()), ctx.window)
+
+
+class _InverseTransform(Function):
+    @staticmethod
+    def forward(ctx, pairs):
+        return torch.fft.irfft(torch.view_as_complex(pairs.contiguous()))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g):
+        spectrum = torch.view_as_real(torch.fft.rfft(g)) * (2 / g.shape[-1])
+        spectrum[..., 0, :] *= 0.5
+        spectrum[..., -1, :] *= 0.5
+        return spectrum

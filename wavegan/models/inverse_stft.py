@@ -1,0 +1,217 @@
+"""A generator of spectra whose inverse transform is the clip: the modern one, for little arithmetic a sample.
+
+Its head says for every frame and bin a complex number of at most 1, a share of hiss, and a level. One loudness raises
+or lowers all levels of a frame, so that a sound begins and ends in all bins at once. The phase that a steady sine
+gathers from frame to frame is added, so the network need not count it. Vocoders end in an inverse transform as well
+(Kaneko et al. 2022, iSTFTNet; Siuzdak 2023, Vocos); the hiss is a filtered white noise (Engel et al. 2020, DDSP).
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavegan import settings
+from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
+from wavegan.dsp.representation import Waveform
+from wavegan.dsp.statistics import means_and_deviations
+from wavegan.dsp.stft import full_scale
+from wavegan.models.dense import LatentLayer, full_precision
+from wavegan.models.inputs import Input
+from wavegan.models.layers import Convolution, initialize_uniform
+from wavegan.models.lengths import Lengths
+
+START_FRAMES = 16  # about as many, from which the others are interpolated
+MAPPED = 2  # times dim, the numbers to which a latent is mapped
+KERNEL_SIZE = 5
+LOUDEST = math.log(2)  # of a bin, natural logarithm of its magnitude where a full-scale sine has 0: 6 dB above that
+SOFTEST = 4e-4  # magnitude below which start levels are not measured, -68 dB
+LOUDNESS_GAIN = 4.0
+START_HISS = 0.3
+MAPS = 4  # of every bin: level, real part, imaginary part, hiss
+
+
+class Generator(nn.Module):
+    """Latents (N, latent_dim) and noise to clips (N, channels, clip_samples), of any length.
+
+    window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
+    rows (N, labels) beside the latent, 0 for none. Channels are mixed: the first map is what they have in common (mid,
+    for stereo), the others are differences (side). Hiss apart, no bin's magnitude exceeds that of a full-scale sine by
+    more than 6 dB, whatever the weights. `measure` sets the levels that it starts from. Raises ValueError for a window
+    and a hop that do not go together.
+    """
+
+    lengths = Lengths()
+    gives = "waveform"
+    needs_statistics = True
+    start_levels: Tensor
+
+    def __init__(
+        self,
+        clip_samples: int = 16384,
+        channels: int = 1,
+        *,
+        dim: settings.Dim = 128,
+        latent_dim: settings.LatentDim = 64,
+        labels: settings.Labels = 0,
+        window: settings.Window = 512,
+        hop: settings.Hop = 128,
+    ):
+        super().__init__()
+        if window % hop or window < 2 * hop or window % 2:
+            raise ValueError(
+                f"window is {window} and hop {hop}; the window must be even and a multiple of the hop, twice or more; "
+                f"try window={4 * hop}"
+            )
+        self.clip_samples, self.channels, self.labels = clip_samples, channels, labels
+        self.window, self.hop, self.frames = window, hop, -(-clip_samples // hop)
+        self.bins = window // 2 + 1
+        self.output = Waveform()
+        lengths = self._lengths()
+        hiss_samples = (self.frames - 1) * hop + window
+        self.inputs = (
+            Input("normal", (latent_dim,)),
+            *(Input("normal", (1, length)) for length in lengths),
+            Input("normal", (channels, hiss_samples)),
+        )
+        mapped = MAPPED * dim
+        self.mapping = nn.Sequential(
+            LatentLayer(latent_dim, mapped, labels), nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2)
+        )
+        self.start = nn.Linear(mapped, dim * lengths[0])
+        self.blocks = nn.ModuleList(_Block(dim, mapped) for _ in lengths)
+        self.head = nn.Linear(dim, channels * (1 + MAPS * self.bins))
+        initialize_uniform(self)
+        for block in self.blocks:
+            block.begin_empty()
+        self._begin_head()
+        self.register_buffer("start_levels", torch.zeros(channels, self.bins))
+        self.register_buffer("turn", self._turn(), persistent=False)
+        self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
+        self.register_buffer("mix", channel_mix(channels), persistent=False)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor) -> Tensor:
+        w = self.mapping[0](z, labels) if self.labels else self.mapping[0](z)
+        for layer in self.mapping[1:]:
+            w = layer(w)
+        x = self.start(w).unflatten(1, (-1, self.blocks[0].dim)).transpose(1, 2)
+        *rows, white = noise
+        for block, row in zip(self.blocks, rows, strict=True):
+            if row.shape[-1] != x.shape[-1]:
+                x = F.interpolate(x, size=row.shape[-1], mode="linear")
+            x = block(x, w, row)
+        maps = self.head(F.leaky_relu(x, 0.2).transpose(1, 2))  # (N, frames, channels · (1 + 4 · bins))
+        maps = maps.unflatten(-1, (self.channels, -1)).transpose(1, 2)
+        with full_precision(maps):
+            clips = self._synthesized(self._spectra(maps.float(), self._hiss(white.float())))
+            return clips if self.channels == 1 else self.mix.t() @ clips
+
+    def measure(self, batches: Iterable[Tensor]) -> None:
+        """Sets the levels that it starts from to the mean ones of clips, which come in batches (N, channels, T)."""
+        means, _ = means_and_deviations(batches, self._levels, 0.0)
+        self.start_levels.copy_(means.view_as(self.start_levels))
+
+    def _levels(self, clips: Tensor) -> Tensor:
+        """Logarithms of magnitudes (N, 1, channels · bins, frames) of the channels' maps."""
+        spans = self.mix @ clips if self.channels > 1 else clips
+        frames = framed(self._padded(spans), window=self.window, hop=self.hop)
+        hann = torch.hann_window(self.window, device=clips.device)
+        pairs = real_transform(frames * hann) / full_scale(self.window)
+        return (pairs.square().sum(-1).sqrt() + SOFTEST).log().transpose(2, 3).flatten(1, 2)[:, None]
+
+    def _padded(self, clips: Tensor) -> Tensor:
+        """Clips with the silence that the first and the last frame reach into."""
+        missing = (self.frames - 1) * self.hop + self.window - self.clip_samples
+        before = (self.window - self.hop) // 2
+        return F.pad(clips, (before, missing - before))
+
+    def _spectra(self, maps: Tensor, hiss: Tensor) -> Tensor:
+        """Spectra (N, channels, frames, bins, 2), where a full-scale sine has 1.
+
+        maps: (N, channels, frames, 1 + 4 · bins). hiss: spectra of white noise, in the same form as the result.
+        """
+        level, real, imaginary, share = maps[..., 1:].unflatten(-1, (MAPS, self.bins)).unbind(-2)
+        level = level + self.start_levels[:, None] + LOUDNESS_GAIN * maps[..., :1]
+        magnitude = (LOUDEST - F.softplus(LOUDEST - level)).exp()
+        # Together below 1: without it they grow into the hundreds, and the bound on the level bounds nothing.
+        magnitude = magnitude * (1 + real * real + imaginary * imaginary + share * share).rsqrt()
+        real, imaginary, share = magnitude * real, magnitude * imaginary, magnitude * share
+        cosine, sine = self.turn.unbind()
+        turned = torch.stack([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=-1)
+        return turned + share[..., None] * hiss
+
+    def _hiss(self, white: Tensor) -> Tensor:
+        """Spectra of the frames of a white noise, with a mean square of 2 in a bin."""
+        return real_transform(framed(white, window=self.window, hop=self.hop)) * (2 / self.window) ** 0.5
+
+    def _synthesized(self, spectra: Tensor) -> Tensor:
+        """Maps (N, channels, clip_samples) of their spectra."""
+        maps = overlap_added(inverse_real_transform(spectra) * self.synthesis, hop=self.hop)
+        before = (self.window - self.hop) // 2
+        return maps[..., before : before + self.clip_samples]
+
+    def _lengths(self) -> list[int]:
+        """Lists the frames of each block: twice as many each time until there are all, which the last one has again."""
+        doublings = max(0, round(math.log2(self.frames / START_FRAMES)))
+        return [*(-(-self.frames // 2**left) for left in range(doublings, -1, -1)), self.frames]
+
+    @torch.no_grad()
+    def _begin_head(self) -> None:
+        """Sets a head that makes a soft noise of the start levels, in which no bin stands out."""
+        self.head.weight.mul_(0.5)
+        bias = self.head.bias.view(self.channels, -1)
+        bias[:, 0] = 0
+        level, real, imaginary, hiss = bias[:, 1:].unflatten(1, (MAPS, self.bins)).unbind(1)
+        level.zero_()
+        for part in (real, imaginary):  # were they all alike, clips would begin as clicks
+            part.uniform_(-1, 1)
+        hiss.fill_(START_HISS)
+
+    def _turn(self) -> Tensor:
+        """Cosines and sines (2, frames, bins) of the phases that sines in the middle of the bins have gathered."""
+        steps = torch.outer(torch.arange(self.frames), torch.arange(self.bins)) * self.hop % self.window
+        angles = steps * (2 * math.pi / self.window)
+        return torch.stack([angles.cos(), angles.sin()])
+
+    def _synthesis_window(self) -> Tensor:
+        """Returns what frames are multiplied by before they are added: a clip's own spectra give the clip again."""
+        hann = torch.hann_window(self.window)
+        return hann * (full_scale(self.window) * self.hop / hann.square().sum())
+
+
+class _Block(nn.Module):
+    """Adds two convolutions to its input (N, dim, T), modulated by the mapped latent (N, mapped) and by one noise.
+
+    The noise (N, 1, T) is one number for each place: all that differs between two hits of one latent.
+    """
+
+    def __init__(self, dim: int, mapped: int):
+        super().__init__()
+        self.dim = dim
+        self.first, self.last = (Convolution(dim, dim, KERNEL_SIZE) for _ in range(2))
+        self.modulation = nn.Linear(mapped, 2 * dim)
+        self.gain = nn.Parameter(torch.full((dim, 1), 0.1))
+
+    def begin_empty(self) -> None:
+        """Makes it add nothing at the start."""
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
+        h = self.first(F.leaky_relu(x, 0.2))
+        h = h + self.gain.to(h.dtype) * noise.to(h.dtype)
+        scale, shift = self.modulation(w)[..., None].chunk(2, dim=1)
+        return x + self.last(F.leaky_relu(h * (1 + scale) + shift, 0.2))
+
+
+def channel_mix(channels: int) -> Tensor:
+    """Returns the orthonormal matrix (maps, channels) from channels to their mean and differences.
+
+    It is the cosine transform, of two channels mid and side.
+    """
+    places = (torch.arange(channels) + 0.5) * math.pi / channels
+    rows = torch.outer(torch.arange(channels), places).cos() * math.sqrt(2 / channels)
+    rows[0] /= math.sqrt(2)
+    return rows
