@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wavegan.dsp.mel import mel_filters
-from wavegan.dsp.views import VIEWS, ComplexSpectrum, LogMagnitude, LogMel, View, Waveform, floor_tone
+from wavegan.dsp.views import VIEWS, ComplexSpectrum, LogMagnitude, LogMel, LowRate, View, Waveform, floor_tone
 
 RATE = 16000
 FLOOR = 1e-4  # -80 dB
@@ -49,8 +49,9 @@ def by_librosa(clips: Tensor, window: int, hop: int) -> np.ndarray:
 
 
 def test_the_table_names_every_view():
-    assert {"waveform": Waveform, "log_magnitude": LogMagnitude, "log_mel": LogMel, "complex": ComplexSpectrum} == VIEWS
-    assert {name for name, view in VIEWS.items() if view.needs_statistics} == set(SPECTRAL)
+    spectral = {"log_magnitude": LogMagnitude, "log_mel": LogMel, "complex": ComplexSpectrum}
+    assert {"waveform": Waveform, "low_rate": LowRate, **spectral} == VIEWS
+    assert {name for name, view in VIEWS.items() if view.needs_statistics} == {*SPECTRAL, "low_rate"}
 
 
 def test_the_waveform_is_the_clip_itself():
@@ -323,3 +324,26 @@ def test_the_tone_of_log_mel_has_half_of_the_floors_power_in_its_loudest_band():
     filters = mel_filters(RATE, 1024, 64, has_unit_area=False)[:-1].t()
     power = filters @ view.tone.square().sum(1) / FLOOR**2
     assert power.max().item() == pytest.approx(0.5, rel=1e-4) and power.min() > 0.3
+
+
+class TestLowRate:
+    """One sample in `factor` of the lowest part of the band."""
+
+    def test_low_tones_stay_and_high_ones_go(self):
+        time = torch.arange(4096) / 16000
+        low, high = (torch.sin(2 * math.pi * frequency * time)[None, None] for frequency in (300, 3000))
+        view = LowRate(8)
+        assert view.shape(1, 4096) == (1, 512) == tuple(view(low).shape[1:])
+        torch.testing.assert_close(view(low)[..., 16:-16], low[..., ::8][..., 16:-16], rtol=0, atol=2e-2)
+        assert view(high)[..., 16:-16].abs().max() < 2e-2
+
+    @pytest.mark.parametrize("samples", [1, 100, 129, 4096])
+    def test_any_length(self, samples):
+        view = LowRate(4)
+        assert view(torch.zeros(2, 3, samples)).shape == (2, *view.shape(3, samples))
+
+    def test_it_is_scaled_by_the_deviation_of_all_clips(self):
+        view, noise = LowRate(8), torch.randn(20, 2, 4096, generator=torch.Generator().manual_seed(0))
+        view.measure(iter([0.1 * noise[:10], 0.1 * noise[10:]]))
+        assert view(0.1 * noise).std().item() == pytest.approx(1, rel=1e-2)
+        assert list(view.state_dict()) == ["deviation"]

@@ -1,0 +1,165 @@
+"""The generator of spectra: shapes, bounds, what its inputs move, and where it starts."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from wavegan.dsp.frames import framed, real_transform
+from wavegan.models.inverse_stft import LOUDEST, Generator, channel_mix
+
+
+def small(clip_samples: int = 4096, channels: int = 1, **settings) -> Generator:
+    torch.manual_seed(0)
+    return Generator(clip_samples, channels, **{"dim": 8, "latent_dim": 4} | settings)
+
+
+def drawn(generator: Generator, count: int = 2, seed: int = 0) -> list[torch.Tensor]:
+    source = torch.Generator().manual_seed(seed)
+    return [declared.draw(count, generator=source) for declared in generator.inputs]
+
+
+def clips_of(generator: Generator, inputs: list[torch.Tensor], labels: torch.Tensor | None = None) -> torch.Tensor:
+    return generator(inputs[0], labels, *inputs[1:])
+
+
+@pytest.mark.parametrize("clip_samples", [100, 4096, 5000, 16384, 65536])
+@pytest.mark.parametrize(("window", "hop"), [(512, 128), (256, 128), (96, 24)])
+def test_any_length_is_made_and_heard_to_its_end(clip_samples, window, hop):
+    generator = small(clip_samples, window=window, hop=hop)
+    clips = clips_of(generator, drawn(generator))
+    assert clips.shape == (2, 1, clip_samples) and clips.dtype == torch.float32
+    loudness = clips.unfold(-1, min(clip_samples, 50), min(clip_samples, 50)).square().mean(-1)
+    assert loudness.min() > 0.02 * loudness.mean(), "some part of the clip is not reached by the frames"
+
+
+def test_frames_double_from_about_sixteen():
+    assert small(16384)._lengths() == [16, 32, 64, 128, 128]
+    assert small(65536)._lengths() == [16, 32, 64, 128, 256, 512, 512]
+    assert small(4096)._lengths() == [16, 32, 32]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 8])
+def test_channels_are_mixed_without_loss(channels):
+    mix = channel_mix(channels)
+    torch.testing.assert_close(mix @ mix.t(), torch.eye(channels), rtol=0, atol=1e-6)
+    torch.testing.assert_close(mix[0], torch.full((channels,), channels**-0.5))
+    generator = small(channels=channels)
+    assert clips_of(generator, drawn(generator)).shape == (2, channels, 4096)
+
+
+def test_two_channels_are_mid_and_side():
+    generator = small(channels=2)
+    with torch.no_grad():
+        generator.start_levels[1] = -20  # the side is silent
+    left, right = clips_of(generator, drawn(generator)).unbind(1)
+    torch.testing.assert_close(left, right, rtol=0, atol=1e-5)
+    assert left.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_every_input_moves_the_clip(place):
+    generator = small()
+    with torch.no_grad():
+        for block in generator.blocks:
+            torch.nn.init.normal_(block.last.weight, std=0.1)  # at the start blocks add nothing
+    inputs = drawn(generator)
+    assert len(inputs) == 5 and inputs[-1].shape == (2, 1, 31 * 128 + 512)
+    moved = list(inputs)
+    moved[place] = drawn(generator, seed=1)[place]
+    one, other = (clips_of(generator, given) for given in (inputs, moved))
+    assert (one - other).abs().max() > 1e-4
+    assert torch.equal(one, clips_of(generator, inputs)), "nothing else is random"
+
+
+def test_labels_move_the_clip():
+    generator, inputs = small(labels=3), drawn(small(labels=3))
+    one, other = (clips_of(generator, inputs, torch.eye(3)[rows]) for rows in ([0, 0], [1, 2]))
+    assert (one - other).abs().amax((1, 2)).min() > 1e-4
+
+
+def test_no_bin_is_louder_than_the_bound_whatever_the_weights():
+    generator = small(labels=0)
+    maps = torch.randn(2, 1, 32, 1 + 4 * 257, generator=torch.Generator().manual_seed(1)) * 100
+    without_hiss = torch.zeros(2, 1, 32, 257, 2)
+    magnitudes = generator._spectra(maps, without_hiss).square().sum(-1).sqrt()
+    assert magnitudes.max() <= math.exp(LOUDEST) + 1e-4 and magnitudes.max() > 1
+    shares = generator._spectra(maps, torch.ones_like(without_hiss)) - generator._spectra(maps, without_hiss)
+    assert shares.abs().max() <= math.exp(LOUDEST) + 1e-4
+
+
+def test_the_loudness_of_a_frame_moves_all_its_bins_alike():
+    generator = small()
+    maps = torch.zeros(1, 1, 32, 1 + 4 * 257)
+    maps[..., 1 : 1 + 257] = -8  # far below the bound, where levels are what they say
+    maps[..., 258:515] = 0.5
+    softer = maps.clone()
+    softer[:, :, 3, 0] = -0.25
+    silence = torch.zeros(1, 1, 32, 257, 2)
+    change = generator._spectra(softer, silence).norm(dim=-1) / generator._spectra(maps, silence).norm(dim=-1)
+    torch.testing.assert_close(change[0, 0, 3], torch.full((257,), math.exp(-1)), rtol=1e-2, atol=0)
+    assert torch.equal(change[0, 0, [2, 4]], torch.ones(2, 257))
+
+
+def test_a_constant_number_is_a_steady_sine_in_the_middle_of_its_bin():
+    """The phase that it gathers from frame to frame is added: the network says the same in every frame."""
+    generator = small()
+    maps = torch.zeros(1, 1, 32, 1 + 4 * 257)
+    level, real = maps[..., 1:258], maps[..., 258:515]
+    level[:] = -30
+    level[..., 40], real[..., 40] = -3, 1
+    clip = generator._synthesized(generator._spectra(maps, torch.zeros(1, 1, 32, 257, 2)))[0, 0]
+    middle = clip[600:-600]
+    wave = torch.exp(-2j * math.pi * 40 / 512 * torch.arange(len(middle)))
+    amplitude = 2 * (middle * wave).mean().abs()
+    assert (middle.square().mean() - amplitude**2 / 2) < 1e-3 * middle.square().mean(), "it is no pure sine"
+
+
+def test_clips_come_back_from_their_own_spectra():
+    generator = small()
+    clips = torch.randn(2, 1, 4096, generator=torch.Generator().manual_seed(3)) * 0.1
+    frames = framed(generator._padded(clips), window=512, hop=128) * torch.hann_window(512)
+    torch.testing.assert_close(
+        generator._synthesized(real_transform(frames) / 128)[..., 200:-200], clips[..., 200:-200], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_the_hiss_is_as_loud_in_every_bin():
+    power = small()._hiss(torch.randn(16, 1, 31 * 128 + 512, generator=torch.Generator().manual_seed(4)))
+    mean = power.square().sum(-1).mean((0, 1, 2))[1:-1]
+    torch.testing.assert_close(mean, torch.full_like(mean, 2.0), rtol=0.35, atol=0)
+    assert mean.mean().item() == pytest.approx(2, rel=0.02)
+
+
+def test_it_starts_from_the_levels_of_the_sound():
+    generator = small()
+    noise = torch.randn(8, 1, 4096, generator=torch.Generator().manual_seed(5))
+    generator.measure(iter([noise[:4], noise[4:]]))
+    softer = copy.deepcopy(generator)
+    softer.measure([noise / 10])
+    loud, soft = (clips_of(one, drawn(one, 8)).square().mean().sqrt().item() for one in (generator, softer))
+    assert loud / soft == pytest.approx(10, rel=0.1) and 0.2 < loud < 2
+    assert "start_levels" in generator.state_dict()
+
+
+def test_gradients_reach_every_weight():
+    generator = small(labels=2)
+    clips_of(generator, drawn(generator), torch.eye(2)).square().sum().backward()
+    for name, parameter in generator.named_parameters():
+        is_first = ".first." in name or ".modulation." in name or name.endswith("gain")  # their block adds nothing yet
+        assert parameter.grad is not None and (is_first or parameter.grad.abs().max() > 0), name
+
+
+def test_an_export_has_no_complex_numbers(monkeypatch):
+    generator = small().eval()
+    inputs = drawn(generator)
+    expected = clips_of(generator, inputs)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(clips_of(generator, inputs), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("window", "hop"), [(512, 100), (128, 128), (15, 5)])
+def test_a_window_that_does_not_fit_is_refused(window, hop):
+    with pytest.raises(ValueError, match=f"window is {window} and hop {hop}; .*; try window={4 * hop}"):
+        small(window=window, hop=hop)

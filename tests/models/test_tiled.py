@@ -1,0 +1,72 @@
+"""Discriminators of tiles: what a tile holds, any size, and which clips are compared."""
+
+import pytest
+import torch
+
+from wavegan.models.tiled import SpectralDiscriminator, WaveformDiscriminator, spread
+
+SPECTRA = [(1, 128, 128), (2, 128, 64), (1, 33, 17), (1, 4, 1), (3, 100, 512)]
+WAVEFORMS = [(1, 2048), (2, 16384), (1, 100), (1, 3), (1, 65536)]
+
+
+def normal(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def judge(shape: tuple[int, ...], **settings) -> SpectralDiscriminator | WaveformDiscriminator:
+    torch.manual_seed(0)
+    kind = SpectralDiscriminator if len(shape) == 3 else WaveformDiscriminator
+    return kind(shape, **{"dim": 4} | settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [*SPECTRA, *WAVEFORMS], ids=str)
+def test_any_size_has_a_score(shape):
+    scores = judge(shape)(normal(8, *shape))
+    assert scores.shape == (8,) and scores.isfinite().all()
+    assert judge(shape, outputs=6)(normal(4, *shape)).shape == (4, 6)
+
+
+@pytest.mark.parametrize("shape", [*SPECTRA[:3], *WAVEFORMS[:3]], ids=str)
+def test_every_number_counts(shape):
+    x = normal(4, *shape).requires_grad_()
+    (slope,) = torch.autograd.grad(judge(shape)(x).sum(), x)
+    assert (slope != 0).float().mean() > 0.99
+
+
+def test_a_tile_of_a_spectrum_holds_neighbours():
+    x = torch.arange(8 * 6).float().view(1, 1, 8, 6)
+    tiles = judge((1, 8, 6), tile_rows=4, tile_frames=2).tiles(x)
+    assert tiles.shape == (1, 8, 2, 3)
+    assert sorted(tiles[0, :, 1, 2].tolist()) == sorted(x[0, 0, 4:8, 4:6].flatten().tolist())
+
+
+def test_a_tile_of_a_waveform_holds_neighbours():
+    x = torch.arange(64.0).view(1, 1, 64)
+    tiles = judge((1, 64)).tiles(x)
+    assert tiles[0, :, 2].tolist() == list(range(32, 48))
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 2048)], ids=str)
+def test_a_clip_is_compared_with_its_group_alone(shape):
+    discriminator, x = judge(shape), normal(8, *shape)
+    before, moved = discriminator(x), x.clone()
+    moved[1] *= 3
+    after = discriminator(moved)
+    assert not torch.equal(before[:4], after[:4]) and torch.equal(before[4:], after[4:])
+    assert (before[[0, 2, 3]] != after[[0, 2, 3]]).all(), "its neighbours do not see it"
+    alone = judge(shape, group=1)
+    assert torch.equal(alone(x)[[0, 2, 3]], alone(moved)[[0, 2, 3]])
+
+
+def test_the_spread_by_hand():
+    x = torch.tensor([[0.0], [2.0], [0.0], [2.0], [5.0], [5.0], [5.0], [5.0]])
+    torch.testing.assert_close(spread(x, 4), torch.tensor([1.0] * 4 + [0.01] * 4), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(spread(x[:2], 4), torch.tensor([1.0, 1.0]), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(spread(x[:3], 4), torch.full((3,), 0.01), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 2048)], ids=str)
+def test_labels_count(shape):
+    discriminator, x = judge(shape, labels=3), normal(4, *shape)
+    one, other = (discriminator(x, torch.eye(3)[rows]) for rows in ([0] * 4, [1] * 4))
+    assert (one != other).all()
