@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from wavegan.dsp.frames import framed, real_transform
-from wavegan.models.inverse_stft import LOUDEST, Generator, channel_mix
+from wavegan.models.inverse_stft import LOUDEST, Generator, Spectra, channel_mix
 
 
 def small(clip_samples: int = 4096, channels: int = 1, **settings) -> Generator:
@@ -87,6 +87,16 @@ def test_no_bin_is_louder_than_the_bound_whatever_the_weights():
     assert magnitudes.max() <= math.exp(LOUDEST) + 1e-4 and magnitudes.max() > 1
     shares = generator._spectra(maps, torch.ones_like(without_hiss)) - generator._spectra(maps, without_hiss)
     assert shares.abs().max() <= math.exp(LOUDEST) + 1e-4
+
+
+def test_the_gradient_of_the_head_is_that_of_differences():
+    source = torch.Generator().manual_seed(0)
+    maps, levels, hiss, angles = (
+        torch.randn(*shape, dtype=torch.float64, generator=source)
+        for shape in ((2, 2, 3, 1 + 4 * 5), (2, 5), (2, 2, 3, 5, 2), (3, 5))
+    )
+    turn = torch.stack([angles.cos(), angles.sin()])
+    assert torch.autograd.gradcheck(lambda maps: Spectra.apply(maps, levels, turn, hiss), (maps.requires_grad_(),))
 
 
 def test_the_loudness_of_a_frame_moves_all_its_bins_alike():

@@ -57,8 +57,8 @@ def test_a_generator_makes_the_lengths_that_it_declares_and_its_refusal_names_it
     lengths = [*kind.lengths.values] or [kind.lengths.nearest(length) for length in (refused, 9000)]
     for clip_samples in lengths:
         generator = kind(clip_samples, dim=1)
-        inputs = [declared.draw(1) for declared in generator.inputs] or [torch.zeros(1, 1, clip_samples)]
-        assert generator.output.decode(generator(*inputs)).shape == (1, 1, clip_samples)
+        z, *noise = [declared.draw(1) for declared in generator.inputs] or [torch.zeros(1, 1, clip_samples)]
+        assert generator.output.decode(generator(z, None, *noise)).shape == (1, 1, clip_samples)
     if kind.lengths != ANY:
         with pytest.raises(ValueError, match=f"^clip_samples is {refused}; {NAMES[name]} makes .*; try "):
             kind(refused, dim=1)

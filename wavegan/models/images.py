@@ -24,6 +24,8 @@ Stride = int | tuple[int, int]
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride) -> Tensor:
     """(N, H, W, C) and (C', k, k, C) to (N, H / stride, W / stride, C'), sizes rounded up."""
+    if (zeros := _even_padding(x, weight.shape[1], stride)) is not None:
+        return _from_image(F.conv2d(_as_image(x), _as_image(weight), bias, stride, padding=zeros))
     return _from_image(F.conv2d(_as_image(_padded(x, weight.shape[1], stride)), _as_image(weight), bias, stride))
 
 
@@ -176,6 +178,17 @@ def _folded_nearest_2d(weight: Tensor, stride: int) -> Tensor:
         across.view(stride * outer, kernel_size, taps * inner), stride
     )  # (stride² · C', taps, taps · C)
     return both.view(stride * stride * outer, taps, taps, inner)
+
+
+def _even_padding(x: Tensor, kernel_size: int, stride: Stride) -> tuple[int, int] | None:
+    """How many zeros both ends have in each direction, which costs no copy; None where the ends differ."""
+    both = []
+    for size, step in zip(x.shape[1:3], _pair(stride), strict=True):
+        before, after = pads(kernel_size, step)
+        if before != after + -size % step:
+            return None
+        both.append(before)
+    return both[0], both[1]
 
 
 def _padded(x: Tensor, kernel_size: int, stride: Stride) -> Tensor:

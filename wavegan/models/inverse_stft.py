@@ -12,6 +12,8 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from wavegan import settings
 from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
@@ -132,15 +134,7 @@ class Generator(nn.Module):
 
         maps: (N, channels, frames, 1 + 4 · bins). hiss: spectra of white noise, in the same form as the result.
         """
-        level, real, imaginary, share = maps[..., 1:].unflatten(-1, (MAPS, self.bins)).unbind(-2)
-        level = level + self.start_levels[:, None] + LOUDNESS_GAIN * maps[..., :1]
-        magnitude = (LOUDEST - F.softplus(LOUDEST - level)).exp()
-        # Together below 1: without it they grow into the hundreds, and the bound on the level bounds nothing.
-        magnitude = magnitude * (1 + real * real + imaginary * imaginary + share * share).rsqrt()
-        real, imaginary, share = magnitude * real, magnitude * imaginary, magnitude * share
-        cosine, sine = self.turn.unbind()
-        turned = torch.stack([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=-1)
-        return turned + share[..., None] * hiss
+        return Spectra.apply(maps, self.start_levels, self.turn, hiss)
 
     def _hiss(self, white: Tensor) -> Tensor:
         """Spectra of the frames of a white noise, with a mean square of 2 in a bin."""
@@ -179,6 +173,54 @@ class Generator(nn.Module):
         """Returns what frames are multiplied by before they are added: a clip's own spectra give the clip again."""
         hann = torch.hann_window(self.window)
         return hann * (full_scale(self.window) * self.hop / hann.square().sum())
+
+
+class Spectra(Function):
+    """What the head says as spectra, with a gradient by hand: torch's own writes and reads several times as much.
+
+    A bin has maps l (level), r, i and h (hiss), and all bins of a frame share v (loudness). With the start level s,
+    the bound B and the noise n,
+
+        m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + h²),  spectrum = a · ((r + i j) · turn + h · n).
+
+    Without the root r, i and h grow into the hundreds in a long training, and the bound bounds nothing.
+    """
+
+    @staticmethod
+    def forward(ctx, maps, start_levels, turn, hiss):
+        loudness, (level, real, imaginary, share) = maps[..., :1], maps[..., 1:].chunk(MAPS, dim=-1)
+        room = LOUDEST - level - start_levels[:, None] - LOUDNESS_GAIN * loudness
+        shrink = (1 + real * real + imaginary * imaginary + share * share).rsqrt_()
+        amplitude = (LOUDEST - F.softplus(room)).exp_().mul_(shrink)
+        cosine, sine = turn
+        spectra = torch.empty(*level.shape, 2, dtype=maps.dtype, device=maps.device)
+        noise = amplitude * share
+        spectra[..., 0] = amplitude * (real * cosine - imaginary * sine) + noise * hiss[..., 0]
+        spectra[..., 1] = amplitude * (real * sine + imaginary * cosine) + noise * hiss[..., 1]
+        ctx.save_for_backward(maps, amplitude, shrink, room, turn, hiss)
+        return spectra
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d):
+        maps, amplitude, shrink, room, (cosine, sine), hiss = ctx.saved_tensors
+        parts = maps[..., 1:].chunk(MAPS, dim=-1)[1:]
+        d_real, d_imaginary = d.unbind(-1)
+        by_part = (
+            d_real * cosine + d_imaginary * sine,
+            d_imaginary * cosine - d_real * sine,
+            d_real * hiss[..., 0] + d_imaginary * hiss[..., 1],
+        )
+        # That of a times a, which both the level and the root have a part in.
+        by_amplitude = sum(slope * part for slope, part in zip(by_part, parts, strict=True)) * amplitude
+        gradient = torch.empty_like(maps)
+        by_level, *by_parts = gradient[..., 1:].chunk(MAPS, dim=-1)
+        torch.mul(by_amplitude, room.sigmoid(), out=by_level)
+        gradient[..., :1] = LOUDNESS_GAIN * by_level.sum(-1, keepdim=True)
+        by_root = by_amplitude * shrink * shrink
+        for own, slope, part in zip(by_parts, by_part, parts, strict=True):
+            torch.sub(slope * amplitude, by_root * part, out=own)
+        return gradient, None, None, None
 
 
 class _Block(nn.Module):
