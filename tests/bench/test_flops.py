@@ -84,18 +84,18 @@ def no_shift(layer: int, examples: int) -> torch.Tensor:
 
 
 def test_units_of_a_step():
-    published = step_flops(1, [DiscriminatorFlops(1, 1)], discriminator_steps=5)
+    published = step_flops(1, [DiscriminatorFlops(1, 4)], discriminator_steps=5)
     assert published == {"generator_forward": 5, "discriminator_update": 50, "generator_update": 5}
     assert sum(published.values()) == 60
     assert sum(step_flops(1, [DiscriminatorFlops(1, 0)], discriminator_steps=5).values()) == 5 * (6 + 1) + 5
-    assert step_flops(100, [DiscriminatorFlops(1, 1)], discriminator_steps=2) == {
+    assert step_flops(100, [DiscriminatorFlops(1, 4)], discriminator_steps=2) == {
         "generator_forward": 200, "discriminator_update": 20, "generator_update": 302
     }  # fmt: skip
-    several = [DiscriminatorFlops(1, 1), DiscriminatorFlops(10, 0), DiscriminatorFlops(100, 1)]
+    several = [DiscriminatorFlops(1, 4), DiscriminatorFlops(10, 0), DiscriminatorFlops(100, 4)]
     assert step_flops(1000, several, discriminator_steps=2) == {
         "generator_forward": 2000, "discriminator_update": 2 * (10 + 60 + 1000), "generator_update": 3000 + 222
     }  # fmt: skip
-    now_and_then = [DiscriminatorFlops(10, 0.25)]
+    now_and_then = [DiscriminatorFlops(10, 4 / 4)]
     assert step_flops(1000, now_and_then, discriminator_steps=1, reuses_generated=True) == {
         "generator_forward": 1000, "discriminator_update": 70, "generator_update": 2000 + 20
     }  # fmt: skip

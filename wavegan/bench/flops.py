@@ -81,10 +81,14 @@ MULTIPLICATIONS: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], int]] = {
 
 
 class DiscriminatorFlops(NamedTuple):
-    """A forward pass of one clip, and in which share of the updates a penalty on the slope is taken."""
+    """A forward pass of one clip, and how many more an update takes for a penalty on the slope.
+
+    Of a pair of clips an update takes 6: two forward passes, four on the way back. A penalty at a point of its own
+    takes 4 more, one at the clips themselves 2 for its tangents; one that is taken now and then accordingly less.
+    """
 
     forward: int
-    penalised_share: float
+    penalty: float
 
 
 def step_flops(
@@ -102,7 +106,7 @@ def step_flops(
     return {
         "generator_forward": discriminator_steps * generator,
         "discriminator_update": discriminator_steps
-        * sum(round((6 + 4 * judge.penalised_share) * judge.forward) for judge in judges),
+        * sum(round((6 + judge.penalty) * judge.forward) for judge in judges),
         "generator_update": (2 if reuses_generated else 3) * generator + 2 * sum(judge.forward for judge in judges),
     }
 

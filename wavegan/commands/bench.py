@@ -169,8 +169,8 @@ def step_needs(recipe: Recipe) -> Needs:
     judged = []
     for adversary in method.adversaries.values():  # type: ignore[attr-defined]
         seen = adversary.see(generator.output.encode(clips))  # type: ignore[union-attr, operator]
-        share = 1 / adversary.penalty_every if adversary.penalty else 0
-        judged.append(DiscriminatorFlops(forward_flops(adversary.discriminator, seen, labels), share))
+        extra = 0 if adversary.penalty is None else (2 if adversary.penalty.among else 4) / adversary.penalty_every
+        judged.append(DiscriminatorFlops(forward_flops(adversary.discriminator, seen, labels), extra))
     steps = recipe.method.discriminator_steps
     flops = step_flops(
         forward_flops(generator, z, labels, *noise),
