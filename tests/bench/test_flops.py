@@ -84,16 +84,20 @@ def no_shift(layer: int, examples: int) -> torch.Tensor:
 
 
 def test_units_of_a_step():
-    published = step_flops(1, [DiscriminatorFlops(1, True)], discriminator_steps=5)
+    published = step_flops(1, [DiscriminatorFlops(1, 4)], discriminator_steps=5)
     assert published == {"generator_forward": 5, "discriminator_update": 50, "generator_update": 5}
     assert sum(published.values()) == 60
-    assert sum(step_flops(1, [DiscriminatorFlops(1, False)], discriminator_steps=5).values()) == 5 * (6 + 1) + 5
-    assert step_flops(100, [DiscriminatorFlops(1, True)], discriminator_steps=2) == {
+    assert sum(step_flops(1, [DiscriminatorFlops(1, 0)], discriminator_steps=5).values()) == 5 * (6 + 1) + 5
+    assert step_flops(100, [DiscriminatorFlops(1, 4)], discriminator_steps=2) == {
         "generator_forward": 200, "discriminator_update": 20, "generator_update": 302
     }  # fmt: skip
-    several = [DiscriminatorFlops(1, True), DiscriminatorFlops(10, False), DiscriminatorFlops(100, True)]
+    several = [DiscriminatorFlops(1, 4), DiscriminatorFlops(10, 0), DiscriminatorFlops(100, 4)]
     assert step_flops(1000, several, discriminator_steps=2) == {
         "generator_forward": 2000, "discriminator_update": 2 * (10 + 60 + 1000), "generator_update": 3000 + 222
+    }  # fmt: skip
+    now_and_then = [DiscriminatorFlops(10, 4 / 4)]
+    assert step_flops(1000, now_and_then, discriminator_steps=1, reuses_generated=True) == {
+        "generator_forward": 1000, "discriminator_update": 70, "generator_update": 2000 + 20
     }  # fmt: skip
 
 
@@ -123,7 +127,7 @@ def test_torchs_counter_agrees_on_a_step_without_penalty():
         plain.update_discriminator(real, z, torch.rand(examples, 1, 1), (no_shift, no_shift, no_shift))
         plain.update_generator(z, no_shift)
     sizes = {"dim": 2, "kernel_size": 5}
-    judged = [DiscriminatorFlops(discriminator_flops(**sizes), False)]
+    judged = [DiscriminatorFlops(discriminator_flops(**sizes), 0)]
     units = step_flops(generator_flops(latent_dim=7, **sizes), judged, discriminator_steps=1)
     unasked = 2 * (2 * 5 * 1 * 2 * 1024) + 2 * 7 * 16 * 16
     assert counted.get_total_flops() == examples * (sum(units.values()) - unasked)

@@ -20,6 +20,7 @@ from wavegan.models.inputs import Input
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.piecewise_linear import ScoreStage
 from wavegan.models.wavegan import STRIDES, Discriminator, Generator
+from wavegan.objectives import penalties
 from wavegan.objectives.adversarial import OBJECTIVES, Objective
 from wavegan.objectives.penalties import Penalty, between, gradient_penalty
 from wavegan.settings import PhaseShuffleSettings
@@ -381,6 +382,54 @@ def test_a_linear_discriminator_by_hand():
     assert bias.grad.item() == pytest.approx(0)
     first_order.discriminator_backward(stages, real, fake, OBJECTIVES["wasserstein"], gradient_penalty, 0)
     assert asked[1] == (2, 2)
+
+
+@pytest.mark.parametrize("penalty", penalties.PENALTIES)
+@pytest.mark.parametrize("radius", [0, 2])
+def test_a_penalty_at_the_clips_needs_no_rows_of_its_own(penalty, radius):
+    """But where something is drawn inside: then the network at x̂ is another one, as it always was."""
+    judge = Discriminator((1, 4096), dim=1, kernel_size=9, phase_shuffle=PhaseShuffleSettings(radius=radius)).double()
+    asked, state, take_apart = [], torch.get_rng_state(), judge.stages
+    assert take_apart is not None
+    take_apart(0, 2, None)
+    assert torch.equal(torch.get_rng_state(), state), "a pass of no batches draws nothing"
+
+    def stages(batches: int, examples: int, labels: Tensor | None):
+        asked.append(batches)
+        return take_apart(batches, examples, labels)
+
+    objective = OBJECTIVES["relativistic"]
+    first_order.discriminator_backward(
+        stages, normal(2, 1, 4096), normal(2, 1, 4096), objective, penalties.PENALTIES[penalty], 1
+    )
+    own = 2 if penalty == "r1_r2" else 1
+    is_among = penalty in ("r1", "r2", "r1_r2")
+    assert asked == ([0] if is_among else []) + [2 if is_among and not radius else 2 + own]
+
+
+@pytest.mark.parametrize("weight", [1.0, 100.0])
+def test_one_product_for_loss_and_penalty_is_in_bf16_as_near_as_autograd(weight):
+    judge = Discriminator((1, 4096), dim=4, kernel_size=9, phase_shuffle=PhaseShuffleSettings(radius=0))
+    adversary = Adversary(
+        judge,
+        objective=OBJECTIVES["relativistic"],
+        penalty=penalties.PENALTIES["r1_r2"],
+        penalty_weight=weight,
+    )
+    real, fake = normal(8, 1, 4096).float() / 4, normal(8, 1, 4096, seed=1).float() / 4
+    found = []
+    for form, enabled in (
+        (adversary.plain_backward, False),
+        (adversary.plain_backward, True),
+        (adversary.backward, True),
+    ):
+        judge.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            form(real, fake)
+        found.append(torch.cat([one.grad.flatten() for one in judge.parameters() if one.grad is not None]))
+    exact, theirs, ours = found
+    missing = [1 - torch.cosine_similarity(exact, one, dim=0).item() for one in (theirs, ours)]
+    assert 0 < missing[1] < 1.2 * missing[0] < 0.01
 
 
 def direction(found: Gradients) -> Tensor:

@@ -5,11 +5,17 @@ import copy
 import pytest
 import torch
 
+from wavegan.audio.adaptive_augmentation import Adaptive
 from wavegan.methods.adversary import Adversary
+from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
+from wavegan.models.wavegan import Discriminator, Generator
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.objectives.penalties import PENALTIES
+from wavegan.settings import PhaseShuffleSettings
 from wavegan.training import acceleration
 from wavegan.training.acceleration import Records, settle_compilation, settle_graphs
-from wavegan.training.loop import take_step, train
+from wavegan.training.loop import Training, take_step, train
 
 
 def weights(made) -> dict[str, torch.Tensor]:
@@ -169,3 +175,40 @@ def test_graphs_that_are_faster_are_used(training, batches, monkeypatch):
         take_step(one, batches)
     after = weights(made)
     assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="it takes a GPU")
+@pytest.mark.parametrize("reuses_fakes", [False, True])
+def test_cuda_graphs_take_the_same_steps(reuses_fakes):
+    """Penalties in every second step, whose weight falls, and changes that become more frequent."""
+    device, made = torch.device("cuda"), []
+    for _ in range(2):
+        torch.manual_seed(0)
+        adversary = Adversary(
+            Discriminator((1, 4096), dim=4, phase_shuffle=PhaseShuffleSettings(shared=False)).to(device),
+            objective=OBJECTIVES["relativistic"], penalty=PENALTIES["r1_r2"], penalty_weight=1, penalty_every=2,
+            penalty_share=lambda step: 0.9**step, augment=Adaptive(16000, probability=0.4, ramp_clips=1000).to(device),
+        )  # fmt: skip
+        generator = Generator(4096, dim=4, latent_dim=8).to(device)
+        gan = GAN(generator, {"waveform": adversary}, discriminator_steps=1, reuses_fakes=reuses_fakes)
+        optimizers = {name: torch.optim.Adam(one.parameters(), 1e-4, fused=True) for name, one in gan.networks.items()}
+        made.append(Training(gan, optimizers, device))
+    plain, replayed = made
+
+    def batches(draw: int) -> Batch:
+        clips = torch.rand(8, 1, 4096, generator=torch.Generator().manual_seed(draw)) * 2 - 1
+        return Batch(clips.to(device))
+
+    records = Records(replayed.method, batches(7), replayed, acceleration.cuda_graph)
+    records.add_form()
+    replayed.backwards.update(records.backwards)
+    for _ in range(8):
+        found = [take_step(one, batches) for one in (plain, replayed)]
+        assert found[0].keys() == found[1].keys()
+        for name, value in found[0].items():
+            torch.testing.assert_close(value, found[1][name], rtol=1e-3, atol=1e-4, msg=name)
+        plain.step, replayed.step = plain.step + 1, replayed.step + 1
+    assert len(records.forms) == 2 and all(records.forms.values()), "both kinds of step were recorded"
+    after = weights(replayed)
+    for key, value in weights(plain).items():
+        torch.testing.assert_close(value, after[key], rtol=1e-3, atol=1e-5, msg=key)

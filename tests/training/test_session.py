@@ -12,7 +12,7 @@ import torch
 from wavegan import distributed
 from wavegan.errors import TrainingError
 from wavegan.seeding import derive
-from wavegan.training import checkpoint, watchdog
+from wavegan.training import checkpoint, session, watchdog
 from wavegan.training.monitor import Monitor
 from wavegan.training.session import ROLLBACK, WARN, CollapsePolicy, Evaluation, follow_session, run_session
 from wavegan.training.signals import StopRequest
@@ -307,6 +307,19 @@ def test_nan_ends_a_training_that_only_warns(training, batches, tmp_path):
             checkpoint_every=2,
             watch=watched(made, WARN),
         )
+
+
+def test_silence_is_seen_between_checkpoints(training, batches, tmp_path, monkeypatch):
+    monkeypatch.setattr(watchdog, "GRACE_STEPS", 0)
+    monkeypatch.setattr(session, "LOOK_EVERY", 2)
+    made, watch = training(), Watchdog()
+    noise = torch.rand(8, 1, 2048, generator=torch.Generator().manual_seed(0)) - 0.5
+    policy = CollapsePolicy(watch, clips=lambda: noise * (made.step < 5))
+    sit(made, batches, tmp_path, steps=7, watch=policy)
+    assert watch.healthy_steps["silent"] == 4
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    (alarm,) = (line for line in lines if "alarm" in line)
+    assert alarm["step"] == 6 and alarm["alarm"].startswith("100% of clips are silent")
 
 
 def test_a_collapse_before_the_first_checkpoint_goes_back_to_the_start(training, batches, tmp_path):

@@ -81,22 +81,33 @@ MULTIPLICATIONS: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], int]] = {
 
 
 class DiscriminatorFlops(NamedTuple):
-    """A forward pass of one clip, and whether a penalty on the slope is taken."""
+    """A forward pass of one clip, and how many more an update takes for a penalty on the slope.
+
+    Of a pair of clips an update takes 6: two forward passes, four on the way back. A penalty at a point of its own
+    takes 4 more, one at the clips themselves 2 for its tangents; one that is taken now and then accordingly less.
+    """
 
     forward: int
-    is_penalised: bool
+    penalty: float
 
 
 def step_flops(
-    generator: int, discriminators: Iterable[DiscriminatorFlops], *, discriminator_steps: int
+    generator: int,
+    discriminators: Iterable[DiscriminatorFlops],
+    *,
+    discriminator_steps: int,
+    reuses_generated: bool = False,
 ) -> dict[str, int]:
-    """Counts the operations of each part of a step for one clip of the batch, from the networks' forward passes."""
+    """Counts the operations of each part of a step for one clip of the batch, from the networks' forward passes.
+
+    reuses_generated: one pass of the generator serves both updates.
+    """
     judges = list(discriminators)
     return {
         "generator_forward": discriminator_steps * generator,
         "discriminator_update": discriminator_steps
-        * sum((10 if judge.is_penalised else 6) * judge.forward for judge in judges),
-        "generator_update": 3 * generator + 2 * sum(judge.forward for judge in judges),
+        * sum(round((6 + judge.penalty) * judge.forward) for judge in judges),
+        "generator_update": (2 if reuses_generated else 3) * generator + 2 * sum(judge.forward for judge in judges),
     }
 
 

@@ -134,7 +134,7 @@ def _measure(recipe: Recipe, on: torch.device, repeats: int, *, has_corpus: bool
 def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
     needs, machine, own, plain = step_needs(recipe), measured.machine, measured.step, measured.plain_step
     flops, floor, step = sum(needs.flops.values()), needs.floor_seconds(machine), own.median
-    draws_per_step = recipe.method.discriminator_steps + 1
+    draws_per_step = recipe.method.discriminator_steps + (not _reuses_generated(recipe))
     return {
         "step_seconds": step,
         "step_seconds_quartiles": own.quartiles,
@@ -169,17 +169,25 @@ def step_needs(recipe: Recipe) -> Needs:
     judged = []
     for adversary in method.adversaries.values():  # type: ignore[attr-defined]
         seen = adversary.see(generator.output.encode(clips))  # type: ignore[union-attr, operator]
-        judged.append(
-            DiscriminatorFlops(forward_flops(adversary.discriminator, seen, labels), adversary.penalty is not None)
-        )
+        extra = 0 if adversary.penalty is None else (2 if adversary.penalty.among else 4) / adversary.penalty_every
+        judged.append(DiscriminatorFlops(forward_flops(adversary.discriminator, seen, labels), extra))
     steps = recipe.method.discriminator_steps
-    flops = step_flops(forward_flops(generator, z, labels, *noise), judged, discriminator_steps=steps)
+    flops = step_flops(
+        forward_flops(generator, z, labels, *noise),
+        judged,
+        discriminator_steps=steps,
+        reuses_generated=_reuses_generated(recipe),
+    )
     sizes = {name: parameter_count(network) for name, network in method.networks.items()}
     own = sizes.pop("generator")
     return Needs(
         {part: recipe.training.batch_size * count for part, count in flops.items()},
         optimizer_bytes(own, sum(sizes.values()), discriminator_steps=steps),
     )
+
+
+def _reuses_generated(recipe: Recipe) -> bool:
+    return getattr(recipe.method, "reuse_generated", False)
 
 
 def verdict(parts: dict[str, float], flops: float, matrix_rate: float) -> str:

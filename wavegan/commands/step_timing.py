@@ -99,14 +99,14 @@ class StepTiming:
 
 
 class _WatchedNetwork(nn.Module):
-    """A network whose forward passes without a graph are timed."""
+    """A network whose forward passes without a graph are timed, or all where there are no others."""
 
-    def __init__(self, network: nn.Module, watch: StopWatch, name: str):
+    def __init__(self, network: nn.Module, watch: StopWatch, name: str, *, times_all: bool):
         super().__init__()
-        self.network, self.watch, self.name = network, watch, name
+        self.network, self.watch, self.name, self.times_all = network, watch, name, times_all
 
     def forward(self, *inputs: Tensor | None) -> Tensor:
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and not self.times_all:
             return self.network(*inputs)
         return _watched(self.watch, self.name, self.network)(*inputs)
 
@@ -121,7 +121,8 @@ def _taken_apart(own: StepTiming, watch: StopWatch) -> Iterator[None]:
     for optimizer in training.optimizers.values():
         hooks.append(optimizer.register_step_pre_hook(lambda *_: watch.start("optimizer")))
         hooks.append(optimizer.register_step_post_hook(lambda *_: watch.stop("optimizer")))
-    networks["generator"] = _WatchedNetwork(generator, watch, "generator_forward")
+    reuses_fakes = getattr(training.method, "reuses_fakes", False)
+    networks["generator"] = _WatchedNetwork(generator, watch, "generator_forward", times_all=reuses_fakes)
     training.backwards = {
         phase.name: _watched(watch, f"{phase.name.removesuffix('s')}_update", backwards.get(phase.name, phase.backward))
         for phase in training.method.phases

@@ -186,7 +186,8 @@ class Adversary:
             both = torch.cat([real, fake]).requires_grad_()
             scores = judge(both)
             (slope,) = torch.autograd.grad(penalty.among(scores).sum(), both, create_graph=True)
-            return *scores.chunk(2), penalty.of_slope(penalty.among(slope))
+            real_scores, fake_scores = scores.chunk(2)
+            return real_scores, fake_scores, penalty.of_slope(penalty.among(slope))
         real_scores, fake_scores = judge(torch.cat([real, fake])).chunk(2) if joins else (judge(real), judge(fake))
         return real_scores, fake_scores, penalty(judge, real, fake) if penalty else None
 

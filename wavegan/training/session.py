@@ -19,6 +19,7 @@ from wavegan.training.signals import ASKED, Stop, listening, stop_number, stop_r
 from wavegan.training.watchdog import Alarm, Watchdog
 
 WARN, ROLLBACK = "warn", "rollback"  # what follows from a collapse
+LOOK_EVERY = 250  # steps between looks at clips, beside those before a checkpoint: a silent generator learns nothing
 GO_BACK = 1 << 16  # what the processes agree on then, above every signal
 
 
@@ -35,7 +36,8 @@ class Evaluation:
 class CollapsePolicy:
     """How a training is watched for a collapse, and what follows from one.
 
-    clips: makes N clips (N, C, T) by the training as it is now; they are looked at before every checkpoint.
+    clips: makes N clips (N, C, T) by the training as it is now; they are looked at before every checkpoint and every
+    250 steps.
     on_collapse: "warn", or "rollback" to the newest checkpoint that was found healthy, to go on from there with another
     seed; max_rollbacks is how often in a run.
     """
@@ -79,7 +81,7 @@ def run_session(
         nonlocal stopped_by
         saves = training.step == steps or training.step % checkpoint_every == 0
         evaluates = evaluation is not None and (training.step == steps or training.step % evaluation.every == 0)
-        collapse = keeper.after_step(stats, looks=saves or evaluates)
+        collapse = keeper.after_step(stats, looks=saves or evaluates or training.step % LOOK_EVERY == 0)
         # Asked once: a signal from here on ends the next step, which is saved.
         number = distributed.max_over_ranks(GO_BACK if collapse else stop_number(stop))
         stopped_by = None if number == GO_BACK else stop_reason(number)
