@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from wavegan.dsp.mel import mel_filters
-from wavegan.dsp.views import VIEWS, ComplexSpectrum, LogMagnitude, LogMel, LowRate, View, Waveform, floor_tone
+from wavegan.dsp.spectral_views import floor_tone
+from wavegan.dsp.views import VIEWS, ComplexSpectrum, LogMagnitude, LogMel, LowRate, View, Waveform
 
 RATE = 16000
 FLOOR = 1e-4  # -80 dB

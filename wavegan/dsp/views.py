@@ -1,19 +1,6 @@
-"""What a discriminator sees of a clip: differentiable functions of clips (N, C, T) in [-1, 1], fit for gradients.
-
-A spectral view has a frame for every hop of a clip, centred on the middle of that hop, with silence beyond both ends:
-ceil(T / hop) frames. So lengths that are multiples of the hop give the numbers of frames that strides divide, and the
-first and the last sample lie half a hop from the middle of a frame, where the window is still wide open: with
-T // hop + 1 frames on the multiples of the hop the last sample may lie a whole hop from it.
-
-Spectra are divided by what a sine of amplitude 1 has in the middle of a bin, so that levels are in dB relative to full
-scale. The bin at half the sample rate is left out, so that window / 2 bins remain. Everything is computed in float32
-also under autocast, as bf16 has 8 bits and a floor of -80 dB needs 14; float64 stays float64.
-
-The floor is soft: nothing is clamped, so gradients pass at every level. f is the floor's magnitude, 10^(floor_db / 20).
-"""
+"""What a discriminator sees of a clip: differentiable functions of clips (N, C, T) in [-1, 1], fit for gradients."""
 
 import math
-import warnings
 from collections.abc import Iterable
 
 import torch
@@ -21,16 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.dsp.frames import framed, real_transform
-from wavegan.dsp.mel import mel_filters, mel_scale
+from wavegan.dsp.frames import framed
+from wavegan.dsp.spectral_views import ComplexSpectrum, LogMagnitude, LogMel
 from wavegan.dsp.statistics import means_and_deviations
-from wavegan.dsp.stft import full_scale
 
 LEAST_DEVIATION = 1e-4  # of a waveform, -80 dBFS
 LOW_RATE_BLOCK = 16
-LEAST_LOG_DEVIATION = 0.1  # 0.87 dB: magnitudes of steady noise vary by 5.6 dB in a bin, those in wide bands by less
-LOWEST_FLOOR = -120.0  # below it the rounding of float32 beside a full-scale sine is louder than the floor
-HIGHEST_FLOOR = -20.0
 
 
 class Waveform(nn.Module):
@@ -91,215 +74,6 @@ class LowRate(nn.Module):
         padded = F.pad(clips, (block, block + -samples % block))
         low = framed(padded, window=3 * block, hop=block) @ self.filter.to(clips.dtype)
         return low.flatten(-2)[..., : -(-samples // self.factor)]
-
-
-class _SpectralView(nn.Module):
-    """The parts that spectral views share: frames, the floor's magnitude, and statistics of each row (bin or band).
-
-    `means` and `deviations` (rows,) are buffers: 0 and 1 until `measure` sets them.
-    """
-
-    gives = "spectrum"
-    needs_statistics = True
-    means: Tensor
-    deviations: Tensor
-
-    def __init__(self, window: int, hop: int, rows: int, floor_db: float, least_deviation: float):
-        super().__init__()
-        if window < 4 or window % 2:
-            raise ValueError(
-                f"window is {window}; it must be even and 4 samples or more; try {max(4, window // 2 * 2)}"
-            )
-        if not 0 < hop <= window // 2:  # else samples between two frames would have no gradient
-            raise ValueError(
-                f"hop is {hop}; it must be between 1 and half of the window of {window}; try {window // 4}"
-            )
-        if not LOWEST_FLOOR <= floor_db <= HIGHEST_FLOOR:
-            raise ValueError(f"floor_db is {floor_db}; it must be from {LOWEST_FLOOR:g} to {HIGHEST_FLOOR:g}; try -80")
-        self.window, self.hop = window, hop
-        self.floor = 10 ** (floor_db / 20)
-        self.least_deviation = least_deviation
-        self.register_buffer("means", torch.zeros(rows))
-        self.register_buffer("deviations", torch.ones(rows))
-
-    def forward(self, clips: Tensor) -> Tensor:
-        values = self._precise_values(clips)
-        means, deviations = self.means.to(values.dtype)[:, None], self.deviations.to(values.dtype)[:, None]
-        return (values - means) / deviations  # (N, C', rows, frames)
-
-    def measure(self, batches: Iterable[Tensor]) -> None:
-        """Sets the statistics to those of clips, which come in batches (N, C, T) and are passed over once."""
-        means, deviations = means_and_deviations(batches, self._precise_values, self.least_deviation)
-        self.means.copy_(means)
-        self.deviations.copy_(deviations)
-
-    def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
-        """Returns (channels, rows, frames), the shape of one clip's view; any length will do."""
-        return channels, len(self.means), -(-clip_samples // self.hop)
-
-    def _precise_values(self, clips: Tensor) -> Tensor:
-        """`_values` in float32, or in float64 where the clips are."""
-        with torch.autocast(clips.device.type, enabled=False):
-            values = self._values(clips.float() if clips.dtype in (torch.bfloat16, torch.float16) else clips)
-            return values.transpose(-2, -1)
-
-    def _values(self, clips: Tensor) -> Tensor:
-        """(N, C, T) to (N, C', frames, rows), as the transforms give them, not yet centred and scaled."""
-        raise NotImplementedError
-
-    def _spectra(self, clips: Tensor) -> Tensor:
-        """(N, C, T) to real and imaginary parts (N, C, frames, window / 2 bins, 2), where full scale is 1."""
-        samples = clips.shape[-1]
-        before = (self.window - self.hop) // 2
-        end = (-(-samples // self.hop) - 1) * self.hop + self.window - before  # of the last frame
-        frames = framed(F.pad(clips, (before, end - samples)), window=self.window, hop=self.hop)
-        hann = torch.hann_window(self.window, dtype=clips.dtype, device=clips.device) / full_scale(self.window)
-        return real_transform(frames * hann)[..., :-1, :]
-
-    def _power(self, clips: Tensor, tone: Tensor) -> Tensor:
-        """(N, C, T) to the squared magnitudes (N, C, frames, window / 2 bins) of their spectra and a tone (bins, 2)."""
-        real, imaginary = (self._spectra(clips) + tone.to(clips.dtype)).unbind(-1)
-        return real * real + imaginary * imaginary  # a sum over an axis of two is several times slower
-
-
-class LogMagnitude(_SpectralView):
-    """Shows natural logarithms of magnitudes, (N, C, window / 2 bins, ceil(T / hop) frames).
-
-    Silence gives exactly the floor. 20 dB above it values are within 0.6 dB of the true level, 40 dB above within
-    0.06. Before they are scaled they lie between ln(f / √2) and ln(2 + f). No sample moves a value by more than
-    4 / (√2 · f · window · deviation) times its own change: by 28 for 1,024 samples, -80 dB and a deviation of 1.
-    Silence comes as close to that as any sound. Raises ValueError for a window, hop or floor that does not fit.
-    """
-
-    tone: Tensor
-
-    def __init__(
-        self,
-        window: settings.Window = 512,
-        hop: settings.Hop = 128,
-        *,
-        floor_db: settings.FloorDecibels = -80.0,
-    ):
-        super().__init__(window, hop, window // 2, floor_db, LEAST_LOG_DEVIATION)
-        self.register_buffer("tone", floor_tone(torch.full((window // 2,), self.floor**2 / 2)), persistent=False)
-
-    def _values(self, clips: Tensor) -> Tensor:
-        # A smooth function of |X| alone would have no gradient at X = 0. So a fixed tone o stands in every bin:
-        #     y = ½ ln(|X + o|² + f²/2) with |o|² = f²/2,   ∂y/∂X = (X + o) / (|X + o|² + f²/2).
-        # For silence y = ln f, and the gradient has the length |o| / f² = 1 / (√2 · f), which is also the most that
-        # a / (a² + f²/2) can be for any a. It is zero at X = -o alone: a point that no sound stays at.
-        # One sample moves X by 2 · w / Σw, so by 4 / window at the most.
-        return (self._power(clips, self.tone) + self.floor**2 / 2).log() / 2
-
-
-class LogMel(_SpectralView):
-    """Shows natural logarithms of magnitudes in mel bands, (N, C, bands, ceil(T / hop) frames).
-
-    A band's triangle has 1 at its peak, so a full-scale sine there has 0 to 1.8 dB where bands are wider than bins.
-    Silence gives exactly the floor. Values lie between ln f - 0.35 and ln(2 · √W + 1.3 · f) before they are scaled,
-    where W is the sum of a band's weights over bins. No sample moves a value by more than 4 · √W / (√2 · f · window ·
-    deviation) times its own change. Raises ValueError for a window, hop or floor that does not fit, and for more bands
-    than the window can tell apart.
-    """
-
-    tone: Tensor
-    filters: Tensor
-    softness: Tensor
-
-    def __init__(
-        self,
-        sample_rate: int,
-        window: settings.Window = 1024,
-        hop: settings.Hop = 256,
-        *,
-        bands: settings.Bands = 80,
-        floor_db: settings.FloorDecibels = -80.0,
-    ):
-        super().__init__(window, hop, bands, floor_db, LEAST_LOG_DEVIATION)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of empty bands, which are refused below
-            filters = mel_filters(sample_rate, window, bands, has_unit_area=False)[:-1].t()  # (bands, bins)
-        widths = filters.sum(1)
-        if not widths.all():
-            # A triangle is as wide as two steps of the scale, 200 / 3 Hz each at its low end; wider than a bin, it
-            # holds one.
-            most = math.ceil(2 * mel_scale(sample_rate / 2) * 200 / 3 * window / sample_rate) - 2
-            raise ValueError(
-                f"bands is {bands}; with a window of {window} samples at {sample_rate} Hz, {(widths == 0).sum()} of "
-                f"them would hold no bin; try bands={most} or a longer window"
-            )
-        # The tone's power in a bin falls with the width of the bands around, so that it has about f²/2 in each band
-        # and never more. The rest of f² is the softness.
-        around = (widths[:, None] * filters).sum(0) / filters.sum(0).clamp(min=1e-9)
-        power = torch.where(filters.sum(0) > 0, 1 / around.clamp(min=1e-9), 0)
-        power *= self.floor**2 / 2 / (filters * power).sum(1).max()
-        self.register_buffer("tone", floor_tone(power), persistent=False)
-        self.register_buffer("filters", filters.contiguous(), persistent=False)
-        self.register_buffer("softness", self.floor**2 - (filters * power).sum(1), persistent=False)
-
-    def _values(self, clips: Tensor) -> Tensor:
-        # With M a band's weights, P = Σ M · |X + o|² and s the softness, y = ½ ln(P + s) and
-        #     ∂y/∂X = M · (X + o) / (P + s),
-        # whose effect on one sample is at most 4 / window · Σ M · |X + o| / (P + s) <= 4 / window · √W · √P / (P + s),
-        # and √P / (P + s) is at most 1 / (2 · √s) <= 1 / (√2 · f). For silence P + s = f².
-        power = F.linear(self._power(clips, self.tone), self.filters.to(clips.dtype))
-        return (power + self.softness.to(clips.dtype)).log() / 2
-
-
-class ComplexSpectrum(_SpectralView):
-    """Shows compressed real, then imaginary parts, (N, 2C, window / 2 bins, ceil(T / hop) frames).
-
-    A magnitude m becomes m · (m² + f²)^((power - 1) / 2), so m^power above the floor, and the phase stays. Phases are
-    those at the middle of a frame, so that the bins that a sine or a click reaches agree in sign: counted from its
-    start, every other one would be negated. Silence gives 0 before values are centred. They lie within ±2^power before
-    they are scaled. No sample moves a value by more than 4 · f^(power - 1) / (window · deviation) times its own change:
-    by 2.5 for 1,024 samples, -80 dB, a power of 0.3 and a deviation of 1. Real and imaginary parts share their bin's
-    statistics, lest phases be bent. Raises ValueError for a window, hop, power or floor that does not fit.
-    """
-
-    signs: Tensor
-
-    def __init__(
-        self,
-        window: settings.Window = 512,
-        hop: settings.Hop = 128,
-        *,
-        power: settings.Power = 0.3,
-        floor_db: settings.FloorDecibels = -80.0,
-    ):
-        if not 0 < power <= 1:
-            raise ValueError(f"power is {power}; it must be above 0 and at most 1; try 0.3")
-        # A bin that never rises to the floor is not scaled up beyond what the floor itself would be.
-        super().__init__(window, hop, window // 2, floor_db, 10 ** (floor_db / 20 * power))
-        self.power = power
-        signs = 1.0 - 2.0 * (torch.arange(window // 2) % 2)  # half a window later, bin k has turned by π k
-        self.register_buffer("signs", signs[:, None], persistent=False)
-
-    def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
-        """Returns (2 · channels, bins, frames), the shape of one clip's view; any length will do."""
-        return super().shape(2 * channels, clip_samples)
-
-    def _values(self, clips: Tensor) -> Tensor:
-        # An odd function of X, so its gradient at X = 0 is f^(power - 1), its greatest value, without any tone. In the
-        # direction of X it is (m² + f²)^((power - 1) / 2) · (power · m² + f²) / (m² + f²), so never zero.
-        parts = self._spectra(clips) * self.signs.to(clips.dtype)
-        gain = (parts.square().sum(-1) + self.floor**2) ** ((self.power - 1) / 2)
-        compressed = parts * gain[..., None]
-        return torch.cat([compressed[..., 0], compressed[..., 1]], dim=1)
-
-
-def floor_tone(power: Tensor) -> Tensor:
-    """Spreads the power of each bin (bins,) over the middle half of a frame: real and imaginary parts (bins, 2).
-
-    With equal phases it would be a click, and for silence all gradients would fall on one sample. A phase that falls
-    quadratically, -π k² / 2K in bin k of K (after Schroeder 1970), delays bin k by k / 2K of a frame; -π k / 2 more
-    delays all of them by a quarter. So the tone sweeps from low to high between a quarter and three quarters of the
-    frame, where a Hann window is at least a half.
-    """
-    bins = torch.arange(len(power), device=power.device)
-    phase = -math.pi * (bins.square() / (2 * len(power)) + bins / 2)
-    parts = torch.stack([phase.cos(), phase.sin()], dim=1)
-    return power.sqrt()[:, None] * parts
 
 
 View = Waveform | LowRate | LogMagnitude | LogMel | ComplexSpectrum

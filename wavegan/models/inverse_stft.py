@@ -181,7 +181,7 @@ class Spectra(Function):
     A bin has maps l (level), r, i and h (hiss), and all bins of a frame share v (loudness). With the start level s,
     the bound B and the noise n,
 
-        m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + h²),  spectrum = a · ((r + i j) · turn + h · n).
+        m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + h²),  spectrum = a ((r + i j) · turn + h · n).
 
     Without the root r, i and h grow into the hundreds in a long training, and the bound bounds nothing.
     """
