@@ -49,6 +49,9 @@ class Generator(nn.Module):
     gives = "waveform"
     needs_statistics = True
     start_levels: Tensor
+    turn: Tensor
+    synthesis: Tensor
+    mix: Tensor
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class Generator(nn.Module):
                 f"window is {window} and hop {hop}; the window must be even and a multiple of the hop, twice or more; "
                 f"try window={4 * hop}"
             )
-        self.clip_samples, self.channels, self.labels = clip_samples, channels, labels
+        self.clip_samples, self.channels, self.labels, self.dim = clip_samples, channels, labels, dim
         self.window, self.hop, self.frames = window, hop, -(-clip_samples // hop)
         self.bins = window // 2 + 1
         self.output = Waveform()
@@ -79,14 +82,14 @@ class Generator(nn.Module):
             Input("normal", (channels, hiss_samples)),
         )
         mapped = MAPPED * dim
-        self.mapping = nn.Sequential(
-            LatentLayer(latent_dim, mapped, labels), nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2)
-        )
+        self.latent = LatentLayer(latent_dim, mapped, labels)
+        self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
         self.start = nn.Linear(mapped, dim * lengths[0])
-        self.blocks = nn.ModuleList(_Block(dim, mapped) for _ in lengths)
+        blocks = [_Block(dim, mapped) for _ in lengths]
+        self.blocks = nn.ModuleList(blocks)
         self.head = nn.Linear(dim, channels * (1 + MAPS * self.bins))
         initialize_uniform(self)
-        for block in self.blocks:
+        for block in blocks:
             block.begin_empty()
         self._begin_head()
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
@@ -95,10 +98,8 @@ class Generator(nn.Module):
         self.register_buffer("mix", channel_mix(channels), persistent=False)
 
     def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor) -> Tensor:
-        w = self.mapping[0](z, labels) if self.labels else self.mapping[0](z)
-        for layer in self.mapping[1:]:
-            w = layer(w)
-        x = self.start(w).unflatten(1, (-1, self.blocks[0].dim)).transpose(1, 2)
+        w = self.mapping(self.latent(z, labels))
+        x = self.start(w).unflatten(1, (-1, self.dim)).transpose(1, 2)
         *rows, white = noise
         for block, row in zip(self.blocks, rows, strict=True):
             if row.shape[-1] != x.shape[-1]:
@@ -231,7 +232,6 @@ class _Block(nn.Module):
 
     def __init__(self, dim: int, mapped: int):
         super().__init__()
-        self.dim = dim
         self.first, self.last = (Convolution(dim, dim, KERNEL_SIZE) for _ in range(2))
         self.modulation = nn.Linear(mapped, 2 * dim)
         self.gain = nn.Parameter(torch.full((dim, 1), 0.1))
