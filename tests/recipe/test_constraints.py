@@ -181,6 +181,16 @@ def test_what_goes_together(faults, settings):
             "training.ema: 0",
         ),
         (
+            f"{SPECGAN} method.augment.name=adaptive",
+            "method.augment.name is adaptive; it changes waveforms, and generator.name: specgan gives a log "
+            "spectrogram; try noise",
+        ),
+        (
+            f"{SPECGAN} {WAVEFORM}.augment.name=adaptive",
+            f"{WAVEFORM}.augment.name is adaptive; it changes waveforms, and generator.name: specgan gives a log "
+            "spectrogram; try noise",
+        ),
+        (
             "training.lr_floor=0.02",
             "training.lr_floor is 0.02; training.lr_decay is none, so no rate falls; try training.lr_decay: cosine",
         ),

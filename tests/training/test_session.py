@@ -315,9 +315,10 @@ def test_silence_is_seen_between_checkpoints(training, batches, tmp_path, monkey
     made, watch = training(), Watchdog()
     noise = torch.rand(8, 1, 2048, generator=torch.Generator().manual_seed(0)) - 0.5
     policy = CollapsePolicy(watch, clips=lambda: noise * (made.step < 5))
-    sit(made, batches, tmp_path, steps=7, watch=policy)
+    sit(made, batches, tmp_path, steps=7, log_every=5, watch=policy)
     assert watch.healthy_steps["silent"] == 4
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "alarm" not in line] == [5, 7], "and no log line comes earlier"
     (alarm,) = (line for line in lines if "alarm" in line)
     assert alarm["step"] == 6 and alarm["alarm"].startswith("100% of clips are silent")
 

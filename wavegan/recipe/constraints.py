@@ -28,6 +28,7 @@ def conflicts(recipe: Recipe) -> Iterator[Conflict]:
     yield from _sound(recipe)
     yield from _method(recipe)
     yield from _sight(recipe)
+    yield from _augmentations(recipe)
     yield from _lengths(recipe)
     yield from _views(recipe)
     for name, _ in _judges(recipe):
@@ -119,6 +120,19 @@ def _sight(recipe: Recipe) -> Iterator[Conflict]:
             rule = f"{settings.name} sees a {_words(sees)}, and generator.name: {recipe.generator.name} gives a"
             text = f"{key} is {settings.name}; {rule} {_words(gives)}; try {fitting}"
             yield Conflict((key, "generator.name", "method.name"), text)
+
+
+def _augmentations(recipe: Recipe) -> Iterator[Conflict]:
+    """Changes of waveforms are for generators of waveforms."""
+    name = recipe.generator.name
+    if recipe.method.name == "vae" or GENERATORS[name].gives == "waveform":
+        return
+    sections = [("method", recipe.method), *((f"discriminators.{key}", each) for key, each in _judges(recipe))]
+    for path, settings in sections:
+        if settings.augment and settings.augment.name == "adaptive":
+            rule = f"it changes waveforms, and generator.name: {name} gives a {_words(GENERATORS[name].gives)}"
+            keys = (f"{path}.augment.name", "generator.name", "method.name")
+            yield Conflict(keys, f"{path}.augment.name is adaptive; {rule}; try noise")
 
 
 def _words(kind: str) -> str:

@@ -81,7 +81,7 @@ def run_session(
         nonlocal stopped_by
         saves = training.step == steps or training.step % checkpoint_every == 0
         evaluates = evaluation is not None and (training.step == steps or training.step % evaluation.every == 0)
-        collapse = keeper.after_step(stats, looks=saves or evaluates or training.step % LOOK_EVERY == 0)
+        collapse = keeper.after_step(stats, looks=saves or evaluates)
         # Asked once: a signal from here on ends the next step, which is saved.
         number = distributed.max_over_ranks(GO_BACK if collapse else stop_number(stop))
         stopped_by = None if number == GO_BACK else stop_reason(number)
@@ -141,9 +141,11 @@ class _CheckpointManager:
             self.save()  # there must be something to go back to
 
     def after_step(self, stats: Stats, *, looks: bool) -> str | None:
-        """Why the training must go back after a step, None where it may go on; looks: also at what it makes."""
+        """Why the training must go back after a step, None where it may go on; looks: also where it may be saved."""
         reason = self._reason(lambda: self.monitor.after_step(self.training.step, stats))
-        return self.look() if looks and not reason else reason
+        if looks and not reason:
+            return self.look()
+        return self._reason(self._look_at_clips) if self.training.step % LOOK_EVERY == 0 and not reason else reason
 
     def look(self) -> str | None:
         """Why the training must go back, None where it may be saved."""
@@ -205,6 +207,9 @@ class _CheckpointManager:
         self.monitor.flush()  # raises rather than let a spoilt network be saved
         if spoilt := self.training.spoilt_networks():  # by a gradient, where the loss was still finite
             raise TrainingError(f"weights became infinite or nan by step {self.training.step}, network {spoilt[0]}")
+        self._look_at_clips()
+
+    def _look_at_clips(self) -> None:
         if self.watch and self.watch.clips:
             self._tell(self.watch.watchdog.look_at_clips(self.training.step, self.watch.clips()))
 
