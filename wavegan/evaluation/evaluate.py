@@ -114,11 +114,11 @@ class Reference:
         }
 
     def curve(self, candidate: Features, parts: Sequence[int] = (4, 2, 1)) -> dict[str, dict[str, dict[str, Any]]]:
-        """Gives by number of clips what metrics that change with it are of a quarter, a half and all clips of each set.
+        """Gives by number of clips what charted metrics are of a quarter, a half and all clips of each set.
 
         The parts are drawn by the seed. A number below two is left out.
         """
-        names = [name for name, metric in METRICS.items() if metric.is_curved]
+        names = [name for name, metric in METRICS.items() if metric.is_charted]
         mine, real = (_shuffled(_in_order(rows), self.seed) for rows in (candidate, self.features))
         scores = {}
         for part in parts:
@@ -137,7 +137,7 @@ class Reference:
         scores = {name: score(values, count) for name, values in (estimates or self.estimates(candidate)).items()}
         for name, of_metric in scores.items():
             if parts := METRICS[name].parts:
-                of_metric[METRICS[name].parts_key] = parts(candidate[METRICS[name].features], self.sample_rate)
+                of_metric[parts.key] = parts.function(candidate[METRICS[name].features], self.sample_rate)
         return scores
 
     def nearest(self, candidate: Features, count: int) -> list[Nearest]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from wavegan.evaluation import metric_functions as functions
 from wavegan.evaluation.artefacts import comb_levels
@@ -13,16 +14,23 @@ LOWER, HIGHER, AS_REAL = "↓ lower is better", "↑ higher is better", "≈ as 
 Function = Callable[[Array, Array, Array, Array], Array]
 
 
+class Parts(NamedTuple):
+    """Numbers by name that scores hold as well: under which key, of features and sample rate, and their words."""
+
+    key: str
+    function: Callable[[Array, int], dict[str, float]]
+    words: str
+
+
 @dataclass(frozen=True)
 class Metric:
     """Holds all that the package knows of a metric; no code decides by a metric's name.
 
     features: the kind of features that the function takes. group, name, sentence: what pages say of it. better: LOWER,
     HIGHER or AS_REAL. is_periodic: every evaluation while training computes it; `evaluate` and `compare` alone compute
-    the others, which cost more. is_charted: reports draw it against the step. is_headline: the checkpoint with its
-    lowest value is the best; one metric has it. is_optional: pages leave it out where nothing was measured. is_curved:
-    reports give it of fewer clips as well. parts: gives numbers by name that scores hold as well, of the features and
-    the sample rate; parts_key: what they are called there; part: what pages call one.
+    the others, which cost more. is_charted: reports draw it against the step, and give it of fewer clips. is_headline:
+    the checkpoint with its lowest value is the best; one metric has it. is_optional: pages leave it out where nothing
+    was measured. parts: what its value is made of.
     """
 
     function: Function
@@ -35,10 +43,20 @@ class Metric:
     is_charted: bool = False
     is_headline: bool = False
     is_optional: bool = False
-    is_curved: bool = False
-    parts: Callable[[Array, int], dict[str, float]] | None = None
-    parts_key: str = ""
-    part: str = "{}"
+    parts: Parts | None = None
+
+
+def _of_embedding(function: Function, name: str, better: str) -> Metric:
+    return Metric(
+        function,
+        features="embedding",
+        group="Your embedding",
+        name=f"{name}, embedding",
+        sentence="The same of the features that your embedding gives.",
+        better=better,
+        is_periodic=False,
+        is_optional=True,
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -54,7 +72,6 @@ METRICS: dict[str, Metric] = {
         better=LOWER,
         is_charted=True,
         is_headline=True,
-        is_curved=True,
     ),
     "kad_order": Metric(
         functions.kernel_distance,
@@ -63,7 +80,7 @@ METRICS: dict[str, Metric] = {
         name="Kernel distance, order",
         sentence="The same of where in time and frequency a clip's sound lies, 16 × 16 cells: hears order and onsets.",
         better=LOWER,
-        is_curved=True,
+        is_charted=True,
     ),
     "kad_partials": Metric(
         functions.kernel_distance,
@@ -88,7 +105,6 @@ METRICS: dict[str, Metric] = {
         name="Kernel distance, classifier",
         sentence="The same of the classifier's features, which tell kinds and order of sound rather than hiss.",
         better=LOWER,
-        is_curved=True,
     ),
     "fad_l": Metric(
         functions.frechet_distance,
@@ -118,17 +134,13 @@ METRICS: dict[str, Metric] = {
         sentence="Share of clips within the reach of a real clip, which is as far as its 5th real neighbour.",
         better=HIGHER,
         is_charted=True,
-        is_curved=True,
     ),
     "density": Metric(
         functions.density,
         features="log_mel",
         group="Fidelity",
         name="Density",
-        sentence=(
-            "In how many real clips' reach a clip lies, over 5: about 1 for real clips, more where clips crowd "
-            "together."
-        ),
+        sentence="In how many real clips' reach a clip lies, over 5: about 1 for real ones, more where clips crowd.",
         better=HIGHER,
     ),
     "recall": Metric(
@@ -136,12 +148,9 @@ METRICS: dict[str, Metric] = {
         features="log_mel",
         group="Diversity",
         name="Recall",
-        sentence=(
-            "Share of real clips within the reach of a clip of the set, which is as far as its 5th neighbour there."
-        ),
+        sentence="Share of real clips within the reach of a clip of the set, as far as its 5th neighbour there.",
         better=HIGHER,
         is_charted=True,
-        is_curved=True,
     ),
     "coverage": Metric(
         functions.coverage,
@@ -153,7 +162,6 @@ METRICS: dict[str, Metric] = {
         ),
         better=HIGHER,
         is_charted=True,
-        is_curved=True,
     ),
     "duplicate_share": Metric(
         functions.duplicate_share,
@@ -169,10 +177,7 @@ METRICS: dict[str, Metric] = {
         features="to_training",
         group="Originality",
         name="Copies",
-        sentence=(
-            "Share of clips as near to a training clip as only 1 % of held-out clips are: 0.01 where nothing is "
-            "learned by heart."
-        ),
+        sentence="Share of clips as similar to a training clip as only 1 % of held-out ones are.",
         better=LOWER,
         is_charted=True,
     ),
@@ -199,9 +204,7 @@ METRICS: dict[str, Metric] = {
         ),
         better=LOWER,
         is_charted=True,
-        parts=comb_levels,
-        parts_key="stages",
-        part="at multiples of {}",
+        parts=Parts("stages", comb_levels, "at multiples of {}"),
     ),
     "spectrum_error_db": Metric(
         functions.spectrum_error_db,
@@ -225,15 +228,10 @@ METRICS: dict[str, Metric] = {
         features="events",
         group="Artefacts",
         name="Clips with an artefact",
-        sentence=(
-            "Share of clips with an event that one in a hundred real clips has: samples clamped in a row, a click, a "
-            "second hit, growth."
-        ),
+        sentence="Share of clips with clamping, a click, a second hit or growth such as 1 % of real clips have.",
         better=LOWER,
         is_charted=True,
-        parts=event_counts,
-        parts_key="clips",
-        part="clips with: {}",
+        parts=Parts("clips", event_counts, "clips with: {}"),
     ),
     "partial_jitter_hz": Metric(
         functions.mean_of_clips,
@@ -248,10 +246,7 @@ METRICS: dict[str, Metric] = {
         features="probabilities",
         group="Labels",
         name="Inception score",
-        sentence=(
-            "exp E KL(p(y|x)‖p(y)): how surely each clip has one label and how evenly labels are spread; noise can "
-            "raise it."
-        ),
+        sentence="exp E KL(p(y|x)‖p(y)): how sure and how evenly spread labels are; noise can raise it.",
         better=HIGHER,
     ),
     "mis": Metric(
@@ -270,66 +265,12 @@ METRICS: dict[str, Metric] = {
         sentence="How unsure the label of a clip is, and how far the share of labels is from that of real clips.",
         better=LOWER,
     ),
-    "kad_e": Metric(
-        functions.kernel_distance,
-        features="embedding",
-        group="Your embedding",
-        name="Kernel distance, embedding",
-        sentence="The kernel distance of the features that your embedding gives.",
-        better=LOWER,
-        is_periodic=False,
-        is_optional=True,
-    ),
-    "fad_e": Metric(
-        functions.frechet_distance,
-        features="embedding",
-        group="Your embedding",
-        name="Fréchet distance, embedding",
-        sentence="The Fréchet distance of the same: compare at equal n.",
-        better=LOWER,
-        is_periodic=False,
-        is_optional=True,
-    ),
-    "precision_e": Metric(
-        functions.precision,
-        features="embedding",
-        group="Your embedding",
-        name="Precision, embedding",
-        sentence="Share of clips within the reach of a real clip in your embedding.",
-        better=HIGHER,
-        is_periodic=False,
-        is_optional=True,
-    ),
-    "density_e": Metric(
-        functions.density,
-        features="embedding",
-        group="Your embedding",
-        name="Density, embedding",
-        sentence="In how many real clips' reach a clip lies in your embedding, over 5.",
-        better=HIGHER,
-        is_periodic=False,
-        is_optional=True,
-    ),
-    "recall_e": Metric(
-        functions.recall,
-        features="embedding",
-        group="Your embedding",
-        name="Recall, embedding",
-        sentence="Share of real clips within the reach of a clip of the set in your embedding.",
-        better=HIGHER,
-        is_periodic=False,
-        is_optional=True,
-    ),
-    "coverage_e": Metric(
-        functions.coverage,
-        features="embedding",
-        group="Your embedding",
-        name="Coverage, embedding",
-        sentence="Share of real clips that have a clip of the set within their reach in your embedding.",
-        better=HIGHER,
-        is_periodic=False,
-        is_optional=True,
-    ),
+    "kad_e": _of_embedding(functions.kernel_distance, "Kernel distance", LOWER),
+    "fad_e": _of_embedding(functions.frechet_distance, "Fréchet distance", LOWER),
+    "precision_e": _of_embedding(functions.precision, "Precision", HIGHER),
+    "density_e": _of_embedding(functions.density, "Density", HIGHER),
+    "recall_e": _of_embedding(functions.recall, "Recall", HIGHER),
+    "coverage_e": _of_embedding(functions.coverage, "Coverage", HIGHER),
 }
 
 HEADLINE = next(name for name, metric in METRICS.items() if metric.is_headline)

@@ -72,5 +72,7 @@ def _usual_count(scores: Mapping[str, Mapping[str, Any]]) -> int | None:
 
 def _parts(scores: Scores, metric: str) -> list[str]:
     """The parts that any candidate's score of a metric is made of, in order."""
-    key = METRICS[metric].parts_key
-    return list(dict.fromkeys(part for of in scores.values() for part in of.get(metric, {}).get(key, {})))
+    parts = METRICS[metric].parts
+    if parts is None:
+        return []
+    return list(dict.fromkeys(part for of in scores.values() for part in of.get(metric, {}).get(parts.key, {})))
