@@ -38,7 +38,7 @@ def test_the_page_shows_each_clip_beside_those_that_its_distances_are_to(folders
         assert torch.equal(one.generated, report.generated[one.number])
         assert distance(one.generated, one.training) == pytest.approx(one.to_training, abs=1e-5)
         assert distance(one.generated, one.held_out) == pytest.approx(one.to_held_out, abs=1e-5)
-    assert len({one.to_training for one in report.likeness}) > 1, "the clips are told apart"
+    assert len({one.to_held_out for one in report.likeness}) > 1, "the clips are told apart"
 
 
 def test_spectra_and_frequencies_are_those_of_the_clips(folders, tmp_path, monkeypatch):
