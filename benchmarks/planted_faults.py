@@ -160,7 +160,14 @@ def load_split(given: argparse.Namespace) -> tuple[Split, tuple[str, ...]]:
     names = corpus.label_names
     kept = given.labels.split(",") if given.labels else names[: len(names) // 2]
     labels = [names.index(name) for name in kept]
-    return Split(training_clips, reference, candidates, given.sample_rate, labels, given.groups.split(",")), names
+    return Split(
+        training_clips,
+        reference,
+        candidates,
+        given.sample_rate,
+        labels,
+        [name for name in given.groups.split(",") if name],
+    ), names
 
 
 def _is_twin(audio: Tensor) -> np.ndarray:
@@ -240,7 +247,7 @@ def told(facts: Mapping[str, Any]) -> Iterator[str]:
     learned, judged, planted = facts["clips"]
     yield f"{learned:,} clips to learn from, {judged:,} to judge by, {planted:,} to plant faults in. The classifier"
     yield f"recognises {facts['classifier_accuracy']:.1%} of those to judge by. Few labels are"
-    yield f"{', '.join(facts['labels'])}; few groups are {', '.join(facts['groups'])}."
+    yield f"{', '.join(facts['labels'])}; few groups are {', '.join(facts['groups']) or 'none'}."
     yield "In brackets 95 % intervals; bold is what must hold.\n"
 
 
