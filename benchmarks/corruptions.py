@@ -14,6 +14,9 @@ from scipy.signal import butter, sosfilt
 from torch import Tensor
 from torch.nn.functional import pad
 
+from wavegan.dsp.griffin_lim import griffin_lim
+from wavegan.dsp.stft import stft
+
 
 @dataclass(frozen=True, eq=False)
 class Clips:
@@ -75,6 +78,100 @@ def backwards(split: Split, random: Generator) -> Tensor:
     return clips
 
 
+def halves(split: Split, random: Generator) -> Tensor:
+    """The second half of each clip's sound before the first, the silence after it left in its place."""
+    clips = split.candidates.audio.clone()
+    for clip in clips:
+        heard = np.flatnonzero(clip.any(dim=0).numpy())
+        if len(heard):
+            clip[:, : heard[-1] + 1] = clip[:, : heard[-1] + 1].roll(-(heard[-1] + 1) // 2, -1)
+    return clips
+
+
+def late(split: Split, random: Generator) -> Tensor:
+    """Each clip 30 to 80 ms later."""
+    clips = split.candidates.audio
+    return _later(clips, _draw(random, 0.03, 0.08, len(clips)), split.sample_rate)
+
+
+def blunt(split: Split, random: Generator) -> Tensor:
+    """The first 40 ms of each clip's sound, from 1 % of its peak on, faded in."""
+    clips = split.candidates.audio.clone()
+    for clip in clips:
+        heard = np.flatnonzero((clip.abs().amax(dim=0) > 0.01 * clip.abs().max()).numpy())
+        if len(heard):
+            attack = clip[:, heard[0] : heard[0] + round(0.04 * split.sample_rate)]
+            attack *= torch.linspace(0, 1, attack.shape[1])
+    return clips
+
+
+def lost_phases(split: Split, random: Generator) -> Tensor:
+    """Phases that Griffin and Lim's algorithm finds in 16 rounds for each clip's magnitudes."""
+    clips = split.candidates.audio
+    found = griffin_lim(stft(clips, window=1024, hop=256).abs(), 16, window=1024, hop=256)
+    return found[..., : clips.shape[-1]]
+
+
+def smeared(split: Split, random: Generator) -> Tensor:
+    """High frequencies later than low ones, by 20 ms at half the sample rate: an all-pass, every magnitude is kept."""
+    clips = split.candidates.audio
+    samples = 2 * clips.shape[-1]
+    spectrum = torch.fft.rfft(clips, samples)
+    place = torch.linspace(0, 1, spectrum.shape[-1], dtype=torch.float64)  # of half the sample rate
+    turn = -torch.pi * 0.02 * split.sample_rate * place.square() / 2
+    return torch.fft.irfft(spectrum * torch.polar(torch.ones_like(turn), turn), samples)[..., : clips.shape[-1]].float()
+
+
+def wobble(split: Split, random: Generator) -> Tensor:
+    """Partials that wobble by 40 cents (RMS), 20 times a second: each clip played at a speed that changes so."""
+    clips = split.candidates.audio
+    samples = clips.shape[-1]
+    knots = torch.from_numpy(random.standard_normal((len(clips), 1, round(40 * samples / split.sample_rate) + 3)))
+    drift = torch.nn.functional.interpolate(knots, size=samples, mode="linear", align_corners=True)[:, 0]
+    place = torch.arange(samples) + ((2 ** (40 / 1200) - 1) * drift).cumsum(dim=1)  # (N, T)
+    whole = place.floor().long()
+    moved = torch.zeros_like(clips)
+    for step in range(-7, 9):  # a windowed sinc
+        distance = (place - whole - step).float()
+        weight = torch.sinc(distance) * (0.5 + 0.5 * torch.cos(torch.pi * (distance / 8).clamp(-1, 1)))
+        is_there = (whole + step >= 0) & (whole + step < samples)
+        source = (whole + step).clamp(0, samples - 1)[:, None].expand_as(clips)
+        moved += clips.gather(2, source) * (weight * is_there)[:, None]
+    return moved
+
+
+def clicks(split: Split, random: Generator) -> Tensor:
+    """A click of one millisecond of noise, 16 dB below each clip's peak, somewhere in its middle eight tenths."""
+    return _with_bursts(split, 0.001, -16, random)
+
+
+def bursts(split: Split, random: Generator) -> Tensor:
+    """A burst of 60 ms of noise, 10 dB below each clip's peak, somewhere in its middle eight tenths."""
+    return _with_bursts(split, 0.06, -10, random)
+
+
+def _with_bursts(split: Split, seconds: float, decibels: float, random: Generator) -> Tensor:
+    clips = split.candidates.audio.clone()
+    samples, length = clips.shape[-1], round(seconds * split.sample_rate)
+    peaks = clips.abs().amax(dim=(1, 2)).tolist()
+    for clip, peak, place in zip(clips, peaks, random.uniform(0.1, 0.9, len(clips)), strict=True):
+        part = clip[:, round(place * samples) : round(place * samples) + length]
+        part += 10 ** (decibels / 20) * peak * torch.from_numpy(random.standard_normal(part.shape, np.float32))
+    return clips
+
+
+def second_hits(split: Split, random: Generator) -> Tensor:
+    """Each clip once more, 6 dB softer and 150 to 600 ms later."""
+    clips = split.candidates.audio
+    share = clips.shape[-1] / split.sample_rate  # of a second
+    return clips + 0.5 * _later(clips, _draw(random, 0.15 * share, 0.6 * share, len(clips)), split.sample_rate)
+
+
+def clamped(split: Split, random: Generator) -> Tensor:
+    """Each clip 6 dB too loud, and clamped."""
+    return (2 * split.candidates.audio).clamp(-1, 1)
+
+
 def few_labels(split: Split, random: Generator) -> Tensor:
     """The candidates of some labels alone."""
     return split.candidates.select(np.isin(split.candidates.labels, split.labels)).audio
@@ -104,12 +201,31 @@ def hissing_copies(split: Split, random: Generator) -> Tensor:
     return _jittered(split, -50, random)
 
 
+def moved_copies(split: Split, random: Generator) -> Tensor:
+    """Training clips, each later by up to a tenth of a clip, up to 20 dB softer, with noise 50 dB below its mean power.
+
+    What is later ends later: of a long sound the end is lost.
+    """
+    clips = split.training.audio
+    moved = _later(clips, _draw(random, 0, 0.1 * clips.shape[-1] / split.sample_rate, len(clips)), split.sample_rate)
+    gains = 10 ** (torch.from_numpy(random.uniform(-20, 0, (len(clips), 1, 1))).float() / 20)
+    return _with_noise(gains * moved, -50, random)
+
+
+def _draw(random: Generator, least: float, most: float, count: int) -> np.ndarray:
+    return random.uniform(least, most, count)
+
+
+def _later(clips: Tensor, seconds: np.ndarray, sample_rate: int) -> Tensor:
+    shifts = np.round(seconds * sample_rate).astype(int).tolist()
+    return torch.stack([pad(clip, (shift, -shift)) for clip, shift in zip(clips, shifts, strict=True)])
+
+
 def _jittered(split: Split, decibels: float, random: Generator) -> Tensor:
     clips = split.training.audio
-    later = random.integers(round(0.003 * split.sample_rate), size=len(clips), endpoint=True).tolist()
+    moved = _later(clips, _draw(random, 0, 0.003, len(clips)), split.sample_rate)
     gains = 10 ** (torch.from_numpy(random.uniform(-1, 1, (len(clips), 1, 1))).float() / 20)
-    moved = [pad(clip, (shift, -shift)) for clip, shift in zip(clips, later, strict=True)]
-    return _with_noise(gains * torch.stack(moved), decibels, random)
+    return _with_noise(gains * moved, decibels, random)
 
 
 def _with_noise(clips: Tensor, decibels: float, random: Generator) -> Tensor:
@@ -133,9 +249,20 @@ CORRUPTIONS: dict[str, Callable[[Split, Generator], Tensor]] = {
     "fs/4 comb, 50 dB below": faint_comb,
     "low-pass, 1.5 kHz": low_pass,
     "played backwards": backwards,
+    "halves swapped": halves,
+    "30 to 80 ms later": late,
+    "attacks faded in over 40 ms": blunt,
+    "phases by Griffin-Lim": lost_phases,
+    "attacks smeared, 20 ms": smeared,
+    "partials wobble, 40 cents": wobble,
+    "a click in each": clicks,
+    "a burst in each": bursts,
+    "a second hit in each": second_hits,
+    "clamped, 6 dB": clamped,
     "few labels": few_labels,
     "few groups": few_groups,
     "a twentieth, repeated": repeats,
     "training clips with jitter": copies,
     "the same under hiss, 50 dB below": hissing_copies,
+    "the same, later and softer": moved_copies,
 }

@@ -242,7 +242,7 @@ def test_evaluate_a_model_twice(command, model, here):
     values, again = json.loads(first.out), json.loads(second.out)
     assert {"metrics", "reference", "report"} < set(values)
     sets = ("metrics", "reference", "untrained", "training", "noise")
-    assert set(values) == {*sets, "facts", "labels", "labels_obeyed", "report", "spectrograms"}
+    assert set(values) == {*sets, "by_count", "facts", "labels", "labels_obeyed", "report", "spectrograms"}
     assert values["labels_obeyed"] is None
     for name in (*sets, "facts"):
         assert values[name] == again[name]

@@ -132,7 +132,9 @@ def test_it_gives_all_figures_as_json_and_two_pages(command, home, here):
     values = json.loads(outcome.out)
     assert set(values) == {"metrics", "differences", "facts", "candidates", "report", "listening"}
     assert list(values["metrics"]) == ["mouse", "rat", "real", "noise"] and list(values["differences"]) == ["rat"]
-    learned = {name for name, metric in METRICS.items() if metric.features in ("classifier", "probabilities")}
+    learned = {
+        name for name, metric in METRICS.items() if metric.features in ("classifier", "probabilities", "embedding")
+    }
     assert learned
     for scores in values["metrics"].values():
         assert set(scores) == set(METRICS) - learned
@@ -267,7 +269,7 @@ def test_what_is_uncertain_about_real_clips_does_not_blur_a_difference(home):
     random = np.random.default_rng(6)
     one, two = hissing(random, np.array([-3.0, -12.0]))
     folders = [write_clips(Path("one"), np.stack([one] * 12)), write_clips(Path("two"), np.stack([two] * 12))]
-    real = write_clips(Path("truth"), hissing(random, random.uniform(-70, -40, 24)))
+    real = write_clips(Path("truth"), hissing(random, random.uniform(-40, -15, 24)))
     result = compare(folders, JudgingOptions(data=real, count=12), trials=2)
     alone = result.scores["one"]["spectrum_error_db"]
     assert width(alone) > 1, "which real clips there are matters to each"

@@ -7,7 +7,16 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from wavegan.audio.drum_machine import render
-from wavegan.evaluation.artefacts import comb, frame_spectra, noise_floor, stage_names, third_octaves
+from wavegan.dsp.stft import power_spectrum
+from wavegan.evaluation.artefacts import (
+    comb,
+    frame_spectra,
+    mean_spectrum,
+    noise_floor,
+    stage_names,
+    third_octaves,
+    whole_frames,
+)
 from wavegan.evaluation.features import white_noise
 from wavegan.models.wavegan import Generator
 
@@ -28,7 +37,7 @@ def bursts(samples: int = 16384) -> Tensor:
 
 
 def comb_of(clips: Tensor) -> np.ndarray:
-    return comb(frame_spectra(clips)).mean(axis=0)
+    return comb(whole_frames(frame_spectra(clips))).mean(axis=0)
 
 
 def drums(count: int, rate: int, samples: int) -> Tensor:
@@ -43,6 +52,18 @@ def drums(count: int, rate: int, samples: int) -> Tensor:
 @pytest.mark.parametrize(("samples", "bins"), [(65536, 1025), (4096, 1025), (4095, 513), (1024, 257), (100, 17)])
 def test_frames_are_of_2048_samples_or_of_at_most_half_a_clip(samples, bins):
     assert frame_spectra(torch.ones(2, 3, samples)).shape[:2] == (2, bins)
+
+
+@pytest.mark.parametrize("samples", [1024, 4096, 16384])
+def test_frames_see_every_moment_alike_and_whole_ones_lie_within_the_clip(samples):
+    """A click has the same mean spectrum at the first sample, in the middle and at the last."""
+    clips = torch.zeros(3, 1, samples, dtype=torch.float64)
+    clips[[0, 1, 2], 0, [0, samples // 2 + 7, samples - 1]] = 1
+    spectra = frame_spectra(clips)
+    torch.testing.assert_close(mean_spectrum(spectra), mean_spectrum(spectra)[:1].expand(3, -1))
+    bins, frames = spectra.shape[1], whole_frames(spectra).shape[2]
+    torch.testing.assert_close(whole_frames(spectra), power_spectrum(clips, 2 * (bins - 1)))
+    assert frames == (samples - 2 * (bins - 1)) // ((bins - 1) // 2) + 1
 
 
 @pytest.mark.parametrize(

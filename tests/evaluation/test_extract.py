@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from wavegan.dsp.mel import log_mel
 from wavegan.dsp.stft import power_spectrum
 from wavegan.errors import DataError
 from wavegan.evaluation import artefacts
+from wavegan.evaluation.copies import pictures
+from wavegan.evaluation.events import events
 from wavegan.evaluation.features import (
     extract,
     log_mel_statistics,
@@ -18,6 +21,7 @@ from wavegan.evaluation.features import (
     spectrum_frequencies,
     white_noise,
 )
+from wavegan.evaluation.fine_structure import attack, order, partials
 
 CLIPS = white_noise(7, 1, 4096, rms=0.1, seed=0) * torch.linspace(0.1, 1, 7)[:, None, None]
 
@@ -43,6 +47,11 @@ def test_every_form_of_clip_has_its_views(rate, channels, samples, bands):
     shapes = {name: rows.shape[1:] for name, rows in seen.items()}
     assert shapes == {
         "log_mel": (128,),
+        "order": (256,),
+        "partials": (4,),
+        "jitter": (),
+        "attack": (8,),
+        "events": (4,),
         "comb": (4,),
         "third_octaves": (bands,),
         "noise_floor": (),
@@ -53,12 +62,19 @@ def test_every_form_of_clip_has_its_views(rate, channels, samples, bands):
 
 def test_each_view_is_what_its_function_gives():
     seen = extract([CLIPS], 16000)
-    spectra = power_spectrum(CLIPS, 2048)
+    spectra, whole = artefacts.frame_spectra(CLIPS), power_spectrum(CLIPS, 2048)
     np.testing.assert_array_equal(seen["log_mel"], log_mel_statistics(CLIPS, 16000))
-    np.testing.assert_array_equal(seen["comb"], artefacts.comb(spectra))
+    np.testing.assert_array_equal(seen["comb"], artefacts.comb(whole))
     np.testing.assert_array_equal(seen["third_octaves"], artefacts.third_octaves(spectra, 16000))
     np.testing.assert_array_equal(seen["noise_floor"], artefacts.noise_floor(CLIPS, 16000))
-    np.testing.assert_array_equal(seen["spectrum"], spectra.mean(dim=2))
+    np.testing.assert_array_equal(seen["spectrum"], artefacts.mean_spectrum(spectra))
+    np.testing.assert_allclose(seen["order"], order(log_mel(CLIPS, 16000)), rtol=1e-5)
+    np.testing.assert_array_equal(seen["partials"], partials(CLIPS, 16000))
+    np.testing.assert_array_equal(seen["jitter"], partials(CLIPS, 16000)[:, 0])
+    np.testing.assert_array_equal(seen["attack"], attack(CLIPS, 16000))
+    np.testing.assert_array_equal(seen["events"], events(CLIPS, 16000))
+    with_pictures = extract([CLIPS], 16000, with_pictures=True)
+    np.testing.assert_array_equal(with_pictures["pictures"], pictures(CLIPS, 16000))
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
@@ -68,6 +84,22 @@ def test_rows_do_not_depend_on_the_batches(size):
     assert seen.keys() == whole.keys()
     for name, rows in whole.items():
         np.testing.assert_allclose(seen[name], rows, rtol=1e-4, atol=1e-4 if rows.min() < 0 else 0, err_msg=name)
+
+
+def test_an_embedding_is_heard_once_for_each_clip_and_what_is_no_row_for_each_is_refused():
+    def level(clips: Tensor, sample_rate: int) -> Tensor:
+        return torch.stack([clips.abs().mean(dim=(1, 2)), torch.full((len(clips),), sample_rate)], dim=1)
+
+    rows = extract(CLIPS.split(3), 8000, embedding=level)["embedding"]
+    np.testing.assert_allclose(rows[:, 0], CLIPS.abs().mean(dim=(1, 2)), rtol=1e-6)
+    assert (rows[:, 1] == 8000).all() and rows.dtype == np.float64
+    for wrong in (
+        lambda clips, _: clips.mean(dim=(1, 2)),
+        lambda clips, _: clips[:1, 0],
+        lambda clips, _: clips[:, 0] / 0,
+    ):
+        with pytest.raises(DataError, match="the embedding gave .* numbers for 7 clips; each clip has one row"):
+            extract([CLIPS], 8000, embedding=wrong)
 
 
 def test_a_listener_hears_every_clip_once_in_order():

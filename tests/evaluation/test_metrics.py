@@ -95,6 +95,10 @@ def copy_z(x, y, w, v):
     return (wins - len(x) * len(y) / 2) / sqrt(len(x) * len(y) * (len(x) + len(y) + 1) / 12)
 
 
+def artefact_share(x, y, w, v):
+    return np.average([any(number > 0 for number in clip) for clip in x], weights=w)
+
+
 def comb_db(x, y, w, v):
     return max(np.average(stage, weights=w) for stage in x.T)
 
@@ -125,6 +129,9 @@ def am(x, y, w, v):
 
 BY_HAND = {
     "kad_l": ("log_mel", kad),
+    "kad_order": ("order", kad),
+    "kad_partials": ("partials", kad),
+    "kad_attack": ("attack", kad),
     "kad_c": ("classifier", kad),
     "fad_l": ("log_mel", fad),
     "fad_c": ("classifier", fad),
@@ -138,9 +145,17 @@ BY_HAND = {
     "comb_db": ("comb", comb_db),
     "spectrum_error_db": ("third_octaves", spectrum_error_db),
     "noise_floor_db": ("noise_floor", noise_floor_db),
+    "artefact_share": ("events", artefact_share),
+    "partial_jitter_hz": ("jitter", noise_floor_db),
     "inception_score": ("probabilities", inception_score),
     "mis": ("probabilities", mis),
     "am": ("probabilities", am),
+    "kad_e": ("embedding", kad),
+    "fad_e": ("embedding", fad),
+    "precision_e": ("embedding", precision),
+    "density_e": ("embedding", density),
+    "recall_e": ("embedding", recall),
+    "coverage_e": ("embedding", coverage),
 }
 REAL, MADE = normal(26, 3, 1), normal(30, 3, 2)
 REAL[:5] *= 4  # which nothing made comes near
@@ -148,6 +163,12 @@ MADE[:8] = MADE[8] + 1e-3 * MADE[:8]  # nearly one clip
 MADE[-8:] *= 9  # far from all
 SEEN = {
     "log_mel": (MADE, REAL),
+    "order": (MADE[:, 1:], REAL[:, 1:]),
+    "partials": (MADE[:, ::2], REAL[:, ::2]),
+    "attack": (MADE[:, ::-1], REAL[:, ::-1]),
+    "embedding": (MADE + 0.3, REAL),
+    "events": (normal(30, 2, 12) - 0.7, normal(26, 2, 13) - 0.7),
+    "jitter": (normal(30, 1, 14)[:, 0], normal(26, 1, 15)[:, 0]),
     "classifier": (MADE[:, :2], REAL[:, :2]),
     "to_training": (np.abs(normal(30, 1, 3)[:, 0]), np.abs(normal(26, 1, 4)[:, 0]) + 0.3),
     "comb": (normal(30, 4, 5), normal(26, 4, 6)),

@@ -25,7 +25,7 @@ from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat, common_form
 from wavegan.evaluation.evaluate import score
-from wavegan.evaluation.features import mean_levels, spectrum_frequencies
+from wavegan.evaluation.features import Embedding, mean_levels, spectrum_frequencies
 from wavegan.evaluation.listening_answers import score_answers
 from wavegan.evaluation.pages.comparison import LISTENING, ComparisonPage, write_comparison
 from wavegan.evaluation.pages.listening import write_listening_test
@@ -53,12 +53,17 @@ class Comparison:
 
 
 def compare(
-    targets: Sequence[Path], options: JudgingOptions = DEFAULTS, *, out: Path | None = None, trials: int = 40
+    targets: Sequence[Path],
+    options: JudgingOptions = DEFAULTS,
+    *,
+    out: Path | None = None,
+    trials: int = 40,
+    embedding: Embedding | None = None,
 ) -> Comparison:
     """Writes a report and, beside it, a blind listening test of MODELs or folders; gives all figures.
 
     The first MODEL's sound is the reference, unless the options name other; the first target is what
-    differences are counted from. Errors as `evaluate`.
+    differences are counted from. embedding, errors: as `evaluate`.
     """
     _check(targets)
     page = _page(out)
@@ -72,7 +77,7 @@ def compare(
     number = agreed_count(options.count or wanted, ground, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
     classifier = classifier_of(options.classifier, ground, device=options.device)
-    return _compare(named, ground, number, page, classifier, trials=trials, seed=options.seed)
+    return _compare(named, ground, number, page, classifier, embedding, trials=trials, seed=options.seed)
 
 
 def _compare(
@@ -81,6 +86,7 @@ def _compare(
     number: int,
     page: Path,
     classifier: Classifier | None,
+    embedding: Embedding | None,
     *,
     trials: int,
     seed: int,
@@ -89,7 +95,7 @@ def _compare(
     rate, first = ground.form.sample_rate, next(iter(sets))
     clips = ground.reference.first(number)
     compared = sets | {"real": ground.real.first(number), "noise": noise(clips, number, seed)}
-    reference, seen = extract_sets(compared, ground, classifier, seed)
+    reference, seen = extract_sets(compared, ground, classifier, seed, embedding)
     estimates = {name: reference.estimates(one, stream=place) for place, (name, one) in enumerate(seen.items())}
     scores = {name: reference.scores(seen[name], values) for name, values in estimates.items()}
     differences = {

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from wavegan.commands.models import run_folder_of
 from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.clips import ClipSet
 from wavegan.evaluation.evaluate import Reference
-from wavegan.evaluation.features import IDENTITY, Features, mean_levels, spectrum_frequencies
+from wavegan.evaluation.features import IDENTITY, Embedding, Features, mean_levels, spectrum_frequencies
 from wavegan.evaluation.pages import spectrogram_images
-from wavegan.evaluation.pages.report import SHOWN, Likeness, Report, write_report
+from wavegan.evaluation.pages.report import SHOWN, FaultyClip, Likeness, Report, write_report
 from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count
 from wavegan.generation import Model
 from wavegan.training.run_folder import RunFolder, evaluations
@@ -42,7 +42,7 @@ from wavegan.training.run_folder import RunFolder, evaluations
 logger = logging.getLogger(__name__)
 
 WALK_STATIONS, WALK_BETWEEN = 4, 3
-RISKIEST = 8  # clips that are shown beside what they may be copies of
+RISKIEST = 8  # clips that are shown for their artefacts, and beside what they may be copies of
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,21 @@ class Evaluation:
     facts: dict[str, str]
     labels: dict[str, dict[str, float]] | None
     labels_obeyed: float | None = None  # share, where labels were asked for
+    curve: dict[str, dict[str, dict[str, dict[str, Any]]]] = field(default_factory=dict)  # by set, n and metric
 
 
-def evaluate(target: Path, options: JudgingOptions = DEFAULTS, *, out: Path | None = None) -> Evaluation:
+def evaluate(
+    target: Path,
+    options: JudgingOptions = DEFAULTS,
+    *,
+    out: Path | None = None,
+    embedding: Embedding | None = None,
+) -> Evaluation:
     """Writes metrics.json, spectrograms.png and report.html of a MODEL or a folder of audio, and gives the figures.
 
-    out: a folder; a MODEL's evaluation/step-…, or evaluation/NAME of a folder, where None. Raises DataError or RunError
-    for what cannot be judged.
+    out: a folder; a MODEL's evaluation/step-…, or evaluation/NAME of a folder, where None. embedding: a function of
+    clips (N, C, T) and their sample rate that gives (N, F), on which the distances and neighbours are taken as well.
+    Raises DataError or RunError for what cannot be judged.
     """
     if out is not None:
         make_folder(out)  # errors before the work, and so for the device
@@ -83,7 +91,7 @@ def evaluate(target: Path, options: JudgingOptions = DEFAULTS, *, out: Path | No
     logger.info(f"comparing at {ground.form}")
     sets = _sets(candidate, ground, agreed_count(wanted, ground), seed)
     classifier = classifier_of(options.classifier, ground, device=options.device)
-    return _judge(candidate, sets, ground, classifier, out or place, seed)
+    return _judge(candidate, sets, ground, classifier, embedding, out or place, seed)
 
 
 def _sets(candidate: Candidate, ground: ReferenceSets, count: int, seed: int) -> dict[str, ClipSet]:
@@ -102,14 +110,16 @@ def _judge(
     sets: dict[str, ClipSet],
     ground: ReferenceSets,
     classifier: Classifier | None,
+    embedding: Embedding | None,
     out: Path,
     seed: int,
 ) -> Evaluation:
     make_folder(out)
     count, rate = len(sets["generated"]), ground.form.sample_rate
     reference_clips = ground.reference.first(count)
-    reference, seen = extract_sets(sets, ground, classifier, seed)
+    reference, seen = extract_sets(sets, ground, classifier, seed, embedding)
     scores = {name: reference.scores(one) for name, one in seen.items()}
+    curve = {name: reference.curve(seen[name]) for name in ("generated", "real")}
     labels = _labels(seen | {"reference": reference.features}, classifier)
     facts = candidate.facts | ground.facts(count)
     obeyed = _obeyed(candidate.model, seen["generated"], classifier, seed)
@@ -124,8 +134,10 @@ def _judge(
         facts=facts,
         sample_rate=rate,
         scores=scores,
+        curve=curve,
         generated=shown,
         real=real,
+        artefacts=_artefacts(reference, seen["generated"], sets["generated"]),
         likeness=_likeness(reference, seen["generated"], sets["generated"], ground),
         spectra={name: mean_levels(features) for name, features in seen.items() if name != "untrained"},
         frequencies=spectrum_frequencies(seen["generated"], rate),
@@ -135,10 +147,18 @@ def _judge(
     )
     page = out / "report.html"
     write_report(page, report)
-    result = Evaluation(out, page, spectrograms, scores, facts, labels, obeyed)
+    result = Evaluation(out, page, spectrograms, scores, facts, labels, obeyed, curve)
     with atomic_write(out / "metrics.json") as partial:
         partial.write_text(json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
     return result
+
+
+def _artefacts(reference: Reference, seen: Features, clips: ClipSet) -> list[FaultyClip]:
+    """The clips with the worst events, and what they have in words."""
+    return [
+        FaultyClip(one.number, clips[one.number], ", ".join(f"{kind} +{by:.0f}" for kind, by in one.kinds.items()))
+        for one in reference.artefacts(seen, RISKIEST)
+    ]
 
 
 def _likeness(reference: Reference, seen: Features, clips: ClipSet, ground: ReferenceSets) -> list[Likeness]:
@@ -187,6 +207,7 @@ def as_json(result: Evaluation) -> dict[str, Any]:
         "metrics": result.scores["generated"],
         "reference": result.scores["real"],
         **others,
+        "by_count": result.curve,
         "labels": result.labels,
         "labels_obeyed": result.labels_obeyed,
         "facts": result.facts,

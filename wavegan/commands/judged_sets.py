@@ -8,18 +8,27 @@ from wavegan import progress
 from wavegan.evaluation.classifier import Classifier
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.evaluate import Reference
-from wavegan.evaluation.features import Features
+from wavegan.evaluation.features import Embedding, Features
 from wavegan.evaluation.reference_sets import ReferenceSets
 
 
 def extract_sets(
-    sets: Mapping[str, ClipSet], ground: ReferenceSets, classifier: Classifier | None, seed: int
+    sets: Mapping[str, ClipSet],
+    ground: ReferenceSets,
+    classifier: Classifier | None,
+    seed: int,
+    embedding: Embedding | None = None,
 ) -> tuple[Reference, dict[str, Features]]:
     """Extracts the features of sets of equally many clips, with progress; gives the reference and features by set."""
     count = len(next(iter(sets.values())))
     training = _with_progress(ground.training) if ground.training else None
     reference = Reference(
-        ground.reference.first(count), ground.form.sample_rate, training=training, classifier=classifier, seed=seed
+        ground.reference.first(count),
+        ground.form.sample_rate,
+        training=training,
+        classifier=classifier,
+        embedding=embedding,
+        seed=seed,
     )
     return reference, {name: reference.extract(_with_progress(clips)) for name, clips in sets.items()}
 

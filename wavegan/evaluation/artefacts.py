@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from wavegan.dsp.mel import LEAST_POWER
 from wavegan.dsp.stft import power_spectrum
@@ -13,19 +14,34 @@ QUIET_SHARE = 0.3  # of the frames: there a comb stands free, which louder sound
 NEIGHBOURS = 24  # bins to either side that a tone is compared with, where its comb leaves as many
 WIDTH = 2  # bins to either side that a Hann window spreads a tone over
 LEVEL_SECONDS = 0.02
+EDGE_FRAMES = 3  # of 4 hops each, that reach beyond an end of the clip
 
 
 def frame_spectra(clips: Tensor) -> Tensor:
-    """Power per bin and frame of clips (N, C, T), the channels' mean: (N, bins, frames), the last bin at fs/2."""
+    """Power per bin and frame of clips (N, C, T), the channels' mean: (N, bins, frames), the last bin at fs/2.
+
+    With three frames more at either end, which reach into the silence there: together, frames see all moments alike.
+    """
     samples = clips.shape[-1]
     fft_samples = min(FFT_SAMPLES, 2 ** int(np.log2(max(2, samples // 2))))
-    return power_spectrum(clips, fft_samples)
+    edge = EDGE_FRAMES * max(1, fft_samples // 4)
+    return power_spectrum(pad(clips, (edge, edge)), fft_samples)
+
+
+def whole_frames(spectra: Tensor) -> Tensor:
+    """Gives the frames of `frame_spectra` that lie within the clip."""
+    return spectra[..., EDGE_FRAMES:-EDGE_FRAMES]
+
+
+def mean_spectrum(spectra: Tensor) -> Tensor:
+    """Gives the mean power per bin over a clip, of all frames that `frame_spectra` gave: (N, bins)."""
+    return spectra.sum(dim=2) / (spectra.shape[2] - EDGE_FRAMES)
 
 
 def comb(spectra: Tensor) -> np.ndarray:
     """How far the tones of each upsampling stage stand out of their neighbours, in dB: (N, stages).
 
-    spectra: as `frame_spectra` gives. Stage k counts from the generator's last: its tones are the multiples of fs/4ᵏ
+    spectra: as `whole_frames` gives. Stage k counts from the generator's last: its tones are the multiples of fs/4ᵏ
     that are none of fs/4ᵏ⁻¹, taken in the quietest 30 % of each clip's frames (digital silence left out). Noise has
     about 0 dB in every stage, and so has a clip without a frame of sound. Transposed convolutions leave such tones
     (Odena et al. 2016; Donahue et al. 2018, section 3.2).
@@ -39,6 +55,11 @@ def comb(spectra: Tensor) -> np.ndarray:
 def stage_names(stages: int, sample_rate: int) -> list[str]:
     """The frequency whose multiples are the tones of each stage."""
     return [f"{sample_rate / 4**stage:,.5g} Hz" for stage in range(1, stages + 1)]
+
+
+def comb_levels(levels: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """Gives the clips' mean comb in dB by the frequency of its stage, from what `comb` gave, (N, stages)."""
+    return dict(zip(stage_names(levels.shape[1], sample_rate), levels.mean(axis=0).tolist(), strict=True))
 
 
 def _quiet_power(spectra: Tensor) -> Tensor:
@@ -65,7 +86,9 @@ def _prominence(level: Tensor, stage: int) -> Tensor:
 
 def third_octaves(spectra: Tensor, sample_rate: int) -> np.ndarray:
     """Each clip's mean power in third-octave bands from 50 Hz up to half the sample rate: (N, bands)."""
-    spectrum = spectra.mean(dim=2).double().numpy() / 3  # under a Hann window a sine's bins sum to 1.5 a², not a² / 2
+    spectrum = (
+        mean_spectrum(spectra).double().numpy() / 3
+    )  # under a Hann window a sine's bins sum to 1.5 a², not a² / 2
     frequencies = np.linspace(0, sample_rate / 2, spectrum.shape[1])
     edges = 50 * 2 ** (np.arange(40) / 3)
     edges = np.append(edges[edges < sample_rate / 2], np.inf)

@@ -21,7 +21,7 @@ from wavegan.dsp.mel import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_
 from wavegan.errors import DataError
 from wavegan.evaluation.resampling import wilson_interval
 
-FORMAT = 1  # raised whenever the same file would be read otherwise, or the same sounds be learned otherwise
+FORMAT = 2  # raised whenever the same file would be read otherwise, or the same sounds be learned otherwise
 PLAIN = ("label_names", "sample_rate", "clip_samples", "seed", "source", "split", "clips")  # in a file as they are
 FEATURES = 48
 DIM = 16
@@ -61,13 +61,10 @@ class Network(nn.Module):
     def __init__(self, labels: int) -> None:
         super().__init__()
         self.picture = nn.Sequential(
-            *_layer(1, DIM, 5, stride=2),
-            *_layer(DIM, 2 * DIM, 3),
-            nn.MaxPool2d(2, ceil_mode=True),
-            *_layer(2 * DIM, 4 * DIM, 3),
-            nn.MaxPool2d((2, 1)),
-            *_layer(4 * DIM, 4 * DIM, 3),
-            nn.MaxPool2d((2, 1)),
+            *_layer(1, DIM, 5, stride=(2, 2)),
+            *_layer(DIM, 2 * DIM, 3, stride=(2, 2)),
+            *_layer(2 * DIM, 4 * DIM, 3, stride=(2, 1)),
+            *_layer(4 * DIM, 4 * DIM, 3, stride=(2, 1)),
         )
         self.picture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  twice as fast on a CPU
         self.moments = nn.Conv1d(4 * DIM * BANDS // 16, 4 * DIM, 3, padding=1, bias=False)
@@ -86,7 +83,7 @@ class Network(nn.Module):
         return features, self.labels(features)
 
 
-def _layer(inputs: int, outputs: int, size: int, *, stride: int = 1) -> list[nn.Module]:
+def _layer(inputs: int, outputs: int, size: int, *, stride: tuple[int, int]) -> list[nn.Module]:
     convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 

@@ -1,27 +1,50 @@
 """From clips to numbers: every metric of any set of clips against the same real ones."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from wavegan.errors import DataError
-from wavegan.evaluation import distances
-from wavegan.evaluation.artefacts import stage_names
-from wavegan.evaluation.features import LEAST_DEVIATION_DECIBELS, ClipClassifier, Features, extract, standardize
+from wavegan.evaluation.copies import nearest_copies
+from wavegan.evaluation.events import EVENTS, excess
+from wavegan.evaluation.features import (
+    ClipClassifier,
+    Embedding,
+    Features,
+    extract,
+    extract_training,
+    standardize,
+)
+from wavegan.evaluation.fine_structure import principal_components
 from wavegan.evaluation.metrics import METRICS
 from wavegan.evaluation.resampling import interval, resamples
 
 RESAMPLES = 200
-LEAST_DEVIATIONS = {
-    "log_mel": LEAST_DEVIATION_DECIBELS,
-    "classifier": 1e-3,
-}  # of standardised features
+COMPONENTS = 32  # of the order of sound
+LEAST_DEVIATION = 1e-3  # of features that are not in dB
+
+
+def _standard_order(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
+    parts, real_parts = (principal_components(some, real, COMPONENTS) for some in (rows, real))
+    return standardize(parts, real_parts)
+
+
+# Features in units of the real ones' deviations: a function of rows and of all real ones.
+STANDARD: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "log_mel": standardize,
+    "order": _standard_order,
+    "attack": standardize,
+    "partials": partial(standardize, least=LEAST_DEVIATION),
+    "classifier": partial(standardize, least=LEAST_DEVIATION),
+    "embedding": partial(standardize, least=LEAST_DEVIATION),
+}
 
 
 class Nearest(NamedTuple):
-    """A clip's number, those of the training clip and of the real one nearest to it, and their distances."""
+    """A clip's number, those of the training clip and of the real one most similar to it, and their distances."""
 
     number: int
     training: int
@@ -30,11 +53,19 @@ class Nearest(NamedTuple):
     real_distance: float
 
 
+class Artefact(NamedTuple):
+    """A clip's number, and by how much it exceeds the real clips' bound for each kind of event that it has."""
+
+    number: int
+    kinds: dict[str, float]
+
+
 class Reference:
     """Real clips that were held out of training, and what any other set of clips is by comparison.
 
     real: batches (N, C, T); training: batches of what was learned from, where it is known, for the share of copies;
-    classifier: for the metrics on C and of labels. Figures do not depend on the order of clips.
+    classifier: for the metrics on C and of labels; embedding: one more kind of features, (N, F) of clips and their
+    sample rate. Figures do not depend on the order of clips.
     """
 
     def __init__(
@@ -44,19 +75,25 @@ class Reference:
         *,
         training: Iterable[Tensor] | None = None,
         classifier: ClipClassifier | None = None,
+        embedding: Embedding | None = None,
         seed: int = 0,
     ):
-        self.sample_rate, self.classifier, self.seed = sample_rate, classifier, seed
+        self.sample_rate, self.classifier, self.embedding, self.seed = sample_rate, classifier, embedding, seed
         self._shape: tuple[int, ...] | None = None
-        self._raw = extract(map(self._checked, real), sample_rate, classifier)
-        self._training: np.ndarray | None = None
+        self._has_training = training is not None
+        self._raw = self._extract(real)
+        self._training: Features = {}
         if training is not None:
-            self._training = self._standard("log_mel", extract(map(self._checked, training), sample_rate)["log_mel"])
+            self._training = extract_training(map(self._checked, training), sample_rate)
         self.features = self._standardized(self._raw)
 
     def extract(self, clips: Iterable[Tensor]) -> Features:
         """Extracts the features of other clips of the same shape, in units of the real ones' deviations."""
-        return self._standardized(extract(map(self._checked, clips), self.sample_rate, self.classifier))
+        return self._standardized(self._extract(clips))
+
+    def _extract(self, clips: Iterable[Tensor]) -> Features:
+        checked = map(self._checked, clips)
+        return extract(checked, self.sample_rate, self.classifier, self.embedding, with_pictures=self._has_training)
 
     def estimates(
         self, candidate: Features, *, only: Iterable[str] = METRICS, count: int = RESAMPLES, stream: int = 0
@@ -65,36 +102,63 @@ class Reference:
 
         stream: another for each of several candidates whose resamples are to be subtracted from each other.
         """
-        mine, real = _in_order(candidate), _in_order(self.features)
+        return self._estimates(_in_order(candidate), _in_order(self.features), only, count, stream)
+
+    def _estimates(
+        self, mine: Features, real: Features, only: Iterable[str], count: int, stream: int
+    ) -> dict[str, np.ndarray]:
         return {
             name: resamples(METRICS[name], mine[kind], real[kind], seed=self.seed, count=count, stream=stream)
             for name in only
             if (kind := METRICS[name].features) in mine
         }
 
+    def curve(self, candidate: Features, parts: Sequence[int] = (4, 2, 1)) -> dict[str, dict[str, dict[str, Any]]]:
+        """Gives by number of clips what charted metrics are of a quarter, a half and all clips of each set.
+
+        The parts are drawn by the seed. A number below two is left out.
+        """
+        names = [name for name, metric in METRICS.items() if metric.is_charted]
+        mine, real = (_shuffled(_in_order(rows), self.seed) for rows in (candidate, self.features))
+        scores = {}
+        for part in parts:
+            few, few_real = ({kind: rows[: len(rows) // part] for kind, rows in both.items()} for both in (mine, real))
+            if (n := len(few["log_mel"])) >= 2 <= len(few_real["log_mel"]):
+                found = self._estimates(few, few_real, names, RESAMPLES, 0)
+                scores[str(n)] = {name: score(values, n) for name, values in found.items()}
+        return scores
+
     def scores(self, candidate: Features, estimates: dict[str, np.ndarray] | None = None) -> dict[str, dict[str, Any]]:
-        """Gives each metric's value, 95 % interval (low, high) and number of clips n, and its stages if it has them.
+        """Gives each metric's value, 95 % interval (low, high) and number of clips n, and its parts if it has them.
 
         estimates: of this candidate, where they have been made already.
         """
         count = len(candidate["log_mel"])
         scores = {name: score(values, count) for name, values in (estimates or self.estimates(candidate)).items()}
         for name, of_metric in scores.items():
-            if METRICS[name].has_stages:
-                levels = candidate[METRICS[name].features].mean(axis=0)
-                names = stage_names(len(levels), self.sample_rate)
-                of_metric["stages"] = dict(zip(names, levels.tolist(), strict=True))
+            if parts := METRICS[name].parts:
+                of_metric[parts.key] = parts.function(candidate[METRICS[name].features], self.sample_rate)
         return scores
 
     def nearest(self, candidate: Features, count: int) -> list[Nearest]:
-        """The clips that lie nearest to a training clip, the nearest first; none where training is not known."""
-        if self._training is None:
+        """The clips most similar to a training clip, these first; none where training is not known."""
+        if not self._has_training:
             return []
-        to_training, training = distances.nearest(candidate["log_mel"], self._training)
-        to_real, real = distances.nearest(candidate["log_mel"], self.features["log_mel"])
-        table = zip(training.tolist(), real.tolist(), to_training.tolist(), to_real.tolist(), strict=True)
-        found = [Nearest(number, *row) for number, row in enumerate(table)]
-        return sorted(found, key=lambda one: one.training_distance)[:count]
+        to_training, training = nearest_copies(candidate["pictures"], self._training["pictures"])
+        first = np.argsort(to_training, kind="stable")[:count]
+        to_real, real = nearest_copies(candidate["pictures"][first], self.features["pictures"])
+        table = zip(first, training[first], real, to_training[first], to_real, strict=True)
+        return [Nearest(*(value.item() for value in row)) for row in table]
+
+    def artefacts(self, candidate: Features, count: int) -> list[Artefact]:
+        """The clips with an event that real clips do not have, first those with the most of it."""
+        worst = candidate["events"].max(axis=1)
+        first = np.argsort(-worst, kind="stable")[:count]
+        return [
+            Artefact(number, {kind: float(by) for kind, by in zip(EVENTS, row, strict=True) if by > 0})
+            for number, row in zip(first.tolist(), candidate["events"][first], strict=True)
+            if (row > 0).any()
+        ]
 
     def _checked(self, clips: Tensor) -> Tensor:
         """The same clips, where they are of the first real ones' length and channel count."""
@@ -109,13 +173,11 @@ class Reference:
         return clips
 
     def _standardized(self, raw: Features) -> Features:
-        found = {name: self._standard(name, rows) if name in LEAST_DEVIATIONS else rows for name, rows in raw.items()}
-        if self._training is not None:
-            found["to_training"] = distances.nearest(found["log_mel"], self._training)[0]
-        return found
-
-    def _standard(self, kind: str, rows: np.ndarray) -> np.ndarray:
-        return standardize(rows, self._raw[kind], LEAST_DEVIATIONS[kind])
+        rows = {name: STANDARD[name](some, self._raw[name]) if name in STANDARD else some for name, some in raw.items()}
+        rows["events"] = excess(raw["events"], (self._training or self._raw)["events"])
+        if self._has_training:
+            rows["to_training"] = nearest_copies(raw["pictures"], self._training["pictures"])[0]
+        return rows
 
 
 def score(values: np.ndarray, n: int) -> dict[str, Any]:
@@ -127,4 +189,9 @@ def score(values: np.ndarray, n: int) -> dict[str, Any]:
 def _in_order(seen: Features) -> Features:
     """The same rows in an order of their own, so that no figure depends on the order of the clips."""
     order = np.lexsort(seen["log_mel"].T)
+    return {name: rows[order] for name, rows in seen.items()}
+
+
+def _shuffled(seen: Features, seed: int) -> Features:
+    order = np.random.default_rng(seed).permutation(len(seen["log_mel"]))
     return {name: rows[order] for name, rows in seen.items()}

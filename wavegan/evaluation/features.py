@@ -1,6 +1,6 @@
 """What metrics see of clips: for each kind of feature an array with one row for each clip."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -9,14 +9,17 @@ from torch import Tensor
 
 from wavegan.dsp.mel import BANDS, RANGE_DECIBELS, log_mel
 from wavegan.errors import DataError
-from wavegan.evaluation import artefacts
+from wavegan.evaluation import artefacts, copies, fine_structure
+from wavegan.evaluation.events import events
 
 # The least deviation to divide by: 1 dB, about the smallest step in level that can be heard. Without it a band in
 # which all real clips agree (above a low-pass, say) would outweigh all the others.
 LEAST_DEVIATION_DECIBELS = 1.0
+CLIPS_AT_ONCE = 64
 IDENTITY = f"log-mel statistics 1: mean and deviation of {BANDS} bands, {RANGE_DECIBELS:g} dB below the peak"
 
 Features = dict[str, np.ndarray]  # by kind: "log_mel" (N, 128), "comb" (N, stages), …
+Embedding = Callable[[Tensor, int], Tensor | np.ndarray]  # of clips (N, C, T) and their sample rate: (N, F)
 
 
 class ClipClassifier(Protocol):
@@ -25,23 +28,72 @@ class ClipClassifier(Protocol):
     def extract(self, clips: Tensor, sample_rate: int) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-def extract(batches: Iterable[Tensor], sample_rate: int, classifier: ClipClassifier | None = None) -> Features:
+def extract(
+    batches: Iterable[Tensor],
+    sample_rate: int,
+    classifier: ClipClassifier | None = None,
+    embedding: Embedding | None = None,
+    *,
+    with_pictures: bool = False,
+) -> Features:
     """Extracts every kind of feature from clips that come in batches (N, C, T); no batch is kept.
 
-    log_mel (N, 128), comb (N, stages), third_octaves (N, bands), noise_floor (N,), spectrum (N, bins), and with a
-    classifier classifier (N, F) and probabilities (N, K). Raises DataError for samples that are not finite.
+    log_mel (N, 128), order (N, 256), partials (N, 4), jitter (N,), attack (N, 8), events (N, kinds), comb (N, stages),
+    third_octaves (N, bands), noise_floor (N,), spectrum (N, bins); with a classifier classifier (N, F) and
+    probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), in which copies
+    are looked for. Raises DataError for samples that are not finite.
     """
-    parts = [_features(clips, sample_rate, classifier) for clips in batches]
+
+    def features(clips: Tensor) -> Features:
+        of_batch = _features(clips, sample_rate)
+        if classifier:
+            of_batch["classifier"], of_batch["probabilities"] = classifier.extract(clips, sample_rate)
+        if embedding:
+            of_batch["embedding"] = _embedded(embedding, clips, sample_rate)
+        if with_pictures:
+            of_batch["pictures"] = copies.pictures(clips, sample_rate)
+        return of_batch
+
+    return _extract(batches, features)
+
+
+def extract_training(batches: Iterable[Tensor], sample_rate: int) -> Features:
+    """Extracts what is asked of clips that were learned from, events and pictures, as `extract` does."""
+
+    def features(clips: Tensor) -> Features:
+        return {"events": events(clips, sample_rate), "pictures": copies.pictures(clips, sample_rate)}
+
+    return _extract(batches, features)
+
+
+def _extract(batches: Iterable[Tensor], features: Callable[[Tensor], Features]) -> Features:
+    """What a function gives of each batch, end to end. Raises DataError for samples that are not finite."""
+    parts, unusable = [], 0
+    for clips in batches:
+        is_usable = clips.isfinite().all(dim=2).all(dim=1)
+        unusable += int((~is_usable).sum())
+        parts.append(features(clips if is_usable.all() else clips.masked_fill(~is_usable[:, None, None], 0)))
     if not parts:
         raise DataError("there are 0 clips; a comparison needs 2 or more on each side; give more clips")
-    features = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    unusable = int(np.isnan(features["log_mel"]).any(axis=1).sum())
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if unusable:
+        count = len(next(iter(rows.values())))
         raise DataError(
-            f"{unusable} of {len(features['log_mel'])} clips hold NaN or infinite samples; a comparison needs finite "
+            f"{unusable} of {count} clips hold NaN or infinite samples; a comparison needs finite "
             "ones; remove those files or evaluate an earlier checkpoint"
         )
-    return features
+    return rows
+
+
+def _embedded(embedding: Embedding, clips: Tensor, sample_rate: int) -> np.ndarray:
+    rows = torch.as_tensor(embedding(clips, sample_rate)).detach().cpu().double().numpy()
+    if rows.ndim != 2 or len(rows) != len(clips) or not np.isfinite(rows).all():
+        raise DataError(
+            f"the embedding gave {'x'.join(map(str, rows.shape))} numbers for {len(clips)} clips",
+            "each clip has one row, (N, F), all finite",
+            "take the mean of its frames, for example",
+        )
+    return rows
 
 
 def mean_levels(features: Features) -> np.ndarray:
@@ -54,32 +106,37 @@ def spectrum_frequencies(features: Features, sample_rate: int) -> np.ndarray:
     return np.linspace(0, sample_rate / 2, features["spectrum"].shape[1])
 
 
-def _features(clips: Tensor, sample_rate: int, classifier: ClipClassifier | None) -> Features:
+@torch.no_grad()
+def _features(clips: Tensor, sample_rate: int) -> Features:
     spectra = artefacts.frame_spectra(clips)
-    features = {
-        "log_mel": log_mel_statistics(clips, sample_rate),
-        "comb": artefacts.comb(spectra),
+    levels = [log_mel(part, sample_rate) for part in clips.split(CLIPS_AT_ONCE)]
+    partials = fine_structure.partials(clips, sample_rate)
+    return {
+        "log_mel": np.concatenate([_statistics(part) for part in levels]),
+        "order": np.concatenate([fine_structure.order(part).cpu().numpy() for part in levels]),
+        "partials": partials,
+        "jitter": partials[:, fine_structure.JITTER],
+        "attack": fine_structure.attack(clips, sample_rate),
+        "events": events(clips, sample_rate),
+        "comb": artefacts.comb(artefacts.whole_frames(spectra)),
         "third_octaves": artefacts.third_octaves(spectra, sample_rate),
         "noise_floor": artefacts.noise_floor(clips, sample_rate),
-        "spectrum": spectra.mean(dim=2).numpy(),
+        "spectrum": artefacts.mean_spectrum(spectra).numpy(),
     }
-    if classifier:
-        features["classifier"], features["probabilities"] = classifier.extract(clips, sample_rate)
-    return features
 
 
-def log_mel_statistics(clips: Tensor, sample_rate: int, *, batch: int = 64) -> np.ndarray:
+@torch.no_grad()
+def log_mel_statistics(clips: Tensor, sample_rate: int, *, batch: int = CLIPS_AT_ONCE) -> np.ndarray:
     """Mean and standard deviation over time of 64 log-mel bands, in dB, of the channels' mean power.
 
     clips: (N, C, T) in [-1, 1]. Returns (N, 128) float64, the 64 means first; NaN where samples are not finite.
     """
-    return torch.cat([_statistics(part, sample_rate) for part in clips.split(batch)]).cpu().numpy()
+    return np.concatenate([_statistics(log_mel(part, sample_rate)) for part in clips.split(batch)])
 
 
-@torch.no_grad()
-def _statistics(clips: Tensor, sample_rate: int) -> Tensor:
-    level = log_mel(clips, sample_rate).double()  # (N, 64, frames)
-    return torch.cat([level.mean(dim=2), level.std(dim=2, correction=0)], dim=1)  # (N, 128)
+def _statistics(levels: Tensor) -> np.ndarray:
+    level = levels.double()  # (N, 64, frames)
+    return torch.cat([level.mean(dim=2), level.std(dim=2, correction=0)], dim=1).cpu().numpy()  # (N, 128)
 
 
 def standardize(features: np.ndarray, reference: np.ndarray, least: float = LEAST_DEVIATION_DECIBELS) -> np.ndarray:

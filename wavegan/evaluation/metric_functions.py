@@ -128,6 +128,11 @@ def copy_share(candidate: Array, reference: Array, weights: Array, reference_wei
     return _mean(candidate <= np.quantile(reference, NEAR_QUANTILE) + ROUNDING, weights)
 
 
+def artefact_share(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
+    """Share of clips with an event that real clips do not have: above 0 in what `events.excess` gave, (N, kinds)."""
+    return _mean(candidate.max(axis=1) > 0, weights)
+
+
 def copy_z(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
     """z of Mann and Whitney's test of the distances to the nearest training clip (Meehan et al. 2020, C_T).
 

@@ -2,13 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from wavegan.evaluation import metric_functions as functions
+from wavegan.evaluation.artefacts import comb_levels
+from wavegan.evaluation.events import event_counts
 from wavegan.evaluation.metric_functions import Array
 
 LOWER, HIGHER, AS_REAL = "↓ lower is better", "↑ higher is better", "≈ as real is best"
 
 Function = Callable[[Array, Array, Array, Array], Array]
+
+
+class Parts(NamedTuple):
+    """Numbers by name that scores hold as well: under which key, of features and sample rate, and their words."""
+
+    key: str
+    function: Callable[[Array, int], dict[str, float]]
+    words: str
 
 
 @dataclass(frozen=True)
@@ -17,9 +28,9 @@ class Metric:
 
     features: the kind of features that the function takes. group, name, sentence: what pages say of it. better: LOWER,
     HIGHER or AS_REAL. is_periodic: every evaluation while training computes it; `evaluate` and `compare` alone compute
-    the others, which cost more. is_charted: reports draw it against the step. is_headline: the checkpoint with its
-    lowest value is the best; one metric has it. has_stages: its features are levels in dB of each upsampling stage,
-    which scores hold as well.
+    the others, which cost more. is_charted: reports draw it against the step, and give it of fewer clips. is_headline:
+    the checkpoint with its lowest value is the best; one metric has it. is_optional: pages leave it out where nothing
+    was measured. parts: what its value is made of.
     """
 
     function: Function
@@ -31,7 +42,21 @@ class Metric:
     is_periodic: bool = True
     is_charted: bool = False
     is_headline: bool = False
-    has_stages: bool = False
+    is_optional: bool = False
+    parts: Parts | None = None
+
+
+def _of_embedding(function: Function, name: str, better: str) -> Metric:
+    return Metric(
+        function,
+        features="embedding",
+        group="Your embedding",
+        name=f"{name}, embedding",
+        sentence="The same of the features that your embedding gives.",
+        better=better,
+        is_periodic=False,
+        is_optional=True,
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -47,6 +72,31 @@ METRICS: dict[str, Metric] = {
         better=LOWER,
         is_charted=True,
         is_headline=True,
+    ),
+    "kad_order": Metric(
+        functions.kernel_distance,
+        features="order",
+        group="Fidelity",
+        name="Kernel distance, order",
+        sentence="The same of where in time and frequency a clip's sound lies, 16 × 16 cells: hears order and onsets.",
+        better=LOWER,
+        is_charted=True,
+    ),
+    "kad_partials": Metric(
+        functions.kernel_distance,
+        features="partials",
+        group="Fidelity",
+        name="Kernel distance, partials",
+        sentence="The same of how steady the strongest partials are in frequency and level, and how loud beside noise.",
+        better=LOWER,
+    ),
+    "kad_attack": Metric(
+        functions.kernel_distance,
+        features="attack",
+        group="Fidelity",
+        name="Kernel distance, attack",
+        sentence="The same of crest factors and the steepest rises in level: hears phases and smeared attacks.",
+        better=LOWER,
     ),
     "kad_c": Metric(
         functions.kernel_distance,
@@ -90,10 +140,7 @@ METRICS: dict[str, Metric] = {
         features="log_mel",
         group="Fidelity",
         name="Density",
-        sentence=(
-            "In how many real clips' reach a clip lies, over 5: about 1 for real clips, more where clips crowd "
-            "together."
-        ),
+        sentence="In how many real clips' reach a clip lies, over 5: about 1 for real ones, more where clips crowd.",
         better=HIGHER,
     ),
     "recall": Metric(
@@ -101,9 +148,7 @@ METRICS: dict[str, Metric] = {
         features="log_mel",
         group="Diversity",
         name="Recall",
-        sentence=(
-            "Share of real clips within the reach of a clip of the set, which is as far as its 5th neighbour there."
-        ),
+        sentence="Share of real clips within the reach of a clip of the set, as far as its 5th neighbour there.",
         better=HIGHER,
         is_charted=True,
     ),
@@ -132,10 +177,7 @@ METRICS: dict[str, Metric] = {
         features="to_training",
         group="Originality",
         name="Copies",
-        sentence=(
-            "Share of clips as near to a training clip as only 1 % of held-out clips are: 0.01 where nothing is "
-            "learned by heart."
-        ),
+        sentence="Share of clips as similar to a training clip as only 1 % of held-out ones are.",
         better=LOWER,
         is_charted=True,
     ),
@@ -162,7 +204,7 @@ METRICS: dict[str, Metric] = {
         ),
         better=LOWER,
         is_charted=True,
-        has_stages=True,
+        parts=Parts("stages", comb_levels, "at multiples of {}"),
     ),
     "spectrum_error_db": Metric(
         functions.spectrum_error_db,
@@ -181,15 +223,30 @@ METRICS: dict[str, Metric] = {
         sentence="Level of the quietest frames, in dBFS: above that of real clips it is hiss.",
         better=AS_REAL,
     ),
+    "artefact_share": Metric(
+        functions.artefact_share,
+        features="events",
+        group="Artefacts",
+        name="Clips with an artefact",
+        sentence="Share of clips with clamping, a click, a second hit or growth such as 1 % of real clips have.",
+        better=LOWER,
+        is_charted=True,
+        parts=Parts("clips", event_counts, "clips with: {}"),
+    ),
+    "partial_jitter_hz": Metric(
+        functions.mean_of_clips,
+        features="jitter",
+        group="Artefacts",
+        name="Jitter of partials",
+        sentence="How far the frequency of a strong partial moves in 8 ms: above that of real clips partials wobble.",
+        better=AS_REAL,
+    ),
     "inception_score": Metric(
         functions.inception_score,
         features="probabilities",
         group="Labels",
         name="Inception score",
-        sentence=(
-            "exp E KL(p(y|x)‖p(y)): how surely each clip has one label and how evenly labels are spread; noise can "
-            "raise it."
-        ),
+        sentence="exp E KL(p(y|x)‖p(y)): how sure and how evenly spread labels are; noise can raise it.",
         better=HIGHER,
     ),
     "mis": Metric(
@@ -208,6 +265,12 @@ METRICS: dict[str, Metric] = {
         sentence="How unsure the label of a clip is, and how far the share of labels is from that of real clips.",
         better=LOWER,
     ),
+    "kad_e": _of_embedding(functions.kernel_distance, "Kernel distance", LOWER),
+    "fad_e": _of_embedding(functions.frechet_distance, "Fréchet distance", LOWER),
+    "precision_e": _of_embedding(functions.precision, "Precision", HIGHER),
+    "density_e": _of_embedding(functions.density, "Density", HIGHER),
+    "recall_e": _of_embedding(functions.recall, "Recall", HIGHER),
+    "coverage_e": _of_embedding(functions.coverage, "Coverage", HIGHER),
 }
 
 HEADLINE = next(name for name, metric in METRICS.items() if metric.is_headline)

@@ -1,6 +1,7 @@
 """How sure a figure is: bootstrap resamples of a metric, their interval, and the interval of a share."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,12 +21,13 @@ def resamples(metric: Metric, candidate: Array, reference: Array, *, seed: int, 
             f"{len(candidate)} clips against {len(reference)}; a comparison needs 2 or more on each side; "
             "give more clips, several hundred for a figure worth quoting"
         )
-    mine, real = _counts(len(candidate), count, [seed, 1 + stream]), _counts(len(reference), count, [seed, 0])
+    mine, real = _counts(len(candidate), count, (seed, 1 + stream)), _counts(len(reference), count, (seed, 0))
     return metric.function(candidate, reference, mine, real)
 
 
-def _counts(clips: int, resamples: int, seed: list[int]) -> Array:
-    """How often each clip counts: once in the first row, by chance in the others."""
+@lru_cache(maxsize=8)
+def _counts(clips: int, resamples: int, seed: tuple[int, int]) -> Array:
+    """How often each clip counts: once in the first row, by chance in the others. Do not write into it: it is kept."""
     drawn = np.random.default_rng(seed).multinomial(clips, np.full(clips, 1 / clips), size=resamples)
     return np.vstack([np.ones(clips), drawn])
 

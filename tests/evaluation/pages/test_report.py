@@ -9,7 +9,7 @@ import pytest
 from page_reader import RATE, SAMPLES, Node, Page, decoded, same_sound, shades_of, sound_of, tones
 
 from wavegan.evaluation.metrics import AS_REAL, HIGHER, LOWER, METRICS
-from wavegan.evaluation.pages.report import Likeness, Report, write_report
+from wavegan.evaluation.pages.report import FaultyClip, Likeness, Report, write_report
 
 FACTS = {"checkpoint": "step-00020000.pt", "seed": "0", "split": "held out <by file>"}
 SCORES = {
@@ -48,6 +48,8 @@ def likeness(count: int) -> list[Likeness]:
 def full() -> Report:
     return small(
         likeness=likeness(2),
+        artefacts=[FaultyClip(31, tones(1)[0], "click +9"), FaultyClip(4, tones(2)[1], "growth +3")],
+        curve={name: {"50": SCORES[name], "100": {"kad_l": SCORES[name]["kad_l"]}} for name in ("generated", "real")},
         spectra={"generated": np.full(5, -40.0), "real": np.full(5, -50.0)},
         frequencies=np.linspace(0, RATE / 2, 5),
         history=[{"step": 100, "kad_l": 20.0, "comb_db": 40.0}, {"step": 200, "kad_l": 12.0, "comb_db": 30.0}],
@@ -109,12 +111,15 @@ def test_every_metric_says_in_one_sentence_what_it_is_and_which_way_is_better(tm
     table = page(tmp_path, small()).section("Scores").text
     assert METRICS
     for metric in METRICS.values():
+        if metric.is_optional:
+            continue
         assert metric.sentence.endswith(".") and ". " not in metric.sentence
         assert f"{metric.sentence} {metric.better}" in table
     ways = {
-        LOWER: "kad_l kad_c fad_l fad_c duplicate_share copy_share comb_db spectrum_error_db am",
-        HIGHER: "precision density recall coverage inception_score mis",
-        AS_REAL: "noise_floor_db copy_z",
+        LOWER: "kad_l kad_order kad_partials kad_attack kad_c fad_l fad_c duplicate_share copy_share comb_db "
+        "spectrum_error_db artefact_share am kad_e fad_e",
+        HIGHER: "precision density recall coverage inception_score mis precision_e density_e recall_e coverage_e",
+        AS_REAL: "noise_floor_db copy_z partial_jitter_hz",
     }
     for way, names in ways.items():
         assert {METRICS[name].better for name in names.split()} == {way}
@@ -124,10 +129,41 @@ def test_metrics_are_grouped(tmp_path):
     [table] = page(tmp_path, small()).section("Scores").all("table")
     groups = {body.all("tr")[0].text: [code.text for code in body.all("code")] for body in table.all("tbody")}
     assert list(groups) == ["Fidelity", "Diversity", "Originality", "Artefacts", "Labels"]
-    assert [name for names in groups.values() for name in names] == list(METRICS), "a group stands in one place"
+    shown = {name: metric for name, metric in METRICS.items() if not metric.is_optional}
+    assert [name for names in groups.values() for name in names] == list(shown), "a group stands in one place"
     assert {name: group for group, names in groups.items() for name in names} == {
-        name: metric.group for name, metric in METRICS.items()
+        name: metric.group for name, metric in shown.items()
     }
+
+
+def test_optional_metrics_are_shown_where_one_set_has_them(tmp_path):
+    scores = SCORES | {"real": SCORES["real"] | {"kad_e": SCORES["real"]["kad_l"]}}
+    [table] = page(tmp_path, small(scores=scores)).section("Scores").all("table")
+    codes = [code.text for code in table.all("code")]
+    assert "kad_e" in codes and "fad_e" not in codes
+
+
+def test_a_metrics_counts_stand_below_it(tmp_path):
+    share = {"value": 0.02, "low": 0.01, "high": 0.03, "n": 100, "clips": {"click": 2, "growth": 0}}
+    [table] = page(tmp_path, small(scores={"generated": {"artefact_share": share}})).section("Scores").all("table")
+    rows = {row.all("th")[0].text: row.all("td")[0].text for row in table.all("tr", class_="stage")}
+    assert rows == {"clips with: click": "2", "clips with: growth": "0"}
+
+
+def test_figures_of_fewer_clips_stand_beside_each_other(tmp_path):
+    [table] = page(tmp_path, full()).section("With fewer clips").all("table")
+    heads = [cell.text for cell in table.all("th", scope="col")]
+    assert heads == ["metric", *(f"{name} n = {n}" for name in ("generated", "real") for n in (50, 100))]
+    rows = {row.all("code")[0].text: [cell.text for cell in row.all("td")] for row in table.all("tr", class_="metric")}
+    kads = ["12.3 11.0 to 14.0"] * 2 + ["0.021 −0.052 to 0.080"] * 2
+    assert rows["kad_l"] == kads and rows["fad_l"] == ["44.8 37.6 to 53.0", "–", "–", "–"]
+
+
+def test_clips_with_artefacts_are_shown_with_what_they_have(tmp_path):
+    section = page(tmp_path, full()).section("Clips with artefacts")
+    assert [caption.text for caption in section.all("figcaption")] == ["31: click +9", "4: growth +3"]
+    assert len(section.all("audio")) == len(section.all("img")) == 2
+    assert "Clips with artefacts" not in page(tmp_path, small()).source
 
 
 def test_names_are_text_and_never_markup(tmp_path):
@@ -164,7 +200,9 @@ def test_what_is_not_known_is_left_out(tmp_path):
     assert page(tmp_path, small()).headings == ["Scores", "Clips"]
     assert page(tmp_path, full()).headings == [
         "Scores",
+        "With fewer clips",
         "Clips",
+        "Clips with artefacts",
         "Closest to the training data",
         "Mean spectra",
         "While training",

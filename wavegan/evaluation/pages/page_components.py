@@ -29,9 +29,11 @@ class Cell(NamedTuple):
 def score_values(scores: Scores) -> dict[str, Any]:
     """What the table of scores needs on a page, whatever the candidates."""
     return {
-        "groups": grouped(METRICS),
+        "groups": grouped(
+            name for name in METRICS if not METRICS[name].is_optional or any(name in of for of in scores.values())
+        ),
         "metric_rows": METRICS,
-        "stages": {metric: _stages(scores, metric) for metric in METRICS},
+        "parts": {metric: _parts(scores, metric) for metric in METRICS},
         "counts": {name: _usual_count(of) for name, of in scores.items()},
     }
 
@@ -68,6 +70,9 @@ def _usual_count(scores: Mapping[str, Mapping[str, Any]]) -> int | None:
     return max(counts, key=lambda count: counts[count], default=None)
 
 
-def _stages(scores: Scores, metric: str) -> list[str]:
-    """The stages that any candidate's score of a metric is made of, in order."""
-    return list(dict.fromkeys(stage for of in scores.values() for stage in of.get(metric, {}).get("stages", {})))
+def _parts(scores: Scores, metric: str) -> list[str]:
+    """The parts that any candidate's score of a metric is made of, in order."""
+    parts = METRICS[metric].parts
+    if parts is None:
+        return []
+    return list(dict.fromkeys(part for of in scores.values() for part in of.get(metric, {}).get(parts.key, {})))

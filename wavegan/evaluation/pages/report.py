@@ -32,15 +32,24 @@ class Likeness(NamedTuple):
     to_held_out: float
 
 
+class FaultyClip(NamedTuple):
+    """A generated clip (C, T) with an event that real clips do not have, its number, and what it is in words."""
+
+    number: int
+    clip: Tensor
+    words: str
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """What a report shows; clips are (N, C, T) in [-1, 1], and what is empty or None is left out of the page.
 
-    facts: what was evaluated, by name. scores: candidate → metric → value, low, high, n (and stages in dB for
-    a metric that has them), where a metric may be missing. generated, real: the first 64 are shown, generated clip i
-    being clip i of the seed. likeness: highest risk first. spectra: candidate → mean power in dB at each of
-    `frequencies` in Hz. history: maps with step, metric, metric_low, metric_high. walk: one sound (C, T). labels:
-    candidate → label → share, of which generated and real are drawn.
+    facts: what was evaluated, by name. scores: candidate → metric → value, low, high, n (and parts for a metric that
+    has them), where a metric may be missing. curve: candidate → number of clips → metric → score. generated, real: the
+    first 64 are shown, generated clip i being clip i of the seed. artefacts: the worst first. likeness: highest risk
+    first. spectra: candidate → mean power in dB at each of `frequencies` in Hz. history: maps with step, metric,
+    metric_low, metric_high. walk: one sound (C, T). labels: candidate → label → share, of which generated and real are
+    drawn.
     """
 
     title: str
@@ -49,6 +58,8 @@ class Report:
     scores: Mapping[str, Mapping[str, Mapping[str, Any]]]
     generated: Tensor
     real: Tensor
+    curve: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = field(default_factory=dict)
+    artefacts: Sequence[FaultyClip] = ()
     likeness: Sequence[Likeness] = ()
     spectra: Mapping[str, np.ndarray] = field(default_factory=dict)
     frequencies: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -66,10 +77,12 @@ def write_report(path: Path, report: Report) -> None:
     rate = report.sample_rate
     clips = [report.generated[:SHOWN], report.real[:SHOWN]]
     clips += [torch.stack([one.generated, one.training, one.held_out]) for one in report.likeness]
+    faulty = [torch.stack([one.clip for one in report.artefacts])] if report.artefacts else []
     walks = [] if report.walk is None else [report.walk[None]]
     labels = {name: shares for name, shares in (report.labels or {}).items() if name in ("generated", "real")}
     shares = [pair for of in labels.values() for pair in of.items()]
-    generated, real, *others = cells(clips + walks, [WIDEST] * len(clips) + [WIDEST_WALK] * len(walks), rate)
+    widest = [WIDEST] * len(clips + faulty) + [WIDEST_WALK] * len(walks)
+    generated, real, *others = cells(clips + faulty + walks, widest, rate)
     write_page(
         path,
         TEMPLATE,
@@ -77,6 +90,8 @@ def write_report(path: Path, report: Report) -> None:
         facts=report.facts,
         report=report,
         grids={"generated": generated, "real": real},
+        curve=_curve(report.curve),
+        artefacts=list(zip(report.artefacts, others[len(report.likeness)], strict=True)) if faulty else [],
         likeness=list(zip(report.likeness, others, strict=False)),
         spectra=spectra_chart(report.spectra, report.frequencies, rate) if report.spectra else None,
         history=_histories(report),
@@ -87,6 +102,18 @@ def write_report(path: Path, report: Report) -> None:
         longest_share=max((share for _, share in shares), default=0) or 1,
         **score_values(report.scores),
         **spectrogram_values(clips[0].shape[-1], rate),
+    )
+
+
+def _curve(curve: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """The columns, a candidate and a number of clips each, and a row of scores by metric; empty without a curve."""
+    heads = [(name, n) for name, of in curve.items() for n in of]
+    columns = [curve[name][n] for name, n in heads]
+    metrics = [metric for metric in METRICS if any(metric in column for column in columns)]
+    return (
+        {"heads": heads, "rows": {metric: [column.get(metric) for column in columns] for metric in metrics}}
+        if heads
+        else {}
     )
 
 
