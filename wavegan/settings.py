@@ -5,7 +5,7 @@ The signature of a network is its specification: its keyword-only arguments are 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WrapValidator, field_validator
 
 
 class Settings(BaseModel):
@@ -44,7 +44,13 @@ SquareKernelSize = Annotated[
 ]
 LatentDim = Annotated[int, Field(ge=1, le=65536, description="numbers from which a clip is made")]
 Latent = Annotated[Literal["uniform", "normal"], Field(description="distribution of the latents")]
-Labels = Annotated[int, Field(ge=0, le=65536, description="labels that the networks know, 0 for none")]
+# "auto" stands in recipes alone: assemble puts a number in its place before it makes a network.
+Labels = Annotated[
+    int,
+    Field(ge=0, le=65536, description="labels that the networks know, 0 for none; auto takes those of the sound"),
+    WrapValidator(lambda value, validated: value if value == "auto" else validated(value)),
+    PlainSerializer(lambda value: value),
+]
 BatchNorm = Annotated[bool, Field(description="batch normalisation")]
 Dropout = Annotated[float, Field(ge=0, lt=1, description="share of the activations that is left out while training")]
 Upsample = Annotated[Literal["transposed", "nearest"], Field(description="how the generator lengthens")]

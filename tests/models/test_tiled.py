@@ -61,7 +61,8 @@ def test_a_clip_is_compared_with_its_group_alone(shape):
 def test_the_spread_by_hand():
     x = torch.tensor([[0.0], [2.0], [0.0], [2.0], [5.0], [5.0], [5.0], [5.0]])
     torch.testing.assert_close(spread(x, 4), torch.tensor([1.0] * 4 + [0.01] * 4), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(spread(x[:2], 4), torch.tensor([1.0, 1.0]), rtol=1e-3, atol=1e-4)
+    real_and_generated = torch.tensor([[0.0], [2.0], [5.0], [5.0]])  # two of each, in groups of two
+    torch.testing.assert_close(spread(real_and_generated, 4), torch.tensor([1, 1, 0.01, 0.01]), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(spread(x[:3], 4), torch.full((3,), 0.01), rtol=1e-3, atol=1e-4)
 
 

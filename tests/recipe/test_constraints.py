@@ -150,7 +150,7 @@ def test_what_goes_together(faults, settings):
         ),
         (
             "generator.name=translator",
-            "generator.name is translator; method.name: gan is for wavegan, specgan or mlp; try wavegan",
+            "generator.name is translator; method.name: gan is for wavegan, specgan, mlp or inverse_stft; try wavegan",
         ),
         (
             "method.name=translation generator.name=translator",
@@ -333,7 +333,7 @@ def test_nothing_is_said_of_what_a_wrong_value_might_have_made_right(faults):
         (
             f"{TRANSLATION} generator.labels=2",
             "generator.labels",
-            "translator has no such key, wavegan, specgan and mlp have",
+            "translator has no such key, wavegan, specgan, mlp and inverse_stft have",
         ),
         ("method.cycle_weight=1", "method.cycle_weight", "gan has no such key, translation has"),
         ("method.reconstruction=l1", "method.reconstruction", "gan has no such key, vae has"),
@@ -348,11 +348,6 @@ def test_nothing_is_said_of_what_a_wrong_value_might_have_made_right(faults):
             "discriminators.waveform.optimizer.decay=0.9",
             "discriminators.waveform.optimizer.decay",
             "adam has no such key, rmsprop has",
-        ),
-        (
-            "discriminators.waveform.view.name=log_mel",
-            "discriminators.waveform.view",
-            "wavegan has no such key, spectrogram has",
         ),
         (
             f"{MEL} discriminators.mel.view.power=0.5",
@@ -389,3 +384,15 @@ def test_each_key_of_each_kind_either_exists_or_is_answered_by_those_who_have_it
 
 def test_methods_with_discriminators_are_those_of_the_game():
     assert {name for name, kind in METHODS.items() if issubclass(kind, GameSettings)} == {"gan", "translation"}
+
+
+def test_a_view_of_spectra_before_a_discriminator_of_waveforms_is_answered_with_those_that_see_spectra(faults):
+    (told,) = faults("discriminators.waveform.view.name=log_mel")
+    assert "discriminators.waveform.view is" in told and "it must be null, or named waveform or low_rate" in told
+    assert told.endswith("log_mel shows spectra, which spectrogram and tiled_spectrum see")
+
+
+def test_a_low_rate_view_is_not_for_a_discriminator_of_fixed_lengths(faults):
+    (told,) = faults("discriminators.waveform.view.name=low_rate")
+    assert "discriminators.waveform.view.name is low_rate; discriminators.waveform.name: wavegan is for 4096" in told
+    assert told.endswith("try name: tiled_waveform")

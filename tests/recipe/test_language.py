@@ -313,7 +313,8 @@ discriminators:
         ),
         (
             f"{JUDGES}generator: {{name: wavgan}}",
-            "a.yaml:6:13: generator.name is wavgan; it must be wavegan, specgan, mlp or translator; try wavegan",
+            "a.yaml:6:13: generator.name is wavgan; it must be wavegan, specgan, mlp, translator or inverse_stft; "
+            "try wavegan",
         ),
         (
             "discriminators: {w: {name: wavegan, penalty: wgan}}",
@@ -363,8 +364,8 @@ def test_a_slip_in_a_discriminators_name_adds_none(words):
     text = f"{SOURCE}discriminators:\n  waveform: {{name: wavegan}}\n{wavefrom}"
     (told,) = faults(text, *words)
     assert told.endswith(
-        "discriminators.wavefrom.name is missing; it must be wavegan, specgan, mlp or spectrogram; did you mean "
-        "discriminators.waveform? Or write name: wavegan"
+        "discriminators.wavefrom.name is missing; it must be wavegan, specgan, mlp, spectrogram, tiled_spectrum or "
+        "tiled_waveform; did you mean discriminators.waveform? Or write name: wavegan"
     )
 
 

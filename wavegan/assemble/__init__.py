@@ -23,6 +23,7 @@ from wavegan.assemble.sound import (
     target_source,
     training_clips,
     windows,
+    with_labels,
 )
 from wavegan.assemble.training import autotune, method, training
 
@@ -42,6 +43,7 @@ __all__ = [
     "generating_model",
     "ground_of_parts",
     "label_count",
+    "with_labels",
     "method",
     "migrated",
     "model",

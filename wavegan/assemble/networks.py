@@ -37,8 +37,11 @@ def _of_sound(table: Mapping[str, Callable[..., Any]], settings: Any, sample_rat
 
 
 def generator(recipe: Recipe, on: torch.device) -> nn.Module:
-    """Makes a generator with fresh weights."""
-    return make(GENERATORS, recipe.generator, recipe.data.clip_samples, recipe.data.channels).to(on)
+    """Makes a generator with fresh weights, without labels where the sound has not been asked for them yet."""
+    settings = recipe.generator
+    if getattr(settings, "labels", 0) == "auto":
+        settings = settings.model_copy(update={"labels": 0})
+    return make(GENERATORS, settings, recipe.data.clip_samples, recipe.data.channels).to(on)
 
 
 def encoder(recipe: Recipe, of: nn.Module, on: torch.device) -> nn.Module:

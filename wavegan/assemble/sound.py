@@ -20,6 +20,7 @@ from wavegan.seeding import derive
 from wavegan.training.loop import Batches
 from wavegan.training.prefetch import Prefetcher
 
+LEAST_FILES_PER_LABEL = 5
 MEASURED_CLIPS = 4096  # from which the statistics of spectrograms are taken
 BATCH_SIZE = 64
 
@@ -81,8 +82,37 @@ def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
 
 
 def label_count(recipe: Recipe) -> int:
-    """Returns how many labels the recipe's networks know, 0 for none."""
-    return getattr(recipe.generator, "labels", 0)
+    """Returns how many labels the recipe's networks know, 0 for none, or where the sound has not been asked yet."""
+    labels = getattr(recipe.generator, "labels", 0)
+    return 0 if labels == "auto" else labels
+
+
+def with_labels(recipe: Recipe, earlier: Recipe | None = None) -> tuple[Recipe, str]:
+    """The recipe with a number where generator.labels is auto, and a line that tells of it; empty where it was none.
+
+    It is that of an `earlier` recipe of the same run; else the sound's, where each of its files has a label and each
+    label five files or more on average, and 0 for other sound.
+    """
+    if getattr(recipe.generator, "labels", 0) != "auto":
+        return recipe, ""
+    if earlier:
+        return _labelled(recipe, label_count(earlier)), ""
+    corpus = corpora(recipe).training
+    files, names = len(corpus.names), corpus.label_names
+    count, reason = 0, "the sound has no labels"
+    if len(names) > 1 and (missing := int((corpus.labels < 0).sum())):
+        reason = f"{missing:,} of {files:,} files have no label"
+    elif len(names) > 1 and files < LEAST_FILES_PER_LABEL * len(names):
+        reason = (
+            f"{len(names):,} labels have {files / len(names):.1f} files each, and {LEAST_FILES_PER_LABEL} are needed"
+        )
+    elif len(names) > 1:
+        count, reason = len(names), "those of the sound"
+    return _labelled(recipe, count), f"generator.labels auto: {count}, {reason}"
+
+
+def _labelled(recipe: Recipe, count: int) -> Recipe:
+    return recipe.model_copy(update={"generator": recipe.generator.model_copy(update={"labels": count})})
 
 
 def batches(recipe: Recipe, clips: ClipSource, on: torch.device, others: ClipSource | None = None) -> Batches:

@@ -75,6 +75,8 @@ def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto") -> di
         )
     on = assemble.device(device)
     missing_sound = _missing_sound(recipe)
+    if not missing_sound:
+        recipe, _ = assemble.with_labels(recipe)
     missing_plain = plain_obstacle(recipe)
     notes = [f"there is no plain step to compare with: {missing_plain}"] if missing_plain else plain_omissions(recipe)
     if missing_sound:

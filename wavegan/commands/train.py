@@ -81,9 +81,15 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
         _move_aside(folder)
     with folder.locked():
         state = checkpoint.load_newest(folder.checkpoints)
+        earlier = None
         if state:
             assemble.require_present_format(state, folder.path)
-            _refuse_changed_recipe(folder, recipes.from_dict(state["recipe"]), recipe)
+            earlier = recipes.from_dict(state["recipe"])
+        recipe, line = assemble.with_labels(recipe, earlier)
+        if line:
+            logger.info(line)
+        if earlier:
+            _refuse_changed_recipe(folder, earlier, recipe)
         is_done = bool(state) and state["step"] >= recipe.training.steps
         distributed.broadcast(None if is_done else recipes.as_dict(recipe))
         if state and is_done:

@@ -30,7 +30,7 @@ class _Tiled(nn.Module):
     """The parts that both have in common: `blocks`, of tiles, then a hidden layer and the score."""
 
     lengths = Lengths()
-    joins_batches = True  # the groups of real and of generated clips stay apart, if each are a multiple of a group
+    joins_batches = True  # `spread` keeps the groups of real and of generated clips apart
 
     def _build(self, blocks: list[nn.Module], features: int, dim: int, labels: int, outputs: int, group: int) -> None:
         self.group = group
@@ -133,9 +133,11 @@ class WaveformDiscriminator(_Tiled):
 def spread(x: Tensor, group: int) -> Tensor:
     """How much the clips of a group differ, one number for each clip, (N,): the mean deviation of their features.
 
-    x: (N, …). Groups are neighbours; where the batch is no multiple of a group, of as many as divide it evenly.
+    x: (N, …), perhaps as many real as generated clips. Groups are neighbours of one half, so that they never mix both;
+    where half of the batch is no multiple of a group, they are as many as divide it evenly.
     """
-    groups = x.flatten(1).unflatten(0, (-1, math.gcd(len(x), group)))
+    half = len(x) // 2 if len(x) % 2 == 0 else len(x)
+    groups = x.flatten(1).unflatten(0, (-1, math.gcd(half, group)))
     centred = groups - groups.mean(1, keepdim=True)
     deviations = (centred.square().mean(1) + LEAST_VARIANCE).sqrt().mean(1)
     return deviations.repeat_interleave(groups.shape[1])

@@ -72,8 +72,10 @@ class DataSettings(Settings):
 
 OptimizerSettings = union(OPTIMIZERS)
 AugmentSettings = one_of(AUGMENTATIONS)
-ViewSettings = one_of({name: view for name, view in VIEWS.items() if view.gives == "spectrum"})
-WaveformViewSettings = one_of({name: view for name, view in VIEWS.items() if view.gives == "waveform"})
+_SPECTRAL, _WAVEFORMS = (
+    {name: view for name, view in VIEWS.items() if view.gives == kind} for kind in ("spectrum", "waveform")
+)
+ViewSettings, WaveformViewSettings = one_of(_SPECTRAL), one_of(_WAVEFORMS)
 GeneratorSettings = one_of(GENERATORS)
 EncoderSettings = one_of(DISCRIMINATORS, without=("phase_shuffle",))
 
@@ -83,6 +85,9 @@ class OptimizersSettings(Settings):
 
     generator: OptimizerSettings = AdamSettings()
     discriminator: OptimizerSettings = AdamSettings()
+
+
+_SPECTRAL_JUDGES = [name for name, kind in DISCRIMINATORS.items() if kind.sees == "spectrum"]
 
 
 class AdversarySettings(NamedSettings):
@@ -114,6 +119,14 @@ class WaveformAdversarySettings(AdversarySettings):
     """The same for a discriminator that sees waveforms."""
 
     view: WaveformViewSettings | None = Field(default=None, description="null shows the clips themselves")
+
+    @field_validator("view", mode="before")
+    @classmethod
+    def _no_spectra(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("name") in _SPECTRAL:
+            shows = f"{value['name']} shows spectra, which {' and '.join(_SPECTRAL_JUDGES)} see"
+            raise ValueError(f"it must be null, or named {' or '.join(_WAVEFORMS)}; {shows}")
+        return value
 
 
 ADVERSARIES = {"spectrum": SpectralAdversarySettings, "waveform": WaveformAdversarySettings}
