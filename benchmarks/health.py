@@ -23,7 +23,7 @@ from wavegan.commands.models import load_model
 from wavegan.dsp.mel import log_mel
 from wavegan.training.run_folder import RunFolder, evaluations, lines, statistics
 
-QUICKSTART = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
+QUICKSTART = Path(__file__).parents[1] / "recipes" / "quickstart_wavegan.yaml"
 SHOWN = 8
 SMALL = [
     "data.clip_samples=8192", "training.precision=fp32", "training.checkpoint_every=100", "training.lr_decay=none",

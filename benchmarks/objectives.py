@@ -8,7 +8,7 @@ networks, so five discriminator updates for each of the generator's make fewer s
 (objectives.html) and the table (on stdout) come of what lies in the folder; a row that is done is not done again, and
 another budget needs another folder. A row that fails says why and lets the others go on; the exit code is 1 then.
 After Ctrl-C the page is of what is done, and the same command goes on. Rates are the authors' times ten, as in
-recipes/quickstart.yaml, where that is not too much: networks are small and runs short.
+recipes/quickstart_wavegan.yaml, where that is not too much: networks are small and runs short.
 """
 
 import argparse

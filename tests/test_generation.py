@@ -296,3 +296,21 @@ def test_a_walk_keeps_the_noise_of_clip_0(labels):
 
 def test_a_generator_without_noise_is_given_none():
     assert numbered_noise(model(), range(3)) == []
+
+
+def test_a_clip_beyond_full_scale_is_made_softer_as_a_whole():
+    class Loud(torch.nn.Module):
+        inputs, labels = (Input("normal", (2,)),), 0
+
+        def __init__(self):
+            super().__init__()
+            self.output, self.gains = Waveform(), torch.nn.Parameter(torch.tensor([0.5, 3.0]))
+
+        def forward(self, z, labels=None):
+            return self.gains[:, None, None] * torch.tensor([[[1.0, -0.25]]])
+
+    model = Model(Loud(), clip_samples=2, channels=1, sample_rate=16000, name="loud", step=0, label_names=())
+    z = torch.zeros(2, 2)
+    with torch.no_grad():
+        assert synthesize(model, z).tolist() == [[[0.5, -0.125]], [[1.0, -0.25]]]
+        assert synthesize(model, z, limits=False).tolist() == [[[0.5, -0.125]], [[3.0, -0.75]]]

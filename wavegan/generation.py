@@ -87,19 +87,21 @@ def generate(
     labels: Sequence[str] = (),
     batch_size: int = 64,
     first: int = 0,
+    limits: bool = True,
 ) -> Iterator[Tensor]:
     """Clips number `first` to `first + count - 1` of a seed in CPU batches (N, channels, clip_samples).
 
-    labels: names, see `numbered_labels`. A translator's clips are those that it is shown, translated.
+    labels: names, see `numbered_labels`. limits: see `synthesize`. A translator's clips are those that it is shown,
+    translated.
     """
     for start in range(first, first + count, batch_size):
         numbers = range(start, min(start + batch_size, first + count))
         if model.source_clips:
-            yield synthesize(model, model.source_clips(numbers))
+            yield synthesize(model, model.source_clips(numbers), limits=limits)
             continue
         z = numbered_latents(model, numbers, seed=seed, truncation=truncation)
         marks = numbered_labels(model, numbers, seed=seed, only=labels)
-        yield synthesize(model, z, marks, numbered_noise(model, numbers, seed=seed))
+        yield synthesize(model, z, marks, numbered_noise(model, numbers, seed=seed), limits=limits)
 
 
 def interpolate(
@@ -132,16 +134,20 @@ def interpolate(
 
 
 @torch.inference_mode()
-def synthesize(model: Model, z: Tensor, labels: Tensor | None = None, noise: Sequence[Tensor] = ()) -> Tensor:
+def synthesize(
+    model: Model, z: Tensor, labels: Tensor | None = None, noise: Sequence[Tensor] = (), *, limits: bool = True
+) -> Tensor:
     """The clips (N, channels, clip_samples) of latents (N, latent_dim), label rows and noise, in fp32, on the CPU.
 
+    limits: a clip that exceeds full scale is made softer as a whole, to a peak of 1, where a file would cut its peaks.
     Of a translator, z are clips as well.
     """
     there = [part.to(model.device) for part in (z, *noise)]
     labels = None if labels is None else labels.to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
         output = model.generator(there[0], labels, *there[1:]) if model.inputs else model.generator(*there)
-    return model.generator.output.decode(output.float()).cpu()  # type: ignore[union-attr, operator]
+    clips = model.generator.output.decode(output.float()).cpu()  # type: ignore[union-attr, operator]
+    return clips / clips.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1) if limits else clips
 
 
 def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def test_both_variants_of_the_same_result_are_run_and_told(tmp_path, sounds, cac
     source = [f"data.source={sounds()}", "data.test=null", "data.holdout=0.4"]
     out = ["--seeds", "1", "--out", str(tmp_path / "runs"), "--picture", str(tmp_path / "curves.png")]
     monkeypatch.setattr(
-        sys, "argv", ["same_result", str(FOLDER.parent / "recipes/quickstart.yaml"), *small, *source, *out]
+        sys, "argv", ["same_result", str(FOLDER.parent / "recipes/quickstart_wavegan.yaml"), *small, *source, *out]
     )
     module.main()
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*.json")}

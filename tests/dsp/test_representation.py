@@ -55,8 +55,7 @@ def with_statistics(means: Tensor, deviations: Tensor, **settings) -> LogSpectro
 def test_the_waveform_is_the_clip_itself():
     clips, waveform = noise(2, 3, 4096), Waveform()
     assert waveform.encode(clips) is clips
-    assert torch.equal(waveform.decode(clips), clips)
-    assert waveform.decode(torch.tensor([[[-3.0, 0.25, 1.5]]])).tolist() == [[[-1, 0.25, 1]]]
+    assert waveform.decode(clips) is clips
     assert waveform.shape(3, 4096) == (3, 4096)
 
 

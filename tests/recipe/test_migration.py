@@ -14,7 +14,7 @@ from wavegan.recipe.yaml_text import write
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 STORED = json.loads((Path(__file__).parents[1] / "results" / "earlier_recipes.json").read_text())
-QUICKSTART = RECIPES / "quickstart.yaml"
+QUICKSTART = RECIPES / "quickstart_wavegan.yaml"
 
 
 def earlier(name: str) -> dict[str, Any]:

@@ -97,16 +97,16 @@ def make_watchdog(recipe: Recipe, clips: ClipSource, current: Callable[[], Model
     """Makes what looks for a collapse, by comparison with real clips."""
     return CollapsePolicy(
         Watchdog(clips.batch(0, WATCHED_CLIPS)),
-        clips=lambda: sample(current(), WATCHED_CLIPS),
+        clips=lambda: sample(current(), WATCHED_CLIPS, limits=False),
         on_collapse=recipe.training.on_collapse,
         max_rollbacks=recipe.training.max_rollbacks,
     )
 
 
-def sample(made: Model, count: int) -> Tensor:
+def sample(made: Model, count: int, *, limits: bool = True) -> Tensor:
     """Clips 0, 1, … of seed 0, (count, C, T), of a model that may be in the middle of its training."""
     with evaluation_mode(made.generator):
-        return torch.cat(list(generate(made, count, batch_size=8)))
+        return torch.cat(list(generate(made, count, batch_size=8, limits=limits)))
 
 
 def write_preview(folder: Path, made: Model, step: int, count: int) -> Preview:

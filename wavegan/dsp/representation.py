@@ -26,7 +26,7 @@ class Representation(Protocol):
         ...
 
     def decode(self, x: Tensor) -> Tensor:
-        """Turns what a generator gives into clips (N, C, T) in [-1, 1], on the same device."""
+        """Turns what a generator gives into clips (N, C, T), which may exceed ±1, on the same device."""
         ...
 
     def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
@@ -49,8 +49,8 @@ class Waveform(nn.Module):
         return clips
 
     def decode(self, x: Tensor) -> Tensor:
-        """Cuts the clips to [-1, 1]."""
-        return x.clamp(-1, 1)
+        """Returns the same clips."""
+        return x
 
     def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
         """Returns (channels, clip_samples)."""
