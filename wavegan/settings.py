@@ -89,6 +89,10 @@ TileRows = Annotated[int, Field(ge=1, le=64, description="rows of a spectrum tha
 TileFrames = Annotated[int, Field(ge=1, le=64, description="frames of a spectrum that become channels")]
 Group = Annotated[int, Field(ge=1, le=64, description="clips whose differences are seen, 1 for none")]
 Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes: below 1, soft parts count more")]
+PowerBeside = Annotated[
+    float,
+    Field(ge=0, le=1, description="exponent of the magnitudes that are shown beside their logarithms, 0 for none"),
+]
 FloorDecibels = Annotated[
     float, Field(ge=-120, le=-20, description="level below which differences vanish, in dB of a full-scale sine")
 ]

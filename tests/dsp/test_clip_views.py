@@ -348,3 +348,16 @@ class TestLowRate:
         view.measure(iter([0.1 * noise[:10], 0.1 * noise[10:]]))
         assert view(0.1 * noise).std().item() == pytest.approx(1, rel=1e-2)
         assert list(view.state_dict()) == ["deviation"]
+
+
+def test_powers_beside_logarithms_are_further_channels_with_statistics_of_their_own():
+    clips = normal(6, 2, 640).float()
+    both, logs = LogMagnitude(64, 16, power_beside=0.3), LogMagnitude(64, 16)
+    for view in (both, logs):
+        view.measure([clips])
+    seen = both(clips)
+    assert seen.shape[1:] == both.shape(2, 640) == (4, 32, 40)
+    torch.testing.assert_close(seen[:, ::2], logs(clips), rtol=1e-4, atol=1e-4)
+    magnitudes = (logs(clips) * logs.deviations[:, None] + logs.means[:, None]).exp() ** 0.3
+    expected = (magnitudes - magnitudes.mean((0, 1, 3))[:, None]) / magnitudes.std((0, 1, 3), correction=0)[:, None]
+    torch.testing.assert_close(seen[:, 1::2], expected, rtol=1e-3, atol=1e-3)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from wavegan.dsp.frames import framed, real_transform
-from wavegan.models.inverse_stft import LOUDEST, Generator, Spectra, channel_mix
+from wavegan.models.inverse_stft import LEAST_SLOPE, LOUDEST, Generator, Spectra, channel_mix
 
 
 def small(clip_samples: int = 4096, channels: int = 1, **settings) -> Generator:
@@ -96,8 +96,19 @@ def test_the_gradient_of_the_head_is_that_of_differences():
         torch.randn(*shape, dtype=torch.float64, generator=source)
         for shape in ((2, 2, 3, 1 + 4 * 5), (2, 5), (2, 2, 3, 5, 2), (3, 5))
     )
-    turn = torch.stack([angles.cos(), angles.sin()])
-    assert torch.autograd.gradcheck(lambda maps: Spectra.apply(maps, levels, turn, hiss), (maps.requires_grad_(),))
+    turn, maps = torch.stack([angles.cos(), angles.sin()]), maps / 4 - 1  # below the bound
+    assert torch.autograd.gradcheck(lambda maps: Spectra.apply(maps, levels - 3, turn, hiss), (maps.requires_grad_(),))
+
+
+def test_a_bin_far_beyond_the_bound_can_come_back_and_is_not_driven_further():
+    maps = torch.zeros(1, 1, 1, 1 + 4)
+    maps[..., 1:3] = torch.tensor([LOUDEST + 30, 1.0])
+    rest = torch.zeros(1, 1), torch.tensor([[[1.0]], [[0.0]]]), torch.zeros(1, 1, 1, 1, 2)
+    maps.requires_grad_()
+    for sign in (1, -1):
+        (slope,) = torch.autograd.grad(sign * Spectra.apply(maps, *rest)[..., 0].sum(), maps)
+        loud = math.exp(LOUDEST) / 2**0.5
+        assert slope[..., 1].item() == pytest.approx(LEAST_SLOPE * loud if sign > 0 else 0, rel=1e-4, abs=1e-6)
 
 
 def test_the_loudness_of_a_frame_moves_all_its_bins_alike():

@@ -27,6 +27,7 @@ from wavegan.dsp.statistics import means_and_deviations
 from wavegan.dsp.stft import full_scale
 
 LEAST_LOG_DEVIATION = 0.1  # 0.87 dB: magnitudes of steady noise vary by 5.6 dB in a bin, those in wide bands by less
+LEAST_POWER_DEVIATION = 0.01
 LOWEST_FLOOR = -120.0  # below it the rounding of float32 beside a full-scale sine is louder than the floor
 HIGHEST_FLOOR = -20.0
 
@@ -42,7 +43,7 @@ class _SpectralView(nn.Module):
     means: Tensor
     deviations: Tensor
 
-    def __init__(self, window: int, hop: int, rows: int, floor_db: float, least_deviation: float):
+    def __init__(self, window: int, hop: int, rows: int, floor_db: float, least_deviation: float, maps: int = 1):
         super().__init__()
         if window < 4 or window % 2:
             raise ValueError(
@@ -56,14 +57,15 @@ class _SpectralView(nn.Module):
             raise ValueError(f"floor_db is {floor_db}; it must be from {LOWEST_FLOOR:g} to {HIGHEST_FLOOR:g}; try -80")
         self.window, self.hop = window, hop
         self.floor = 10 ** (floor_db / 20)
-        self.least_deviation = least_deviation
-        self.register_buffer("means", torch.zeros(rows))
-        self.register_buffer("deviations", torch.ones(rows))
+        self.least_deviation, self.maps = least_deviation, maps
+        self.register_buffer("means", torch.zeros(maps * rows))
+        self.register_buffer("deviations", torch.ones(maps * rows))
 
     def forward(self, clips: Tensor) -> Tensor:
         values = self._precise_values(clips)
         means, deviations = self.means.to(values.dtype)[:, None], self.deviations.to(values.dtype)[:, None]
-        return (values - means) / deviations  # (N, C', rows, frames)
+        values = (values - means) / deviations  # (N, C', maps · rows, frames)
+        return values if self.maps == 1 else values.unflatten(2, (self.maps, -1)).flatten(1, 2)
 
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Sets the statistics to those of clips, which come in batches (N, C, T) and are passed over once."""
@@ -72,8 +74,8 @@ class _SpectralView(nn.Module):
         self.deviations.copy_(deviations)
 
     def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
-        """Returns (channels, rows, frames), the shape of one clip's view; any length will do."""
-        return channels, len(self.means), -(-clip_samples // self.hop)
+        """Returns (maps · channels, rows, frames), the shape of one clip's view; any length will do."""
+        return self.maps * channels, len(self.means) // self.maps, -(-clip_samples // self.hop)
 
     def _precise_values(self, clips: Tensor) -> Tensor:
         """`_values` in float32, or in float64 where the clips are."""
@@ -106,7 +108,9 @@ class LogMagnitude(_SpectralView):
     Silence gives exactly the floor. 20 dB above it values are within 0.6 dB of the true level, 40 dB above within
     0.06. Before they are scaled they lie between ln(f / √2) and ln(2 + f). No sample moves a value by more than
     4 / (√2 · f · window · deviation) times its own change: by 28 for 1,024 samples, -80 dB and a deviation of 1.
-    Silence comes as close to that as any sound. Raises ValueError for a window, hop or floor that does not fit.
+    Silence comes as close to that as any sound. power_beside: shows the magnitudes to this power as well, as further
+    channels with statistics of their own, (N, 2C, bins, frames): logarithms tell silence and decays, powers loudness.
+    Raises ValueError for a window, hop or floor that does not fit.
     """
 
     tone: Tensor
@@ -117,8 +121,11 @@ class LogMagnitude(_SpectralView):
         hop: settings.Hop = 128,
         *,
         floor_db: settings.FloorDecibels = -80.0,
+        power_beside: settings.PowerBeside = 0.0,
     ):
-        super().__init__(window, hop, window // 2, floor_db, LEAST_LOG_DEVIATION)
+        least = LEAST_POWER_DEVIATION if power_beside else LEAST_LOG_DEVIATION
+        super().__init__(window, hop, window // 2, floor_db, least, maps=2 if power_beside else 1)
+        self.power_beside = power_beside
         self.register_buffer("tone", floor_tone(torch.full((window // 2,), self.floor**2 / 2)), persistent=False)
 
     def _values(self, clips: Tensor) -> Tensor:
@@ -127,7 +134,10 @@ class LogMagnitude(_SpectralView):
         # For silence y = ln f, and the gradient has the length |o| / f² = 1 / (√2 · f), which is also the most that
         # a / (a² + f²/2) can be for any a. It is zero at X = -o alone: a point that no sound stays at.
         # One sample moves X by 2 · w / Σw, so by 4 / window at the most.
-        return (self._power(clips, self.tone) + self.floor**2 / 2).log() / 2
+        power = self._power(clips, self.tone) + self.floor**2 / 2
+        if not self.power_beside:
+            return power.log() / 2
+        return torch.cat([power.log() / 2, power ** (self.power_beside / 2)], dim=-1)
 
 
 class LogMel(_SpectralView):

@@ -30,6 +30,7 @@ MAPPED = 2  # times dim, the numbers to which a latent is mapped
 KERNEL_SIZE = 5
 LOUDEST = math.log(2)  # of a bin, natural logarithm of its magnitude where a full-scale sine has 0: 6 dB above that
 SOFTEST = 4e-4  # magnitude below which start levels are not measured, -68 dB
+LEAST_SLOPE = 0.25
 LOUDNESS_GAIN = 4.0
 START_HISS = 0.3
 MAPS = 4  # of every bin: level, real part, imaginary part, hiss
@@ -184,7 +185,8 @@ class Spectra(Function):
 
         m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + h²),  spectrum = a ((r + i j) · turn + h · n).
 
-    Without the root r, i and h grow into the hundreds in a long training, and the bound bounds nothing.
+    Without the root r, i and h grow into the hundreds in a long training, and the bound bounds nothing. The gradient is
+    exact but for one thing: where it asks for less level, the bound's slope counts as LEAST_SLOPE at least.
     """
 
     @staticmethod
@@ -216,7 +218,11 @@ class Spectra(Function):
         by_amplitude = sum(slope * part for slope, part in zip(by_part, parts, strict=True)) * amplitude
         gradient = torch.empty_like(maps)
         by_level, *by_parts = gradient[..., 1:].chunk(MAPS, dim=-1)
-        torch.mul(by_amplitude, room.sigmoid(), out=by_level)
+        slope = (
+            room.sigmoid()
+        )  # of the bound; towards less level it never vanishes, or a bin beyond it would stay there
+        slope = torch.where(by_amplitude > 0, slope.clamp(min=LEAST_SLOPE), slope)
+        torch.mul(by_amplitude, slope, out=by_level)
         gradient[..., :1] = LOUDNESS_GAIN * by_level.sum(-1, keepdim=True)
         by_root = by_amplitude * shrink * shrink
         for own, slope, part in zip(by_parts, by_part, parts, strict=True):
