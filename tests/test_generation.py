@@ -309,8 +309,13 @@ def test_a_clip_beyond_full_scale_is_made_softer_as_a_whole():
         def forward(self, z, labels=None):
             return self.gains[:, None, None] * torch.tensor([[[1.0, -0.25]]])
 
-    model = Model(Loud(), clip_samples=2, channels=1, sample_rate=16000, name="loud", step=0, label_names=())
+    generator = Loud()
+    model = Model(generator, clip_samples=2, channels=1, sample_rate=16000, name="loud", step=0, label_names=())
     z = torch.zeros(2, 2)
     with torch.no_grad():
         assert synthesize(model, z).tolist() == [[[0.5, -0.125]], [[1.0, -0.25]]]
         assert synthesize(model, z, limits=False).tolist() == [[[0.5, -0.125]], [[3.0, -0.75]]]
+        generator.peaks_are_one = torch.tensor(True)
+        assert synthesize(model, z).tolist() == [[[1.0, -0.25]], [[1.0, -0.25]]]
+        generator.gains[0] = 0.005
+        assert synthesize(model, z)[0].abs().max() == pytest.approx(0.005)

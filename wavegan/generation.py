@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from wavegan.models.inputs import Input
 from wavegan.seeding import derive
 
+SILENT_PEAK = 0.01  # below it a clip is not made louder
 CLIPS_BETWEEN = 7  # of a walk, from one latent to the next
 
 
@@ -139,15 +140,21 @@ def synthesize(
 ) -> Tensor:
     """The clips (N, channels, clip_samples) of latents (N, latent_dim), label rows and noise, in fp32, on the CPU.
 
-    limits: a clip that exceeds full scale is made softer as a whole, to a peak of 1, where a file would cut its peaks.
-    Of a translator, z are clips as well.
+    limits: a clip that exceeds full scale is made softer as a whole, to a peak of 1, where a file would cut its peaks;
+    all clips have that peak where all that the generator learned from had it, silence apart. Of a translator, z are
+    clips as well.
     """
     there = [part.to(model.device) for part in (z, *noise)]
     labels = None if labels is None else labels.to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
         output = model.generator(there[0], labels, *there[1:]) if model.inputs else model.generator(*there)
     clips = model.generator.output.decode(output.float()).cpu()  # type: ignore[union-attr, operator]
-    return clips / clips.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1) if limits else clips
+    if not limits:
+        return clips
+    peaks = clips.abs().amax(dim=(1, 2), keepdim=True)
+    if getattr(model.generator, "peaks_are_one", False):
+        return clips / torch.where(peaks > SILENT_PEAK, peaks, 1)
+    return clips / peaks.clamp(min=1)
 
 
 def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tensor:

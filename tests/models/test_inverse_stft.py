@@ -97,13 +97,16 @@ def test_the_gradient_of_the_head_is_that_of_differences():
         for shape in ((2, 2, 3, 1 + 4 * 5), (2, 5), (2, 2, 3, 5, 2), (3, 5))
     )
     turn, maps = torch.stack([angles.cos(), angles.sin()]), maps / 4 - 1  # below the bound
-    assert torch.autograd.gradcheck(lambda maps: Spectra.apply(maps, levels - 3, turn, hiss), (maps.requires_grad_(),))
+    assert torch.autograd.gradcheck(
+        lambda maps: Spectra.apply(maps, levels - 3, levels / 4, turn, hiss), (maps.requires_grad_(),)
+    )
 
 
 def test_a_bin_far_beyond_the_bound_can_come_back_and_is_not_driven_further():
     maps = torch.zeros(1, 1, 1, 1 + 4)
     maps[..., 1:3] = torch.tensor([LOUDEST + 30, 1.0])
-    rest = torch.zeros(1, 1), torch.tensor([[[1.0]], [[0.0]]]), torch.zeros(1, 1, 1, 1, 2)
+    turn = torch.tensor([[[1.0]], [[0.0]]])
+    rest = torch.zeros(1, 1), torch.full((1, 1), LOUDEST), turn, torch.zeros(1, 1, 1, 1, 2)
     maps.requires_grad_()
     for sign in (1, -1):
         (slope,) = torch.autograd.grad(sign * Spectra.apply(maps, *rest)[..., 0].sum(), maps)
@@ -162,7 +165,16 @@ def test_it_starts_from_the_levels_of_the_sound():
     softer.measure([noise / 10])
     loud, soft = (clips_of(one, drawn(one, 8)).square().mean().sqrt().item() for one in (generator, softer))
     assert loud / soft == pytest.approx(10, rel=0.1) and 0.2 < loud < 2
-    assert "start_levels" in generator.state_dict()
+    assert {"start_levels", "bounds", "peaks_are_one"} <= generator.state_dict().keys()
+
+
+def test_a_bin_may_be_as_loud_as_in_the_sound_and_a_little_more():
+    generator, tone = small(), torch.sin(2 * math.pi * 40 / 512 * torch.arange(4096.0))[None, None]
+    generator.measure([0.1 * tone, 0.3 * tone])
+    assert generator.bounds[0, 40].item() == pytest.approx(math.log(0.3) + 0.5, abs=0.01)
+    assert generator.bounds[0, 100] < -6 and not generator.peaks_are_one
+    generator.measure([tone])
+    assert generator.peaks_are_one
 
 
 def test_gradients_reach_every_weight():

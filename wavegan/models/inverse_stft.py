@@ -18,7 +18,6 @@ from torch.autograd.function import once_differentiable
 from wavegan import settings
 from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
 from wavegan.dsp.representation import Waveform
-from wavegan.dsp.statistics import means_and_deviations
 from wavegan.dsp.stft import full_scale
 from wavegan.models.dense import LatentLayer, full_precision
 from wavegan.models.inputs import Input
@@ -28,7 +27,9 @@ from wavegan.models.lengths import Lengths
 START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
 KERNEL_SIZE = 5
-LOUDEST = math.log(2)  # of a bin, natural logarithm of its magnitude where a full-scale sine has 0: 6 dB above that
+LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
+HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
+FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 SOFTEST = 4e-4  # magnitude below which start levels are not measured, -68 dB
 LEAST_SLOPE = 0.25
 LOUDNESS_GAIN = 4.0
@@ -41,15 +42,17 @@ class Generator(nn.Module):
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
     rows (N, labels) beside the latent, 0 for none. Channels are mixed: the first map is what they have in common (mid,
-    for stereo), the others are differences (side). Hiss apart, no bin's magnitude exceeds that of a full-scale sine by
-    more than 6 dB, whatever the weights. `measure` sets the levels that it starts from. Raises ValueError for a window
-    and a hop that do not go together.
+    for stereo), the others are differences (side). Hiss apart, no bin's magnitude exceeds its bound, whatever the
+    weights: `measure` takes it, and the levels to start from, from the sound. Raises ValueError for a window and a hop
+    that do not go together.
     """
 
     lengths = Lengths()
     gives = "waveform"
     needs_statistics = True
     start_levels: Tensor
+    bounds: Tensor
+    peaks_are_one: Tensor
     turn: Tensor
     synthesis: Tensor
     mix: Tensor
@@ -94,6 +97,8 @@ class Generator(nn.Module):
             block.begin_empty()
         self._begin_head()
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
+        self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
+        self.register_buffer("peaks_are_one", torch.zeros((), dtype=torch.bool))
         self.register_buffer("turn", self._turn(), persistent=False)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
         self.register_buffer("mix", channel_mix(channels), persistent=False)
@@ -112,18 +117,30 @@ class Generator(nn.Module):
             clips = self._synthesized(self._spectra(maps.float(), self._hiss(white.float())))
             return clips if self.channels == 1 else self.mix.t() @ clips
 
+    @torch.no_grad()
     def measure(self, batches: Iterable[Tensor]) -> None:
-        """Sets the levels that it starts from to the mean ones of clips, which come in batches (N, channels, T)."""
-        means, _ = means_and_deviations(batches, self._levels, 0.0)
-        self.start_levels.copy_(means.view_as(self.start_levels))
+        """Takes from clips, which come in batches (N, channels, T), what it starts from and what it stays below.
+
+        It starts from their mean levels. A bin may be as loud as it ever is in them, and half a neper (4.3 dB) more:
+        beyond it a bin would have no gradient back. Where the clips have a peak of 1, so will generated ones.
+        """
+        count, total, loudest, peaks = 0, torch.zeros(()), torch.tensor(-math.inf), []
+        for clips in batches:
+            levels = self._levels(clips)  # (N, channels, bins, frames)
+            count, total = count + len(clips), total + levels.mean(3).sum(0)
+            loudest = torch.maximum(loudest.to(levels), levels.amax((0, 3)))
+            peaks.append(clips.abs().amax(dim=(1, 2)))
+        self.start_levels.copy_(total / count)
+        self.bounds.copy_(loudest + HEADROOM)
+        self.peaks_are_one.fill_((torch.cat(peaks) > FULL_PEAK).float().mean() > FULL_PEAK)
 
     def _levels(self, clips: Tensor) -> Tensor:
-        """Logarithms of magnitudes (N, 1, channels · bins, frames) of the channels' maps."""
+        """Logarithms of magnitudes (N, channels, bins, frames) of the channels' maps."""
         spans = self.mix @ clips if self.channels > 1 else clips
         frames = framed(self._padded(spans), window=self.window, hop=self.hop)
         hann = torch.hann_window(self.window, device=clips.device)
         pairs = real_transform(frames * hann) / full_scale(self.window)
-        return (pairs.square().sum(-1).sqrt() + SOFTEST).log().transpose(2, 3).flatten(1, 2)[:, None]
+        return (pairs.square().sum(-1).sqrt() + SOFTEST).log().transpose(2, 3)
 
     def _padded(self, clips: Tensor) -> Tensor:
         """Clips with the silence that the first and the last frame reach into."""
@@ -136,7 +153,7 @@ class Generator(nn.Module):
 
         maps: (N, channels, frames, 1 + 4 · bins). hiss: spectra of white noise, in the same form as the result.
         """
-        return Spectra.apply(maps, self.start_levels, self.turn, hiss)
+        return Spectra.apply(maps, self.start_levels, self.bounds, self.turn, hiss)
 
     def _hiss(self, white: Tensor) -> Tensor:
         """Spectra of the frames of a white noise, with a mean square of 2 in a bin."""
@@ -181,7 +198,7 @@ class Spectra(Function):
     """What the head says as spectra, with a gradient by hand: torch's own writes and reads several times as much.
 
     A bin has maps l (level), r, i and h (hiss), and all bins of a frame share v (loudness). With the start level s,
-    the bound B and the noise n,
+    the bin's bound B and the noise n,
 
         m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + h²),  spectrum = a ((r + i j) · turn + h · n).
 
@@ -190,11 +207,11 @@ class Spectra(Function):
     """
 
     @staticmethod
-    def forward(ctx, maps, start_levels, turn, hiss):
+    def forward(ctx, maps, start_levels, bounds, turn, hiss):
         loudness, (level, real, imaginary, share) = maps[..., :1], maps[..., 1:].chunk(MAPS, dim=-1)
-        room = LOUDEST - level - start_levels[:, None] - LOUDNESS_GAIN * loudness
+        room = (bounds - start_levels)[:, None] - level - LOUDNESS_GAIN * loudness
         shrink = (1 + real * real + imaginary * imaginary + share * share).rsqrt_()
-        amplitude = (LOUDEST - F.softplus(room)).exp_().mul_(shrink)
+        amplitude = (bounds[:, None] - F.softplus(room)).exp_().mul_(shrink)
         cosine, sine = turn
         spectra = torch.empty(*level.shape, 2, dtype=maps.dtype, device=maps.device)
         noise = amplitude * share
@@ -227,7 +244,7 @@ class Spectra(Function):
         by_root = by_amplitude * shrink * shrink
         for own, slope, part in zip(by_parts, by_part, parts, strict=True):
             torch.sub(slope * amplitude, by_root * part, out=own)
-        return gradient, None, None, None
+        return gradient, None, None, None, None
 
 
 class _Block(nn.Module):
