@@ -26,8 +26,8 @@ from wavegan.dsp.mel import mel_filters, mel_scale
 from wavegan.dsp.statistics import means_and_deviations
 from wavegan.dsp.stft import full_scale
 
-LEAST_LOG_DEVIATION = 0.1  # 0.87 dB: magnitudes of steady noise vary by 5.6 dB in a bin, those in wide bands by less
-LEAST_POWER_DEVIATION = 0.01
+LEAST_LOG_DEVIATION = 0.3  # 2.6 dB: steady noise varies by 5.6 dB in a bin; empty bins must not shout
+LEAST_POWER_DEVIATION = 0.015
 LOWEST_FLOOR = -120.0  # below it the rounding of float32 beside a full-scale sine is louder than the floor
 HIGHEST_FLOOR = -20.0
 

@@ -30,7 +30,7 @@ KERNEL_SIZE = 5
 LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
 HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
-SOFTEST = 4e-4  # magnitude below which start levels are not measured, -68 dB
+SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
 LEAST_SLOPE = 0.25
 LOUDNESS_GAIN = 4.0
 START_HISS = 0.3
@@ -121,26 +121,26 @@ class Generator(nn.Module):
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Takes from clips, which come in batches (N, channels, T), what it starts from and what it stays below.
 
-        It starts from their mean levels. A bin may be as loud as it ever is in them, and half a neper (4.3 dB) more:
+        It starts from the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin may be as loud as it ever is in them, and half a neper (4.3 dB) more:
         beyond it a bin would have no gradient back. Where the clips have a peak of 1, so will generated ones.
         """
-        count, total, loudest, peaks = 0, torch.zeros(()), torch.tensor(-math.inf), []
+        count, total, loudest, peaks = 0, torch.zeros(()), torch.zeros(()), []
         for clips in batches:
-            levels = self._levels(clips)  # (N, channels, bins, frames)
-            count, total = count + len(clips), total + levels.mean(3).sum(0)
-            loudest = torch.maximum(loudest.to(levels), levels.amax((0, 3)))
+            magnitudes = self._magnitudes(clips)  # (N, channels, frames, bins)
+            count, total = count + len(clips), total + magnitudes.sqrt().mean(2).sum(0)
+            loudest = torch.maximum(loudest.to(magnitudes), magnitudes.amax((0, 2)))
             peaks.append(clips.abs().amax(dim=(1, 2)))
-        self.start_levels.copy_(total / count)
-        self.bounds.copy_(loudest + HEADROOM)
+        self.start_levels.copy_((total / count).square().clamp(min=SOFTEST).log())
+        self.bounds.copy_(loudest.clamp(min=SOFTEST).log() + HEADROOM)
         self.peaks_are_one.fill_((torch.cat(peaks) > FULL_PEAK).float().mean() > FULL_PEAK)
 
-    def _levels(self, clips: Tensor) -> Tensor:
-        """Logarithms of magnitudes (N, channels, bins, frames) of the channels' maps."""
+    def _magnitudes(self, clips: Tensor) -> Tensor:
+        """Magnitudes (N, channels, frames, bins) of the channels' maps."""
         spans = self.mix @ clips if self.channels > 1 else clips
         frames = framed(self._padded(spans), window=self.window, hop=self.hop)
         hann = torch.hann_window(self.window, device=clips.device)
         pairs = real_transform(frames * hann) / full_scale(self.window)
-        return (pairs.square().sum(-1).sqrt() + SOFTEST).log().transpose(2, 3)
+        return pairs.square().sum(-1).sqrt()
 
     def _padded(self, clips: Tensor) -> Tensor:
         """Clips with the silence that the first and the last frame reach into."""
