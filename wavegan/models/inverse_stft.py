@@ -121,8 +121,9 @@ class Generator(nn.Module):
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Takes from clips, which come in batches (N, channels, T), what it starts from and what it stays below.
 
-        It starts from the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin may be as loud as it ever is in them, and half a neper (4.3 dB) more:
-        beyond it a bin would have no gradient back. Where the clips have a peak of 1, so will generated ones.
+        It starts from the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin
+        may be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient
+        back. Where the clips have a peak of 1, so will generated ones.
         """
         count, total, loudest, peaks = 0, torch.zeros(()), torch.zeros(()), []
         for clips in batches:

@@ -1,0 +1,56 @@
+"""generator.labels auto: as many as the sound has, where it has labels that can be learned, and told."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+
+BASE = Path(__file__).parents[2] / "recipes" / "base" / "modern.yaml"
+SMALL = ("generator.dim=2", "discriminators.*.dim=2", "data.clip_samples=4096", "training.batch_size=4")
+
+
+def load(folder: Path, *overrides: str) -> recipes.Recipe:
+    return recipes.load(BASE, [f"data.source={folder}", "data.holdout=0", *SMALL, *overrides])
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "told"),
+    [
+        (("low", "high"), 2, "those of the sound"),
+        ((), 0, "the sound has no labels"),
+        (("only",), 0, "the sound has no labels"),
+        (("a", "b", "c", "d"), 0, "4 labels have 2.5 files each, and 5 are needed"),
+    ],
+)
+def test_it_is_what_the_sound_has(sounds, labels, count, told):
+    recipe, line = assemble.with_labels(load(sounds(10, labels=labels)))
+    assert recipe.generator.labels == count == assemble.label_count(recipe)
+    assert line == f"generator.labels auto: {count}, {told}"
+
+
+def test_a_file_without_a_label_leaves_all_without(sounds):
+    folder = sounds(12, labels=("low", "high"))
+    shutil.move(folder / "low" / "tone-000.wav", folder / "tone-000.wav")
+    recipe, line = assemble.with_labels(load(folder))
+    assert recipe.generator.labels == 0 and line.endswith("1 of 12 files have no label")
+
+
+def test_a_number_stays_and_a_run_keeps_its_own(sounds):
+    folder = sounds(10, labels=("low", "high"))
+    assert assemble.with_labels(load(folder, "generator.labels=3"))[0].generator.labels == 3
+    earlier = load(folder, "generator.labels=0")
+    assert assemble.with_labels(load(folder), earlier)[0] == earlier
+
+
+def test_a_run_is_continued_and_holds_the_number(sounds, tmp_path, command):
+    folder = sounds(12, labels=("low", "high"))
+    run = (BASE, f"data.source={folder}", "data.holdout=0.1", *SMALL, "--run-dir", tmp_path / "run")
+    steps = ("training.lr_decay=none", "training.lr_floor=0", "method.penalty_floor=1")
+    for count in (1, 2):
+        outcome = command("train", *run, *steps, f"training.steps={count}")
+        assert outcome.code == 0, outcome.err
+    assert recipes.load(tmp_path / "run" / "recipe.yaml").generator.labels == 2
+    assert command("generate", tmp_path / "run", "-n", 1, "--label", "low", "--out", tmp_path / "out").code == 0
