@@ -7,6 +7,7 @@ import pytest
 
 from wavegan import assemble
 from wavegan import recipe as recipes
+from wavegan.commands.evaluation_data import model_candidate
 
 BASE = Path(__file__).parents[2] / "recipes" / "base" / "modern.yaml"
 SMALL = ("generator.dim=2", "discriminators.*.dim=2", "data.clip_samples=4096", "training.batch_size=4")
@@ -53,4 +54,5 @@ def test_a_run_is_continued_and_holds_the_number(sounds, tmp_path, command):
         outcome = command("train", *run, *steps, f"training.steps={count}")
         assert outcome.code == 0, outcome.err
     assert recipes.load(tmp_path / "run" / "recipe.yaml").generator.labels == 2
+    assert model_candidate(tmp_path / "run").facts["weights"] == "running average"  # by half-life
     assert command("generate", tmp_path / "run", "-n", 1, "--label", "low", "--out", tmp_path / "out").code == 0
