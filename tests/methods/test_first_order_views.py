@@ -17,6 +17,7 @@ CLOSE = 1e-10
 CHANNELS, SAMPLES = 2, 150
 SETTINGS = {
     "waveform": {},
+    "low_rate": {"factor": 4},  # 38 samples
     "log_magnitude": {"window": 18, "hop": 7},  # 9 bins, 22 frames
     "log_mel": {"sample_rate": 8000, "window": 64, "hop": 11, "bands": 6},  # 14 frames
     "complex": {"window": 26, "hop": 13},  # 13 bins, 12 frames
@@ -34,8 +35,8 @@ def judge_behind(view: nn.Module, name: str, classes: int) -> nn.Module:
     torch.manual_seed(0)
     shape = view.shape(CHANNELS, SAMPLES)  # pyright: ignore[reportCallIssue]
     judge = (
-        mlp.Discriminator((CHANNELS, SAMPLES), dim=1, labels=classes)
-        if name == "waveform"
+        mlp.Discriminator(shape, dim=1, labels=classes)
+        if VIEWS[name].gives == "waveform"
         else Discriminator(shape, dim=2, kernel_size=3, labels=classes)
     ).double()
     for key, parameter in judge.named_parameters():

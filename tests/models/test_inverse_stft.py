@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from wavegan.dsp.frames import framed, real_transform
-from wavegan.models.inverse_stft import LEAST_SLOPE, LOUDEST, Generator, Spectra, channel_mix
+from wavegan.models.inverse_stft import LOUDEST, Generator
+from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix
 
 
 def small(clip_samples: int = 4096, channels: int = 1, **settings) -> Generator:

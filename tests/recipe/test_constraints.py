@@ -396,3 +396,21 @@ def test_a_low_rate_view_is_not_for_a_discriminator_of_fixed_lengths(faults):
     (told,) = faults("discriminators.waveform.view.name=low_rate")
     assert "discriminators.waveform.view.name is low_rate; discriminators.waveform.name: wavegan is for 4096" in told
     assert told.endswith("try name: tiled_waveform")
+
+
+SPECTRA = "generator.name=inverse_stft"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("generator.hop=100", "generator.window is 512 and hop 100; .*; try window=400"),
+        ("generator.window=129", "generator.window is 129 and hop 128; .*; try window=512"),
+        ("generator.window=128", "generator.window is 128 and hop 128; .*; try window=512"),
+        ("data.clip_samples=100", "data.clip_samples is 100; generator.window is 512, .*; try 512"),
+    ],
+)
+def test_a_generator_of_spectra_has_a_window_of_several_hops_in_a_clip(faults, settings, told):
+    words = f"{SPECTRA} {settings} discriminators.waveform.name=tiled_waveform"
+    (sentence,) = faults(words)
+    assert re.fullmatch(told, sentence)

@@ -12,8 +12,6 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from wavegan import settings
 from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
@@ -23,6 +21,7 @@ from wavegan.models.dense import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.layers import Convolution, initialize_uniform
 from wavegan.models.lengths import Lengths
+from wavegan.models.spectral_head import MAPS, Spectra, channel_mix
 
 START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
@@ -31,10 +30,7 @@ LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natura
 HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
-LEAST_SLOPE = 0.25
-LOUDNESS_GAIN = 4.0
 START_HISS = 0.3
-MAPS = 4  # of every bin: level, real part, imaginary part, hiss
 
 
 class Generator(nn.Module):
@@ -69,11 +65,7 @@ class Generator(nn.Module):
         hop: settings.Hop = 128,
     ):
         super().__init__()
-        if window % hop or window < 2 * hop or window % 2:
-            raise ValueError(
-                f"window is {window} and hop {hop}; the window must be even and a multiple of the hop, twice or more; "
-                f"try window={4 * hop}"
-            )
+        self.require_window(window, hop)
         self.clip_samples, self.channels, self.labels, self.dim = clip_samples, channels, labels, dim
         self.window, self.hop, self.frames = window, hop, -(-clip_samples // hop)
         self.bins = window // 2 + 1
@@ -102,6 +94,15 @@ class Generator(nn.Module):
         self.register_buffer("turn", self._turn(), persistent=False)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
         self.register_buffer("mix", channel_mix(channels), persistent=False)
+
+    @staticmethod
+    def require_window(window: int, hop: int) -> None:
+        """Raises ValueError for a window and a hop, in samples, that do not go together."""
+        if window % hop or window < 2 * hop or window % 2:
+            raise ValueError(
+                f"window is {window} and hop {hop}; the window must be even and a multiple of the hop, twice or more; "
+                f"try window={4 * hop}"
+            )
 
     def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor) -> Tensor:
         w = self.mapping(self.latent(z, labels))
@@ -195,59 +196,6 @@ class Generator(nn.Module):
         return hann * (full_scale(self.window) * self.hop / hann.square().sum())
 
 
-class Spectra(Function):
-    """What the head says as spectra, with a gradient by hand: torch's own writes and reads several times as much.
-
-    A bin has maps l (level), r, i and h (hiss), and all bins of a frame share v (loudness). With the start level s,
-    the bin's bound B and the noise n,
-
-        m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + h²),  spectrum = a ((r + i j) · turn + h · n).
-
-    Without the root r, i and h grow into the hundreds in a long training, and the bound bounds nothing. The gradient is
-    exact but for one thing: where it asks for less level, the bound's slope counts as LEAST_SLOPE at least.
-    """
-
-    @staticmethod
-    def forward(ctx, maps, start_levels, bounds, turn, hiss):
-        loudness, (level, real, imaginary, share) = maps[..., :1], maps[..., 1:].chunk(MAPS, dim=-1)
-        room = (bounds - start_levels)[:, None] - level - LOUDNESS_GAIN * loudness
-        shrink = (1 + real * real + imaginary * imaginary + share * share).rsqrt_()
-        amplitude = (bounds[:, None] - F.softplus(room)).exp_().mul_(shrink)
-        cosine, sine = turn
-        spectra = torch.empty(*level.shape, 2, dtype=maps.dtype, device=maps.device)
-        noise = amplitude * share
-        spectra[..., 0] = amplitude * (real * cosine - imaginary * sine) + noise * hiss[..., 0]
-        spectra[..., 1] = amplitude * (real * sine + imaginary * cosine) + noise * hiss[..., 1]
-        ctx.save_for_backward(maps, amplitude, shrink, room, turn, hiss)
-        return spectra
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, d):
-        maps, amplitude, shrink, room, (cosine, sine), hiss = ctx.saved_tensors
-        parts = maps[..., 1:].chunk(MAPS, dim=-1)[1:]
-        d_real, d_imaginary = d.unbind(-1)
-        by_part = (
-            d_real * cosine + d_imaginary * sine,
-            d_imaginary * cosine - d_real * sine,
-            d_real * hiss[..., 0] + d_imaginary * hiss[..., 1],
-        )
-        # That of a times a, which both the level and the root have a part in.
-        by_amplitude = sum(slope * part for slope, part in zip(by_part, parts, strict=True)) * amplitude
-        gradient = torch.empty_like(maps)
-        by_level, *by_parts = gradient[..., 1:].chunk(MAPS, dim=-1)
-        slope = (
-            room.sigmoid()
-        )  # of the bound; towards less level it never vanishes, or a bin beyond it would stay there
-        slope = torch.where(by_amplitude > 0, slope.clamp(min=LEAST_SLOPE), slope)
-        torch.mul(by_amplitude, slope, out=by_level)
-        gradient[..., :1] = LOUDNESS_GAIN * by_level.sum(-1, keepdim=True)
-        by_root = by_amplitude * shrink * shrink
-        for own, slope, part in zip(by_parts, by_part, parts, strict=True):
-            torch.sub(slope * amplitude, by_root * part, out=own)
-        return gradient, None, None, None, None
-
-
 class _Block(nn.Module):
     """Adds two convolutions to its input (N, dim, T), modulated by the mapped latent (N, mapped) and by one noise.
 
@@ -270,14 +218,3 @@ class _Block(nn.Module):
         h = h + self.gain.to(h.dtype) * noise.to(h.dtype)
         scale, shift = self.modulation(w)[..., None].chunk(2, dim=1)
         return x + self.last(F.leaky_relu(h * (1 + scale) + shift, 0.2))
-
-
-def channel_mix(channels: int) -> Tensor:
-    """Returns the orthonormal matrix (maps, channels) from channels to their mean and differences.
-
-    It is the cosine transform, of two channels mid and side.
-    """
-    places = (torch.arange(channels) + 0.5) * math.pi / channels
-    rows = torch.outer(torch.arange(channels), places).cos() * math.sqrt(2 / channels)
-    rows[0] /= math.sqrt(2)
-    return rows

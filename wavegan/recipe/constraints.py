@@ -1,26 +1,16 @@
 """What is wrong with a recipe though each value by itself is right: the keys that take part, and one sentence."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import reduce
-from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any
 
-from wavegan.dsp.views import VIEWS
 from wavegan.models.catalogue import DISCRIMINATORS, GENERATORS
 from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.recipe.conflict import Conflict, judges, listed
 from wavegan.recipe.kinds import arguments
+from wavegan.recipe.network_constraints import network_conflicts
 from wavegan.recipe.schema import Recipe
 from wavegan.recipe.yaml_text import shown
-
-
-class Conflict(NamedTuple):
-    """keys: those whose values do not go together, that which is named in front, * for any; text: value, rule, remedy.
-
-    Nothing is said of a conflict in which a value takes part that is wrong by itself.
-    """
-
-    keys: tuple[str, ...]
-    text: str
 
 
 def conflicts(recipe: Recipe) -> Iterator[Conflict]:
@@ -29,17 +19,10 @@ def conflicts(recipe: Recipe) -> Iterator[Conflict]:
     yield from _method(recipe)
     yield from _sight(recipe)
     yield from _augmentations(recipe)
-    yield from _lengths(recipe)
-    yield from _views(recipe)
-    for name, _ in _judges(recipe):
+    yield from network_conflicts(recipe)
+    for name, _ in judges(recipe):
         yield from _Game(recipe, name).conflicts()
     yield from _training(recipe)
-
-
-def listed(values: Iterable, conjunction: str = "or") -> str:
-    """a, b or c"""
-    *first, last = map(shown, values)
-    return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
 def _sound(recipe: Recipe) -> Iterator[Conflict]:
@@ -127,7 +110,7 @@ def _augmentations(recipe: Recipe) -> Iterator[Conflict]:
     name = recipe.generator.name
     if recipe.method.name == "vae" or GENERATORS[name].gives == "waveform":
         return
-    sections = [("method", recipe.method), *((f"discriminators.{key}", each) for key, each in _judges(recipe))]
+    sections = [("method", recipe.method), *((f"discriminators.{key}", each) for key, each in judges(recipe))]
     for path, settings in sections:
         if settings.augment and settings.augment.name == "adaptive":
             rule = f"it changes waveforms, and generator.name: {name} gives a {_words(GENERATORS[name].gives)}"
@@ -137,55 +120,6 @@ def _augmentations(recipe: Recipe) -> Iterator[Conflict]:
 
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
-
-
-def _lengths(recipe: Recipe) -> Iterator[Conflict]:
-    """The clip's length, which each network must be able to work with."""
-    data = recipe.data
-    networks = [("generator.name", recipe.generator.name, GENERATORS)]
-    networks += [(f"discriminators.{name}.name", each.name, DISCRIMINATORS) for name, each in _judges(recipe)]
-    lengths = [table[name].lengths for _, name, table in networks]
-    refusing = [at for at in range(len(networks)) if lengths[at].nearest(data.clip_samples) != data.clip_samples]
-    if not refusing:
-        return
-    nearest = {at: lengths[at].nearest(data.clip_samples) for at in refusing}
-    fits_all = [at for at in refusing if all(each.nearest(nearest[at]) == nearest[at] for each in lengths)]
-    at = (fits_all or refusing)[0]
-    key, name, _ = networks[at]
-    duration = f"{nearest[at] / data.sample_rate:.3g} s at {data.sample_rate / 1000:g} kHz"
-    rule = f"{key}: {name} is for {lengths[at]}"
-    text = f"data.clip_samples is {shown(data.clip_samples)}; {rule}; try {nearest[at]} ({duration})"
-    yield Conflict(("data.clip_samples", key, "data.sample_rate", "method.name"), text)
-
-
-def _judges(recipe: Recipe) -> list[tuple[str, Any]]:
-    """The names and settings of the discriminators; a VAE has none, whatever the recipe says."""
-    return [] if recipe.method.name == "vae" else list(recipe.discriminators.items())
-
-
-def _views(recipe: Recipe) -> Iterator[Conflict]:
-    """What the class of a view says of its window, hop and bands, and a discriminator of fixed lengths of its rate."""
-    for name, settings in recipe.discriminators.items():
-        if (view := getattr(settings, "view", None)) is None:
-            continue
-        path, lengths = f"discriminators.{name}.view", DISCRIMINATORS[settings.name].lengths
-        if view.name == "low_rate" and lengths.values:
-            rule = f"discriminators.{name}.name: {settings.name} is for {lengths}; try name: tiled_waveform"
-            yield Conflict((f"{path}.name", f"discriminators.{name}.name"), f"{path}.name is low_rate; {rule}")
-        if fault := _view_fault(view, recipe.data.sample_rate):
-            keys = (f"{path}.{fault.partition(' is ')[0]}", f"{path}.*", "data.sample_rate")
-            yield Conflict(keys, f"{path}.{fault}")
-
-
-def _view_fault(settings: Any, sample_rate: int) -> str:
-    """Why a view cannot be made, in the words of its class: `KEY is VALUE; RULE; REMEDY`; empty where it can."""
-    kind = VIEWS[settings.name]
-    rate = {"sample_rate": sample_rate} if "sample_rate" in signature(kind).parameters else {}
-    try:
-        kind(**rate, **{key: getattr(settings, key) for key in arguments(kind)})
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 class _Game:

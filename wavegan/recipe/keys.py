@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from wavegan.recipe.constraints import listed
+from wavegan.recipe.conflict import listed
 from wavegan.recipe.kinds import is_mapping, kinds_of
 from wavegan.recipe.schema import Recipe
 from wavegan.settings import Settings

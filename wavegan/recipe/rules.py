@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from wavegan.recipe.constraints import listed
+from wavegan.recipe.conflict import listed
 from wavegan.recipe.optimizers import Betas
 from wavegan.recipe.schema import Automatic, Paths
 from wavegan.recipe.yaml_text import shown
