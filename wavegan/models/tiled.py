@@ -55,9 +55,9 @@ class SpectralDiscriminator(_Tiled):
     """Spectra (N, channels, rows, frames) to one unbounded number each, (N,).
 
     shape: (channels, rows, frames), any sizes: the last tile is filled up. tile_rows, tile_frames: the sizes of a tile.
-    Each layer halves both directions until 4 or less are left. group: clips that are compared, neighbours in the batch;
-    1 leaves that out. labels: how many
-    it is told, as rows (N, labels), 0 for none. With more outputs than one it is an encoder and gives (N, outputs).
+    Each layer halves both directions until 4 or less are left. group: clips that are compared, neighbours in the batch,
+    where batches are multiples of twice as many; 1 leaves that out. labels: how many it is told, as rows (N, labels), 0
+    for none. With more outputs than one it is an encoder and gives (N, outputs).
     """
 
     sees = "spectrum"
