@@ -11,13 +11,14 @@ class LatentLayer(nn.Linear):
     """Latents (N, latent_dim), and rows of labels (N, K) where it knows labels, to features (N, F).
 
     Labels are appended to the latent (Mirza & Osindero 2014, section 3.2), so that each has a row of weights that is
-    added to the features; multiplied to the length of a uniform latent, or the latent would drown them.
+    added to the features; multiplied by label_length, that of a uniform latent where it is None, or the latent would
+    drown them.
     """
 
-    def __init__(self, latent_dim: int, features: int, labels: int = 0):
+    def __init__(self, latent_dim: int, features: int, labels: int = 0, *, label_length: float | None = None):
         super().__init__(latent_dim + labels, features)
         self.labels = labels
-        self.label_length = math.sqrt(latent_dim / 3)
+        self.label_length = math.sqrt(latent_dim / 3) if label_length is None else label_length
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         if not self.labels:

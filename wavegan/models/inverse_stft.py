@@ -31,6 +31,7 @@ HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
 START_HISS = 0.3
+LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell the clips of a label apart by
 
 
 class Generator(nn.Module):
@@ -78,7 +79,7 @@ class Generator(nn.Module):
             Input("normal", (channels, hiss_samples)),
         )
         mapped = MAPPED * dim
-        self.latent = LatentLayer(latent_dim, mapped, labels)
+        self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
         self.start = nn.Linear(mapped, dim * lengths[0])
         blocks = [_Block(dim, mapped) for _ in lengths]
