@@ -39,7 +39,7 @@ def test_clips_are_recognised_as_what_they_were_asked_to_be(drums, tmp_path, mon
     corpus = assemble.corpora(recipe).training
     made = assemble.training(recipe, CPU)
 
-    monkeypatch.setattr(classifier_training, "steps_for", lambda clips: 60)
+    monkeypatch.setattr(classifier_training, "steps_for", lambda clips: 120)
     windows = assemble.windows(recipe, corpus, seed=0)
     network = classifier_training.learn(levels(windows.batch(0, 80), RATE), windows.labels(0, 80), 2)
     judge = Classifier(network, VOICES, RATE, 4096, 0, "drums", "none", 80)
