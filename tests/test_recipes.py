@@ -259,7 +259,7 @@ def test_trains_when_shrunk(name, sounds, tmp_path):
 
     assert result.step == 2 and result.checkpoint.is_file()
     loaded = load_model(tmp_path / "run", assemble.device("cpu"))
-    model, (recipe, _) = loaded.model, assemble.with_labels(recipe)
+    model, (recipe, _) = loaded.model, assemble.with_labels(recipe, assemble.corpora(recipe).training)
     assert assemble.label_count(recipe) == len(labels)
     assert loaded.recipe == recipe and model.step == 2
     assert recipes.load(tmp_path / "run" / "recipe.yaml") == recipe

@@ -17,6 +17,10 @@ def load(folder: Path, *overrides: str) -> recipes.Recipe:
     return recipes.load(BASE, [f"data.source={folder}", "data.holdout=0", *SMALL, *overrides])
 
 
+def with_labels(recipe: recipes.Recipe) -> tuple[recipes.Recipe, str]:
+    return assemble.with_labels(recipe, assemble.corpora(recipe).training)
+
+
 @pytest.mark.parametrize(
     ("labels", "count", "told"),
     [
@@ -27,7 +31,7 @@ def load(folder: Path, *overrides: str) -> recipes.Recipe:
     ],
 )
 def test_it_is_what_the_sound_has(sounds, labels, count, told):
-    recipe, line = assemble.with_labels(load(sounds(10, labels=labels)))
+    recipe, line = with_labels(load(sounds(10, labels=labels)))
     assert recipe.generator.labels == count == assemble.label_count(recipe)
     assert line == f"generator.labels auto: {count}, {told}"
 
@@ -35,15 +39,15 @@ def test_it_is_what_the_sound_has(sounds, labels, count, told):
 def test_a_file_without_a_label_leaves_all_without(sounds):
     folder = sounds(12, labels=("low", "high"))
     shutil.move(folder / "low" / "tone-000.wav", folder / "tone-000.wav")
-    recipe, line = assemble.with_labels(load(folder))
+    recipe, line = with_labels(load(folder))
     assert recipe.generator.labels == 0 and line.endswith("1 of 12 files have no label")
 
 
-def test_a_number_stays_and_a_run_keeps_its_own(sounds):
+def test_a_number_stays_and_auto_takes_one_that_is_given(sounds):
     folder = sounds(10, labels=("low", "high"))
-    assert assemble.with_labels(load(folder, "generator.labels=3"))[0].generator.labels == 3
-    earlier = load(folder, "generator.labels=0")
-    assert assemble.with_labels(load(folder), earlier)[0] == earlier
+    assert with_labels(load(folder, "generator.labels=3")) == (load(folder, "generator.labels=3"), "")
+    assert assemble.with_label_count(load(folder), 7) == load(folder, "generator.labels=7")
+    assert assemble.with_label_count(load(folder, "generator.labels=3"), 7).generator.labels == 3
 
 
 def test_a_run_is_continued_and_holds_the_number(sounds, tmp_path, command):

@@ -150,7 +150,7 @@ def test_the_rows_cover_all_that_can_be_chosen(tmp_path):
     module = script("objectives")
     found = recipes_of_rows(module, tmp_path)
     assert {path.stem for path in (FOLDER.parent / "recipes" / "objectives").glob("*.yaml")} <= set(module.ROWS)
-    own_recipes = {"inverse_stft"}  # with objective, schedules and discriminators of its own
+    own_recipes = {"inverse_stft"}  # judged by benchmarks/quality.py, with schedules and discriminators of its own
     assert {recipe.generator.name for recipe in found.values()} == set(GENERATORS) - own_recipes
     assert {recipe.method.name for recipe in found.values()} == set(schema.METHODS)
     assert {getattr(recipe.generator, "latent", "normal") for recipe in found.values()} == {"uniform", "normal"}

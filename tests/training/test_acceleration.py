@@ -191,7 +191,8 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
         )  # fmt: skip
         generator = Generator(4096, dim=4, latent_dim=8).to(device)
         gan = GAN(generator, {"waveform": adversary}, discriminator_steps=1, reuses_fakes=reuses_fakes)
-        optimizers = {name: torch.optim.Adam(one.parameters(), 1e-4, fused=True) for name, one in gan.networks.items()}
+        # Not Adam, whose steps are as long for a gradient that rounds to +0 as for one that rounds to -0.
+        optimizers = {name: torch.optim.SGD(one.parameters(), 1e-2) for name, one in gan.networks.items()}
         made.append(Training(gan, optimizers, device))
     plain, replayed = made
 
@@ -211,5 +212,4 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
     assert len(records.forms) == 2 and all(records.forms.values()), "both kinds of step were recorded"
     after = weights(replayed)
     for key, value in weights(plain).items():
-        # Adam's steps are as long for a gradient that rounds to +0 as for one that rounds to -0.
-        torch.testing.assert_close(value, after[key], rtol=1e-3, atol=5e-4, msg=key)
+        torch.testing.assert_close(value, after[key], rtol=1e-3, atol=1e-5, msg=key)

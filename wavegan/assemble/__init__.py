@@ -23,6 +23,7 @@ from wavegan.assemble.sound import (
     target_source,
     training_clips,
     windows,
+    with_label_count,
     with_labels,
 )
 from wavegan.assemble.training import autotune, method, training
@@ -43,7 +44,6 @@ __all__ = [
     "generating_model",
     "ground_of_parts",
     "label_count",
-    "with_labels",
     "method",
     "migrated",
     "model",
@@ -58,5 +58,7 @@ __all__ = [
     "training_clips",
     "untrained_model",
     "windows",
+    "with_label_count",
+    "with_labels",
     "write_preview",
 ]

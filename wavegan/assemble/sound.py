@@ -87,17 +87,20 @@ def label_count(recipe: Recipe) -> int:
     return 0 if labels == "auto" else labels
 
 
-def with_labels(recipe: Recipe, earlier: Recipe | None = None) -> tuple[Recipe, str]:
-    """The recipe with a number where generator.labels is auto, and a line that tells of it; empty where it was none.
+def with_label_count(recipe: Recipe, count: int) -> Recipe:
+    """Puts a number in the place of generator.labels: auto; a recipe that says another stays as it is."""
+    if getattr(recipe.generator, "labels", 0) != "auto":
+        return recipe
+    return recipe.model_copy(update={"generator": recipe.generator.model_copy(update={"labels": count})})
 
-    It is that of an `earlier` recipe of the same run; else the sound's, where each of its files has a label and each
-    label five files or more on average, and 0 for other sound.
+
+def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
+    """Puts the sound's number of labels in the place of generator.labels: auto; the line tells of it, else it is empty.
+
+    Each file must have a label, and each label five files or more on average; for other sound the number is 0.
     """
     if getattr(recipe.generator, "labels", 0) != "auto":
         return recipe, ""
-    if earlier:
-        return _labelled(recipe, label_count(earlier)), ""
-    corpus = corpora(recipe).training
     files, names = len(corpus.names), corpus.label_names
     count, reason = 0, "the sound has no labels"
     if len(names) > 1 and (missing := int((corpus.labels < 0).sum())):
@@ -108,11 +111,7 @@ def with_labels(recipe: Recipe, earlier: Recipe | None = None) -> tuple[Recipe, 
         )
     elif len(names) > 1:
         count, reason = len(names), "those of the sound"
-    return _labelled(recipe, count), f"generator.labels auto: {count}, {reason}"
-
-
-def _labelled(recipe: Recipe, count: int) -> Recipe:
-    return recipe.model_copy(update={"generator": recipe.generator.model_copy(update={"labels": count})})
+    return with_label_count(recipe, count), f"generator.labels auto: {count}, {reason}"
 
 
 def batches(recipe: Recipe, clips: ClipSource, on: torch.device, others: ClipSource | None = None) -> Batches:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from wavegan import distributed, settings
+from wavegan.dsp.frames import precise
 
 CHANGES = ("polarity", "phase", "place", "level", "equalizer")
 CURVES = 4
@@ -69,7 +70,7 @@ class Adaptive(nn.Module):
         """Clips (N, C, T), changed; in float32 or float64."""
         self.clips_per_update = len(clips) * distributed.world_size()
         with torch.autocast(clips.device.type, enabled=False):
-            clips = clips.float() if clips.dtype in (torch.bfloat16, torch.float16) else clips
+            clips = precise(clips)
             return Filter.apply(clips, self.responses(len(clips), clips)[:, None])
 
     def responses(self, count: int, like: Tensor) -> Tensor:

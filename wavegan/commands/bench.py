@@ -74,9 +74,7 @@ def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto") -> di
             f"method.name is {recipe.method.name}; wavegan bench times the steps of GANs; try recipes/quickstart.yaml"
         )
     on = assemble.device(device)
-    missing_sound = _missing_sound(recipe)
-    if not missing_sound:
-        recipe, _ = assemble.with_labels(recipe)
+    recipe, missing_sound = _with_sound(recipe)
     missing_plain = plain_obstacle(recipe)
     notes = [f"there is no plain step to compare with: {missing_plain}"] if missing_plain else plain_omissions(recipe)
     if missing_sound:
@@ -206,13 +204,13 @@ def verdict(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
     return f"bound by memory traffic and small operations: {products:.0%} of the measured matrix rate"
 
 
-def _missing_sound(recipe: Recipe) -> str:
-    """Why the recipe's sound cannot be used, empty where it can; it is decoded now where it was not."""
+def _with_sound(recipe: Recipe) -> tuple[Recipe, str]:
+    """Gives the recipe with the labels of its sound, and why that cannot be used; it is decoded where it was not."""
     try:
-        assemble.corpora(recipe)
+        parts = assemble.corpora(recipe)
     except DataError as fault:
-        return str(fault)
-    return ""
+        return recipe, str(fault)
+    return assemble.with_labels(recipe, parts.training)[0], ""
 
 
 def _machine(on: torch.device, precision: str) -> Machine:

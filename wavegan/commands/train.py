@@ -81,28 +81,32 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
         _move_aside(folder)
     with folder.locked():
         state = checkpoint.load_newest(folder.checkpoints)
-        earlier = None
         if state:
             assemble.require_present_format(state, folder.path)
             earlier = recipes.from_dict(state["recipe"])
-        recipe, line = assemble.with_labels(recipe, earlier)
-        if line:
-            logger.info(line)
-        if earlier:
+            recipe = assemble.with_label_count(recipe, assemble.label_count(earlier))
             _refuse_changed_recipe(folder, earlier, recipe)
-        is_done = bool(state) and state["step"] >= recipe.training.steps
-        distributed.broadcast(None if is_done else recipes.as_dict(recipe))
-        if state and is_done:
+        if state and state["step"] >= recipe.training.steps:
+            distributed.broadcast(None)
             logger.info(f"{folder.path} has taken its {state['step']:,} steps; raise training.steps to go on")
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
-        return _continue(recipe, folder, state, on, stop)
+        parts = assemble.corpora(recipe)
+        recipe, line = assemble.with_labels(recipe, parts.training)
+        if line:
+            logger.info(line)
+        distributed.broadcast(recipes.as_dict(recipe))
+        return _continue(recipe, parts, folder, state, on, stop)
 
 
 def _continue(
-    recipe: Recipe, folder: RunFolder, state: dict[str, Any] | None, on: torch.device, stop: Stop | None
+    recipe: Recipe,
+    parts: assemble.Corpora,
+    folder: RunFolder,
+    state: dict[str, Any] | None,
+    on: torch.device,
+    stop: Stop | None,
 ) -> TrainingResult:
-    parts = assemble.corpora(recipe)
     target = assemble.target_corpora(recipe, parts)
     log_corpora(parts)
     if target is not parts:
@@ -163,7 +167,9 @@ def _from_main(folder: RunFolder, result: TrainingResult | None = None) -> Train
 
 
 def dry_run(recipe: Recipe) -> dict[str, int]:
-    """Learned numbers of each network that the recipe asks for."""
+    """Counts the learned numbers of each network that the recipe asks for."""
+    if getattr(recipe.generator, "labels", 0) == "auto":
+        logger.info("generator.labels auto waits for the sound; the sizes are those without labels")
     with torch.device("meta"):  # shapes without memory
         networks = assemble.method(recipe, torch.device("meta")).networks
     return {name: parameter_count(network) for name, network in networks.items()}

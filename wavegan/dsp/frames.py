@@ -14,6 +14,11 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 
+def precise(clips: Tensor) -> Tensor:
+    """Gives clips in float32, or in float64 where they are: bf16 has 8 bits, and a floor of -80 dB needs 14."""
+    return clips.float() if clips.dtype in (torch.bfloat16, torch.float16) else clips
+
+
 def framed(x: Tensor, *, window: int, hop: int) -> Tensor:
     """Cuts sound (..., T) into the frames (..., count, window) that fit into it, one every hop samples."""
     if window % hop or x.shape[-1] % hop:
@@ -35,28 +40,40 @@ def overlap_added(frames: Tensor, *, hop: int) -> Tensor:
 
 
 def real_transform(frames: Tensor) -> Tensor:
-    """Transforms real frames (..., window), window even, to real and imaginary parts (..., window / 2 + 1 bins, 2)."""
+    """Transforms real frames (..., window), window even, to real and imaginary parts (..., window / 2 + 1 bins, 2).
+
+    In an export, which knows no complex numbers, it is one product with cosines and sines, as the inverse is.
+    """
+    if _is_exporting():
+        return (frames @ basis(frames.shape[-1]).to(frames)).unflatten(-1, (-1, 2))
     return _RealTransform.apply(frames)
 
 
 def inverse_real_transform(pairs: Tensor) -> Tensor:
     """Gives the frames (..., window) of real and imaginary parts (..., window / 2 + 1 bins, 2).
 
-    The imaginary parts of the first and the last bin count for nothing, as a real frame has none. In an export, which
-    knows no complex numbers, it is one product with cosines and sines.
+    The imaginary parts of the first and the last bin count for nothing, as a real frame has none.
     """
-    if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+    if _is_exporting():
         return pairs.flatten(-2) @ inverse_basis(2 * pairs.shape[-2] - 2).to(pairs)
     return _InverseTransform.apply(pairs)
 
 
+def basis(window: int) -> Tensor:
+    """Returns the matrix (window, bins · 2) that `real_transform` is, in float64."""
+    angles = 2 * math.pi / window * torch.outer(torch.arange(window), torch.arange(window // 2 + 1)).double()
+    return torch.stack([angles.cos(), -angles.sin()], dim=-1).flatten(1)
+
+
 def inverse_basis(window: int) -> Tensor:
     """Returns the matrix (bins · 2, window) that `inverse_real_transform` is, in float64."""
-    bins = torch.arange(window // 2 + 1, dtype=torch.float64)
-    angles = 2 * math.pi / window * torch.outer(bins, torch.arange(window, dtype=torch.float64))
-    weight = torch.full((len(bins), 1), 2 / window, dtype=torch.float64)
+    weight = torch.full((window // 2 + 1,), 2 / window, dtype=torch.float64)
     weight[[0, -1]] /= 2
-    return torch.stack([weight * angles.cos(), -weight * angles.sin()], dim=1).flatten(0, 1)
+    return weight.repeat_interleave(2)[:, None] * basis(window).t()
+
+
+def _is_exporting() -> bool:
+    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
 
 
 class _RealTransform(Function):

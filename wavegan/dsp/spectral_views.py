@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.dsp.frames import framed, real_transform
+from wavegan.dsp.frames import framed, precise, real_transform
 from wavegan.dsp.mel import mel_filters, mel_scale
 from wavegan.dsp.statistics import means_and_deviations
 from wavegan.dsp.stft import full_scale
@@ -80,7 +80,7 @@ class _SpectralView(nn.Module):
     def _precise_values(self, clips: Tensor) -> Tensor:
         """`_values` in float32, or in float64 where the clips are."""
         with torch.autocast(clips.device.type, enabled=False):
-            values = self._values(clips.float() if clips.dtype in (torch.bfloat16, torch.float16) else clips)
+            values = self._values(precise(clips))
             return values.transpose(-2, -1)
 
     def _values(self, clips: Tensor) -> Tensor:

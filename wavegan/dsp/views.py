@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.dsp.frames import framed
+from wavegan.dsp.frames import framed, precise
 from wavegan.dsp.spectral_views import ComplexSpectrum, LogMagnitude, LogMel
 from wavegan.dsp.statistics import means_and_deviations
 
@@ -57,7 +57,7 @@ class LowRate(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         with torch.autocast(clips.device.type, enabled=False):
-            clips = clips.float() if clips.dtype in (torch.bfloat16, torch.float16) else clips
+            clips = precise(clips)
             return self._values(clips) / self.deviation.to(clips.dtype)
 
     def measure(self, batches: Iterable[Tensor]) -> None:

@@ -86,9 +86,8 @@ def _prominence(level: Tensor, stage: int) -> Tensor:
 
 def third_octaves(spectra: Tensor, sample_rate: int) -> np.ndarray:
     """Each clip's mean power in third-octave bands from 50 Hz up to half the sample rate: (N, bands)."""
-    spectrum = (
-        mean_spectrum(spectra).double().numpy() / 3
-    )  # under a Hann window a sine's bins sum to 1.5 a², not a² / 2
+    # Under a Hann window a sine's bins sum to 1.5 a², not to a² / 2.
+    spectrum = mean_spectrum(spectra).double().numpy() / 3
     frequencies = np.linspace(0, sample_rate / 2, spectrum.shape[1])
     edges = 50 * 2 ** (np.arange(40) / 3)
     edges = np.append(edges[edges < sample_rate / 2], np.inf)

@@ -18,7 +18,7 @@ from wavegan.evaluation.features import (
     extract_training,
     standardize,
 )
-from wavegan.evaluation.fine_structure import principal_components
+from wavegan.evaluation.fine_structure import principal_directions
 from wavegan.evaluation.metrics import METRICS
 from wavegan.evaluation.resampling import interval, resamples
 
@@ -28,8 +28,8 @@ LEAST_DEVIATION = 1e-3  # of features that are not in dB
 
 
 def _standard_order(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
-    parts, real_parts = (principal_components(some, real, COMPONENTS) for some in (rows, real))
-    return standardize(parts, real_parts)
+    directions = principal_directions(real, COMPONENTS)
+    return standardize(rows @ directions, real @ directions)
 
 
 # Features in units of the real ones' deviations: a function of rows and of all real ones.

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, max_pool1d, pad
 
-from wavegan.evaluation.fine_structure import frames_of
+from wavegan.evaluation.fine_structure import at_full_level, frames_of
 
 QUANTILE = 0.01  # of real clips may have an event, all kinds together
-LEAST_PEAK = 1e-3
 CLAMPED_SHARE = 0.9995  # of the clip's peak, where that is half of full scale or more
 CLICK_SECONDS, CLICK_NEAR, CLICK_FAR = 0.002, 2, 8  # frames: nearer ones may belong to the click itself
 HIT_SECONDS, HIT_FRAMES, ATTACK_DECIBELS = 0.008, 6, 20
@@ -19,22 +18,20 @@ GROWTH_FRAMES = 12
 FLOOR_DECIBELS = -45.0  # below the loudest frame: rises from silence begin there
 CLICK_FLOOR_DECIBELS = -80.0
 
-Rows = Tensor
 
-
-def clamped(clips: Tensor, sample_rate: int) -> Rows:
+def clamped(clips: Tensor, sample_rate: int) -> Tensor:
     """Gives the number of samples at the clip's peak that follow another such one: (N,)."""
     peak = clips.abs().amax(dim=(1, 2), keepdim=True)
     is_top = (clips.abs() >= CLAMPED_SHARE * peak) & (peak >= 0.5)
     return (is_top[..., 1:] & is_top[..., :-1]).sum(dim=(1, 2)).to(clips)
 
 
-def click(clips: Tensor, sample_rate: int) -> Rows:
+def click(clips: Tensor, sample_rate: int) -> Tensor:
     """Gives the dB by which a frame of 2 ms stands above all frames 4 to 16 ms before and after it: (N,).
 
     Of the second difference of the clip, in which what is short and wide-band is loud.
     """
-    curve = pad(clips, (1, 1)).diff(dim=2, n=2) / _peak(clips)
+    curve = pad(at_full_level(clips), (1, 1)).diff(dim=2, n=2)
     level = (frames_of(curve, round(CLICK_SECONDS * sample_rate)).square().mean(dim=(1, 3)) + 1e-8).log10() * 10
     around = max_pool1d(pad(level, (CLICK_FAR, CLICK_FAR), value=CLICK_FLOOR_DECIBELS), CLICK_FAR - CLICK_NEAR + 1, 1)
     frames = level.shape[1]
@@ -42,7 +39,7 @@ def click(clips: Tensor, sample_rate: int) -> Rows:
     return (level - before.maximum(after)).amax(dim=1)
 
 
-def second_hit(clips: Tensor, sample_rate: int) -> Rows:
+def second_hit(clips: Tensor, sample_rate: int) -> Tensor:
     """Gives the steepest rise, in dB within 48 ms, that begins 48 ms or more after the attack: (N,)."""
     level = _levels(clips, sample_rate).log10() * 10
     frames = level.shape[1]
@@ -52,7 +49,7 @@ def second_hit(clips: Tensor, sample_rate: int) -> Rows:
     return torch.where(is_late, level - lowest, 0).amax(dim=1)
 
 
-def growth(clips: Tensor, sample_rate: int) -> Rows:
+def growth(clips: Tensor, sample_rate: int) -> Tensor:
     """Gives the dB by which the level of 96 ms rises above any earlier one: (N,)."""
     power = _levels(clips, sample_rate)
     width = min(GROWTH_FRAMES, power.shape[1])
@@ -91,11 +88,7 @@ def event_counts(rows: np.ndarray, sample_rate: int) -> dict[str, float]:
     return dict(zip(EVENTS, (rows > 0).sum(axis=0).tolist(), strict=True))
 
 
-def _peak(clips: Tensor) -> Tensor:
-    return clips.abs().amax(dim=(1, 2), keepdim=True).clamp(min=LEAST_PEAK)
-
-
 def _levels(clips: Tensor, sample_rate: int) -> Tensor:
     """The power of frames of 8 ms over the loudest one's, with a floor: (N, frames)."""
-    power = frames_of(clips / _peak(clips), round(HIT_SECONDS * sample_rate)).square().mean(dim=(1, 3))
+    power = frames_of(at_full_level(clips), round(HIT_SECONDS * sample_rate)).square().mean(dim=(1, 3))
     return power / power.amax(dim=1, keepdim=True).clamp(min=1e-9) + 10 ** (FLOOR_DECIBELS / 10)

@@ -32,11 +32,10 @@ def order(levels: Tensor) -> Tensor:
     return adaptive_avg_pool2d(levels[:, None], CELLS).flatten(1)
 
 
-def principal_components(rows: np.ndarray, reference: np.ndarray, count: int) -> np.ndarray:
-    """Places rows (N, F) on the directions in which the reference varies most: (N, count), fewer if it has fewer."""
-    mean = reference.mean(axis=0)
-    _, _, directions = np.linalg.svd(reference - mean, full_matrices=False)
-    return (rows - mean) @ directions[: min(count, len(reference) - 1)].T
+def principal_directions(reference: np.ndarray, count: int) -> np.ndarray:
+    """Gives the directions in which a reference (N, F) varies most, as columns: (F, count), fewer if it has fewer."""
+    _, _, directions = np.linalg.svd(reference - reference.mean(axis=0), full_matrices=False)
+    return directions[: min(count, len(reference) - 1)].T
 
 
 @torch.no_grad()
@@ -55,7 +54,7 @@ def partials(clips: Tensor, sample_rate: int) -> np.ndarray:
 def _partials(clips: Tensor, sample_rate: int) -> Tensor:
     window = window_samples(sample_rate)
     hop = window // 8
-    bins = spectra(_at_full_level(clips), window=window, hop=hop, before=window // 2, after=window // 2)
+    bins = spectra(at_full_level(clips), window=window, hop=hop, before=window // 2, after=window // 2)
     power = bins.abs().square()
     loudest = power.amax(dim=(1, 2, 3), keepdim=True)
     middle = power[:, :, 1:-1, 1:-1]
@@ -84,7 +83,7 @@ def attack(clips: Tensor, sample_rate: int) -> np.ndarray:
     by their RMS) and of the whole clip; the steepest rise from one frame of 2 ms to the next, and of 8 ms, from a
     floor 40 dB below the loudest frame and from the silence before the clip.
     """
-    clips = _at_full_level(clips)
+    clips = at_full_level(clips)
     slope = clips.diff(dim=2)
     crests = [_crest(clips, round(seconds * sample_rate)) for seconds in CREST_SECONDS]
     crests += [_crest(slope, round(seconds * sample_rate)) for seconds in SLOPE_CREST_SECONDS]
@@ -93,7 +92,8 @@ def attack(clips: Tensor, sample_rate: int) -> np.ndarray:
     return torch.stack(crests + rises, dim=1).double().cpu().numpy()
 
 
-def _at_full_level(clips: Tensor) -> Tensor:
+def at_full_level(clips: Tensor) -> Tensor:
+    """Raises clips (N, C, T) to a peak of 1, those below -60 dBFS by 60 dB."""
     return clips / clips.abs().amax(dim=(1, 2), keepdim=True).clamp(min=LEAST_PEAK)
 
 

@@ -128,12 +128,11 @@ class Adversary:
 
     def generator_loss(self, fake: Tensor, real: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the generator of `fake` is to lower; only a paired objective uses `real`."""
-        scores = self._judge(self.see(fake), labels)
-        if not self.objective.is_paired:
-            return self.objective.generator(scores)
-        with torch.no_grad():  # the discriminator stands still and so do the real clips
-            real_scores = self._judge(self.see(real), labels)
-        return self.objective.generator(scores, real_scores)
+        scores, real_scores = self._judge(self.see(fake), labels), None
+        if self.objective.is_paired:
+            with torch.no_grad():  # the discriminator stands still and so do the real clips
+                real_scores = self._judge(self.see(real), labels)
+        return self.objective.of_generator(scores, real_scores)
 
     def kept_generator_loss(self, labels: Tensor | None = None) -> Tensor:
         """The same of the fakes that the last `backward` was given, by the discriminator as it is since.
@@ -142,12 +141,7 @@ class Adversary:
         """
         assert self.kept, "the fakes of the last update had no graph, or their loss was taken already"
         (fake, real_scores), self.kept = self.kept, None
-        scores = self._judge(fake, labels)
-        return (
-            self.objective.generator(scores, real_scores)
-            if self.objective.is_paired
-            else self.objective.generator(scores)
-        )
+        return self.objective.of_generator(self._judge(fake, labels), real_scores)
 
     def after_update(self, stats: Stats) -> None:
         """Follows an update of the discriminator; stats: its own statistics, means over all processes."""

@@ -27,6 +27,10 @@ class Objective(NamedTuple):
     is_smoothable: bool = False
     is_bounded: bool = True
 
+    def of_generator(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        """The generator's loss, a scalar, of outputs (N,); real ones count only where the objective is paired."""
+        return self.generator(fake, real) if self.is_paired else self.generator(fake)
+
     def smoothed(self, share: float) -> "Objective":
         """With this share of one-sided label smoothing (Salimans et al. 2016, section 3.4)."""
         return self._replace(discriminator=partial(self.discriminator, smoothing=share)) if share else self

@@ -39,6 +39,8 @@ def settle_compilation(training: Training, batch: Batch, choice: str | bool) -> 
     if choice is False or (choice == "auto" and training.device.type == "cpu"):
         return ""
 
+    logger.info(f"training.compile {str(choice).lower()}: compiling a step to try it, which may take minutes")
+
     def compiled(method: Method) -> Mapping[str, Backward]:
         method.compile(BACKEND)
         return {}
@@ -164,9 +166,7 @@ def cuda_graph(works: Sequence[Work]) -> list[tuple[Callable[[], None], Stats]]:
     pool, records = torch.cuda.graph_pool_handle(), []
     for work in works:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(
-            graph, pool, capture_error_mode="thread_local"
-        ):  # another thread copies batches meanwhile
+        with torch.cuda.graph(graph, pool, capture_error_mode="thread_local"):  # another thread copies meanwhile
             stats = work()
         records.append((graph.replay, stats))
     return records
