@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from wavegan.methods.adversary import Adversary
 from wavegan.models.tiled import SpectralDiscriminator, WaveformDiscriminator, spread
+from wavegan.objectives.adversarial import OBJECTIVES
+from wavegan.objectives.penalties import PENALTIES
 
 SPECTRA = [(1, 128, 128), (2, 128, 64), (1, 33, 17), (1, 4, 1), (3, 100, 512)]
 WAVEFORMS = [(1, 2048), (2, 16384), (1, 100), (1, 3), (1, 65536)]
@@ -64,6 +67,37 @@ def test_the_spread_by_hand():
     real_and_generated = torch.tensor([[0.0], [2.0], [5.0], [5.0]])  # two of each, in groups of two
     torch.testing.assert_close(spread(real_and_generated, 4), torch.tensor([1, 1, 0.01, 0.01]), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(spread(x[:3], 4), torch.full((3,), 0.01), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8), (1, 33, 17), (2, 64), (1, 100)], ids=str)
+def test_tiles_are_laid_out_again_and_that_is_the_adjoint(shape):
+    discriminator, x = judge(shape), normal(2, *shape)
+    tiles = discriminator.tiles(x)
+    assert torch.equal(discriminator.untiled(tiles, x), x)
+    other = torch.randn(tiles.shape, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close((tiles * other).sum(), (x * discriminator.untiled(other, x)).sum(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("labels", [0, 3])
+@pytest.mark.parametrize("penalty", ["r1_r2", "gradient_penalty"])
+@pytest.mark.parametrize("shape", [(2, 33, 17), (1, 64, 64), (2, 500), (1, 2048)], ids=str)
+def test_without_groups_the_first_order_gradients_are_autograds(shape, penalty, labels):
+    discriminator = judge(shape, group=1, labels=labels).double()
+    adversary = Adversary(
+        discriminator, objective=OBJECTIVES["relativistic"], penalty=PENALTIES[penalty], penalty_weight=10
+    )
+    real, fake = normal(8, *shape).double().chunk(2)
+    told = torch.eye(3, dtype=torch.float64)[[0, 2, 1, 0]] if labels else None
+    gradients, statistics = [], []
+    for backward in (adversary.plain_backward, adversary.backward):
+        discriminator.zero_grad(set_to_none=True)
+        torch.manual_seed(0)
+        statistics.append(backward(real, fake, told))
+        gradients.append({name: parameter.grad for name, parameter in discriminator.named_parameters()})
+    torch.testing.assert_close(statistics[0], statistics[1])
+    for name, expected in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], expected, rtol=1e-9, atol=1e-11, msg=name)
+    assert discriminator.stages is not None and judge(shape).stages is None
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (1, 2048)], ids=str)

@@ -7,16 +7,21 @@ like clips gives away.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.models.dense import last_layer
-from wavegan.models.images import Convolution2d
+from wavegan.models.dense import Score, last_layer
+from wavegan.models.images import Convolution2d, Convolution2dStage, convolution_stages
 from wavegan.models.layers import Convolution, LeakyReLU, initialize_uniform
 from wavegan.models.lengths import Lengths
+from wavegan.models.mlp import DenseStage
+from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage
 from wavegan.models.spectrogram import strides
 
 WIDEST = 4  # times dim, the most channels of a layer
@@ -50,13 +55,78 @@ class _Tiled(nn.Module):
         """Lays neighbours side by side as channels."""
         raise NotImplementedError
 
+    def untiled(self, tiles: Tensor, like: Tensor) -> Tensor:
+        """Lays tiles out again in the shape of what they were made of: the adjoint of `tiles`."""
+        raise NotImplementedError
+
+    def convolutions(self, batches: int, examples: int) -> list[Any]:
+        """Takes `blocks` apart."""
+        raise NotImplementedError
+
+    @property
+    def stages(self) -> Callable[..., list[Any]] | None:
+        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        return self._stages if isinstance(self.dense, Score) and not self.spread_copies else None
+
+    def _stages(self, batches: int, examples: int, labels: Tensor | None = None) -> list[Any]:
+        linear, activation = self.hidden
+        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        assert isinstance(linear, nn.Linear) and isinstance(activation, LeakyReLU), "they take turns"
+        first, *others = self.convolutions(batches, examples)
+        last = [DenseStage.of(linear, activation), ScoreStage.of(self.dense, batches, labels)]
+        return [TilesStage(first, self.tiles, self.untiled), *others, *last]
+
+
+@dataclass(frozen=True)
+class TilesStage:
+    """The first convolution with the tiles before it, as `piecewise_linear.ConvolutionStage`; inputs (N, …, C).
+
+    tiles and untiled: of (N, C, …), see `_Tiled`.
+    """
+
+    convolution: ConvolutionStage | Convolution2dStage
+    tiles: Callable[[Tensor], Tensor]
+    untiled: Callable[[Tensor, Tensor], Tensor]
+
+    @property
+    def weight(self) -> Tensor:
+        return self.convolution.weight
+
+    @property
+    def bias(self) -> Tensor:
+        return self.convolution.bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.convolution(self._tiled(x))
+
+    def along(self, t: Tensor, y: Tensor) -> Tensor:
+        """How y moves when x moves along t; both may be the last rows of a pass only."""
+        return self.convolution.along(self._tiled(t), y)
+
+    def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
+        """The gradient of the affine map's output, from that of y."""
+        return self.convolution.before_activation(d, y)
+
+    def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
+        """The gradient of x, of which only the shape counts, from that of the affine map's output."""
+        tiles = self.convolution.input_gradient(d, d)  # as many as places: the stride is 1
+        return self.untiled(tiles.movedim(-1, 1), x.movedim(-1, 1)).movedim(1, -1).contiguous()
+
+    def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
+        """Those of weight and bias; the bias hears the first `biased` rows only."""
+        return self.convolution.parameter_gradients(self._tiled(x), d, biased)
+
+    def _tiled(self, x: Tensor) -> Tensor:
+        return self.tiles(x.movedim(-1, 1)).movedim(1, -1).contiguous()
+
 
 class SpectralDiscriminator(_Tiled):
     """Spectra (N, channels, rows, frames) to one unbounded number each, (N,).
 
     shape: (channels, rows, frames), any sizes: the last tile is filled up. tile_rows, tile_frames: the sizes of a tile.
     Each layer halves both directions until 4 or less are left. group: clips that are compared, neighbours in the batch,
-    where batches are multiples of twice as many; 1 leaves that out. labels: how many it is told, as rows (N, labels), 0
+    where batches are multiples of twice as many; 1 leaves that out, and then it is piecewise linear in its input and a
+    penalty needs no double backward. labels: how many it is told, as rows (N, labels), 0
     for none. With more outputs than one it is an encoder and gives (N, outputs).
     """
 
@@ -91,6 +161,14 @@ class SpectralDiscriminator(_Tiled):
         x = F.pad(x, (0, -frames % across, 0, -rows % down)) if rows % down or frames % across else x
         x = x.unflatten(3, (-1, across)).unflatten(2, (-1, down))  # (N, C, tiles, down, tiles, across)
         return x.permute(0, 2, 4, 1, 3, 5).flatten(3).movedim(-1, 1)
+
+    def untiled(self, tiles: Tensor, like: Tensor) -> Tensor:
+        """Turns tiles back into (N, C, rows, frames)."""
+        x = tiles.movedim(1, -1).unflatten(3, (-1, *self.tile)).permute(0, 3, 1, 4, 2, 5)
+        return x.flatten(4).flatten(2, 3)[..., : like.shape[2], : like.shape[3]]
+
+    def convolutions(self, batches: int, examples: int) -> list[Any]:
+        return convolution_stages(self.blocks)
 
 
 class WaveformDiscriminator(_Tiled):
@@ -128,6 +206,16 @@ class WaveformDiscriminator(_Tiled):
         missing = self.places * TILE_SAMPLES - x.shape[-1]
         x = F.pad(x, (0, missing)) if missing else x
         return x.unflatten(2, (-1, TILE_SAMPLES)).transpose(1, 2).flatten(2).transpose(1, 2)
+
+    def untiled(self, tiles: Tensor, like: Tensor) -> Tensor:
+        """Turns tiles back into (N, C, T)."""
+        x = tiles.transpose(1, 2).unflatten(2, (-1, TILE_SAMPLES)).transpose(1, 2)
+        return x.flatten(2)[..., : like.shape[2]]
+
+    def convolutions(self, batches: int, examples: int) -> list[Any]:
+        layers = list(self.blocks)
+        pairs = zip(layers[::2], layers[1::2], strict=True)
+        return [ConvolutionStage.of(layer, activation, None, batches, examples) for layer, activation in pairs]  # type: ignore[arg-type]
 
 
 def spread(x: Tensor, group: int) -> Tensor:
