@@ -1,0 +1,207 @@
+"""How good is the sound for the same processor seconds? The modern model, WaveGAN, SpecGAN and a diffusion model.
+
+    pip install audio-diffusion-pytorch     # the rival of benchmarks/diffusion.py
+    python benchmarks/quality.py drum_machine,drum_machine/test my/drums my/digits/train --seconds 400
+
+Each model learns from each source for as many steps as fit into the seconds on one core, which `wavegan bench`
+measures first; schedules end with the last step. A source is a folder whose sub-folders or file names are labels, of
+which a fifth of the files is held out, or two with a comma, the second to judge by. At every part of the seconds its
+clips are judged by `wavegan compare`: all by the same held-out clips and the same classifier. A training that is done
+is not done again. Into the folder `--out` go, for each source, the report with sounds and spectrograms and the
+figures; the table goes to stdout, the curves into the picture. Processor seconds are those the trainings really took.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from wavegan.commands.compare import as_json, compare
+from wavegan.recipe.yaml_text import write
+from wavegan.training.run_folder import RunFolder
+
+FOLDER = Path(__file__).resolve().parent
+RECIPES = FOLDER.parent / "recipes"
+PARTS = 4
+HOLDOUT = 0.2
+PLAIN, DIFFUSION = "WaveGAN, plain step", "diffusion"
+SMALL_SPECGAN = {"generator": {"dim": 8}, "discriminators": {"spectrogram": {"dim": 8}}}
+MODELS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {  # recipes to include, and keys
+    "modern": (("base/modern.yaml",), {}),
+    "WaveGAN": (("quickstart_wavegan.yaml",), {}),
+    PLAIN: (("quickstart_wavegan.yaml",), {}),  # the same steps, as few of them as the plain ones that fit
+    "SpecGAN": (("quickstart_wavegan.yaml", "base/specgan.yaml"), SMALL_SPECGAN),
+    DIFFUSION: (("base/modern.yaml",), {}),  # for the sound alone
+}
+COLOURS = dict(zip(MODELS, ("tab:orange", "tab:blue", "tab:cyan", "tab:green", "tab:red"), strict=True))
+METRICS = {
+    "kad_l": "`kad_l`",
+    "kad_c": "`kad_c`",
+    "precision": "precision",
+    "recall": "recall",
+    "coverage": "coverage",
+    "duplicate_share": "duplicates",
+    "inception_score": "IS",
+    "spectrum_error_db": "spectrum, dB",
+    "comb_db": "comb, dB",
+    "noise_floor_db": "floor, dB",
+    "kad_order": "order",
+    "kad_partials": "partials",
+    "kad_attack": "attacks",
+    "artefact_share": "artefacts",
+}
+DRAWN = ("kad_l", "kad_c", "kad_partials", "kad_attack")
+
+
+def main() -> int:
+    """Trains what is missing, judges and tells; gives the exit code."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("sources", nargs="+", metavar="SOURCE[,TEST]")
+    options.add_argument("--seconds", type=float, default=400.0, help="of one core, for each training")
+    options.add_argument("--only", help=f"models, separated by semicolons, of {'; '.join(MODELS)}")
+    options.add_argument("--out", type=Path, default=Path("runs/quality"))
+    options.add_argument("--picture", type=Path, default=Path("docs/quality/seconds.png"))
+    given = options.parse_args()
+    names = given.only.split(";") if given.only else list(MODELS)
+    if unknown := set(names) - set(MODELS):
+        options.error(f"--only names {'; '.join(unknown)}; the models are {'; '.join(MODELS)}")
+    for source in given.sources:
+        for name in names:
+            folder = given.out / slug(source) / slug(name)
+            if not (folder / "cost.json").exists():
+                train(name, source, folder, given.seconds)
+        judge(given.out / slug(source))
+    found = {source: figures(given.out / slug(source)) for source in given.sources}
+    draw(found, given.picture)
+    print("\n\n".join(table(source, parts) for source, parts in found.items()))
+    return 0
+
+
+def train(name: str, source: str, folder: Path, seconds: float) -> None:
+    """One training; beside what it leaves, cost.json names its processor seconds, its steps and what to judge."""
+    folder.mkdir(parents=True, exist_ok=True)
+    includes, keys = MODELS[name]
+    sound, _, test = source.partition(",")
+    data = {"source": sound, **({"test": test} if test else {"test": None, "holdout": HOLDOUT})}
+    values: dict[str, Any] = {
+        **keys,
+        "include": [os.path.relpath(RECIPES / one, folder.resolve()) for one in includes],
+        "name": slug(name),
+        "data": data,
+        "monitor": {"preview_every": 0, "tensorboard": False},
+        "evaluation": {"every": 0, "count": 200},
+    }
+    recipe = folder / "asked.yaml"
+    recipe.write_text(write(values))
+    if name == DIFFUSION:
+        script, limits = str(FOLDER / "diffusion.py"), ["--seconds", f"{seconds}", "--parts", str(PARTS // 2)]
+        told, _ = run([script, str(recipe), *limits, "--out", str(folder / "clips")])
+        parts = json.loads(told)["parts"]
+        spent, steps = parts[-1]["seconds"], parts[-1]["steps"]
+        judged = {str(2 * place): part["folder"] for place, part in enumerate(parts, start=1)}
+    else:
+        told, _ = run(["-m", "wavegan", "bench", str(recipe), "--repeats", "3", "--json"])
+        step = json.loads(told)["plain_step_seconds" if name == PLAIN else "step_seconds"]
+        every = max(1, round(seconds / step / PARTS))
+        steps = every * PARTS
+        values["training"] = {"steps": steps, "checkpoint_every": every, "keep_every": every}
+        recipe.write_text(write(values))
+        _, spent = run(["-m", "wavegan", "train", str(recipe), "--run-dir", str(folder / "run")])
+        spent = seconds if name == PLAIN else spent
+        checkpoints = RunFolder(folder / "run").checkpoints
+        judged = {str(part): str(checkpoints / f"step-{part * every:08d}.pt") for part in range(1, PARTS + 1)}
+    (folder / "cost.json").write_text(json.dumps({"seconds": spent, "steps": steps, "judged": judged}))
+    print(f"{source}, {name}: {steps:,} steps in {spent:.0f} processor seconds", file=sys.stderr)
+
+
+def run(words: list[str]) -> tuple[str, float]:
+    """Python with these words and one thread: what it printed, and the processor seconds that it took."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        told = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(words)} ended with {process.returncode}")
+    return told, usage.ru_utime + usage.ru_stime
+
+
+def judge(folder: Path) -> None:
+    """Judges all models of a source together, part by part of the seconds; figures.json lies beside each report."""
+    costs = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/cost.json"))}
+    for part in map(str, range(1, PARTS + 1)):
+        targets = {name: Path(cost["judged"][part]) for name, cost in costs.items() if part in cost["judged"]}
+        path = folder / f"part-{part}" / "figures.json"
+        if path.exists() and set(json.loads(path.read_text())["seconds"]) == set(targets):
+            continue
+        compared = as_json(compare(list(targets.values()), out=path.parent))
+        places = {fact["path"]: name for name, fact in compared["candidates"].items()}
+        metrics = compared["metrics"]
+        scores = {name: metrics[places[str(target)]] for name, target in targets.items()}
+        seconds = {name: costs[name]["seconds"] * int(part) / PARTS for name in targets}
+        told = {"seconds": seconds, "scores": scores, "real": metrics["real"], "facts": compared["facts"]}
+        path.write_text(json.dumps(told))
+
+
+def figures(folder: Path) -> list[dict[str, Any]]:
+    """What `judge` found, part after part."""
+    return [json.loads((folder / f"part-{part}" / "figures.json").read_text()) for part in range(1, PARTS + 1)]
+
+
+def draw(found: dict[str, list[dict[str, Any]]], picture: Path) -> None:
+    """Distances against seconds, a row of charts for each source; grey: the interval of other real clips."""
+    drawing, grid = plt.subplots(
+        len(found), len(DRAWN), figsize=(4 * len(DRAWN), 3 * len(found)), squeeze=False, layout="constrained"
+    )
+    for row, (source, parts) in zip(grid, found.items(), strict=True):
+        for chart, metric in zip(row, DRAWN, strict=True):
+            real = parts[-1]["real"][metric]
+            chart.axhspan(real["low"], real["high"], color="0.9")
+            for name, colour in COLOURS.items():
+                points = [
+                    (part["seconds"][slug(name)], part["scores"][slug(name)][metric]["value"])
+                    for part in parts
+                    if metric in part["scores"].get(slug(name), {})
+                ]
+                if points:
+                    chart.plot(*zip(*points, strict=True), "o-", color=colour, label=name, markersize=3)
+            chart.set_yscale("symlog", linthresh=1)
+            chart.set_title(f"{Path(source.partition(',')[0]).name}: {metric}", fontsize=9)
+            chart.set_xlabel("processor seconds", fontsize=8)
+    grid[0][0].legend(fontsize=7)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(picture, dpi=100)
+    plt.close(drawing)
+
+
+def table(source: str, parts: list[dict[str, Any]]) -> str:
+    """Markdown: the figures of all models after all seconds."""
+    last = parts[-1]
+    lines = [f"| {source} | seconds | {' | '.join(METRICS.values())} |", "|" + " --- |" * (2 + len(METRICS))]
+    for name in [name for name in MODELS if slug(name) in last["scores"]]:
+        lines.append(row(name, f"{last['seconds'][slug(name)]:.0f}", last["scores"][slug(name)]))
+    return "\n".join([*lines, row("other real clips", "", last["real"])])
+
+
+def row(name: str, seconds: str, scores: dict[str, Any]) -> str:
+    """A line of the table."""
+    values = [f"{scores[metric]['value']:z.2f}" if metric in scores else "" for metric in METRICS]
+    return f"| {name} | {seconds} | {' | '.join(values)} |"
+
+
+def slug(name: str) -> str:
+    """The name of a folder."""
+    return "_".join(word for word in "".join(one if one.isalnum() else " " for one in name.lower()).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

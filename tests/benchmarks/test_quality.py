@@ -1,0 +1,108 @@
+"""The comparison at equal processor seconds: what is trained, for how long, what is judged and what is told."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from test_benchmarks import script
+from torch import Tensor, nn
+
+from wavegan import recipe as recipes
+from wavegan.audio.files import find_audio
+
+FOLDER = Path(__file__).parents[2] / "recipes"
+
+
+class Bowl(nn.Module):
+    """Stands for the rival's package: it learns the mean square of its clips, and samples clips of that size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.power = nn.Parameter(torch.zeros(()))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return (self.power - clips.square().mean()).square()
+
+    def sample(self, noise: Tensor, num_steps: int) -> Tensor:
+        return noise.clamp(-1, 1) * self.power.detach()
+
+
+def test_the_rival_learns_from_the_recipes_sound_and_writes_clips_part_by_part(tmp_path, sounds, monkeypatch, capsys):
+    module, bowl = script("diffusion"), Bowl()
+    monkeypatch.setattr(module, "unet", lambda channels: bowl)
+    monkeypatch.setattr(module.time, "process_time", iter(range(10**6)).__next__)  # a step takes a second
+    words = [str(FOLDER / "base/modern.yaml"), f"data.source={sounds()}", "data.test=null", "data.holdout=0.4"]
+    words += ["data.clip_samples=4096", "training.batch_size=2"]
+    monkeypatch.setattr(
+        sys, "argv", ["diffusion", *words, "--seconds", "6", "--clips", "3", "--out", str(tmp_path / "out")]
+    )
+    assert module.main() == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(part["seconds"], part["steps"]) for part in told["parts"]] == [(3, 3), (6, 6)]
+    assert all(len(find_audio(Path(part["folder"]))) == 3 for part in told["parts"])
+    assert bowl.power > 0, "it has learned"
+
+
+def test_without_its_package_the_rival_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "audio_diffusion_pytorch", None)
+    monkeypatch.setattr(sys, "argv", ["diffusion", str(FOLDER / "quickstart.yaml"), "--out", str(tmp_path / "out")])
+    assert script("diffusion").main() == 1
+    assert "pip install audio-diffusion-pytorch" in capsys.readouterr().err
+
+
+@pytest.fixture
+def quality(monkeypatch):
+    """The script with Python's runs and the comparison recorded: a step takes 0.1 s, a plain one 0.4 s."""
+    module, told = script("quality"), SimpleNamespace(runs=[], compared=[])
+
+    def run(words: list[str]) -> tuple[str, float]:
+        told.runs.append(words)
+        rival = {"parts": [{"seconds": 5, "steps": 2, "folder": "a"}, {"seconds": 10, "steps": 4, "folder": "b"}]}
+        bench = {"step_seconds": 0.1, "plain_step_seconds": 0.4}
+        return json.dumps(rival if "diffusion.py" in words[0] else bench), 11.0
+
+    def compare(targets: list[Path], *, out: Path) -> Any:
+        out.mkdir(exist_ok=True)
+        told.compared.append(targets)
+        score = {metric: {"value": 1.0, "low": 0.0, "high": 2.0} for metric in module.METRICS}
+        names = {f"name {place}": {"path": str(path)} for place, path in enumerate(targets)}
+        return {"metrics": {**dict.fromkeys([*names, "real"], score)}, "candidates": names, "facts": {}}
+
+    monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr(module, "compare", compare)
+    monkeypatch.setattr(module, "as_json", lambda compared: compared)
+    return module, told
+
+
+def test_each_model_gets_the_steps_that_fit_and_is_judged_part_by_part(tmp_path, quality, monkeypatch, capsys):
+    module, told = quality
+    words = ["quality", "drum_machine,drum_machine/test", "--seconds", "10", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [*words, "--picture", str(tmp_path / "curves.png")])
+    assert module.main() == 0
+    found = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("out/*/*/cost.json")}
+    assert {name: cost["steps"] for name, cost in found.items()} == {
+        "modern": 100, "wavegan": 100, "specgan": 100, "wavegan_plain_step": 24, "diffusion": 4,
+    }  # fmt: skip
+    for path in tmp_path.glob("out/*/*/asked.yaml"):
+        recipe = recipes.load(path)
+        assert recipe.data.test == ("drum_machine/test",)
+        if path.parent.name != "diffusion":
+            assert 4 * recipe.training.keep_every == recipe.training.steps == found[path.parent.name]["steps"]
+    assert [len(targets) for targets in told.compared] == [4, 5, 4, 5], "the rival has clips of two parts"
+    assert any(str(path).endswith("step-00000075.pt") for path in told.compared[2])
+    assert capsys.readouterr().out.count("\n| ") == 7
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    count = len(told.runs)
+    assert module.main() == 0
+    assert len(told.runs) == count and len(told.compared) == 4, "what is done is not done again"
+
+
+def test_a_model_that_is_not_known_is_refused_with_those_that_are(quality, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["quality", "drum_machine", "--only", "modren"])
+    with pytest.raises(SystemExit):
+        quality[0].main()
+    assert "modren" in (told := capsys.readouterr().err) and "modern; WaveGAN" in told
