@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wavegan.dsp.mel import mel_filters
 from wavegan.dsp.spectral_views import floor_tone
-from wavegan.dsp.views import VIEWS, ComplexSpectrum, LogMagnitude, LogMel, LowRate, View, Waveform
+from wavegan.dsp.views import VIEWS, ComplexSpectrum, LogMagnitude, LogMel, LowRate, Period, View, Waveform
 
 RATE = 16000
 FLOOR = 1e-4  # -80 dB
@@ -51,8 +51,8 @@ def by_librosa(clips: Tensor, window: int, hop: int) -> np.ndarray:
 
 def test_the_table_names_every_view():
     spectral = {"log_magnitude": LogMagnitude, "log_mel": LogMel, "complex": ComplexSpectrum}
-    assert {"waveform": Waveform, "low_rate": LowRate, **spectral} == VIEWS
-    assert {name for name, view in VIEWS.items() if view.needs_statistics} == {*SPECTRAL, "low_rate"}
+    assert {"waveform": Waveform, "low_rate": LowRate, "period": Period, **spectral} == VIEWS
+    assert {name for name, view in VIEWS.items() if view.needs_statistics} == {*SPECTRAL, "low_rate", "period"}
 
 
 def test_the_waveform_is_the_clip_itself():
@@ -189,7 +189,7 @@ def test_measured_values_have_mean_zero_and_deviation_one(name):
 def test_a_corpus_of_silence_divides_by_the_least_deviation(name, least):
     view = view_of(name)
     view.measure([torch.zeros(3, 1, 400)])
-    assert not isinstance(view, Waveform | LowRate)
+    assert not isinstance(view, Waveform | LowRate | Period)
     assert view.deviations.tolist() == pytest.approx([least] * len(view.deviations))
     assert view(torch.zeros(1, 1, 400)).abs().max() < 1e-4 and view(sine(440)).abs().max() < 100
     with pytest.raises(AssertionError, match="at least one clip"):
@@ -348,6 +348,30 @@ class TestLowRate:
         view.measure(iter([0.1 * noise[:10], 0.1 * noise[10:]]))
         assert view(0.1 * noise).std().item() == pytest.approx(1, rel=1e-2)
         assert list(view.state_dict()) == ["deviation"]
+
+
+@pytest.mark.parametrize("samples", [1, 12, 13])
+def test_a_period_lies_in_a_column(samples):
+    view, clips = Period(4), normal(2, 3, samples)
+    seen = view(clips)
+    assert seen.shape[1:] == view.shape(3, samples) == (3, 4, math.ceil(samples / 4))
+    assert torch.equal(seen.transpose(2, 3).flatten(2)[..., :samples], clips)
+    assert (seen.transpose(2, 3).flatten(2)[..., samples:] == 0).all()
+    view.measure([10 * normal(50, 1, 64)])
+    torch.testing.assert_close(view(clips), seen / 10, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("name", SPECTRAL)
+def test_a_coordinate_is_a_last_channel_that_rises_with_the_rows(name):
+    clips = normal(2, 3, 300)
+    plain, told = view_of(name), view_of(name, coordinate=True)
+    for view in (plain, told):
+        view.measure([clips])
+    seen = told(clips)
+    assert seen.shape[1:] == told.shape(3, 300)
+    assert torch.equal(seen[:, :-1], plain(clips))
+    places = torch.linspace(-1, 1, seen.shape[2], dtype=seen.dtype)
+    assert (seen[:, -1] == places[:, None]).all()
 
 
 def test_powers_beside_logarithms_are_further_channels_with_statistics_of_their_own():

@@ -18,8 +18,9 @@ CHANNELS, SAMPLES = 2, 150
 SETTINGS = {
     "waveform": {},
     "low_rate": {"factor": 4},  # 38 samples
+    "period": {"period": 7},  # 22 columns
     "log_magnitude": {"window": 18, "hop": 7},  # 9 bins, 22 frames
-    "log_mel": {"sample_rate": 8000, "window": 64, "hop": 11, "bands": 6},  # 14 frames
+    "log_mel": {"sample_rate": 8000, "window": 64, "hop": 11, "bands": 6, "coordinate": True},  # 14 frames
     "complex": {"window": 26, "hop": 13},  # 13 bins, 12 frames
 }
 

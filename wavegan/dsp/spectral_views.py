@@ -35,7 +35,8 @@ HIGHEST_FLOOR = -20.0
 class _SpectralView(nn.Module):
     """The parts that spectral views share: frames, the floor's magnitude, and statistics of each row (bin or band).
 
-    `means` and `deviations` (rows,) are buffers: 0 and 1 until `measure` sets them.
+    `means` and `deviations` (rows,) are buffers: 0 and 1 until `measure` sets them. With `coordinate` the last channel
+    is each row's place, from -1 to 1: convolutions alone do not know how high they are.
     """
 
     gives = "spectrum"
@@ -43,7 +44,17 @@ class _SpectralView(nn.Module):
     means: Tensor
     deviations: Tensor
 
-    def __init__(self, window: int, hop: int, rows: int, floor_db: float, least_deviation: float, maps: int = 1):
+    def __init__(
+        self,
+        window: int,
+        hop: int,
+        rows: int,
+        floor_db: float,
+        least_deviation: float,
+        *,
+        coordinate: bool,
+        maps: int = 1,
+    ):
         super().__init__()
         if window < 4 or window % 2:
             raise ValueError(
@@ -57,7 +68,7 @@ class _SpectralView(nn.Module):
             raise ValueError(f"floor_db is {floor_db}; it must be from {LOWEST_FLOOR:g} to {HIGHEST_FLOOR:g}; try -80")
         self.window, self.hop = window, hop
         self.floor = 10 ** (floor_db / 20)
-        self.least_deviation, self.maps = least_deviation, maps
+        self.least_deviation, self.maps, self.coordinate = least_deviation, maps, coordinate
         self.register_buffer("means", torch.zeros(maps * rows))
         self.register_buffer("deviations", torch.ones(maps * rows))
 
@@ -65,7 +76,8 @@ class _SpectralView(nn.Module):
         values = self._precise_values(clips)
         means, deviations = self.means.to(values.dtype)[:, None], self.deviations.to(values.dtype)[:, None]
         values = (values - means) / deviations  # (N, C', maps · rows, frames)
-        return values if self.maps == 1 else values.unflatten(2, (self.maps, -1)).flatten(1, 2)
+        values = values if self.maps == 1 else values.unflatten(2, (self.maps, -1)).flatten(1, 2)
+        return torch.cat([values, _places(values)], dim=1) if self.coordinate else values
 
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Sets the statistics to those of clips, which come in batches (N, C, T) and are passed over once."""
@@ -74,8 +86,11 @@ class _SpectralView(nn.Module):
         self.deviations.copy_(deviations)
 
     def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
-        """Returns (maps · channels, rows, frames), the shape of one clip's view; any length will do."""
-        return self.maps * channels, len(self.means) // self.maps, -(-clip_samples // self.hop)
+        """Returns (maps · channels, rows, frames), the shape of one clip's view; any length will do.
+
+        A coordinate is one channel more.
+        """
+        return self.maps * channels + self.coordinate, len(self.means) // self.maps, -(-clip_samples // self.hop)
 
     def _precise_values(self, clips: Tensor) -> Tensor:
         """`_values` in float32, or in float64 where the clips are."""
@@ -122,9 +137,11 @@ class LogMagnitude(_SpectralView):
         *,
         floor_db: settings.FloorDecibels = -80.0,
         power_beside: settings.PowerBeside = 0.0,
+        coordinate: settings.Coordinate = False,
     ):
         least = LEAST_POWER_DEVIATION if power_beside else LEAST_LOG_DEVIATION
-        super().__init__(window, hop, window // 2, floor_db, least, maps=2 if power_beside else 1)
+        maps = 2 if power_beside else 1
+        super().__init__(window, hop, window // 2, floor_db, least, coordinate=coordinate, maps=maps)
         self.power_beside = power_beside
         self.register_buffer("tone", floor_tone(torch.full((window // 2,), self.floor**2 / 2)), persistent=False)
 
@@ -162,8 +179,9 @@ class LogMel(_SpectralView):
         *,
         bands: settings.Bands = 80,
         floor_db: settings.FloorDecibels = -80.0,
+        coordinate: settings.Coordinate = False,
     ):
-        super().__init__(window, hop, bands, floor_db, LEAST_LOG_DEVIATION)
+        super().__init__(window, hop, bands, floor_db, LEAST_LOG_DEVIATION, coordinate=coordinate)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of empty bands, which are refused below
             filters = mel_filters(sample_rate, window, bands, has_unit_area=False)[:-1].t()  # (bands, bins)
@@ -214,11 +232,12 @@ class ComplexSpectrum(_SpectralView):
         *,
         power: settings.Power = 0.3,
         floor_db: settings.FloorDecibels = -80.0,
+        coordinate: settings.Coordinate = False,
     ):
         if not 0 < power <= 1:
             raise ValueError(f"power is {power}; it must be above 0 and at most 1; try 0.3")
         # A bin that never rises to the floor is not scaled up beyond what the floor itself would be.
-        super().__init__(window, hop, window // 2, floor_db, 10 ** (floor_db / 20 * power))
+        super().__init__(window, hop, window // 2, floor_db, 10 ** (floor_db / 20 * power), coordinate=coordinate)
         self.power = power
         signs = 1.0 - 2.0 * (torch.arange(window // 2) % 2)  # half a window later, bin k has turned by π k
         self.register_buffer("signs", signs[:, None], persistent=False)
@@ -234,6 +253,12 @@ class ComplexSpectrum(_SpectralView):
         gain = (parts.square().sum(-1) + self.floor**2) ** ((self.power - 1) / 2)
         compressed = parts * gain[..., None]
         return torch.cat([compressed[..., 0], compressed[..., 1]], dim=1)
+
+
+def _places(values: Tensor) -> Tensor:
+    """Gives the place of each row of values (N, C, rows, frames), from -1 to 1: (N, 1, rows, frames)."""
+    places = torch.linspace(-1, 1, values.shape[2], dtype=values.dtype, device=values.device)
+    return places[:, None].expand(len(values), 1, -1, values.shape[3])
 
 
 def floor_tone(power: Tensor) -> Tensor:

@@ -33,7 +33,34 @@ class Waveform(nn.Module):
         """Does nothing: the waveform needs no statistics."""
 
 
-class LowRate(nn.Module):
+class _Scaled(nn.Module):
+    """The parts that views of samples share: values are divided by the deviation of those of all clips."""
+
+    needs_statistics = True
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("deviation", torch.ones(()))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        with torch.autocast(clips.device.type, enabled=False):
+            clips = precise(clips)
+            return self._values(clips) / self.deviation.to(clips.dtype)
+
+    def measure(self, batches: Iterable[Tensor]) -> None:
+        """Sets the deviation to that of clips, which come in batches (N, C, T) and are passed over once."""
+        _, deviations = means_and_deviations(
+            batches, lambda clips: self._values(clips).flatten(2).unsqueeze(2), LEAST_DEVIATION
+        )
+        self.deviation.copy_(deviations[0])
+
+    def _values(self, clips: Tensor) -> Tensor:
+        """Values (N, C, …) of clips (N, C, T), not yet scaled."""
+        raise NotImplementedError
+
+
+class LowRate(_Scaled):
     """Shows what lies in the lowest 1 / factor of the band, one sample in factor: (N, C, ceil(T / factor)).
 
     So a small network sees the phases of low partials, which spectra hardly show. The filter is a windowed sinc of
@@ -41,8 +68,6 @@ class LowRate(nn.Module):
     """
 
     gives = "waveform"
-    needs_statistics = True
-    deviation: Tensor
     filter: Tensor
 
     def __init__(self, factor: settings.Factor = 8):
@@ -53,17 +78,6 @@ class LowRate(nn.Module):
         distance = torch.arange(-block, 2 * block)[:, None] - torch.arange(LOW_RATE_BLOCK) * factor
         window = (0.5 + 0.5 * torch.cos(math.pi * distance / reach)) * (distance.abs() < reach)
         self.register_buffer("filter", torch.sinc(distance / factor) * window / factor, persistent=False)
-        self.register_buffer("deviation", torch.ones(()))
-
-    def forward(self, clips: Tensor) -> Tensor:
-        with torch.autocast(clips.device.type, enabled=False):
-            clips = precise(clips)
-            return self._values(clips) / self.deviation.to(clips.dtype)
-
-    def measure(self, batches: Iterable[Tensor]) -> None:
-        """Sets the deviation to that of clips, which come in batches (N, C, T) and are passed over once."""
-        _, deviations = means_and_deviations(batches, lambda clips: self._values(clips).unsqueeze(2), LEAST_DEVIATION)
-        self.deviation.copy_(deviations[0])
 
     def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
         """Returns (channels, ceil(clip_samples / factor)); any length will do."""
@@ -76,12 +90,36 @@ class LowRate(nn.Module):
         return low.flatten(-2)[..., : -(-samples // self.factor)]
 
 
-View = Waveform | LowRate | LogMagnitude | LogMel | ComplexSpectrum
+class Period(_Scaled):
+    """Shows the clip as an image: every column is the next `period` samples, (N, C, period, ceil(T / period)).
+
+    A row so holds one sample in `period`, and a discriminator of spectra compares neighbours in both directions (Kong
+    et al. 2020, HiFi-GAN). Silence fills the last column. Values are divided by the deviation of those of all clips,
+    which `measure` sets.
+    """
+
+    gives = "spectrum"
+
+    def __init__(self, period: settings.Period = 8):
+        super().__init__()
+        self.period = period
+
+    def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
+        """Returns (channels, period, ceil(clip_samples / period)); any length will do."""
+        return channels, self.period, -(-clip_samples // self.period)
+
+    def _values(self, clips: Tensor) -> Tensor:
+        padded = F.pad(clips, (0, -clips.shape[-1] % self.period))
+        return padded.unflatten(-1, (-1, self.period)).transpose(-2, -1)
+
+
+View = Waveform | LowRate | Period | LogMagnitude | LogMel | ComplexSpectrum
 """A module from clips to what a discriminator sees, with `shape`, `measure` and `needs_statistics`."""
 
 VIEWS: dict[str, type[View]] = {
     "waveform": Waveform,
     "low_rate": LowRate,
+    "period": Period,
     "log_magnitude": LogMagnitude,
     "log_mel": LogMel,
     "complex": ComplexSpectrum,
