@@ -101,6 +101,34 @@ def test_each_model_gets_the_steps_that_fit_and_is_judged_part_by_part(tmp_path,
     assert len(told.runs) == count and len(told.compared) == 4, "what is done is not done again"
 
 
+def test_each_row_of_the_ablation_changes_the_recipe(quality):
+    from ablation import AS_IT_IS, ROWS
+
+    recipe = str(FOLDER / "quickstart.yaml")
+    found = {name: recipes.load(recipe, words.split()) for name, words in ROWS.items()}
+    assert all((one == found[AS_IT_IS]) == (name == AS_IT_IS) for name, one in found.items())
+
+
+def test_the_ablation_trains_every_row_and_tells_the_mean_of_its_seeds(tmp_path, quality, monkeypatch, capsys):
+    import ablation
+
+    module, told = quality
+    monkeypatch.setattr(ablation, "run", lambda words: (Path(words[5]).mkdir(parents=True), module.run(words))[1])
+    monkeypatch.setattr(ablation, "compare", module.compare)
+    monkeypatch.setattr(ablation, "as_json", lambda compared: compared)
+    (tmp_path / "out").mkdir()
+    words = ["ablation", str(FOLDER / "quickstart.yaml"), "data.sample_rate=8000", "--seeds", "2"]
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "as it is;no labels", "--out", str(tmp_path / "out")])
+    assert ablation.main() == 0
+    assert [("generator.labels=0" in run, "training.seed=1" in run) for run in told.runs] == [
+        (False, False), (True, False), (False, True), (True, True),
+    ]  # fmt: skip
+    assert all("data.sample_rate=8000" in run and "training.steps=1500" in run for run in told.runs)
+    assert capsys.readouterr().out.count("\n| no labels | 11 | 1.00") == 1
+    assert ablation.main() == 0
+    assert len(told.runs) == 4, "what is done is not done again"
+
+
 def test_a_model_that_is_not_known_is_refused_with_those_that_are(quality, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["quality", "drum_machine", "--only", "modren"])
     with pytest.raises(SystemExit):

@@ -1,0 +1,92 @@
+"""What in the modern recipe matters? One change at a time, for as many steps, judged beside the recipe as it is.
+
+    python benchmarks/ablation.py recipes/quickstart.yaml --steps 1500 --out runs/ablation
+
+Each row is `wavegan train RECIPE` with some keys changed, in a process with one thread; a change that costs or saves
+time shows it in processor seconds. All rows are judged by `wavegan compare`: by the same held-out clips and the same
+classifier. A training that is done is not done again. The table goes to stdout, the report with sounds and
+spectrograms into the folder `--out`. One run each, so small differences are noise: `--seeds` repeats every row, and the
+table has the mean.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from quality import METRICS, row, run, slug
+
+from wavegan.commands.compare import as_json, compare
+
+AS_IT_IS = "as it is"
+VIEW = "discriminators.{0}.name=tiled_spectrum discriminators.{0}.dim=32 discriminators.{0}.view.name="
+ROWS = {  # the keys that differ
+    AS_IT_IS: "",
+    "objective: WGAN-GP": "method.objective=wasserstein method.penalty=gradient_penalty",
+    "objective: hinge, R1": "method.objective=hinge method.penalty=r1",
+    "2 updates of the discriminator": "method.discriminator_steps=2 method.reuse_generated=false",
+    "penalty every step": "method.penalty_every=1",
+    "penalty every 16 steps": "method.penalty_every=16",
+    "penalty weight stays": "method.penalty_floor=1",
+    "generator: WaveGAN's": "generator.name=wavegan generator.dim=16 generator.upsample=nearest",
+    "no labels": "generator.labels=0",
+    "no fine view": "discriminators.fine=null",
+    "no coarse view": "discriminators.coarse=null",
+    "no low waveform": "discriminators.low=null",
+    "no loudness beside logarithms": "discriminators.fine.view.power_beside=0",
+    "no comparison within groups": "discriminators.*.group=1",
+    "and the whole waveform": "discriminators.whole.name=tiled_waveform discriminators.whole.dim=32",
+    "and a complex view": VIEW.format("complex") + "complex",
+    "and a period of 8": VIEW.format("period") + "period discriminators.period.tile_frames=16",
+    "and frames of 4 ms": VIEW.format("short")
+    + "log_magnitude discriminators.short.view.window=64 discriminators.short.view.hop=32 "
+    "discriminators.short.tile_frames=16",
+    "rows know their place": "discriminators.fine.view.coordinate=true discriminators.coarse.view.coordinate=true",
+    "adaptive augmentation": "method.augment.name=adaptive",
+    "no average": "training.ema_half_life=null",
+}
+
+
+def main() -> int:
+    """Trains what is missing, judges and tells; gives the exit code."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("recipe")
+    options.add_argument("overrides", nargs="*", help="of every row")
+    options.add_argument("--steps", type=int, default=1500)
+    options.add_argument("--seeds", type=int, default=1)
+    options.add_argument("--only", help=f"rows, separated by semicolons, of {'; '.join(ROWS)}")
+    options.add_argument("--out", type=Path, default=Path("runs/ablation"))
+    given = options.parse_intermixed_args()
+    names = given.only.split(";") if given.only else list(ROWS)
+    if unknown := set(names) - set(ROWS):
+        options.error(f"--only names {'; '.join(unknown)}; the rows are {'; '.join(ROWS)}")
+    places = {(name, seed): given.out / f"{slug(name)}-{seed}" for seed in range(given.seeds) for name in names}
+    for (name, seed), folder in places.items():
+        if not (folder / "seconds.json").exists():
+            steps = [f"training.steps={given.steps}", f"training.seed={seed}", "evaluation.every=0"]
+            words = [*given.overrides, *steps, "monitor.preview_every=0", *ROWS[name].split()]
+            _, seconds = run(["-m", "wavegan", "train", given.recipe, "--run-dir", str(folder), *words])
+            (folder / "seconds.json").write_text(json.dumps(seconds))
+            print(f"{name}, seed {seed}: {seconds:.0f} processor seconds", file=sys.stderr)
+    compared = as_json(compare(list(places.values()), out=given.out / "report"))
+    print(table(names, places, compared))
+    return 0
+
+
+def table(names: list[str], places: dict[tuple[str, int], Path], compared: dict[str, Any]) -> str:
+    """Markdown: a line of mean figures for each row."""
+    found = {fact["path"]: compared["metrics"][name] for name, fact in compared["candidates"].items()}
+    lines = [f"| change | seconds | {' | '.join(METRICS.values())} |", "|" + " --- |" * (2 + len(METRICS))]
+    for name in names:
+        folders = [folder for (one, _), folder in places.items() if one == name]
+        seconds = fmean(json.loads((folder / "seconds.json").read_text()) for folder in folders)
+        scores = [found[str(folder)] for folder in folders]
+        means = {metric: {"value": fmean(one[metric]["value"] for one in scores)} for metric in METRICS}
+        lines.append(row(name, f"{seconds:.0f}", means))
+    return "\n".join([*lines, row("other real clips", "", compared["metrics"]["real"])])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
