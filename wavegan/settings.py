@@ -89,6 +89,7 @@ TileRows = Annotated[int, Field(ge=1, le=64, description="rows of a spectrum tha
 TileFrames = Annotated[int, Field(ge=1, le=64, description="frames of a spectrum that become channels")]
 Group = Annotated[int, Field(ge=1, le=64, description="clips whose differences are seen, 1 for none")]
 Coordinate = Annotated[bool, Field(description="shows each row's place as one more channel")]
+Pulses = Annotated[bool, Field(description="a source of pulses, for sounds with harmonics, beside the hiss")]
 Period = Annotated[int, Field(ge=2, le=1024, description="samples of a column")]
 Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes: below 1, soft parts count more")]
 PowerBeside = Annotated[

@@ -2,18 +2,20 @@
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from wavegan.dsp.frames import framed, real_transform
 from wavegan.models.inverse_stft import LOUDEST, Generator
+from wavegan.models.pulses import Pulses
 from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix
 
 
-def small(clip_samples: int = 4096, channels: int = 1, **settings) -> Generator:
+def small(clip_samples: int = 4096, channels: int = 1, **settings: Any) -> Generator:
     torch.manual_seed(0)
-    return Generator(clip_samples, channels, **{"dim": 8, "latent_dim": 4} | settings)
+    return Generator(clip_samples, channels, **{"dim": 8, "latent_dim": 4, **settings})
 
 
 def drawn(generator: Generator, count: int = 2, seed: int = 0) -> list[torch.Tensor]:
@@ -59,9 +61,10 @@ def test_two_channels_are_mid_and_side():
     assert left.abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("pulses", [False, True])
 @pytest.mark.parametrize("place", range(4))
-def test_every_input_moves_the_clip(place):
-    generator = small()
+def test_every_input_moves_the_clip(place, pulses):
+    generator = small(pulses=pulses)
     with torch.no_grad():
         for name, parameter in generator.named_parameters():
             if name.endswith("last.weight"):  # at the start blocks add nothing
@@ -93,14 +96,16 @@ def test_no_bin_is_louder_than_the_bound_whatever_the_weights():
 
 def test_the_gradient_of_the_head_is_that_of_differences():
     source = torch.Generator().manual_seed(0)
-    maps, levels, hiss, angles = (
+    maps, levels, hiss, pulses, angles = (
         torch.randn(*shape, dtype=torch.float64, generator=source)
-        for shape in ((2, 2, 3, 1 + 4 * 5), (2, 5), (2, 2, 3, 5, 2), (3, 5))
+        for shape in ((2, 2, 3, 1 + 5 * 5), (2, 5), (2, 2, 3, 5, 2), (2, 1, 3, 5, 2), (3, 5))
     )
     turn, maps = torch.stack([angles.cos(), angles.sin()]), maps / 4 - 1  # below the bound
-    assert torch.autograd.gradcheck(
-        lambda maps: Spectra.apply(maps, levels - 3, levels / 4, turn, hiss), (maps.requires_grad_(),)
-    )
+    for given in ((maps[..., :-5], hiss), (maps, hiss, pulses)):
+        assert torch.autograd.gradcheck(
+            lambda maps, *sources: Spectra.apply(maps, levels - 3, levels / 4, turn, *sources),
+            tuple(one.clone().requires_grad_() for one in given),
+        )
 
 
 def test_a_bin_far_beyond_the_bound_can_come_back_and_is_not_driven_further():
@@ -158,6 +163,45 @@ def test_the_hiss_is_as_loud_in_every_bin():
     assert mean.mean().item() == pytest.approx(2, rel=0.02)
 
 
+@pytest.mark.parametrize("pitch", [-1.0, 0.0, 0.8])
+def test_pulses_are_as_loud_as_the_hiss_whatever_their_pitch(pitch):
+    power = Pulses(512, 128)(torch.linspace(pitch, pitch + 0.3, 64).expand(2, 64)).square().sum(-1)
+    assert power[..., 1:200].mean().item() == pytest.approx(2, rel=0.15)
+
+
+def test_the_harmonics_of_pulses_hold_together():
+    """A filter that lets all through makes a train of pulses: one every pitch, all alike."""
+    generator, pulses = small(pulses=True), Pulses(512, 128)
+    clip = generator._synthesized(pulses(torch.zeros(1, 32)))[0, 0, 512:-512]
+    period = 512 / 8  # the middle of 2 to 32 cycles a window
+    tops = (clip > 0.5 * clip.max()).nonzero()[:, 0]
+    starts = tops[torch.cat([torch.tensor([True]), tops.diff() > 8])]
+    assert len(starts) > 40 and ((starts.diff() - period).abs() <= 1).all()
+    assert clip.max() > 4 * clip.square().mean().sqrt(), "it is no noise"
+
+
+def test_a_glide_of_the_pitch_has_no_jump_where_frames_meet():
+    """The phase in the middle of each frame is the integral of the pitch: neighbours agree on what they share."""
+    pulses, pitches = Pulses(512, 128), torch.linspace(-0.5, 0.5, 64)[None]
+    cycles = 2 / 512 * torch.exp2(4 * torch.sigmoid(pitches))
+    middles, between = pulses._middles(cycles), (cycles[:, 1:] + cycles[:, :-1]) / 2
+    ahead = (middles.diff(dim=1) - between * 128 + 0.5).remainder(1) - 0.5
+    assert ahead.abs().max() < 1e-4
+
+
+def test_the_pitch_moves_its_own_frame_alone_and_teaches_the_blocks_nothing():
+    pulses, pitches = Pulses(512, 128), torch.zeros(1, 8, requires_grad=True)
+    pulses(pitches)[:, :, 3].square()[..., 10:30, :].sum().backward()
+    assert pitches.grad is not None and (pitches.grad[0] != 0).nonzero().flatten().tolist() == [3]
+    generator = small(pulses=True)
+    with torch.no_grad():
+        generator.head.weight.zero_()  # so that the maps say nothing of the latent
+    clips_of(generator, drawn(generator)).square().sum().backward()
+    assert generator.pitch is not None and generator.pitch.weight.grad is not None
+    assert generator.pitch.weight.grad.abs().max() > 0 and generator.start.weight.grad is not None
+    assert generator.start.weight.grad.abs().max() == 0
+
+
 def test_it_starts_from_the_levels_of_the_sound():
     generator = small()
     noise = torch.randn(8, 1, 4096, generator=torch.Generator().manual_seed(5))
@@ -178,8 +222,10 @@ def test_a_bin_may_be_as_loud_as_in_the_sound_and_a_little_more():
     assert generator.peaks_are_one
 
 
-def test_gradients_reach_every_weight():
-    generator = small(labels=2)
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("pulses", [False, True])
+def test_gradients_reach_every_weight(pulses, channels):
+    generator = small(labels=2, pulses=pulses, channels=channels)
     clips_of(generator, drawn(generator), torch.eye(2)).square().sum().backward()
     for name, parameter in generator.named_parameters():
         is_first = ".first." in name or ".modulation." in name or name.endswith("gain")  # their block adds nothing yet
@@ -187,8 +233,9 @@ def test_gradients_reach_every_weight():
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporter's own
-def test_an_export_has_no_complex_numbers_and_makes_the_same_clips():
-    generator = small(labels=2).eval()
+@pytest.mark.parametrize("pulses", [False, True])
+def test_an_export_has_no_complex_numbers_and_makes_the_same_clips(pulses):
+    generator = small(labels=2, pulses=pulses).eval()
     z, *noise = drawn(generator)
     given = (z, torch.eye(2), *noise)
     with torch.no_grad():

@@ -1,9 +1,10 @@
 """A generator of spectra whose inverse transform is the clip: the modern one, for little arithmetic a sample.
 
-Its head says for every frame and bin a complex number of at most 1, a share of hiss, and a level. One loudness raises
-or lowers all levels of a frame, so that a sound begins and ends in all bins at once. The phase that a steady sine
-gathers from frame to frame is added, so the network need not count it. Vocoders end in an inverse transform as well
-(Kaneko et al. 2022, iSTFTNet; Siuzdak 2023, Vocos); the hiss is a filtered white noise (Engel et al. 2020, DDSP).
+Its head says for every frame and bin a complex number of at most 1, shares of hiss and of pulses, and a level. One
+loudness raises or lowers all levels of a frame, so that a sound begins and ends in all bins at once. The phase that a
+steady sine gathers from frame to frame is added, so the network need not count it. Vocoders end in an inverse transform
+as well (Kaneko et al. 2022, iSTFTNet; Siuzdak 2023, Vocos); the hiss is a filtered white noise (Engel et al. 2020,
+DDSP); pulses are for sounds with harmonics (`pulses.py`).
 """
 
 import math
@@ -21,7 +22,8 @@ from wavegan.models.dense import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.layers import Convolution, initialize_uniform
 from wavegan.models.lengths import Lengths
-from wavegan.models.spectral_head import MAPS, Spectra, channel_mix
+from wavegan.models.pulses import Pulses
+from wavegan.models.spectral_head import Spectra, channel_mix, map_count
 
 START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
@@ -30,7 +32,7 @@ LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natura
 HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
-START_HISS = 0.3
+START_SHARE = 0.3  # of hiss, and of pulses
 LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell the clips of a label apart by
 
 
@@ -38,10 +40,10 @@ class Generator(nn.Module):
     """Latents (N, latent_dim) and noise to clips (N, channels, clip_samples), of any length.
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
-    rows (N, labels) beside the latent, 0 for none. Channels are mixed: the first map is what they have in common (mid,
-    for stereo), the others are differences (side). Hiss apart, no bin's magnitude exceeds its bound, whatever the
-    weights: `measure` takes it, and the levels to start from, from the sound. Raises ValueError for a window and a hop
-    that do not go together.
+    rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
+    Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
+    Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
+    start from, from the sound. Raises ValueError for a window and a hop that do not go together.
     """
 
     lengths = Lengths()
@@ -64,6 +66,7 @@ class Generator(nn.Module):
         labels: settings.Labels = 0,
         window: settings.Window = 512,
         hop: settings.Hop = 128,
+        pulses: settings.Pulses = False,
     ):
         super().__init__()
         self.require_window(window, hop)
@@ -84,7 +87,9 @@ class Generator(nn.Module):
         self.start = nn.Linear(mapped, dim * lengths[0])
         blocks = [_Block(dim, mapped) for _ in lengths]
         self.blocks = nn.ModuleList(blocks)
-        self.head = nn.Linear(dim, channels * (1 + MAPS * self.bins))
+        self.pulses = Pulses(window, hop) if pulses else None
+        self.pitch = nn.Linear(dim, 1) if pulses else None
+        self.head = nn.Linear(dim, channels * map_count(self.bins, 2 if pulses else 1))
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()
@@ -113,10 +118,13 @@ class Generator(nn.Module):
             if row.shape[-1] != x.shape[-1]:
                 x = F.interpolate(x, size=row.shape[-1], mode="linear")
             x = block(x, w, row)
-        maps = self.head(F.leaky_relu(x, 0.2).transpose(1, 2))  # (N, frames, channels · (1 + 4 · bins))
-        maps = maps.unflatten(-1, (self.channels, -1)).transpose(1, 2)
+        x = F.leaky_relu(x, 0.2).transpose(1, 2)
+        maps = self.head(x).unflatten(-1, (self.channels, -1)).transpose(1, 2)
         with full_precision(maps):
-            clips = self._synthesized(self._spectra(maps.float(), self._hiss(white.float())))
+            sources = [self._hiss(white.float())]
+            if self.pulses and self.pitch:  # pitches learn from what the blocks say, and teach them nothing
+                sources.append(self.pulses(self.pitch(x.detach().float())[..., 0]))
+            clips = self._synthesized(self._spectra(maps.float(), *sources))
             return clips if self.channels == 1 else self.mix.t() @ clips
 
     @torch.no_grad()
@@ -151,12 +159,13 @@ class Generator(nn.Module):
         before = (self.window - self.hop) // 2
         return F.pad(clips, (before, missing - before))
 
-    def _spectra(self, maps: Tensor, hiss: Tensor) -> Tensor:
+    def _spectra(self, maps: Tensor, *sources: Tensor) -> Tensor:
         """Spectra (N, channels, frames, bins, 2), where a full-scale sine has 1.
 
-        maps: (N, channels, frames, 1 + 4 · bins). hiss: spectra of white noise, in the same form as the result.
+        maps: (N, channels, frames, `map_count`). sources: spectra of hiss and of pulses, in the form of the result, or
+        with 1 in place of the channels.
         """
-        return Spectra.apply(maps, self.start_levels, self.bounds, self.turn, hiss)
+        return Spectra.apply(maps, self.start_levels, self.bounds, self.turn, *sources)
 
     def _hiss(self, white: Tensor) -> Tensor:
         """Spectra of the frames of a white noise, with a mean square of 2 in a bin."""
@@ -179,11 +188,12 @@ class Generator(nn.Module):
         self.head.weight.mul_(0.5)
         bias = self.head.bias.view(self.channels, -1)
         bias[:, 0] = 0
-        level, real, imaginary, hiss = bias[:, 1:].unflatten(1, (MAPS, self.bins)).unbind(1)
+        level, real, imaginary, *shares = bias[:, 1:].unflatten(1, (-1, self.bins)).unbind(1)
         level.zero_()
         for part in (real, imaginary):  # were they all alike, clips would begin as clicks
             part.uniform_(-1, 1)
-        hiss.fill_(START_HISS)
+        for share in shares:
+            share.fill_(START_SHARE)
 
     def _turn(self) -> Tensor:
         """Cosines and sines (2, frames, bins) of the phases that sines in the middle of the bins have gathered."""

@@ -10,60 +10,72 @@ from torch.autograd.function import once_differentiable
 
 LEAST_SLOPE = 0.25
 LOUDNESS_GAIN = 4.0
-MAPS = 4  # of every bin: level, real part, imaginary part, hiss
+MAPS = 3  # of every bin: level, real part, imaginary part; and a share of each source
+
+
+def map_count(bins: int, sources: int) -> int:
+    """Counts what the head says of a frame of one channel: its loudness, and the maps of every bin."""
+    return 1 + (MAPS + sources) * bins
 
 
 class Spectra(Function):
     """What the head says as spectra, with a gradient by hand: torch's own writes and reads several times as much.
 
-    A bin has maps l (level), r, i and h (hiss), and all bins of a frame share v (loudness). With the start level s,
-    the bin's bound B and the noise n,
+    A bin has maps l (level), r, i and for each source a share h, and all bins of a frame share v (loudness). With the
+    start level s, the bin's bound B and the sources' spectra n, of hiss say,
 
-        m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + h²),  spectrum = a ((r + i j) · turn + h · n).
+        m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + Σ h²),
+        spectrum = a ((r + i j) · turn + Σ h n).
 
     Without the root r, i and h grow into the hundreds in a long training, and the bound bounds nothing. The gradient is
     exact but for one thing: where it asks for less level, the bound's slope counts as LEAST_SLOPE at least.
     """
 
     @staticmethod
-    def forward(ctx, maps, start_levels, bounds, turn, hiss):
-        loudness, (level, real, imaginary, share) = maps[..., :1], maps[..., 1:].chunk(MAPS, dim=-1)
+    def forward(ctx, maps, start_levels, bounds, turn, *sources):
+        loudness, (level, *parts) = maps[..., :1], maps[..., 1:].chunk(MAPS + len(sources), dim=-1)
+        real, imaginary, *shares = parts
         room = (bounds - start_levels)[:, None] - level - LOUDNESS_GAIN * loudness
-        shrink = (1 + real * real + imaginary * imaginary + share * share).rsqrt_()
+        squares = 1 + real * real
+        for part in parts[1:]:
+            squares.addcmul_(part, part)
+        shrink = squares.rsqrt_()
         amplitude = (bounds[:, None] - F.softplus(room)).exp_().mul_(shrink)
         cosine, sine = turn
         spectra = torch.empty(*level.shape, 2, dtype=maps.dtype, device=maps.device)
-        noise = amplitude * share
-        spectra[..., 0] = amplitude * (real * cosine - imaginary * sine) + noise * hiss[..., 0]
-        spectra[..., 1] = amplitude * (real * sine + imaginary * cosine) + noise * hiss[..., 1]
-        ctx.save_for_backward(maps, amplitude, shrink, room, turn, hiss)
+        spectra[..., 0] = real * cosine - imaginary * sine
+        spectra[..., 1] = real * sine + imaginary * cosine
+        for share, source in zip(shares, sources, strict=True):
+            spectra.addcmul_(share[..., None], source)
+        spectra.mul_(amplitude[..., None])
+        ctx.save_for_backward(maps, amplitude, shrink, room, turn, *sources)
         return spectra
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d):
-        maps, amplitude, shrink, room, (cosine, sine), hiss = ctx.saved_tensors
-        parts = maps[..., 1:].chunk(MAPS, dim=-1)[1:]
+        maps, amplitude, shrink, room, (cosine, sine), *sources = ctx.saved_tensors
+        parts = maps[..., 1:].chunk(MAPS + len(sources), dim=-1)[1:]
         d_real, d_imaginary = d.unbind(-1)
-        by_part = (
-            d_real * cosine + d_imaginary * sine,
-            d_imaginary * cosine - d_real * sine,
-            d_real * hiss[..., 0] + d_imaginary * hiss[..., 1],
-        )
+        by_part = [d_real * cosine + d_imaginary * sine, d_imaginary * cosine - d_real * sine]
+        by_part += [d_real * source[..., 0] + d_imaginary * source[..., 1] for source in sources]
         # That of a times a, which both the level and the root have a part in.
         by_amplitude = sum(slope * part for slope, part in zip(by_part, parts, strict=True)) * amplitude
         gradient = torch.empty_like(maps)
-        by_level, *by_parts = gradient[..., 1:].chunk(MAPS, dim=-1)
-        slope = (
-            room.sigmoid()
-        )  # of the bound; towards less level it never vanishes, or a bin beyond it would stay there
+        by_level, *by_parts = gradient[..., 1:].chunk(MAPS + len(sources), dim=-1)
+        # Towards less level the bound's slope never vanishes, or a bin beyond it would stay there.
+        slope = room.sigmoid()
         slope = torch.where(by_amplitude > 0, slope.clamp(min=LEAST_SLOPE), slope)
         torch.mul(by_amplitude, slope, out=by_level)
         gradient[..., :1] = LOUDNESS_GAIN * by_level.sum(-1, keepdim=True)
         by_root = by_amplitude * shrink * shrink
         for own, slope, part in zip(by_parts, by_part, parts, strict=True):
             torch.sub(slope * amplitude, by_root * part, out=own)
-        return gradient, None, None, None, None
+        by_sources = [
+            (d * (amplitude * share)[..., None]).sum_to_size(source.shape) if is_needed else None
+            for share, source, is_needed in zip(parts[2:], sources, ctx.needs_input_grad[4:], strict=True)
+        ]
+        return gradient, None, None, None, *by_sources
 
 
 def channel_mix(channels: int) -> Tensor:
