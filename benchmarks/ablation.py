@@ -45,6 +45,8 @@ ROWS = {  # the keys that differ
     "discriminators.short.tile_frames=16",
     "rows know their place": "discriminators.fine.view.coordinate=true discriminators.coarse.view.coordinate=true",
     "adaptive augmentation": "method.augment.name=adaptive",
+    "adaptive augmentation, always 0.8": "method.augment.name=adaptive method.augment.probability=0.8 "
+    "method.augment.ramp_clips=0",
     "no average": "training.ema_half_life=null",
 }
 

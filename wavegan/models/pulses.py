@@ -11,6 +11,7 @@ from wavegan.dsp.frames import real_transform
 LOWEST = 2.0  # cycles a window; at 16 kHz and 512 samples 62 Hz
 OCTAVES = 4.0
 BAND = 0.4  # of the band: harmonics up to there are in every pulse with a like part
+LEAST_HEIGHT = -40.0  # a natural logarithm; numbers near the least that there are make arithmetic slow
 
 
 class Pulses(nn.Module):
@@ -37,7 +38,8 @@ class Pulses(nn.Module):
         times = torch.arange(self.window, device=cycles.device) - self.window / 2
         phases = self._middles(cycles.detach())[..., None] + cycles[..., None] * times
         sharpness, gain = self._shape(cycles.detach())
-        pulses = gain[..., None] * (sharpness[..., None] * ((2 * math.pi * phases).cos() - 1)).exp()
+        height = sharpness[..., None] * ((2 * math.pi * phases).cos() - 1)
+        pulses = gain[..., None] * height.clamp(min=LEAST_HEIGHT).exp()
         return (real_transform(pulses) * self.whitening).unsqueeze(1)
 
     def _middles(self, cycles: Tensor) -> Tensor:
