@@ -1,4 +1,4 @@
-"""What in the modern recipe matters? One change at a time, for as many steps, judged beside the recipe as it is.
+"""Changes one thing at a time in the modern recipe, and judges the sound beside that of the recipe as it is.
 
     python benchmarks/ablation.py recipes/quickstart.yaml --steps 1500 --out runs/ablation
 
@@ -31,8 +31,11 @@ ROWS = {  # the keys that differ
     "penalty every 16 steps": "method.penalty_every=16",
     "penalty weight stays": "method.penalty_floor=1",
     "generator: WaveGAN's": "generator.name=wavegan generator.dim=16 generator.upsample=nearest",
+    "no pulses": "generator.pulses=false",
+    "no pulses, no short view": "generator.pulses=false discriminators.short=null",
     "no labels": "generator.labels=0",
     "no fine view": "discriminators.fine=null",
+    "no short view": "discriminators.short=null",
     "no coarse view": "discriminators.coarse=null",
     "no low waveform": "discriminators.low=null",
     "no loudness beside logarithms": "discriminators.fine.view.power_beside=0",
@@ -40,9 +43,6 @@ ROWS = {  # the keys that differ
     "and the whole waveform": "discriminators.whole.name=tiled_waveform discriminators.whole.dim=32",
     "and a complex view": VIEW.format("complex") + "complex",
     "and a period of 8": VIEW.format("period") + "period discriminators.period.tile_frames=16",
-    "and frames of 4 ms": VIEW.format("short")
-    + "log_magnitude discriminators.short.view.window=64 discriminators.short.view.hop=32 "
-    "discriminators.short.tile_frames=16",
     "rows know their place": "discriminators.fine.view.coordinate=true discriminators.coarse.view.coordinate=true",
     "adaptive augmentation": "method.augment.name=adaptive",
     "adaptive augmentation, always 0.8": "method.augment.name=adaptive method.augment.probability=0.8 "
@@ -79,13 +79,13 @@ def main() -> int:
 
 def table(names: list[str], places: dict[tuple[str, int], Path], compared: dict[str, Any]) -> str:
     """Markdown: a line of mean figures for each row."""
-    found = {fact["path"]: compared["metrics"][name] for name, fact in compared["candidates"].items()}
+    scores_of = {fact["path"]: compared["metrics"][name] for name, fact in compared["candidates"].items()}
     lines = [f"| change | seconds | {' | '.join(METRICS.values())} |", "|" + " --- |" * (2 + len(METRICS))]
     for name in names:
-        folders = [folder for (one, _), folder in places.items() if one == name]
+        folders = [folder for (change, _), folder in places.items() if change == name]
         seconds = fmean(json.loads((folder / "seconds.json").read_text()) for folder in folders)
-        scores = [found[str(folder)] for folder in folders]
-        means = {metric: {"value": fmean(one[metric]["value"] for one in scores)} for metric in METRICS}
+        scores = [scores_of[str(folder)] for folder in folders]
+        means = {metric: {"value": fmean(row_scores[metric]["value"] for row_scores in scores)} for metric in METRICS}
         lines.append(row(name, f"{seconds:.0f}", means))
     return "\n".join([*lines, row("other real clips", "", compared["metrics"]["real"])])
 

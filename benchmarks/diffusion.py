@@ -63,15 +63,15 @@ def main() -> int:
         print(f"{fault}; pip install audio-diffusion-pytorch", file=sys.stderr)
         return 1
     shutil.rmtree(given.out, ignore_errors=True)
-    told = []
+    parts = []
     for seconds, step, average in learned(recipe, model, given.seconds, given.parts):
         folder = given.out / f"{seconds:.0f}"
         folder.mkdir(parents=True)
         shape = recipe.data.channels, recipe.data.clip_samples
-        for number, clip in enumerate(sampled(average, given.clips, shape, given.sampling_steps)):
-            write(folder / f"{number:04d}.flac", clip.numpy(), recipe.data.sample_rate)
-        told.append({"seconds": seconds, "steps": step, "folder": str(folder)})
-    print(json.dumps({"parameters": sum(one.numel() for one in model.parameters()), "parts": told}))
+        for place, clip in enumerate(sampled(average, given.clips, shape, given.sampling_steps)):
+            write(folder / f"{place:04d}.flac", clip.numpy(), recipe.data.sample_rate)
+        parts.append({"seconds": seconds, "steps": step, "folder": str(folder)})
+    print(json.dumps({"parameters": sum(parameter.numel() for parameter in model.parameters()), "parts": parts}))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""How good is the sound for the same processor seconds? The modern model, WaveGAN, SpecGAN and a diffusion model.
+"""Compares the modern model, WaveGAN, SpecGAN and a diffusion model after the same processor seconds.
 
     pip install audio-diffusion-pytorch     # the rival of benchmarks/diffusion.py
     python benchmarks/quality.py drum_machine,drum_machine/test my/drums my/digits/train --seconds 400
@@ -79,9 +79,9 @@ def main() -> int:
             if not (folder / "cost.json").exists():
                 train(name, source, folder, given.seconds)
         judge(given.out / slug(source))
-    found = {source: figures(given.out / slug(source)) for source in given.sources}
-    draw(found, given.picture)
-    print("\n\n".join(table(source, parts) for source, parts in found.items()))
+    figures_of = {source: figures(given.out / slug(source)) for source in given.sources}
+    draw(figures_of, given.picture)
+    print("\n\n".join(table(source, parts) for source, parts in figures_of.items()))
     return 0
 
 
@@ -93,7 +93,7 @@ def train(name: str, source: str, folder: Path, seconds: float) -> None:
     data = {"source": sound, **({"test": test} if test else {"test": None, "holdout": HOLDOUT})}
     values: dict[str, Any] = {
         **keys,
-        "include": [os.path.relpath(RECIPES / one, folder.resolve()) for one in includes],
+        "include": [os.path.relpath(RECIPES / name, folder.resolve()) for name in includes],
         "name": slug(name),
         "data": data,
         "monitor": {"preview_every": 0, "tensorboard": False},
@@ -103,13 +103,13 @@ def train(name: str, source: str, folder: Path, seconds: float) -> None:
     recipe.write_text(write(values))
     if name == DIFFUSION:
         script, limits = str(FOLDER / "diffusion.py"), ["--seconds", f"{seconds}", "--parts", str(PARTS // 2)]
-        told, _ = run([script, str(recipe), *limits, "--out", str(folder / "clips")])
-        parts = json.loads(told)["parts"]
+        printed, _ = run([script, str(recipe), *limits, "--out", str(folder / "clips")])
+        parts = json.loads(printed)["parts"]
         spent, steps = parts[-1]["seconds"], parts[-1]["steps"]
         judged = {str(2 * place): part["folder"] for place, part in enumerate(parts, start=1)}
     else:
-        told, _ = run(["-m", "wavegan", "bench", str(recipe), "--repeats", "3", "--json"])
-        step = json.loads(told)["plain_step_seconds" if name == PLAIN else "step_seconds"]
+        printed, _ = run(["-m", "wavegan", "bench", str(recipe), "--repeats", "3", "--json"])
+        step = json.loads(printed)["plain_step_seconds" if name == PLAIN else "step_seconds"]
         every = max(1, round(seconds / step / PARTS))
         steps = every * PARTS
         values["training"] = {"steps": steps, "checkpoint_every": every, "keep_every": every}
@@ -127,12 +127,12 @@ def run(words: list[str]) -> tuple[str, float]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        told = process.stdout.read()
+        printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(words)} ended with {process.returncode}")
-    return told, usage.ru_utime + usage.ru_stime
+    return printed, usage.ru_utime + usage.ru_stime
 
 
 def judge(folder: Path) -> None:
@@ -148,21 +148,21 @@ def judge(folder: Path) -> None:
         metrics = compared["metrics"]
         scores = {name: metrics[places[str(target)]] for name, target in targets.items()}
         seconds = {name: costs[name]["seconds"] * int(part) / PARTS for name in targets}
-        told = {"seconds": seconds, "scores": scores, "real": metrics["real"], "facts": compared["facts"]}
-        path.write_text(json.dumps(told))
+        summary = {"seconds": seconds, "scores": scores, "real": metrics["real"], "facts": compared["facts"]}
+        path.write_text(json.dumps(summary))
 
 
 def figures(folder: Path) -> list[dict[str, Any]]:
-    """What `judge` found, part after part."""
+    """Returns the figures that `judge` wrote, part after part."""
     return [json.loads((folder / f"part-{part}" / "figures.json").read_text()) for part in range(1, PARTS + 1)]
 
 
-def draw(found: dict[str, list[dict[str, Any]]], picture: Path) -> None:
+def draw(figures_of: dict[str, list[dict[str, Any]]], picture: Path) -> None:
     """Distances against seconds, a row of charts for each source; grey: the interval of other real clips."""
     drawing, grid = plt.subplots(
-        len(found), len(DRAWN), figsize=(4 * len(DRAWN), 3 * len(found)), squeeze=False, layout="constrained"
+        len(figures_of), len(DRAWN), figsize=(4 * len(DRAWN), 3 * len(figures_of)), squeeze=False, layout="constrained"
     )
-    for row, (source, parts) in zip(grid, found.items(), strict=True):
+    for row, (source, parts) in zip(grid, figures_of.items(), strict=True):
         for chart, metric in zip(row, DRAWN, strict=True):
             real = parts[-1]["real"][metric]
             chart.axhspan(real["low"], real["high"], color="0.9")
@@ -200,7 +200,7 @@ def row(name: str, seconds: str, scores: dict[str, Any]) -> str:
 
 def slug(name: str) -> str:
     """The name of a folder."""
-    return "_".join(word for word in "".join(one if one.isalnum() else " " for one in name.lower()).split())
+    return "_".join(word for word in "".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
 
 
 if __name__ == "__main__":

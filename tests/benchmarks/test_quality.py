@@ -83,15 +83,15 @@ def test_each_model_gets_the_steps_that_fit_and_is_judged_part_by_part(tmp_path,
     words = ["quality", "drum_machine,drum_machine/test", "--seconds", "10", "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", [*words, "--picture", str(tmp_path / "curves.png")])
     assert module.main() == 0
-    found = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("out/*/*/cost.json")}
-    assert {name: cost["steps"] for name, cost in found.items()} == {
+    costs = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("out/*/*/cost.json")}
+    assert {name: cost["steps"] for name, cost in costs.items()} == {
         "modern": 100, "wavegan": 100, "specgan": 100, "wavegan_plain_step": 24, "diffusion": 4,
     }  # fmt: skip
     for path in tmp_path.glob("out/*/*/asked.yaml"):
         recipe = recipes.load(path)
         assert recipe.data.test == ("drum_machine/test",)
         if path.parent.name != "diffusion":
-            assert 4 * recipe.training.keep_every == recipe.training.steps == found[path.parent.name]["steps"]
+            assert 4 * recipe.training.keep_every == recipe.training.steps == costs[path.parent.name]["steps"]
     assert [len(targets) for targets in told.compared] == [4, 5, 4, 5], "the rival has clips of two parts"
     assert any(str(path).endswith("step-00000075.pt") for path in told.compared[2])
     assert capsys.readouterr().out.count("\n| ") == 7
@@ -104,9 +104,9 @@ def test_each_model_gets_the_steps_that_fit_and_is_judged_part_by_part(tmp_path,
 def test_each_row_of_the_ablation_changes_the_recipe(quality):
     from ablation import AS_IT_IS, ROWS
 
-    recipe = str(FOLDER / "quickstart.yaml")
-    found = {name: recipes.load(recipe, words.split()) for name, words in ROWS.items()}
-    assert all((one == found[AS_IT_IS]) == (name == AS_IT_IS) for name, one in found.items())
+    path = str(FOLDER / "quickstart.yaml")
+    changed = {name: recipes.load(path, words.split()) for name, words in ROWS.items()}
+    assert all((recipe == changed[AS_IT_IS]) == (name == AS_IT_IS) for name, recipe in changed.items())
 
 
 def test_the_ablation_trains_every_row_and_tells_the_mean_of_its_seeds(tmp_path, quality, monkeypatch, capsys):

@@ -73,15 +73,15 @@ def test_every_input_moves_the_clip(place, pulses):
     assert len(inputs) == 5 and inputs[-1].shape == (2, 1, 31 * 128 + 512)
     moved = list(inputs)
     moved[place] = drawn(generator, seed=1)[place]
-    one, other = (clips_of(generator, given) for given in (inputs, moved))
-    assert (one - other).abs().max() > 1e-4
-    assert torch.equal(one, clips_of(generator, inputs)), "nothing else is random"
+    first, second = (clips_of(generator, given) for given in (inputs, moved))
+    assert (first - second).abs().max() > 1e-4
+    assert torch.equal(first, clips_of(generator, inputs)), "nothing else is random"
 
 
 def test_labels_move_the_clip():
     generator, inputs = small(labels=3), drawn(small(labels=3))
-    one, other = (clips_of(generator, inputs, torch.eye(3)[rows]) for rows in ([0, 0], [1, 2]))
-    assert (one - other).abs().amax((1, 2)).min() > 1e-4
+    first, second = (clips_of(generator, inputs, torch.eye(3)[rows]) for rows in ([0, 0], [1, 2]))
+    assert (first - second).abs().amax((1, 2)).min() > 1e-4
 
 
 def test_no_bin_is_louder_than_the_bound_whatever_the_weights():
@@ -104,7 +104,7 @@ def test_the_gradient_of_the_head_is_that_of_differences():
     for given in ((maps[..., :-5], hiss), (maps, hiss, pulses)):
         assert torch.autograd.gradcheck(
             lambda maps, *sources: Spectra.apply(maps, levels - 3, levels / 4, turn, *sources),
-            tuple(one.clone().requires_grad_() for one in given),
+            tuple(tensor.clone().requires_grad_() for tensor in given),
         )
 
 
@@ -208,7 +208,7 @@ def test_it_starts_from_the_levels_of_the_sound():
     generator.measure(iter([noise[:4], noise[4:]]))
     softer = copy.deepcopy(generator)
     softer.measure([noise / 10])
-    loud, soft = (clips_of(one, drawn(one, 8)).square().mean().sqrt().item() for one in (generator, softer))
+    loud, soft = (clips_of(network, drawn(network, 8)).square().mean().sqrt().item() for network in (generator, softer))
     assert loud / soft == pytest.approx(10, rel=0.1) and 0.2 < loud < 2
     assert {"start_levels", "bounds", "peaks_are_one"} <= generator.state_dict().keys()
 

@@ -19,7 +19,7 @@ def map_count(bins: int, sources: int) -> int:
 
 
 class Spectra(Function):
-    """What the head says as spectra, with a gradient by hand: torch's own writes and reads several times as much.
+    """Makes spectra of what the head says, with a gradient by hand: torch's own reads and writes several times as much.
 
     A bin has maps l (level), r, i and for each source a share h, and all bins of a frame share v (loudness). With the
     start level s, the bin's bound B and the sources' spectra n, of hiss say,
