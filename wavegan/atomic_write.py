@@ -1,11 +1,11 @@
-"""Files that appear under their name only when they are complete."""
+"""Writes files that appear under their name only when they are complete."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTIAL = ".partial"  # what the names of unfinished files and folders end with
+PARTIAL = ".partial"  # ends the names of unfinished files and folders
 
 
 def partial_path(path: Path) -> Path:

@@ -1,12 +1,12 @@
-"""The errors that a user may see; everything else that escapes is a bug of ours."""
+"""Defines the errors that a user may see; any other error that reaches the user is a bug of ours."""
 
 
 class UserError(Exception):
-    """Something the user can put right: the value that is wrong, the rule that it breaks and the remedy.
+    """Describes a fault that the user can put right: the wrong value, the rule that it breaks and the remedy.
 
-    Its text is the three as one sentence; a text that is made elsewhere may come as the value alone. An argument of a
-    Python function stands in backticks, with a value where one is advised: `out`, `device=cpu`, `force=True`. The
-    command line writes its own options in their place (`wavegan.cli.console.in_options`).
+    Its text joins the three into one sentence. A text that is complete already may be passed as the value alone. An
+    argument of a Python function stands in backticks, with a value if one is advised: `out`, `device=cpu`,
+    `force=True`. The command line puts its own options in their place (`wavegan.cli.console.in_options`).
     """
 
     def __init__(self, value: str, rule: str = "", remedy: str = ""):

@@ -1,4 +1,4 @@
-"""New clips from a trained generator: the same clip for the same seed and number, however many are made."""
+"""Makes new clips with a trained generator; a seed and a number give the same clip, however many are made."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ CLIPS_BETWEEN = 7  # of a walk, from one latent to the next
 
 @dataclass(frozen=True)
 class Model:
-    """A generator and what one must know to use it.
+    """Holds a generator and all that one must know to use it.
 
-    name and step say which training it comes from; label_names are those of its corpus. precision: "fp32", or "bf16"
-    for products that are several times faster on some machines and leave a noise in the clips. source_clips: of a
-    translator, the clips (N, C, T) by number that it is given in place of latents.
+    name and step say which training it comes from; label_names are those of its corpus. precision: "fp32", or "bf16",
+    whose products are several times faster on some machines but leave noise in the clips. source_clips: for a
+    translator only; returns the clips (N, C, T) with these numbers, which the translator takes in place of latents.
     """
 
     generator: nn.Module
@@ -35,47 +35,48 @@ class Model:
 
     @property
     def labels(self) -> int:
-        """How many labels the generator knows, none or all of label_names."""
+        """Returns how many labels the generator knows: none or all of label_names."""
         return self.generator.labels  # type: ignore[return-value]
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """What the generator takes, the latent first."""
+        """Returns the inputs that the generator takes, the latent first; empty for a translator."""
         return self.generator.inputs  # type: ignore[return-value]
 
     @property
     def device(self) -> torch.device:
+        """Returns the device that holds the generator."""
         return next(self.generator.parameters()).device
 
 
 def numbered_latents(model: Model, numbers: Sequence[int], *, seed: int = 0, truncation: float = 1.0) -> Tensor:
-    """Latents (N, latent_dim) of the clips with these numbers, each drawn by itself, times truncation.
+    """Draws the latents (N, latent_dim) of the clips with these numbers and multiplies them by truncation.
 
-    Drawn on the CPU, so they are the same on every device. A truncation below 1 stays nearer to the centre of
-    the latents, where clips are more typical and vary less.
+    Each is drawn by itself on the CPU, so it is the same on every device. A truncation below 1 stays nearer to the
+    centre of the latents, where clips are more typical and vary less.
     """
     return _numbered(model.inputs[0], numbers, seed, "latent") * truncation
 
 
 def numbered_noise(model: Model, numbers: Sequence[int], *, seed: int = 0) -> list[Tensor]:
-    """The noise inputs (N, …) of the clips with these numbers, beside the latent, in the generator's order.
+    """Draws the noise inputs (N, …) of the clips with these numbers, in the generator's order and without the latent.
 
-    Like a latent, each is drawn by itself on the CPU, so clip k is the same whatever is made beside it.
+    Like a latent, each is drawn by itself on the CPU, so clip k is the same whatever clips are made beside it.
     """
     return [_numbered(declared, numbers, seed, f"noise {place}") for place, declared in enumerate(model.inputs[1:])]
 
 
 def numbered_labels(model: Model, numbers: Sequence[int], *, seed: int = 0, only: Sequence[str] = ()) -> Tensor | None:
-    """Rows (N, labels) of the labels of the clips with these numbers; None where the generator knows none.
+    """Returns one-hot rows (N, labels) for the clips with these numbers; None if the generator knows no labels.
 
-    Those of `only` take turns; where it is empty, each clip draws its own from all.
+    The labels in `only` take turns; if it is empty, each clip draws its own from all labels.
     """
     if not model.labels:
         return None
     if only:
-        chosen = [model.label_names.index(only[number % len(only)]) for number in numbers]
+        chosen = [model.label_names.index(only[clip_number % len(only)]) for clip_number in numbers]
     else:
-        chosen = [derive(seed, number, "label") % model.labels for number in numbers]
+        chosen = [derive(seed, clip_number, "label") % model.labels for clip_number in numbers]
     return F.one_hot(torch.tensor(chosen), model.labels).float()
 
 
@@ -90,10 +91,10 @@ def generate(
     first: int = 0,
     limits: bool = True,
 ) -> Iterator[Tensor]:
-    """Clips number `first` to `first + count - 1` of a seed in CPU batches (N, channels, clip_samples).
+    """Yields clips number `first` to `first + count - 1` of a seed in CPU batches (N, channels, clip_samples).
 
-    labels: names, see `numbered_labels`. limits: see `synthesize`. A translator's clips are those that it is shown,
-    translated.
+    labels: names, see `numbered_labels`. limits: see `synthesize`. A translator translates its source clips with these
+    numbers.
     """
     for start in range(first, first + count, batch_size):
         numbers = range(start, min(start + batch_size, first + count))
@@ -101,8 +102,8 @@ def generate(
             yield synthesize(model, model.source_clips(numbers), limits=limits)
             continue
         z = numbered_latents(model, numbers, seed=seed, truncation=truncation)
-        marks = numbered_labels(model, numbers, seed=seed, only=labels)
-        yield synthesize(model, z, marks, numbered_noise(model, numbers, seed=seed), limits=limits)
+        label_rows = numbered_labels(model, numbers, seed=seed, only=labels)
+        yield synthesize(model, z, label_rows, numbered_noise(model, numbers, seed=seed), limits=limits)
 
 
 def interpolate(
@@ -115,39 +116,40 @@ def interpolate(
     labels: Sequence[str] = (),
     batch_size: int = 64,
 ) -> Iterator[Tensor]:
-    """Batches as `generate`, of a walk through the latents of clips 0, 1, … `stations - 1`.
+    """Yields batches, as `generate` does, of a walk through the latents of clips 0, 1, … `stations - 1`.
 
-    Uniform latents are joined by straight lines; normal ones by arcs, along which their length stays likely. Where the
-    generator knows labels they are mixed on the way. Between several `labels` only they change: the latent stays that
-    of clip 0. Noise inputs are those of clip 0 all the way.
+    Straight lines join uniform latents. Arcs join normal ones, as along an arc their length stays likely. If the
+    generator knows labels, they are mixed on the way. With several `labels`, only the labels change: the latent stays
+    that of clip 0. Noise inputs are those of clip 0 all the way.
     """
     numbers = range(stations)
-    stays = len(labels) > 1
-    corners = numbered_latents(model, [0] * stations if stays else numbers, seed=seed, truncation=truncation)
-    marks = numbered_labels(model, numbers, seed=seed, only=labels)
-    walk = torch.lerp if model.inputs[0].distribution == "uniform" or stays else spherical_interpolation
+    keeps_latent = len(labels) > 1
+    corners = numbered_latents(model, [0] * stations if keeps_latent else numbers, seed=seed, truncation=truncation)
+    label_rows = numbered_labels(model, numbers, seed=seed, only=labels)
+    walk = torch.lerp if model.inputs[0].distribution == "uniform" or keeps_latent else spherical_interpolation
     shares = torch.arange(clips_between + 1)[:, None] / (clips_between + 1)
     z = _walked(corners, walk, shares).split(batch_size)
-    mixed = [None] * len(z) if marks is None else _walked(marks, torch.lerp, shares).split(batch_size)
+    mixed = [None] * len(z) if label_rows is None else _walked(label_rows, torch.lerp, shares).split(batch_size)
     noise = numbered_noise(model, [0], seed=seed)
-    for part, its_labels in zip(z, mixed, strict=True):
-        yield synthesize(model, part, its_labels, [drawn.expand(len(part), *drawn.shape[1:]) for drawn in noise])
+    for latents, mixed_labels in zip(z, mixed, strict=True):
+        repeated = [drawn.expand(len(latents), *drawn.shape[1:]) for drawn in noise]
+        yield synthesize(model, latents, mixed_labels, repeated)
 
 
 @torch.inference_mode()
 def synthesize(
     model: Model, z: Tensor, labels: Tensor | None = None, noise: Sequence[Tensor] = (), *, limits: bool = True
 ) -> Tensor:
-    """The clips (N, channels, clip_samples) of latents (N, latent_dim), label rows and noise, in fp32, on the CPU.
+    """Generates the clips (N, channels, clip_samples) of latents (N, latent_dim), label rows and noise.
 
-    limits: a clip that exceeds full scale is made softer as a whole, to a peak of 1, where a file would cut its peaks;
-    all clips have that peak where all that the generator learned from had it, silence apart. Of a translator, z are
-    clips as well.
+    Returns float32 on the CPU. limits: makes a clip that exceeds full scale softer as a whole, to a peak of 1, because
+    a file would cut its peaks. If all clips that the generator learned from had a peak of 1, silence apart, the
+    generated ones get it too. For a translator, z holds clips.
     """
-    there = [part.to(model.device) for part in (z, *noise)]
+    inputs = [part.to(model.device) for part in (z, *noise)]
     labels = None if labels is None else labels.to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
-        output = model.generator(there[0], labels, *there[1:]) if model.inputs else model.generator(*there)
+        output = model.generator(inputs[0], labels, *inputs[1:]) if model.inputs else model.generator(*inputs)
     clips = model.generator.output.decode(output.float()).cpu()  # type: ignore[union-attr, operator]
     if not limits:
         return clips
@@ -158,7 +160,7 @@ def synthesize(
 
 
 def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tensor:
-    """The point `share` (M, 1) of the way from here to there (1, K) along the arc (Shoemake 1985)."""
+    """Returns the point at `share` (M, 1) of the way from here to there (1, K) along the arc (Shoemake 1985)."""
     cosine = torch.cosine_similarity(here, there, dim=-1).clamp(-1 + 1e-6, 1 - 1e-6)[:, None]
     angle = torch.arccos(cosine)
     return (torch.sin((1 - share) * angle) * here + torch.sin(share * angle) * there) / torch.sin(angle)
@@ -171,6 +173,7 @@ def _walked(corners: Tensor, walk: Callable[[Tensor, Tensor, Tensor], Tensor], s
 
 def _numbered(declared: Input, numbers: Sequence[int], seed: int, purpose: str) -> Tensor:
     rows = [
-        declared.draw(1, generator=torch.Generator().manual_seed(derive(seed, number, purpose))) for number in numbers
+        declared.draw(1, generator=torch.Generator().manual_seed(derive(seed, clip_number, purpose)))
+        for clip_number in numbers
     ]
     return torch.cat(rows)

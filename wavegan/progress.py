@@ -1,4 +1,4 @@
-"""Progress bars of long work: none is shown unless the caller asks for them, as the command line does."""
+"""Shows progress bars of long work, but only if the caller asks for them, as the command line does."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _is_shown: ContextVar[bool] = ContextVar("progress is shown", default=False)
 
 @contextmanager
 def shown() -> Iterator[None]:
-    """While entered, what runs in this thread shows its progress bars on stderr, where that is a terminal."""
+    """Shows the progress bars of this thread on stderr while entered, if stderr is a terminal."""
     token = _is_shown.set(True)
     try:
         yield
@@ -27,6 +27,6 @@ def bar(total: int, unit: str, **settings: Any) -> "tqdm[Any]":
 
 
 def track(items: Iterable[Item], count: int, unit: str, title: str | None = None) -> Iterator[Item]:
-    """Returns the same items, counted by a bar while they are taken; count is 0 where it is not known."""
+    """Returns the same items, counted by a bar while they are taken; count is 0 if it is not known."""
     is_silent = None if _is_shown.get() else True
     return iter(tqdm(items, desc=title, total=count or None, unit=f" {unit}", disable=is_silent, leave=False))

@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, step, purpose, rank): nothing of it is stored, and resuming is exact."""
+"""Derives all randomness from (seed, step, purpose, rank): no random state is stored, and resuming is exact."""
 
 import hashlib
 
@@ -6,13 +6,13 @@ import numpy as np
 
 
 def derive(seed: int, step: int, purpose: str, rank: int = 0) -> int:
-    """A seed of its own, from 0 to 2⁶³ - 1, for one purpose in one step of one process."""
+    """Returns a seed of its own, from 0 to 2⁶³ - 1, for one purpose in one step of one process."""
     text = f"{seed}/{step}/{purpose}/{rank}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
 def numpy_generator(seed: int, step: int, purpose: str, rank: int = 0) -> np.random.Generator:
-    """A NumPy generator for one purpose in one step of one process."""
+    """Returns a NumPy generator for one purpose in one step of one process."""
     return np.random.default_rng(derive(seed, step, purpose, rank))
 
 

@@ -1,4 +1,4 @@
-"""What the keyword arguments of the networks may be: types with bounds and a description, as the recipe reads them.
+"""Defines the types of the networks' keyword arguments, with bounds and a description, as the recipe reads them.
 
 The signature of a network is its specification: its keyword-only arguments are the keys of its section in a recipe.
 """
@@ -9,14 +9,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 
 
 class Settings(BaseModel):
-    """A part of a recipe: frozen, strict about types, and without unknown keys."""
+    """Holds a part of a recipe: it is frozen, strict about types, and refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
-        """Gives tuples for lists and 100000 for 1e5; where a float is due, pydantic makes one of the whole number."""
+        """Turns lists into tuples and 1e5 into 100000; for a float field, pydantic turns that back into a float."""
         if isinstance(value, float) and value.is_integer():
             return int(value)
         return tuple(value) if isinstance(value, list) else value
@@ -29,7 +29,7 @@ def _odd(value: int) -> int:
 
 
 class PhaseShuffleSettings(Settings):
-    """Random shifts between the layers of the discriminator."""
+    """Sets the random shifts between the layers of the discriminator."""
 
     radius: int = Field(default=2, ge=0, le=7, description="largest shift in positions, 0 for none")
     shared: bool = Field(default=True, description="one shift for all clips of a batch")
@@ -67,7 +67,7 @@ NoiseDeviation = Annotated[float, Field(gt=0, le=1, description="standard deviat
 FadeSteps = Annotated[
     int, Field(ge=0, le=1_000_000_000, description="steps in which the noise falls to zero, 0 keeps it")
 ]
-MOST_CHANGE_PROBABILITY = 0.8  # above it what is changed leaks into what is generated (Karras et al. 2020)
+MOST_CHANGE_PROBABILITY = 0.8  # above it the changes leak into generated clips (Karras et al. 2020)
 ChangeProbability = Annotated[
     float, Field(ge=0, le=MOST_CHANGE_PROBABILITY, description="probability of each change, at the start")
 ]

@@ -1,4 +1,4 @@
-"""The only place that turns a recipe into objects; everything below takes plain arguments."""
+"""Turns a recipe into objects. It is the only place that does so; everything below takes plain arguments."""
 
 from wavegan.assemble.assembly import Assembly, Session, assembled, session
 from wavegan.assemble.devices import current, device

@@ -1,4 +1,4 @@
-"""Everything that one process needs to train a recipe, made in one place."""
+"""Makes everything that one process needs to train a recipe."""
 
 import logging
 from collections.abc import Callable
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Assembly:
-    """A training with its batches; current() gives the model that makes clips as it is then."""
+    """Holds a training and its batches; current() returns the model that makes clips, as it is at that time."""
 
     training: Training
     batches: Batches
@@ -34,7 +34,7 @@ class Assembly:
 
 @dataclass(frozen=True)
 class Session:
-    """A sitting of training as the main process has it; run(stop) returns what `run_session` does."""
+    """Holds one session of training in the main process; run(stop) returns the same as `run_session`."""
 
     monitor: Monitor
     run: Callable[[Stop | None], int | None]
@@ -51,17 +51,17 @@ def assembled(
 ) -> Assembly:
     """Makes all objects of a training, at step 0 or as a checkpoint's state has it.
 
-    source: the sound to learn from; target: the sound that clips are to be like, the same one but for a translation.
-    measures: takes the statistics of spectra from the sound, where no state brings them. Raises DataError where the
-    networks know another number of labels than the sound has.
+    source: the sound to learn from; target: the sound that clips should be like, another one only for a translation.
+    measures: takes the statistics of spectra from the sound if there is no state. Raises DataError if the networks know
+    another number of labels than the sound has.
     """
     clips = training_clips(recipe, source)
     ready = batches(recipe, clips, on, target_clips(recipe, target))
     started = training(recipe, on, clips if measures and state is None else None)
     if state:
         started.restore(state)
-    given, names = source_clips(recipe, source), source.training.label_names
-    return Assembly(started, ready, lambda: generating_model(recipe, started, names, given))
+    clip_function, names = source_clips(recipe, source), source.training.label_names
+    return Assembly(started, ready, lambda: generating_model(recipe, started, names, clip_function))
 
 
 def session(
@@ -72,9 +72,9 @@ def session(
     target: Corpora,
     state: dict[str, Any] | None,
 ) -> Session:
-    """Makes ready what the main process does beside the steps: it tells, judges, watches and saves in the run folder.
+    """Prepares what the main process does beside the steps: it logs, evaluates, watches and saves in the run folder.
 
-    What the recipe leaves to the machine is decided first. state: the checkpoint that the assembly was made of.
+    First it decides what the recipe leaves to the machine. state: the checkpoint that the assembly was made of.
     """
     for line in autotune(recipe, assembly.training, assembly.batches(0)):
         logger.info(line)

@@ -1,4 +1,4 @@
-"""Which device to work on."""
+"""Chooses the device to work on."""
 
 import re
 from contextlib import AbstractContextManager, nullcontext
@@ -12,9 +12,9 @@ DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
 def device(choice: str) -> torch.device:
-    """The device of a choice: auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is.
+    """Returns the device of a choice: auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is.
 
-    Raises UserError for one that is unknown or not there. Each process of a machine has a GPU of its own.
+    Raises UserError for a device that is unknown or cannot be used. Each process of a machine has a GPU of its own.
     """
     if not DEVICES.fullmatch(choice):
         raise UserError(f"the device is {choice!r}", "auto, cpu, cuda, cuda:N and mps are known", "try `device=auto`")
@@ -22,7 +22,7 @@ def device(choice: str) -> torch.device:
         choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     choice = distributed.rank_device(choice)
     try:
-        chosen = torch.empty(1, device=choice).device  # with its number, which torch asks for in places
+        chosen = torch.empty(1, device=choice).device  # its index is set, which torch needs in some places
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
         reason = str(fault).partition("\n")[0].partition(". ")[0]
         raise UserError(

@@ -1,4 +1,7 @@
-"""What a recipe's clips are judged by, and how a training is judged while it goes on."""
+"""Prepares the evaluation of a recipe's clips.
+
+It finds the real sound to judge by, and judges a training while it goes on.
+"""
 
 import logging
 import time
@@ -25,7 +28,7 @@ PERIODIC = tuple(name for name, metric in METRICS.items() if metric.is_periodic)
 logger = logging.getLogger(__name__)
 
 RESAMPLES = 50
-TRAINING_CLIPS = 2000  # that copies are looked for among
+TRAINING_CLIPS = 2000  # at most so many are searched for copies
 
 
 def form_of(recipe: Recipe) -> ClipFormat:
@@ -44,19 +47,21 @@ def ground_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSe
 
 
 def generated(model: Model, count: int, seed: int) -> ClipSet:
-    """The clips 0 to count - 1 that a model makes of a seed."""
+    """Returns the clips 0 to count - 1 that a model makes of a seed."""
 
-    def batch(number: int) -> Tensor:
-        first = number * BATCH_SIZE
+    def batch(index: int) -> Tensor:
+        first = index * BATCH_SIZE
         return torch.cat(list(generation.generate(model, BATCH_SIZE, seed=seed, batch_size=BATCH_SIZE, first=first)))
 
     return ClipSet(count, batch)
 
 
 def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Model]) -> Evaluation | None:
-    """Prepares the evaluation of a training while it goes on; None, with a line, if too little is held out.
+    """Prepares the evaluation of a training while it goes on.
 
-    parts: what its clips are to be like. current() gives the model as it is then.
+    parts: the sound that its clips should be like. current() returns the model as it is at that time. Returns None if
+    the recipe asks for no evaluation or, with a line, if too little is held out. Raises DataError if nothing is held
+    out.
     """
     if not recipe.evaluation.every:
         return None
@@ -64,17 +69,21 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
     ground = ground_of_parts(recipe, parts, seed=0)
     try:
         count = agreed_count(recipe.evaluation.count, ground)
-    except DataError as fault:  # it can be trained all the same
+    except DataError as fault:  # training is possible all the same
         logger.warning(f"this training is not judged while it goes on: {fault}")
         return None
     learned = ground.training.first(TRAINING_CLIPS) if ground.training else None
     reference = Reference(ground.reference.first(count), ground.form.sample_rate, training=learned)
 
     def figures(seen: Features) -> dict[str, float]:
-        found = reference.estimates(seen, only=PERIODIC, count=RESAMPLES)
-        scores = {name: score(values, count) for name, values in found.items()}
-        named = {"": "value", "_low": "low", "_high": "high"}
-        return {f"{name}{end}": one[part] for name, one in scores.items() for end, part in named.items()}
+        estimates = reference.estimates(seen, only=PERIODIC, count=RESAMPLES)
+        scores = {name: score(values, count) for name, values in estimates.items()}
+        parts_by_ending = {"": "value", "_low": "low", "_high": "high"}
+        return {
+            f"{name}{ending}": interval[part]
+            for name, interval in scores.items()
+            for ending, part in parts_by_ending.items()
+        }
 
     def judge() -> dict[str, float]:
         model = current()

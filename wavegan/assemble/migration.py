@@ -1,4 +1,4 @@
-"""Checkpoints of earlier versions, brought to the present form so that they still make clips."""
+"""Brings checkpoints of earlier versions to the present form, so that they still make clips."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from wavegan.training.checkpoint import FORMAT
 
 
 def migrated(content: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint in the present format, with what generation and evaluation need.
+    """Returns a checkpoint in the present format, with what generation and evaluation need.
 
     Format 2 (one discriminator, `model` and `representation` in the recipe) kept the statistics of spectrograms beside
     the networks; they are buffers of the generator now. Its discriminators and optimisers are left out.
@@ -36,5 +36,5 @@ def require_present_format(content: dict[str, Any], run: Any) -> None:
     if content["format"] != FORMAT:
         raise RunError(
             f"{run} was trained by an earlier version of wavegan, whose training cannot be continued by this one; "
-            "generate and evaluate still read it; start again with --fresh, or name a new folder with --run"
+            "generate and evaluate still read it; start again with `fresh=True`, or name a new folder with `run_dir`"
         )

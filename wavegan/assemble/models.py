@@ -1,4 +1,4 @@
-"""Models of a recipe that make clips, and what a training tells and keeps."""
+"""Makes the models of a recipe that generate clips, and what a training shows and keeps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,9 +25,10 @@ from wavegan.training.session import CollapsePolicy
 from wavegan.training.watchdog import Watchdog
 
 PREVIEW_GAP_SECONDS = 0.5
-WATCHED_CLIPS = 32  # before every checkpoint
+WATCHED_CLIPS = 32  # the watchdog looks at so many each time
 SourceClips = Callable[[Sequence[int]], Tensor] | None
-GENERATING = {"gan": "generator", "vae": "generator", "translation": "a_to_b"}  # by method, what makes the clips
+# Each method makes its clips by this network.
+GENERATING = {"gan": "generator", "vae": "generator", "translation": "a_to_b"}
 
 
 def model(
@@ -39,9 +40,9 @@ def model(
     precision: str = "fp32",
     source_clips: SourceClips = None,
 ) -> Model:
-    """A recipe's generator, whatever its weights, with all that generation needs to know.
+    """Wraps a recipe's generator, with any weights, in a Model that has all that generation needs to know.
 
-    source_clips: of a translation, the clips that it is given in place of latents.
+    source_clips: in a translation, the clips that the generator takes in place of latents.
     """
     return Model(
         generator=generator,
@@ -57,16 +58,19 @@ def model(
 
 
 def generating_model(
-    recipe: Recipe, made: Training, label_names: Sequence[str], source_clips: SourceClips = None
+    recipe: Recipe, training: Training, label_names: Sequence[str], source_clips: SourceClips = None
 ) -> Model:
-    """The model that makes clips in a training as it is now, its running average where there is one."""
+    """Returns the model that makes clips in a training as it is now.
+
+    It is the running average if there is one.
+    """
     name = GENERATING[recipe.method.name]
-    generator = made.averages.get(name, made.method.networks[name])
-    return model(recipe, generator, label_names, step=made.step, source_clips=source_clips)
+    generator = training.averages.get(name, training.method.networks[name])
+    return model(recipe, generator, label_names, step=training.step, source_clips=source_clips)
 
 
 def untrained_model(recipe: Recipe, trained: Model) -> Model:
-    """A model with the weights that its recipe's training started from."""
+    """Returns a model with the weights that its recipe's training started from."""
     generator = method(recipe, trained.device).networks[GENERATING[recipe.method.name]]
     for part, measured in zip(*map(networks.measured_parts, (generator, trained.generator)), strict=True):
         for statistic, value in zip(part.buffers(recurse=False), measured.buffers(recurse=False), strict=True):
@@ -74,8 +78,10 @@ def untrained_model(recipe: Recipe, trained: Model) -> Model:
     return replace(trained, generator=generator.eval(), step=0)
 
 
-def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float, current: Callable[[], Model]) -> Monitor:
-    """Makes the monitor of a training, from the step it has reached; current() gives its model as it is then."""
+def monitor(
+    recipe: Recipe, folder: RunFolder, training: Training, seconds: float, current: Callable[[], Model]
+) -> Monitor:
+    """Makes the monitor of a training, from the step it has reached; current() returns its model at that time."""
     settings = recipe.monitor
 
     def preview(step: int) -> Preview:
@@ -83,18 +89,18 @@ def monitor(recipe: Recipe, folder: RunFolder, made: Training, seconds: float, c
 
     return Monitor(
         folder.log,
-        step=made.step,
+        step=training.step,
         steps=recipe.training.steps,
         seconds=seconds,
         log_every=settings.log_every,
         preview_every=settings.preview_every,
         preview=preview,
-        tensorboard=open_tensorboard(folder.tensorboard, settings.tensorboard, made.step),
+        tensorboard=open_tensorboard(folder.tensorboard, settings.tensorboard, training.step),
     )
 
 
 def make_watchdog(recipe: Recipe, clips: ClipSource, current: Callable[[], Model]) -> CollapsePolicy:
-    """Makes what looks for a collapse, by comparison with real clips."""
+    """Makes the policy that detects a collapse by comparison with real clips."""
     return CollapsePolicy(
         Watchdog(clips.batch(0, WATCHED_CLIPS)),
         clips=lambda: sample(current(), WATCHED_CLIPS, limits=False),
@@ -103,26 +109,32 @@ def make_watchdog(recipe: Recipe, clips: ClipSource, current: Callable[[], Model
     )
 
 
-def sample(made: Model, count: int, *, limits: bool = True) -> Tensor:
-    """Clips 0, 1, … of seed 0, (count, C, T), of a model that may be in the middle of its training."""
-    with evaluation_mode(made.generator):
-        return torch.cat(list(generate(made, count, batch_size=8, limits=limits)))
+def sample(model: Model, count: int, *, limits: bool = True) -> Tensor:
+    """Returns clips 0, 1, … of seed 0, (count, C, T), of a model that may be in the middle of its training."""
+    with evaluation_mode(model.generator):
+        return torch.cat(list(generate(model, count, batch_size=8, limits=limits)))
 
 
-def write_preview(folder: Path, made: Model, step: int, count: int) -> Preview:
-    """Clips 0, 1, … of seed 0 as one WAV, with pauses between, and as a picture; the same latents at every step."""
-    clips = sample(made, count)
+def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
+    """Writes clips 0, 1, … of seed 0 as one WAV, with pauses between, and as a picture.
+
+    The latents are the same at every step.
+    """
+    clips = sample(model, count)
     folder.mkdir(parents=True, exist_ok=True)
-    pause = torch.zeros(made.channels, round(PREVIEW_GAP_SECONDS * made.sample_rate))
+    pause = torch.zeros(model.channels, round(PREVIEW_GAP_SECONDS * model.sample_rate))
     spaced = torch.cat([part for clip in clips for part in (clip, pause)], dim=1)
-    files.write(folder / f"step-{step:08d}.wav", spaced.numpy(), made.sample_rate)
+    files.write(folder / f"step-{step:08d}.wav", spaced.numpy(), model.sample_rate)
     picture = folder / f"step-{step:08d}.png"
-    spectrogram_images.preview(picture, clips, made.sample_rate)
-    return Preview(clips, picture, made.sample_rate)
+    spectrogram_images.preview(picture, clips, model.sample_rate)
+    return Preview(clips, picture, model.sample_rate)
 
 
 def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
-    """Returns what every checkpoint carries beside the training's state, so that it can be used without its run."""
+    """Returns what every checkpoint holds beside the training's state.
+
+    So a checkpoint can be used without its run.
+    """
     return {
         "recipe": recipes.as_dict(recipe),
         "label_names": list(corpus.label_names),

@@ -1,4 +1,4 @@
-"""The networks of a recipe: each is made from the keys of its section, which are its keyword arguments."""
+"""Makes the networks of a recipe; the keys of a section are the keyword arguments of its network."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +19,11 @@ from wavegan.recipe.kinds import arguments
 from wavegan.seeding import seed_torch
 
 
-def make(table: Mapping[str, Callable[..., Any]], settings: Any, *given: Any, **more: Any) -> Any:
+def make(table: Mapping[str, Callable[..., Any]], settings: Any, *positional: Any, **keywords: Any) -> Any:
     """Makes what a section asks for: its kind in the table, with the keys that are the kind's arguments."""
     kind = table[settings.name]
-    return kind(*given, **more, **{key: getattr(settings, key) for key in arguments(kind) if hasattr(settings, key)})
+    from_settings = {key: getattr(settings, key) for key in arguments(kind) if hasattr(settings, key)}
+    return kind(*positional, **keywords, **from_settings)
 
 
 def view_of(settings: Any, sample_rate: int) -> Any:
@@ -31,13 +32,13 @@ def view_of(settings: Any, sample_rate: int) -> Any:
 
 
 def _of_sound(table: Mapping[str, Callable[..., Any]], settings: Any, sample_rate: int) -> Any:
-    """Makes what a section asks for, which is told the sample rate where it takes it."""
+    """Makes what a section asks for, and passes the sample rate to kinds that take it."""
     takes_rate = "sample_rate" in signature(table[settings.name]).parameters
     return make(table, settings, **({"sample_rate": sample_rate} if takes_rate else {}))
 
 
 def generator(recipe: Recipe, on: torch.device) -> nn.Module:
-    """Makes a generator with fresh weights, without labels where the sound has not been asked for them yet."""
+    """Makes a generator with fresh weights; it has no labels as long as generator.labels is auto."""
     settings = recipe.generator
     if getattr(settings, "labels", 0) == "auto":
         settings = settings.model_copy(update={"labels": 0})
@@ -62,7 +63,10 @@ def measured_parts(network: nn.Module) -> list[Any]:
 
 @contextmanager
 def start_weights(seed: int) -> Iterator[None]:
-    """While entered, networks get start weights that follow from the seed alone; torch's generators are put back."""
+    """Gives networks start weights that follow from the seed alone, while the context is entered.
+
+    Afterwards torch's random generators are as before.
+    """
     with torch.random.fork_rng([]):  # networks are made on the CPU
         seed_torch(seed, 0, "start weights")
         yield

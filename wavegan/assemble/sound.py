@@ -1,4 +1,4 @@
-"""The sound of a recipe: what is learned from, what is kept for judging, and what the networks see of it."""
+"""Loads the sound of a recipe, to learn from and to judge by, and cuts the clips that the networks see."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -21,12 +21,12 @@ from wavegan.training.loop import Batches
 from wavegan.training.prefetch import Prefetcher
 
 LEAST_FILES_PER_LABEL = 5
-MEASURED_CLIPS = 4096  # from which the statistics of spectrograms are taken
+MEASURED_CLIPS = 4096  # statistics of spectrograms are taken from so many at most
 BATCH_SIZE = 64
 
 
 class Corpora(NamedTuple):
-    """The sound to learn from, the sound to judge by (None where there is none), and how the two were parted."""
+    """Holds the sound to learn from, the sound to judge by (None if there is none), and how they were split."""
 
     training: Corpus
     held_out: Corpus | None
@@ -34,27 +34,28 @@ class Corpora(NamedTuple):
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Names of the files that cannot be used, with the reason."""
+        """Returns the names of the files that cannot be used, with the reason."""
         return self.training.skipped | (self.held_out.skipped if self.held_out else {})
 
 
 def corpora(recipe: Recipe) -> Corpora:
-    """The recipe's sound, decoded or from the cache, in a part to learn from and one to judge by.
+    """Returns the recipe's sound, decoded or from the cache, in a part to learn from and one to judge by.
 
-    Of a translation it is what is translated; `target_corpora` gives what it is translated to.
+    In a translation it is the sound to translate; `target_corpora` returns the sound to translate to.
     """
     return _parted(recipe.data, recipe.data.source, recipe.data.test)
 
 
 def target_source(recipe: Recipe) -> tuple[str, ...]:
-    """The source that a model's sound is to be like: the second one of a translation."""
+    """Returns the source that a model's sound should be like: the second one of a translation."""
     return recipe.data.source_b or recipe.data.source
 
 
 def target_corpora(recipe: Recipe, source: Corpora | None = None) -> Corpora:
-    """Gives what a model's sound is to be like: the second source of a translation, else what `corpora` gives.
+    """Returns the sound that a model's clips should be like.
 
-    source: that, where it is at hand, so that nothing is read twice.
+    It is the second source of a translation, else the same as `corpora` returns. source: the result of `corpora`, if it
+    is at hand, so that nothing is read twice.
     """
     if recipe.data.source_b is None:
         return source or corpora(recipe)
@@ -62,19 +63,19 @@ def target_corpora(recipe: Recipe, source: Corpora | None = None) -> Corpora:
 
 
 def windows(recipe: Recipe, corpus: Corpus, *, seed: int) -> ClipSource:
-    """The clips of a corpus that the recipe asks for."""
+    """Returns the clips of a corpus, cut as the recipe asks."""
     return Windows(corpus, recipe.data.clip_samples, recipe.data.windows, seed)
 
 
 def training_clips(recipe: Recipe, parts: Corpora) -> ClipSource:
-    """The clips that a recipe learns from, in the order of its seed."""
+    """Returns the clips that a recipe learns from, in the order of its seed."""
     return windows(recipe, parts.training, seed=recipe.training.seed)
 
 
 def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
-    """The clips that a translation learns to make; None for any other method.
+    """Returns the clips that a translation learns to make; None for any other method.
 
-    Their order is their own, or two kits that play the same hits would come in pairs.
+    They have an order of their own. Otherwise two kits that play the same hits would come in pairs.
     """
     if recipe.data.source_b is None:
         return None
@@ -82,22 +83,26 @@ def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
 
 
 def label_count(recipe: Recipe) -> int:
-    """Returns how many labels the recipe's networks know, 0 for none, or where the sound has not been asked yet."""
+    """Returns how many labels the recipe's networks know; 0 for none.
+
+    It is also 0 as long as generator.labels is auto.
+    """
     labels = getattr(recipe.generator, "labels", 0)
     return 0 if labels == "auto" else labels
 
 
 def with_label_count(recipe: Recipe, count: int) -> Recipe:
-    """Puts a number in the place of generator.labels: auto; a recipe that says another stays as it is."""
+    """Replaces generator.labels: auto by a number; a recipe with another value stays as it is."""
     if getattr(recipe.generator, "labels", 0) != "auto":
         return recipe
     return recipe.model_copy(update={"generator": recipe.generator.model_copy(update={"labels": count})})
 
 
 def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
-    """Puts the sound's number of labels in the place of generator.labels: auto; the line tells of it, else it is empty.
+    """Replaces generator.labels: auto by the sound's number of labels; also returns a line that says so.
 
-    Each file must have a label, and each label five files or more on average; for other sound the number is 0.
+    The line is empty if the recipe says another value. There must be two labels or more, each file must have one, and
+    each label must have five files or more on average. For other sound the number is 0.
     """
     if getattr(recipe.generator, "labels", 0) != "auto":
         return recipe, ""
@@ -114,18 +119,18 @@ def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
     return with_label_count(recipe, count), f"generator.labels auto: {count}, {reason}"
 
 
-def batches(recipe: Recipe, clips: ClipSource, on: torch.device, others: ClipSource | None = None) -> Batches:
-    """Batches of training clips on a device; the sound itself moves there where it fits or the recipe says so.
+def batches(recipe: Recipe, clips: ClipSource, on: torch.device, targets: ClipSource | None = None) -> Batches:
+    """Makes batches of training clips on a device; the sound itself moves there if it fits or the recipe says so.
 
-    others: the clips of a translation's second source. Where the sound stays with the host, an accelerator's batches
-    are made and copied one ahead. Raises DataError where the recipe's networks know another number of labels.
+    targets: the clips of a translation's second source. If the sound stays on the host, batches for an accelerator are
+    made and copied one ahead. Raises DataError if the recipe's networks know another number of labels.
     """
     labels_known = label_count(recipe)
     _refuse_other_labels(labels_known, clips)
-    size = clips.bytes + (others.bytes if others else 0)
+    size = clips.bytes + (targets.bytes if targets else 0)
     is_there = on.type == "cpu" or _belongs_on_device(recipe.data.on_device, size, on)
     if is_there:
-        clips, others = clips.to(on), others.to(on) if others else None
+        clips, targets = clips.to(on), targets.to(on) if targets else None
     count, own = recipe.training.batch_size, distributed.rank_slice(recipe.training.batch_size)
 
     def make(draw: int) -> Batch:
@@ -133,20 +138,20 @@ def batches(recipe: Recipe, clips: ClipSource, on: torch.device, others: ClipSou
         labels = None
         if labels_known:
             labels = F.one_hot(clips.labels(draw, count, own), labels_known).to(x, non_blocking=True)
-        return Batch(x, labels, others.batch(draw, count, own) if others else None)
+        return Batch(x, labels, targets.batch(draw, count, own) if targets else None)
 
     return make if is_there else Prefetcher(make, on)
 
 
 def source_clips(recipe: Recipe, parts: Corpora) -> Callable[[Sequence[int]], Tensor] | None:
-    """Clips by number that a translation is given where others are given latents; None where no clips are needed.
+    """Returns a function that gives the clips with some numbers, which a translation takes in place of latents.
 
-    They are of what was held out, where anything was, and come over and over where more are asked for.
+    It returns None if no clips are needed. The clips are held out if any are, and repeat if more are asked for.
     """
     if recipe.method.name != "translation":
         return None
     clips = windows(recipe, parts.held_out or parts.training, seed=0)
-    return lambda numbers: torch.cat([clips.batch(number % len(clips), 1) for number in numbers])
+    return lambda numbers: torch.cat([clips.batch(index % len(clips), 1) for index in numbers])
 
 
 def _parted(data: DataSettings, source: Sequence[str], test: Sequence[str] | None) -> Corpora:
@@ -169,7 +174,7 @@ def _parted(data: DataSettings, source: Sequence[str], test: Sequence[str] | Non
 
 
 def measured_clips(clips: ClipSource) -> Iterator[Tensor]:
-    """Batches of the clips that statistics are taken from: each clip once, 4,096 at the most."""
+    """Yields batches of the clips that statistics are taken from: each clip once, 4,096 at the most."""
     count = min(len(clips), MEASURED_CLIPS)
     size = min(BATCH_SIZE, count)
     for draw in range(-(-count // size)):
@@ -200,4 +205,4 @@ def _belongs_on_device(choice: str | bool, size: int, on: torch.device) -> bool:
     if choice != "auto" or on.type != "cuda":
         return choice is True or choice == "auto"
     free, _ = torch.cuda.mem_get_info(on)
-    return size < free / 4  # the rest is for the step
+    return size < free / 4  # the step needs the other memory

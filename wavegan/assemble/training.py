@@ -1,4 +1,4 @@
-"""The training of a recipe: its method, optimisers and what is tuned to this machine."""
+"""Makes the training of a recipe: its method, its optimisers and what is tuned to this machine."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,30 +23,30 @@ from wavegan.training.precision import faster_precision
 
 
 def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Method:
-    """The recipe's method with start weights that follow from training.seed alone.
+    """Returns the recipe's method with start weights that follow from training.seed alone.
 
-    clips: the sound whose statistics its spectra are scaled by; None where they will be restored, or do not matter.
+    clips: the sound whose statistics scale the spectra; None if they will be restored or do not matter.
     """
     with networks.start_weights(recipe.training.seed):
-        made = METHODS[recipe.method.name](recipe, on)
+        new_method = METHODS[recipe.method.name](recipe, on)
     if clips:
-        for spectra in filter(lambda part: part.needs_statistics, _spectra(made)):
+        for spectra in filter(lambda part: part.needs_statistics, _spectra(new_method)):
             spectra.measure(batch.to(on) for batch in measured_clips(clips))
-    return made
+    return new_method
 
 
-def _spectra(made: Method) -> list[Any]:
-    """Lists the modules that know statistics of the sound: parts of generators, views of adversaries."""
-    views = [adversary.view for adversary in getattr(made, "adversaries", {}).values() if adversary.view]
-    return [*(part for network in made.networks.values() for part in networks.measured_parts(network)), *views]
+def _spectra(method: Method) -> list[Any]:
+    """Lists the modules that know statistics of the sound: parts of generators, and views of adversaries."""
+    views = [adversary.view for adversary in getattr(method, "adversaries", {}).values() if adversary.view]
+    return [*(part for network in method.networks.values() for part in networks.measured_parts(network)), *views]
 
 
 def training(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Training:
-    """A training at step 0, see `method`; what is left to the machine waits for `autotune`."""
-    made, settings = method(recipe, on, clips), recipe.training
+    """Makes a training at step 0, see `method`; `autotune` later decides what is left to the machine."""
+    new_method, settings = method(recipe, on, clips), recipe.training
     return Training(
-        made,
-        {name: _optimizer(recipe, name, network) for name, network in made.networks.items()},
+        new_method,
+        {name: _optimizer(recipe, name, network) for name, network in new_method.networks.items()},
         on,
         seed=settings.seed,
         precision=settings.precision,
@@ -59,16 +59,19 @@ def training(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) 
     )
 
 
-def autotune(recipe: Recipe, made: Training, batch: Batch) -> list[str]:
-    """Decides by short measurements on a batch what the recipe leaves to the machine; lines that tell of it."""
-    adversaries = getattr(made.method, "adversaries", {}).values()
+def autotune(recipe: Recipe, training: Training, batch: Batch) -> list[str]:
+    """Decides by short measurements on a batch what the recipe leaves to the machine.
+
+    Returns lines that say what was decided.
+    """
+    adversaries = getattr(training.method, "adversaries", {}).values()
     lines = sorted({adversary.remark for adversary in adversaries})
-    if made.precision == "auto":
-        made.precision = faster_precision(made.method, batch)
-        lines.append(f"training.precision auto: {made.precision} is the faster one on this {made.device.type}")
-    lines.append(settle_compilation(made, batch, recipe.training.compile))
+    if training.precision == "auto":
+        training.precision = faster_precision(training.method, batch)
+        lines.append(f"training.precision auto: {training.precision} is the faster one on this {training.device.type}")
+    lines.append(settle_compilation(training, batch, recipe.training.compile))
     if recipe.training.compile is not False:
-        lines.append(settle_graphs(made, batch))
+        lines.append(settle_graphs(training, batch))
     return [line for line in lines if line]
 
 
@@ -81,7 +84,7 @@ def _gan(recipe: Recipe, on: torch.device) -> Method:
 
 
 def _vae(recipe: Recipe, on: torch.device) -> Method:
-    with torch.device("meta"):  # for its shapes: the encoder is the first to draw its weights, as it always was
+    with torch.device("meta"):  # this gives shapes alone: the encoder draws its weights first, as it always did
         like = networks.generator(recipe, torch.device("meta"))
     settings = recipe.method
     return VAE(
@@ -114,7 +117,10 @@ METHODS: Mapping[str, Callable[[Recipe, torch.device], Method]] = {
 
 
 def _optimizer(recipe: Recipe, name: str, network: nn.Module) -> Optimizer:
-    """The optimiser of a network: every one that is no discriminator learns as the generator does."""
+    """Returns the optimiser of a network.
+
+    Every network that is no discriminator has the settings of the generator.
+    """
     kind, _, own_name = name.partition(".")
     settings = recipe.optimizers.generator
     if kind.startswith("discriminators"):

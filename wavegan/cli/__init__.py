@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Torch is imported only by the commands that need it."""
+"""Parses the command line, calls the command, prints its result. Only commands that need torch import it."""
 
 import errno
 import signal
@@ -12,7 +12,7 @@ from wavegan.cli import bench, classifier, compare, console, evaluate, fetch, ge
 from wavegan.errors import UserError
 
 EXIT_USER, EXIT_INTERRUPTED = 2, 130
-# What a disk or a folder refuses is for the user to put right; any other OSError is a bug of ours.
+# The user can put right what a disk or a folder refuses; any other OSError is a bug of ours.
 DISK_ERRORS = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG
 }  # fmt: skip
@@ -49,7 +49,11 @@ for command in (
 
 
 def main() -> NoReturn:
-    """Runs the command line: exit 0, 2 for what the user can put right, 130 interrupted, 1 with a traceback."""
+    """Runs the command line and ends the process.
+
+    The exit code is 0 for success, 2 for what the user can put right, 130 after an interruption, 1 with a traceback for
+    a bug. If a signal stops a training, it is 128 plus the signal's number.
+    """
     with console.installed():
         _run()
     sys.exit(0)
@@ -69,7 +73,7 @@ def _run() -> None:
         console.end_progress_line()
         click.echo("interrupted; the same command goes on where it can", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:  # the reader of stdout has gone, `| head` say
+    except BrokenPipeError:  # the reader of stdout has gone, for example `| head`
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stderr.close()
         sys.exit(1)
@@ -81,7 +85,7 @@ def _run() -> None:
 
 
 def _fail(text: str) -> NoReturn:
-    if distributed.reports_errors():  # of several processes one
+    if distributed.reports_errors():  # only one of several processes reports
         console.end_progress_line()
         click.echo(f"error: {text}", err=True)
     sys.exit(EXIT_USER)

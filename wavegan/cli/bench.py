@@ -1,4 +1,4 @@
-"""`wavegan bench`: the time of a recipe's step."""
+"""Defines `wavegan bench`, which times a recipe's step."""
 
 from pathlib import Path
 

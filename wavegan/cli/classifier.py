@@ -1,4 +1,4 @@
-"""`wavegan classifier`: networks that recognise labels, for evaluation."""
+"""Defines `wavegan classifier`, which trains networks that recognise labels, for evaluation."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`wavegan compare`: models or folders side by side, and a blind listening test."""
+"""Defines `wavegan compare`, which compares models or folders and prepares a blind listening test."""
 
 from pathlib import Path
 
@@ -48,8 +48,8 @@ def compare(
     if answers and targets:
         raise UserError("--answers scores a test that was taken, and names its models itself; give either, not both")
     if answers:
-        found = commands.score_listening(answers)
-        print_result(found, as_json, output.listening(found))
+        scored = commands.score_listening(answers)
+        print_result(scored, as_json, output.listening(scored))
         return
     if len(targets) < 2:
         raise UserError(f"{len(targets)} to compare; two or more models or folders are needed; name another one")

@@ -1,4 +1,4 @@
-"""What the command line writes on stderr: log records as lines, one line of progress, warnings, its own words."""
+"""Writes on stderr for the command line: log records, progress in one line, warnings and messages."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ from wavegan import progress
 
 LOGGER = "wavegan"
 PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: "}
-# Arguments of the library's functions and the options that stand for them.
+# These options stand for arguments of the library's functions; most have the same name.
 SAME_NAME = ("out", "force", "fresh", "device", "checkpoint", "data", "training", "classifier", "to")
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate")} | {
     "run_dir": "--run-dir",
@@ -40,7 +40,7 @@ def in_options(text: str) -> str:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """While entered, messages and warnings are lines on stderr, and progress is shown there."""
+    """Shows messages, warnings and progress as lines on stderr while the context is entered."""
     logger, handler = logging.getLogger(LOGGER), ConsoleHandler()
     level, show_warning = logger.level, warnings.showwarning
     logger.addHandler(handler)
@@ -65,9 +65,9 @@ def end_progress_line() -> None:
 
 
 class ConsoleHandler(logging.Handler):
-    """Writes each record as a plain line on stderr; one with the attribute `progress` is shown in one line.
+    """Writes each record as a plain line on stderr; records with the attribute `progress` share one line.
 
-    progress: "more" for a line that a later one takes the place of, "last" for the one that stays.
+    progress: "more" for a line that a later one replaces, "last" for the one that stays.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class ConsoleHandler(logging.Handler):
 
 
 class ProgressLine:
-    """One line on stderr that is written over on a terminal, and now and then a new one elsewhere."""
+    """Shows progress on stderr: one line that is written over on a terminal, a new line now and then elsewhere."""
 
     SECONDS_BETWEEN_LINES = 10
 
@@ -103,12 +103,12 @@ class ProgressLine:
             self.shown_at = now
 
     def say(self, text: str) -> None:
-        """Writes a line of its own, that is never left out nor written over."""
+        """Writes a line of its own, which is never left out or written over."""
         self.end()
         print(text, file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Leaves what is shown and goes to the next line."""
+        """Leaves the line that is shown and goes to the next one."""
         if self.width:
             print(file=sys.stderr)
             self.width = 0

@@ -1,4 +1,4 @@
-"""`wavegan evaluate`: figures, spectrograms and a report."""
+"""Defines `wavegan evaluate`, which writes figures, spectrograms and a report."""
 
 from pathlib import Path
 

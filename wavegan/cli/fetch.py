@@ -1,4 +1,4 @@
-"""`wavegan fetch`: known data sets."""
+"""Defines `wavegan fetch`, which downloads known data sets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`wavegan generate`: new clips of a model."""
+"""Defines `wavegan generate`, which writes new clips of a model."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The options that several commands have."""
+"""Defines the options that several commands share."""
 
 from collections.abc import Callable
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""`wavegan train`: training a recipe in a run folder."""
+"""Defines `wavegan train`, which trains a recipe in a run folder."""
 
 import shlex
 import sys

@@ -1,4 +1,4 @@
-"""`wavegan translate`: one kind of sound from another."""
+"""Defines `wavegan translate`, which makes one kind of sound from another."""
 
 from pathlib import Path
 

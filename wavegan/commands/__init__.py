@@ -1,1 +1,1 @@
-"""What each command does, with plain arguments, so that a notebook can do the same."""
+"""Runs each command by a function with plain arguments, so that a notebook can do the same."""

@@ -1,4 +1,7 @@
-"""The plain step that stands beside a recipe's own in `wavegan bench`: where there is one, and what it leaves out."""
+"""Chooses the plain step that `wavegan bench` times beside a recipe's own.
+
+It says why there is none, which settings a plain step takes over, and what it leaves out.
+"""
 
 from wavegan.bench.baseline_timing import BaselineSettings
 from wavegan.recipe import Recipe

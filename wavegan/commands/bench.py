@@ -1,4 +1,7 @@
-"""A recipe's step by part, beside the plain step and the least time that this machine could need for it."""
+"""Times a recipe's step by part.
+
+It compares the step with the plain one and with the least time that this machine could need for it.
+"""
 
 import logging
 import statistics
@@ -25,31 +28,37 @@ logger = logging.getLogger(__name__)
 LIMIT_SECONDS = 30.0
 REPEATS = 5
 GENERATED = (64, 1)  # clips in a batch
-LARGE_SHARE = 1 / 3  # of the step, from which on something other than arithmetic is to blame
+LARGE_SHARE = 1 / 3  # a larger share of the step, spent on data or the optimisers, bounds it
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Machine(NamedTuple):
-    """What is the most that the device can do, measured."""
+    """Holds the highest rates that the device reaches, as measured."""
 
     matrix_flops_per_second: float
     memory_bytes_per_second: float
 
 
 class Needs(NamedTuple):
-    """What a step must do at least: floating point operations by part, and bytes of the optimisers' traffic."""
+    """Counts the least that a step must do: floating point operations by part, and bytes that optimisers move."""
 
     flops: dict[str, int]
     optimizer_bytes: int
 
     def floor_seconds(self, machine: Machine) -> float:
-        """The least time that the machine could need: all products at its best rate, then the traffic at its best."""
+        """Returns the least time that the machine could need.
+
+        It is the time of all products at the best rate plus that of the optimisers' traffic at the best rate.
+        """
         products = sum(self.flops.values()) / machine.matrix_flops_per_second
         return products + self.optimizer_bytes / machine.memory_bytes_per_second
 
 
 class Measured(NamedTuple):
-    """What was measured; plain_step is None where there is no plain step to compare with, draws without a corpus."""
+    """Holds what was measured.
+
+    plain_step is None if there is no plain step to compare with, and draws is None if there is no corpus.
+    """
 
     precision: str
     machine: Machine
@@ -63,11 +72,11 @@ class Measured(NamedTuple):
 
 
 def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto") -> dict[str, Any]:
-    """Figures as plain values, ready for JSON; seconds are medians of `repeats` figures.
+    """Returns figures as plain values, ready for JSON; seconds are medians of `repeats` figures.
 
     The recipe's step and the plain one each have a process of their own with as many threads as this one, and take
-    turns. What takes long has fewer figures: none is begun after 30 seconds of the same. Where the recipe's sound
-    cannot be used, clips of noise stand in for it. Raises UserError where memory does not suffice.
+    turns. Slow work has fewer figures: after 30 seconds of the same no further one is begun. If the recipe's sound
+    cannot be used, clips of noise replace it. Raises UserError if memory does not suffice or the method is not a GAN.
     """
     if recipe.method.name != "gan":
         raise UserError(
@@ -160,7 +169,7 @@ def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
 
 
 def step_needs(recipe: Recipe) -> Needs:
-    """What one step of a recipe must do at least, for the whole batch."""
+    """Counts the least that one step of a recipe must do, for the whole batch."""
     method = assemble.method(recipe, torch.device("cpu"))
     clips = torch.zeros(1, recipe.data.channels, recipe.data.clip_samples)
     labels = torch.zeros(1, count) if (count := assemble.label_count(recipe)) else None
@@ -191,7 +200,7 @@ def _reuses_generated(recipe: Recipe) -> bool:
 
 
 def verdict(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
-    """What bounds the step, in one sentence, from the seconds of its parts."""
+    """Says in one sentence what bounds the step, from the seconds of its parts."""
     whole = parts[TOTAL]
     products = flops / matrix_rate / whole
     if parts["data"] > LARGE_SHARE * whole:
@@ -205,7 +214,10 @@ def verdict(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
 
 
 def _with_sound(recipe: Recipe) -> tuple[Recipe, str]:
-    """Gives the recipe with the labels of its sound, and why that cannot be used; it is decoded where it was not."""
+    """Returns the recipe with the labels of its sound, and why the sound cannot be used, empty if it can.
+
+    Sound that was not decoded before is decoded here.
+    """
     try:
         parts = assemble.corpora(recipe)
     except DataError as fault:
@@ -222,27 +234,31 @@ def _race(contestants: dict[Any, Contestant], repeats: int, unit: str) -> dict[A
 
 
 def _parts(own: WorkerProcess, step_seconds: float, repeats: int) -> dict[str, float]:
-    """Seconds of the parts, and of the whole, of the step whose whole is the median."""
+    """Returns seconds by part, and of the whole, from the measurement whose whole is the median."""
     count = max(1, round(0.25 / step_seconds))
     most = max(1, min(repeats, int(LIMIT_SECONDS / (count * step_seconds))))
-    found = [own.call("parts", count) for _ in progress.track(range(most), most, "steps taken apart")]
-    middle = statistics.median_low(parts[TOTAL] for parts in found)
-    parts = next(parts for parts in found if parts[TOTAL] == middle)
+    measurements = [own.call("parts", count) for _ in progress.track(range(most), most, "steps taken apart")]
+    middle = statistics.median_low(parts[TOTAL] for parts in measurements)
+    parts = next(parts for parts in measurements if parts[TOTAL] == middle)
     return {name: seconds / count for name, seconds in parts.items()}
 
 
 def _generation(
     own: WorkerProcess, plain: WorkerProcess | None, precision: str, repeats: int
 ) -> dict[str, dict[str, float]]:
-    """Seconds of a batch, by its size, in fp32, in the step's precision and by the plain generator; and speed-up."""
-    found = {}
+    """Returns seconds to make a batch, by its size: in fp32, in the step's precision and by the plain generator.
+
+    `speedup` is the plain generator's time divided by that in the step's precision.
+    """
+    seconds_by_size = {}
     for clips in GENERATED:
-        contestants = {one: partial(own.call, "generations", clips, one) for one in sorted({"fp32", precision})}
+        contestants = {kind: partial(own.call, "generations", clips, kind) for kind in sorted({"fp32", precision})}
         if plain:
             contestants["plain"] = partial(plain.call, "generations", clips)
         seconds = {name: times.median for name, times in _race(contestants, repeats, "batches made").items()}
-        found[f"batch_{clips}"] = seconds | ({"speedup": seconds["plain"] / seconds[precision]} if plain else {})
-    return found
+        speedup = {"speedup": seconds["plain"] / seconds[precision]} if plain else {}
+        seconds_by_size[f"batch_{clips}"] = seconds | speedup
+    return seconds_by_size
 
 
 def _data(draws: Times, clips: int, draws_per_step: int, step_seconds: float) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""Labelled sources: their labelled clips, a part to learn from and one to measure by, and how lines name them."""
+"""Loads the clips of labelled sources and divides them into a part to learn from and one to measure by.
+
+It also words sources and lists of names for log lines.
+"""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -15,12 +18,12 @@ from wavegan.seeding import derive
 logger = logging.getLogger(__name__)
 
 HOLDOUT = 0.2
-MOST_HELD_OUT = 0.5  # where whole groups are held out and they are large
+MOST_HELD_OUT = 0.5  # whole groups may be large; more clips than this are never held out
 NAMED = 3  # groups, labels or files that a line names
 
 
 def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
-    """The labelled clips of a source. Raises DataError where there is none."""
+    """Returns the labelled clips of a source. Raises DataError if there are none."""
     corpus = load_corpus(source, form.sample_rate, form.channels, normalize=form.normalize)
     name = in_words(source)
     if corpus.skipped:
@@ -38,10 +41,10 @@ def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
 
 
 def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
-    """What is learned from and what is held out, with every label to be learned, and in words how they parted.
+    """Divides a corpus into a part to learn from and a held-out part, and says in words how.
 
-    Groups stay together where they can; else about a fifth of each label's clips is held out, by a hash of the name.
-    Raises DataError where there is nothing to tell apart or to hold out.
+    Every label is in the part to learn from. Groups stay together if they can; else about a fifth of each label's clips
+    is held out, by a hash of the name. Raises DataError if there is only one label or nothing can be held out.
     """
     if len(corpus.label_names) < 2:
         raise DataError(
@@ -76,7 +79,10 @@ def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
 
 
 def _held_groups(corpus: Corpus, groups: Sequence[str]) -> list[str]:
-    """Groups that make up the held-out share, taken in an order that their names alone decide; none if none can."""
+    """Returns the groups that make up the held-out share; empty if no group can be held out.
+
+    Groups are taken in an order that their names alone decide.
+    """
     held: list[str] = []
     of_item = np.array([group or "" for group in corpus.groups])
     for group in sorted(groups, key=lambda name: derive(0, 0, f"group {name}")):
@@ -90,13 +96,16 @@ def _held_groups(corpus: Corpus, groups: Sequence[str]) -> list[str]:
 
 
 def in_words(source: str | Sequence[str]) -> str:
-    """A source as reports name it: without the folders above the last two."""
-    places = [Path(one) for one in ([source] if isinstance(source, str) else source)]
+    """Returns a source as reports name it.
+
+    Of an absolute path only the last two parts stay.
+    """
+    places = [Path(name) for name in ([source] if isinstance(source, str) else source)]
     return " and ".join("/".join(place.parts[-2:]) if place.is_absolute() else str(place) for place in places)
 
 
 def some_of(names: Iterable[str]) -> str:
-    """The first few of many names."""
+    """Returns the first few of many names, and how many more there are, in words."""
     listed = list(names)
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
     return ", ".join(listed[:NAMED]) + more

@@ -1,4 +1,4 @@
-"""Training the classifier of a labelled source, measuring it, and keeping it for the next evaluation."""
+"""Trains the classifier of a labelled source, measures it, and keeps it for the next evaluation."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,10 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class ClassifierResult:
-    """A trained classifier's file and what it recognises; clips: how many it has learned from."""
+    """Describes a trained classifier: its file, what it recognises and how well.
+
+    clips: how many it has learned from.
+    """
 
     path: Path
     name: str
@@ -56,7 +59,7 @@ def train_classifier(
 ) -> ClassifierResult:
     """Writes the classifier of a labelled source, measured on a held-out part and on `test`, another such source.
 
-    out: a file; where None, the one that `classifier_for` looks for. Of each item, the start counts. Raises
+    out: a file; None means the one that `classifier_for` looks for. It learns from the start of each item. Raises
     DataError for a source without labels or with too few clips, and for a file that cannot be written.
     """
     form = ClipFormat(sample_rate, channels, clip_samples, normalize)
@@ -83,7 +86,7 @@ def train_classifier(
 
 
 def as_json(result: ClassifierResult) -> dict[str, Any]:
-    """What a training gave as plain values."""
+    """Returns the result of a training as plain values."""
 
     def plain(accuracy: Accuracy) -> dict[str, float]:
         low, high = accuracy.interval
@@ -111,7 +114,10 @@ def classifier_for(
     seed: int = 0,
     device: str = "auto",
 ) -> Classifier | None:
-    """The classifier of a source, trained now or kept since; None, with a line, for one without usable labels."""
+    """Returns the classifier of a source, trained now or kept since; None for a source without usable labels.
+
+    A line says why labels cannot be used, unless there are fewer than two.
+    """
     labels = {item.label for item in open_source(source)} - {None}
     if len(labels) < 2:
         return None
@@ -135,7 +141,10 @@ def classifier_for(
 
 
 def classifier_of(choice: str | None, ground: ReferenceSets, *, device: str = "auto") -> Classifier | None:
-    """The classifier in the file `choice`, none where that is "none", and where it is None that of the ground."""
+    """Returns the classifier that a user chose.
+
+    choice: a file; "none" for no classifier; None for the classifier of the ground's labelled source, if it has one.
+    """
     if choice == "none":
         return None
     if choice is not None:
@@ -148,16 +157,17 @@ def classifier_of(choice: str | None, ground: ReferenceSets, *, device: str = "a
 def accuracy_on(
     classifier: Classifier, source: str | Sequence[str], *, channels: int = 1, normalize: bool = True
 ) -> Accuracy:
-    """How well a classifier recognises another labelled source, whose unknown labels are left out with a line.
+    """Measures how well a classifier recognises another labelled source.
 
-    Raises DataError where no label of the source is known to it.
+    Clips with labels that it does not know are left out, with a line. Raises DataError if it knows no label of the
+    source.
     """
     form = ClipFormat(classifier.sample_rate, channels, classifier.clip_samples, normalize)
     return _measure(classifier, _known_clips(source, form, classifier.label_names))
 
 
 def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Sequence[str]) -> Corpus:
-    """The clips of a labelled source whose labels are among these; errors as `accuracy_on`."""
+    """Returns the clips of a labelled source whose labels are among these; errors as `accuracy_on`."""
     corpus = labelled_clips(source, form)
     is_known = np.isin(corpus.label_names, label_names)
     unknown = [name for name, known in zip(corpus.label_names, is_known, strict=True) if not known]
@@ -178,7 +188,7 @@ def _train(
     source: str | Sequence[str], test: str | Sequence[str] | None, form: ClipFormat, seed: int, on: torch.device
 ) -> Classifier:
     training, held_out, split = divide(labelled_clips(source, form))
-    others = None if test is None else _known_clips(test, form, training.label_names)  # errors before the work
+    test_clips = None if test is None else _known_clips(test, form, training.label_names)  # raises before the work
     logger.info(
         f"learning {len(training.label_names)} labels from {len(training.names):,} clips of {in_words(source)}; "
         f"{len(held_out.names):,} are held out: {split}"
@@ -206,37 +216,37 @@ def _train(
     )
     classifier = replace(classifier, held_out=_measure(classifier, held_out))
     logger.info(f"recognised: {classifier.held_out}")
-    if test is not None and others is not None:
-        classifier = replace(classifier, test=_measure(classifier, others))
+    if test is not None and test_clips is not None:
+        classifier = replace(classifier, test=_measure(classifier, test_clips))
         logger.info(f"of {in_words(test)}: {classifier.test}")
     return classifier
 
 
 def _measure(classifier: Classifier, corpus: Corpus) -> Accuracy:
-    """How many of the clips of a corpus, whose labels are all known to it, a classifier recognises."""
-    number = {name: index for index, name in enumerate(classifier.label_names)}
-    truth = np.array([number.get(name, -1) for name in corpus.label_names])[corpus.labels]
+    """Measures how many clips of a corpus a classifier recognises; it must know all of their labels."""
+    indices = {name: index for index, name in enumerate(classifier.label_names)}
+    truth = np.array([indices.get(name, -1) for name in corpus.label_names])[corpus.labels]
     clips = _batches(corpus, classifier.clip_samples)
-    found = [classifier.extract(part, classifier.sample_rate)[1].argmax(axis=1) for part in clips]
-    return Accuracy(int((np.concatenate(found) == truth).sum()), len(truth))
+    recognised = [classifier.extract(part, classifier.sample_rate)[1].argmax(axis=1) for part in clips]
+    return Accuracy(int((np.concatenate(recognised) == truth).sum()), len(truth))
 
 
 def _batches(corpus: Corpus, clip_samples: int) -> Iterator[Tensor]:
-    """The start of every item, in order: (N, C, clip_samples)."""
+    """Yields the start of every item, in order: (N, C, clip_samples)."""
     for first in range(0, len(corpus.names), BATCH_SIZE):
         part = slice(first, first + BATCH_SIZE)
         yield gather(corpus.samples, corpus.starts[part], corpus.lengths[part], clip_samples)
 
 
 def _kept_path(source: str | Sequence[str], form: ClipFormat, seed: int) -> Path:
-    """Where the classifier of a source is kept: another place when sound, labels, groups or settings change."""
+    """Returns the file where a source's classifier is kept; other sound, labels, groups or settings change it."""
     items = open_source(source)
     key = identity(["classifier", FORMAT, *form, seed, [item.group for item in items]], items)
     return cache_folder() / "classifiers" / f"{key}.pt"
 
 
 def _refuse_other_file(path: Path) -> None:
-    """Raises DataError where a path is taken by anything but a classifier."""
+    """Raises DataError if the path holds anything but a classifier."""
     if path.exists():
         try:
             load(path)

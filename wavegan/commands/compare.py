@@ -1,4 +1,7 @@
-"""Models and folders side by side: the same real sound, seed and number of clips; and the same for ears."""
+"""Compares models and folders by the same real sound, seed and number of clips.
+
+It also prepares the same comparison as a listening test.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -39,9 +42,10 @@ Scores = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Where the pages lie; by candidate the scores, and how much each later one has more than the first.
+    """Holds the paths of the pages and the scores of each candidate.
 
-    facts: what all were compared by; candidates: what each one is.
+    differences: how much each later candidate has more than the first; facts: what all were compared by; candidates:
+    what each one is.
     """
 
     report: Path
@@ -60,30 +64,30 @@ def compare(
     trials: int = 40,
     embedding: Embedding | None = None,
 ) -> Comparison:
-    """Writes a report and, beside it, a blind listening test of MODELs or folders; gives all figures.
+    """Writes a report and, beside it, a blind listening test of MODELs or folders; returns all figures.
 
-    The first MODEL's sound is the reference, unless the options name other; the first target is what
-    differences are counted from. embedding, errors: as `evaluate`.
+    The first MODEL's sound is the reference, unless the options name other sound. Differences are counted from the
+    first target. embedding, errors: as `evaluate`.
     """
     _check(targets)
     page = _page(out)
-    make_folder(page.parent)  # errors before the work, and so for the device
+    make_folder(page.parent)  # raises before the work; the next line does so for the device
     assemble.device(options.device)
     models = {path: model_candidate(path, options) for path in targets if is_model(path)}
     form, ground, wanted = _ground(targets, models, options)
     candidates = [models.get(path) or folder_candidate(path, form, seed=options.seed) for path in targets]
     logger.info(f"comparing at {form}")
-    folders = [one for one in candidates if one.model is None]
-    number = agreed_count(options.count or wanted, ground, folders)
+    folders = [candidate for candidate in candidates if candidate.model is None]
+    count = agreed_count(options.count or wanted, ground, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
     classifier = classifier_of(options.classifier, ground, device=options.device)
-    return _compare(named, ground, number, page, classifier, embedding, trials=trials, seed=options.seed)
+    return _compare(named, ground, count, page, classifier, embedding, trials=trials, seed=options.seed)
 
 
 def _compare(
     candidates: dict[str, Candidate],
     ground: ReferenceSets,
-    number: int,
+    count: int,
     page: Path,
     classifier: Classifier | None,
     embedding: Embedding | None,
@@ -91,23 +95,25 @@ def _compare(
     trials: int,
     seed: int,
 ) -> Comparison:
-    sets = {name: one.clips.first(number) for name, one in candidates.items()}
+    sets = {name: candidate.clips.first(count) for name, candidate in candidates.items()}
     rate, first = ground.form.sample_rate, next(iter(sets))
-    clips = ground.reference.first(number)
-    compared = sets | {"real": ground.real.first(number), "noise": noise(clips, number, seed)}
+    clips = ground.reference.first(count)
+    compared = sets | {"real": ground.real.first(count), "noise": noise(clips, count, seed)}
     reference, seen = extract_sets(compared, ground, classifier, seed, embedding)
-    estimates = {name: reference.estimates(one, stream=place) for place, (name, one) in enumerate(seen.items())}
+    estimates = {
+        name: reference.estimates(features, stream=place) for place, (name, features) in enumerate(seen.items())
+    }
     scores = {name: reference.scores(seen[name], values) for name, values in estimates.items()}
     differences = {
         name: {
-            metric: score(estimates[name][metric] - values, number)
+            metric: score(estimates[name][metric] - values, count)
             for metric, values in estimates[first].items()
             if metric in estimates[name]
         }
         for name in list(sets)[1:]
     }
-    facts = ground.facts(number) | closing_facts(classifier, seed)
-    heard = {name: one.first(SHOWN).together() for name, one in compared.items() if name != "noise"}
+    facts = ground.facts(count) | closing_facts(classifier, seed)
+    heard = {name: clip_set.first(SHOWN).together() for name, clip_set in compared.items() if name != "noise"}
     write_comparison(
         page,
         ComparisonPage(
@@ -118,22 +124,22 @@ def _compare(
             clips=heard,
             spectra={name: mean_levels(features) for name, features in seen.items()},
             frequencies=spectrum_frequencies(seen[first], rate),
-            candidates={name: _words(name, one) for name, one in candidates.items()},
+            candidates={name: _words(name, candidate) for name, candidate in candidates.items()},
         ),
     )
     listening = page.with_name(LISTENING)
     write_listening_test(listening, heard, rate, seed=seed, trials=trials)
-    described = {name: one.facts | {"path": str(one.path)} for name, one in candidates.items()}
+    described = {name: candidate.facts | {"path": str(candidate.path)} for name, candidate in candidates.items()}
     return Comparison(page, listening, scores, differences, facts, described)
 
 
 def score_listening(answers: Sequence[Path]) -> dict[str, Any]:
-    """What listeners have answered, by pair and by candidate, as plain values."""
+    """Scores the answers of listeners by pair and by candidate, as plain values; see `score_answers`."""
     return score_answers(answers)
 
 
 def as_json(result: Comparison) -> dict[str, Any]:
-    """A comparison as plain values."""
+    """Returns a comparison as plain values."""
     return {
         "metrics": result.scores,
         "differences": result.differences,
@@ -145,18 +151,18 @@ def as_json(result: Comparison) -> dict[str, Any]:
 
 
 def _check(targets: Sequence[Path]) -> None:
-    """Raises DataError where one target is not there or is named twice."""
+    """Raises DataError if a target does not exist or is named twice."""
     for place, path in enumerate(targets):
         if not path.exists():
             raise DataError(
                 f"{path} does not exist", "a MODEL or a folder of audio can be compared", "check the spelling"
             )
-        if path.absolute() in [one.absolute() for one in targets[:place]]:
+        if path.absolute() in [earlier.absolute() for earlier in targets[:place]]:
             raise DataError(f"{path} is named twice", "a comparison needs different models or folders", "name another")
 
 
 def _page(out: Path | None) -> Path:
-    """Where the report belongs; `out` names it or its folder."""
+    """Returns the path of the report; `out` names it or its folder. Raises DataError if it is no page of that kind."""
     page = out or Path("comparison")
     if page.is_dir() or not page.suffix:
         page = page / "report.html"
@@ -172,16 +178,16 @@ def _page(out: Path | None) -> Path:
 def _ground(
     targets: Sequence[Path], models: dict[Path, Candidate], options: JudgingOptions
 ) -> tuple[ClipFormat, ReferenceSets, int]:
-    """The form of all clips, the real sound, and how many clips are wanted."""
+    """Returns the form of all clips, the real sound, and how many clips are wanted."""
     if not models:
         form = common_form(targets[0])
         return form, ground_of_folders(form, options.data, options.training, seed=options.seed), FOLDER_CLIPS
-    forms = {path: form_of(one.recipe) for path, one in models.items() if one.recipe}
-    (path, form), *others = forms.items()
-    for other, its_form in others:
-        if its_form[:3] != form[:3]:
+    forms = {path: form_of(candidate.recipe) for path, candidate in models.items() if candidate.recipe}
+    (path, form), *later_forms = forms.items()
+    for later_path, later_form in later_forms:
+        if later_form[:3] != form[:3]:
             raise DataError(
-                f"{path} makes clips of {form} and {other} of {its_form}",
+                f"{path} makes clips of {form} and {later_path} of {later_form}",
                 "only equal forms can be compared",
                 "write one model's clips with wavegan generate and name their folder, which is converted",
             )
@@ -194,35 +200,35 @@ def _ground(
 
 
 def _tell_other_sound(path: Path, models: dict[Path, Candidate]) -> None:
-    """Says which models have learned from other sound than the first, by whose held-out part all are judged."""
+    """Logs which models have learned from other sound than the first; its held-out part judges them all."""
     parts = {
-        other: (
-            assemble.target_source(one.recipe),
-            one.recipe.data.test_b or one.recipe.data.test,
-            one.recipe.data.holdout,
+        target: (
+            assemble.target_source(candidate.recipe),
+            candidate.recipe.data.test_b or candidate.recipe.data.test,
+            candidate.recipe.data.holdout,
         )
-        for other, one in models.items()
-        if one.recipe
+        for target, candidate in models.items()
+        if candidate.recipe
     }
-    for other, part in parts.items():
+    for target, part in parts.items():
         if part != parts[path]:
             logger.info(
-                f"{other} has not learned from the same sound as {path}: what is held out from one may be known to it"
+                f"{target} has not learned from the same sound as {path}: what is held out from one may be known to it"
             )
 
 
 def _names(candidates: Sequence[Candidate]) -> list[str]:
-    """The candidates' own names, or their paths where names are the same or those of real sets."""
+    """Returns the candidates' own names, or their paths if names are the same or those of real sets."""
     choices = (
-        [one.name for one in candidates],
-        [str(one.path) for one in candidates],
-        [str(one.path.absolute()) for one in candidates],
+        [candidate.name for candidate in candidates],
+        [str(candidate.path) for candidate in candidates],
+        [str(candidate.path.absolute()) for candidate in candidates],
     )
     return next(names for names in choices if len({*names, "real", "noise"}) == len(names) + 2)
 
 
 def _words(name: str, candidate: Candidate) -> str:
-    """What a candidate is, and where it lies if its name does not say so."""
+    """Describes a candidate in words, with its path if its name does not say it."""
     facts = [f"{key}: {fact}" for key, fact in candidate.facts.items()]
     path = str(candidate.path)
     return ", ".join(facts if path in (name, candidate.facts.get("folder")) else [path, *facts])

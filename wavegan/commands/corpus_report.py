@@ -1,4 +1,4 @@
-"""Reports of the sound that a run learns from: as lines, and as corpus.json in the run folder."""
+"""Reports the sound that a run learns from: in log lines, and in corpus.json in the run folder."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ SHOWN_SKIPS = 20
 
 
 def write_report(path: Path, parts: assemble.Corpora, target: assemble.Corpora) -> None:
-    """Writes as JSON what a run learns from, and translates to, and what was left out."""
+    """Writes as JSON which sound a run learns from, which it translates to, and which files were left out."""
     report = _report(parts)
     if target is not parts:
         report["source_b"] = _report(target)
@@ -50,7 +50,7 @@ def log_corpora(parts: assemble.Corpora) -> None:
 
 
 def warn_of_changed_sound(state: dict[str, Any], corpus: Corpus) -> None:
-    """Warns where a run has learned from other sound than a corpus."""
+    """Warns if a run has learned from other sound than this corpus."""
     if (state["files"], state["seconds_of_sound"]) != (len(corpus.names), corpus.seconds):
         was = f"{state['files']:,} files, {state['seconds_of_sound']:.1f} seconds"
         logger.warning(
@@ -66,6 +66,6 @@ def _summary(corpus: Corpus) -> str:
 
 
 def summary_with_hash(corpus: Corpus, target: Corpus) -> str:
-    """Returns what must be the same on every machine."""
-    lies = [[one.names, one.lengths.tolist()] for one in (corpus, target)]
-    return f"{_summary(corpus)} ({hashlib.blake2b(repr(lies).encode(), digest_size=4).hexdigest()})"
+    """Returns a summary of the sound with a hash, which must be the same on every machine."""
+    contents = [[part.names, part.lengths.tolist()] for part in (corpus, target)]
+    return f"{_summary(corpus)} ({hashlib.blake2b(repr(contents).encode(), digest_size=4).hexdigest()})"

@@ -1,4 +1,7 @@
-"""Judging a model, or a folder of audio made by any other system, against real sound that it has not learned from."""
+"""Judges a model, or a folder of audio made by any other system.
+
+It compares the clips with real sound that the model has not learned from.
+"""
 
 import json
 import logging
@@ -42,12 +45,15 @@ from wavegan.training.run_folder import RunFolder, evaluations
 logger = logging.getLogger(__name__)
 
 WALK_STATIONS, WALK_BETWEEN = 4, 3
-RISKIEST = 8  # clips that are shown for their artefacts, and beside what they may be copies of
+RISKIEST = 8  # so many clips are shown for artefacts, and so many beside what they may copy
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Where the pages lie, and metric → value, low, high, n for each set of clips: generated, real, noise, …"""
+    """Holds the paths of the pages and the scores.
+
+    scores: metric → value, low, high, n for each set of clips: generated, real, noise, …
+    """
 
     out: Path
     report: Path
@@ -66,14 +72,14 @@ def evaluate(
     out: Path | None = None,
     embedding: Embedding | None = None,
 ) -> Evaluation:
-    """Writes metrics.json, spectrograms.png and report.html of a MODEL or a folder of audio, and gives the figures.
+    """Writes metrics.json, spectrograms.png and report.html of a MODEL or a folder of audio, and returns the figures.
 
-    out: a folder; a MODEL's evaluation/step-…, or evaluation/NAME of a folder, where None. embedding: a function of
-    clips (N, C, T) and their sample rate that gives (N, F), on which the distances and neighbours are taken as well.
-    Raises DataError or RunError for what cannot be judged.
+    out: a folder; None means evaluation/step-… of a MODEL, or evaluation/NAME for a folder. embedding: a function of
+    clips (N, C, T) and their sample rate that gives (N, F); the distances and neighbours are then also taken on these
+    features. Raises DataError or RunError for what cannot be judged.
     """
     if out is not None:
-        make_folder(out)  # errors before the work, and so for the device
+        make_folder(out)  # raises before the work; the next line does so for the device
     assemble.device(options.device)
     data, training, seed = options.data, options.training, options.seed
     if is_model(target):
@@ -95,7 +101,7 @@ def evaluate(
 
 
 def _sets(candidate: Candidate, ground: ReferenceSets, count: int, seed: int) -> dict[str, ClipSet]:
-    """The sets of clips that are compared with the reference, the candidate's first."""
+    """Returns the sets of clips that are compared with the reference, the candidate's first."""
     reference = ground.reference.first(count)
     sets = {"generated": candidate.clips.first(count), "real": ground.real.first(count)}
     if candidate.recipe and candidate.model:
@@ -118,7 +124,7 @@ def _judge(
     count, rate = len(sets["generated"]), ground.form.sample_rate
     reference_clips = ground.reference.first(count)
     reference, seen = extract_sets(sets, ground, classifier, seed, embedding)
-    scores = {name: reference.scores(one) for name, one in seen.items()}
+    scores = {name: reference.scores(features) for name, features in seen.items()}
     curve = {name: reference.curve(seen[name]) for name in ("generated", "real")}
     labels = _labels(seen | {"reference": reference.features}, classifier)
     facts = candidate.facts | ground.facts(count)
@@ -154,46 +160,58 @@ def _judge(
 
 
 def _artefacts(reference: Reference, seen: Features, clips: ClipSet) -> list[FaultyClip]:
-    """The clips with the worst events, and what they have in words."""
+    """Returns the clips with the worst events, and names these events in words."""
     return [
-        FaultyClip(one.number, clips[one.number], ", ".join(f"{kind} +{by:.0f}" for kind, by in one.kinds.items()))
-        for one in reference.artefacts(seen, RISKIEST)
+        FaultyClip(
+            artefact.number,
+            clips[artefact.number],
+            ", ".join(f"{kind} +{by:.0f}" for kind, by in artefact.kinds.items()),
+        )
+        for artefact in reference.artefacts(seen, RISKIEST)
     ]
 
 
 def _likeness(reference: Reference, seen: Features, clips: ClipSet, ground: ReferenceSets) -> list[Likeness]:
-    """The clips nearest to a training clip, with that one and the nearest held-out one, and both distances."""
+    """Returns the clips nearest to a training clip.
+
+    Each comes with that training clip, the nearest held-out clip, and the distances to both.
+    """
     if ground.training is None:
         return []
     return [
-        Likeness(one.number, clips[one.number], ground.training[one.training], ground.reference[one.real], *one[3:])
-        for one in reference.nearest(seen, RISKIEST)
+        Likeness(
+            match.number, clips[match.number], ground.training[match.training], ground.reference[match.real], *match[3:]
+        )
+        for match in reference.nearest(seen, RISKIEST)
     ]
 
 
 def _labels(seen: dict[str, Features], classifier: Classifier | None) -> dict[str, dict[str, float]] | None:
-    """Which share of each set the classifier takes for which label."""
+    """Returns by set and label the share of clips that the classifier takes for that label."""
     if classifier is None:
         return None
     names = classifier.label_names
-    found = {name: np.bincount(one["probabilities"].argmax(axis=1), minlength=len(names)) for name, one in seen.items()}
-    return {name: dict(zip(names, (one / one.sum()).tolist(), strict=True)) for name, one in found.items()}
+    counts = {
+        name: np.bincount(features["probabilities"].argmax(axis=1), minlength=len(names))
+        for name, features in seen.items()
+    }
+    return {name: dict(zip(names, (count / count.sum()).tolist(), strict=True)) for name, count in counts.items()}
 
 
 def _obeyed(model: Model | None, seen: Features, classifier: Classifier | None, seed: int) -> float | None:
-    """The share of clips that the classifier takes for what was asked for; None where nothing was."""
+    """Returns the share of clips that the classifier takes for the label asked for; None if none was."""
     if model is None or not model.labels or classifier is None:
         return None
-    found = [classifier.label_names[place] for place in seen["probabilities"].argmax(axis=1)]
-    asked = generation.numbered_labels(model, range(len(found)), seed=seed)
+    heard = [classifier.label_names[place] for place in seen["probabilities"].argmax(axis=1)]
+    asked = generation.numbered_labels(model, range(len(heard)), seed=seed)
     assert asked is not None, "a model with classes is told labels"
     return float(
-        np.mean([model.label_names[place] == name for place, name in zip(asked.argmax(1), found, strict=True)])
+        np.mean([model.label_names[place] == name for place, name in zip(asked.argmax(1), heard, strict=True)])
     )
 
 
 def _walk(model: Model, seed: int) -> Tensor | None:
-    """A sound that walks between latents; None for a translator, which has none."""
+    """Returns a sound that walks between latents; None for a translator, which has no latents."""
     if model.source_clips:
         return None
     clips: Iterable[Tensor] = generation.interpolate(model, WALK_STATIONS, clips_between=WALK_BETWEEN, seed=seed)
@@ -201,12 +219,12 @@ def _walk(model: Model, seed: int) -> Tensor | None:
 
 
 def as_json(result: Evaluation) -> dict[str, Any]:
-    """An evaluation as plain values: metrics of what was generated, and the same of everything beside it."""
-    others = {name: scores for name, scores in result.scores.items() if name not in ("generated", "real")}
+    """Returns an evaluation as plain values: the metrics of the generated clips and of every other set."""
+    more_sets = {name: scores for name, scores in result.scores.items() if name not in ("generated", "real")}
     return {
         "metrics": result.scores["generated"],
         "reference": result.scores["real"],
-        **others,
+        **more_sets,
         "by_count": result.curve,
         "labels": result.labels,
         "labels_obeyed": result.labels_obeyed,

@@ -1,4 +1,4 @@
-"""What is judged and by what: models and folders as candidates, real sound that they have not learned from."""
+"""Prepares models and folders as candidates, and the real sound that they are judged by."""
 
 import logging
 import sys
@@ -23,12 +23,12 @@ from wavegan.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
-FOLDER_CLIPS = 1000  # that are judged at most where no recipe and no option says how many
+FOLDER_CLIPS = 1000  # at most so many are judged if no recipe and no option says how many
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Clips to judge; model and recipe where a model makes them."""
+    """Holds clips to judge; model and recipe are set if a model makes the clips."""
 
     name: str
     clips: ClipSet
@@ -44,7 +44,7 @@ def is_model(path: Path) -> bool:
 
 
 def model_candidate(path: Path, options: JudgingOptions = DEFAULTS) -> Candidate:
-    """Gives the clips that a MODEL makes of the options' seed, without an end."""
+    """Returns the clips that a MODEL makes of the options' seed, as many as are asked for."""
     on = assemble.device(options.device)
     loaded = load_model(path, on, raw=options.raw, checkpoint=options.checkpoint)
     recipe, model = loaded.recipe, loaded.model
@@ -57,7 +57,10 @@ def model_candidate(path: Path, options: JudgingOptions = DEFAULTS) -> Candidate
 
 
 def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
-    """The clips of a folder, each the start of a file, in a given form; a line says what had to be converted."""
+    """Returns the clips of a folder in a given form, each the start of a file; a line says what had to be converted.
+
+    Raises DataError if the folder holds no sound file.
+    """
     if not find_audio(folder):
         raise DataError(f"{folder} holds no sound file and no checkpoints", "", "name another folder")
     log_conversions(folder, form)
@@ -71,11 +74,11 @@ def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
 
 
 def noise(like: ClipSet, count: int, seed: int) -> ClipSet:
-    """White noise of the mean power of other clips."""
+    """Returns white noise with the mean power of other clips."""
     rms = (sum(float(batch.square().mean((1, 2)).sum()) for batch in like) / len(like)) ** 0.5
     channels, samples = like[0].shape
     return ClipSet(
-        count, lambda number: white_noise(BATCH_SIZE, channels, samples, rms=rms, seed=derive(seed, number, "noise"))
+        count, lambda batch: white_noise(BATCH_SIZE, channels, samples, rms=rms, seed=derive(seed, batch, "noise"))
     )
 
 
@@ -85,7 +88,7 @@ def ground_of_recipe(recipe: Recipe, data: Path | None, training: Path | None, *
     learned, held_out, split, source = _recipe_parts(recipe, data, training, form)
     if data is not None:
         held_out, split = folder_corpus(data, form), f"all of {data}"
-        if data.resolve() in [Path(one).resolve() for one in assemble.target_source(recipe)]:
+        if data.resolve() in [Path(folder).resolve() for folder in assemble.target_source(recipe)]:
             logger.info(
                 f"{data} is what {recipe.name} has learned from, so its figures look better than they are; "
                 "without `data` its held-out part judges it"

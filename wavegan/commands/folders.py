@@ -1,4 +1,4 @@
-"""The folders that results are written into."""
+"""Makes the folders that results are written into."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from wavegan.errors import DataError
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it. Raises DataError where that fails or nothing can be written there."""
+    """Makes a folder and those above it. Raises DataError if that fails or nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:

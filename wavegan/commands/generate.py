@@ -1,4 +1,4 @@
-"""Writing the clips of a model into files."""
+"""Writes the clips of a model into files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ BATCH_SIZE = 16  # enough to fill a CPU, and small where clips are long
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """The files that were written, in the order of the clips, their folder and their form."""
+    """Lists the files that were written, in the order of the clips, with their folder and format."""
 
     out: Path
     files: tuple[Path, ...]
@@ -83,7 +83,7 @@ def write_clips(
     """
     _refuse_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
-    paths = [out / f"clip-{number:06d}.{extension}" for number in range(count)]
+    paths = [out / f"clip-{index:06d}.{extension}" for index in range(count)]
     _refuse_existing(paths, force)
     make_folder(out)
     clips = generation.generate(model, count, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE)

@@ -1,4 +1,4 @@
-"""Features of all sets of clips that are judged together, and the reference that they are judged by."""
+"""Extracts features of all sets of clips that are judged together, and of the reference that judges them."""
 
 from collections.abc import Iterator, Mapping
 

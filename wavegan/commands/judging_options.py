@@ -1,4 +1,7 @@
-"""What can be chosen about a judgement; no heavy library, so that the command line can use it at once."""
+"""Defines what can be chosen about a judgement.
+
+It imports no heavy library, so that the command line can use it at once.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

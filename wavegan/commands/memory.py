@@ -1,4 +1,7 @@
-"""Memory: kept for the next step where it was freed, and running out of it told as something to put right."""
+"""Keeps freed memory for the next step, and explains a lack of memory to the user.
+
+A lack of memory becomes a UserError with advice.
+"""
 
 import ctypes
 from collections.abc import Iterator
@@ -11,7 +14,7 @@ from wavegan.errors import UserError
 
 @contextmanager
 def memory_explained(advice: str) -> Iterator[None]:
-    """While entered, too little memory on the host or an accelerator is a UserError that ends with `advice`."""
+    """Turns too little memory, on the host or an accelerator, into a UserError that ends with `advice`."""
     try:
         yield
     except (MemoryError, RuntimeError) as fault:
@@ -22,7 +25,10 @@ def memory_explained(advice: str) -> Iterator[None]:
 
 
 def give_back_freed_memory() -> None:
-    """Hands to the system what is free now, where that can be asked for: after a trial that will not come again."""
+    """Returns memory that is free now to the system, if that can be asked for.
+
+    Use it after a trial that will not come again.
+    """
     _of_glibc("malloc_trim", 0)
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
@@ -40,7 +46,7 @@ def prepare_process() -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Tells the C library to keep what is freed for the next time, not to give it back; True where it can.
+    """Tells the C library to keep freed memory and not to return it; True if the library can.
 
     A step frees and takes gigabytes in pieces of many megabytes, and glibc asks the system for each such piece
     anew: a quarter of a step on a CPU went by in first touches of fresh pages. Only glibc (Linux) has the switches.
@@ -51,8 +57,8 @@ def keep_freed_memory() -> bool:
 
 
 def _of_glibc(function: str, *arguments: int) -> int:
-    """What a function of the C library returns, 0 where there is none of that name."""
+    """Calls a function of the C library and returns its result; 0 if there is no such function."""
     try:
         return getattr(ctypes.CDLL(None), function)(*arguments)
-    except (AttributeError, OSError, TypeError):  # another C library, or none that can be asked
+    except (AttributeError, OSError, TypeError):  # this is another C library, or none that can be called
         return 0

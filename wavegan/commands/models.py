@@ -1,4 +1,4 @@
-"""A MODEL, a run folder or a checkpoint file: read once, and ready to make clips."""
+"""Loads a MODEL, a run folder or a checkpoint file, once, so that it is ready to make clips."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from wavegan.recipe import Recipe
 from wavegan.training import checkpoint as checkpoints
 from wavegan.training.run_folder import RunFolder
 
-TRANSLATORS = {"A": "b_to_a", "B": "a_to_b"}  # networks of a translation, by what they translate to
+TRANSLATORS = {"A": "b_to_a", "B": "a_to_b"}  # maps what a translation makes to the network that makes it
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A MODEL with its recipe and the networks of it that make clips, by name; `model` is the usual one."""
+    """Holds a MODEL with its recipe and its networks that make clips, by name; `model` is the usual one."""
 
     path: Path
     recipe: Recipe
@@ -28,17 +28,20 @@ class LoadedModel:
 
     @property
     def model(self) -> Model:
-        """The network that makes clips by the recipe's method; of a translation the one to B."""
+        """Returns the network that makes clips by the recipe's method; in a translation the one to B."""
         return self.models[assemble.GENERATING[self.recipe.method.name]]
 
     @property
     def is_translation(self) -> bool:
-        """Whether it makes sound from sound, by `models[TRANSLATORS["A"]]` and `models[TRANSLATORS["B"]]`."""
+        """Returns whether the MODEL makes sound from sound.
+
+        `models[TRANSLATORS["A"]]` and `models[TRANSLATORS["B"]]` then do so.
+        """
         return self.recipe.method.name == "translation"
 
     @property
     def run_folder(self) -> Path:
-        """The folder that what comes of it belongs to."""
+        """Returns the folder that the results of this MODEL belong to."""
         return run_folder_of(self.path)
 
 
@@ -70,7 +73,7 @@ def load_model(
 
 
 def run_folder_of(model: Path) -> Path:
-    """Returns the folder that what comes of a MODEL belongs to: its run folder, or that of a lone checkpoint file."""
+    """Returns the folder for a MODEL's results: its run folder, or that of a lone checkpoint file."""
     if model.is_dir():
         return model
     return model.parent.parent if model.parent.name == "checkpoints" else model.parent

@@ -1,4 +1,4 @@
-"""The step that `wavegan train` takes of a recipe, ready to be timed, whole and by part."""
+"""Prepares the step that `wavegan train` takes of a recipe for timing, whole and by part."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,10 @@ TOTAL = "total"
 
 
 class StepTiming:
-    """A recipe's training on a device, with its corpus, or where that is missing with clips of noise at no cost."""
+    """Trains a recipe on a device so that its steps can be timed.
+
+    Without a corpus, clips of noise replace the sound, at no cost.
+    """
 
     def __init__(self, recipe: Recipe, device: str, threads: int, has_corpus: bool):
         prepare_process()  # as `wavegan train` does
@@ -39,24 +42,27 @@ class StepTiming:
         self.draw = 0
 
     def precision(self) -> str:
-        """The one that the training has settled for."""
+        """Returns the precision that the training uses."""
         return self.training.precision
 
     def remarks(self) -> list[str]:
-        """Returns what was decided by measuring on this machine, as lines."""
+        """Returns as lines what was decided by measuring on this machine."""
         return self._remarks
 
     def steps(self, count: int) -> float:
-        """Seconds of so many steps, their data included."""
+        """Returns the seconds of `count` steps, their data included."""
         return timed(self.step, count, self.device)
 
     def step(self) -> None:
-        """One step, taken and counted."""
+        """Takes one step and counts it."""
         take_step(self.training, self.batches)
         self.training.step += 1
 
     def parts(self, count: int) -> dict[str, float]:
-        """Seconds of the parts of so many steps, and of the whole; the device is waited for at each seam."""
+        """Returns the seconds of the parts of `count` steps, and of the whole.
+
+        It waits for the device between parts.
+        """
         watch = StopWatch(self.device)
         with _taken_apart(self, watch):
             for _ in range(count):
@@ -69,15 +75,15 @@ class StepTiming:
         return _own_share(watch.seconds)
 
     def peak_memory(self) -> int:
-        """Bytes that networks and steps have needed at most so far."""
+        """Returns the most bytes that networks and steps have needed so far."""
         return self.memory.bytes
 
     def draws(self, count: int) -> float:
-        """Seconds in which so many fresh batches come from the corpus."""
+        """Returns the seconds in which `count` fresh batches come from the corpus."""
         return timed(self._next_batch, count, self.device)
 
     def generations(self, clips: int, precision: str, count: int) -> float:
-        """Seconds in which `count` batches of so many clips are made, on the host at last."""
+        """Returns the seconds to make `count` batches of `clips` clips and to bring them to the host."""
         model = replace(assemble.generating_model(self.recipe, self.training, ()), precision=precision)
         z, *noise = (declared.draw(clips, device=self.device) for declared in model.inputs)
         with evaluation_mode(model.generator):
@@ -93,13 +99,16 @@ class StepTiming:
         return lambda draw: batch
 
     def _labels(self, clips: int) -> Tensor | None:
-        """Label rows for so many clips, all labels in turn; None where the networks know none."""
+        """Returns label rows for so many clips, all labels in turn; None if the networks know none."""
         count = assemble.label_count(self.recipe)
         return torch.eye(count, device=self.device)[torch.arange(clips) % count] if count else None
 
 
 class _WatchedNetwork(nn.Module):
-    """A network whose forward passes without a graph are timed, or all where there are no others."""
+    """Times the forward passes of a network that make no graph.
+
+    times_all: also times those that make a graph.
+    """
 
     def __init__(self, network: nn.Module, watch: StopWatch, name: str, *, times_all: bool):
         super().__init__()
@@ -113,7 +122,7 @@ class _WatchedNetwork(nn.Module):
 
 @contextmanager
 def _taken_apart(own: StepTiming, watch: StopWatch) -> Iterator[None]:
-    """While entered, the training's steps leave the seconds of their parts with the watch."""
+    """Makes the training's steps leave the seconds of their parts with the watch while the context is entered."""
     training, batches, backwards = own.training, own.batches, own.training.backwards
     networks = cast(dict[str, nn.Module], training.method.networks)  # the phases look the generator up in it
     generator = networks["generator"]
@@ -139,17 +148,17 @@ def _taken_apart(own: StepTiming, watch: StopWatch) -> Iterator[None]:
 def _watched(watch: StopWatch, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def timed_call(*arguments: Any) -> Any:
         watch.start(name)
-        found = function(*arguments)
+        result = function(*arguments)
         watch.stop(name)
-        return found
+        return result
 
     return timed_call
 
 
 def _own_share(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Spans that contain no other, so that they and `other` add up to the whole.
+    """Returns the seconds of each part without those of a part inside it; with `other` they add up to the whole.
 
-    Where a discriminator update is replayed as a whole (a CUDA graph), the generator's forward pass is in it.
+    If a discriminator update is replayed as a whole (a CUDA graph), the generator's forward pass is in it.
     """
     names = ("data", "generator_forward", "discriminator_update", "generator_update", "optimizer", "ema")
     own = {name: seconds.get(name, 0.0) for name in names}

@@ -1,4 +1,4 @@
-"""Training a recipe in a run folder, or going on where it ended."""
+"""Trains a recipe in a run folder, or goes on where the training there ended."""
 
 import logging
 import socket
@@ -29,7 +29,7 @@ MEMORY_ADVICE = "lower training.batch_size, generator.dim or data.clip_samples"
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The state that a run has reached; the same in every process that took part.
+    """Describes the state that a run has reached; it is the same in every process that took part.
 
     is_stopped: whether it was asked to stop before its last step; signal: the signal that asked, if one did.
     """
@@ -196,7 +196,10 @@ def _refuse_other_sound(own: str, theirs: str) -> None:
 
 
 def _refuse_renamed_labels(recipe: Recipe, label_names: list[str], corpus: Corpus) -> None:
-    """A model that knows labels by their place in the list must find the same list when it goes on."""
+    """Raises DataError if the names of the labels have changed.
+
+    A model knows labels by their place in the list, so the list must stay the same.
+    """
     if assemble.label_count(recipe) and tuple(label_names) != corpus.label_names:
         raise DataError(
             f"the labels were {', '.join(label_names)} and are {', '.join(corpus.label_names)}",
@@ -206,11 +209,11 @@ def _refuse_renamed_labels(recipe: Recipe, label_names: list[str], corpus: Corpu
 
 
 def resume_hint(recipe: Recipe, folder: RunFolder) -> str:
-    """Returns how to go on when a process was lost."""
+    """Returns a sentence on how to go on after a process was lost."""
     saved = list(checkpoint.steps(folder.checkpoints))
     good = f"the last checkpoint is at step {saved[-1]:,}" if saved else "there is no checkpoint yet"
-    number = f"any number of processes that divides training.batch_size = {recipe.training.batch_size}"
-    return f"{good}; the same command goes on from there, with {number}"
+    processes = f"any number of processes that divides training.batch_size = {recipe.training.batch_size}"
+    return f"{good}; the same command goes on from there, with {processes}"
 
 
 def _move_aside(folder: RunFolder) -> None:

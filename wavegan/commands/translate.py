@@ -1,4 +1,4 @@
-"""Sound files of any length through a translation, window by window."""
+"""Translates sound files of any length, window by window."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from wavegan.generation import Model, synthesize
 
 @dataclass(frozen=True)
 class TranslateResult:
-    """The files that were written, one for each sound, their folder and their rate."""
+    """Lists the files that were written, one for each sound, with their folder and sample rate."""
 
     out: Path
     files: tuple[Path, ...]
@@ -58,7 +58,7 @@ def translate(
     _refuse(sounds, paths, force)
     for source in sounds:
         for _ in _blocks(source, translator):
-            pass  # read once to see that each can be, and once more below, so that one at a time is held
+            pass  # checks that each can be read; each is read once more below, so that memory holds one at a time
     make_folder(folder)
     for source, path in zip(sounds, paths, strict=True):
         translation = _translated(_read(source, translator), translator, is_scaled=loaded.recipe.data.normalize)
@@ -83,7 +83,7 @@ def _translated(sound: Tensor, model: Model, *, is_scaled: bool) -> Tensor:
 
 
 def _read(path: Path, model: Model) -> Tensor:
-    """A file's sound, (C, T)."""
+    """Returns a file's sound, (C, T)."""
     return torch.from_numpy(np.concatenate(list(_blocks(path, model))).T.copy())
 
 

@@ -1,7 +1,7 @@
-"""Several processes that train one model: which rank is this, which rows of a batch are its own, what do all share.
+"""Connects several processes that train one model: gives each its rank and its rows of a batch, and combines results.
 
-`find_environment` says who this process is. Within `processes` the ranks know each other; elsewhere, and where there
-is only one, the rank is 0, the world size is 1 and nothing here costs or changes anything.
+`find_environment` finds the rank of this process. Within `processes` the ranks can communicate. Elsewhere, or if there
+is only one process, the rank is 0, the world size is 1, and the functions here change nothing.
 """
 
 import io
@@ -20,14 +20,14 @@ from wavegan.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-LARGE = 1 << 16  # numbers: worth a message of its own
+LARGE = 1 << 16  # numbers; a tensor of this size gets a message of its own
 FIRST_REPORT_SECONDS = 5
 
 _process = Process()
 
 
 def rank() -> int:
-    """Returns this process's number, 0 where there is only one."""
+    """Returns this process's number, 0 if there is only one."""
     return _process.environment.rank
 
 
@@ -42,7 +42,7 @@ def is_main() -> bool:
 
 
 def rank_slice(count: int) -> slice:
-    """Returns which of `count` rows of a whole batch are this process's; `count` is a multiple of `world_size()`."""
+    """Returns the slice of this process in a whole batch of `count` rows, a multiple of `world_size()`."""
     share = count // world_size()
     return slice(rank() * share, (rank() + 1) * share)
 
@@ -58,49 +58,51 @@ def rank_rows(draw: Callable[[int], "Tensor"], count: int) -> "Tensor":
 
 
 def average_over_ranks(tensors: Sequence["Tensor"]) -> None:
-    """Sets each tensor to its mean over the processes; all lie on one device, and are the same ones everywhere.
+    """Sets each tensor to its mean over the processes.
 
-    Large ones are sent as they lie, all others as one message. benchmarks/averaging.py has the other ways: one flat
-    message for all takes a third longer, by its copies; sending during the backward pass gains nothing in the
-    first-order form, which has all gradients at the same moment.
+    All tensors of a process are on one device, and all processes bring the same ones. Large contiguous tensors are sent
+    without a copy, all others in one message. benchmarks/averaging.py measures alternatives: one message for all takes
+    a third longer, because of the copies. Sending during the backward pass gains nothing in the first-order form,
+    which has all gradients at the same moment.
     """
     if world_size() == 1:
         return
     import torch
     from torch import distributed as dist
 
-    large = [one for one in tensors if one.numel() >= LARGE and one.is_contiguous()]
-    small = [one for one in tensors if one.numel() < LARGE or not one.is_contiguous()]
+    large = [tensor for tensor in tensors if tensor.numel() >= LARGE and tensor.is_contiguous()]
+    small = [tensor for tensor in tensors if tensor.numel() < LARGE or not tensor.is_contiguous()]
     with torch.no_grad():
-        common = [torch.cat([one.reshape(-1) for one in small])] if small else []
+        common = [torch.cat([tensor.reshape(-1) for tensor in small])] if small else []
         group = _process.host_group if tensors and tensors[0].device.type == "cpu" else None
         with _as_process_lost():
-            for sent in [dist.all_reduce(one, group=group, async_op=True) for one in [*large, *common]]:
+            for sent in [dist.all_reduce(message, group=group, async_op=True) for message in [*large, *common]]:
                 sent.wait()  # type: ignore[union-attr]
-        for one in [*large, *common]:
-            one /= world_size()
-        means = [mean for flat in common for mean in flat.split([one.numel() for one in small])]
-        for one, mean in zip(small, means, strict=True):
-            one.copy_(mean.view_as(one))
+        for message in [*large, *common]:
+            message /= world_size()
+        means = [mean for flat in common for mean in flat.split([tensor.numel() for tensor in small])]
+        for tensor, mean in zip(small, means, strict=True):
+            tensor.copy_(mean.view_as(tensor))
 
 
-def max_over_ranks(number: int) -> int:
-    """Returns the largest of the numbers that the processes bring; it goes from host to host, past any accelerator."""
+def max_over_ranks(value: int) -> int:
+    """Returns the largest of the processes' values; they go from host to host, without any accelerator."""
     if world_size() == 1:
-        return number
+        return value
     import torch
     from torch import distributed as dist
 
-    largest = torch.tensor(number)
+    largest = torch.tensor(value)
     with _as_process_lost():
         dist.all_reduce(largest, dist.ReduceOp.MAX, group=_process.host_group)
     return int(largest)
 
 
 def broadcast(value: Any = None) -> Any:
-    """Returns the main process's value, in every process: tensors and plain values, nested; the tensors on the CPU.
+    """Returns the main process's value in every process.
 
-    The others bring none and wait for it as long as it takes.
+    value: nested tensors and plain values, read in the main process only. Other processes wait for it as long as it
+    takes, and get its tensors on the CPU.
     """
     if world_size() == 1:
         return value
@@ -121,10 +123,10 @@ def broadcast(value: Any = None) -> Any:
 
 
 def rank_device(choice: str) -> str:
-    """Returns the device that this process takes for cpu, cuda, cuda:N or mps; each rank has a GPU of its own.
+    """Returns the device that this process uses for the choice cpu, cuda, cuda:N or mps; each rank has its own GPU.
 
-    Raises UserError where that cannot be, and where a launcher has started several of a command that runs in one
-    process.
+    Raises UserError if there is no device for each rank, or if a launcher has started several processes of a command
+    that uses only one.
     """
     environment = _process.environment if world_size() > 1 else find_environment()
     origin, here = environment.origin, environment.local_world_size
@@ -158,13 +160,13 @@ def rank_device(choice: str) -> str:
 
 @contextmanager
 def processes(resume_hint: Callable[[], str], *, supervised: bool = False) -> Iterator[None]:
-    """While entered, the processes of this environment work together, if there are several.
+    """Lets the processes of this environment work together while it is entered, if there are several.
 
-    They leave together. resume_hint() gives the last part of a ProcessLost, how to go on. A group that existed before
-    is borrowed: it is there afterwards as it was. supervised, in a program that is wavegan's alone: where one process
-    raises an error, the others end by SystemExit with its exit code and in silence, so that the reason is reported
-    once; where one is killed, the main process raises ProcessLost, or another if it is the main process that was
-    killed. Else each process raises what it meets, a ProcessLost where another has gone.
+    They leave together. resume_hint() gives the last part of a ProcessLost, how to go on. If a group existed before, it
+    is used, and exists unchanged afterwards. supervised: for a program that runs only wavegan. If one process then
+    raises an error, the others end silently by SystemExit with its exit code, so that the reason is reported once. If
+    one is killed, the main process raises ProcessLost; if the main process is killed, another one does. Without
+    supervision each process raises its own error, a ProcessLost if another process has gone.
     """
     global _process
     environment = find_environment()
@@ -179,9 +181,9 @@ def processes(resume_hint: Callable[[], str], *, supervised: bool = False) -> It
 
 
 def reports_errors() -> bool:
-    """Returns whether this process reports the error that ends it: of those that a launcher started on a machine, one.
+    """Returns whether this process reports the error that ends it; of a launcher's processes on a machine, one does.
 
-    Another one waits before it gets its answer, since a launcher stops all as soon as one has ended.
+    For any other this waits some seconds before it returns False, since a launcher stops all as soon as one has ended.
     """
     monitor = _process.monitor
     try:
@@ -197,7 +199,7 @@ def reports_errors() -> bool:
 
 @contextmanager
 def _supervised() -> Iterator[None]:
-    """While entered, a PeerMonitor watches the other processes; an error is one that ends this process."""
+    """Watches the other processes with a PeerMonitor while it is entered; an error ends this process."""
     global _process
     here, before = _process, signal.getsignal(signal.SIGTERM)
     monitor = PeerMonitor(rank(), world_size(), here.store, here.setup_group, here.resume_hint)
@@ -214,7 +216,7 @@ def _supervised() -> Iterator[None]:
 
 @contextmanager
 def _unsupervised() -> Iterator[None]:
-    """While entered, whoever leaves by an error ends its groups, so that the others meet an error too."""
+    """Ends the groups of this process when it is left, so that after an error here the other processes get one too."""
     global _process
     try:
         yield
@@ -227,13 +229,13 @@ def _unsupervised() -> Iterator[None]:
 
 @contextmanager
 def _as_process_lost() -> Iterator[None]:
-    """While entered, a message that does not get through is a ProcessLost."""
+    """Raises ProcessLost in place of torch's error if a message does not get through."""
     try:
         yield
     except RuntimeError as error:
         if _process.monitor:
             raise _process.monitor.loss(error) from error
-        others = f"another of the {world_size()} processes"
+        who = f"another of the {world_size()} processes"
         raise ProcessLost(
-            f"{others} has died or cannot be reached ({reason(error)})", "", _process.resume_hint()
+            f"{who} has died or cannot be reached ({reason(error)})", "", _process.resume_hint()
         ) from error

@@ -1,4 +1,4 @@
-"""Who this process is among those that train together: by torchrun, by Slurm, or by a group that exists already."""
+"""Finds the rank of this process among those that train together: from torchrun, Slurm or an existing group."""
 
 import os
 import re
@@ -10,16 +10,16 @@ from wavegan.errors import UserError
 
 TORCHRUN, SLURM, GROUP = "torchrun", "srun", "the process group"
 TORCHRUN_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-# A batch script has the other variables too, though srun has not started it: only a step has an id.
+# A batch script, which srun has not started, has the other variables too; only a step started by srun has an id.
 SLURM_VARIABLES = ("SLURM_STEP_ID", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
-FIRST_PORT, PORTS = 20000, 10000  # that jobs of one machine are spread over
+FIRST_PORT, PORTS = 20000, 10000  # the ports over which the jobs of one machine are spread
 
 
 @dataclass(frozen=True)
 class Environment:
-    """This process's number among all and among those of its machine; `origin` says who started them.
+    """Holds this process's rank among all and among those of its machine; `origin` says what started them.
 
-    address, port: where the processes find each other, empty where they know each other already.
+    address, port: those of rank 0, at which the processes meet; empty if they are in a group already.
     """
 
     rank: int = 0
@@ -32,15 +32,15 @@ class Environment:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that writes and reports."""
+        """Returns whether this process is the one that writes and reports."""
         return self.rank == 0
 
 
 def find_environment(variables: Mapping[str, str] | None = None) -> Environment:
-    """Returns the environment of this process; the default one where it is alone.
+    """Returns the environment of this process; the default one if it is alone.
 
-    A torch process group that exists counts first, then torchrun's variables, then Slurm's. Raises UserError where
-    Slurm's variables do not say which machine holds rank 0.
+    An existing torch process group counts first, then torchrun's variables, then Slurm's. Raises UserError if Slurm's
+    variables do not say which machine holds rank 0, or how many processes each machine has.
     """
     variables = os.environ if variables is None else variables
     if group := _of_group(variables):
@@ -59,7 +59,7 @@ def find_environment(variables: Mapping[str, str] | None = None) -> Environment:
 def expanded_hosts(text: str) -> list[str]:
     """Returns the host names of a Slurm node list, in its order: `gpu[01-03,7],login` has five.
 
-    Raises ValueError for a text that is no such list.
+    Raises ValueError for a text that is not such a list.
     """
     hosts = []
     for part in re.split(r",(?![^\[]*\])", text):  # commas outside brackets
@@ -72,14 +72,14 @@ def expanded_hosts(text: str) -> list[str]:
             continue
         for span in numbers.split(","):
             first, _, last = span.partition("-")
-            hosts += [f"{prefix}{number:0{len(first)}d}" for number in range(int(first), int(last or first) + 1)]
+            hosts += [f"{prefix}{host:0{len(first)}d}" for host in range(int(first), int(last or first) + 1)]
     return hosts
 
 
 def tasks_per_node(text: str) -> list[int]:
-    """Returns how many tasks each machine has, from Slurm's short form: `2(x3),1` is 2, 2, 2, 1.
+    """Returns the tasks of each machine from Slurm's short form: `2(x3),1` is 2, 2, 2, 1.
 
-    Raises ValueError for a text that is no such list.
+    Raises ValueError for a text that is not such a list.
     """
     counts = []
     for part in text.split(","):
@@ -91,8 +91,8 @@ def tasks_per_node(text: str) -> list[int]:
 
 
 def _of_group(variables: Mapping[str, str]) -> Environment | None:
-    """The environment that a process group gives, where the host program has made one."""
-    dist = getattr(sys.modules.get("torch"), "distributed", None)  # where torch is not loaded there is no group
+    """Returns the environment by torch's process group, or None if the host program has made none."""
+    dist = getattr(sys.modules.get("torch"), "distributed", None)  # without torch loaded there is no group
     if dist is None or not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return None
     rank, world_size = dist.get_rank(), dist.get_world_size()
@@ -100,7 +100,7 @@ def _of_group(variables: Mapping[str, str]) -> Environment | None:
         if all(variables.get(name, "").isdecimal() for name in names):
             local_rank, local_world_size = (int(variables[name]) for name in names)
             return Environment(rank, world_size, local_rank, local_world_size, GROUP)
-    return Environment(rank, world_size, rank, world_size, GROUP)  # nothing speaks of a second machine
+    return Environment(rank, world_size, rank, world_size, GROUP)  # no variable points to a second machine
 
 
 def _of_slurm(variables: Mapping[str, str]) -> Environment:
@@ -130,7 +130,7 @@ def _slurm_local_world_size(variables: Mapping[str, str]) -> int:
 
 
 def _slurm_address(variables: Mapping[str, str]) -> str:
-    """The machine of rank 0: the first of the step's machines, else the one that srun was called on."""
+    """Returns the address of rank 0: the first of the step's machines, else the one that srun was called on."""
     name = "SLURM_STEP_NODELIST" if "SLURM_STEP_NODELIST" in variables else "SLURM_NODELIST"
     try:
         return expanded_hosts(variables.get(name, ""))[0]

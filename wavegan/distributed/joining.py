@@ -1,4 +1,4 @@
-"""The groups of torch.distributed that the processes talk in: made by us, or beside those of a host program."""
+"""Makes the groups of torch.distributed in which the processes communicate, alone or beside a host program's."""
 
 import itertools
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from wavegan.distributed.environment import GROUP, TORCHRUN, Environment
 from wavegan.distributed.peer_monitor import PeerMonitor, reason
 from wavegan.errors import UserError
 
-STEP_TIMEOUT = timedelta(minutes=15)  # for a silent process; one that dies is noticed at once
+STEP_TIMEOUT = timedelta(minutes=15)  # for a process that hangs; one that dies is noticed at once
 SETUP_TIMEOUT = timedelta(days=30)  # sound may have to be decoded before the first step
-# A process may train several times, one after the other; torchrun's store stays, so each has keys of its own.
+# A process may train several times in a row. torchrun's store stays, so each training needs keys of its own.
 _trainings = itertools.count()
 
 
 @dataclass(frozen=True)
 class Process:
-    """What this process knows of itself and of the others.
+    """Holds this process's environment and its means to communicate with the others.
 
-    host_group: sends what lies on the host within a step; None is torch's default group. setup_group: waits as long
-    as preparations take. store: torch's small dictionary that all processes of `join` share.
-    monitor: watches the other processes, where that was asked for. resume_hint: says how to go on after a loss.
+    host_group: sends tensors in host memory within a step; None means torch's default group. setup_group: waits as long
+    as preparations take. store: torch's key-value store that all processes of `join` share. monitor: watches the other
+    processes, if supervised. resume_hint: says how to go on after a loss.
     """
 
     environment: Environment = field(default_factory=Environment)
@@ -34,9 +34,9 @@ class Process:
 
 
 def join(environment: Environment, resume_hint: Callable[[], str]) -> Process:
-    """Makes torch's default group of the processes of an environment.
+    """Makes torch's default group from the processes of an environment.
 
-    Raises UserError where they do not reach each other.
+    Raises UserError if they do not reach each other.
     """
     import torch
     from torch import distributed as dist
@@ -61,7 +61,7 @@ def join(environment: Environment, resume_hint: Callable[[], str]) -> Process:
 
 
 def borrow(environment: Environment, resume_hint: Callable[[], str]) -> Process:
-    """Adds two groups of our own, on the host, to those of the host program."""
+    """Makes two groups of our own for host memory, beside those of the host program."""
     from torch import distributed as dist
 
     host_group = dist.new_group(backend="gloo", timeout=STEP_TIMEOUT)
@@ -70,14 +70,14 @@ def borrow(environment: Environment, resume_hint: Callable[[], str]) -> Process:
 
 
 def wait_for_all(here: Process) -> None:
-    """Returns when every process has come here."""
+    """Waits until every process has called this."""
     from torch import distributed as dist
 
     dist.barrier(group=here.setup_group)
 
 
 def leave(here: Process) -> None:
-    """Ends the groups that `join` or `borrow` has made, no others; a peer that waits in one meets an error."""
+    """Ends only the groups that `join` or `borrow` has made; a peer that waits in one gets an error."""
     from torch import distributed as dist
 
     is_borrowed = here.environment.origin == GROUP

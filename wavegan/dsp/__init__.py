@@ -1,1 +1,1 @@
-"""Signal processing on tensors: spectra and the way back from them, mel bands, views of a clip, resampling."""
+"""Processes signals: spectra and their inverse, mel bands, views of a clip, resampling."""

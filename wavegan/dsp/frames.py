@@ -1,4 +1,4 @@
-"""Frames of sound and their real Fourier transforms, with gradients that are as fast as the transforms themselves.
+"""Cuts sound into frames and computes their real Fourier transforms, with gradients as fast as the transforms.
 
 torch's own gradient of `rfft` goes through the whole complex transform, and a sum over an axis of two numbers is slow.
 Here spectra are real numbers, (..., bins, 2): real and imaginary parts.
@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 
 def precise(clips: Tensor) -> Tensor:
-    """Gives clips in float32, or in float64 where they are: bf16 has 8 bits, and a floor of -80 dB needs 14."""
+    """Returns clips in float32, or in float64 if they are: bf16 has 8 bits, and a floor of -80 dB needs 14."""
     return clips.float() if clips.dtype in (torch.bfloat16, torch.float16) else clips
 
 
@@ -42,7 +42,7 @@ def overlap_added(frames: Tensor, *, hop: int) -> Tensor:
 def real_transform(frames: Tensor) -> Tensor:
     """Transforms real frames (..., window), window even, to real and imaginary parts (..., window / 2 + 1 bins, 2).
 
-    In an export, which knows no complex numbers, it is one product with cosines and sines, as the inverse is.
+    An export knows no complex numbers; there it is one product with cosines and sines, and so is the inverse.
     """
     if _is_exporting():
         return (frames @ basis(frames.shape[-1]).to(frames)).unflatten(-1, (-1, 2))
@@ -50,7 +50,7 @@ def real_transform(frames: Tensor) -> Tensor:
 
 
 def inverse_real_transform(pairs: Tensor) -> Tensor:
-    """Gives the frames (..., window) of real and imaginary parts (..., window / 2 + 1 bins, 2).
+    """Transforms real and imaginary parts (..., window / 2 + 1 bins, 2) back to frames (..., window).
 
     The imaginary parts of the first and the last bin count for nothing, as a real frame has none.
     """
@@ -60,13 +60,13 @@ def inverse_real_transform(pairs: Tensor) -> Tensor:
 
 
 def basis(window: int) -> Tensor:
-    """Returns the matrix (window, bins · 2) that `real_transform` is, in float64."""
+    """Returns the matrix (window, bins · 2) of `real_transform`, in float64."""
     angles = 2 * math.pi / window * torch.outer(torch.arange(window), torch.arange(window // 2 + 1)).double()
     return torch.stack([angles.cos(), -angles.sin()], dim=-1).flatten(1)
 
 
 def inverse_basis(window: int) -> Tensor:
-    """Returns the matrix (bins · 2, window) that `inverse_real_transform` is, in float64."""
+    """Returns the matrix (bins · 2, window) of `inverse_real_transform`, in float64."""
     weight = torch.full((window // 2 + 1,), 2 / window, dtype=torch.float64)
     weight[[0, -1]] /= 2
     return weight.repeat_interleave(2)[:, None] * basis(window).t()

@@ -1,4 +1,4 @@
-"""Mel bands of spectra, on Slaney's scale: linear below 1 kHz, logarithmic above."""
+"""Sums spectra in mel bands on Slaney's scale, which is linear below 1 kHz and logarithmic above."""
 
 import math
 from functools import cache
@@ -34,12 +34,12 @@ def mel_filters(
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Gives triangles (window / 2 + 1 bins, bands) that weigh FFT bins' power, equal to librosa's; built once.
+    """Returns triangular filters (window / 2 + 1 bins, bands) for the power of FFT bins, equal to librosa's.
 
-    Each triangle has area 1 over frequency in Hz / 2, or else 1 at its peak. Do not write into the result: the next
-    caller gets the same tensor. device: the CPU unless given.
+    Each triangle has area 1 over frequency in Hz, or else 1 at its peak. Do not write into the result: the next caller
+    gets the same tensor. device: the CPU unless given.
     """
-    with torch.inference_mode(False), torch.device("cpu"):  # whatever mode the first caller is in, autograd may follow
+    with torch.inference_mode(False), torch.device("cpu"):  # autograd may use the tensor later
         filters = torchaudio().functional.melscale_fbanks(
             window // 2 + 1,
             0.0,

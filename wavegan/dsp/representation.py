@@ -1,4 +1,4 @@
-"""What a generator gives, turned into clips and made of them: the waveform itself, or SpecGAN's log spectrogram."""
+"""Converts clips to the form that a generator outputs and back: the waveform itself, or SpecGAN's log spectrogram."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -16,30 +16,30 @@ LEAST_DEVIATION = 1e-3  # of a log magnitude: a hundredth of a decibel, for bins
 
 
 class Representation(Protocol):
-    """A way to show clips (N, C, T) in [-1, 1] to the networks, and to make clips of what they give."""
+    """Converts clips (N, C, T) in [-1, 1] to the form that the networks work on, and back."""
 
     name: str
     needs_statistics: bool
 
     def encode(self, clips: Tensor) -> Tensor:
-        """Turns clips (N, C, T) into what a generator gives, in [-1, 1], on the same device."""
+        """Turns clips (N, C, T) into the form of a generator's output, in [-1, 1], on the same device."""
         ...
 
     def decode(self, x: Tensor) -> Tensor:
-        """Turns what a generator gives into clips (N, C, T), which may exceed ±1, on the same device."""
+        """Turns a generator's output into clips (N, C, T), which may exceed ±1, on the same device."""
         ...
 
     def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
-        """Tells the shape of one encoded clip. Raises ValueError for a clip length that does not fit."""
+        """Returns the shape of one encoded clip. Raises ValueError for a clip length that does not fit."""
         ...
 
     def measure(self, batches: Iterable[Tensor]) -> None:
-        """Takes the statistics of clips (N, C, T), where it needs any."""
+        """Measures the statistics of clips (N, C, T), if it needs any."""
         ...
 
 
 class Waveform(nn.Module):
-    """The clips themselves, (C, T)."""
+    """Keeps clips as they are, (C, T)."""
 
     name = "waveform"
     needs_statistics = False
@@ -61,12 +61,12 @@ class Waveform(nn.Module):
 
 
 class LogSpectrogram(nn.Module):
-    """Log magnitudes (C, window / 2 bins, frames), one frame every hop samples (Donahue et al. 2018, section 3.4).
+    """Shows log magnitudes (C, window / 2 bins, frames), a frame every hop samples (Donahue et al. 2018, section 3.4).
 
-    A value of 1 or -1 is clip_deviations deviations from the bin's mean over the training data, and what is further
-    off is cut: `means` and `deviations` (bins,) are buffers, which `measure` sets. The bin at half the sample rate is
-    left out. iterations: how often the phase is improved on the way back. Raises ValueError for a hop of more than
-    half a window.
+    A value of 1 or -1 lies clip_deviations deviations from the bin's mean over the training data; values further off
+    are clipped. `means` and `deviations` (bins,) are buffers, which `measure` sets. The bin at half the sample rate is
+    left out. iterations: Griffin-Lim steps of `decode`, each of which improves the phase. Raises ValueError for a hop
+    of more than half a window.
     """
 
     name = "log_spectrogram"
@@ -113,10 +113,10 @@ class LogSpectrogram(nn.Module):
         return channels, len(self.means), clip_samples // self.hop
 
     def _log_magnitudes(self, clips: Tensor) -> Tensor:
-        """(N, C, T) to (N, C, bins, frames)."""
+        """Transforms (N, C, T) to (N, C, bins, frames)."""
         return (stft(clips, window=self.window, hop=self.hop)[..., :-1, :].abs() + LEAST_MAGNITUDE).log()
 
     def _means_and_scales(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """(bins, 1) each: the value that is shown as 0, and what lies between it and the one that is shown as 1."""
+        """Returns the values that are shown as 0, and their distances to those shown as 1: (bins, 1) each."""
         means, deviations = self.means.to(like.device), self.deviations.to(like.device)
         return means[:, None], self.clip_deviations * deviations[:, None]

@@ -1,9 +1,9 @@
-"""Spectral views: what a discriminator sees of a clip as spectra, fit for gradients.
+"""Defines spectral views: differentiable spectra of a clip, as a discriminator sees them.
 
 A spectral view has a frame for every hop of a clip, centred on the middle of that hop, with silence beyond both ends:
 ceil(T / hop) frames. So lengths that are multiples of the hop give the numbers of frames that strides divide, and the
-first and the last sample lie half a hop from the middle of a frame, where the window is still wide open: with
-T // hop + 1 frames on the multiples of the hop the last sample may lie a whole hop from it.
+first and the last sample lie half a hop from the middle of a frame, where the window is still near its peak.
+With T // hop + 1 frames on the multiples of the hop, the last sample may lie a whole hop from it.
 
 Spectra are divided by what a sine of amplitude 1 has in the middle of a bin, so that levels are in dB relative to full
 scale. The bin at half the sample rate is left out, so that window / 2 bins remain. Everything is computed in float32
@@ -26,14 +26,14 @@ from wavegan.dsp.mel import mel_filters, mel_scale
 from wavegan.dsp.statistics import means_and_deviations
 from wavegan.dsp.stft import full_scale
 
-LEAST_LOG_DEVIATION = 0.3  # 2.6 dB: steady noise varies by 5.6 dB in a bin; empty bins must not shout
+LEAST_LOG_DEVIATION = 0.3  # 2.6 dB: steady noise varies by 5.6 dB in a bin; empty bins must not dominate
 LEAST_POWER_DEVIATION = 0.015
 LOWEST_FLOOR = -120.0  # below it the rounding of float32 beside a full-scale sine is louder than the floor
 HIGHEST_FLOOR = -20.0
 
 
 class _SpectralView(nn.Module):
-    """The parts that spectral views share: frames, the floor's magnitude, and statistics of each row (bin or band).
+    """Holds the parts that spectral views share: frames, the floor's magnitude, statistics of each row (bin or band).
 
     `means` and `deviations` (rows,) are buffers: 0 and 1 until `measure` sets them. With `coordinate` the last channel
     is each row's place, from -1 to 1: convolutions alone do not know how high they are.
@@ -93,17 +93,17 @@ class _SpectralView(nn.Module):
         return self.maps * channels + self.coordinate, len(self.means) // self.maps, -(-clip_samples // self.hop)
 
     def _precise_values(self, clips: Tensor) -> Tensor:
-        """`_values` in float32, or in float64 where the clips are."""
+        """Computes `_values` in float32, or in float64 if the clips are, and puts rows before frames."""
         with torch.autocast(clips.device.type, enabled=False):
             values = self._values(precise(clips))
             return values.transpose(-2, -1)
 
     def _values(self, clips: Tensor) -> Tensor:
-        """(N, C, T) to (N, C', frames, rows), as the transforms give them, not yet centred and scaled."""
+        """Transforms (N, C, T) to (N, C', frames, rows), not yet centred and scaled."""
         raise NotImplementedError
 
     def _spectra(self, clips: Tensor) -> Tensor:
-        """(N, C, T) to real and imaginary parts (N, C, frames, window / 2 bins, 2), where full scale is 1."""
+        """Transforms (N, C, T) to real and imaginary parts (N, C, frames, window / 2 bins, 2); full scale is 1."""
         samples = clips.shape[-1]
         before = (self.window - self.hop) // 2
         end = (-(-samples // self.hop) - 1) * self.hop + self.window - before  # of the last frame
@@ -112,7 +112,7 @@ class _SpectralView(nn.Module):
         return real_transform(frames * hann)[..., :-1, :]
 
     def _power(self, clips: Tensor, tone: Tensor) -> Tensor:
-        """(N, C, T) to the squared magnitudes (N, C, frames, window / 2 bins) of their spectra and a tone (bins, 2)."""
+        """Computes squared magnitudes (N, C, frames, window / 2 bins) of the clips' spectra plus a tone (bins, 2)."""
         real, imaginary = (self._spectra(clips) + tone.to(clips.dtype)).unbind(-1)
         return real * real + imaginary * imaginary  # a sum over an axis of two is several times slower
 
@@ -183,7 +183,7 @@ class LogMel(_SpectralView):
     ):
         super().__init__(window, hop, bands, floor_db, LEAST_LOG_DEVIATION, coordinate=coordinate)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of empty bands, which are refused below
+            warnings.simplefilter("ignore")  # empty bands are refused below
             filters = mel_filters(sample_rate, window, bands, has_unit_area=False)[:-1].t()  # (bands, bins)
         widths = filters.sum(1)
         if not widths.all():
@@ -247,8 +247,8 @@ class ComplexSpectrum(_SpectralView):
         return super().shape(2 * channels, clip_samples)
 
     def _values(self, clips: Tensor) -> Tensor:
-        # An odd function of X, so its gradient at X = 0 is f^(power - 1), its greatest value, without any tone. In the
-        # direction of X it is (m² + f²)^((power - 1) / 2) · (power · m² + f²) / (m² + f²), so never zero.
+        # This is an odd function of X, so its gradient at X = 0 is f^(power - 1), its greatest value, without any tone.
+        # In the direction of X it is (m² + f²)^((power - 1) / 2) · (power · m² + f²) / (m² + f²), so never zero.
         parts = self._spectra(clips) * self.signs.to(clips.dtype)
         gain = (parts.square().sum(-1) + self.floor**2) ** ((self.power - 1) / 2)
         compressed = parts * gain[..., None]
@@ -256,7 +256,7 @@ class ComplexSpectrum(_SpectralView):
 
 
 def _places(values: Tensor) -> Tensor:
-    """Gives the place of each row of values (N, C, rows, frames), from -1 to 1: (N, 1, rows, frames)."""
+    """Returns the place of each row of values (N, C, rows, frames), from -1 to 1: (N, 1, rows, frames)."""
     places = torch.linspace(-1, 1, values.shape[2], dtype=values.dtype, device=values.device)
     return places[:, None].expand(len(values), 1, -1, values.shape[3])
 

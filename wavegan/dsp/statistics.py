@@ -1,4 +1,4 @@
-"""Statistics of spectra over a corpus, bin by bin."""
+"""Measures the mean and deviation of spectra over a corpus, bin by bin."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""Short-time Fourier transforms under Hann windows, and their inverse. Window and hop are in samples."""
+"""Computes short-time Fourier transforms under Hann windows, and their inverse. Window and hop are in samples."""
 
 import torch
 import torch.nn.functional as F
@@ -6,16 +6,16 @@ from torch import Tensor
 
 
 def full_scale(window: int) -> float:
-    """Gives the magnitude of a sine of amplitude 1 in the middle of a bin, by which spectra are divided to be in dBFS.
+    """Returns the magnitude of a sine of amplitude 1 in the middle of a bin; spectra divided by it are in dBFS.
 
-    Half of the window's sum, as a sine has half of its amplitude at its negative frequency, and a Hann window sums up
+    It is half of the window's sum, as a sine has half of its amplitude at its negative frequency. A Hann window sums up
     to half of its length.
     """
     return window / 4
 
 
 def full_scale_noise(window: int) -> float:
-    """Gives the root of the mean squared magnitude of white noise with an RMS of 1: √Σw² = √(3 · window / 8)."""
+    """Returns the root mean square magnitude of white noise with an RMS of 1: √Σw² = √(3 · window / 8)."""
     return (3 * window / 8) ** 0.5
 
 
@@ -50,7 +50,7 @@ def power_spectrum(clips: Tensor, window: int) -> Tensor:
 
 
 def stft(clips: Tensor, *, window: int, hop: int) -> Tensor:
-    """Transforms frames that begin at samples 0, hop, 2 · hop …: what `inverse_stft` inverts.
+    """Transforms frames that begin at samples 0, hop, 2 · hop …; `inverse_stft` inverts it.
 
     clips: (..., T), taken as silent after their end, so that T samples give T / hop frames, rounded up. Returns
     complex (..., window / 2 + 1 bins, frames).
@@ -61,10 +61,10 @@ def stft(clips: Tensor, *, window: int, hop: int) -> Tensor:
 def inverse_stft(spectrum: Tensor, estimate: Tensor | None = None, *, window: int, hop: int) -> Tensor:
     """Gives the clips (..., frames · hop) whose `stft` comes nearest to a spectrum (Griffin & Lim 1984, eq. 6).
 
-    spectrum: (..., window / 2 + 1, frames), of clips perhaps, but perhaps of none. hop: at most half of the window.
-    The first samples lie in the rising half of few windows, by which a division would raise every error a
-    thousandfold. So the frames are added that would begin before the clip, as they would be in an `estimate` of the
-    clips, silent where none is given: without one, clips fade in over these samples.
+    spectrum: (..., window / 2 + 1, frames); it need not be the `stft` of any clips. hop: at most half of the window.
+    Only the rising halves of a few windows reach the first samples: a division by them would raise every error a
+    thousandfold. So frames that begin before the clip are added, taken from an `estimate` of the clips. Without an
+    estimate they are silent, and clips fade in over these samples.
     """
     assert 2 * hop <= window, "windows overlap by half or more"
     lead = -(-window // hop) - 1  # frames that begin before the clip and reach into it

@@ -9,7 +9,7 @@ def torchaudio() -> ModuleType:
     try:
         import torchaudio
     except (OSError, RuntimeError):
-        # The functions that we call are plain Python and need nothing of what failed to load.
+        # The functions that we call are plain Python and do not use the part that failed to load.
         stub = ModuleType("torchaudio._extension")
         stub.__dict__.update(
             _IS_TORCHAUDIO_EXT_AVAILABLE=False, _IS_ALIGN_AVAILABLE=False, fail_if_no_align=lambda call: call

@@ -1,4 +1,4 @@
-"""What a discriminator sees of a clip: differentiable functions of clips (N, C, T) in [-1, 1], fit for gradients."""
+"""Defines views, the forms in which a discriminator sees clips: differentiable functions of (N, C, T) in [-1, 1]."""
 
 import math
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Waveform(nn.Module):
 
 
 class _Scaled(nn.Module):
-    """The parts that views of samples share: values are divided by the deviation of those of all clips."""
+    """Holds the parts that views of samples share: it divides values by the deviation of those of all clips."""
 
     needs_statistics = True
     deviation: Tensor
@@ -56,12 +56,12 @@ class _Scaled(nn.Module):
         self.deviation.copy_(deviations[0])
 
     def _values(self, clips: Tensor) -> Tensor:
-        """Values (N, C, …) of clips (N, C, T), not yet scaled."""
+        """Computes the values (N, C, …) of clips (N, C, T), not yet scaled."""
         raise NotImplementedError
 
 
 class LowRate(_Scaled):
-    """Shows what lies in the lowest 1 / factor of the band, one sample in factor: (N, C, ceil(T / factor)).
+    """Shows the lowest 1 / factor of the band at 1 / factor of the sample rate: (N, C, ceil(T / factor)).
 
     So a small network sees the phases of low partials, which spectra hardly show. The filter is a windowed sinc of
     16 · factor samples. Values are divided by the deviation of those of all clips, which `measure` sets.
@@ -74,7 +74,7 @@ class LowRate(_Scaled):
         super().__init__()
         self.factor = factor
         block, reach = LOW_RATE_BLOCK * factor, 8 * factor
-        # A block of samples and both its neighbours to the samples that stand for the block, as one product.
+        # One product maps a block of samples and both its neighbours to the samples that stand for the block.
         distance = torch.arange(-block, 2 * block)[:, None] - torch.arange(LOW_RATE_BLOCK) * factor
         window = (0.5 + 0.5 * torch.cos(math.pi * distance / reach)) * (distance.abs() < reach)
         self.register_buffer("filter", torch.sinc(distance / factor) * window / factor, persistent=False)
@@ -93,7 +93,7 @@ class LowRate(_Scaled):
 class Period(_Scaled):
     """Shows the clip as an image: every column is the next `period` samples, (N, C, period, ceil(T / period)).
 
-    A row so holds one sample in `period`, and a discriminator of spectra compares neighbours in both directions (Kong
+    So a row holds one sample in `period`, and a discriminator of spectra compares neighbours in both directions (Kong
     et al. 2020, HiFi-GAN). Silence fills the last column. Values are divided by the deviation of those of all clips,
     which `measure` sets.
     """
@@ -114,7 +114,7 @@ class Period(_Scaled):
 
 
 View = Waveform | LowRate | Period | LogMagnitude | LogMel | ComplexSpectrum
-"""A module from clips to what a discriminator sees, with `shape`, `measure` and `needs_statistics`."""
+"""Turns clips into the form that a discriminator sees; has `shape`, `measure` and `needs_statistics`."""
 
 VIEWS: dict[str, type[View]] = {
     "waveform": Waveform,

@@ -1,1 +1,1 @@
-"""How good generated sound is: features, metrics and figures."""
+"""Measures how good generated sound is: features, metrics, their intervals, and pages that show them."""

@@ -1,4 +1,4 @@
-"""Faults that the ear finds at once and averages over clips hide: combs, hiss and lost bands. Arrays per clip."""
+"""Measures faults that the ear notices but averages over clips hide: combs, hiss, lost bands. Arrays per clip."""
 
 import numpy as np
 import torch
@@ -10,17 +10,17 @@ from wavegan.dsp.stft import power_spectrum
 
 FFT_SAMPLES = 2048
 STAGES = 4  # of upsampling by 4, counted from the last: combs at the multiples of fs/4, fs/16, fs/64, fs/256
-QUIET_SHARE = 0.3  # of the frames: there a comb stands free, which louder sound would cover
+QUIET_SHARE = 0.3  # of the frames: louder sound would mask a comb
 NEIGHBOURS = 24  # bins to either side that a tone is compared with, where its comb leaves as many
 WIDTH = 2  # bins to either side that a Hann window spreads a tone over
 LEVEL_SECONDS = 0.02
-EDGE_FRAMES = 3  # of 4 hops each, that reach beyond an end of the clip
+EDGE_FRAMES = 3  # frames, 4 hops long, that reach beyond either end of the clip
 
 
 def frame_spectra(clips: Tensor) -> Tensor:
-    """Power per bin and frame of clips (N, C, T), the channels' mean: (N, bins, frames), the last bin at fs/2.
+    """Computes power per bin and frame of clips (N, C, T), the channels' mean: (N, bins, frames), the last bin at fs/2.
 
-    With three frames more at either end, which reach into the silence there: together, frames see all moments alike.
+    Three more frames at either end reach into the silence there. So all samples count alike in the sum of the frames.
     """
     samples = clips.shape[-1]
     fft_samples = min(FFT_SAMPLES, 2 ** int(np.log2(max(2, samples // 2))))
@@ -39,11 +39,11 @@ def mean_spectrum(spectra: Tensor) -> Tensor:
 
 
 def comb(spectra: Tensor) -> np.ndarray:
-    """How far the tones of each upsampling stage stand out of their neighbours, in dB: (N, stages).
+    """Measures how far the tones of each upsampling stage stand out of their neighbours, in dB: (N, stages).
 
     spectra: as `whole_frames` gives. Stage k counts from the generator's last: its tones are the multiples of fs/4ᵏ
-    that are none of fs/4ᵏ⁻¹, taken in the quietest 30 % of each clip's frames (digital silence left out). Noise has
-    about 0 dB in every stage, and so has a clip without a frame of sound. Transposed convolutions leave such tones
+    that are no multiples of fs/4ᵏ⁻¹. Only the quietest 30 % of each clip's frames count, without digital silence. Noise
+    has about 0 dB in every stage, and so has a clip without a frame of sound. Transposed convolutions leave such tones
     (Odena et al. 2016; Donahue et al. 2018, section 3.2).
     """
     fft_samples = 2 * (spectra.shape[1] - 1)
@@ -53,7 +53,7 @@ def comb(spectra: Tensor) -> np.ndarray:
 
 
 def stage_names(stages: int, sample_rate: int) -> list[str]:
-    """The frequency whose multiples are the tones of each stage."""
+    """Returns for each stage the frequency whose multiples are its tones, as text in Hz."""
     return [f"{sample_rate / 4**stage:,.5g} Hz" for stage in range(1, stages + 1)]
 
 
@@ -63,7 +63,7 @@ def comb_levels(levels: np.ndarray, sample_rate: int) -> dict[str, float]:
 
 
 def _quiet_power(spectra: Tensor) -> Tensor:
-    """Each clip's mean power per bin over its quietest frames, and zero where none holds sound: (N, bins)."""
+    """Computes each clip's mean power per bin over its quietest frames, zero if none holds sound: (N, bins)."""
     loudness = spectra.sum(dim=1)  # (N, frames)
     loudness = loudness.masked_fill(loudness <= LEAST_POWER, torch.inf)
     order = loudness.argsort(dim=1)
@@ -74,7 +74,7 @@ def _quiet_power(spectra: Tensor) -> Tensor:
 
 
 def _prominence(level: Tensor, stage: int) -> Tensor:
-    """Mean over a stage's tones of their level (N, bins) above the median of their neighbours': (N,)."""
+    """Averages over a stage's tones their level (N, bins) above the median of their neighbours': (N,)."""
     nyquist = level.shape[1] - 1
     spacing = 2 * nyquist // 4**stage
     reach = min(NEIGHBOURS, spacing // 2)
@@ -85,7 +85,7 @@ def _prominence(level: Tensor, stage: int) -> Tensor:
 
 
 def third_octaves(spectra: Tensor, sample_rate: int) -> np.ndarray:
-    """Each clip's mean power in third-octave bands from 50 Hz up to half the sample rate: (N, bands)."""
+    """Computes each clip's mean power in third-octave bands from 50 Hz up to half the sample rate: (N, bands)."""
     # Under a Hann window a sine's bins sum to 1.5 a², not to a² / 2.
     spectrum = mean_spectrum(spectra).double().numpy() / 3
     frequencies = np.linspace(0, sample_rate / 2, spectrum.shape[1])
@@ -97,7 +97,7 @@ def third_octaves(spectra: Tensor, sample_rate: int) -> np.ndarray:
 
 
 def noise_floor(clips: Tensor, sample_rate: int) -> np.ndarray:
-    """The level that a tenth of each clip's 20 ms frames lie below, in dBFS, at least -100: (N,)."""
+    """Computes the level that a tenth of each clip's 20 ms frames lie below, in dBFS, at least -100: (N,)."""
     frame = min(max(1, round(LEVEL_SECONDS * sample_rate)), clips.shape[-1])
     count = clips.shape[-1] // frame
     frames = clips[..., : count * frame].unflatten(-1, (count, frame))  # (N, C, count, frame)

@@ -1,4 +1,7 @@
-"""A small network that recognises the labels of sounds: the ears of the metrics on C, kept in a file of its own."""
+"""Defines a classifier: a small network that recognises the labels of sounds, for the metrics on its features.
+
+A classifier is kept in a file of its own.
+"""
 
 import hashlib
 import json
@@ -21,30 +24,30 @@ from wavegan.dsp.mel import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_
 from wavegan.errors import DataError
 from wavegan.evaluation.resampling import wilson_interval
 
-FORMAT = 2  # raised whenever the same file would be read otherwise, or the same sounds be learned otherwise
-PLAIN = ("label_names", "sample_rate", "clip_samples", "seed", "source", "split", "clips")  # in a file as they are
+FORMAT = 2  # raised when the same file is read differently, or the same sounds are learned differently
+PLAIN = ("label_names", "sample_rate", "clip_samples", "seed", "source", "split", "clips")  # stored as they are
 FEATURES = 48
 DIM = 16
 SILENCE_DECIBELS = 10 * math.log10(LEAST_POWER) + 0.01
-LEAST_PEAK = 10 ** (-60 / 20)  # quieter clips are not raised any further: they are silence
+LEAST_PEAK = 10 ** (-60 / 20)  # quieter clips are not raised any further
 UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many of how many clips are recognised."""
+    """Counts the clips that are recognised: `right` of `clips`."""
 
     right: int
     clips: int
 
     @property
     def value(self) -> float:
-        """From 0 to 1."""
+        """Returns the share of recognised clips, from 0 to 1."""
         return self.right / self.clips
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of Wilson (1927): low, high."""
+        """Returns the 95 % interval of Wilson (1927): low, high."""
         return wilson_interval(self.right, self.clips)
 
     def __str__(self) -> str:
@@ -53,9 +56,10 @@ class Accuracy:
 
 
 class Network(nn.Module):
-    """Convolutions over a picture of mel bands and time; then the strongest and the mean moment, features, labels.
+    """Recognises labels in a picture of mel bands and time.
 
-    It takes pictures of any length, and hears nothing of the silence around a sound.
+    Convolutions run over the picture. Then the maximum and the mean over time give features, and features give labels.
+    Pictures have any length; the silence around a sound does not count.
     """
 
     def __init__(self, labels: int) -> None:
@@ -73,7 +77,7 @@ class Network(nn.Module):
         self.labels = nn.Linear(FEATURES, labels)
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (N, 48) and label scores (N, K) of `levels`, (N, 64, frames)."""
+        """Returns features (N, 48) and label scores (N, K) of `levels`, (N, 64, frames)."""
         picture = self.picture(levels[:, None])  # (N, 4·DIM, 4, frames / 4)
         moments = self.norm(self.moments(picture.flatten(1, 2))).relu()  # (N, 4·DIM, frames / 4)
         sounds = functional.max_pool1d(levels.amax(dim=1, keepdim=True), 4, ceil_mode=True) > 0  # (N, 1, frames / 4)
@@ -89,7 +93,7 @@ def _layer(inputs: int, outputs: int, size: int, *, stride: tuple[int, int]) -> 
 
 
 def levels(clips: Tensor, sample_rate: int) -> Tensor:
-    """Log-mel pictures from 0, which is silence and 80 dB below the loudest place, to 1, that place.
+    """Computes log-mel pictures: 1 is the loudest place, 0 is silence or 80 dB below that place.
 
     clips: (N, C, T). Returns (N, 64, frames), the same for a clip at any level above -60 dBFS.
     """
@@ -102,9 +106,10 @@ def levels(clips: Tensor, sample_rate: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network and what is known of it. The label's number is its place in label_names.
+    """Holds a trained network and what is known of it. A label's number is its place in label_names.
 
-    source: what it has learned from, split: how the held-out part was chosen, both in words. clips: learned from.
+    source: the sound that it has learned from, split: how the held-out part was chosen, both in words. clips: the
+    number of clips that it has learned from.
     """
 
     network: Network
@@ -120,7 +125,7 @@ class Classifier:
 
     @cached_property
     def identity(self) -> str:
-        """A short hash of weights, labels and sample rate: equal ones recognise alike."""
+        """Returns a short hash of weights, labels and sample rate: classifiers with equal hashes recognise alike."""
         digest = hashlib.blake2b(json.dumps([FORMAT, self.label_names, self.sample_rate]).encode(), digest_size=6)
         for name, weights in self.network.state_dict().items():
             digest.update(name.encode() + weights.detach().cpu().contiguous().numpy().tobytes())
@@ -128,15 +133,15 @@ class Classifier:
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Returns the name that reports show."""
         share = f"{100 * self.held_out.value:.1f} % of {self.held_out.clips:,} held-out clips"
         return f"{self.source} classifier {self.identity[:6]} ({share})"
 
     @torch.no_grad()
     def extract(self, clips: Tensor, sample_rate: int, *, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
-        """Features (N, 48) and label probabilities (N, K) of clips (N, C, T) in [-1, 1] of any length, float64.
+        """Gives features (N, 48) and label probabilities (N, K) of clips (N, C, T) in [-1, 1] of any length: float64.
 
-        Raises DataError for another sample rate than it was trained at, and where samples are not finite.
+        Raises DataError for another sample rate than it was trained at, and for samples that are not finite.
         """
         if sample_rate != self.sample_rate:
             raise DataError(
@@ -149,21 +154,21 @@ class Classifier:
             raise DataError(f"{unusable} of {len(clips)} clips hold NaN or infinite samples", "", "remove those clips")
         on = next(self.network.parameters()).device
         parts = [self.network(levels(part.to(on), sample_rate)) for part in clips.split(batch)]
-        features, scores = (torch.cat(one).cpu().double() for one in zip(*parts, strict=True))
+        features, scores = (torch.cat(rows).cpu().double() for rows in zip(*parts, strict=True))
         return features.numpy(), scores.softmax(dim=1).numpy()
 
 
 def save(classifier: Classifier, path: Path) -> None:
-    """Writes a classifier as tensors and plain values, under a temporary name that is then replaced."""
+    """Writes a classifier as tensors and plain values; its file appears only when it is complete."""
     content = {name: getattr(classifier, name) for name in PLAIN}
     content |= {"held_out": asdict(classifier.held_out), "test": classifier.test and asdict(classifier.test)}
-    weights = {name: one.cpu() for name, one in classifier.network.state_dict().items()}
+    weights = {name: values.cpu() for name, values in classifier.network.state_dict().items()}
     with atomic_write(path, is_durable=True, is_shared=True) as partial, partial.open("wb") as file:
         torch.save({"wavegan classifier": FORMAT, **content, "network": weights}, file)
 
 
 def load(path: Path, on: torch.device | None = None) -> Classifier:
-    """The classifier in a file. Raises DataError for one that is damaged, foreign or not there."""
+    """Reads the classifier in a file. Raises DataError for a file that is damaged, missing or of another format."""
     try:
         with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
             if damaged := archive.testzip():

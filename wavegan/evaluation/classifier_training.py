@@ -1,4 +1,4 @@
-"""Training of a classifier from pictures of sounds, augmented a little each time, and their labels."""
+"""Trains a classifier with pictures of sounds, augmented a little each time, and their labels."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,16 +13,16 @@ BATCH_SIZE = 32
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 30, 1000, 4000
 RATE, WEIGHT_DECAY = 3e-3, 0.02
 
-# The most that augmentation changes a clip, drawn anew each time: for ears it stays the same kind of sound.
+# Limits of the changes that augmentation draws anew each time: the ear still hears the same kind of sound.
 STRETCH, SHIFT = 0.15, 0.15  # in time: natural logarithm of the factor, and part of the clip's length
 MEL_STRETCH, TRANSPOSE = 0.1, 0.08  # the same along the mel bands: another throat or drum, another pitch
 TILT = 0.15  # at the highest band, less at the lowest, of RANGE_DECIBELS: another microphone
-NOISE = 0.5  # at most, of RANGE_DECIBELS: what would drown in a room's noise is left out
+NOISE = 0.5  # at most, of RANGE_DECIBELS: removes what a room's noise would mask
 MASK = 0.15  # of time and of bands, at most
 
 
 def steps_for(clips: int) -> int:
-    """How many steps are taken for so many clips: thirty times each, within limits."""
+    """Returns the number of steps for so many clips: enough to see each thirty times, within limits."""
     return min(max(EPOCHS * clips // BATCH_SIZE, FEWEST_STEPS), MOST_STEPS)
 
 
@@ -35,10 +35,10 @@ def learn(
     on: torch.device | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> Network:
-    """A network that tells `count` labels apart, the same each time for the same seed on one CPU.
+    """Trains a network to tell `count` labels apart; on one CPU the same seed gives the same network.
 
-    pictures: `levels` of the clips, (N, 64, frames); labels: (N,) from 0 to count - 1. progress: goes through
-    the steps.
+    pictures: `levels` of the clips, (N, 64, frames); labels: (N,) from 0 to count - 1. progress: wraps the range of
+    steps, to show a bar.
     """
     on = on or torch.device("cpu")
     with torch.random.fork_rng([]):
@@ -64,15 +64,15 @@ def learn(
 
 
 def augment(pictures: Tensor, random: torch.Generator) -> Tensor:
-    """Makes each sound a little longer or shorter, later, higher, brighter, noisier, and with gaps, by chance.
+    """Changes each sound a little at random: its length, time, pitch, brightness and noise; and adds gaps.
 
     pictures: `levels`, (N, 64, frames). There is no change of level: pictures do not show it.
     """
     count, bands, frames = pictures.shape
     draws = _uniform(10, count, random).to(pictures)
-    stretch, shift, bend, transpose, tilt, noise = draws[:6] ** 3  # mostly little: pitch and colour tell drums apart
+    stretch, shift, bend, transpose, tilt, noise = draws[:6] ** 3  # mostly small: pitch and colour tell drums apart
     gaps = draws[6:]
-    places = torch.zeros(count, 2, 3, dtype=pictures.dtype, device=pictures.device)  # where each place is taken from
+    places = torch.zeros(count, 2, 3, dtype=pictures.dtype, device=pictures.device)  # where each place takes its value
     places[:, 0, 0], places[:, 1, 1] = (STRETCH * stretch).exp(), (MEL_STRETCH * bend).exp()
     places[:, 0, 2] = places[:, 0, 0] - 1 + 2 * SHIFT * shift  # the start stays where it is but for the shift
     places[:, 1, 2] = places[:, 1, 1] - 1 + 2 * TRANSPOSE * transpose
@@ -86,12 +86,12 @@ def augment(pictures: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _uniform(rows: int, count: int, random: torch.Generator) -> Tensor:
-    """Drawn on the host, so that every device learns from the same."""
+    """Draws numbers in [-1, 1), (rows, count), on the host, so that every device learns from the same ones."""
     return 2 * torch.rand(rows, count, generator=random) - 1
 
 
 def _gaps(length: int, width: Tensor, start: Tensor) -> Tensor:
-    """A stretch of up to MASK of a length, anywhere in it: (N, length), from two numbers (N,) in [-1, 1]."""
+    """Marks a stretch of up to MASK of a length, anywhere in it: (N, length), from two numbers (N,) in [-1, 1]."""
     wide = MASK * length * (width + 1) / 2
     first = (length - wide) * (start + 1) / 2
     place = torch.arange(length, device=width.device) + 0.5

@@ -1,4 +1,4 @@
-"""The format that all clips of a comparison have, and folders of sound as clips in it."""
+"""Defines the format that all clips of a comparison share, and reads folders of sound as clips in it."""
 
 import logging
 from collections import Counter
@@ -19,7 +19,7 @@ LEAST_SAMPLES = 1024  # of a clip, so that its spectra resolve something
 
 
 class ClipFormat(NamedTuple):
-    """The format that all clips of a comparison share."""
+    """Describes the format that all clips of a comparison share."""
 
     sample_rate: int
     channels: int
@@ -32,15 +32,19 @@ class ClipFormat(NamedTuple):
 
 
 def common_form(folder: Path) -> ClipFormat:
-    """The most common sample rate and channel count of a folder, and its longest file in samples at that rate."""
+    """Returns the most common sample rate and channel count of a folder, and its longest file's samples at that rate.
+
+    The length is at most LONGEST_CLIP. Raises DataError for a folder that is missing, holds no sound that can be read,
+    or only files that are too short.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist", "a MODEL or a folder of audio can be judged", "check the spelling")
-    found = file_formats(folder)
-    if not found:
+    formats = file_formats(folder)
+    if not formats:
         raise DataError(f"{folder} holds no sound file that can be read, and no checkpoints", "", "name another folder")
-    sample_rate = Counter(one[0] for one in found).most_common(1)[0][0]
-    channels = Counter(one[1] for one in found).most_common(1)[0][0]
-    longest = round(max(one[2] for one in found) * sample_rate)
+    sample_rate = Counter(rate for rate, _, _ in formats).most_common(1)[0][0]
+    channels = Counter(count for _, count, _ in formats).most_common(1)[0][0]
+    longest = round(max(seconds for _, _, seconds in formats) * sample_rate)
     if longest < LEAST_SAMPLES:
         raise DataError(
             f"the longest file of {folder} has {longest} samples at {sample_rate:,} Hz",
@@ -51,35 +55,35 @@ def common_form(folder: Path) -> ClipFormat:
 
 
 def folder_corpus(folder: Path, form: ClipFormat) -> Corpus:
-    """Decodes a folder in a format; a line says how many files are left out, and why the first one is."""
-    found = load_corpus([str(folder)], form.sample_rate, form.channels, normalize=form.normalize)
-    for name, reason in list(found.skipped.items())[:1]:
+    """Decodes a folder in a format; logs how many files are left out, and why the first one is."""
+    corpus = load_corpus([str(folder)], form.sample_rate, form.channels, normalize=form.normalize)
+    for name, reason in list(corpus.skipped.items())[:1]:
         logger.info(
-            f"{folder}: {len(found.skipped):,} files cannot be used and are left out, the first is {name}: {reason}"
+            f"{folder}: {len(corpus.skipped):,} files cannot be used and are left out, the first is {name}: {reason}"
         )
-    return found
+    return corpus
 
 
 def clip_set(clips: ClipSource) -> ClipSet:
-    """Gives all clips of a source, made when they are asked for."""
-    return ClipSet(len(clips), lambda number: clips.batch(number, BATCH_SIZE))
+    """Returns all clips of a source; it makes each batch when it is asked for."""
+    return ClipSet(len(clips), lambda batch_number: clips.batch(batch_number, BATCH_SIZE))
 
 
 def log_conversions(folder: Path, form: ClipFormat) -> None:
-    """Says how many files of a folder have another sample rate or channel count."""
-    others = Counter((rate, channels) for rate, channels, _ in file_formats(folder))
-    others.pop((form.sample_rate, form.channels), None)
-    for (rate, channels), count in others.most_common():
+    """Logs how many files of a folder have another sample rate or channel count."""
+    counts = Counter((rate, channels) for rate, channels, _ in file_formats(folder))
+    counts.pop((form.sample_rate, form.channels), None)
+    for (rate, channels), count in counts.most_common():
         logger.info(f"{folder}: {count:,} files of {rate:,} Hz, channels: {channels}, are converted to {form}")
 
 
 def file_formats(folder: Path) -> list[tuple[int, int, float]]:
-    """Sample rate, channels and seconds of every file that can be opened; the others are named when decoded."""
-    found = []
+    """Returns sample rate, channels and seconds of every file that can be opened; decoding names the others."""
+    formats = []
     for path in find_audio(folder):
         try:
             info = soundfile.info(path)
         except soundfile.LibsndfileError:
             continue
-        found.append((info.samplerate, info.channels, info.duration))
-    return found
+        formats.append((info.samplerate, info.channels, info.duration))
+    return formats

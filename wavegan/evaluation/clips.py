@@ -1,4 +1,4 @@
-"""Sets of clips that are made when they are asked for: fifty thousand need no more memory than a batch."""
+"""Defines sets of clips that are made when they are asked for: fifty thousand need no more memory than a batch."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ BATCH_SIZE = 16  # enough to fill a CPU, and small where clips are long
 
 @dataclass(frozen=True)
 class ClipSet:
-    """The first `count` clips of what `batch(number)` gives: clips number · 16 and the 15 after it, (16, C, T)."""
+    """Holds the first `count` clips of a source; `batch(k)` gives clips 16 · k to 16 · k + 15, (16, C, T)."""
 
     count: int
     batch: Callable[[int], Tensor]
@@ -20,18 +20,18 @@ class ClipSet:
         return self.count
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Batches (N, C, T) of all clips."""
+        """Yields all clips in batches (N, C, T)."""
         for start in range(0, self.count, BATCH_SIZE):
             yield self.batch(start // BATCH_SIZE)[: self.count - start]
 
-    def __getitem__(self, number: int) -> Tensor:
-        """One clip, (C, T)."""
-        return self.batch(number // BATCH_SIZE)[number % BATCH_SIZE]
+    def __getitem__(self, index: int) -> Tensor:
+        """Returns one clip, (C, T)."""
+        return self.batch(index // BATCH_SIZE)[index % BATCH_SIZE]
 
     def first(self, count: int) -> "ClipSet":
-        """The same clips, no more than `count` of them."""
+        """Returns the same clips, no more than `count` of them."""
         return ClipSet(min(count, self.count), self.batch)
 
     def together(self) -> Tensor:
-        """All of them at once, (N, C, T)."""
+        """Returns all clips at once, (N, C, T)."""
         return torch.cat(list(self))

@@ -1,4 +1,4 @@
-"""The search for copies: pictures that are deaf to level and a little hiss, held against each other at every shift."""
+"""Searches for copies: compares pictures of clips, which ignore level and a little hiss, at every shift in time."""
 
 import numpy as np
 import torch
@@ -9,12 +9,12 @@ from wavegan.dsp.mel import BANDS, log_mel, window_samples
 from wavegan.evaluation.distances import squared_distances
 
 PICTURE_BANDS = 16
-RANGE_DECIBELS = 40.0  # below a clip's loudest place: what lies lower, as hiss does, is not seen
-MOST_FRAMES = 8  # that one clip may be later than the other: 128 ms at 16 kHz
-LIKELY = 16  # clips that are held against each one, those whose statistics are nearest
+RANGE_DECIBELS = 40.0  # below a clip's loudest place: pictures do not show softer sound, such as hiss
+MOST_FRAMES = 8  # that one clip may be later than another: 128 ms at 16 kHz
+LIKELY = 16  # clips that each one is compared with: those whose statistics are nearest
 ROWS_AT_ONCE = 64
 LEAST_DEVIATION = 0.01
-LEAST_SHARE = 0.5  # of two sounds must overlap
+LEAST_SHARE = 0.5  # of two sounds' energy must overlap
 ROUNDING = 1e-6  # of a squared distance
 
 
@@ -22,8 +22,8 @@ ROUNDING = 1e-6  # of a squared distance
 def pictures(clips: Tensor, sample_rate: int) -> np.ndarray:
     """Gives log-mel pictures of clips (N, C, T), 0 at 40 dB below the loudest place and 1 there: (N, 16, frames).
 
-    Frames begin where the clip's own sound says so: a clip that is later by any number of samples has the same picture,
-    moved by whole frames. For that its energy's centre is moved to the start of a frame.
+    The clip's own sound decides where frames begin: its centre of squared energy is moved to the start of a frame. So a
+    clip that is later by any number of samples has the same picture, moved by whole frames.
     """
     hop = window_samples(sample_rate) // 4
     level = log_mel(_on_grid(clips, hop), sample_rate, hop=hop)
@@ -43,10 +43,11 @@ def _on_grid(clips: Tensor, hop: int) -> Tensor:
 
 
 def nearest_copies(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distance of each picture (N, 16, frames) to the most similar of the others, and that one's number: (N,) each.
+    """Finds for each picture (N, 16, frames) its distance to the most similar of the others, and that one's number.
 
-    0 is the same sound at another moment, 1 has nothing in common: the share of their squared levels that two pictures
-    do not have in common, its root, at the best of all shifts of up to 8 frames.
+    Returns distances and numbers, (N,) each. A distance is the root of the share of their squared levels that two
+    pictures do not have in common, at the best of all shifts of up to 8 frames. So it is 0 for the same sound at
+    another moment, and 1 for sounds with nothing in common.
     """
     distances, numbers = np.empty(len(rows)), np.empty(len(rows), np.int64)
     theirs = _statistics(others)
@@ -54,15 +55,15 @@ def nearest_copies(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np
     for part, squares in squared_distances(_statistics(rows) / scale, theirs / scale):
         likely = squares.topk(min(LIKELY, len(others)), dim=1, largest=False).indices
         for first in range(0, len(likely), ROWS_AT_ONCE):
-            some = likely[first : first + ROWS_AT_ONCE]
-            place = slice(part.start + first, part.start + first + len(some))
-            values, best = _aligned_distances(_float(rows[place]), _float(others[some.numpy()])).min(dim=1)
-            distances[place], numbers[place] = values.numpy(), some.gather(1, best[:, None])[:, 0].numpy()
+            candidates = likely[first : first + ROWS_AT_ONCE]
+            place = slice(part.start + first, part.start + first + len(candidates))
+            values, best = _aligned_distances(_float(rows[place]), _float(others[candidates.numpy()])).min(dim=1)
+            distances[place], numbers[place] = values.numpy(), candidates.gather(1, best[:, None])[:, 0].numpy()
     return distances, numbers
 
 
 def _aligned_distances(a: Tensor, b: Tensor) -> Tensor:
-    """The distances of pictures (n, bands, frames) to k others each (n, k, bands, frames), best shift: (n, k)."""
+    """Computes distances of pictures (n, bands, frames) to k others each (n, k, bands, frames), best shift: (n, k)."""
     frames = a.shape[-1]
     shifts = torch.arange(-min(MOST_FRAMES, frames - 1), min(MOST_FRAMES, frames - 1) + 1)
     size = 2 * frames
@@ -78,12 +79,12 @@ def _aligned_distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _energies(pictures: Tensor) -> Tensor:
-    """The sums of squares of the first 0, 1 … frames: (…, 1 + frames)."""
+    """Sums up the squares of the first 0, 1 … frames: (…, 1 + frames)."""
     return pad(pictures.square().sum(dim=-2).cumsum(dim=-1), (1, 0))
 
 
 def _statistics(pictures: np.ndarray) -> np.ndarray:
-    """Mean and deviation of each band over time, which no shift changes much: (N, 32)."""
+    """Computes mean and deviation of each band over time, which no shift changes much: (N, 32)."""
     return np.concatenate([pictures.mean(axis=2, dtype=np.float64), pictures.std(axis=2, dtype=np.float64)], axis=1)
 
 

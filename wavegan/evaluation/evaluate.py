@@ -1,4 +1,4 @@
-"""From clips to numbers: every metric of any set of clips against the same real ones."""
+"""Computes every metric of any set of clips against the same real clips."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -23,7 +23,7 @@ from wavegan.evaluation.metrics import METRICS
 from wavegan.evaluation.resampling import interval, resamples
 
 RESAMPLES = 200
-COMPONENTS = 32  # of the order of sound
+COMPONENTS = 32  # principal directions kept of `order`
 LEAST_DEVIATION = 1e-3  # of features that are not in dB
 
 
@@ -32,7 +32,7 @@ def _standard_order(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
     return standardize(rows @ directions, real @ directions)
 
 
-# Features in units of the real ones' deviations: a function of rows and of all real ones.
+# By kind of features, the function of rows and of all real rows that gives units of the real ones' deviations.
 STANDARD: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "log_mel": standardize,
     "order": _standard_order,
@@ -44,7 +44,7 @@ STANDARD: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 class Nearest(NamedTuple):
-    """A clip's number, those of the training clip and of the real one most similar to it, and their distances."""
+    """Holds the numbers of a clip and of the training and the real clip most similar to it, and their distances."""
 
     number: int
     training: int
@@ -54,18 +54,18 @@ class Nearest(NamedTuple):
 
 
 class Artefact(NamedTuple):
-    """A clip's number, and by how much it exceeds the real clips' bound for each kind of event that it has."""
+    """Holds a clip's number, and by how much it exceeds the real clips' bound for each kind of event that it has."""
 
     number: int
     kinds: dict[str, float]
 
 
 class Reference:
-    """Real clips that were held out of training, and what any other set of clips is by comparison.
+    """Compares sets of clips with real clips that were held out of training.
 
-    real: batches (N, C, T); training: batches of what was learned from, where it is known, for the share of copies;
-    classifier: for the metrics on C and of labels; embedding: one more kind of features, (N, F) of clips and their
-    sample rate. Figures do not depend on the order of clips.
+    real: batches (N, C, T); training: batches of the clips that were learned from, if known, for the share of copies;
+    classifier: for the metrics of its features and of labels; embedding: one more kind of features, (N, F) from clips
+    and their sample rate. Figures do not depend on the order of clips.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class Reference:
     def estimates(
         self, candidate: Features, *, only: Iterable[str] = METRICS, count: int = RESAMPLES, stream: int = 0
     ) -> dict[str, np.ndarray]:
-        """Gives for each metric that the features allow its value and then those of `count` resamples: (1 + count,).
+        """Computes each metric that the features allow: its value, then those of `count` resamples, (1 + count,).
 
-        stream: another for each of several candidates whose resamples are to be subtracted from each other.
+        stream: a number of its own for each of several candidates whose resamples are subtracted from each other.
         """
         return self._estimates(_in_order(candidate), _in_order(self.features), only, count, stream)
 
@@ -114,9 +114,9 @@ class Reference:
         }
 
     def curve(self, candidate: Features, parts: Sequence[int] = (4, 2, 1)) -> dict[str, dict[str, dict[str, Any]]]:
-        """Gives by number of clips what charted metrics are of a quarter, a half and all clips of each set.
+        """Scores the charted metrics on a quarter, a half and all clips of each set, by number of clips.
 
-        The parts are drawn by the seed. A number below two is left out.
+        The seed decides which clips a part holds. A part of fewer than two clips is left out.
         """
         names = [name for name, metric in METRICS.items() if metric.is_charted]
         mine, real = (_shuffled(_in_order(rows), self.seed) for rows in (candidate, self.features))
@@ -124,14 +124,14 @@ class Reference:
         for part in parts:
             few, few_real = ({kind: rows[: len(rows) // part] for kind, rows in both.items()} for both in (mine, real))
             if (n := len(few["log_mel"])) >= 2 <= len(few_real["log_mel"]):
-                found = self._estimates(few, few_real, names, RESAMPLES, 0)
-                scores[str(n)] = {name: score(values, n) for name, values in found.items()}
+                estimates = self._estimates(few, few_real, names, RESAMPLES, 0)
+                scores[str(n)] = {name: score(values, n) for name, values in estimates.items()}
         return scores
 
     def scores(self, candidate: Features, estimates: dict[str, np.ndarray] | None = None) -> dict[str, dict[str, Any]]:
         """Gives each metric's value, 95 % interval (low, high) and number of clips n, and its parts if it has them.
 
-        estimates: of this candidate, where they have been made already.
+        estimates: those of this candidate, if they have been computed already.
         """
         count = len(candidate["log_mel"])
         scores = {name: score(values, count) for name, values in (estimates or self.estimates(candidate)).items()}
@@ -141,7 +141,7 @@ class Reference:
         return scores
 
     def nearest(self, candidate: Features, count: int) -> list[Nearest]:
-        """The clips most similar to a training clip, these first; none where training is not known."""
+        """Returns the clips nearest to a training clip, the nearest first; none if the training clips are not known."""
         if not self._has_training:
             return []
         to_training, training = nearest_copies(candidate["pictures"], self._training["pictures"])
@@ -151,17 +151,17 @@ class Reference:
         return [Nearest(*(value.item() for value in row)) for row in table]
 
     def artefacts(self, candidate: Features, count: int) -> list[Artefact]:
-        """The clips with an event that real clips do not have, first those with the most of it."""
+        """Returns the clips with an event that real clips do not have, the worst first."""
         worst = candidate["events"].max(axis=1)
         first = np.argsort(-worst, kind="stable")[:count]
         return [
-            Artefact(number, {kind: float(by) for kind, by in zip(EVENTS, row, strict=True) if by > 0})
-            for number, row in zip(first.tolist(), candidate["events"][first], strict=True)
+            Artefact(clip_number, {kind: float(by) for kind, by in zip(EVENTS, row, strict=True) if by > 0})
+            for clip_number, row in zip(first.tolist(), candidate["events"][first], strict=True)
             if (row > 0).any()
         ]
 
     def _checked(self, clips: Tensor) -> Tensor:
-        """The same clips, where they are of the first real ones' length and channel count."""
+        """Returns the same clips. Raises DataError if their length or channel count is not that of the first ones."""
         shape = tuple(clips.shape[1:])
         self._shape = self._shape or shape
         if shape != self._shape:
@@ -173,7 +173,7 @@ class Reference:
         return clips
 
     def _standardized(self, raw: Features) -> Features:
-        rows = {name: STANDARD[name](some, self._raw[name]) if name in STANDARD else some for name, some in raw.items()}
+        rows = {kind: STANDARD[kind](part, self._raw[kind]) if kind in STANDARD else part for kind, part in raw.items()}
         rows["events"] = excess(raw["events"], (self._training or self._raw)["events"])
         if self._has_training:
             rows["to_training"] = nearest_copies(raw["pictures"], self._training["pictures"])[0]
@@ -181,13 +181,13 @@ class Reference:
 
 
 def score(values: np.ndarray, n: int) -> dict[str, Any]:
-    """What `Reference.estimates` gives of a metric, as value, low, high and n."""
+    """Turns the values that `Reference.estimates` gives of a metric into value, low, high and n."""
     low, high = interval(values)
     return {"value": float(values[0]), "low": low, "high": high, "n": n}
 
 
 def _in_order(seen: Features) -> Features:
-    """The same rows in an order of their own, so that no figure depends on the order of the clips."""
+    """Sorts the rows, so that no figure depends on the order of the clips."""
     order = np.lexsort(seen["log_mel"].T)
     return {name: rows[order] for name, rows in seen.items()}
 

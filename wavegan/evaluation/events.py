@@ -1,6 +1,6 @@
-"""Events that a clip should not have: what is clamped, clicks, second hits and late growth. Arrays per clip.
+"""Measures events that a clip should not have: clamped samples, clicks, second hits and growth. Arrays per clip.
 
-Each is a number that grows with the event. What is too much is asked of real clips: see `excess`.
+Each event is a number that grows with it. Real clips decide how much is too much: see `excess`.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool1d, max_pool1d, pad
 
 from wavegan.evaluation.fine_structure import at_full_level, frames_of
 
-QUANTILE = 0.01  # of real clips may have an event, all kinds together
+QUANTILE = 0.01  # of real clips may exceed a bound, all kinds together
 CLAMPED_SHARE = 0.9995  # of the clip's peak, where that is half of full scale or more
 CLICK_SECONDS, CLICK_NEAR, CLICK_FAR = 0.002, 2, 8  # frames: nearer ones may belong to the click itself
 HIT_SECONDS, HIT_FRAMES, ATTACK_DECIBELS = 0.008, 6, 20
@@ -20,7 +20,7 @@ CLICK_FLOOR_DECIBELS = -80.0
 
 
 def clamped(clips: Tensor, sample_rate: int) -> Tensor:
-    """Gives the number of samples at the clip's peak that follow another such one: (N,)."""
+    """Counts the samples at the clip's peak that directly follow another such sample: (N,)."""
     peak = clips.abs().amax(dim=(1, 2), keepdim=True)
     is_top = (clips.abs() >= CLAMPED_SHARE * peak) & (peak >= 0.5)
     return (is_top[..., 1:] & is_top[..., :-1]).sum(dim=(1, 2)).to(clips)
@@ -29,7 +29,7 @@ def clamped(clips: Tensor, sample_rate: int) -> Tensor:
 def click(clips: Tensor, sample_rate: int) -> Tensor:
     """Gives the dB by which a frame of 2 ms stands above all frames 4 to 16 ms before and after it: (N,).
 
-    Of the second difference of the clip, in which what is short and wide-band is loud.
+    Levels are those of the clip's second difference, in which short, wide-band sounds are loud.
     """
     curve = pad(at_full_level(clips), (1, 1)).diff(dim=2, n=2)
     level = (frames_of(curve, round(CLICK_SECONDS * sample_rate)).square().mean(dim=(1, 3)) + 1e-8).log10() * 10
@@ -57,7 +57,7 @@ def growth(clips: Tensor, sample_rate: int) -> Tensor:
     return (level - level.cummin(dim=1).values).amax(dim=1)
 
 
-# A name, the number, and the margin beyond what real clips have: samples, then dB.
+# By name, the function and its margin above the real clips: in samples for clamped, in dB for the others.
 EVENTS = {
     "clamped": (clamped, 2.0),
     "click": (click, 3.0),
@@ -74,10 +74,10 @@ def events(clips: Tensor, sample_rate: int) -> np.ndarray:
 
 
 def excess(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """How far events go beyond those of real clips: above 0 where a clip has one that they do not have.
+    """Computes how far events exceed those of real clips: above 0 if a clip has one that real clips do not have.
 
-    rows, real: what `events` gave, (N, kinds) and (M, kinds). The bound of each kind leaves a quarter of one in a
-    hundred real clips outside, and a margin more.
+    rows, real: what `events` gave, (N, kinds) and (M, kinds). The bound of each kind is what 0.25 % of
+    real clips exceed, plus a margin.
     """
     margins = np.array([margin for _, margin in EVENTS.values()])
     return rows - np.quantile(real, 1 - QUANTILE / len(EVENTS), axis=0) - margins
@@ -89,6 +89,6 @@ def event_counts(rows: np.ndarray, sample_rate: int) -> dict[str, float]:
 
 
 def _levels(clips: Tensor, sample_rate: int) -> Tensor:
-    """The power of frames of 8 ms over the loudest one's, with a floor: (N, frames)."""
+    """Computes the power of frames of 8 ms over the loudest one's, plus a floor: (N, frames)."""
     power = frames_of(at_full_level(clips), round(HIT_SECONDS * sample_rate)).square().mean(dim=(1, 3))
     return power / power.amax(dim=1, keepdim=True).clamp(min=1e-9) + 10 ** (FLOOR_DECIBELS / 10)

@@ -1,4 +1,4 @@
-"""What metrics see of clips: for each kind of feature an array with one row for each clip."""
+"""Extracts the features of clips that metrics compare: for each kind an array with one row for each clip."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -23,9 +23,11 @@ Embedding = Callable[[Tensor, int], Tensor | np.ndarray]  # of clips (N, C, T) a
 
 
 class ClipClassifier(Protocol):
-    """A trained network that gives features (N, F) and label probabilities (N, K) of clips (N, C, T)."""
+    """Describes a trained network that metrics take features and label probabilities from."""
 
-    def extract(self, clips: Tensor, sample_rate: int) -> tuple[np.ndarray, np.ndarray]: ...
+    def extract(self, clips: Tensor, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns features (N, F) and label probabilities (N, K) of clips (N, C, T)."""
+        ...
 
 
 def extract(
@@ -40,8 +42,8 @@ def extract(
 
     log_mel (N, 128), order (N, 256), partials (N, 4), jitter (N,), attack (N, 8), events (N, kinds), comb (N, stages),
     third_octaves (N, bands), noise_floor (N,), spectrum (N, bins); with a classifier classifier (N, F) and
-    probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), in which copies
-    are looked for. Raises DataError for samples that are not finite.
+    probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the search
+    for copies. Raises DataError for samples that are not finite.
     """
 
     def features(clips: Tensor) -> Features:
@@ -58,7 +60,7 @@ def extract(
 
 
 def extract_training(batches: Iterable[Tensor], sample_rate: int) -> Features:
-    """Extracts what is asked of clips that were learned from, events and pictures, as `extract` does."""
+    """Extracts the events and pictures of clips that were learned from, as `extract` does."""
 
     def features(clips: Tensor) -> Features:
         return {"events": events(clips, sample_rate), "pictures": copies.pictures(clips, sample_rate)}
@@ -67,7 +69,7 @@ def extract_training(batches: Iterable[Tensor], sample_rate: int) -> Features:
 
 
 def _extract(batches: Iterable[Tensor], features: Callable[[Tensor], Features]) -> Features:
-    """What a function gives of each batch, end to end. Raises DataError for samples that are not finite."""
+    """Joins the features that a function gives for each batch. Raises DataError for samples that are not finite."""
     parts, unusable = [], 0
     for clips in batches:
         is_usable = clips.isfinite().all(dim=2).all(dim=1)
@@ -127,7 +129,7 @@ def _features(clips: Tensor, sample_rate: int) -> Features:
 
 @torch.no_grad()
 def log_mel_statistics(clips: Tensor, sample_rate: int, *, batch: int = CLIPS_AT_ONCE) -> np.ndarray:
-    """Mean and standard deviation over time of 64 log-mel bands, in dB, of the channels' mean power.
+    """Computes mean and standard deviation over time of 64 log-mel bands, in dB, of the channels' mean power.
 
     clips: (N, C, T) in [-1, 1]. Returns (N, 128) float64, the 64 means first; NaN where samples are not finite.
     """
@@ -140,11 +142,11 @@ def _statistics(levels: Tensor) -> np.ndarray:
 
 
 def standardize(features: np.ndarray, reference: np.ndarray, least: float = LEAST_DEVIATION_DECIBELS) -> np.ndarray:
-    """Features less the reference's mean, in units of its standard deviation, or of `least` where that is smaller."""
+    """Subtracts the reference's mean and divides by its standard deviation, or by `least` if that is larger."""
     return (features - reference.mean(axis=0)) / reference.std(axis=0).clip(min=least)
 
 
 def white_noise(count: int, channels: int, samples: int, *, rms: float, seed: int) -> Tensor:
-    """Gaussian noise at a level, the floor that every generator should beat: (count, channels, samples)."""
+    """Makes Gaussian noise at a level, which every generator should beat: (count, channels, samples)."""
     noise = torch.randn(count, channels, samples, generator=torch.Generator().manual_seed(seed))
     return (rms * noise).clamp(-1, 1)

@@ -1,6 +1,7 @@
-"""What log-mel statistics do not hear: order in time, the steadiness of partials, crests and attacks. Arrays per clip.
+"""Measures what log-mel statistics miss: order in time, the steadiness of partials, crests, attacks. Arrays per clip.
 
-Nothing here is learned. A clip's level changes nothing: each is taken at a peak of 1, or silence as it is.
+Nothing here is learned. A clip's level does not count: each clip is raised to a peak of 1 first, and silence stays
+silence.
 """
 
 import math
@@ -16,7 +17,7 @@ from wavegan.dsp.stft import spectra
 CELLS = 16  # of a picture, in time and in frequency
 PARTIALS = 5  # the strongest ones of a frame
 WEAKEST_PARTIAL = 1e-5  # of the strongest bin's power in a clip: 50 dB below
-STEADY_RADIANS = 0.08  # a partial whose phase turns so evenly is steady: 1.6 Hz from one hop to the next at 16 kHz
+STEADY_RADIANS = 0.08  # a partial is steady if its phase turns so evenly: within 1.6 Hz from hop to hop at 16 kHz
 JITTER = 0  # the column of `partials` in Hz
 CREST_SECONDS = (0.004, 0.016, 0.064)
 SLOPE_CREST_SECONDS = (0.016, 0.064)
@@ -28,7 +29,7 @@ SAMPLES_AT_ONCE = 1 << 20
 
 
 def order(levels: Tensor) -> Tensor:
-    """Each clip as 16 × 16 cells of time and frequency, in dB: (N, 256) of log-mel levels (N, bands, frames)."""
+    """Averages log-mel levels (N, bands, frames) in 16 × 16 cells of time and frequency, in dB: (N, 256)."""
     return adaptive_avg_pool2d(levels[:, None], CELLS).flatten(1)
 
 
@@ -40,12 +41,13 @@ def principal_directions(reference: np.ndarray, count: int) -> np.ndarray:
 
 @torch.no_grad()
 def partials(clips: Tensor, sample_rate: int) -> np.ndarray:
-    """How steady the five strongest partials of each frame are: (N, 4), of clips (N, C, T).
+    """Measures how steady the five strongest partials of each frame are: (N, 4), of clips (N, C, T).
 
-    Means over frames, partials and channels, weighted by amplitude: by how much a partial's frequency changes from one
-    hop of 8 ms to the next, in Hz, which is the second difference of its phase (Bello et al. 2004, eq. 7); the second
-    difference of its level, in dB, 0 where it decays evenly; the share of partials that are steady. And the level of
-    all partials below that of the clip, in dB: near 0 for tones, far below for noise.
+    The first three columns are means over frames, partials and channels, weighted by amplitude. The first says by how
+    much a partial's frequency changes from one hop of 8 ms to the next, in Hz; it follows from the second difference of
+    its phase (Bello et al. 2004, eq. 7). The second is the second difference of its level, in dB, 0 if it decays
+    evenly. The third is the share of partials that are steady. The fourth is the level of all partials relative to that
+    of the clip, in dB: near 0 for tones, far below for noise.
     """
     size = max(1, SAMPLES_AT_ONCE // clips[0].numel())
     return torch.cat([_partials(part, sample_rate) for part in clips.split(size)]).double().cpu().numpy()
@@ -77,11 +79,11 @@ def _partials(clips: Tensor, sample_rate: int) -> Tensor:
 
 @torch.no_grad()
 def attack(clips: Tensor, sample_rate: int) -> np.ndarray:
-    """How sharp each clip is in time, which phases decide: (N, 8) in dB, of clips (N, C, T).
+    """Measures how sharp each clip is in time, which phases decide: (N, 8) in dB, of clips (N, C, T).
 
-    The crest factor, peak over RMS, of frames of 4, 16 and 64 ms, of the slope's frames of 16 and 64 ms (all weighted
-    by their RMS) and of the whole clip; the steepest rise from one frame of 2 ms to the next, and of 8 ms, from a
-    floor 40 dB below the loudest frame and from the silence before the clip.
+    Six columns are crest factors, peak over RMS: of frames of 4, 16 and 64 ms, of the slope's frames of 16 and 64 ms
+    (all weighted by their RMS) and of the whole clip. Two are the steepest rises from one frame to the next, for frames
+    of 2 and of 8 ms. A rise begins at a floor 40 dB below the loudest frame, and there is silence before the clip.
     """
     clips = at_full_level(clips)
     slope = clips.diff(dim=2)

@@ -1,4 +1,4 @@
-"""The count of a blind listening test's answers: what listeners preferred, pair by pair."""
+"""Counts the answers of a blind listening test: which candidates listeners preferred, pair by pair."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from wavegan.errors import DataError
 from wavegan.evaluation.resampling import wilson_interval
 
-PROGRAM, FORMAT = "wavegan listening test", 1  # what an answers file says of itself
+PROGRAM, FORMAT = "wavegan listening test", 1  # both stand in an answers file
 POINTS = {"A": 1.0, "B": 0.0, "tie": 0.5}  # of the sound on side A, by answer; unanswered trials hold null
 FIELDS = ("test", "key", "seed", "candidates", "session", "listener", "answers")  # and program, format, times
 
@@ -26,7 +26,7 @@ def identity_of_key(key: str) -> str:
 
 @dataclass(frozen=True)
 class Listening:
-    """The checked answers of one listener; results are those of answered trials."""
+    """Holds the checked answers of one listener; results are those of answered trials."""
 
     label: str
     test: str
@@ -38,25 +38,29 @@ class Listening:
 
 
 def score_answers(files: Sequence[Path | Mapping[str, Any]]) -> dict[str, Any]:
-    """What listeners preferred, from the answers files that the page saves, one for each listener, or their contents.
+    """Counts which candidates listeners preferred.
 
-    `pairs` holds for every two candidates, and `overall` for each candidate against all others, the number of
-    trials, wins, losses and ties, and the share of wins, ties counting half, with its 95 % interval. The interval is
-    Wilson's: it takes every answer as an independent draw with one chance for all clips and listeners, so it is too
-    narrow where few listeners answer often or few clips repeat; ties make it wider than need be. An overall share
-    depends on who the others are, and those of several candidates are not independent: one's win is another's loss.
-    `verdicts` says each pair as a sentence. Tests of other clips count together where their candidates are the same.
-    Raises DataError for files that are damaged, foreign, without answers, given twice, or of other candidates.
+    files: the answers files that the page saves, one for each listener, or their contents. `pairs` holds for every two
+    candidates, and `overall` for each candidate against all others, the number of trials, wins, losses and ties, and
+    the share of wins with its 95 % interval; a tie counts half. The interval is Wilson's: it takes every answer as an
+    independent draw with one chance for all clips and listeners. So it is too narrow if few listeners answer often or
+    few clips repeat; ties make it wider than it need be. An overall share depends on the other candidates, and the
+    shares of several candidates are not independent: one's win is another's loss. `verdicts` says each pair as a
+    sentence. Tests of different clips count together if their candidates are the same. Raises DataError for files that
+    are damaged, foreign, without answers, given twice, or of different candidates.
     """
-    listenings = [_listening(file, number) for number, file in enumerate(files, start=1)]
+    listenings = [_listening(file, place) for place, file in enumerate(files, start=1)]
     _check_together(listenings)
     names = listenings[0].candidates
     results = [result for listening in listenings for result in listening.results]
     pairs = [{"first": a, "second": b, **_tally(results, a, {b})} for a, b in combinations(names, 2)]
     return {
         "candidates": names,
-        "tests": sorted({one.test for one in listenings}),
-        "listeners": [{"name": one.listener, "answered": len(one.results), "trials": one.trials} for one in listenings],
+        "tests": sorted({listening.test for listening in listenings}),
+        "listeners": [
+            {"name": listening.listener, "answered": len(listening.results), "trials": listening.trials}
+            for listening in listenings
+        ],
         "pairs": pairs,
         "overall": {name: _tally(results, name, set(names)) for name in names},
         "verdicts": [verdict(pair) for pair in pairs],
@@ -64,7 +68,7 @@ def score_answers(files: Sequence[Path | Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def verdict(pair: Mapping[str, Any]) -> str:
-    """One of the pairs of `score_answers` as a sentence, the preferred candidate first."""
+    """Says one of the pairs of `score_answers` as a sentence, the preferred candidate first."""
     first, second, share, low, high = (pair[key] for key in ("first", "second", "share", "low", "high"))
     if not pair["trials"]:
         return f"{first} and {second} were not compared"
@@ -77,10 +81,10 @@ def verdict(pair: Mapping[str, Any]) -> str:
     return f"{first} preferred to {second} {count}{ties}"
 
 
-def _tally(results: list[Result], name: str, others: set[str]) -> dict[str, float]:
-    """What a candidate won against some others."""
-    points = [won for a, b, won in results if a == name and b in others]
-    points += [1 - won for a, b, won in results if b == name and a in others]
+def _tally(results: list[Result], name: str, opponents: set[str]) -> dict[str, float]:
+    """Counts the wins, losses and ties of a candidate against some opponents."""
+    points = [won for a, b, won in results if a == name and b in opponents]
+    points += [1 - won for a, b, won in results if b == name and a in opponents]
     trials, counts = len(points), {"wins": points.count(1), "losses": points.count(0), "ties": points.count(0.5)}
     low, high = wilson_interval(sum(points), trials)
     return {"trials": trials, **counts, "share": sum(points) / trials if trials else 0.5, "low": low, "high": high}
@@ -90,26 +94,27 @@ def _check_together(listenings: list[Listening]) -> None:
     if not listenings:
         raise DataError("0 answers files were given; a score needs 1 or more; save them from the listening test's page")
     first, seen = listenings[0], {}
-    for one in listenings:
-        if set(one.candidates) != set(first.candidates):
+    for listening in listenings:
+        label, candidates = listening.label, listening.candidates
+        if set(candidates) != set(first.candidates):
             raise DataError(
-                f"{one.label} compares {', '.join(one.candidates)}, and {first.label} {', '.join(first.candidates)}; "
+                f"{label} compares {', '.join(candidates)}, and {first.label} {', '.join(first.candidates)}; "
                 "only tests of the same candidates count together; score them apart"
             )
-        if other := seen.get((one.test, one.session)):
+        if earlier := seen.get((listening.test, listening.session)):
             raise DataError(
-                f"{one.label} and {other} hold the same listening; each counts once; give only the one saved last"
+                f"{label} and {earlier} hold the same listening; each counts once; give only the one saved last"
             )
-        seen[one.test, one.session] = one.label
+        seen[listening.test, listening.session] = label
 
 
-def _listening(file: Path | Mapping[str, Any], number: int) -> Listening:
-    label = f"answers {number}" if isinstance(file, Mapping) else str(file)
+def _listening(file: Path | Mapping[str, Any], place: int) -> Listening:
+    label = f"answers {place}" if isinstance(file, Mapping) else str(file)
     content = file if isinstance(file, Mapping) else _read(file)
     if not isinstance(content, Mapping) or content.get("program") != PROGRAM:
         raise DataError(f"{label} is not of a {PROGRAM}; only its answers can be scored; give the file its page saved")
-    if (found := content.get("format")) != FORMAT:
-        raise DataError(f"{label} has format {found!r}; {FORMAT} can be read; score it with the wavegan of its page")
+    if (version := content.get("format")) != FORMAT:
+        raise DataError(f"{label} has format {version!r}; {FORMAT} can be read; score it with the wavegan of its page")
     if missing := [key for key in FIELDS if key not in content]:
         raise DataError(f"{label} lacks {', '.join(missing)}; only whole files count; save it again from the page")
     names, sides = _open_key(content, label)
@@ -120,7 +125,7 @@ def _listening(file: Path | Mapping[str, Any], number: int) -> Listening:
             f"{label} holds {f'the answer {wrong[0]!r}' if wrong else f'{len(answers)} answers'}; its test takes "
             f"{len(sides)} of A, B, tie and null; save it again from the page"
         )
-    results = [(*side, POINTS[one]) for side, one in zip(sides, answers, strict=True) if one is not None]
+    results = [(*side, POINTS[answer]) for side, answer in zip(sides, answers, strict=True) if answer is not None]
     if not results:
         raise DataError(f"{label} answers 0 of {len(sides)} trials; 1 or more can be scored; leave it out")
     session, listener = str(content["session"]), str(content["listener"])
@@ -135,7 +140,7 @@ def _read(path: Path) -> Any:
 
 
 def _open_key(content: Mapping[str, Any], label: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """The candidates and who of them was on sides A and B in each trial; test, seed and candidates bear the key out."""
+    """Returns the candidates and those on sides A and B of each trial; raises DataError if the key does not fit."""
     refusal = DataError(
         f"the key of {label} does not belong to its test {content['test']!r}, seed or candidates; an answers file "
         "counts only as the page saved it; save it again"

@@ -1,4 +1,4 @@
-"""The metrics, a row for each: its function, the features that it takes, what it says, and where it is used."""
+"""Lists the metrics, a row for each: its function, the features that it takes, what it says, and where it is used."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Function = Callable[[Array, Array, Array, Array], Array]
 
 
 class Parts(NamedTuple):
-    """Numbers by name that scores hold as well: under which key, of features and sample rate, and their words."""
+    """Describes further numbers of a score: their key, their function of features and sample rate, and their words."""
 
     key: str
     function: Callable[[Array, int], dict[str, float]]
@@ -28,9 +28,9 @@ class Metric:
 
     features: the kind of features that the function takes. group, name, sentence: what pages say of it. better: LOWER,
     HIGHER or AS_REAL. is_periodic: every evaluation while training computes it; `evaluate` and `compare` alone compute
-    the others, which cost more. is_charted: reports draw it against the step, and give it of fewer clips. is_headline:
-    the checkpoint with its lowest value is the best; one metric has it. is_optional: pages leave it out where nothing
-    was measured. parts: what its value is made of.
+    the others, which cost more. is_charted: reports draw it against the step, and for fewer clips. is_headline: the
+    checkpoint with its lowest value is the best; this holds for one metric. is_optional: pages leave it out if it was
+    not measured. parts: the parts of its value.
     """
 
     function: Function

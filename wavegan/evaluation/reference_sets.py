@@ -1,4 +1,4 @@
-"""The real sound that clips are compared with: two halves of what was held out, and what was learned from."""
+"""Prepares the real sound that clips are compared with: two halves of the held-out sound, and the training sound."""
 
 import logging
 from collections.abc import Sequence
@@ -14,21 +14,26 @@ from wavegan.evaluation.clips import ClipSet
 
 logger = logging.getLogger(__name__)
 
-MOST_TRAINING_CLIPS = 20_000  # that copies are looked for among
+MOST_TRAINING_CLIPS = 20_000  # at most, that are searched for copies
 
 
 class Judged(Protocol):
-    """Clips that are compared with real ones, and where they come from."""
+    """Describes clips that are compared with real ones, and their place."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """Returns the file or folder that the clips come from."""
+        ...
+
     @property
-    def clips(self) -> ClipSet: ...
+    def clips(self) -> ClipSet:
+        """Returns the clips."""
+        ...
 
 
 @dataclass(frozen=True)
 class ReferenceSets:
-    """Real sound: two halves of what was held out, what was learned from (None where unknown), and how they parted."""
+    """Holds real sound: two halves of the held-out sound, the training sound (None if unknown), and how they parted."""
 
     form: ClipFormat
     reference: ClipSet
@@ -56,15 +61,15 @@ def reference_sets(
     source: Sequence[str],
     seed: int,
 ) -> ReferenceSets:
-    """Divides what was held out in two halves, beside what was learned from.
+    """Divides the held-out sound into two halves and adds the training sound.
 
-    windows: the parts of an item that are clips, as `Windows` takes them. split: how the two were parted, in words.
-    source: what was learned from, for a classifier.
+    windows: the parts of an item that are clips, as `Windows` takes them. split: how held-out and training sound were
+    parted, in words. source: the training sound, for a classifier.
     """
     halves = Windows(held_out, form.clip_samples, windows, seed).halves()
     real, reference = (clip_set(half) for half in halves)
     training = None
-    if learned is not None:  # random windows leave gaps
+    if learned is not None:  # random windows would leave gaps
         kind = "first" if windows == "first" else "all"
         training = clip_set(Windows(learned, form.clip_samples, kind, seed)).first(MOST_TRAINING_CLIPS)
     labelled = tuple(source) if learned is not None and len(learned.label_names) > 1 else ()
@@ -72,7 +77,10 @@ def reference_sets(
 
 
 def agreed_count(wanted: int, ground: ReferenceSets, candidates: Sequence[Judged] = ()) -> int:
-    """Gives the number of clips that are compared in every set: one for all, since many figures depend on it."""
+    """Returns the number of clips compared in every set: the same for all, since many figures depend on it.
+
+    Raises DataError for fewer than two clips.
+    """
     held_out = min(len(ground.reference), len(ground.real))
     if held_out < 2:
         raise DataError(
@@ -81,8 +89,8 @@ def agreed_count(wanted: int, ground: ReferenceSets, candidates: Sequence[Judged
             "name a folder of more real audio with `data=DIR`",
         )
     sizes = {"there are no more (half of those held out)": held_out}
-    sizes |= {f"there are no more in {one.path}": len(one.clips) for one in candidates}
-    reason = min(sizes, key=lambda one: sizes[one])
+    sizes |= {f"there are no more in {candidate.path}": len(candidate.clips) for candidate in candidates}
+    reason = min(sizes, key=lambda limit: sizes[limit])
     if (count := min(wanted, sizes[reason])) < 2:
         raise DataError(
             f"1 clip of each set would be compared, as {reason}",

@@ -1,1 +1,1 @@
-"""Who learns what in one step: each method is a list of phases."""
+"""Defines the training methods: each lists the phases of a step, and each phase says which networks learn and how."""

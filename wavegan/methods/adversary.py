@@ -1,4 +1,4 @@
-"""A discriminator with what it sees and learns by, and the game of several: the same whoever makes the fakes."""
+"""Trains one or several discriminators and computes their losses for a generator, for any source of fakes."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,15 +15,15 @@ from wavegan.objectives.penalties import Penalty
 
 
 class Adversary:
-    """A discriminator, its view of a clip, its objective, and what keeps it from running away.
+    """Holds a discriminator, its view of a clip, its objective and its regularisation.
 
-    discriminator: what the view gives (and labels) to (N,). view: clips to what the discriminator sees, differentiable;
-    None shows them as they are. augment: changes clips before the view, real and generated ones alike.
-    penalty: added to its loss penalty_weight times; None or a weight of 0 leaves it out. It acts on what the
-    discriminator sees. penalty_every: it is taken in every so many steps alone, and weighs so many times more then
-    (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, section 3.1). penalty_share: the part of its weight that
-    is left in a step; None keeps all of it. weight: factor of its part in the generator's loss. weight_clip: after each
-    update every weight is cut to ± this (Arjovsky et al. 2017, algorithm 1).
+    discriminator: maps the view of clips (and labels) to scores (N,). view: maps clips to the discriminator's input and
+    is differentiable; None passes the clips on. augment: changes clips before the view, real and generated ones alike.
+    penalty: added to the loss penalty_weight times; None or a weight of 0 leaves it out. Its points are inputs of the
+    discriminator, so views of clips. penalty_every: only every so many steps have the penalty, with a weight so many
+    times larger (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, section 3.1). penalty_share: gives the
+    factor of its weight in a step; None keeps the full weight. weight: factor of its part in the generator's loss.
+    weight_clip: after each update every weight is limited to ± this (Arjovsky et al. 2017, algorithm 1).
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Adversary:
         self.penalty_weight = penalty_weight * penalty_every
         self.penalty_every = penalty_every
         self.penalty_share = penalty_share
-        # A tensor where it changes, so that a recorded graph reads it afresh at each replay.
+        # It is a tensor if it changes, so that a recorded graph reads its new value at each replay.
         device = next(discriminator.parameters()).device
         self.weight_now = (
             torch.tensor(float(self.penalty_weight), device=device) if penalty_share else self.penalty_weight
@@ -60,7 +60,7 @@ class Adversary:
         self.kept: Kept | None = None
 
     def compile(self, backend: str) -> None:
-        """Compiles the discriminator and, where the first-order form is used, its passes."""
+        """Compiles the discriminator, and the passes that the first-order form uses."""
         self.passes = first_order.compiled(backend)
         compile_network(self.discriminator, backend)
 
@@ -74,18 +74,18 @@ class Adversary:
 
     @property
     def due_penalty(self) -> Penalty | None:
-        """The penalty, where this step takes it."""
+        """Returns the penalty if this step has one, else None."""
         return self.penalty if self.is_penalty_due else None
 
     @property
     def remark(self) -> str:
-        """Why its penalty takes longer than it might; empty where it does not."""
+        """Says why its penalty is slower than it could be; empty if it is not."""
         if not self.penalty or getattr(self.discriminator, "stages", None) is not None:
             return ""
         return "the discriminator is not piecewise linear, so its penalty takes a double backward, which is slower"
 
     def see(self, clips: Tensor) -> Tensor:
-        """What the discriminator sees of clips."""
+        """Computes the discriminator's input from clips: augmented, then viewed."""
         if self.augment:
             clips = self.augment(clips)
         return self.view(clips) if self.view else clips
@@ -93,8 +93,8 @@ class Adversary:
     def backward(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Stats:
         """Leaves the gradients of the discriminator's loss; real and fake are constants with the same labels.
 
-        The first-order form where the discriminator is piecewise linear, so can be taken apart into stages. A fake that
-        has a graph is a constant here too, and what the discriminator sees of it is kept for `kept_generator_loss`.
+        It uses the first-order form if the discriminator is piecewise linear, so has stages. A fake with a graph is a
+        constant here too; its view is kept with that graph for `kept_generator_loss`.
         """
         stages = getattr(self.discriminator, "stages", None)
         if stages is None:
@@ -113,7 +113,7 @@ class Adversary:
         return self._settle(judged, seen_fake)
 
     def plain_backward(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Stats:
-        """The same gradients by autograd alone, for any discriminator: what the first-order form must equal."""
+        """Leaves the same gradients by autograd alone, for any discriminator; the first-order form must equal them."""
         real, seen_fake = self._seen(real, fake)
         fake = seen_fake.detach()
         real_scores, fake_scores, value = self._scores_and_penalty(real, fake, labels)
@@ -127,15 +127,15 @@ class Adversary:
         return self._settle(Judged(stats, real_scores.detach(), fake_scores.detach()), seen_fake)
 
     def generator_loss(self, fake: Tensor, real: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the generator of `fake` is to lower; only a paired objective uses `real`."""
+        """Computes the loss of the generator of `fake`; only a paired objective uses `real`."""
         scores, real_scores = self._judge(self.see(fake), labels), None
         if self.objective.is_paired:
-            with torch.no_grad():  # the discriminator stands still and so do the real clips
+            with torch.no_grad():  # neither the discriminator nor the real clips learn here
                 real_scores = self._judge(self.see(real), labels)
         return self.objective.of_generator(scores, real_scores)
 
     def kept_generator_loss(self, labels: Tensor | None = None) -> Tensor:
-        """The same of the fakes that the last `backward` was given, by the discriminator as it is since.
+        """Computes the generator's loss for the fakes of the last `backward`, by the discriminator as it is now.
 
         A paired objective compares them with the real clips' scores from before the discriminator's update.
         """
@@ -144,7 +144,7 @@ class Adversary:
         return self.objective.of_generator(self._judge(fake, labels), real_scores)
 
     def after_update(self, stats: Stats) -> None:
-        """Follows an update of the discriminator; stats: its own statistics, means over all processes."""
+        """Limits weights and adapts the augmentation after an update; stats: its own, means over all processes."""
         if self.weight_clip:
             with torch.no_grad():
                 for parameter in self.discriminator.parameters():
@@ -153,18 +153,18 @@ class Adversary:
             self.augment.after_update(stats)
 
     def state(self) -> dict[str, Any]:
-        """The statistics of its view and the memory of its augmentation."""
+        """Returns the state of its view and of its augmentation."""
         parts = {"view": self.view, "augment": self.augment}
         return {name: part.state_dict() if part else {} for name, part in parts.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `state` gave."""
+        """Restores what `state` returned."""
         for name, part in (("view", self.view), ("augment", self.augment)):
             if part:
                 part.load_state_dict(state[name])
 
     def _seen(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """What the discriminator sees of both; that of the fake has a graph where the fake has one."""
+        """Computes the discriminator's inputs from both; that from the fake has a graph if the fake has one."""
         with torch.no_grad():
             real = self.see(real)
         with torch.set_grad_enabled(fake.requires_grad):
@@ -173,7 +173,7 @@ class Adversary:
     def _scores_and_penalty(
         self, real: Tensor, fake: Tensor, labels: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The scores of both, and the penalty where it is due; in one pass where the discriminator `joins_batches`."""
+        """Returns the scores of both, in one pass if the discriminator `joins_batches`, and the penalty that is due."""
         penalty, judge = self.due_penalty, partial(self._judge, labels=labels)
         joins = getattr(self.discriminator, "joins_batches", False)
         if joins and penalty and penalty.among:
@@ -186,31 +186,31 @@ class Adversary:
         return real_scores, fake_scores, penalty(judge, real, fake) if penalty else None
 
     def _settle(self, judged: Judged, seen_fake: Tensor) -> Stats:
-        """Keeps what the generator's update can use, and gives the statistics."""
+        """Keeps what the generator's update can reuse, and returns the statistics."""
         self.kept = Kept(seen_fake, judged.real) if seen_fake.requires_grad else None
         return judged.stats | (self.augment.statistics(judged.real, judged.fake) if self.augment else {})
 
     def _judge(self, seen: Tensor, labels: Tensor | None) -> Tensor:
         if labels is None:
             return self.discriminator(seen)
-        return self.discriminator(seen, labels.repeat(len(seen) // len(labels), 1))  # a penalty may look at both
+        return self.discriminator(seen, labels.repeat(len(seen) // len(labels), 1))  # a penalty may score both at once
 
 
 class Kept(NamedTuple):
-    """What a discriminator saw of the fakes, with their graph, and how it scored their real partners."""
+    """Holds a discriminator's view of the fakes, with their graph, and its scores of their real partners."""
 
     fake: Tensor
     real_scores: Tensor
 
 
 Adversaries = Mapping[str, Adversary]
-"""Adversaries by name; the names of their statistics begin with theirs, as in mel/loss."""
+"""Maps names to adversaries; the names of their statistics begin with these, as in mel/loss."""
 
 
 def discriminators_backward(
     adversaries: Adversaries, real: Tensor, fake: Tensor, labels: Tensor | None = None
 ) -> Stats:
-    """Leaves the gradients of every discriminator's loss, all of the same clips."""
+    """Leaves the gradients of every discriminator's loss, all on the same clips."""
     stats = {}
     for name, adversary in adversaries.items():
         stats |= {f"{name}/{stat}": value for stat, value in adversary.backward(real, fake, labels).items()}
@@ -218,38 +218,38 @@ def discriminators_backward(
 
 
 def generator_losses(adversaries: Adversaries, fake: Tensor, real: Tensor, labels: Tensor | None = None) -> Stats:
-    """Each adversary's loss for the generator, times its weight, with a graph."""
+    """Computes each adversary's loss for the generator, times its weight, with a graph."""
     return {
         name: adversary.weight * adversary.generator_loss(fake, real, labels) for name, adversary in adversaries.items()
     }
 
 
 def kept_generator_losses(adversaries: Adversaries, labels: Tensor | None = None) -> Stats:
-    """The same of the fakes that the discriminators have just learned from."""
+    """Computes the same losses for the fakes that the discriminators have just learned from."""
     return {name: adversary.weight * adversary.kept_generator_loss(labels) for name, adversary in adversaries.items()}
 
 
 class AdversarialMethod:
-    """What a `Method` with adversaries does for all of them alike; `adversaries` are those by name."""
+    """Implements the parts of a `Method` that treat all adversaries alike; `adversaries` holds them by name."""
 
     adversaries: Adversaries
 
     @property
     def form(self) -> tuple[bool, ...]:
-        """Which penalties this step takes."""
+        """Says for each adversary if this step has its penalty."""
         return tuple(adversary.due_penalty is not None for adversary in self.adversaries.values())
 
     def advance(self, step: int) -> None:
-        """Sets what the discriminators are shown in a step."""
+        """Sets the augmentations and the penalties of a step."""
         for adversary in self.adversaries.values():
             adversary.advance(step)
 
     def state(self) -> dict[str, Any]:
-        """Returns the memory of the adversaries."""
+        """Returns the states of the adversaries, by name."""
         return {name: adversary.state() for name, adversary in self.adversaries.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `state` gave."""
+        """Restores what `state` returned."""
         for name, adversary in self.adversaries.items():
             adversary.restore(state[name])
 
@@ -263,7 +263,7 @@ class AdversarialMethod:
 def compile_network(network: nn.Module, backend: str) -> None:
     """Compiles a network in place.
 
-    PhaseShuffle draws inside: the same numbers as without a compiler, so that a run stays the same run.
+    PhaseShuffle draws inside. The options make it draw the same numbers as without a compiler, so a run stays the same.
     """
     network.compile(
         backend=backend, dynamic=False, options={"fallback_random": True} if backend == "inductor" else None

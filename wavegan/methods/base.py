@@ -1,4 +1,4 @@
-"""What the training loop knows of a method: its networks, its phases and its memory."""
+"""Defines what the training loop knows of a method: its networks, its phases and its state."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Stats = dict[str, Tensor]
 
 
 class Judged(NamedTuple):
-    """What an update of a discriminator leaves: its statistics, and its scores (N,) from before it, as constants."""
+    """Holds the results of a discriminator's update: statistics, and the scores (N,) from before it, as constants."""
 
     stats: Stats
     real: Tensor
@@ -18,10 +18,10 @@ class Judged(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What an update sees of N clips.
+    """Holds the N clips of an update.
 
-    x: clips (N, C, T) in [-1, 1]. labels: (N, K), a row with a 1 for each clip's label, where the networks know
-    labels. other: clips of a second source, as x, where sound is translated.
+    x: clips (N, C, T) in [-1, 1]. labels: (N, K), a row with a 1 at each clip's label, if the networks have labels.
+    other: clips of a second source, like x, if the method translates between two sources.
     """
 
     x: Tensor
@@ -29,22 +29,20 @@ class Batch(NamedTuple):
     other: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        """The batch with each of its tensors changed."""
+        """Returns the batch with `change` applied to each of its tensors."""
         labels, other = (None if part is None else change(part) for part in self[1:])
         return Batch(change(self.x), labels, other)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One kind of update: which networks learn, how often per step, and how their gradients come about.
+    """Describes one kind of update: which networks learn, how often per step, and how to compute their gradients.
 
-    backward(batch) leaves gradients in `.grad` of the phase's networks and returns named scalar tensors,
-    still on the device. The batch is fresh for every call, or with `keeps_batch`, which is for a phase of one update,
-    that of the update before: then `backward` may go on with tensors that the phase before has left. Randomness comes
-    from torch's global generators, which the loop has set for this very call, from `random_stream` (the phase's name
-    where it is empty).
-    after_update(stats) follows the optimisers' steps, where something does; the statistics are means over all
-    processes.
+    backward(batch) leaves gradients in `.grad` of the phase's networks and returns named scalar tensors, still on the
+    device. Every call gets a new batch. With `keeps_batch`, which a phase with one update may set, it gets the batch of
+    the update before; then `backward` may use tensors that the phase before has left. Random numbers come from torch's
+    global generators; the loop seeds them for each call from `random_stream`, or from the phase's name if that is
+    empty. after_update(stats), if there is one, is called after the optimisers' steps, with means over all processes.
     """
 
     name: str
@@ -57,9 +55,9 @@ class Phase:
 
 
 class Method(Protocol):
-    """Networks by name, the phases of a step in order, and the networks whose running average is kept.
+    """Describes a training method: networks by name, a step's phases in order, and the networks that are averaged.
 
-    form: names what the step to come computes, where not all steps compute the same: one recorded graph serves steps
+    form: identifies what the next step computes, if not all steps compute the same; one recorded graph serves the steps
     of one form.
     """
 
@@ -73,17 +71,17 @@ class Method(Protocol):
     def form(self) -> Hashable: ...
 
     def compile(self, backend: str) -> None:
-        """From now on computes by torch.compile with this backend what gains by it."""
+        """Makes the method use torch.compile with this backend from now on, where that helps."""
 
     def advance(self, step: int) -> None:
-        """Sets what depends on the step, before it is taken."""
+        """Sets what depends on the step, before its first phase."""
 
     def state(self) -> dict[str, Any]:
-        """All that a step depends on beside networks and optimisers: tensors and plain values, for a checkpoint."""
+        """Returns all that a step depends on besides networks and optimisers, as tensors and plain values."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `state` gave."""
+        """Restores what `state` returned."""
 
 
 def draws_per_step(phases: Iterable[Phase]) -> int:

@@ -1,24 +1,25 @@
-"""A discriminator's gradients with a penalty on its slope, exact and without a double backward.
+"""Computes a discriminator's gradients with a penalty on its slope, exactly and without a double backward.
 
-A penalty is L = weight · of_slope(g) with g = ∇ₓD at points x̂. Its gradient by a parameter is that of ⟨v, g⟩ with
-v = ∂L/∂g held constant. Now ⟨v, g⟩ is the derivative of D at x̂ along v. Where D is piecewise linear, that is the
-output for v of the linear network that D is around x̂: its affine maps without their biases, its activations with
-the slopes they have at x̂. So v is pushed forward through it; call what reaches each affine map its tangent t. The
-gradient of that linear network's output by the map's weight is the product of its input, t, with the gradient of
-its output, which is the adjoint δ that the way back from D(x̂) to g has left there already. So
+A penalty is L = weight · of_slope(g) with g = ∇ₓD at points x̂. Its gradient with respect to a parameter is that of
+⟨v, g⟩ with v = ∂L/∂g held constant. Now ⟨v, g⟩ is the derivative of D at x̂ in the direction v. If D is piecewise
+linear, this derivative is the output for the input v of a linear network: the affine maps of D without their biases,
+the activations with their slopes at x̂. So v goes forward through that network; the input of each affine map on this
+way is called its tangent t. The gradient of the output with respect to the map's weight is the product of t with the
+gradient of the map's output. That is the adjoint δ, which the pass back from D(x̂) to g has already computed. So there
+are four steps:
 
-    1. forward: scores of [real; fake; x̂] as one batch, x̂ one or two for each pair;
-    2. back to the input, seeded with ∂loss/∂score for real and fake and with 1 for x̂: all adjoints δ, and g;
-    3. v in closed form, and forward again as tangents, x̂'s rows alone;
-    4. on the same way, each weight's gradient: inputs [real; fake; t] with output gradients δ, in one product.
+    1. forward: scores of [real; fake; x̂] as one batch, with one or two x̂ for each pair;
+    2. backward to the input, seeded with ∂loss/∂score for real and fake and with 1 for x̂: gives all adjoints δ, and g;
+    3. v = ∂L/∂g, then forward again as tangents, for the rows of x̂ alone;
+    4. in the same pass, each weight's gradient: inputs [real; fake; t] with output gradients δ, in one product.
 
-Biases get theirs from real and fake alone: they do not move the slope. Per clip this costs 10 of the units that a
-double backward needs 12 for, in batches three times as large, and holds no graph. The phase shifts of x̂ are the
-same in all passes, or g would be the slope of another network.
+The gradients of biases come from real and fake alone, since biases do not change the slope. Per clip this costs 10
+units of arithmetic, a double backward 12. The batches are three times as large, and no graph is kept. The phase shifts
+of x̂ are the same in all passes, or g would be the slope of another network.
 
-Where x̂ are the real and fake clips themselves (R1, R2) and nothing is drawn inside, no rows are added for them. The
-way back is seeded with 1 for all; the adjoint of the loss is δ times the clip's own ∂loss/∂score, s. So a weight's
-gradient is the product of inputs s · x + t with δ, for 8 units where more rows would take 14.
+If x̂ are the real and fake clips themselves (R1, R2) and no layer draws random numbers, they need no rows of their own.
+The backward pass is seeded with 1 for all clips; the adjoint of the loss is δ times the clip's own ∂loss/∂score, s. So
+a weight's gradient is the product of inputs s · x + t with δ. This costs 8 units; more rows would cost 14.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ from wavegan.objectives.penalties import Penalty
 
 
 class Stage(Protocol):
-    """An affine map and an activation, as in `models/piecewise_linear.py`."""
+    """Describes an affine map and its activation; `models/piecewise_linear.py` says what each method computes."""
 
     @property
     def weight(self) -> Tensor: ...
@@ -47,9 +48,9 @@ class Stage(Protocol):
 
 
 Stages = Callable[[int, int, Tensor | None], Sequence[Stage]]
-"""stages(batches, examples, labels) takes a network apart for one pass of so many batches, each with draws of its own.
+"""stages(batches, examples, labels) takes a network apart for one pass of some batches, each with its own random draws.
 
-The examples of every batch have the same labels (N, K), None where the network knows none.
+The examples of every batch have the same labels (N, K); None if the network has none.
 """
 
 
@@ -66,8 +67,8 @@ def discriminator_backward(
 ) -> Judged:
     """Adds the gradients of objective + penalty_weight · penalty to the parameters that the stages are made of.
 
-    real, fake: (N, C, T), or spectrograms. labels: (N, K) of both. penalty_weight: 0 leaves the penalty out; as a
-    tensor it is not looked at. passes: the three ways through the network, where they are to be compiled ones.
+    real, fake: (N, C, T), or spectrograms. labels: (N, K) of both. penalty_weight: 0 leaves the penalty out, but
+    not as a tensor, whose value is not read. passes: compiled forms of the passes through the network, if any.
     """
     passes = passes or Passes(forward, backward, accumulate, accumulate_joined)
     penalty = penalty if isinstance(penalty_weight, Tensor) or penalty_weight else None
@@ -92,7 +93,7 @@ def discriminator_backward(
             stats["penalty"] = value / penalty_weight
             loss = loss + value
         gradients = passes.accumulate(chain, activations, adjoints, direction.movedim(1, -1), 2 * len(real))
-    _add([one for stage in chain for one in (stage.weight, stage.bias)], gradients)
+    _add([weight_or_bias for stage in chain for weight_or_bias in (stage.weight, stage.bias)], gradients)
     return Judged(stats | {"loss": loss}, real_scores, fake_scores)
 
 
@@ -105,7 +106,7 @@ def _joined_backward(
     penalty_weight: float | Tensor,
     passes: "Passes",
 ) -> Judged:
-    """The same for a penalty at the clips themselves, by a network that draws nothing: without rows of its own."""
+    """Adds the same gradients for a penalty at the clips themselves, without extra rows; the network draws nothing."""
     among = penalty.among
     assert among is not None, "the penalty looks at points of its own"
     with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
@@ -117,7 +118,7 @@ def _joined_backward(
         slope = slope.movedim(-1, 1).to(real.dtype)
         value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.of_slope(among(g)), slope)
         gradients = passes.accumulate_joined(chain, activations, adjoints, direction.movedim(1, -1).to(x.dtype), seeds)
-    _add([one for stage in chain for one in (stage.weight, stage.bias)], gradients)
+    _add([weight_or_bias for stage in chain for weight_or_bias in (stage.weight, stage.bias)], gradients)
     real_scores, fake_scores = scores.chunk(2)
     wasserstein = real_scores.mean() - fake_scores.mean()
     stats = {"wasserstein": wasserstein, "penalty": value / penalty_weight, "loss": loss + value}
@@ -125,13 +126,16 @@ def _joined_backward(
 
 
 def _draws(stages: Stages, real: Tensor, labels: Tensor | None) -> bool:
-    """Whether each pass is another one; asked for a pass of no batches, for which nothing is drawn or converted."""
+    """Returns whether the network draws random numbers in each pass.
+
+    It looks at the stages for a pass of no batches, for which nothing is drawn or converted.
+    """
     with torch.autocast(real.device.type, enabled=False):
         return any(getattr(stage, "shifts", None) is not None for stage in stages(0, len(real), labels))
 
 
 def forward(chain: Sequence[Stage], x: Tensor) -> list[Tensor]:
-    """The input and the output of every stage."""
+    """Returns the input of the first stage and then the output of every stage."""
     activations = [x]
     for stage in chain:
         activations.append(stage(activations[-1]))
@@ -139,7 +143,7 @@ def forward(chain: Sequence[Stage], x: Tensor) -> list[Tensor]:
 
 
 def backward(chain: Sequence[Stage], activations: Sequence[Tensor], seeds: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """The gradient of the input, and the adjoints: the gradient of every stage's affine map, first stage first."""
+    """Returns the gradient of the input and the adjoints, the gradients of the affine maps' outputs, in order."""
     d, adjoints = seeds, []
     for stage, x, y in zip(reversed(chain), reversed(activations[:-1]), reversed(activations), strict=False):
         adjoints.insert(0, stage.before_activation(d.view(y.shape).to(y.dtype), y))
@@ -150,7 +154,7 @@ def backward(chain: Sequence[Stage], activations: Sequence[Tensor], seeds: Tenso
 def accumulate(
     chain: Sequence[Stage], activations: Sequence[Tensor], adjoints: Sequence[Tensor], t: Tensor, biased: int
 ) -> list[Tensor]:
-    """Weight and bias gradients, stage by stage; the last rows of the activations are overwritten with tangents."""
+    """Returns weight and bias gradients, stage by stage; overwrites the last rows of the activations with tangents."""
     gradients = []
     for stage, x, y, d in zip(chain, activations, activations[1:], adjoints, strict=False):
         if len(t):
@@ -163,7 +167,10 @@ def accumulate(
 def accumulate_joined(
     chain: Sequence[Stage], activations: Sequence[Tensor], adjoints: Sequence[Tensor], t: Tensor, seeds: Tensor
 ) -> list[Tensor]:
-    """The same where every row has a tangent, and adjoints for a seed of 1 that stand for those of its own seed too."""
+    """Returns weight and bias gradients, stage by stage, if every row has a tangent.
+
+    The adjoints come from a seed of 1; multiplied by each row's own seed they are those of the loss.
+    """
     gradients = []
     for stage, x, y, d in zip(chain, activations, activations[1:], adjoints, strict=False):
         own = seeds.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
@@ -175,7 +182,7 @@ def accumulate_joined(
 
 
 class Passes(NamedTuple):
-    """`forward`, `backward`, `accumulate` and `accumulate_joined`."""
+    """Holds the functions `forward`, `backward`, `accumulate` and `accumulate_joined`, compiled or not."""
 
     forward: Callable[..., list[Tensor]]
     backward: Callable[..., tuple[Tensor, list[Tensor]]]
@@ -184,21 +191,21 @@ class Passes(NamedTuple):
 
 
 def compiled(backend: str) -> Passes:
-    """The passes by torch.compile, at work at their first call; objective and penalty between them stay as they are."""
+    """Returns the passes by torch.compile, which compiles them at their first call; objective and penalty are not."""
 
-    def by_backend(one: Callable[..., Any]) -> Callable[..., Any]:
-        return torch.compile(one, backend=backend, dynamic=False)
+    def by_backend(part: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.compile(part, backend=backend, dynamic=False)
 
     return Passes(by_backend(forward), by_backend(backward), by_backend(accumulate), by_backend(accumulate_joined))
 
 
 def _add(tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-    """Adds gradients to `.grad`: of the tensors themselves, or of the parameters that they were converted from."""
-    for one, gradient in zip(tensors, gradients, strict=True):
-        if one.is_leaf and one.grad is None:
-            one.grad = gradient.contiguous()  # autograd would copy it
+    """Adds gradients to `.grad`, of the tensors themselves or of the parameters that they were converted from."""
+    for tensor, gradient in zip(tensors, gradients, strict=True):
+        if tensor.is_leaf and tensor.grad is None:
+            tensor.grad = gradient.contiguous()  # autograd would copy it
         else:
-            one.backward(gradient)
+            tensor.backward(gradient)
 
 
 def _value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:

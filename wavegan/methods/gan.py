@@ -1,4 +1,4 @@
-"""The adversarial game: discriminator phases, then one generator phase (Goodfellow et al. 2014)."""
+"""Defines adversarial training: updates of the discriminators, then one of the generator (Goodfellow et al. 2014)."""
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,13 @@ from wavegan.models.inputs import Input, draw_own
 
 
 class GAN(game.AdversarialMethod):
-    """A generator and discriminators, by names of their own, that learn against each other; a `Method`.
+    """Trains a generator and named discriminators against each other; a `Method`.
 
-    generator: its declared inputs, and labels where a batch has them, to what its `output` makes of a clip. A fake
-    clip is made for the label of its real partner. All discriminators learn from the same fakes in one phase; their
-    statistics are discriminators/NAME/loss and so on, their networks discriminators.NAME. reuses_fakes: the generator
-    learns from the fakes that they have just learned from, so that one pass of it serves both updates; for one update
-    of the discriminators per step.
+    generator: maps its declared inputs, and labels if a batch has them, to a clip as its `output` encodes it. A fake
+    clip has the label of its real partner. All discriminators learn from the same fakes in one phase. Their statistics
+    are discriminators/NAME/loss and so on, their networks discriminators.NAME. reuses_fakes: the generator learns from
+    the fakes of the discriminators' last update, so that one forward pass serves both. This needs discriminator_steps
+    of 1.
     """
 
     averaged = ("generator",)
@@ -26,7 +26,7 @@ class GAN(game.AdversarialMethod):
         self, generator: nn.Module, adversaries: Adversaries, *, discriminator_steps: int, reuses_fakes: bool = False
     ):
         assert discriminator_steps == 1 or not reuses_fakes, "the fakes of one update serve the generator's"
-        discriminators = {f"discriminators.{name}": one.discriminator for name, one in adversaries.items()}
+        discriminators = {f"discriminators.{name}": adversary.discriminator for name, adversary in adversaries.items()}
         self.networks = {"generator": generator, **discriminators}
         self.phases = (
             Phase(
@@ -35,7 +35,7 @@ class GAN(game.AdversarialMethod):
                 self.discriminators_backward,
                 times=discriminator_steps,
                 after_update=self.after_update,
-                random_stream="discriminator",  # as when there was one, so that runs of then can be done again
+                random_stream="discriminator",  # as when there was only one, so that old runs can be repeated
             ),
             Phase("generator", ("generator",), self.generator_backward, keeps_batch=reuses_fakes),
         )
@@ -45,13 +45,13 @@ class GAN(game.AdversarialMethod):
         self.output: Representation = generator.output  # type: ignore[assignment]
 
     def compile(self, backend: str) -> None:
-        """Compiles all networks and, where the first-order form is used, its passes."""
+        """Compiles all networks, and the passes that the first-order form uses."""
         game.compile_network(self.networks["generator"], backend)
         for adversary in self.adversaries.values():
             adversary.compile(backend)
 
     def discriminators_backward(self, batch: Batch) -> Stats:
-        """Gradients of the discriminators' losses; the generator supplies fakes, with a graph where they are reused."""
+        """Leaves the gradients of the discriminators' losses; the generator's fakes have a graph if they are reused."""
         if self.reuses_fakes:
             self.networks["generator"].requires_grad_(True)
         with torch.no_grad():
@@ -61,7 +61,7 @@ class GAN(game.AdversarialMethod):
         return game.discriminators_backward(self.adversaries, real, fake, batch.labels)
 
     def generator_backward(self, batch: Batch) -> Stats:
-        """Gradients of the generator's loss, the sum over its adversaries, the discriminators standing still."""
+        """Leaves the gradients of the generator's loss, a sum over its adversaries; no discriminator learns."""
         if self.reuses_fakes:
             losses = game.kept_generator_losses(self.adversaries, batch.labels)
         else:

@@ -1,4 +1,4 @@
-"""Unpaired translation between two sources of sound (Zhu et al. 2017, arXiv:1703.10593)."""
+"""Defines unpaired translation between two sources of sound (Zhu et al. 2017, arXiv:1703.10593)."""
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +10,14 @@ from wavegan.objectives.reconstruction import l1
 
 
 class Translation(game.AdversarialMethod):
-    """Two translators, from source A to B and back, each against a discriminator of where it leads; a `Method`.
+    """Trains two translators, from source A to B and back, each against the discriminators of its target; a `Method`.
 
-    A batch's x holds clips of A, its `other` clips of B. a_to_b, b_to_a: clips to clips of the same shape.
-    adversaries_a judge clips of A and what b_to_a makes, adversaries_b clips of B and what a_to_b makes. The
-    translators lower both sides' losses for them, plus cycle_weight times how far clips that went there and back are
-    from themselves (eq. 2), plus identity_weight times how much a translator changes clips that are its goal already
-    (section 5.2), both as mean absolute differences, added up over the two directions. An identity_weight of 0 leaves
-    that out.
+    A batch's x holds clips of A, its `other` clips of B. a_to_b, b_to_a: map clips to clips of the same shape.
+    adversaries_a judge clips of A and the output of b_to_a; adversaries_b judge clips of B and the output of a_to_b.
+    The loss of the translators is the sum of three terms, each added up over the two directions: the generator losses
+    of the adversaries; cycle_weight times the mean absolute difference between clips and their translation to the
+    other source and back (eq. 2); identity_weight times the mean absolute difference between clips of a translator's
+    target and their translation by it (section 5.2). An identity_weight of 0 leaves the last one out.
     """
 
     averaged = ("a_to_b", "b_to_a")
@@ -35,12 +35,14 @@ class Translation(game.AdversarialMethod):
     ):
         self.of_side = {"a": adversaries_a, "b": adversaries_b}
         self.adversaries = {
-            f"{side}/{name}": one for side, those in self.of_side.items() for name, one in those.items()
+            f"{side}/{name}": adversary
+            for side, adversaries in self.of_side.items()
+            for name, adversary in adversaries.items()
         }
         discriminators = {
-            f"discriminators_{side}.{name}": one.discriminator
-            for side, those in self.of_side.items()
-            for name, one in those.items()
+            f"discriminators_{side}.{name}": adversary.discriminator
+            for side, adversaries in self.of_side.items()
+            for name, adversary in adversaries.items()
         }
         self.networks = {"a_to_b": a_to_b, "b_to_a": b_to_a, **discriminators}
         self.phases = (
@@ -57,14 +59,14 @@ class Translation(game.AdversarialMethod):
         self.identity_weight = identity_weight
 
     def compile(self, backend: str) -> None:
-        """Compiles all networks."""
+        """Compiles all networks, and the passes that the first-order form uses."""
         for name in self.averaged:
             compile_network(self.networks[name], backend)
         for adversary in self.adversaries.values():
             adversary.compile(backend)
 
     def discriminators_backward(self, batch: Batch) -> Stats:
-        """Gradients of all discriminators; statistics are a/NAME/loss, b/NAME/loss. The fakes have no graph."""
+        """Leaves the gradients of all discriminators; returns a/NAME/loss, b/NAME/loss, …. The fakes have no graph."""
         a, b = _both(batch)
         with torch.no_grad():
             fakes = {"a": self._to_a(b), "b": self._to_b(a)}
@@ -75,7 +77,7 @@ class Translation(game.AdversarialMethod):
         return stats
 
     def generators_backward(self, batch: Batch) -> Stats:
-        """Gradients of both translators, the discriminators standing still."""
+        """Leaves the gradients of both translators; the discriminators do not learn."""
         a, b = _both(batch)
         fake_a, fake_b = self._to_a(b), self._to_b(a)
         terms = {

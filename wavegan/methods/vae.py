@@ -1,4 +1,4 @@
-"""The variational autoencoder: clips to latents and back (Kingma & Welling 2014, arXiv:1312.6114)."""
+"""Defines the variational autoencoder, from clips to latents and back (Kingma & Welling 2014, arXiv:1312.6114)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,17 +16,19 @@ LOG_VARIANCE_LIMIT = 10.0
 
 
 class VAE:
-    """An encoder and a generator that learn together to copy clips through a few numbers; a `Method`.
+    """Trains an encoder and a generator together to copy clips through a small latent; a `Method`.
 
-    encoder: what the generator's `output` makes of clips to (N, 2 · latent_dim), means and then log variances, see
-    `posterior`; generator: latents (N, latent_dim) and labels to the same. reconstruction(x, copy) gives a scalar.
+    encoder: maps clips as the generator's `output` encodes them to (N, 2 · latent_dim), means and then log variances,
+    see `posterior`. generator: maps latents (N, latent_dim) and labels to encoded clips. reconstruction(x, copy) gives
+    a scalar.
 
-    What is lowered is the reconstruction, a mean over a clip's numbers, plus kl_weight times the divergence from the
-    standard normal prior, a mean over the latent's numbers, in nats. So neither term grows with the clip or the
-    latent, and one weight means the same for any length: 0.01 asks that a nat per latent number gain 0.01 of
-    reconstruction. With l1 the evidence's lower bound, for Laplace noise of that scale, is
-    kl_weight = scale · latent_dim / numbers in a clip. The weight rises from 0 at step 0 evenly to kl_weight at step
-    kl_warmup_steps, lest the latent is given up before the generator has learnt to read it (Bowman et al. 2016).
+    The loss is the reconstruction, a mean over a clip's numbers, plus kl_weight times the divergence from the standard
+    normal prior, a mean over the latent's numbers, in nats. So neither term grows with the clip or the latent, and one
+    weight means the same for any length: with 0.01, a nat per latent number must gain 0.01 of reconstruction. If
+    the reconstruction is l1 and kl_weight = scale · latent_dim / numbers in a clip, the lowest loss is the highest
+    evidence lower bound for Laplace noise of this scale. The weight rises linearly from 0 at step 0 to kl_weight at
+    step kl_warmup_steps. Otherwise the latent could become useless before the generator has learnt to read it
+    (Bowman et al. 2016).
 
     Both networks are averaged, so that the averaged ones fit each other.
     """
@@ -50,7 +52,7 @@ class VAE:
         self.kl_warmup_steps = kl_warmup_steps
         self.inputs: tuple[Input, ...] = generator.inputs  # type: ignore[assignment]
         self.output: Representation = generator.output  # type: ignore[assignment]
-        # A tensor, so that a recorded graph reads it afresh at each replay.
+        # It is a tensor, so that a recorded graph reads its new value at each replay.
         self.kl_weight = torch.zeros((), device=next(generator.parameters()).device)
         self.advance(0)
 
@@ -65,19 +67,19 @@ class VAE:
         self.kl_weight.fill_(share * self.final_kl_weight)
 
     def state(self) -> dict[str, Any]:
-        """Nothing: all that it remembers are its networks."""
+        """Returns nothing, since its only state are its networks."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing is to be restored."""
+        """Does nothing, since `state` is empty."""
 
     def backward(self, batch: Batch) -> Stats:
-        """Gradients of both networks; "kl" is in nats per latent number, not yet weighted."""
+        """Leaves the gradients of both networks; "kl" is in nats per latent number, not yet weighted."""
         x = self.output.encode(batch.x)
         mean, log_variance = posterior(self.networks["encoder"], x)
-        latent, *others = self.inputs
-        error = draw_own(Input("normal", latent.shape), x)  # the posterior's, whatever latents generation draws
-        noise = [draw_own(declared, x) for declared in others]
+        latent, *noise_inputs = self.inputs
+        error = draw_own(Input("normal", latent.shape), x)  # the posterior is normal, whatever latents generation draws
+        noise = [draw_own(declared, x) for declared in noise_inputs]
         z = mean + (log_variance / 2).exp() * error.to(x.dtype)
         reconstruction = self.reconstruction(x, self.networks["generator"](z, batch.labels, *noise).to(x.dtype))
         kl = kl_divergence(mean, log_variance) / mean.shape[1]
@@ -87,10 +89,11 @@ class VAE:
 
 
 def posterior(encoder: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and log variances, both (N, latent_dim), of the latents that clips may come from; in the type of x.
+    """Returns means and log variances, both (N, latent_dim), of the latents that clips may come from; in the type of x.
 
-    What the encoder says of a log variance, s, is taken as s / (1 + |s| / 10): near s where s is small, never beyond
-    ±10, so its exponential is finite. Unlike a clamp's, the slope is nowhere zero: a number gone astray finds back.
+    The encoder's output s for a log variance becomes s / (1 + |s| / 10). This is near s if s is small and never beyond
+    ±10, so its exponential is finite. Unlike with a clamp, the slope is nowhere zero, so a value that is far too large
+    still gets a gradient.
     """
-    mean, said = encoder(x).to(x.dtype).chunk(2, dim=1)
-    return mean, said / (1 + said.abs() / LOG_VARIANCE_LIMIT)
+    mean, raw_log_variance = encoder(x).to(x.dtype).chunk(2, dim=1)
+    return mean, raw_log_variance / (1 + raw_log_variance.abs() / LOG_VARIANCE_LIMIT)

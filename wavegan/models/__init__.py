@@ -1,1 +1,1 @@
-"""Networks with plain arguments; no recipe reaches this room."""
+"""Defines the networks, which take plain arguments; no module here knows a recipe."""

@@ -1,4 +1,4 @@
-"""The networks by the names that recipes use. A new one is a line here; its keys follow from its signature."""
+"""Lists the networks by the names that recipes use. A new one needs a line here; its keys come from its signature."""
 
 from wavegan.models import inverse_stft, mlp, specgan, spectrogram, tiled, wavegan
 from wavegan.models.translator import Translator

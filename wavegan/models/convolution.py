@@ -1,16 +1,18 @@
-"""Strided convolutions, their adjoints and their weight gradients, each in the form that is fastest for its shape.
+"""Computes strided convolutions, their adjoints and their weight gradients, in the fastest form for each shape.
 
-Every layer of a network of waveforms comes down to these three: a transposed convolution is the adjoint of a
-strided one, and nearest upsampling with its convolution is one with weights added up (`folded_nearest`).
-Activations are (N, T, C) here, channels last, and weights (C', k, C); a convolution starts `pad` samples before
-each of its T / stride places and reads zeros beyond both ends.
+Every layer of a network of waveforms needs only these three. A transposed convolution is the adjoint of a strided
+one. Nearest upsampling followed by a convolution is one convolution with some weights added up (`folded_nearest`).
+Activations are (N, T, C) here, channels last, and weights (C', k, C). The output has T / stride positions, called
+places; the kernel of each starts `pad` samples before it, and samples beyond both ends are zeros.
 
-Few places: what each place sees is laid side by side and the whole is one matrix product; its adjoint is one too,
-whose results are added up where they overlap. The deep layers have large weights and little else, and libraries
-of convolutions leave most of a machine idle there. Many places: time is cut into blocks of `stride` samples, a
-view with channels last, and the convolution is one with stride 1 from stride · C channels. It needs no copy, and
-its adjoint is a convolution of the same kind. An accelerator has kernels for such convolutions that no layer is too
-small for, but they want 16 channels: of a layer with fewer several places are made as one.
+With few places, the receptive fields of all places become the rows of a matrix, and the convolution is one matrix
+product. Its adjoint is a matrix product too, whose results are added up where they overlap. The deep layers have
+large weights and few places, and libraries of convolutions leave most of a machine idle there.
+
+With many places, time is cut into blocks of `stride` samples, a view with channels last. The convolution then has
+stride 1 and stride · C input channels. It needs no copy, and its adjoint is a convolution of the same kind. The
+kernels of an accelerator are fast for such convolutions of any size, if they have at least 16 channels. If a layer
+has fewer, several neighbouring places are computed as one place with more channels.
 """
 
 import math
@@ -21,16 +23,16 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.grad import conv2d_weight
 
-# By benchmarks/convolutions.py: the places up to which matrix products win, and the channels of a block that a
-# convolution needs at least to be fast. Kinds of device that are not listed have no such limit.
+# Measured by benchmarks/convolutions.py: matrix products are faster up to so many places, and a convolution needs at
+# least so many channels in a block to be fast. Kinds of device that are not listed have no such limit.
 FEW_PLACES = {"cpu": 32}
 FEW_PLACES_TO_CORRELATE = {"cpu": 64}
 LEAST_BLOCK_CHANNELS = {"cuda": 16}
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
-    """(N, T, C) and (C', k, C) to (N, T / stride, C')."""
-    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (x, weight, bias)):
+    """Convolves x (N, T, C) with a weight (C', k, C) into (N, T / stride, C')."""
+    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (x, weight, bias)):
         return Convolve.apply(x, weight, bias, stride, pad)
     places = x.shape[1] // stride
     if places <= FEW_PLACES.get(x.device.type, 0):
@@ -43,8 +45,11 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: i
 
 
 def adjoint(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
-    """The gradient (N, T, C) of `convolve`'s input from that of its output, (N, T / stride, C'); bias: (C,)."""
-    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (d, weight, bias)):
+    """Returns the gradient (N, T, C) of `convolve`'s input from that of its output.
+
+    d: the output's gradient, (N, T / stride, C'). bias: (C,), added to the result.
+    """
+    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (d, weight, bias)):
         return Adjoint.apply(d, weight, bias, stride, pad)
     if d.shape[1] <= FEW_PLACES.get(d.device.type, 0):
         columns = d.flatten(0, 1) @ weight.flatten(1)
@@ -57,7 +62,7 @@ def adjoint(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: in
 
 
 def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:
-    """The gradient (C', k, C) of `convolve`'s weight from its input and the gradient of its output."""
+    """Returns the gradient (C', k, C) of `convolve`'s weight from its input and the gradient of its output."""
     if d.shape[1] <= FEW_PLACES_TO_CORRELATE.get(d.device.type, 0):
         # The transposed copy is cheap beside the product, which would be slow without it in bf16.
         product = d.flatten(0, 1).t().contiguous() @ _unfold(x, kernel_size, stride, pad)
@@ -66,16 +71,17 @@ def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: int, pad: int) -> 
     wide_size, wide_stride = kernel_size + stride * (group - 1), stride * group
     taps, lead = _taps(wide_size, wide_stride, pad)
     size = (d.shape[2] * group, x.shape[2] * wide_stride, 1, taps)
-    image, made = _as_image(_cut(x, wide_stride)), _as_image(_cut(d, group))
-    gradient = conv2d_weight(image, size, made, padding=(0, taps // 2))  # pyright: ignore[reportArgumentType]
+    image, d_image = _as_image(_cut(x, wide_stride)), _as_image(_cut(d, group))
+    gradient = conv2d_weight(image, size, d_image, padding=(0, taps // 2))  # pyright: ignore[reportArgumentType]
     wide = _from_image(gradient).view(size[0], taps * wide_stride, -1)[:, lead : lead + wide_size]
     return _narrowed(wide, kernel_size, stride, group)
 
 
 def folded_nearest(weight: Tensor, stride: int) -> Tensor:
-    """The weight (stride · C', taps, C), centred, of the convolution that upsamples by repetition and convolves.
+    """Returns the centred weight (stride · C', taps, C) of one convolution that upsamples by repetition and convolves.
 
-    weight: (C', k, C), centred. Taps that fall on copies of one sample are added up: of 25 products 7 are left.
+    weight: (C', k, C), centred. Taps that fall on copies of one sample are added up: with k = 25 and stride 4, 25 taps
+    become 7.
     """
     pad = (weight.shape[1] - 1) // 2
     half = math.ceil(max(pad, weight.shape[1] - 1 - pad) / stride)
@@ -89,20 +95,20 @@ def folded_nearest(weight: Tensor, stride: int) -> Tensor:
 
 
 def _places_together(device: torch.device, block_channels: int, places: int) -> int:
-    """How many places are made as one, so that a block has the channels that this device's kernels want."""
+    """Counts the places to compute as one, so that a block has enough channels for this device's kernels."""
     group = LEAST_BLOCK_CHANNELS.get(device.type, 0) // block_channels
     return math.gcd(places, 1 << group.bit_length() - 1) if group else 1
 
 
 def _widened(weight: Tensor, stride: int, group: int) -> Tensor:
-    """The weight (group · C', k + stride · (group - 1), C) of the convolution that makes `group` places as one."""
+    """Returns the weight (group · C', k + stride · (group - 1), C) that computes `group` places as one."""
     if group == 1:
         return weight
     return torch.cat([F.pad(weight, (0, 0, stride * place, stride * (group - 1 - place))) for place in range(group)])
 
 
 def _narrowed(wide: Tensor, kernel_size: int, stride: int, group: int) -> Tensor:
-    """The gradient (C', k, C) of a weight from that of its `_widened` form."""
+    """Returns the gradient (C', k, C) of a weight from that of its `_widened` form."""
     if group == 1:
         return wide
     parts = wide.view(group, -1, *wide.shape[1:]).unbind()
@@ -111,15 +117,18 @@ def _narrowed(wide: Tensor, kernel_size: int, stride: int, group: int) -> Tensor
 
 
 def _unfold(x: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:
-    """What each place sees, as rows: (N, T, C) to (N · T / stride, k · C)."""
+    """Copies the receptive field of each place into a row: (N, T, C) to (N · T / stride, k · C)."""
     examples, samples, channels = x.shape
-    padded = F.pad(x, (0, 0, pad, max(kernel_size - stride - pad, 0))).contiguous()  # a pad of nothing copies nothing
+    padded = F.pad(x, (0, 0, pad, max(kernel_size - stride - pad, 0))).contiguous()  # without padding nothing is copied
     size = (examples, samples // stride, kernel_size * channels)
     return padded.as_strided(size, (padded.stride(0), stride * channels, 1)).reshape(-1, size[2])
 
 
 def _fold(columns: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
-    """The adjoint of `_unfold`: (N, places, k, C) to (N, places · stride, C), overlaps added up, and a bias."""
+    """Computes the adjoint of `_unfold`, plus a bias: (N, places, k, C) to (N, places · stride, C).
+
+    Values that overlap are added up.
+    """
     examples, places, kernel_size, channels = columns.shape
     samples = places * stride
     x = columns.new_zeros(examples, samples + kernel_size, channels)
@@ -131,19 +140,19 @@ def _fold(columns: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor
 
 
 def _cut(x: Tensor, stride: int) -> Tensor:
-    """(N, T, C) as blocks (N, T / stride, stride · C), a view."""
+    """Views (N, T, C) as blocks (N, T / stride, stride · C)."""
     return x.view(len(x), x.shape[1] // stride, -1)
 
 
 def _block_weight(weight: Tensor, stride: int, pad: int) -> Tensor:
-    """(C', k, C) as a convolution of blocks, centred: (C', taps, stride · C)."""
+    """Turns a weight (C', k, C) into that of a centred convolution of blocks, (C', taps, stride · C)."""
     taps, lead = _taps(weight.shape[1], stride, pad)
     padded = F.pad(weight, (0, 0, lead, taps * stride - lead - weight.shape[1]))
     return padded.view(len(weight), taps, -1)
 
 
 def _taps(kernel_size: int, stride: int, pad: int) -> tuple[int, int]:
-    """Blocks that a kernel touches, made odd so that it is centred, and the samples of them before its first."""
+    """Counts the blocks that a kernel covers, made odd to centre it, and the samples in them before its first tap."""
     half = max(math.ceil(pad / stride), math.ceil((kernel_size - pad) / stride) - 1)
     return 2 * half + 1, stride * half - pad
 
@@ -153,7 +162,7 @@ def _convolve_blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _as_image(x: Tensor) -> Tensor:
-    """(N, T, C) as a picture of one line with its channels last in memory: a view (N, C, 1, T)."""
+    """Views (N, T, C) as an image of one row, (N, C, 1, T), with its channels last in memory."""
     return x.transpose(1, 2).unsqueeze(2)
 
 
@@ -162,7 +171,7 @@ def _from_image(x: Tensor) -> Tensor:
 
 
 class Convolve(Function):
-    """`convolve`; with Adjoint and Correlate it is closed under differentiation, any number of times."""
+    """Makes `convolve` differentiable any number of times, together with Adjoint and Correlate."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, stride, pad):
@@ -184,7 +193,7 @@ class Convolve(Function):
 
 
 class Adjoint(Function):
-    """`adjoint`: ⟨g, adjoint(d, w)⟩ = ⟨convolve(g, w), d⟩."""
+    """Makes `adjoint` differentiable by ⟨g, adjoint(d, w)⟩ = ⟨convolve(g, w), d⟩."""
 
     @staticmethod
     def forward(ctx, d, weight, bias, stride, pad):
@@ -206,7 +215,7 @@ class Adjoint(Function):
 
 
 class Correlate(Function):
-    """`correlate`: ⟨g, correlate(x, d)⟩ = ⟨convolve(x, g), d⟩."""
+    """Makes `correlate` differentiable by ⟨g, correlate(x, d)⟩ = ⟨convolve(x, g), d⟩."""
 
     @staticmethod
     def forward(ctx, x, d, kernel_size, stride, pad):

@@ -1,4 +1,4 @@
-"""Fully connected layers where networks begin and end: latents and labels go in, scores come out."""
+"""Defines the fully connected layers at the start and the end of networks: latents and labels in, scores out."""
 
 import math
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class LatentLayer(nn.Linear):
-    """Latents (N, latent_dim), and rows of labels (N, K) where it knows labels, to features (N, F).
+    """Maps latents (N, latent_dim), and labels (N, K) if it has labels, to features (N, F).
 
-    Labels are appended to the latent (Mirza & Osindero 2014, section 3.2), so that each has a row of weights that is
-    added to the features; multiplied by label_length, that of a uniform latent where it is None, or the latent would
-    drown them.
+    Labels are appended to the latent (Mirza & Osindero 2014, section 3.2), so the weights of a clip's label are added
+    to its features. Before that they are multiplied by label_length, or the much longer latent would hide them. If
+    label_length is None, it is the usual length of a uniform latent, √(latent_dim / 3).
     """
 
     def __init__(self, latent_dim: int, features: int, labels: int = 0, *, label_length: float | None = None):
@@ -28,10 +28,11 @@ class LatentLayer(nn.Linear):
 
 
 class Score(nn.Linear):
-    """Features (N, F) to one unbounded number each, (N,).
+    """Maps features (N, F) to one unbounded score each, (N,).
 
-    With labels, each has a row of weights of its own beside the first row, which all share: the projection
-    of Miyato & Koyama (2018, eq. 4), whose score also rises with how well a clip fits its label. labels: (N, K).
+    All clips share the first row of weights. With labels, each label has a row of its own beside it. This is the
+    projection of Miyato & Koyama (2018, eq. 4): the score also rises with how well a clip fits its label.
+    labels: (N, K).
     """
 
     def __init__(self, features: int, labels: int = 0):
@@ -40,11 +41,11 @@ class Score(nn.Linear):
         self.labels = labels
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        with full_precision(features):  # scores count by their differences, which bf16 rounds away
+        with full_precision(features):  # only differences of scores matter, and bf16 would round them away
             return score(features.to(self.weight.dtype), self.weight, self.bias, self.shares(labels))
 
     def shares(self, labels: Tensor | None) -> Tensor | None:
-        """How much of each row of weights counts for each clip, (N, 1 + K); None where there is one row."""
+        """Returns the factor of each row of weights for each clip, (N, 1 + K); None if there is only one row."""
         if not self.labels:
             return None
         assert labels is not None, "a network that knows labels is told them"
@@ -52,7 +53,7 @@ class Score(nn.Linear):
 
 
 class Encoding(nn.Linear):
-    """Features (N, F) to an encoder's outputs (N, outputs); it needs no labels."""
+    """Maps features (N, F) to an encoder's outputs (N, outputs); it ignores labels."""
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         with full_precision(features):
@@ -60,23 +61,27 @@ class Encoding(nn.Linear):
 
 
 def last_layer(features: int, outputs: int, labels: int) -> Score | Encoding:
-    """What ends a network that looks at clips: a score where there is one output, else an encoder's."""
+    """Makes the last layer of a network that reads clips: a score if it has one output, else an encoder's."""
     return Score(features, labels) if outputs == 1 else Encoding(features, outputs)
 
 
 def score(features: Tensor, weight: Tensor, bias: Tensor | None, shares: Tensor | None) -> Tensor:
-    """(N,) numbers of features (N, F) by the rows of weight (R, F), of which shares (N, R) count; None for one row."""
+    """Computes scores (N,) of features (N, F).
+
+    weight: (R, F), whose rows give R numbers for each clip. shares: (N, R), the factors by which these are added up;
+    None if R is 1.
+    """
     by_row = F.linear(features, weight)
-    found = by_row.squeeze(1) if shares is None else (by_row * shares).sum(1)
-    return found if bias is None else found + bias
+    scores = by_row.squeeze(1) if shares is None else (by_row * shares).sum(1)
+    return scores if bias is None else scores + bias
 
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """A context without autocast on the device of x."""
+    """Returns a context without autocast on the device of x."""
     return torch.autocast(x.device.type, enabled=False)
 
 
 def as_computed(parameter: Tensor) -> Tensor:
-    """A parameter in the type in which its layer computes: autocast's, or its own."""
+    """Returns a parameter in the type in which its layer computes: autocast's, or its own."""
     kind = parameter.device.type
     return parameter.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else parameter

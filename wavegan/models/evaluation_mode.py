@@ -1,4 +1,4 @@
-"""Evaluation mode for a while, in the middle of a training."""
+"""Puts a network into evaluation mode for a short time, in the middle of a training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,9 +1,9 @@
-"""The layers of networks of spectrograms: strided convolutions of images, their adjoints, and the stage of a critic.
+"""Defines the layers of networks of spectrograms: strided convolutions of images, their adjoints and stages.
 
-Activations are (N, H, W, C) here and weights (C', k, k, C), channels last in memory as the libraries like them best;
-the modules take and give (N, C, H, W). Padding is the original's, in both directions as in `layers.py`: 5 × 5 with
-stride 2 reads one zero before the image and two after it. An image that the stride does not divide is filled up with
-zeros at its end, so that H becomes H / stride rounded up. A stride is one number, or two for height and width.
+Activations are (N, H, W, C) here and weights (C', k, k, C): with channels last in memory the libraries are fastest. The
+modules take and return (N, C, H, W). Padding is the original's, in both directions as in `layers.py`: a kernel of 5 × 5
+with stride 2 reads one zero before the image and two after it. If the stride does not divide an image's size, zeros are
+added at the end, so that H becomes H / stride rounded up. A stride is one number, or two for height and width.
 """
 
 import math
@@ -23,7 +23,7 @@ Stride = int | tuple[int, int]
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride) -> Tensor:
-    """(N, H, W, C) and (C', k, k, C) to (N, H / stride, W / stride, C'), sizes rounded up."""
+    """Convolves x (N, H, W, C) with a weight (C', k, k, C) into (N, H / stride, W / stride, C'), sizes rounded up."""
     if (zeros := _even_padding(x, weight.shape[1], stride)) is not None:
         return _from_image(F.conv2d(_as_image(x), _as_image(weight), bias, stride, padding=zeros))
     return _from_image(F.conv2d(_as_image(_padded(x, weight.shape[1], stride)), _as_image(weight), bias, stride))
@@ -32,33 +32,34 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride) -> 
 def adjoint(
     d: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride, size: tuple[int, int] | None = None
 ) -> Tensor:
-    """The gradient (N, H, W, C) of `convolve`'s input from that of its output, (N, H / stride, W / stride, C').
+    """Returns the gradient (N, H, W, C) of `convolve`'s input from that of its output.
 
-    size: (H, W), the output's times the stride unless given.
+    d: the output's gradient, (N, H / stride, W / stride, C'). size: (H, W), by default the output's times the stride.
     """
     down, across = _pair(stride)
     height, width = size or (d.shape[1] * down, d.shape[2] * across)
     before = pads(weight.shape[1], down)[0], pads(weight.shape[1], across)[0]
     x = F.conv_transpose2d(_as_image(d), _as_image(weight), bias, stride, padding=before)
-    return _from_image(x[:, :, :height, :width])  # what falls on the padding at the other end is cut off
+    return _from_image(x[:, :, :height, :width])  # cuts off the gradient of the padding at the other end
 
 
 def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: Stride) -> Tensor:
-    """The gradient (C', k, k, C) of `convolve`'s weight from its input and the gradient of its output."""
+    """Returns the gradient (C', k, k, C) of `convolve`'s weight from its input and the gradient of its output."""
     size = (d.shape[3], x.shape[3], kernel_size, kernel_size)
     image = _as_image(_padded(x, kernel_size, stride))
     return _from_image(conv2d_weight(image, size, _as_image(d), stride))  # pyright: ignore[reportArgumentType]
 
 
 def pads(kernel_size: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after an image that the stride divides, in one direction."""
+    """Counts the zeros before and after an image in one direction, if the stride divides its size."""
     return (kernel_size - stride) // 2, (kernel_size - stride + 1) // 2
 
 
 class _Kernels2d(nn.Module):
-    """A convolution of whatever kind: (N, C, H, W) in and out, channels last in memory.
+    """Holds the kernels of any convolution: (N, C, H, W) in and out, channels last in memory.
 
-    `weight` is (C', k, k, C) with C the channels on the image's side of a strided or transposed one.
+    `weight` is (C', k, k, C). C counts the channels on the image's side: the input of a strided convolution, the output
+    of a transposed one.
     """
 
     def __init__(self, outer: int, inner: int, channels_in: int, channels_out: int, kernel_size: int, stride: Stride):
@@ -72,7 +73,7 @@ class _Kernels2d(nn.Module):
 
     @property
     def kernel(self) -> Tensor:
-        """The weight as torch.nn.Conv2d has it, (C', C, k, k), or ConvTranspose2d, (C, C', k, k); a view."""
+        """Views the weight as torch.nn.Conv2d or torch.nn.ConvTranspose2d stores it, (C', C, k, k)."""
         return self.weight.movedim(-1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,11 +81,11 @@ class _Kernels2d(nn.Module):
         return self.compute(x.movedim(1, -1).to(weight.dtype).contiguous(), weight, bias).movedim(-1, 1)
 
     def parameters_as_computed(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias in the type in which the layer computes: autocast's, or their own."""
+        """Returns weight and bias in the type in which the layer computes: autocast's, or their own."""
         return as_computed(self.weight), as_computed(self.bias)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """(N, H, W, C) to (N, H', W', C'), with all three in one type."""
+        """Maps (N, H, W, C) to (N, H', W', C'); all three arguments have one type."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:
@@ -92,7 +93,7 @@ class _Kernels2d(nn.Module):
 
 
 class Convolution2d(_Kernels2d):
-    """Strided convolution with the original's padding: (N, C, H, W) to (N, C', H / stride, W / stride), rounded up."""
+    """Convolves with the original's padding: (N, C, H, W) to (N, C', H / stride, W / stride), sizes rounded up."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: Stride = 1):
         super().__init__(channels_out, channels_in, channels_in, channels_out, kernel_size, stride)
@@ -102,7 +103,7 @@ class Convolution2d(_Kernels2d):
 
 
 class TransposedConvolution2d(_Kernels2d):
-    """Adjoint of `Convolution2d`: (N, C, H, W) to (N, C', H · stride, W · stride)."""
+    """Computes the adjoint of `Convolution2d`: (N, C, H, W) to (N, C', H · stride, W · stride)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int):
         super().__init__(channels_in, channels_out, channels_in, channels_out, kernel_size, stride)
@@ -127,7 +128,7 @@ class NearestUpsampling2d(_Kernels2d):
 
 @dataclass(frozen=True)
 class Convolution2dStage:
-    """Convolution of images and leaky ReLU, as `piecewise_linear.ConvolutionStage`; activations (N, H, W, C)."""
+    """Computes a convolution of images (N, H, W, C) and leaky ReLU, as `piecewise_linear.ConvolutionStage`."""
 
     weight: Tensor  # (C', k, k, C)
     bias: Tensor  # (C',)
@@ -136,32 +137,32 @@ class Convolution2dStage:
 
     @classmethod
     def of(cls, layer: Convolution2d, activation: LeakyReLU) -> Self:
-        """The stage of these two layers."""
+        """Makes the stage of these two layers."""
         return cls(*layer.parameters_as_computed(), layer.stride, activation.negative_slope)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """y (N, H / stride, W / stride, C') of x (N, H, W, C), sizes rounded up."""
+        """Returns y (N, H / stride, W / stride, C') for x (N, H, W, C), sizes rounded up."""
         return F.leaky_relu_(convolve(x, self.weight, self.bias, self.stride), self.negative_slope)
 
     def along(self, t: Tensor, y: Tensor) -> Tensor:
-        """How y moves when x moves along t; both may be the last rows of a pass only."""
+        """Returns the derivative of y in the direction t of x; t and y may hold only the last rows of a pass."""
         return slope_times(convolve(t, self.weight, None, self.stride), y, self.negative_slope)
 
     def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
-        """The gradient of the affine map's output, from that of y."""
+        """Returns the gradient of the affine map's output from the gradient of y."""
         return slope_times(d, y, self.negative_slope)
 
     def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
-        """The gradient of x, of which only the shape counts, from that of the affine map's output."""
+        """Returns the gradient of x from that of the affine map's output; of x only the shape is read."""
         return adjoint(d, self.weight, None, self.stride, (x.shape[1], x.shape[2]))
 
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
-        """Those of weight and bias; the bias hears the first `biased` rows only."""
+        """Returns the gradients of weight and bias; that of the bias sums only the first `biased` rows."""
         return correlate(x, d, self.weight.shape[1], self.stride), d[:biased].sum((0, 1, 2))
 
 
 def convolution_stages(blocks: nn.Sequential) -> list[Convolution2dStage]:
-    """Takes layers apart that are convolutions and leaky ReLUs in turn."""
+    """Returns the stages of layers in which convolutions and leaky ReLUs alternate."""
     layers, stages = list(blocks), []
     for convolution, activation in zip(layers[::2], layers[1::2], strict=True):
         assert isinstance(convolution, Convolution2d) and isinstance(activation, LeakyReLU), "they take turns"
@@ -170,7 +171,7 @@ def convolution_stages(blocks: nn.Sequential) -> list[Convolution2dStage]:
 
 
 def _folded_nearest_2d(weight: Tensor, stride: int) -> Tensor:
-    """`folded_nearest` in both directions: (C', k, k, C) to (stride · stride · C', taps, taps, C), height first."""
+    """Applies `folded_nearest` in both directions: (C', k, k, C) to (stride² · C', taps, taps, C), height first."""
     outer, kernel_size, _, inner = weight.shape
     across = folded_nearest(weight.flatten(0, 1), stride)  # (stride · C' · k, taps, C)
     taps = across.shape[1]
@@ -181,7 +182,7 @@ def _folded_nearest_2d(weight: Tensor, stride: int) -> Tensor:
 
 
 def _even_padding(x: Tensor, kernel_size: int, stride: Stride) -> tuple[int, int] | None:
-    """How many zeros both ends have in each direction, which costs no copy; None where the ends differ."""
+    """Returns the zeros at each end, by direction, or None if the two ends differ; equal ends need no padded copy."""
     both = []
     for size, step in zip(x.shape[1:3], _pair(stride), strict=True):
         before, after = pads(kernel_size, step)
@@ -205,7 +206,7 @@ def _pair(stride: Stride) -> tuple[int, int]:
 
 
 def _as_image(x: Tensor) -> Tensor:
-    """(N, H, W, C) as (N, C, H, W), a view with its channels last in memory."""
+    """Views (N, H, W, C) as (N, C, H, W), with its channels last in memory."""
     return x.movedim(-1, 1)
 
 

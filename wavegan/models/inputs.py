@@ -1,4 +1,4 @@
-"""What a generator takes: a latent and, where the network declares it, noise; drawn in one place for all uses."""
+"""Draws the inputs of a generator, for all its uses: a latent and, if the network declares it, noise."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ DISTRIBUTIONS = ("uniform", "normal")
 
 
 class Input(NamedTuple):
-    """Random numbers of `shape` for each clip, uniform on [-1, 1] as the original's latents or standard normal."""
+    """Describes random numbers of `shape` for each clip: uniform on [-1, 1], as in the original, or standard normal."""
 
     distribution: str
     shape: tuple[int, ...]
@@ -19,7 +19,7 @@ class Input(NamedTuple):
     def draw(
         self, count: int, *, device: torch.device | str = "cpu", generator: torch.Generator | None = None
     ) -> Tensor:
-        """Numbers (count, *shape), drawn on `device` from its global generator or from the one given."""
+        """Draws numbers (count, *shape) on `device`, from its global generator if no `generator` is given."""
         assert self.distribution in DISTRIBUTIONS, f"the distribution is {self.distribution!r}, not {DISTRIBUTIONS}"
         if self.distribution == "normal":
             return torch.randn(count, *self.shape, device=device, generator=generator)
@@ -27,5 +27,5 @@ class Input(NamedTuple):
 
 
 def draw_own(declared: Input, clips: Tensor) -> Tensor:
-    """This process's rows of an input for the whole batch, one for each of its clips (N, C, T), on their device."""
+    """Draws this process's rows of an input for the whole batch, one per clip (N, C, T), on the device of the clips."""
     return distributed.rank_rows(lambda rows: declared.draw(rows, device=clips.device), len(clips))

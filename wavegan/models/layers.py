@@ -1,8 +1,8 @@
-"""The layers that WaveGAN is made of, with the padding, shuffle and start values of the original.
+"""Defines the layers of WaveGAN, with the padding and start values of the original.
 
-Padding. A strided convolution with "same" padding makes T/stride from T samples: `kernel - stride` zeros are
-added, the smaller half on the left (kernel 25, stride 4: 10 and 11). The transposed convolution is its
-adjoint and crops what the other adds. Symmetric padding differs by a sample, and at stride 2 loses a frame.
+A strided convolution with "same" padding maps T samples to T / stride. It adds `kernel - stride` zeros, the smaller
+half on the left (kernel 25, stride 4: 10 and 11). The transposed convolution is its adjoint and crops as much.
+Symmetric padding would differ by a sample, and at stride 2 it would lose a frame.
 """
 
 import math
@@ -18,10 +18,10 @@ from wavegan.models.dense import Score, as_computed
 
 
 class _Kernels(nn.Module):
-    """A convolution of whatever kind: (N, C, T) in and out, channels last in memory.
+    """Holds the kernels of any convolution: (N, C, T) in and out, channels last in memory.
 
-    `weight` is (C', k, C) with C the channels on the waveform's side of a strided or transposed one; `kernel`
-    shows it with its axes as torch.nn has them.
+    `weight` is (C', k, C). C counts the channels on the waveform's side: the input of a strided convolution, the output
+    of a transposed one. `kernel` is the same weight with the axes of torch.nn.
     """
 
     def __init__(self, shape: tuple[int, int, int], channels_in: int, channels_out: int, stride: int):
@@ -34,7 +34,7 @@ class _Kernels(nn.Module):
 
     @property
     def kernel(self) -> Tensor:
-        """The weight as torch.nn.Conv1d has it, (C', C, k), or ConvTranspose1d, (C, C', k); a view."""
+        """Views the weight as torch.nn.Conv1d or torch.nn.ConvTranspose1d stores it, (C', C, k)."""
         return self.weight.transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,11 +42,11 @@ class _Kernels(nn.Module):
         return self.compute(x.transpose(1, 2).to(weight.dtype).contiguous(), weight, bias).transpose(1, 2)
 
     def parameters_as_computed(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias in the type in which the layer computes: autocast's, or their own."""
+        """Returns weight and bias in the type in which the layer computes: autocast's, or their own."""
         return as_computed(self.weight), as_computed(self.bias)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """(N, T, C) to (N, T', C'), with all three in one type."""
+        """Maps (N, T, C) to (N, T', C'); all three arguments have one type."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:
@@ -54,7 +54,7 @@ class _Kernels(nn.Module):
 
 
 class Convolution(_Kernels):
-    """Strided convolution with the original's padding: (N, C, T) to (N, C', T / stride)."""
+    """Convolves with a stride and the original's padding: (N, C, T) to (N, C', T / stride)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int = 1):
         super().__init__((channels_out, kernel_size, channels_in), channels_in, channels_out, stride)
@@ -65,7 +65,7 @@ class Convolution(_Kernels):
 
 
 class TransposedConvolution(_Kernels):
-    """Adjoint of `Convolution`: (N, C, T) to (N, C', T · stride)."""
+    """Computes the adjoint of `Convolution`: (N, C, T) to (N, C', T · stride)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int):
         super().__init__((channels_in, kernel_size, channels_out), channels_in, channels_out, stride)
@@ -75,7 +75,7 @@ class TransposedConvolution(_Kernels):
 
 
 class NearestUpsampling(_Kernels):
-    """Repeats every sample `stride` times, then convolves: (N, C, T) to (N, C', T · stride), no combs."""
+    """Repeats every sample `stride` times, then convolves: (N, C, T) to (N, C', T · stride), without comb artefacts."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int, *, stride: int):
         super().__init__((channels_out, kernel_size, channels_in), channels_in, channels_out, stride)
@@ -87,7 +87,7 @@ class NearestUpsampling(_Kernels):
 
 
 class PostFilter(nn.Conv1d):
-    """One learned filter per channel, without bias, that can notch out a comb: (N, C, T) to the same."""
+    """Applies one learned filter per channel, without bias, which can notch out a comb: (N, C, T) to the same."""
 
     def __init__(self, channels: int, filter_samples: int):
         super().__init__(channels, channels, filter_samples, groups=channels, bias=False)
@@ -98,7 +98,7 @@ class PostFilter(nn.Conv1d):
 
 
 class Dropout(nn.Dropout):
-    """Leaves out a share of the activations while training, each process those of its own rows of one mask."""
+    """Sets a share of the activations to zero while training; all processes share one mask, each has its rows of it."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
@@ -108,9 +108,9 @@ class Dropout(nn.Dropout):
 
 
 class LeakyReLU(nn.Module):
-    """Leaky ReLU, any shape, whose second derivative is left out because it is zero.
+    """Applies leaky ReLU to any shape, without a second derivative, since that is zero.
 
-    The double backward of a gradient penalty would else push those zeros through the whole graph.
+    Otherwise the double backward of a gradient penalty would compute with those zeros through the whole graph.
     """
 
     def __init__(self, negative_slope: float = 0.2):
@@ -122,12 +122,12 @@ class LeakyReLU(nn.Module):
 
 
 def slope_times(d: Tensor, y: Tensor, negative_slope: float) -> Tensor:
-    """d times leaky ReLU's slope where its output is y."""
+    """Returns d times the slope of leaky ReLU at output y."""
     return torch.ops.aten.leaky_relu_backward(d, y, negative_slope, True)
 
 
 class Activate(Function):
-    """Leaky ReLU."""
+    """Computes leaky ReLU; its derivative is `Slope`."""
 
     @staticmethod
     def forward(ctx, x, negative_slope):
@@ -143,7 +143,7 @@ class Activate(Function):
 
 
 class Slope(Function):
-    """`slope_times`, for which y is a constant."""
+    """Makes `slope_times` differentiable with respect to d; y is a constant."""
 
     @staticmethod
     def forward(ctx, d, y, negative_slope):
@@ -177,11 +177,11 @@ def initialize_uniform(network: nn.Module) -> None:
 
 
 def _numbers_joined(layer: "nn.Linear | PostFilter | _Kernels") -> int:
-    """Channels in plus channels out that one kernel connects, times its length."""
+    """Counts the channels in plus the channels out that one kernel connects, times its length."""
     if isinstance(layer, Score):
-        return layer.in_features + 1  # a row adds to one number
+        return layer.in_features + 1  # each row of weights gives one number
     if isinstance(layer, nn.Linear):
         return layer.in_features + layer.out_features
     if isinstance(layer, PostFilter):
-        return 2 * layer.kernel_size[0]  # one channel with one
+        return 2 * layer.kernel_size[0]  # connects one channel with one
     return (layer.channels_in + layer.channels_out) * layer.kernel_size

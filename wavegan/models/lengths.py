@@ -1,22 +1,22 @@
-"""The clip lengths that a network can work with."""
+"""Describes the clip lengths that a network can work with."""
 
 from typing import NamedTuple
 
 
 class Lengths(NamedTuple):
-    """Clip lengths in samples: those of `values`, or every multiple of `multiple` where there are no values."""
+    """Holds clip lengths in samples: those in `values`, or every multiple of `multiple` if there are no values."""
 
     values: tuple[int, ...] = ()
     multiple: int = 1
 
     def nearest(self, clip_samples: int) -> int:
-        """The allowed length that is nearest to one asked for."""
+        """Returns the allowed length nearest to `clip_samples`."""
         if self.values:
             return min(self.values, key=lambda length: abs(length - clip_samples))
         return max(1, round(clip_samples / self.multiple)) * self.multiple
 
     def require(self, clip_samples: int, network: str) -> None:
-        """Raises ValueError, which names the network, for a length that it cannot work with."""
+        """Raises ValueError, which names the network, if it cannot work with this length."""
         if clip_samples != self.nearest(clip_samples):
             raise ValueError(
                 f"clip_samples is {clip_samples}; {network} makes {self}; try {self.nearest(clip_samples)}"

@@ -1,6 +1,7 @@
-"""Fully connected networks of waveforms: the textbook's GAN (Goodfellow et al. 2014), a baseline for all others.
+"""Defines fully connected networks of waveforms, as in the first GAN (Goodfellow et al. 2014): a baseline.
 
-They know nothing of time: every sample has weights of its own. Samples lie end to end, the channels of each together.
+They know nothing of time: every sample has weights of its own. A clip is one row, sample by sample, with the channels
+of each sample together.
 """
 
 from collections.abc import Callable
@@ -20,9 +21,9 @@ from wavegan.models.piecewise_linear import ScoreStage
 
 
 class Generator(nn.Module):
-    """Latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1], by hidden layers of 4d and 8d.
+    """Maps a latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1], by hidden layers of 4d and 8d.
 
-    labels: how many it knows, as rows (N, labels) beside the latent, 0 for none.
+    labels: the number of labels, as rows (N, labels) beside the latent; 0 for none.
     """
 
     lengths = Lengths()
@@ -55,12 +56,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Clips (N, *shape) to one unbounded number each, (N,), by hidden layers of 8d and 4d.
+    """Maps clips (N, *shape) to one unbounded number each, (N,), by hidden layers of 8d and 4d.
 
-    shape: (channels, clip_samples).
-    dropout: the share of each layer's activations that is left out. labels: how many it is told, as rows
-    (N, labels), 0 for none. With more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in
-    its input unless dropout.
+    shape: (channels, clip_samples). dropout: the share of each layer's activations that is set to zero. labels: the
+    number of labels, as rows (N, labels); 0 for none. With more than one output it is an encoder and gives
+    (N, outputs). It is piecewise linear in its input, unless it has dropout.
     """
 
     lengths = Lengths()
@@ -93,7 +93,10 @@ class Discriminator(nn.Module):
 
     @property
     def stages(self) -> Callable[..., "list[DenseStage | ScoreStage]"] | None:
-        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        """Returns a function that takes the network apart for one pass, or None if it is not piecewise linear.
+
+        Call it as stages(batches, examples, labels).
+        """
         is_piecewise_linear = isinstance(self.dense, Score) and not any(
             isinstance(layer, Dropout) for layer in self.blocks
         )
@@ -110,9 +113,9 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class DenseStage:
-    """A dense layer and leaky ReLU, as `piecewise_linear.ConvolutionStage`.
+    """Computes a dense layer and leaky ReLU, as `piecewise_linear.ConvolutionStage`.
 
-    Inputs are (N, …), their numbers in the order of the weight's columns; outputs (N, F).
+    Inputs are (N, …); flattened, their numbers have the order of the weight's columns. Outputs are (N, F').
     """
 
     weight: Tensor  # (F', F)
@@ -121,25 +124,25 @@ class DenseStage:
 
     @classmethod
     def of(cls, layer: nn.Linear, activation: LeakyReLU) -> Self:
-        """The stage of these two layers."""
+        """Makes the stage of these two layers."""
         return cls(as_computed(layer.weight), as_computed(layer.bias), activation.negative_slope)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """y (N, F') of x (N, …)."""
+        """Returns y (N, F') for x (N, …)."""
         return F.leaky_relu_(F.linear(x.flatten(1), self.weight, self.bias), self.negative_slope)
 
     def along(self, t: Tensor, y: Tensor) -> Tensor:
-        """How y moves when x moves along t; both may be the last rows of a pass only."""
+        """Returns the derivative of y in the direction t of x; t and y may hold only the last rows of a pass."""
         return slope_times(F.linear(t.flatten(1), self.weight), y, self.negative_slope)
 
     def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
-        """The gradient of the affine map's output, from that of y."""
+        """Returns the gradient of the affine map's output from the gradient of y."""
         return slope_times(d, y, self.negative_slope)
 
     def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
-        """The gradient of x, flattened, from that of the affine map's output."""
+        """Returns the gradient of x, flattened, from that of the affine map's output."""
         return d @ self.weight
 
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
-        """Those of weight and bias; the bias hears the first `biased` rows only."""
+        """Returns the gradients of weight and bias; that of the bias sums only the first `biased` rows."""
         return d.t() @ x.flatten(1), d[:biased].sum(0)

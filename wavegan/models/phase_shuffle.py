@@ -1,7 +1,7 @@
-"""Phase shuffle: random shifts in time between a discriminator's layers, and their adjoint.
+"""Computes phase shuffle, random shifts in time between a discriminator's layers, and its adjoint.
 
-On a CPU rows are copied as they lie; elsewhere a shift is one lookup of each number, which a compiler joins with what
-stands before and after it.
+On a CPU whole rows of channels are copied. On other devices a shift is one lookup of each number, which a compiler can
+fuse with the operations before and after it.
 """
 
 import torch
@@ -14,8 +14,8 @@ from wavegan import distributed
 class PhaseShuffle(nn.Module):
     """Shifts activations in time by a random whole number from -radius to radius, reflecting at the edges.
 
-    (N, C, T) to the same shape. `shared` draws one shift for the whole call, as the authors' code does; else
-    each example has its own. Drawn on the device of x (Donahue et al. 2018, section 3.2).
+    It maps (N, C, T) to the same shape (Donahue et al. 2018, section 3.2). With `shared` it draws one shift for the
+    whole call, as the authors' code does; otherwise each example has its own. It draws on the device of x.
     """
 
     def __init__(self, radius: int, *, shared: bool = True):
@@ -30,7 +30,7 @@ class PhaseShuffle(nn.Module):
         return shifted.transpose(1, 2)
 
     def draw(self, batches: int, examples: int, device: torch.device) -> Tensor:
-        """Shifts (batches · examples,) for so many batches, each with draws of its own."""
+        """Draws the shifts (batches · examples,) of some batches, for each batch independently."""
 
         def shifts(rows: int) -> Tensor:
             return torch.randint(-self.radius, self.radius + 1, (rows, batches), device=device)
@@ -43,7 +43,7 @@ class PhaseShuffle(nn.Module):
 
 
 def shift(x: Tensor, shifts: Tensor, radius: int) -> Tensor:
-    """(N, T, C), each example moved right by its own number of samples, `radius` at most, reflected at both ends."""
+    """Moves each example of x (N, T, C) right by its own shift, at most `radius` samples, reflected at both ends."""
     if x.device.type != "cpu":
         return shift_by_index(x, shifts)
     starts, places = _rows_and_places(x)
@@ -54,13 +54,13 @@ def shift(x: Tensor, shifts: Tensor, radius: int) -> Tensor:
 
 
 def unshift(d: Tensor, shifts: Tensor, radius: int) -> Tensor:
-    """The adjoint of `shift`: every sample gathers what was taken from it."""
+    """Computes the adjoint of `shift`: every sample receives the sum of the gradients of its copies."""
     if d.device.type != "cpu":
         return unshift_by_index(d, shifts)
     starts, places = _rows_and_places(d)
     rows = (starts + shifts[:, None] + places).clamp_(0, len(d) * len(places) - 1)
     moved = d.flatten(0, 1).index_select(0, rows.flatten()).view(d.shape)
-    # Near the ends a sample was taken twice, or never: there the few that may have taken it are looked through.
+    # Near the ends `shift` copies a sample twice or never, so all samples that may be its copies are compared there.
     first, last = slice(radius + 1), slice(-radius - 1, None)
     for edge, takers in ((first, slice(2 * radius + 1)), (last, slice(-2 * radius - 1, None))):
         taken = _sources(places[takers], shifts, len(places))[:, None] == places[edge, None]
@@ -69,13 +69,13 @@ def unshift(d: Tensor, shifts: Tensor, radius: int) -> Tensor:
 
 
 def shift_by_index(x: Tensor, shifts: Tensor) -> Tensor:
-    """`shift` as one lookup of each number."""
+    """Computes `shift` as one lookup of each number."""
     places = torch.arange(x.shape[1], device=x.device)
     return _taken(x, _sources(places, shifts, x.shape[1]))
 
 
 def unshift_by_index(d: Tensor, shifts: Tensor) -> Tensor:
-    """`unshift` as one sum: what stands where a sample went, and what was reflected at the start and at the end."""
+    """Computes `unshift` as a sum: the shifted samples, those reflected at the start and those reflected at the end."""
     last, places, shifts = d.shape[1] - 1, torch.arange(d.shape[1], device=d.device), shifts[:, None]
     total = torch.zeros_like(d)
     for takers, is_taken in (
@@ -89,24 +89,24 @@ def unshift_by_index(d: Tensor, shifts: Tensor) -> Tensor:
 
 
 def _taken(x: Tensor, places: Tensor) -> Tensor:
-    """The samples (N, P, C) of x (N, T, C) at some places (N, P) of each example."""
+    """Returns the samples (N, P, C) of x (N, T, C) at some places (N, P) of each example."""
     return x[torch.arange(len(x), device=x.device)[:, None], places]
 
 
 def _rows_and_places(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Of (N, T, C) as N · T rows: the first row of each example, (N, 1), and the numbers 0 to T - 1."""
+    """Returns the first row of each example, (N, 1), in x (N, T, C) as N · T rows, and the numbers 0 to T - 1."""
     places = torch.arange(x.shape[1], device=x.device, dtype=torch.int32)
     return torch.arange(len(x), device=x.device, dtype=torch.int32)[:, None] * x.shape[1], places
 
 
 def _sources(places: Tensor, shifts: Tensor, samples: int) -> Tensor:
-    """Where the samples at some places of each shifted example come from, (N, places)."""
+    """Returns the places (N, places) from which the samples at some places of each shifted example come."""
     index = (places - shifts[:, None]).abs()
     return (samples - 1) - (samples - 1 - index).abs()  # reflected at both ends, the edge not repeated
 
 
 class Shift(Function):
-    """`shift` and `unshift`, each the derivative of the other."""
+    """Makes `shift` differentiable; the gradient of its input is `unshift` of that of its output."""
 
     @staticmethod
     def forward(ctx, x, shifts, radius):
@@ -121,7 +121,7 @@ class Shift(Function):
 
 
 class Unshift(Function):
-    """`unshift`, differentiable."""
+    """Makes `unshift` differentiable; the gradient of its input is `shift` of that of its output."""
 
     @staticmethod
     def forward(ctx, d, shifts, radius):

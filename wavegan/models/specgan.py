@@ -1,4 +1,4 @@
-"""SpecGAN: generator and discriminator of log spectrograms (Donahue, McAuley, Puckette 2018, section 3.4)."""
+"""Defines SpecGAN, a generator and a discriminator of log spectrograms (Donahue et al. 2018, section 3.4)."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ UPSAMPLING = {"transposed": TransposedConvolution2d, "nearest": NearestUpsamplin
 
 
 def start_frames(frames: int) -> int:
-    """Frames at the innermost layer. Raises ValueError for a number of frames that five halvings do not divide."""
+    """Returns the frames at the innermost layer. Raises ValueError if five halvings do not divide `frames`."""
     if frames < 1 or frames % 2**LAYERS:
         nearest = max(1, round(frames / 2**LAYERS)) * 2**LAYERS
         raise ValueError(
@@ -38,11 +38,11 @@ def start_frames(frames: int) -> int:
 
 
 class Generator(nn.Module):
-    """Latent (N, latent_dim) to log spectrograms (N, channels, 128, clip_samples / 128) in [-1, 1].
+    """Maps a latent (N, latent_dim) to log spectrograms (N, channels, 128, clip_samples / 128) in [-1, 1].
 
-    upsample: "transposed" (the original) or "nearest". labels: how many it knows, as rows (N, labels) beside the
-    latent, 0 for none. clip_deviations, griffin_lim_iterations: of its `output`, which turns clips into such
-    spectrograms and back. Raises ValueError where clip_samples is no multiple of 4,096.
+    upsample: "transposed" (the original) or "nearest". labels: the number of labels, as rows (N, labels) beside the
+    latent; 0 for none. clip_deviations, griffin_lim_iterations: settings of its `output`, which turns clips into such
+    spectrograms and back. Raises ValueError if clip_samples is not a multiple of 4,096.
     """
 
     lengths = LENGTHS
@@ -87,11 +87,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Log spectrograms (N, channels, 128, frames), of the shape (channels, 128, frames), to one unbounded number each.
+    """Maps log spectrograms (N, channels, 128, frames) to one unbounded number each, (N,).
 
-    dropout: the share of each layer's activations that is left out. labels: how many it is told, as rows
-    (N, labels), 0 for none. With more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in
-    its input unless batch_norm or dropout. Raises ValueError where frames is no multiple of 32.
+    shape: (channels, 128, frames). dropout: the share of each layer's activations that is set to zero. labels: the
+    number of labels, as rows (N, labels); 0 for none. With more than one output it is an encoder and gives
+    (N, outputs). It is piecewise linear in its input, unless it has batch_norm or dropout. Raises ValueError if frames
+    is not a multiple of 32.
     """
 
     lengths = LENGTHS
@@ -114,7 +115,7 @@ class Discriminator(nn.Module):
         blocks: list[nn.Module] = []
         for layer in range(LAYERS):
             blocks.append(Convolution2d(inwards[layer], inwards[layer + 1], kernel_size, stride=2))
-            if batch_norm and layer > 0:  # always the statistics of the batch at hand, as the original's
+            if batch_norm and layer > 0:  # always uses the statistics of the current batch, as the original
                 blocks.append(nn.BatchNorm2d(inwards[layer + 1], eps=1e-3, track_running_stats=False))
             blocks.append(LeakyReLU(0.2))
             if dropout:
@@ -129,7 +130,10 @@ class Discriminator(nn.Module):
 
     @property
     def stages(self) -> Callable[..., list[Convolution2dStage | ScoreStage]] | None:
-        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        """Returns a function that takes the network apart for one pass, or None if it is not piecewise linear.
+
+        Call it as stages(batches, examples, labels).
+        """
         is_piecewise_linear = isinstance(self.dense, Score) and not any(
             isinstance(layer, nn.BatchNorm2d | Dropout) for layer in self.blocks
         )
@@ -143,5 +147,5 @@ class Discriminator(nn.Module):
 
 
 def _normalised(channels: int, batch_norm: bool) -> list[nn.Module]:
-    # TensorFlow's momentum of 0.99 is 0.01 here.
+    # TensorFlow's momentum of 0.99 is 0.01 in PyTorch.
     return [nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)] if batch_norm else []

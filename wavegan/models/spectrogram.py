@@ -1,4 +1,4 @@
-"""A discriminator of spectrograms of any size, as the views of `dsp/views.py` give them."""
+"""Defines a discriminator of spectrograms of any size, as the views of `dsp/views.py` compute them."""
 
 from collections.abc import Callable
 
@@ -16,13 +16,13 @@ WIDEST = 16  # times dim, the most channels of a layer
 
 
 class Discriminator(nn.Module):
-    """Spectrograms (N, channels, bins, frames) to one unbounded number each, (N,).
+    """Maps spectrograms (N, channels, bins, frames) to one unbounded number each, (N,).
 
-    shape: (channels, bins, frames), any sizes. Each layer halves both, rounded up, until one is 4 or less; then only
-    the other is halved. Channels double with each layer, from dim to 16 · dim: for 128 bins and 128 frames it is
-    SpecGAN's discriminator. dropout: the share of each layer's activations that is left out. labels: how many it
-    is told, as rows (N, labels), 0 for none. With more outputs than one it is an encoder and gives (N, outputs).
-    Piecewise linear in its input unless dropout. Raises ValueError for a size below 1.
+    shape: (channels, bins, frames), any sizes. Each layer halves bins and frames, rounded up, until one is 4 or less;
+    then only the other is halved. Channels double with each layer, from dim to 16 · dim. For 128 bins and 128 frames it
+    is SpecGAN's discriminator. dropout: the share of each layer's activations that is set to zero. labels: the number
+    of labels, as rows (N, labels); 0 for none. With more than one output it is an encoder and gives (N, outputs). It is
+    piecewise linear in its input, unless it has dropout. Raises ValueError for a size below 1.
     """
 
     lengths = Lengths()
@@ -61,7 +61,10 @@ class Discriminator(nn.Module):
 
     @property
     def stages(self) -> Callable[..., list[Convolution2dStage | ScoreStage]] | None:
-        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        """Returns a function that takes the network apart for one pass, or None if it is not piecewise linear.
+
+        Call it as stages(batches, examples, labels).
+        """
         has_dropout = any(isinstance(layer, Dropout) for layer in self.blocks)
         return self._stages if isinstance(self.dense, Score) and not has_dropout else None
 
@@ -73,7 +76,7 @@ class Discriminator(nn.Module):
 
 
 def strides(bins: int, frames: int) -> list[tuple[int, int]]:
-    """Lists each layer's stride, over bins and over frames; at least one layer, whose stride may be (1, 1)."""
+    """Lists the stride of each layer over bins and frames; there is at least one layer, whose stride may be (1, 1)."""
     listed: list[tuple[int, int]] = []
     while not listed or max(bins, frames) > SMALL:
         stride = 2 if bins > SMALL else 1, 2 if frames > SMALL else 1

@@ -1,9 +1,9 @@
-"""Discriminators that begin with tiles: neighbours lie side by side as channels, since convolutions of few are slow.
+"""Defines discriminators that first turn tiles of neighbours into channels: convolutions of few channels are slow.
 
-Tiles of spectra hold some rows of some frames, those of waveforms some samples (space to depth, as in Shi et al. 2016).
-A convolution of tiles, strided ones, a hidden layer and a score follow; the last two also see how much the clips of a
-small group differ from each other (minibatch standard deviation, Karras et al. 2018, section 3), which a generator of
-like clips gives away.
+A tile of a spectrum holds some rows of some frames, a tile of a waveform some samples (space to depth, as in Shi et al.
+2016). After the tiles come a convolution, strided convolutions, a hidden layer and a score. The hidden layer also gets
+the minibatch standard deviation (Karras et al. 2018, section 3): it measures how much the clips of a small group differ
+from each other, and so reveals a generator that makes similar clips.
 """
 
 import math
@@ -26,13 +26,13 @@ from wavegan.models.spectrogram import strides
 
 WIDEST = 4  # times dim, the most channels of a layer
 TILE_SAMPLES = 16
-STRIDE = 4  # of convolutions of waveforms
+STRIDE = 4  # of the convolutions for waveforms
 FEW_PLACES = 4
 LEAST_VARIANCE = 1e-4
 
 
 class _Tiled(nn.Module):
-    """The parts that both have in common: `blocks`, of tiles, then a hidden layer and the score."""
+    """Holds the common parts of both discriminators: `blocks` on tiles, then a hidden layer and the score."""
 
     lengths = Lengths()
     joins_batches = True  # `spread` keeps the groups of real and of generated clips apart
@@ -52,36 +52,39 @@ class _Tiled(nn.Module):
         return self.dense(self.hidden(x.flatten(1)), labels)
 
     def tiles(self, x: Tensor) -> Tensor:
-        """Lays neighbours side by side as channels."""
+        """Turns neighbours into channels."""
         raise NotImplementedError
 
     def untiled(self, tiles: Tensor, like: Tensor) -> Tensor:
-        """Lays tiles out again in the shape of what they were made of: the adjoint of `tiles`."""
+        """Turns tiles back into a tensor of the shape of `like`; this is the adjoint of `tiles`."""
         raise NotImplementedError
 
     def convolutions(self, batches: int, examples: int) -> list[Any]:
-        """Takes `blocks` apart."""
+        """Returns the stages of `blocks`."""
         raise NotImplementedError
 
     @property
     def stages(self) -> Callable[..., list[Any]] | None:
-        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        """Returns a function that takes the network apart for one pass, or None if it is not piecewise linear.
+
+        Call it as stages(batches, examples, labels).
+        """
         return self._stages if isinstance(self.dense, Score) and not self.spread_copies else None
 
     def _stages(self, batches: int, examples: int, labels: Tensor | None = None) -> list[Any]:
         linear, activation = self.hidden
         assert isinstance(self.dense, Score), "an encoder has no score to take apart"
         assert isinstance(linear, nn.Linear) and isinstance(activation, LeakyReLU), "they take turns"
-        first, *others = self.convolutions(batches, examples)
+        first, *following = self.convolutions(batches, examples)
         last = [DenseStage.of(linear, activation), ScoreStage.of(self.dense, batches, labels)]
-        return [TilesStage(first, self.tiles, self.untiled), *others, *last]
+        return [TilesStage(first, self.tiles, self.untiled), *following, *last]
 
 
 @dataclass(frozen=True)
 class TilesStage:
-    """The first convolution with the tiles before it, as `piecewise_linear.ConvolutionStage`; inputs (N, …, C).
+    """Computes the tiles and the first convolution, as `piecewise_linear.ConvolutionStage`; it takes (N, …, C).
 
-    tiles and untiled: of (N, C, …), see `_Tiled`.
+    tiles, untiled: methods of `_Tiled`, which work on (N, C, …).
     """
 
     convolution: ConvolutionStage | Convolution2dStage
@@ -100,20 +103,20 @@ class TilesStage:
         return self.convolution(self._tiled(x))
 
     def along(self, t: Tensor, y: Tensor) -> Tensor:
-        """How y moves when x moves along t; both may be the last rows of a pass only."""
+        """Returns the derivative of y in the direction t of x; t and y may hold only the last rows of a pass."""
         return self.convolution.along(self._tiled(t), y)
 
     def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
-        """The gradient of the affine map's output, from that of y."""
+        """Returns the gradient of the affine map's output from the gradient of y."""
         return self.convolution.before_activation(d, y)
 
     def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
-        """The gradient of x, of which only the shape counts, from that of the affine map's output."""
-        tiles = self.convolution.input_gradient(d, d)  # as many as places: the stride is 1
+        """Returns the gradient of x from that of the affine map's output; of x only the shape is read."""
+        tiles = self.convolution.input_gradient(d, d)  # there are as many tiles as places: the stride is 1
         return self.untiled(tiles.movedim(-1, 1), x.movedim(-1, 1)).movedim(1, -1).contiguous()
 
     def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
-        """Those of weight and bias; the bias hears the first `biased` rows only."""
+        """Returns the gradients of weight and bias; that of the bias sums only the first `biased` rows."""
         return self.convolution.parameter_gradients(self._tiled(x), d, biased)
 
     def _tiled(self, x: Tensor) -> Tensor:
@@ -121,13 +124,13 @@ class TilesStage:
 
 
 class SpectralDiscriminator(_Tiled):
-    """Spectra (N, channels, rows, frames) to one unbounded number each, (N,).
+    """Maps spectra (N, channels, rows, frames) to one unbounded number each, (N,).
 
-    shape: (channels, rows, frames), any sizes: the last tile is filled up. tile_rows, tile_frames: the sizes of a tile.
-    Each layer halves both directions until 4 or less are left. group: clips that are compared, neighbours in the batch,
-    where batches are multiples of twice as many; 1 leaves that out, and then it is piecewise linear in its input and a
-    penalty needs no double backward. labels: how many it is told, as rows (N, labels), 0
-    for none. With more outputs than one it is an encoder and gives (N, outputs).
+    shape: (channels, rows, frames), any sizes: the last tile is filled up with zeros. tile_rows, tile_frames: the sizes
+    of a tile. Each layer halves both directions until 4 or less are left. group: the number of clips, neighbours in the
+    batch, that are compared with each other, see `spread`. With a group of 1 none are compared; then the network is
+    piecewise linear in its input and a penalty needs no double backward. labels: the number of labels, as rows
+    (N, labels); 0 for none. With more than one output it is an encoder and gives (N, outputs).
     """
 
     sees = "spectrum"
@@ -156,7 +159,7 @@ class SpectralDiscriminator(_Tiled):
         self._build(blocks, rows * frames * width, dim, labels, outputs, group)
 
     def tiles(self, x: Tensor) -> Tensor:
-        """Turns (N, C, rows, frames) into (N, C · rows and frames of a tile, tiles, tiles), channels last in memory."""
+        """Turns (N, C, rows, frames) into (N, C · tile size, tiles down, tiles across), channels last in memory."""
         (down, across), (rows, frames) = self.tile, x.shape[2:]
         x = F.pad(x, (0, -frames % across, 0, -rows % down)) if rows % down or frames % across else x
         x = x.unflatten(3, (-1, across)).unflatten(2, (-1, down))  # (N, C, tiles, down, tiles, across)
@@ -172,10 +175,10 @@ class SpectralDiscriminator(_Tiled):
 
 
 class WaveformDiscriminator(_Tiled):
-    """Waveforms (N, channels, T), of the shape (channels, T), to one unbounded number each, (N,).
+    """Maps waveforms (N, channels, T) to one unbounded number each, (N,).
 
-    16 samples are a tile. Each layer leaves a quarter of the tiles until 4 or less are left. All else is as in
-    `SpectralDiscriminator`.
+    shape: (channels, T). A tile has 16 samples. Each layer divides the number of positions by 4 until 4 or less are
+    left. All else is as in `SpectralDiscriminator`.
     """
 
     sees = "waveform"
@@ -219,10 +222,10 @@ class WaveformDiscriminator(_Tiled):
 
 
 def spread(x: Tensor, group: int) -> Tensor:
-    """How much the clips of a group differ, one number for each clip, (N,): the mean deviation of their features.
+    """Computes for each clip, (N,), how much the clips of its group differ: the mean standard deviation of features.
 
-    x: (N, …), perhaps as many real as generated clips. Groups are neighbours of one half, so that they never mix both;
-    where half of the batch is no multiple of a group, they are as many as divide it evenly.
+    x: (N, …); it may hold real clips and then as many generated ones. A group holds neighbours of one half of the
+    batch, so it never mixes both. If `group` does not divide the half, their greatest common divisor is the group size.
     """
     half = len(x) // 2 if len(x) % 2 == 0 else len(x)
     groups = x.flatten(1).unflatten(0, (-1, math.gcd(half, group)))

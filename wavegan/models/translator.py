@@ -1,4 +1,4 @@
-"""A network from sound to sound, for clips of any length."""
+"""Defines a network that maps sound to sound, for clips of any length that is a multiple of 16 samples."""
 
 import math
 
@@ -12,25 +12,25 @@ from wavegan.models.layers import Convolution, LeakyReLU, NearestUpsampling, ini
 from wavegan.models.lengths import Lengths
 
 STRIDES = (4, 4)
-START_GATE = -2.0  # a share of 0.12
+START_GATE = -2.0  # its sigmoid is 0.12
 
 
 class Translator(nn.Module):
-    """Waveforms (N, channels, T) in [-1, 1] to others of the same shape and range; T a multiple of 16.
+    """Maps waveforms (N, channels, T) in [-1, 1] to others of the same shape and range; T is a multiple of 16.
 
-    Two strided convolutions down to T / 16 places, residual blocks there, two upsamplings back, as the translators of
-    Zhu et al. 2017 (arXiv:1703.10593, appendix 7.2), with three differences that sound asks for.
+    Two strided convolutions reduce T samples to T / 16 positions, residual blocks follow, and two upsamplings lead
+    back, as in the translators of Zhu et al. 2017 (arXiv:1703.10593, appendix 7.2). Three differences suit sound.
 
-    The output is (1 - g) · x + g · y sample by sample, with a gate g in [0, 1] and a new sound y in [-1, 1], both
-    made by the network. It starts with g = 0.12, so near the identity: a waveform does not have to be learnt anew,
-    sample by sample, before anything can be changed, and what both sources have in common passes unspoilt. Unlike a
-    sum x + y the mixture is within range by itself, and can take a sound away without having to know its negative.
+    The output is (1 - g) · x + g · y sample by sample. The network computes the gate g in [0, 1] and the new sound y in
+    [-1, 1]. It starts with g near 0.12, so near the identity: it does not have to learn to copy a waveform before it
+    can change it, and the sound that both sources share passes unchanged. Unlike a sum x + y, the mixture is always in
+    range, and it can remove a sound without computing its negative.
 
-    No normalisation. Statistics over a clip would take its level and a part of its decay away, and would make the
-    output at one place depend on all others, so on how a long sound is cut into windows. In its stead the residual
-    blocks start as the identity, which keeps the level whatever their number (Zhang et al. 2019, arXiv:1901.09321).
+    There is no normalisation. Statistics over a clip would remove its level and a part of its decay. The output at one
+    position would then depend on all others, so also on how a long sound is cut into windows. Instead the residual
+    blocks start as the identity, which keeps the level for any number of them (Zhang et al. 2019, arXiv:1901.09321).
 
-    Upsampling is by repetition, which makes no combs.
+    Upsampling repeats samples, which causes no comb artefacts.
     """
 
     lengths = Lengths(multiple=math.prod(STRIDES))
@@ -74,13 +74,13 @@ class Translator(nn.Module):
             raise ValueError(
                 f"clips have {x.shape[-1]} samples; a translator takes {self.lengths}; cut or pad them to one"
             )
-        # Sound is mixed in its own type: bf16 would round what passes to 8 bits.
+        # Sound is mixed in its own type: bf16 would round the samples to 8 bits.
         gate, y = self.last(self.layers(x)).to(x.dtype).chunk(2, dim=1)  # (N, channels, T) each
         return torch.lerp(x, y.tanh(), gate.sigmoid())
 
 
 class ResidualBlock(nn.Module):
-    """Adds to (N, C, T) what two convolutions make of it."""
+    """Adds the output of two convolutions to their input (N, C, T)."""
 
     def __init__(self, channels: int, kernel_size: int):
         super().__init__()

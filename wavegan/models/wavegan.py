@@ -1,4 +1,4 @@
-"""WaveGAN: generator and discriminator of waveforms (Donahue, McAuley, Puckette 2018, arXiv:1802.04208)."""
+"""Defines WaveGAN, a generator and a discriminator of waveforms (Donahue et al. 2018, arXiv:1802.04208)."""
 
 import math
 from collections.abc import Callable
@@ -37,16 +37,16 @@ SHUFFLE = settings.PhaseShuffleSettings()
 
 
 def widths(clip_samples: int, dim: int) -> list[int]:
-    """Channels of the hidden layers from the waveform's side inwards: d, 2d, 4d, … one per stride."""
+    """Returns the channels of the hidden layers from the waveform's side inwards: d, 2d, 4d, …, one per stride."""
     LENGTHS.require(clip_samples, "WaveGAN")
     return [dim * 2**layer for layer in range(len(STRIDES[clip_samples]))]
 
 
 class Generator(nn.Module):
-    """Latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1].
+    """Maps a latent (N, latent_dim) to clips (N, channels, clip_samples) in [-1, 1].
 
     upsample: "transposed" (the original) or "nearest". post_filter: length in samples of a learned filter
-    after tanh, 0 for none. labels: how many it knows, as rows (N, labels) beside the latent, 0 for none.
+    after tanh; 0 for none. labels: the number of labels, as rows (N, labels) beside the latent; 0 for none.
     Raises ValueError for a clip length that WaveGAN does not make.
     """
 
@@ -94,12 +94,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Clips (N, channels, clip_samples), of the shape (channels, clip_samples), to one unbounded number each, (N,).
+    """Maps clips (N, channels, clip_samples) to one unbounded number each, (N,).
 
-    Phase shuffle follows the activation of the first four layers, never the last. dropout: the share of each
-    layer's activations that is left out. labels: how many it is told, as rows (N, labels), 0 for none. With
-    more outputs than one it is an encoder and gives (N, outputs). Piecewise linear in its input unless batch_norm or
-    dropout. Raises ValueError for a clip length that WaveGAN does not make.
+    shape: (channels, clip_samples). Phase shuffle follows the activation of the first four layers, never the last.
+    dropout: the share of each layer's activations that is set to zero. labels: the number of labels, as rows
+    (N, labels); 0 for none. With more than one output it is an encoder, without phase shuffle, and gives (N, outputs).
+    It is piecewise linear in its input, unless it has batch_norm or dropout. Raises ValueError for a clip length that
+    WaveGAN does not make.
     """
 
     lengths = LENGTHS
@@ -124,7 +125,7 @@ class Discriminator(nn.Module):
         blocks: list[nn.Module] = []
         for layer, stride in enumerate(STRIDES[clip_samples]):
             blocks.append(Convolution(inwards[layer], inwards[layer + 1], kernel_size, stride=stride))
-            if batch_norm and layer > 0:  # always the statistics of the batch at hand, as the original's
+            if batch_norm and layer > 0:  # always uses the statistics of the current batch, as the original
                 blocks.append(nn.BatchNorm1d(inwards[layer + 1], eps=1e-3, track_running_stats=False))
             blocks.append(LeakyReLU(0.2))
             if dropout:
@@ -141,7 +142,10 @@ class Discriminator(nn.Module):
 
     @property
     def stages(self) -> Callable[..., list[ConvolutionStage | ScoreStage]] | None:
-        """stages(batches, examples, labels) takes it apart for one pass; None where it is not piecewise linear."""
+        """Returns a function that takes the network apart for one pass, or None if it is not piecewise linear.
+
+        Call it as stages(batches, examples, labels).
+        """
         is_piecewise_linear = isinstance(self.dense, Score) and not any(
             isinstance(layer, nn.BatchNorm1d | Dropout) for layer in self.blocks
         )
@@ -160,10 +164,10 @@ class Discriminator(nn.Module):
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Learned numbers in a network."""
+    """Counts the learned numbers of a network."""
     return sum(math.prod(parameter.shape) for parameter in network.parameters())
 
 
 def _normalised(channels: int, batch_norm: bool) -> list[nn.Module]:
-    # TensorFlow's momentum of 0.99 is 0.01 here.
+    # TensorFlow's momentum of 0.99 is 0.01 in PyTorch.
     return [nn.BatchNorm1d(channels, eps=1e-3, momentum=0.01)] if batch_norm else []

@@ -1,1 +1,1 @@
-"""What is minimised, and what is added to it: pure functions of tensors."""
+"""Computes losses and the penalties that are added to them, with pure functions of tensors."""

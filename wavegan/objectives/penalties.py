@@ -1,8 +1,8 @@
-"""What is added to a discriminator's loss, not yet multiplied by its weight.
+"""Defines the penalties that are added to a discriminator's loss, not yet multiplied by their weights.
 
-A penalty says at which points it looks and what it makes of the discriminator's slope there; called, it is the
-plain form of autograd. Where the discriminator is piecewise linear, `methods/first_order.py` computes the same
-gradients from the same two functions without a double backward.
+A penalty chooses points and turns the discriminator's slope there into a scalar. When called, it computes this with
+plain autograd. If the discriminator is piecewise linear, `methods/first_order.py` computes the same gradients from the
+same two functions without a double backward.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,15 @@ from torch import Tensor
 
 from wavegan import distributed
 
-FALL = 0.8  # of a run, after which a weight stays; the end of a training is for details
+FALL = 0.8  # of a run, in which a weight falls; then it stays, as the end of a training is for details
 
 
 class Penalty(NamedTuple):
-    """points(real, fake) gives P clips, one or two for each pair; of_slope(slope), of the gradients there, a scalar.
+    """Chooses points for a pair of batches and turns the slopes there into a scalar.
 
-    real, fake and slope: (N, C, T) and (P, C, T), or spectrograms. among: where the points are clips themselves, picks
-    their rows of what has a row for each real and then each fake clip.
+    points(real, fake) gives P clips, one or two for each pair; of_slope(slope) gives a scalar from the gradients there.
+    real, fake: (N, C, T), slope: (P, C, T), or spectrograms. among: if the points are clips themselves, picks their
+    rows from a tensor that has a row for each real and then each fake clip.
     """
 
     points: Callable[[Tensor, Tensor], Tensor]
@@ -29,9 +30,9 @@ class Penalty(NamedTuple):
     among: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-        """The penalty as a scalar that can be differentiated by the discriminator's parameters.
+        """Computes the penalty, a scalar that can be differentiated by the discriminator's parameters.
 
-        real, fake: (N, C, T) in [-1, 1], constants here. discriminator: of the P points.
+        real, fake: (N, C, T) in [-1, 1]; no gradient reaches them. discriminator: takes the P points.
         """
         points = self.points(real, fake).detach().requires_grad_()
         (slope,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
@@ -39,49 +40,52 @@ class Penalty(NamedTuple):
 
 
 def between(real: Tensor, fake: Tensor) -> Tensor:
-    """Points drawn uniformly between each real clip and its fake partner (Gulrajani et al. 2017, algorithm 1)."""
+    """Draws points uniformly between each real clip and its fake partner (Gulrajani et al. 2017, algorithm 1)."""
     size = [1] * (real.dim() - 1)
     share = distributed.rank_rows(lambda rows: torch.rand(rows, *size, device=real.device, dtype=real.dtype), len(real))
     return torch.lerp(real, fake, share)
 
 
 def at_real(real: Tensor, fake: Tensor) -> Tensor:
-    """The real clips themselves."""
+    """Returns the real clips themselves."""
     return real
 
 
 def at_fake(real: Tensor, fake: Tensor) -> Tensor:
-    """The generated clips themselves."""
+    """Returns the generated clips themselves."""
     return fake
 
 
 def at_both(real: Tensor, fake: Tensor) -> Tensor:
-    """All of them: (2N, C, T)."""
+    """Returns the real, then the generated clips: (2N, C, T)."""
     return torch.cat([real, fake])
 
 
 def distance_from_one(slope: Tensor) -> Tensor:
-    """Mean squared distance from 1 of each example's norm over all its numbers (Gulrajani et al. 2017, eq. 3)."""
+    """Computes the mean squared distance from 1 of each example's norm (Gulrajani et al. 2017, eq. 3)."""
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def excess_over_one(slope: Tensor) -> Tensor:
-    """The same for norms above 1 only (Gulrajani et al. 2017, section 4; Petzka et al. 2018, eq. 8)."""
+    """Computes the mean squared excess of each example's norm over 1; smaller norms count as 0.
+
+    Gulrajani et al. 2017, section 4; Petzka et al. 2018, eq. 8.
+    """
     return F.relu(slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def half_square(slope: Tensor) -> Tensor:
-    """Half the mean squared norm (Mescheder et al. 2018, eq. 9)."""
+    """Computes half the mean squared norm (Mescheder et al. 2018, eq. 9)."""
     return slope.flatten(1).square().sum(1).mean() / 2
 
 
 def square(slope: Tensor) -> Tensor:
-    """The mean squared norm: over real and fake clips together it is R1 + R2."""
+    """Computes the mean squared norm: over real and fake clips together it is R1 + R2."""
     return 2 * half_square(slope)
 
 
 def geometric(floor: float, steps: int) -> Callable[[int], float]:
-    """Parts of a penalty's weight by step: from 1 they fall geometrically to the floor, within 80 % of the steps."""
+    """Returns a function of the step, a weight's share: it falls geometrically from 1 to floor by 80 % of steps."""
     return lambda step: floor ** min(1.0, step / (FALL * steps))
 
 

@@ -1,4 +1,4 @@
-"""How far a copy is from its original, and a posterior from its prior: scalars that are means over a batch."""
+"""Measures how far a copy is from its original, and a posterior from its prior: scalars that are means over a batch."""
 
 import math
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from wavegan.dsp.stft import centred_spectra, full_scale, full_scale_noise
 WINDOWS_SAMPLES = (512, 1024, 2048)
 HOPS_PER_WINDOW = 4
 LEAST_POWER = 1e-10  # -100 dBFS: below the noise of 16-bit sound, yet the logarithm's slope stays bounded
-LEAST_RMS = 1e-2  # -40 dBFS: lest a clip of silence, of which any copy is many times as loud, outweigh all others
+LEAST_RMS = 1e-2  # -40 dBFS: else a silent clip, of which any copy is many times as loud, would outweigh all others
 
 
 def l1(x: Tensor, y: Tensor) -> Tensor:
-    """Mean absolute difference, zero where both are equal. x, y: one shape, any."""
+    """Computes the mean absolute difference. x, y: one shape, any."""
     return (x - y).abs().mean()
 
 
 def multi_resolution_stft(x: Tensor, y: Tensor) -> Tensor:
-    """Distance of magnitude spectrograms, mean over three windows (Yamamoto et al. 2020, section 2.2).
+    """Computes the distance of magnitude spectrograms, the mean over three windows (Yamamoto et al. 2020, section 2.2).
 
-    x: the originals, y: their copies, waveforms (N, C, T), T at least 1025. For each window the spectral convergence,
-    the norm of the difference as a share of the original's, plus the mean absolute difference of the magnitudes'
-    natural logarithms. The norms are each clip's own, so that a batch may be split over processes. Phases count for
-    nothing. Magnitudes are floored smoothly at -100 dBFS and the original's norm at that of noise of -40 dBFS, so
-    that gradients are finite for silence. Raises ValueError for shorter clips.
+    x: the originals, y: their copies, waveforms (N, C, T), T at least 1025. For each window it adds up two terms: the
+    spectral convergence, which is the norm of the difference as a share of the original's, and the mean absolute
+    difference of the magnitudes' natural logarithms. Each clip has its own norms, so a batch may be split over
+    processes. Phases do not count. Magnitudes are floored smoothly at -100 dBFS and the original's norm at that of
+    noise of -40 dBFS, so that gradients are finite for silence. Raises ValueError for shorter clips.
     """
     if x.shape[-1] <= max(WINDOWS_SAMPLES) // 2:
         raise ValueError(
@@ -45,10 +45,10 @@ def _spectral_distance(x: Tensor, y: Tensor, window_samples: int) -> Tensor:
 
 
 def magnitudes(x: Tensor, window_samples: int) -> Tensor:
-    """Magnitudes (N, C, bins, frames) of waveforms (N, C, T), where a sine of amplitude 1 has 1, 0 dBFS.
+    """Computes magnitudes (N, C, bins, frames) of waveforms (N, C, T); a sine of amplitude 1 has 1, 0 dBFS.
 
-    Frames are centred on every quarter of a window, silence beyond both ends: so the first sample, where drums
-    begin, stands in the middle of a frame. At least 1e-5, and smooth there.
+    Frames are centred on every quarter of a window, with silence beyond both ends. So the first sample, where drums
+    begin, stands in the middle of a frame. Magnitudes are at least 1e-5, and smooth there.
     """
     bins = centred_spectra(x, window=window_samples, hop=window_samples // HOPS_PER_WINDOW)
     parts = torch.view_as_real(bins / full_scale(window_samples))
@@ -56,9 +56,9 @@ def magnitudes(x: Tensor, window_samples: int) -> Tensor:
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """That of N(mean, exp(log_variance)) from N(0, 1) in nats (Kingma & Welling 2014, appendix B).
+    """Computes the divergence of N(mean, exp(log_variance)) from N(0, 1) in nats (Kingma & Welling 2014, appendix B).
 
-    mean, log_variance: (N, latent_dim). Summed over the latent, mean over the batch.
+    mean, log_variance: (N, latent_dim). It is summed over the latent and averaged over the batch.
     """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
 

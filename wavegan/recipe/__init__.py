@@ -1,4 +1,4 @@
-"""What was asked: a recipe file as validated, frozen objects, or all of its faults at once."""
+"""Reads a recipe file into validated, frozen objects, or reports all of its faults at once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from wavegan.recipe.validation import validate
 from wavegan.recipe.yaml_text import shown, write
 
 _ABSENT = object()
-TEXT_KEYS = {  # whose values on the command line are text, whatever they look like
+TEXT_KEYS = {  # on the command line their values are text, even 808 and true
     "name",
     *(f"data.{key}" for key, field in DataSettings.model_fields.items() if field.annotation in (Paths, Paths | None)),
 }
-# What may differ when a run is continued: keys, and sections with all of their keys.
+# A run that goes on may change these keys, and all keys of these sections.
 MAY_CHANGE = (
     "name",
     "data.max_bad_fraction",
@@ -35,7 +35,7 @@ MAY_CHANGE = (
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a file, over the files that it includes and under `key.path=value` overrides.
+    """Returns the recipe in a file, laid over the files that it includes, under `key.path=value` overrides.
 
     Raises RecipeError with one line for each fault.
     """
@@ -50,24 +50,27 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def dump(recipe: Recipe) -> str:
-    """The recipe as YAML that holds every key; `load` reads it back."""
+    """Returns the recipe as YAML that holds every key; `load` reads it back."""
     return write(as_dict(recipe))
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as dicts and lists of plain values."""
+    """Returns the recipe as dicts and lists of plain values."""
     return recipe.model_dump(mode="json")
 
 
 def from_dict(values: dict[str, Any]) -> Recipe:
-    """The recipe that `as_dict` gave; raises RecipeError where another version of wavegan had other keys."""
+    """Returns the recipe of a dict that `as_dict` gave.
+
+    Raises RecipeError if this version of wavegan has other keys.
+    """
     recipe, problems = validate(values)
     _refuse([Fault(Place("stored recipe"), text) for _, text in problems])
     return recipe
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
-    """Each `key: old → new` that keeps a run of `old` from being continued with `new`."""
+    """Lists, as `key: old → new`, each change that keeps a run of `old` from going on with `new`."""
     before, after = _flat(as_dict(old)), _flat(as_dict(new))
     decays = any(map(_follows_its_length, (old, new)))
     changed = [key for key in before | after if after.get(key, _ABSENT) != before.get(key, _ABSENT)]
@@ -79,7 +82,7 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 
 
 def _follows_its_length(recipe: Recipe) -> bool:
-    """Whether training.steps shape the whole run."""
+    """Returns whether a schedule spans the whole run, so that it depends on training.steps."""
     return recipe.training.lr_decay != "none" or getattr(recipe.method, "penalty_floor", 1) < 1
 
 

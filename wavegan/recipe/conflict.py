@@ -1,4 +1,4 @@
-"""What does not go together in a recipe: the keys that take part, and one sentence."""
+"""Defines a conflict in a recipe: keys whose values do not go together, and one sentence about them."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -8,9 +8,10 @@ from wavegan.recipe.yaml_text import shown
 
 
 class Conflict(NamedTuple):
-    """keys: those whose values do not go together, that which is named in front, * for any; text: value, rule, remedy.
+    """Describes values that do not go together.
 
-    Nothing is said of a conflict in which a value takes part that is wrong by itself.
+    keys: the keys of these values, first the one that the text is about; * stands for any key. text: value, rule,
+    remedy. A conflict is not reported if one of its values is invalid by itself.
     """
 
     keys: tuple[str, ...]
@@ -18,11 +19,11 @@ class Conflict(NamedTuple):
 
 
 def listed(values: Iterable, conjunction: str = "or") -> str:
-    """a, b or c"""
+    """Joins values into words: a, b or c."""
     *first, last = map(shown, values)
     return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
 def judges(recipe: Recipe) -> list[tuple[str, Any]]:
-    """The names and settings of the discriminators; a VAE has none, whatever the recipe says."""
+    """Lists the names and settings of the discriminators; a VAE has none, whatever the recipe says."""
     return [] if recipe.method.name == "vae" else list(recipe.discriminators.items())

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe though each value by itself is right: the keys that take part, and one sentence."""
+"""Finds the conflicts in a recipe: values that are valid one by one but do not go together."""
 
 from collections.abc import Iterator
 from functools import reduce
@@ -14,7 +14,7 @@ from wavegan.recipe.yaml_text import shown
 
 
 def conflicts(recipe: Recipe) -> Iterator[Conflict]:
-    """All that does not go together."""
+    """Yields all conflicts in a recipe."""
     yield from _sound(recipe)
     yield from _method(recipe)
     yield from _sight(recipe)
@@ -34,9 +34,9 @@ def _sound(recipe: Recipe) -> Iterator[Conflict]:
         rule = "a translation needs sound to translate to; add source_b: FOLDER below data:"
         yield Conflict(("data.source_b", "method.name"), f"data.source_b is missing; {rule}")
     if translates and data.source_b and (data.test is None) != (data.test_b is None):
-        key, other = ("data.test", "data.test_b") if data.test_b is None else ("data.test_b", "data.test")
-        rule = f"the two sources are parted in the same way; name {other} too, or set {key}: null"
-        yield Conflict((key, other), f"{key} is {shown(_value_at(recipe, key))}, and {other} is null; {rule}")
+        key, null_key = ("data.test", "data.test_b") if data.test_b is None else ("data.test_b", "data.test")
+        rule = f"the two sources are parted in the same way; name {null_key} too, or set {key}: null"
+        yield Conflict((key, null_key), f"{key} is {shown(_value_at(recipe, key))}, and {null_key} is null; {rule}")
     for key in ("data.source_b", "data.test_b"):
         if not translates and (value := _value_at(recipe, key)):
             rule = f"method.name is {recipe.method.name}, and only a translation has a second source"
@@ -44,7 +44,7 @@ def _sound(recipe: Recipe) -> Iterator[Conflict]:
 
 
 def _method(recipe: Recipe) -> Iterator[Conflict]:
-    """What each method needs of the networks."""
+    """Yields the conflicts between the method and the networks."""
     generator, method = recipe.generator, recipe.method
     fitting = [name for name, kind in GENERATORS.items() if _translates(kind) == (method.name == "translation")]
     if generator.name not in fitting:
@@ -63,7 +63,11 @@ def _method(recipe: Recipe) -> Iterator[Conflict]:
 
 
 def _autoencoder(recipe: Recipe) -> Iterator[Conflict]:
-    """What a VAE needs: an encoder that sees what the generator gives, normal latents, and no discriminators."""
+    """Yields the conflicts of a VAE.
+
+    Its encoder must see the generator's output, its latents must be normal, and it has no discriminators. Of the
+    reconstructions, only l1 works on something other than waveforms.
+    """
     generator, encoder, gives = recipe.generator, recipe.encoder, GENERATORS[recipe.generator.name].gives
     fitting = next(name for name, kind in DISCRIMINATORS.items() if kind.sees == gives)
     if getattr(generator, "latent", "normal") != "normal":
@@ -88,12 +92,15 @@ def _autoencoder(recipe: Recipe) -> Iterator[Conflict]:
 
 
 def _translates(generator: Any) -> bool:
-    """Whether a generator is given sound in place of latents."""
+    """Returns whether a generator takes sound in place of latents."""
     return "latent_dim" not in arguments(generator)
 
 
 def _sight(recipe: Recipe) -> Iterator[Conflict]:
-    """What the generator gives is what each discriminator sees, or what its view makes spectra of."""
+    """Yields a conflict for each discriminator that does not see what the generator makes.
+
+    A discriminator of spectra counts as one of waveforms, since its view makes spectra of waveforms.
+    """
     gives = GENERATORS[recipe.generator.name].gives
     fitting = next(name for name, kind in DISCRIMINATORS.items() if kind.sees == gives)
     for name, settings in recipe.discriminators.items():
@@ -106,7 +113,7 @@ def _sight(recipe: Recipe) -> Iterator[Conflict]:
 
 
 def _augmentations(recipe: Recipe) -> Iterator[Conflict]:
-    """Changes of waveforms are for generators of waveforms."""
+    """Yields a conflict for each adaptive augmentation if the generator makes no waveforms."""
     name = recipe.generator.name
     if recipe.method.name == "vae" or GENERATORS[name].gives == "waveform":
         return
@@ -123,7 +130,7 @@ def _words(kind: str) -> str:
 
 
 class _Game:
-    """A discriminator's objective and penalty, its own or those of the method: what cannot work, however long."""
+    """Checks the objective and the penalty of a discriminator, which are its own or those of the method."""
 
     def __init__(self, recipe: Recipe, name: str) -> None:
         self.method, self.settings, self.path = recipe.method, recipe.discriminators[name], f"discriminators.{name}"
@@ -133,18 +140,18 @@ class _Game:
         self.is_penalised = self.penalty != "none" and weight > 0
 
     def effective(self, key: str) -> tuple[str, Any]:
-        """Where a setting of this discriminator is written, and its value."""
+        """Returns the key where a setting of this discriminator is written, and the value."""
         own = getattr(self.settings, key)
         return (f"method.{key}", getattr(self.method, key)) if own is None else (f"{self.path}.{key}", own)
 
     def conflict(self, key: str, text: str) -> Conflict:
-        """A conflict about a key, in which all of the game's settings take part."""
+        """Returns a conflict about a key, in which all of the game's settings take part."""
         names = ("objective", "penalty", "penalty_weight")
-        others = (f"{where}.{name}" for where in ("method", self.path) for name in names)
-        return Conflict((key, *others, "method.weight_clip", "method.name", f"{self.path}.name"), text)
+        settings = (f"{section}.{name}" for section in ("method", self.path) for name in names)
+        return Conflict((key, *settings, "method.weight_clip", "method.name", f"{self.path}.name"), text)
 
     def conflicts(self) -> Iterator[Conflict]:
-        """What does not go together in this game."""
+        """Yields all conflicts in this game."""
         objective, penalty = f"{self.objective_key}: {self.objective}", f"{self.penalty_key}: {self.penalty}"
         clip = f"method.weight_clip is {shown(self.method.weight_clip)}"
         is_bounded = OBJECTIVES[self.objective].is_bounded
@@ -195,5 +202,5 @@ def _training(recipe: Recipe) -> Iterator[Conflict]:
 
 
 def _value_at(recipe: Recipe, key: str) -> Any:
-    """The value of a key with dots outside the discriminators."""
+    """Returns the value of a key with dots, for keys outside the discriminators."""
     return reduce(getattr, key.split("."), recipe)

@@ -1,4 +1,4 @@
-"""The keys that a recipe can have, and what somebody may have meant by one that does not exist."""
+"""Lists the keys that a recipe can have, and guesses the key that an unknown one stands for."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -16,19 +16,20 @@ from wavegan.settings import Settings
 def unknown_key(
     keys: tuple[str, ...], section: type[Settings], kinds: Mapping[str, type[Settings]], values: Any
 ) -> str:
-    """The sentence for a key that does not exist, with the one most likely meant.
+    """Returns the sentence about a key that does not exist; it names the key that was most likely meant.
 
-    section: the class that has no such key. kinds: where it is one of several, all of them. values: the whole recipe.
+    section: the class that has no such key. kinds: all kinds of that section by name, empty if it has no kinds. values:
+    the whole recipe.
     """
     *above, name = keys
     key, path, every_key = ".".join(keys), ".".join(above), list(keys_of(Recipe, values))
     if key in every_key:
         dotted, _, last = key.rpartition(".")
         return f"unknown key {key} with a dot; write {last}: on an indented line below {dotted}:"
-    if others := [kind for kind, settings in kinds.items() if name in settings.model_fields]:
+    if owners := [kind for kind, settings in kinds.items() if name in settings.model_fields]:
         own = next(kind for kind, settings in kinds.items() if settings is section)
-        have = f"{listed(others, 'and')} {'have' if len(others) > 1 else 'has'}"
-        return f"{key} does not apply: {own} has no such key, {have}; leave it out, or take {path}.name: {others[0]}"
+        have = f"{listed(owners, 'and')} {'have' if len(owners) > 1 else 'has'}"
+        return f"{key} does not apply: {own} has no such key, {have}; leave it out, or take {path}.name: {owners[0]}"
     everywhere = {each.rpartition(".")[2]: each for each in reversed(every_key)}
     beside = {each.rpartition(".")[2]: each for each in every_key if each.rpartition(".")[0] == path}
     if not path:
@@ -40,9 +41,9 @@ def unknown_key(
 
 
 def keys_of(section: type[Settings], values: Any, prefix: str = "") -> Iterator[str]:
-    """Every key of a section with dots, "training" as well as "training.steps".
+    """Yields every key of a section with dots, "training" as well as "training.steps".
 
-    values: its content, which says of what kind networks are and what discriminators there are.
+    values: the content of the section. It decides the kinds of the networks and which discriminators there are.
     """
     for name, field in section.model_fields.items():
         yield prefix + name
@@ -60,13 +61,16 @@ def keys_of(section: type[Settings], values: Any, prefix: str = "") -> Iterator[
 
 
 def section_of(field: FieldInfo) -> type[Settings] | None:
-    """The class of a field that is a section of one kind."""
+    """Returns the class of a field that is a section of one kind; None for any other field."""
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, Settings) else None
 
 
 def _class_of(field: FieldInfo, content: Any) -> type[Settings] | None:
-    """The class of a field's section: of several kinds that of its name, or the first where it has none."""
+    """Returns the class of a field's section; None if there is none.
+
+    If the section has several kinds, its name decides; without a name it is the first kind.
+    """
     kinds = kinds_of(field.annotation)
     if not kinds:
         return section_of(field)

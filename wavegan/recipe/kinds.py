@@ -1,4 +1,7 @@
-"""Settings of one of several kinds, made from the signatures of what the kinds stand for."""
+"""Makes classes of settings from the signatures of networks, views and augmentations.
+
+The classes for one section form a union; the key `name` chooses one of them.
+"""
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
@@ -13,13 +16,13 @@ make_class: Any = create_model  # its overloads do not know fields that are comp
 
 
 class NamedSettings(Settings):
-    """Settings of one of several kinds; `name` says which."""
+    """Holds settings of one of several kinds; `name` says which."""
 
     name: str = ""
 
 
 def arguments(kind: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys of a class: its arguments that have a type of `wavegan/settings.py`, each with type and default."""
+    """Returns the keys of a class: arguments with a type of `wavegan/settings.py`, as name → (type, default)."""
     hints = get_type_hints(kind.__init__ if isinstance(kind, type) else kind, include_extras=True)
     return {
         name: (hints[name], ... if parameter.default is Parameter.empty else parameter.default)
@@ -33,9 +36,10 @@ def one_of(
     base: Callable[[Any], type[Settings]] = lambda kind: NamedSettings,
     without: tuple[str, ...] = (),
 ) -> Any:
-    """A type for settings of one of the kinds of a table, chosen by `name`, the first where no name is given.
+    """Returns a type for settings of one of the kinds in a table.
 
-    base: the class, by the kind, that holds what its settings have beside its own keys. without: keys left out.
+    `name` chooses the kind; it is the first one if no name is written. base: returns, for a kind, the class that its
+    settings extend. without: keys to leave out.
     """
     kinds = {}
     for name, kind in table.items():
@@ -52,7 +56,7 @@ def one_of(
 
 
 def union(kinds: Mapping[str, type[Settings]]) -> Any:
-    """A type for settings of one of these kinds, chosen by `name`, the first where no name is given."""
+    """Returns a type for settings of one of these kinds; `name` chooses it, the first if no name is written."""
     first = next(iter(kinds))
 
     def kind(value: Any) -> Any:
@@ -67,7 +71,10 @@ class _Never(Settings):
 
 
 def kinds_of(annotation: Any) -> dict[str, type[Settings]]:
-    """The kinds of a type that `union` gave, by name, also where it stands in a mapping or beside None; else empty."""
+    """Returns the kinds of a type that `union` made, by name; empty for any other type.
+
+    The type may stand in a mapping or beside None.
+    """
     kinds: dict[str, type[Settings]] = {}
     for part in get_args(annotation):
         tags = [mark.tag for mark in getattr(part, "__metadata__", ()) if isinstance(mark, Tag)]
@@ -76,9 +83,9 @@ def kinds_of(annotation: Any) -> dict[str, type[Settings]]:
 
 
 class FrozenDict(dict):
-    """A dict that cannot be changed, so that it has a hash: what a frozen recipe holds sections by name in."""
+    """Holds sections by name in a frozen recipe: a dict that cannot be changed, so that it has a hash."""
 
-    def _refuse(self, *given: Any, **more: Any) -> Any:
+    def _refuse(self, *positional: Any, **keywords: Any) -> Any:
         raise TypeError("a recipe is frozen; load another one with overrides")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
@@ -91,5 +98,5 @@ class FrozenDict(dict):
 
 
 def is_mapping(annotation: Any) -> bool:
-    """Whether a field holds settings by names of the user's own."""
+    """Returns whether a field holds settings under names that the user chooses."""
     return get_origin(annotation) is dict

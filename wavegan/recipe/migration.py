@@ -1,4 +1,4 @@
-"""Recipes in the form of earlier versions: one discriminator, and the sections `model` and `representation`."""
+"""Rewrites recipes of earlier versions, with one discriminator, `model` and `representation`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,21 +11,24 @@ from wavegan.recipe.yaml_text import flow
 from wavegan.settings import Settings
 
 OLD_SECTIONS = ("model", "representation")
-NOISE, NOISE_STEPS = "instance_noise", "instance_noise_steps"  # of a method
-# The discriminator, by the model: its name among the discriminators and its kind.
+NOISE, NOISE_STEPS = "instance_noise", "instance_noise_steps"  # keys of a method
+# Each old model name stands for a discriminator: its name in the recipe and its kind.
 DISCRIMINATOR_OF = {"specgan": ("spectrogram", "specgan"), "mlp": ("waveform", "mlp")}
 WAVEGAN = ("waveform", "wavegan")
 Values = dict[str, Any]
 
 
 def is_old(values: Values) -> bool:
-    """Whether a recipe has a section or a key of the earlier form."""
+    """Returns whether a recipe has a section or a key of the earlier form."""
     method = _section(values, "method")
     return any(name in values for name in OLD_SECTIONS) or NOISE in method or NOISE_STEPS in method
 
 
 def migrated(values: Values) -> Values:
-    """The present form of a recipe in the earlier one, written out or in part; keys that had no effect are dropped."""
+    """Returns the present form of a recipe that has the earlier one; keys that had no effect are dropped.
+
+    values: the whole recipe or a part of it.
+    """
     present = {name: value for name, value in values.items() if name not in OLD_SECTIONS}
     for name, section in _networks(values).items():
         below = present.get(name)
@@ -37,7 +40,7 @@ def migrated(values: Values) -> Values:
 
 
 def instead_of(values: Values) -> Iterator[tuple[tuple[str, ...], str]]:
-    """For each section in the earlier form its keys, and a sentence with the lines to write instead."""
+    """Yields, for each section in the earlier form, its keys and a sentence with the lines to write instead."""
     lines, present = _networks(values), migrated(values)
     length = lines.pop("data", {}).get("clip_samples")
     for section in OLD_SECTIONS:
@@ -58,7 +61,7 @@ def instead_of(values: Values) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _networks(values: Values) -> Values:
-    """What is to be laid over the present sections in place of `model` and `representation`."""
+    """Returns the sections that replace `model` and `representation`, to be laid over the present ones."""
     model, output = _section(values, "model"), _section(values, "representation")
     if not model and output.get("name") == "log_spectrogram":
         model = {"name": "specgan"}
@@ -82,7 +85,7 @@ def _networks(values: Values) -> Values:
 
 
 def _encoder(values: Values, judged: Values, model: str) -> Values:
-    """The encoder of a VAE, and null over discriminators that are there."""
+    """Returns the encoder of a VAE, and null for the discriminators if there are any."""
     _, kind = DISCRIMINATOR_OF.get(model, WAVEGAN)
     settings = {"name": kind, **_those_of(judged, DISCRIMINATORS[kind])}
     settings.pop("phase_shuffle", None)
@@ -90,13 +93,16 @@ def _encoder(values: Values, judged: Values, model: str) -> Values:
 
 
 def _discriminators(present: Values, judged: Values, model: str) -> Values:
-    """What the keys of a discriminator set in those that are there; a new one where none is of the model's kind."""
+    """Returns what the old keys of a discriminator change in the present discriminators.
+
+    If none of these is of the model's kind, a new one replaces them all.
+    """
     entry, kind = DISCRIMINATOR_OF.get(model, WAVEGAN)
     entries = {name: settings for name, settings in present.items() if isinstance(settings, dict)}
     kinds = {name: str(settings.get("name", "wavegan")) for name, settings in entries.items()}
     if kind not in kinds.values():
-        others = dict.fromkeys(name for name in kinds if name != entry)
-        return {**others, entry: {"name": kind, **_those_of(judged, DISCRIMINATORS[kind])}}
+        removed = dict.fromkeys(name for name in kinds if name != entry)
+        return {**removed, entry: {"name": kind, **_those_of(judged, DISCRIMINATORS[kind])}}
     settings = {name: _those_of(judged, DISCRIMINATORS[kind]) for name, kind in kinds.items() if kind in DISCRIMINATORS}
     return {name: keys for name, keys in settings.items() if keys}
 
@@ -118,7 +124,7 @@ def _optimizers(value: Any) -> Any:
 
 
 def _of_its_kind(value: Any, kinds: Mapping[str, type[Settings]]) -> Any:
-    """A section without the keys that belong to other kinds than its own; others that nobody has stay."""
+    """Returns a section without the keys of other kinds than its own; keys that no kind has stay."""
     name = value.get("name", next(iter(kinds))) if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in kinds:
         return value

@@ -1,4 +1,4 @@
-"""What networks and views cannot work with: lengths of clips, windows, hops and rates."""
+"""Finds lengths of clips, windows, hops and rates that networks and views cannot work with."""
 
 from collections.abc import Iterator
 from inspect import signature
@@ -13,14 +13,14 @@ from wavegan.recipe.yaml_text import shown
 
 
 def network_conflicts(recipe: Recipe) -> Iterator[Conflict]:
-    """Gives all that the networks of a recipe cannot work with."""
+    """Yields all that the networks of a recipe cannot work with."""
     yield from _lengths(recipe)
     yield from _window(recipe)
     yield from _views(recipe)
 
 
 def _lengths(recipe: Recipe) -> Iterator[Conflict]:
-    """The clip's length, which each network must be able to work with."""
+    """Yields a conflict if some network cannot work with the clip's length."""
     data = recipe.data
     networks = [("generator.name", recipe.generator.name, GENERATORS)]
     networks += [(f"discriminators.{name}.name", each.name, DISCRIMINATORS) for name, each in judges(recipe)]
@@ -39,7 +39,10 @@ def _lengths(recipe: Recipe) -> Iterator[Conflict]:
 
 
 def _window(recipe: Recipe) -> Iterator[Conflict]:
-    """What a generator of spectra says of its window and hop, and of clips that are shorter than a window."""
+    """Yields the conflicts of a generator of spectra.
+
+    Its class may refuse the window or the hop, and a clip must hold at least one window.
+    """
     generator, kind = recipe.generator, GENERATORS[recipe.generator.name]
     if not hasattr(kind, "require_window"):
         return
@@ -54,7 +57,10 @@ def _window(recipe: Recipe) -> Iterator[Conflict]:
 
 
 def _views(recipe: Recipe) -> Iterator[Conflict]:
-    """What the class of a view says of its window, hop and bands, and a discriminator of fixed lengths of its rate."""
+    """Yields the conflicts of views.
+
+    The class of a view may refuse its window, hop or bands. A low rate does not suit a discriminator of fixed lengths.
+    """
     for name, settings in recipe.discriminators.items():
         if (view := getattr(settings, "view", None)) is None:
             continue
@@ -68,7 +74,7 @@ def _views(recipe: Recipe) -> Iterator[Conflict]:
 
 
 def _view_fault(settings: Any, sample_rate: int) -> str:
-    """Why a view cannot be made, in the words of its class: `KEY is VALUE; RULE; REMEDY`; empty where it can."""
+    """Returns why a view cannot be made, as its class words it: `KEY is VALUE; RULE; REMEDY`; empty if it can."""
     kind = VIEWS[settings.name]
     rate = {"sample_rate": sample_rate} if "sample_rate" in signature(kind).parameters else {}
     try:

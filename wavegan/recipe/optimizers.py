@@ -1,4 +1,4 @@
-"""The keys of each optimiser."""
+"""Defines the keys of each optimiser."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ WEIGHT_DECAY = Field(default=0.0, ge=0, le=1, description="share of the weights 
 
 
 class AdamSettings(NamedSettings):
-    """Adam (Kingma & Ba 2015)."""
+    """Holds the keys of Adam (Kingma & Ba 2015)."""
 
     name: Literal["adam"] = "adam"
     lr: float = LEARNING_RATE
@@ -24,14 +24,14 @@ class AdamSettings(NamedSettings):
 
 
 class AdamWSettings(AdamSettings):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    """Holds the keys of Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     name: Literal["adamw"] = "adamw"  # type: ignore[assignment]
     weight_decay: float = WEIGHT_DECAY
 
 
 class RMSPropSettings(NamedSettings):
-    """RMSProp (Tieleman & Hinton 2012)."""
+    """Holds the keys of RMSProp (Tieleman & Hinton 2012)."""
 
     name: Literal["rmsprop"] = "rmsprop"
     lr: float = LEARNING_RATE
@@ -41,7 +41,7 @@ class RMSPropSettings(NamedSettings):
 
 
 class SGDSettings(NamedSettings):
-    """Stochastic gradient descent."""
+    """Holds the keys of stochastic gradient descent."""
 
     name: Literal["sgd"] = "sgd"
     lr: float = LEARNING_RATE

@@ -1,4 +1,4 @@
-"""Recipe files with what they include, and overrides, as one tree of values that know their places."""
+"""Parses recipe files, the files that they include and overrides into one tree of values with their places."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from wavegan.recipe.yaml_text import Loader, shown, value_on_the_command_line
 
 
 class Reader:
-    """Reads recipe files and overrides into trees and gathers the faults met on the way.
+    """Reads recipe files and overrides into trees, and gathers the faults that it meets.
 
-    `is_complete` is false once something could not be read: what is missing may stand there.
+    `is_complete` turns false if something cannot be read; a key that seems to be missing may stand there.
     """
 
     def __init__(self) -> None:
@@ -25,15 +25,16 @@ class Reader:
         self.is_complete = True
 
     def read(self, path: Path) -> Tree:
-        """The tree of a recipe file, laid over those of the files that it includes."""
+        """Returns the tree of a recipe file, laid over the trees of the files that it includes."""
         return self._read(path, Place(str(path)), "", ())
 
     def override(self, tree: Tree, overrides: Sequence[str], text_keys: Collection[str] = ()) -> Tree:
         """Lays `key.path=value` words over a tree.
 
-        The order of the words does not matter, but that the later of two words with the same path wins: first what is
-        null is taken away, then what paths with * set, then what the others set. * stands for each section that is
-        there in the end; a path with it changes nothing that another word sets by name.
+        Null values come first and take something away. Paths with * come next, all other paths last. So the order of
+        the words does not matter; only of two words with the same path, the later one wins. * stands for each section
+        that exists in the end. A path with * changes nothing that another word sets by name.
+
         text_keys: the keys whose values are text, whatever they look like.
         """
         settings: dict[tuple[str, ...], Tree] = {}
@@ -54,7 +55,7 @@ class Reader:
         return taken.merged_with(_joined(general, tree.place)).merged_with(_joined(own, tree.place))
 
     def _without_contradictions(self, named: dict[tuple[str, ...], Tree]) -> dict[tuple[str, ...], Tree]:
-        """Leaves out, with a fault, what sets a key of something that another word sets to a value."""
+        """Leaves out, with a fault, each key below another one that a word sets to a value."""
         kept = {}
         for keys, value in named.items():
             above = next((keys[:end] for end in range(1, len(keys)) if keys[:end] in named), None)
@@ -68,7 +69,10 @@ class Reader:
     def _resolved(
         self, patterns: dict[tuple[str, ...], Tree], whole: Tree, named: Collection[tuple[str, ...]]
     ) -> dict[tuple[str, ...], Tree]:
-        """What paths with * set in a tree, by full paths, without what is named; of two, that with fewer * wins."""
+        """Returns the values of paths with *, by the full paths that they stand for in a tree.
+
+        What another word sets by name is left out. If two paths stand for the same one, the one with fewer * wins.
+        """
         resolved = {}
         for keys in sorted(patterns, key=lambda keys: -keys.count("*")):
             places = list(whole.matching(keys))
@@ -76,12 +80,12 @@ class Reader:
                 rule = f"there is nothing that {'.'.join(keys)} stands for; name a section with other sections below it"
                 self.faults.append(Fault(patterns[keys].place, rule))
             for place in places:
-                if not any(_overlap(place, other) for other in named):
+                if not any(_overlap(place, named_keys) for named_keys in named):
                     resolved[place] = patterns[keys]
         return resolved
 
     def _read(self, path: Path, place: Place, subject: str, including: tuple[str, ...]) -> Tree:
-        """As `read`; a file that cannot be had is a fault at `place` about `subject`, and an empty tree."""
+        """Works as `read`; a file that cannot be read is a fault at `place` about `subject`, and an empty tree."""
         whole = Place(str(path))
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -110,7 +114,7 @@ class Reader:
         return []
 
     def _parse(self, text: str, locate: Callable[[int, int], Place]) -> Tree | None:
-        """The tree of some YAML, or None and a fault."""
+        """Returns the tree of a YAML text; None, with a fault, if it cannot be parsed."""
         try:
             loader = Loader(text, locate)
             tree = loader.tree()
@@ -128,21 +132,21 @@ class Reader:
 
 
 def _joined(settings: dict[tuple[str, ...], Tree], place: Place) -> Tree:
-    """One tree, which stands at `place`, of values by their paths; of two on the same way the shorter counts."""
+    """Returns one tree, at `place`, of values by their paths; a value replaces all values below its path."""
     joined = Tree({}, place)
     for keys, value in sorted(settings.items(), key=lambda setting: -len(setting[0])):
         joined.put(keys, Tree(value.value, value.place))
     return joined
 
 
-def _overlap(keys: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    """Whether one path leads to the other."""
-    shorter = min(len(keys), len(others))
-    return keys[:shorter] == others[:shorter]
+def _overlap(keys: tuple[str, ...], named_keys: tuple[str, ...]) -> bool:
+    """Returns whether one path leads to the other."""
+    shorter = min(len(keys), len(named_keys))
+    return keys[:shorter] == named_keys[:shorter]
 
 
 def _syntax(error: Exception, text: str) -> tuple[int, int, str]:
-    """Line and column from 1, rule and remedy of an error in reading YAML."""
+    """Returns line and column from 1, and rule and remedy, of an error in reading YAML."""
     remedy = "check the indentation, colons, quotes and brackets up to here"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         problem = ", ".join(filter(None, [error.context, error.problem]))
@@ -155,7 +159,7 @@ def _syntax(error: Exception, text: str) -> tuple[int, int, str]:
 
 
 def _why_unread(path: Path, error: Exception) -> str:
-    """Rule and remedy for a file that cannot be read, naming the recipes that lie near."""
+    """Returns rule and remedy for a file that cannot be read; it names the recipes that lie near."""
     if isinstance(error, UnicodeDecodeError):
         return "the file is not UTF-8 text; save it as UTF-8"
     if isinstance(error, FileNotFoundError):

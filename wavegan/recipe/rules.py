@@ -1,4 +1,4 @@
-"""What a field of a recipe allows, in words, and the allowed value nearest to one that it refuses."""
+"""Says in words which values a field allows, and finds the allowed value nearest to a refused one."""
 
 import difflib
 from math import inf
@@ -26,7 +26,7 @@ _BOOLEANS = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off
 
 
 def rule(field: FieldInfo) -> str:
-    """What a field allows, as in `it must be a whole number at least 1`."""
+    """Returns what a field allows in words, as in `a whole number at least 1`."""
     kind, may_be_none = _plain(field)
     if get_origin(kind) is Literal:
         return listed([None, *get_args(kind)] if may_be_none else get_args(kind))
@@ -36,7 +36,7 @@ def rule(field: FieldInfo) -> str:
 
 
 def remedy(field: FieldInfo, value: Any) -> Any:
-    """The allowed value nearest to a refused one, or else the default."""
+    """Returns the allowed value nearest to a refused one, or else an example or the default."""
     kind, _ = _plain(field)
     word = str(value).lower()
     if get_origin(kind) is Literal:
@@ -49,7 +49,7 @@ def remedy(field: FieldInfo, value: Any) -> Any:
 
 
 def _plain(field: FieldInfo) -> tuple[Any, bool]:
-    """The type of a field without None, and whether it may be None."""
+    """Returns the type of a field without None, and whether it may be None."""
     kind = field.annotation
     if kind not in _WORDS and get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind):
         return next(part for part in get_args(kind) if part is not NoneType), True
@@ -57,15 +57,15 @@ def _plain(field: FieldInfo) -> tuple[Any, bool]:
 
 
 def _nearest(field: FieldInfo, kind: type, value: Any) -> Any:
-    """The allowed number nearest to a refused one; the default where there is none."""
+    """Returns the allowed number nearest to a refused one; the default if there is none."""
     limits = {"ge": -inf, "gt": -inf, "le": inf, "lt": inf, **_limits(field)}
     try:
-        number = min(max(float(value), limits["ge"]), limits["le"])
+        clamped = min(max(float(value), limits["ge"]), limits["le"])
     except (TypeError, ValueError, OverflowError):
         return field.default
-    if isinstance(value, bool) or not limits["gt"] < number < limits["lt"]:
+    if isinstance(value, bool) or not limits["gt"] < clamped < limits["lt"]:
         return field.default
-    return round(number) if kind is int else number
+    return round(clamped) if kind is int else clamped
 
 
 def _limits(field: FieldInfo) -> dict[str, Any]:

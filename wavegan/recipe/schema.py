@@ -1,4 +1,4 @@
-"""Every key of a recipe: its type, its bounds and its default.
+"""Defines every key of a recipe: its type, its bounds and its default.
 
 The keys of a network, a view or an augmentation are the keyword arguments of its class that have a type of
 `wavegan/settings.py`. So a key that does not apply does not exist, and a new network needs no line here.
@@ -25,7 +25,7 @@ from wavegan.recipe.optimizers import OPTIMIZERS, AdamSettings
 from wavegan.recipe.yaml_text import shown
 from wavegan.settings import Settings
 
-PAPERS = {  # what papers call an objective, with what goes with it
+PAPERS = {  # maps the name in a paper to the objective and the keys that go with it
     "gan": "minimax with penalty: none",
     "dcgan": "non_saturating with penalty: none",
     "nsgan": "non_saturating with penalty: none",
@@ -46,7 +46,7 @@ _MANY = 1_000_000_000
 
 
 class DataSettings(Settings):
-    """The sound to learn from, and how clips are cut from it."""
+    """Describes the sound to learn from, and how clips are cut from it."""
 
     source: Paths = Field(default=(), examples=["data/drums"], description="folders or named sources")
     test: Paths | None = Field(default=None, description="the same, kept for evaluation")
@@ -81,7 +81,7 @@ EncoderSettings = one_of(DISCRIMINATORS, without=("phase_shuffle",))
 
 
 class OptimizersSettings(Settings):
-    """The optimiser of the generator, and the default of every discriminator."""
+    """Holds the optimiser of the generator, also for an encoder, and the default of every discriminator."""
 
     generator: OptimizerSettings = AdamSettings()
     discriminator: OptimizerSettings = AdamSettings()
@@ -91,7 +91,7 @@ _SPECTRAL_JUDGES = [name for name, kind in DISCRIMINATORS.items() if kind.sees =
 
 
 class AdversarySettings(NamedSettings):
-    """A discriminator's part in the game: what it leaves empty is as `method` and `optimizers.discriminator` say."""
+    """Sets a discriminator's part in the game; null means the value of `method` or `optimizers.discriminator`."""
 
     objective: Objective | None = Field(default=None, description="what is minimised; null is method.objective")
     penalty: Penalty | None = Field(default=None, description="what is added to it; null is method.penalty")
@@ -110,13 +110,13 @@ class AdversarySettings(NamedSettings):
 
 
 class SpectralAdversarySettings(AdversarySettings):
-    """The same for a discriminator that sees spectra."""
+    """Adds the view that makes spectra for a discriminator that sees spectra."""
 
     view: ViewSettings = Field(description="the spectra that it sees")
 
 
 class WaveformAdversarySettings(AdversarySettings):
-    """The same for a discriminator that sees waveforms."""
+    """Adds the view for a discriminator that sees waveforms; it may have none."""
 
     view: WaveformViewSettings | None = Field(default=None, description="null shows the clips themselves")
 
@@ -130,11 +130,11 @@ class WaveformAdversarySettings(AdversarySettings):
 
 
 ADVERSARIES = {"spectrum": SpectralAdversarySettings, "waveform": WaveformAdversarySettings}
-DiscriminatorSettings = one_of(DISCRIMINATORS, lambda made_by: ADVERSARIES.get(made_by.sees, AdversarySettings))
+DiscriminatorSettings = one_of(DISCRIMINATORS, lambda kind: ADVERSARIES.get(kind.sees, AdversarySettings))
 
 
 class GameSettings(NamedSettings):
-    """What all methods with discriminators have in common."""
+    """Holds the settings that all methods with discriminators have in common."""
 
     objective: Objective = Field(default="wasserstein", description="what is minimised")
     penalty: Penalty = Field(default="gradient_penalty", description="what is added to it")
@@ -159,7 +159,7 @@ class GameSettings(NamedSettings):
 
 
 class GANSettings(GameSettings):
-    """A generator against discriminators (Goodfellow et al. 2014)."""
+    """Sets up a generator against discriminators (Goodfellow et al. 2014)."""
 
     name: Literal["gan"] = "gan"
     reuse_generated: bool = Field(
@@ -168,7 +168,7 @@ class GANSettings(GameSettings):
 
 
 class TranslationSettings(GameSettings):
-    """Unpaired translation between two sources (Zhu et al. 2017)."""
+    """Sets up unpaired translation between two sources (Zhu et al. 2017)."""
 
     name: Literal["translation"] = "translation"
     cycle_weight: float = Field(default=10.0, ge=0, description="factor of what is lost by translating there and back")
@@ -176,7 +176,7 @@ class TranslationSettings(GameSettings):
 
 
 class VAESettings(NamedSettings):
-    """A variational autoencoder (Kingma & Welling 2014)."""
+    """Sets up a variational autoencoder (Kingma & Welling 2014)."""
 
     name: Literal["vae"] = "vae"
     reconstruction: Literal[*RECONSTRUCTIONS] = Field(
@@ -191,7 +191,7 @@ MethodSettings = union(METHODS)
 
 
 class TrainingSettings(Settings):
-    """How long, how fast and how safely."""
+    """Sets how long, how fast and how safely a recipe is trained."""
 
     batch_size: int = Field(default=64, ge=1, le=65536, description="clips per update, over all processes")
     steps: int = Field(default=200_000, ge=1, le=_MANY, description="generator updates in all")
@@ -219,7 +219,7 @@ class TrainingSettings(Settings):
 
 
 class MonitorSettings(Settings):
-    """What training shows."""
+    """Sets what training shows, and how often."""
 
     log_every: int = Field(default=10, ge=1, le=_MANY, description="steps between log lines")
     preview_every: int = Field(default=1000, ge=0, le=_MANY, description="steps between previews, 0 for never")
@@ -228,14 +228,14 @@ class MonitorSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """How good is measured."""
+    """Sets how often training is evaluated, and on how many clips."""
 
     every: int = Field(default=0, ge=0, le=_MANY, description="steps between evaluations while training, 0 for none")
     count: int = Field(default=1000, ge=2, le=_MANY, description="clips to compare")
 
 
 class Recipe(Settings):
-    """Everything that was asked of one training."""
+    """Holds everything that was asked of one training."""
 
     name: str = Field(default="recipe", description="name of the run folder, by default that of the file")
     data: DataSettings = DataSettings()
@@ -268,7 +268,7 @@ class Recipe(Settings):
 
 
 def _refuse_papers_name(value: Any) -> Any:
-    """Answers a paper's own name of an objective with what it is called here."""
+    """Returns the value; raises ValueError, with the name to write, for a paper's own name of an objective."""
     if meant := PAPERS.get(re.sub(r"[\W_]", "", str(value).lower())):
         raise ValueError(f"it must be {meant.partition(' ')[0]}; try objective: {meant}")
     return value

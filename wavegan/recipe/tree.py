@@ -1,4 +1,4 @@
-"""A recipe's values as a tree, each with the place where it is written."""
+"""Defines the tree of a recipe's values, each with the place where it is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """Where something is written: line and column from 1, or line 0 for a file as a whole."""
+    """Locates a value: line and column count from 1, and line 0 means the file as a whole."""
 
     file: str
     line: int = 0
@@ -19,7 +19,7 @@ class Place(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong with a recipe, and where; as text it is one line."""
+    """Describes one thing that is wrong with a recipe, and where; as text it is one line."""
 
     place: Place
     text: str
@@ -30,19 +30,19 @@ class Fault(NamedTuple):
 
 @dataclass
 class Tree:
-    """A value and its place; the value of a section is a dict from name to Tree."""
+    """Holds a value and its place; the value of a section is a dict from name to Tree."""
 
     value: Any
     place: Place
 
     def plain(self) -> Any:
-        """The value without places."""
+        """Returns the value without places."""
         if not isinstance(self.value, dict):
             return self.value
         return {name: tree.plain() for name, tree in self.value.items()}
 
     def place_of(self, keys: Sequence) -> Place:
-        """The place of the value at `keys`, or of the innermost section that is written on the way there."""
+        """Returns the place of the value at `keys`, or else of the innermost written section on the way there."""
         if keys and isinstance(self.value, dict) and keys[0] in self.value:
             return self.value[keys[0]].place_of(keys[1:])
         return self.place
@@ -50,8 +50,8 @@ class Tree:
     def merged_with(self, other: Tree, *, is_root: bool = True) -> Tree:
         """Lays `other` over this tree: sections merge key by key, anything else is replaced.
 
-        A section below the root that names another kind (another network, method, optimiser or view) begins anew: it
-        keeps nothing of the one below it. null over a section takes the section away.
+        A section below the root that names another kind (another network, method, optimiser or view) replaces the
+        section of this tree as a whole. null over a section takes the section away.
         """
         if not (isinstance(self.value, dict) and isinstance(other.value, dict)):
             return other
@@ -66,12 +66,12 @@ class Tree:
         return Tree(merged, other.place)
 
     def names_another_kind_than(self, other: Tree) -> bool:
-        """Whether both sections say which kind they are, and differ."""
+        """Returns whether both sections name a kind, and the kinds differ."""
         names = [section["name"].value for section in (self.value, other.value) if "name" in section]
         return len(names) == 2 and names[0] != names[1]
 
     def put(self, keys: Sequence[str], tree: Tree) -> None:
-        """Writes a value, and the sections on the way to it that are missing."""
+        """Writes a value, and the missing sections on the way to it."""
         *above, name = keys
         section = self
         for key in above:
@@ -82,7 +82,7 @@ class Tree:
         section.value[name] = tree
 
     def matching(self, keys: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """The paths that a path with * stands for; * is the name of a section."""
+        """Yields the paths that a path with * stands for; * is the name of a section."""
         if "*" not in keys:
             yield tuple(keys)
             return
@@ -94,4 +94,4 @@ class Tree:
             section = section.value[key]
         for name, tree in section.value.items() if isinstance(section.value, dict) else ():
             if isinstance(tree.value, dict):
-                yield from ((*keys[:star], name, *rest) for rest in tree.matching(keys[star + 1 :]))
+                yield from ((*keys[:star], name, *below) for below in tree.matching(keys[star + 1 :]))

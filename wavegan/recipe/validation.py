@@ -1,4 +1,4 @@
-"""The faults in the values of a recipe, each as one sentence: value, rule, remedy."""
+"""Finds the faults in the values of a recipe, each as one sentence: value, rule, remedy."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,14 +24,14 @@ _MOST_ROUNDS = 5
 
 
 class Problem(NamedTuple):
-    """A fault before anyone knows where its key is written."""
+    """Describes a fault before the place of its key is known."""
 
     keys: Keys
     text: str
 
 
 class Located(NamedTuple):
-    """Where an error of pydantic lies: its keys, its field, the section that holds it and all kinds of that section."""
+    """Locates an error of pydantic: its keys, its field, the section that holds it and all kinds of that section."""
 
     keys: Keys
     field: FieldInfo | None
@@ -43,14 +43,14 @@ class Located(NamedTuple):
 
 
 def validate(values: dict[str, Any], unread: Iterable[Keys] = ()) -> tuple[Recipe, list[Problem]]:
-    """The recipe, with defaults in place of invalid values, and everything that is wrong.
+    """Returns the recipe, with defaults in place of invalid values, and everything that is wrong.
 
-    unread: keys whose values could not be read, about which nothing is said.
+    unread: keys whose values could not be read; nothing is reported about them.
     """
     problems, invalid, uncertain = [], set(unread), set()
     if is_old(values):
         problems += [Problem(keys, text) for keys, text in instead_of(values)]
-        uncertain = {(name,) for name in NETWORKS}  # what they will be stands in the lines to write
+        uncertain = {(name,) for name in NETWORKS}  # the lines to write will set them
         written = {name: values[name] for name in NETWORKS if name in values}
         values = {**{name: value for name, value in migrated(values).items() if name not in NETWORKS}, **written}
     problems += _nameless(values.get("discriminators"))
@@ -73,7 +73,7 @@ def validate(values: dict[str, Any], unread: Iterable[Keys] = ()) -> tuple[Recip
 
 
 def _is_covered(path: Keys, invalid: Iterable[Keys]) -> bool:
-    """Whether some invalid value is at a path, or at a section above it; * in the path is any key."""
+    """Returns whether some invalid value is at a path, or at a section above it; * in the path is any key."""
     return any(
         len(keys) <= len(path) and all(part in (key, "*") for part, key in zip(path, keys, strict=False))
         for keys in invalid
@@ -81,7 +81,7 @@ def _is_covered(path: Keys, invalid: Iterable[Keys]) -> bool:
 
 
 def _without(values: dict[str, Any], keys: Keys) -> dict[str, Any]:
-    """The values without the one at `keys`."""
+    """Returns the values without the one at `keys`."""
     first, *below = keys
     if first not in values:
         return values
@@ -92,27 +92,33 @@ def _without(values: dict[str, Any], keys: Keys) -> dict[str, Any]:
 
 
 def _located(loc: Sequence[str | int]) -> Located:
-    """Follows pydantic's path through the schema; it names the kinds of unions, and goes on into lists."""
-    keys, rest, field = [], list(loc), None
+    """Follows pydantic's path through the schema.
+
+    The path also names the kinds of unions, and goes on into lists.
+    """
+    keys, remaining, field = [], list(loc), None
     inner: type[Settings] | None = Recipe
     section, kinds = Recipe, {}
     inner_kinds: dict[str, type[Settings]] = {}
-    while rest and inner is not None:
+    while remaining and inner is not None:
         section, kinds = inner, inner_kinds
-        name = str(rest.pop(0))
+        name = str(remaining.pop(0))
         keys.append(name)
         field = section.model_fields.get(name)
         if field is None:
             break
         inner_kinds = kinds_of(field.annotation)
-        if is_mapping(field.annotation) and rest:
-            keys.append(str(rest.pop(0)))
-        inner = inner_kinds.get(str(rest.pop(0))) if inner_kinds and rest else section_of(field)
+        if is_mapping(field.annotation) and remaining:
+            keys.append(str(remaining.pop(0)))
+        inner = inner_kinds.get(str(remaining.pop(0))) if inner_kinds and remaining else section_of(field)
     return Located(tuple(keys), field, section, kinds)
 
 
 def _explained(error: Any, values: dict[str, Any]) -> tuple[Problem, Keys]:
-    """The problem that an error of pydantic stands for, and the keys to take out so that the rest can be checked."""
+    """Returns the problem that an error of pydantic stands for, and the keys to take out.
+
+    Without the value at these keys, the other values can be checked.
+    """
     place = _located(error["loc"])
     keys, kind, field, value = place.keys, error["type"], place.field, _value_at(values, place.keys)
     if kind == "extra_forbidden" or field is None:
@@ -137,7 +143,10 @@ def _explained(error: Any, values: dict[str, Any]) -> tuple[Problem, Keys]:
 
 
 def _nameless(discriminators: Any) -> Iterator[Problem]:
-    """A fault for each discriminator that does not say its kind: a slip in a name must not add one more."""
+    """Yields a problem for each discriminator that does not name its kind.
+
+    A misspelt name of a discriminator must not add one more.
+    """
     entries = discriminators if isinstance(discriminators, dict) else {}
     named = [name for name, entry in entries.items() if isinstance(entry, dict) and "name" in entry]
     for name, entry in entries.items():
@@ -149,7 +158,7 @@ def _nameless(discriminators: Any) -> Iterator[Problem]:
 
 
 def _keys_of_entries(field: FieldInfo) -> set[str]:
-    """The keys that some kind of section in a mapping has."""
+    """Returns the keys that some kind of section in a mapping has."""
     return {key for kind in kinds_of(field.annotation).values() for key in kind.model_fields}
 
 
@@ -166,7 +175,7 @@ def _value_at(values: Any, keys: Keys) -> Any:
 
 
 def _advice(place: Located, field: FieldInfo, value: Any) -> str:
-    """Rule and remedy for a value that its field refuses."""
+    """Returns rule and remedy for a value that its field refuses."""
     if is_mapping(field.annotation) and place.keys[-1] in place.section.model_fields:
         return f"it holds sections by names of your own; write {_EXAMPLES[place.keys[-1]]}"
     if is_mapping(field.annotation) and value is None:

@@ -1,4 +1,4 @@
-"""YAML text to a tree of values with places, and values as YAML text again."""
+"""Parses YAML text into a tree of values with places, and writes values as YAML text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from wavegan.recipe.tree import Fault, Place, Tree
 
 _TAG = "tag:yaml.org,2002:"
-# What unquoted text means, as in YAML 1.2: 1e-4 is a number and yes is text, where PyYAML says the opposite.
+# Unquoted text means the same as in YAML 1.2: 1e-4 is a number and yes is text. PyYAML says the opposite.
 # Whole numbers of 20 digits and more count as floats, because Python refuses to read very long ones.
 _UNQUOTED = {
     "null": r"(~|null|Null|NULL|)$",
@@ -22,7 +22,7 @@ _UNQUOTED = {
 
 
 class Loader(yaml.SafeLoader):
-    """YAML whose every value stands where it is written; `locate` makes a place of a line and a column."""
+    """Loads YAML with the place of every value; `locate` makes a place of a line and a column."""
 
     yaml_implicit_resolvers: dict = {}
 
@@ -32,6 +32,7 @@ class Loader(yaml.SafeLoader):
         self.faults: list[Fault] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """Composes a node as PyYAML does; raises MarkedYAMLError for an alias or a tag."""
         event: Any = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.tag:
             problem = "a recipe has no aliases (*name) and no tags (!name)"
@@ -39,7 +40,7 @@ class Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def tree(self) -> Tree:
-        """The whole text as a tree."""
+        """Returns the whole text as a tree."""
         node = self.get_single_node()
         return self._tree(node, "", self.locate(0, 0)) if node else Tree(None, self.locate(0, 0))
 
@@ -60,20 +61,22 @@ class Loader(yaml.SafeLoader):
 
 
 class _TextLoader(Loader):
-    """YAML in which every word is text."""
+    """Loads YAML in which every word is text."""
 
     yaml_implicit_resolvers: dict = {}
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML that `Loader` reads back, with lists on one line."""
+    """Writes YAML that `Loader` reads back, with lists on one line."""
 
     yaml_implicit_resolvers: dict = {}
 
     def ignore_aliases(self, data: Any) -> bool:
+        """Returns True, so that equal objects are written in full each time."""
         return True
 
     def represent_list(self, data: Any) -> Any:
+        """Writes a list on one line."""
         return self.represent_sequence(_TAG + "seq", data, flow_style=True)
 
 
@@ -84,12 +87,12 @@ for _name, _pattern in _UNQUOTED.items():
 
 
 def write(values: dict) -> str:
-    """The text of a recipe file with these values, in their order."""
+    """Returns the text of a recipe file with these values, in their order."""
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
 def flow(value: Any) -> str:
-    """A value as it would stand in a recipe, on one line."""
+    """Returns a value as it would stand in a recipe, on one line."""
     text = yaml.dump(
         [value], Dumper=_Dumper, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000
     )
@@ -97,17 +100,19 @@ def flow(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it would stand in a recipe, cut where it is long."""
+    """Returns a value as it would stand in a recipe, cut to 60 characters."""
     text = flow(value)
     return text if len(text) <= 60 else text[:59] + "…"
 
 
 def value_on_the_command_line(written: str, *, is_text: bool = False) -> Any:
-    """The value of KEY=WRITTEN: a number, a list in brackets, true, false or null as in a file; else the text itself.
+    """Returns the value of KEY=WRITTEN.
 
-    So there are no comments, quotes, mappings or tags: `Kicks #2`, `Drums: Vol 1` and `- loops` are folder names.
-    is_text: the key wants text, so 808 and true are text too, also in a list. What is in brackets and is no list, as
-    [WAV] Kicks [old], is text.
+    A number, a list in brackets, true, false and null mean the same as in a file; all else is the text itself. So there
+    are no comments, quotes, mappings or tags: `Kicks #2`, `Drums: Vol 1` and `- loops` are folder names.
+
+    is_text: the key wants text, so 808 and true are text too, also in a list. Brackets that hold no list, as in [WAV]
+    Kicks [old], are text.
     """
     word = written.strip()
     if re.match(_UNQUOTED["null"], word):

@@ -1,1 +1,1 @@
-"""The loop, its checkpoints and what it tells while it runs; no method or model is known here by name."""
+"""Trains any method: the loop, its checkpoints and its reports; no method or model is named here."""

@@ -1,4 +1,4 @@
-"""Compiled passes and captured graphs: tried once at the start, kept where they give the same and are faster."""
+"""Tries compiled passes and captured graphs at the start; keeps them if they give the same gradients and are faster."""
 
 import copy
 import logging
@@ -18,23 +18,23 @@ logger = logging.getLogger(__name__)
 
 BACKEND = "inductor"
 REPETITIONS = 3
-LEAST_AGREEMENT = 0.99  # cosine of the gradients; other orders of adding in bf16 stay above 0.999
+LEAST_AGREEMENT = 0.99  # cosine of the gradients; with another order of summation in bf16 it stays above 0.999
 WARM_UPS = 3  # before a capture, so that libraries have chosen their algorithms
 
 Backward = Callable[[Batch], Stats]
 Work = Callable[[], Stats]
 Record = Callable[[Sequence[Work]], list[tuple[Callable[[], None], Stats]]]
-"""record(works) gives of each what replays it, and what it returned: tensors that each replay fills anew.
+"""record(works) returns, for each work, a function that replays it, and its statistics, which each replay overwrites.
 
-A work may read what the one before has left; they are replayed in their order.
+A work may read tensors that the one before has left; works are replayed in their order.
 """
 
 
 def settle_compilation(training: Training, batch: Batch, choice: str | bool) -> str:
-    """Compiles the method where `choice` is True, or "auto" and faster on this accelerator; a line that tells.
+    """Compiles the method if `choice` is True, or "auto" and compiled steps are faster; returns a line that reports it.
 
-    On a CPU auto leaves it: compiling took a minute and made steps slower (docs/performance.md). What cannot be
-    compiled, or then gives other gradients, stays as it is.
+    On a CPU "auto" does not compile: it took a minute and made steps slower (docs/performance.md). If compiling fails
+    or changes the gradients, the method stays as it is.
     """
     if choice is False or (choice == "auto" and training.device.type == "cpu"):
         return ""
@@ -53,7 +53,7 @@ def settle_compilation(training: Training, batch: Batch, choice: str | bool) -> 
 
 
 def settle_graphs(training: Training, batch: Batch, record: Record | None = None) -> str:
-    """On CUDA, replays each phase as one graph where that is faster; a line that tells.
+    """Replays each phase as one CUDA graph if that is faster; returns a line that reports it, empty elsewhere.
 
     The launch of a small kernel takes longer than the kernel; a graph is launched as a whole.
     """
@@ -69,15 +69,15 @@ def settle_graphs(training: Training, batch: Batch, record: Record | None = None
     if is_kept:
         try:
             training.backwards.update(recorded(training.method))
-        except Exception as fault:  # memory may suffice for the trial alone
+        except Exception as fault:  # memory may suffice only for the trial
             line = _failed(fault)
     return f"CUDA graphs: {line}"
 
 
 class Records:
-    """The phases of a method, recorded; `backwards` are what replays them, by the phases' names.
+    """Records the phases of a method; `backwards` holds the functions that replay them, by the phases' names.
 
-    Steps of another form are recorded when the first of them comes; where that fails, they are taken as written.
+    A new form is recorded at its first step. If that fails, the steps of this form run without a graph.
     """
 
     def __init__(self, method: Method, batch: Batch, training: Training, record: Record):
@@ -86,10 +86,10 @@ class Records:
         self.backwards = {phase.name: partial(self._replay, phase) for phase in method.phases}
 
     def add_form(self) -> None:
-        """Records all phases as they are now. Networks and random numbers stay as they are."""
+        """Records all phases in the method's present form. It does not change networks and random number generators."""
         device, forms = self.training.device, {}
-        buffers = [one for network in self.method.networks.values() for one in network.buffers()]
-        before = [one.clone() for one in buffers]
+        buffers = [buffer for network in self.method.networks.values() for buffer in network.buffers()]
+        before = [buffer.clone() for buffer in buffers]
         try:
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
                 for phases in _groups(self.method):
@@ -97,10 +97,10 @@ class Records:
                         (partial(self._backward, phase), partial(_learning, self.method, phase)) for phase in phases
                     ]
                     captured = capture(works, self.batch, self.record)
-                    forms |= {phase.name: one for phase, one in zip(phases, captured, strict=True)}
+                    forms |= {phase.name: replay for phase, replay in zip(phases, captured, strict=True)}
         finally:
-            for one, value in zip(buffers, before, strict=True):
-                one.copy_(value)  # warming up moves the statistics of a batch norm
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)  # warming up changes the statistics of a batch norm
         self.forms[self.method.form] = forms
 
     def _backward(self, phase: Phase, batch: Batch) -> Stats:
@@ -119,10 +119,10 @@ class Records:
 
 
 class Captured:
-    """A phase's `backward` as a recorded one: called with a batch it leaves gradients in `.grad`, as that does.
+    """Replays a phase's recorded `backward`: called with a batch, it leaves gradients in `.grad` as that does.
 
-    own: where the record reads the batch. Gradients and statistics lie where it writes them. Random numbers follow
-    from the generators' seeds at each replay.
+    own: the tensors from which the record reads the batch. The record always writes gradients and statistics to the
+    same tensors. Random numbers follow from the generators' seeds at each replay.
     """
 
     def __init__(self, own: Batch, parameters: list[Tensor], replay: Callable[[], None], stats: Stats):
@@ -142,7 +142,10 @@ class Captured:
 def capture(
     works: Sequence[tuple[Backward, Callable[[], list[Tensor]]]], batch: Batch, record: Record
 ) -> list[Captured]:
-    """Records the updates of one batch: of each its backward, and what makes its parameters ready and gives them."""
+    """Records the updates of one batch.
+
+    works: for each update its backward, and a function that prepares its parameters for learning and returns them.
+    """
     own = batch.map(torch.clone)
 
     def work(backward: Backward, learning: Callable[[], list[Tensor]]) -> Stats:
@@ -150,12 +153,14 @@ def capture(
             parameter.grad = None  # so that the record makes gradients of its own
         return backward(own)
 
-    records = record([partial(work, *one) for one in works])
-    return [Captured(own, learning(), *one) for (_, learning), one in zip(works, records, strict=True)]
+    records = record([partial(work, backward, learning) for backward, learning in works])
+    return [
+        Captured(own, learning(), replay, stats) for (_, learning), (replay, stats) in zip(works, records, strict=True)
+    ]
 
 
 def cuda_graph(works: Sequence[Work]) -> list[tuple[Callable[[], None], Stats]]:
-    """A `Record` as CUDA graphs, with memory in common, so that one may read what another wrote."""
+    """Records works as CUDA graphs that share memory, so that one may read what another wrote; a `Record`."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
@@ -166,14 +171,14 @@ def cuda_graph(works: Sequence[Work]) -> list[tuple[Callable[[], None], Stats]]:
     pool, records = torch.cuda.graph_pool_handle(), []
     for work in works:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool, capture_error_mode="thread_local"):  # another thread copies meanwhile
+        with torch.cuda.graph(graph, pool, capture_error_mode="thread_local"):  # another thread copies at the same time
             stats = work()
         records.append((graph.replay, stats))
     return records
 
 
 def _groups(method: Method) -> list[list[Phase]]:
-    """The phases, those together that go on with the batch of the one before."""
+    """Groups the phases: a phase that keeps the batch joins the group of the phase before it."""
     groups: list[list[Phase]] = []
     for phase in method.phases:
         groups[-1:] = [[*groups[-1], phase]] if phase.keeps_batch else [*groups[-1:], [phase]]
@@ -183,11 +188,11 @@ def _groups(method: Method) -> list[list[Phase]]:
 def _tried(
     training: Training, batch: Batch, prepare: Callable[[Method], Mapping[str, Backward]], *, must_gain: bool
 ) -> tuple[str, bool]:
-    """What came of preparing a copy of the method, as words, and whether that is worth keeping."""
+    """Measures a prepared copy of the method; returns the result in words, and whether to keep the preparation."""
     try:
         seconds, gradients = _measured(training, batch, lambda method: {})
         prepared_seconds, prepared_gradients = _measured(training, batch, prepare)
-    except Exception as fault:  # whatever a compiler or a driver can fail with: without them everything still works
+    except Exception as fault:  # of any kind, from a compiler or a driver: without them everything still works
         return _failed(fault), False
     if not torch.cosine_similarity(gradients, prepared_gradients, dim=0).item() >= LEAST_AGREEMENT:
         return "not used, its gradients differ from those of the step as it is written", False
@@ -204,9 +209,9 @@ def _failed(fault: Exception) -> str:
 def _measured(
     training: Training, batch: Batch, prepare: Callable[[Method], Mapping[str, Backward]]
 ) -> tuple[float, Tensor]:
-    """Seconds of one step's phases, and all their gradients as one row; a copy of the method runs."""
+    """Runs a copy of the method; returns the seconds of one step's phases, and all their gradients as one row."""
     method = copy.deepcopy(training.method)
-    if training.is_compiled:  # a copy of a compiled network is none
+    if training.is_compiled:  # a copy of a compiled network is not compiled
         method.compile(BACKEND)
     backwards = prepare(method)
     seconds, gradients = 0.0, []
@@ -218,7 +223,7 @@ def _measured(
                 for phase in phases:
                     for parameter in _learning(method, phase):
                         parameter.grad = None
-                    seed_torch(training.seed, repetition, "trial")  # a record that repeats itself would show
+                    seed_torch(training.seed, repetition, "trial")  # shows a replay that repeats old random numbers
                     start = time.perf_counter()
                     stats = backwards.get(phase.name, phase.backward)(batch)
                     sum(stats.values()).item()  # type: ignore[union-attr]  # waits for the device
@@ -226,12 +231,12 @@ def _measured(
             for phase in phases:
                 seconds += phase.times * min(times[phase.name])
                 learnt = _learning(method, phase)
-                gradients += [one.grad.flatten().float() for one in learnt if one.grad is not None]
+                gradients += [weights.grad.flatten().float() for weights in learnt if weights.grad is not None]
     return seconds, torch.cat(gradients)
 
 
 def _learning(method: Method, phase: Phase) -> list[Tensor]:
-    """The parameters that a phase trains; all others are made to stand still."""
+    """Returns the parameters that a phase trains; all others are set to need no gradient."""
     for name, network in method.networks.items():
         network.requires_grad_(name in phase.networks)
-    return [one for name in phase.networks for one in method.networks[name].parameters()]
+    return [parameter for name in phase.networks for parameter in method.networks[name].parameters()]

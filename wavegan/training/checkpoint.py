@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, the newest good one found again, the old ones cleared away."""
+"""Writes checkpoints, whole or not at all; loads the newest that can be read; removes old ones."""
 
 import logging
 import math
@@ -17,10 +17,10 @@ from wavegan.errors import RunError
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3  # raised whenever what is in it lies otherwise
+FORMAT = 3  # increased whenever the layout of the content changes
 OLDER = (2,)  # formats that assemble/migration.py brings to the present one
 NAME = re.compile(r"step-(\d{8,})\.pt")
-NEWEST, BEST = "newest", "best"  # how a checkpoint of a folder is asked for, or by its step
+NEWEST, BEST = "newest", "best"  # names that choose a checkpoint of a folder, beside a step
 UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
 
 
@@ -33,12 +33,12 @@ def save(folder: Path, content: dict[str, Any], *, is_best: bool = False) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{BEST}.pt" if is_best else path_of(folder, content["step"])
     with atomic_write(path, is_durable=True) as partial, partial.open("wb") as file:
-        torch.save({"format": FORMAT, **content}, file)  # given a path, it would write the temporary name into the file
+        torch.save({"format": FORMAT, **content}, file)  # with a path, torch would store the temporary name in the file
     return path
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What `save` was given, on the CPU. Raises RunError for a damaged or foreign file."""
+    """Loads the content that `save` wrote, on the CPU. Raises RunError for a damaged or foreign file."""
     try:
         _refuse_wrong_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -55,24 +55,24 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def path_of(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies, if there is one."""
+    """Returns the path of the checkpoint of a step, which need not exist."""
     return folder / f"step-{step:08d}.pt"
 
 
 def steps(folder: Path) -> dict[int, Path]:
-    """The checkpoints in a folder by step, oldest first."""
-    found = ((NAME.fullmatch(path.name), path) for path in folder.glob("step-*.pt"))
-    return dict(sorted((int(match[1]), path) for match, path in found if match))
+    """Lists the checkpoints of a folder by step, in rising order."""
+    matches = ((NAME.fullmatch(path.name), path) for path in folder.glob("step-*.pt"))
+    return dict(sorted((int(match[1]), path) for match, path in matches if match))
 
 
 def load_chosen(folder: Path, which: str) -> dict[str, Any] | None:
-    """The checkpoint of a folder by "newest", "best" or a step; None for the newest where there is none at all.
+    """Loads the checkpoint of a folder by "newest", "best" or a step; None for "newest" in a folder without any.
 
-    Raises RunError for one that is not there or cannot be read.
+    Raises RunError if the checkpoint is missing or cannot be read.
     """
     if which == NEWEST:
         return load_newest(folder)
-    found = steps(folder)
+    paths = steps(folder)
     if which == BEST:
         if not (folder / f"{BEST}.pt").exists():
             raise RunError(
@@ -81,16 +81,16 @@ def load_chosen(folder: Path, which: str) -> dict[str, Any] | None:
                 "leave `checkpoint` out for the newest",
             )
         return load(folder / f"{BEST}.pt")
-    if not which.isdecimal() or int(which) not in found:
-        there = ", ".join(map(str, found)) or "no steps"
+    if not which.isdecimal() or int(which) not in paths:
+        there = ", ".join(map(str, paths)) or "no steps"
         raise RunError(
             f"`checkpoint` is {which}", "it must be newest, best or a step that is kept", f"there are {there}"
         )
-    return load(found[int(which)])
+    return load(paths[int(which)])
 
 
 def best_figure(folder: Path, headline: str) -> float:
-    """Returns the headline figure of a folder's best checkpoint, infinity where there is none that can be read."""
+    """Returns the headline figure of a folder's best checkpoint, or infinity if no such checkpoint can be read."""
     try:
         return load(folder / f"{BEST}.pt")["evaluation"][headline]
     except (RunError, KeyError):
@@ -98,14 +98,14 @@ def best_figure(folder: Path, headline: str) -> float:
 
 
 def newest_path(folder: Path) -> Path:
-    """The checkpoint of the highest step in a folder that holds one."""
+    """Returns the path of the checkpoint with the highest step, in a folder that holds at least one."""
     return list(steps(folder).values())[-1]
 
 
 def load_newest(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read, None where there is none at all.
+    """Loads the newest checkpoint that can be read; None if the folder has none.
 
-    A damaged one is warned of and the one before it used. Raises RunError where every one is damaged.
+    For a damaged one it logs a warning and tries the one before. Raises RunError if all are damaged.
     """
     candidates = list(reversed(steps(folder).values()))
     for path in candidates:
@@ -121,28 +121,28 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
 
 
 def prune(folder: Path, *, keep_last: int, keep_every: int, keep: Collection[int] = ()) -> None:
-    """Removes all but the newest `keep_last`, the multiples of `keep_every` (0 for none), those of the steps in `keep`.
+    """Removes old checkpoints, and the files of interrupted writes.
 
-    Torn writes go as well.
+    It keeps the newest `keep_last`, the multiples of `keep_every` (0 for none) and the steps in `keep`.
     """
-    found = steps(folder)
-    kept = {*list(found)[-keep_last:], *keep}
-    for step, path in found.items():
+    paths = steps(folder)
+    kept = {*list(paths)[-keep_last:], *keep}
+    for step, path in paths.items():
         if step not in kept and not (keep_every and step % keep_every == 0):
             path.unlink()
-    for torn in folder.glob(f"*{PARTIAL}"):
-        torn.unlink()
+    for unfinished in folder.glob(f"*{PARTIAL}"):
+        unfinished.unlink()
 
 
 def forget_later(folder: Path, step: int) -> None:
-    """Removes the checkpoints after a step, which a training that goes on from there would otherwise meet again."""
+    """Removes the checkpoints after a step, so that a training that goes on from there does not find them."""
     for later, path in steps(folder).items():
         if later > step:
             path.unlink()
 
 
 def _refuse_wrong_checksums(path: Path) -> None:
-    """torch.load does not look at the checksums that torch.save wrote, and takes flipped bits for weights."""
+    """Raises BadZipFile for a wrong checksum: torch.load ignores checksums and would read flipped bits as weights."""
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"wrong checksum of {damaged}")

@@ -1,4 +1,4 @@
-"""The training loop: phases, optimisers and averages, whatever the method."""
+"""Runs the training loop for any method: phases, optimisers and averages."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,21 +19,21 @@ DECAYS: Mapping[str, Callable[[float], float]] = {
     "linear": lambda done: 1 - done,
     "cosine": lambda done: 0.5 + 0.5 * math.cos(math.pi * done),
 }
-"""Parts of the learning rates that are left when so much of the training is done."""
+"""Maps names to functions from the finished share of a training to the factor of its learning rates."""
 
 Batches = Callable[[int], Batch]
-"""batches(draw) gives clips on the training's device, the same for the same draw."""
+"""batches(draw) returns a batch on the training's device, the same for the same draw."""
 
 
 @dataclass
 class Training:
-    """Everything that a step changes, and the settings that say how.
+    """Holds everything that a step changes, and its settings.
 
-    optimizers: one per network of the method, by the same name. ema: decay per step, 0 for none; ema_half_life: in its
-    place the steps within which the average forgets a half, see `half_life_decay`. gradient_clip: largest total
-    gradient norm, None for any. decay_steps: the step at which the decay of the learning rates, one of `DECAYS`, has
-    reached zero, None for no decay; lr_floor: the part of them below which none falls. backwards: by phase name, what
-    replaces the phase's own.
+    optimizers: one per network of the method, by the same name. ema: decay of the averages per step; 0 for no averages.
+    ema_half_life: replaces `ema` by the steps within which the average loses half of the old weights, see
+    `half_life_decay`. gradient_clip: largest total gradient norm; None for no limit. decay_steps: the step at which the
+    decay of the learning rates, one of `DECAYS`, reaches zero; None for no decay. lr_floor: the least factor of the
+    learning rates. backwards: by phase name, a function that replaces the phase's own.
     """
 
     method: Method
@@ -56,15 +56,15 @@ class Training:
     def __post_init__(self) -> None:
         if self.ema or self.ema_half_life:
             self.averages = {name: averaged_copy(self.method.networks[name]) for name in self.method.averaged}
-        self.learning_rates = {name: one.param_groups[0]["lr"] for name, one in self.optimizers.items()}
+        self.learning_rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in self.optimizers.items()}
 
     @property
     def average_decay(self) -> float:
-        """The decay of the averages in this step."""
+        """Returns the decay of the averages in this step."""
         return half_life_decay(self.ema_half_life, self.step) if self.ema_half_life else self.ema
 
     def state(self) -> dict[str, Any]:
-        """All that a step depends on, as tensors and plain values."""
+        """Returns all that a step depends on, as tensors and plain values."""
         return {
             "step": self.step,
             "precision": self.precision,
@@ -75,7 +75,7 @@ class Training:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `state` gave; the steps from there are the same, bit for bit on one CPU."""
+        """Restores what `state` returned; the steps from there are the same, bit for bit on one CPU."""
         self.step = state["step"]
         self.precision = state["precision"]
         for name, network in self.method.networks.items():
@@ -87,9 +87,9 @@ class Training:
         self.method.restore(state["method"])
 
     def spoilt_networks(self) -> list[str]:
-        """Names of the networks that hold a number which is not finite."""
+        """Returns the names of the networks that hold a number which is not finite."""
         tensors = {name: network.state_dict().values() for name, network in self.method.networks.items()}
-        return [name for name, held in tensors.items() if not all(one.isfinite().all() for one in held)]
+        return [name for name, held in tensors.items() if not all(tensor.isfinite().all() for tensor in held)]
 
 
 def train(
@@ -99,10 +99,10 @@ def train(
     *,
     after_step: Callable[[Stats], bool],
 ) -> None:
-    """Takes steps until there have been `steps`, or after_step(stats) says to stop by returning False.
+    """Takes steps until the training has taken `steps` in all, or until after_step(stats) returns False.
 
-    after_step is called when a step is complete and counted, so it may save. Torch's global generators are
-    left as they were found.
+    after_step is called when a step is complete and counted, so it may save. Torch's global generators
+    keep their state.
     """
     with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
         while training.step < steps:
@@ -113,9 +113,9 @@ def train(
 
 
 def take_step(training: Training, batches: Batches) -> Stats:
-    """One pass over all phases; gives every phase's statistics of its last update, still on the device.
+    """Runs all phases once; returns the statistics of the last update of each phase, still on the device.
 
-    Of several processes each brings its own clips; gradients and statistics are those of all together.
+    With several processes, each has its own clips; gradients and statistics are means over all.
     """
     method, stats = training.method, {}
     draw = training.step * draws_per_step(method.phases)
@@ -131,24 +131,24 @@ def take_step(training: Training, batches: Batches) -> Stats:
                 draw += 1
             seed_torch(training.seed, training.step, f"{phase.random_stream or phase.name} {repeat}")
             with autocast(training.precision, training.device):
-                found = training.backwards.get(phase.name, phase.backward)(batch)
-            distributed.average_over_ranks([*_gradients(method, phase), *found.values()])
+                phase_stats = training.backwards.get(phase.name, phase.backward)(batch)
+            distributed.average_over_ranks([*_gradients(method, phase), *phase_stats.values()])
             for name in phase.networks:
                 if training.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
                 training.optimizers[name].step()
-                training.optimizers[name].zero_grad()  # at once: their memory is for the next update
+                training.optimizers[name].zero_grad()  # at once, so that the next update can use their memory
             if phase.after_update:
-                phase.after_update(found)
-        stats |= {f"{phase.name}/{name}": value for name, value in found.items()}
+                phase.after_update(phase_stats)
+        stats |= {f"{phase.name}/{name}": value for name, value in phase_stats.items()}
     for name, average in training.averages.items():
         update_average(average, method.networks[name], decay=training.average_decay, step=training.step)
     return stats
 
 
 def _gradients(method: Method, phase: Phase) -> list[Tensor]:
-    parameters = [one for name in phase.networks for one in method.networks[name].parameters()]
-    return [one.grad for one in parameters if one.grad is not None]
+    parameters = [parameter for name in phase.networks for parameter in method.networks[name].parameters()]
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def _decay_learning_rates(training: Training) -> None:

@@ -1,4 +1,4 @@
-"""Reports how a training goes: log.jsonl, previews, lines of progress and, where installed, TensorBoard."""
+"""Reports how a training goes: log.jsonl, previews, lines of progress and, if installed, TensorBoard."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Preview(NamedTuple):
-    """Clips (N, C, T) of the fixed latents, and the picture of their spectrograms."""
+    """Holds clips (N, C, T) of the fixed latents, and the path of a picture of their spectrograms."""
 
     clips: Tensor
     picture: Path
@@ -31,8 +31,8 @@ class Monitor:
     """Collects the statistics of every step on the device and reads them when a log line is due.
 
     Lines of progress are records of this module's logger with the attribute `progress`, "more" or "last".
-    seconds: what earlier sessions of this run took. preview: makes the previews of a step, or None. on_line is called
-    with each log line's step and means.
+    seconds: the time that earlier sessions of this run took. preview: makes the previews of a step; None for none.
+    on_line is called with the step and the means of each log line.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Monitor:
 
     @property
     def seconds(self) -> float:
-        """Time spent in training, earlier sessions of the run included."""
+        """Returns the time of the training, with the earlier sessions of the run."""
         return self.seconds_before + time.monotonic() - self.started
 
     @property
     def steps_per_second(self) -> float:
-        """Speed of this session."""
+        """Returns the speed of this session."""
         return (self.step - self.first_step) / max(time.monotonic() - self.started, 1e-9)
 
     def after_step(self, step: int, stats: Stats) -> None:
-        """Notes a step's statistics. Raises TrainingError where one of those not yet read is not finite."""
+        """Adds a step's statistics and reports what is due. Raises TrainingError if a statistic is not finite."""
         self.step = step
         self.pending.append(stats)
         if step % self.log_every == 0 or step == self.steps:
@@ -77,15 +77,15 @@ class Monitor:
             self._show(step, self.preview(step))
 
     def flush(self) -> None:
-        """Reads and reports what is pending; nothing may be saved before it has passed this."""
+        """Reads and reports the pending statistics; a step must pass this check before it is saved."""
         if not self.pending:
             return
-        flat = torch.stack([value.float() for one in self.pending for value in one.values()])
-        values = iter(flat.tolist())  # the one time that the host waits for the device
-        rows = [{name: next(values) for name in one} for one in self.pending]
+        flat = torch.stack([value.float() for stats in self.pending for value in stats.values()])
+        values = iter(flat.tolist())  # only here the host waits for the device
+        rows = [{name: next(values) for name in stats} for stats in self.pending]
         self.pending.clear()
         _refuse_non_finite(self.step - len(rows) + 1, rows)
-        names = dict.fromkeys(name for row in rows for name in row)  # not every step has each: a penalty now and then
+        names = dict.fromkeys(name for row in rows for name in row)  # not every step has all: a penalty may skip steps
         columns = {name: [row[name] for row in rows if name in row] for name in names}
         means = {name: math.fsum(column) / len(column) for name, column in columns.items()}
         self._write(means)
@@ -96,7 +96,7 @@ class Monitor:
         self.on_line(self.step, means)
 
     def tell(self, figures: dict[str, float]) -> None:
-        """Notes the figures of an evaluation at the step reached; the first stays in the progress line."""
+        """Logs the figures of an evaluation of this step; the progress line shows the first one from now on."""
         self._write({f"{EVALUATION}{name}": value for name, value in figures.items()})
         if self.tensorboard:
             for name, value in figures.items():
@@ -105,21 +105,21 @@ class Monitor:
         self.judged = f"  {name} {value:.4g} at {self.step:,}"
 
     def warn(self, alarm: str) -> None:
-        """Tells, once, that something is wrong."""
+        """Logs an alarm as a warning and in the log file."""
         logger.warning(alarm)
         self._write({"alarm": alarm})
 
     def go_back(self, step: int, reason: str) -> None:
-        """Forgets all that came after a step, and tells why the training goes on from there; this line stays."""
+        """Removes the log lines after a step, and logs why the training goes on from there; this line stays."""
         self.pending.clear()
-        self.first_step -= self.step - step  # the steps that are forgotten were taken
+        self.first_step -= self.step - step  # the removed steps still count for the speed
         self.step = step
         _forget_later_lines(self.log, step)
         logger.warning(reason)
         self._write({"rollback": reason})
         if self.tensorboard:
             self.tensorboard.close()
-            self.tensorboard.purge_step = step + 1  # of the file that the next scalar opens
+            self.tensorboard.purge_step = step + 1  # for the file that the next scalar opens
 
     def close(self) -> None:
         """Closes TensorBoard's file."""
@@ -141,14 +141,17 @@ class Monitor:
             return
         from matplotlib.image import imread
 
-        for number, clip in enumerate(preview.clips):
+        for index, clip in enumerate(preview.clips):
             sound = clip.mean(0, keepdim=True)  # TensorBoard plays mono
-            self.tensorboard.add_audio(f"preview/{number:02d}", sound, step, preview.sample_rate)
+            self.tensorboard.add_audio(f"preview/{index:02d}", sound, step, preview.sample_rate)
         self.tensorboard.add_image("preview", imread(preview.picture), step, dataformats="HWC")
 
 
 def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
-    """A TensorBoard writer, None where it is not wanted or, with "auto", not installed."""
+    """Opens a TensorBoard writer; None if `choice` is False, or if it is "auto" and TensorBoard is not installed.
+
+    Raises TrainingError if `choice` is True and TensorBoard is not installed.
+    """
     if choice is False:
         return None
     try:
@@ -171,7 +174,7 @@ def _refuse_non_finite(first_step: int, rows: list[dict[str, float]]) -> None:
 
 
 def _forget_later_lines(log: Path, step: int) -> None:
-    """Drops the lines of steps that will be taken again after a run was cut off between checkpoints."""
+    """Removes the lines after a step; a run that stopped between checkpoints takes these steps again."""
     if not log.exists():
         return
     kept = []
@@ -180,12 +183,12 @@ def _forget_later_lines(log: Path, step: int) -> None:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
         except ValueError:
-            pass  # a line torn by a kill; its step comes again
+            pass  # a line cut off by a kill; its step comes again
     with atomic_write(log) as partial:
         partial.write_text("".join(line + "\n" for line in kept))
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, whole_seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{whole_seconds:02d}" if hours else f"{minutes}:{whole_seconds:02d}"

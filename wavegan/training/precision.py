@@ -1,4 +1,4 @@
-"""fp32 or bf16 arithmetic, chosen by measurement; the weights are always fp32."""
+"""Chooses fp32 or bf16 arithmetic by measurement; the weights are always fp32."""
 
 import copy
 import time
@@ -14,19 +14,19 @@ REPETITIONS = 3
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
-    """A context in which networks compute in this precision."""
+    """Returns a context in which networks compute in this precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def faster_precision(method: Method, batch: Batch) -> str:
-    """The precision in which the method's first phase is faster on the device of these clips, measured now.
+    """Measures in which precision the method's first phase is faster on the device of these clips.
 
-    Some CPUs multiply bf16 many times faster, others slower; which one cannot be told by name. A copy of the
-    method runs, so its networks stay as they are.
+    Some CPUs multiply bf16 many times faster, others slower, and a CPU's name does not tell. A copy of the method runs,
+    so its networks stay as they are.
     """
     method = copy.deepcopy(method)
-    if batch.x.device.type == "cpu":  # on an accelerator few clips would measure the launches of kernels
-        batch = batch.map(lambda one: one[:MEASURED_CLIPS])
+    if batch.x.device.type == "cpu":  # on an accelerator, few clips would only measure the launches of kernels
+        batch = batch.map(lambda rows: rows[:MEASURED_CLIPS])
     return min(PRECISIONS, key=lambda precision: _seconds(method, batch, precision))
 
 

@@ -1,4 +1,4 @@
-"""Batches made and copied to an accelerator while the step before them is still at work."""
+"""Makes batches and copies them to an accelerator while the step before still runs."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,10 +9,10 @@ from wavegan.methods.base import Batch
 
 
 class Prefetcher:
-    """The batches of `make`, one draw ahead: Prefetcher(...)(draw) gives a batch on the device.
+    """Makes the batches of `make` one draw ahead: Prefetcher(...)(draw) returns a batch on the device.
 
-    make(draw) gives them in host memory. A thread prepares draw + 1 in page-locked memory, from which the device
-    fetches it by itself; whoever goes on from another draw waits once. An error of `make` is raised to the caller.
+    make(draw) makes a batch in host memory. A thread prepares draw + 1; for CUDA it copies it from page-locked memory
+    on a stream of its own. A call for any other draw has to wait. An error of `make` is raised to the caller.
     """
 
     def __init__(self, make: Callable[[int], Batch], device: torch.device):
@@ -29,15 +29,15 @@ class Prefetcher:
         if self.stream is not None:
             here = torch.cuda.current_stream(self.device)
             here.wait_stream(self.stream)
-            for one in batch:
-                if one is not None:
-                    one.record_stream(here)  # its memory may not be given away before this stream has used it
+            for tensor in batch:
+                if tensor is not None:
+                    tensor.record_stream(here)  # its memory may not be reused before this stream has read it
         self.next = draw + 1, self.worker.submit(self._fetch, draw + 1)
         return batch
 
     def _fetch(self, draw: int) -> Batch:
         batch = self.make(draw)
         if self.stream is None:
-            return batch.map(lambda one: one.to(self.device))
+            return batch.map(lambda tensor: tensor.to(self.device))
         with torch.cuda.stream(self.stream):
-            return batch.map(lambda one: one.pin_memory().to(self.device, non_blocking=True))
+            return batch.map(lambda tensor: tensor.pin_memory().to(self.device, non_blocking=True))

@@ -1,4 +1,4 @@
-"""The folder that holds everything one training produced, and the lock that keeps a second training out."""
+"""Describes the folder that holds everything of one training, and the lock that keeps a second training out."""
 
 import json
 import os
@@ -12,37 +12,37 @@ from filelock import FileLock, Timeout
 
 from wavegan.errors import RunError
 
-EVALUATION = "evaluation/"  # what the names of such figures begin with
+EVALUATION = "evaluation/"  # the start of the names of an evaluation's figures
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log, in the order of the steps."""
-    found = []
+    """Reads the lines of a run's log, in the order of the steps."""
+    records = []
     for text in log.read_text().splitlines() if log.exists() else []:
         try:
-            found.append(json.loads(text))
+            records.append(json.loads(text))
         except ValueError:
-            continue  # torn by a kill, or just being written
-    return found
+            continue  # cut off by a kill, or being written now
+    return records
 
 
 def statistics(log: Path) -> list[dict[str, float]]:
-    """What a run's log tells of its steps: the mean of every statistic since the line before."""
+    """Reads the lines of a run's log about its steps: the mean of every statistic since the line before."""
     return [line for line in lines(log) if any("/" in name and not name.startswith(EVALUATION) for name in line)]
 
 
 def evaluations(log: Path) -> list[dict[str, float]]:
-    """What a run's log tells of its evaluations: step and every figure by its name, in the order of the steps."""
-    found = []
+    """Reads the evaluations in a run's log: the step and all figures by name, in the order of the steps."""
+    rows = []
     for line in lines(log):
         figures = {name.removeprefix(EVALUATION): line[name] for name in line if name.startswith(EVALUATION)}
         if figures:
-            found.append({"step": line["step"]} | figures)
-    return found
+            rows.append({"step": line["step"]} | figures)
+    return rows
 
 
 class RunFolder:
-    """Where the parts of a run lie."""
+    """Holds the paths of the parts of a run."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -54,20 +54,23 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
 
     def refuse_other_contents(self) -> None:
-        """Raises RunError where the folder holds files and no run: among sounds, say, a run would be lost."""
+        """Raises RunError if the folder holds files but no run; among sounds, for example, a run is hard to find."""
         if not self.path.is_dir() or self.recipe.exists():
             return
-        others = sorted(path.name for path in self.path.iterdir() if not path.name.startswith((".", "lock")))
-        if others:
+        foreign = sorted(path.name for path in self.path.iterdir() if not path.name.startswith((".", "lock")))
+        if foreign:
             raise RunError(
-                f"{self.path} holds {others[0]} and no recipe.yaml, so it is no run",
+                f"{self.path} holds {foreign[0]} and no recipe.yaml, so it is no run",
                 "a run has a folder of its own",
                 "name a new one with `run_dir`",
             )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the run for this process. Raises RunError that names the process which holds it already."""
+        """Locks the run for this process.
+
+        Raises RunError if another process has locked it, which the text names, or if the folder cannot be made.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"the run folder {self.path} is a file", "", "name another with `run_dir`")
         try:
@@ -94,11 +97,11 @@ class RunFolder:
             lock.release()
 
     def move_aside(self) -> Path | None:
-        """Renames an existing run to the first free of NAME.1, NAME.2, …; None where there is none."""
+        """Renames an existing run to the first free of NAME.1, NAME.2, …; returns the new path, None without a run."""
         if not self.path.exists():
             return None
-        number = 1
-        while (old := self.path.with_name(f"{self.path.name}.{number}")).exists():
-            number += 1
+        suffix = 1
+        while (old := self.path.with_name(f"{self.path.name}.{suffix}")).exists():
+            suffix += 1
         self.path.rename(old)
         return old

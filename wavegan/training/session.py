@@ -1,4 +1,4 @@
-"""One sitting of training in a run folder: steps, log, checkpoints, and a clean end whatever happens."""
+"""Runs one session of training in a run folder: steps, log, checkpoints, and an orderly end in every case."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from wavegan.training.monitor import Monitor
 from wavegan.training.signals import ASKED, Stop, listening, stop_number, stop_reason
 from wavegan.training.watchdog import Alarm, Watchdog
 
-WARN, ROLLBACK = "warn", "rollback"  # what follows from a collapse
-LOOK_EVERY = 250  # steps between looks at clips, beside those before a checkpoint: a silent generator learns nothing
-GO_BACK = 1 << 16  # what the processes agree on then, above every signal
+WARN, ROLLBACK = "warn", "rollback"  # the reactions to a collapse
+LOOK_EVERY = 250  # steps between looks at clips, beside those before a checkpoint; a silent generator learns nothing
+GO_BACK = 1 << 16  # the number on which processes agree to go back; above every signal and ASKED
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a training is judged as it is now, every so many steps: figures by name; of the headline less is better."""
+    """Describes the evaluation of a training every so many steps: figures by name; a lower headline is better."""
 
     every: int
     headline: str
@@ -34,12 +34,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class CollapsePolicy:
-    """How a training is watched for a collapse, and what follows from one.
+    """Describes how to watch a training for a collapse, and how to react to one.
 
-    clips: makes N clips (N, C, T) by the training as it is now; they are looked at before every checkpoint and every
-    250 steps.
-    on_collapse: "warn", or "rollback" to the newest checkpoint that was found healthy, to go on from there with another
-    seed; max_rollbacks is how often in a run.
+    clips: makes N clips (N, C, T) with the networks as they are; the watchdog looks at them before every checkpoint and
+    every 250 steps. on_collapse: "warn", or "rollback" to the newest healthy checkpoint, to go on from there with
+    another seed. max_rollbacks: the most rollbacks in a run.
     """
 
     watchdog: Watchdog
@@ -64,12 +63,13 @@ def run_session(
     resumed: Mapping[str, Any] | None = None,
     stop: Stop | None = None,
 ) -> int | None:
-    """Trains until there have been `steps`, and returns what ended it earlier: a signal, ASKED, or None for nothing.
+    """Trains up to `steps`, and returns what ended it earlier: a signal, ASKED, or None if nothing did.
 
-    description: plain values kept in every checkpoint beside the training's state. evaluation: judges the training now
-    and then; the checkpoint of the best figure is best.pt. watch: looks for a collapse. resumed: the checkpoint from
-    which the training was restored, None where it begins. stop: asked after every step, in every process. Raises
-    TrainingError where a statistic is not finite, unless the watch goes back, and where that was too often.
+    description: plain values stored in every checkpoint beside the training's state. evaluation: judges the training
+    now and then; the checkpoint with the lowest headline figure is best.pt. watch: looks for a collapse. resumed: the
+    checkpoint from which the training was restored; None for a new training. stop: called after every step, in every
+    process. Raises TrainingError if a statistic is not finite and the watch does not go back, and if it would go back
+    more often than it may.
     """
     keeper = _CheckpointManager(
         training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}
@@ -82,9 +82,9 @@ def run_session(
         saves = training.step == steps or training.step % checkpoint_every == 0
         evaluates = evaluation is not None and (training.step == steps or training.step % evaluation.every == 0)
         collapse = keeper.after_step(stats, looks=saves or evaluates)
-        # Asked once: a signal from here on ends the next step, which is saved.
-        number = distributed.max_over_ranks(GO_BACK if collapse else stop_number(stop))
-        stopped_by = None if number == GO_BACK else stop_reason(number)
+        # It calls `stop` only once: a later signal ends the next step, which is then saved.
+        stop_code = distributed.max_over_ranks(GO_BACK if collapse else stop_number(stop))
+        stopped_by = None if stop_code == GO_BACK else stop_reason(stop_code)
         if collapse:
             keeper.go_back(collapse)
             distributed.broadcast((keeper.rollbacks, training.state()))
@@ -102,7 +102,7 @@ def run_session(
         try:
             train(training, batches, steps, after_step=after_step)
         except ProcessLost:
-            raise  # it says itself how to go on
+            raise  # its text says how to go on
         except TrainingError as fault:
             raise TrainingError(str(fault), "", keeper.recovery_hint()) from fault
         finally:
@@ -111,7 +111,7 @@ def run_session(
 
 
 class _CheckpointManager:
-    """Saves a training while it is healthy, and takes it back where it is not and that is wished."""
+    """Saves a training while it is healthy; if it is not and the watch says so, goes back to a checkpoint."""
 
     def __init__(
         self,
@@ -141,18 +141,18 @@ class _CheckpointManager:
             self.save()  # there must be something to go back to
 
     def after_step(self, stats: Stats, *, looks: bool) -> str | None:
-        """Why the training must go back after a step, None where it may go on; looks: also where it may be saved."""
+        """Reports a step; returns why the training must go back, None if it may go on. looks: checks it for a save."""
         reason = self._reason(lambda: self.monitor.after_step(self.training.step, stats))
         if looks and not reason:
             return self.look()
         return self._reason(self._look_at_clips) if self.training.step % LOOK_EVERY == 0 and not reason else reason
 
     def look(self) -> str | None:
-        """Why the training must go back, None where it may be saved."""
+        """Checks the training for a save and returns why it must go back; None if it may be saved."""
         return self._reason(self._look)
 
     def save(self, **judged: Any) -> None:
-        """Writes a checkpoint of what was looked at just now; as best.pt where it was judged."""
+        """Writes a checkpoint; with `judged`, which holds the figures of an evaluation, writes best.pt."""
         if self.watch and self.watch.watchdog.is_well:
             self.healthy_step = self.training.step
         content = {**self.description, **self.training.state(), "seconds": self.monitor.seconds, **judged}
@@ -164,7 +164,7 @@ class _CheckpointManager:
         checkpoint.prune(self.checkpoints, keep_last=self.keep_last, keep_every=self.keep_every, keep=healthy)
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        """Judges the training as it is now, and keeps it as best.pt where no figure of the run was lower."""
+        """Evaluates the training as it is now; saves it as best.pt if the headline figure is the lowest of the run."""
         figures, headline = evaluation.figures(), evaluation.headline
         self.monitor.tell(figures)
         best = checkpoint.best_figure(self.checkpoints, headline) if self.best is None else self.best
@@ -178,7 +178,10 @@ class _CheckpointManager:
         self.monitor.close()
 
     def go_back(self, reason: str) -> None:
-        """Restores the newest healthy checkpoint, with another seed; whatever came after it is forgotten."""
+        """Restores the newest healthy checkpoint, with another seed; removes later checkpoints and log lines.
+
+        Raises TrainingError if the run has gone back `max_rollbacks` times already.
+        """
         assert self.watch is not None and self.healthy_step is not None, "only a watch that goes back finds a reason"
         if self.rollbacks >= self.watch.max_rollbacks:
             times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
@@ -186,7 +189,7 @@ class _CheckpointManager:
         content = checkpoint.load(checkpoint.path_of(self.checkpoints, self.healthy_step))
         self.rollbacks += 1
         checkpoint.forget_later(self.checkpoints, self.healthy_step)
-        # At once, so that a run that is killed now knows it too.
+        # Saved at once, so that the count survives if the run is killed now.
         checkpoint.save(self.checkpoints, {**content, "rollbacks": self.rollbacks, "seconds": self.monitor.seconds})
         self.training.restore(content)
         self.training.seed = seed_after(self.seed, self.rollbacks)
@@ -197,15 +200,15 @@ class _CheckpointManager:
         )
 
     def recovery_hint(self) -> str:
-        """What is left and what to try when the training has ended by a TrainingError."""
+        """Says which checkpoint is good and what to try after the training has ended by a TrainingError."""
         saved = checkpoint.steps(self.checkpoints)
         newest = self.healthy_step if self.healthy_step in saved else max(saved, default=None)
         good = "there is no checkpoint yet" if newest is None else f"the last good checkpoint is {saved[newest]}"
         return f"{good}; try a lower optimizers.*.lr, training.gradient_clip=1 or training.precision=fp32"
 
     def _look(self) -> None:
-        self.monitor.flush()  # raises rather than let a spoilt network be saved
-        if spoilt := self.training.spoilt_networks():  # by a gradient, where the loss was still finite
+        self.monitor.flush()  # raises if a statistic is not finite, so that no spoilt network is saved
+        if spoilt := self.training.spoilt_networks():  # a gradient can do this although the loss is finite
             raise TrainingError(f"weights became infinite or nan by step {self.training.step}, network {spoilt[0]}")
         self._look_at_clips()
 
@@ -224,30 +227,33 @@ class _CheckpointManager:
 
     def _tell(self, alarms: list[Alarm]) -> None:
         for alarm in alarms:
-            if not (self.goes_back and alarm.is_collapse):  # going back tells it
+            if not (self.goes_back and alarm.is_collapse):  # `go_back` logs it
                 self.monitor.warn(alarm.text)
 
 
 def seed_after(seed: int, rollbacks: int) -> int:
-    """The seed of a training that has gone back so many times."""
+    """Returns the seed of a training after some rollbacks."""
     return derive(seed, rollbacks, "rollback") if rollbacks else seed
 
 
 def follow_session(training: Training, batches: Batches, *, steps: int, stop: Stop | None = None) -> int | None:
-    """Takes the steps of the main process's session in another one; reports and writes nothing, returns as that."""
+    """Takes the same steps as `run_session`, in every process but the main one; reports and writes nothing.
+
+    Returns what ended it before `steps`: a signal, ASKED, or None if nothing did.
+    """
     stopped_by = None
     seed = training.seed
     training.seed = seed_after(seed, distributed.broadcast())
 
     def after_step(_: Stats) -> bool:
         nonlocal stopped_by
-        number = distributed.max_over_ranks(stop_number(stop))
-        if number == GO_BACK:
+        stop_code = distributed.max_over_ranks(stop_number(stop))
+        if stop_code == GO_BACK:
             rollbacks, state = distributed.broadcast()
             training.restore(state)
             training.seed = seed_after(seed, rollbacks)
             return True
-        stopped_by = stop_reason(number)
+        stopped_by = stop_reason(stop_code)
         return not stopped_by
 
     with listening(stop):

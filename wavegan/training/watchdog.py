@@ -1,4 +1,4 @@
-"""Judges whether a training is healthy, by its log lines and by clips it makes now and then; touches no file."""
+"""Judges whether a training is healthy, by its log lines and its clips; reads and writes no file."""
 
 import math
 import statistics
@@ -11,26 +11,26 @@ from torch import Tensor
 
 from wavegan.dsp.stft import power_spectrum
 
-GRACE_STEPS = 500  # an untrained network is quiet and its clips alike, and its losses start from nothing
-GRACE_LINES = 20  # without which a median says little
+GRACE_STEPS = 500  # an untrained network is quiet, its clips are alike, and its losses start near 0
+GRACE_LINES = 20  # with fewer lines a median says little
 RECENT_LINES = 5
 KEPT_LINES = 128
-PATIENCE_STEPS = 1500  # after which even what has never been healthy is told
-SILENT_SPAN = 0.002  # between the largest and the smallest sample: ±0.001 is -60 dBFS
+PATIENCE_STEPS = 1500  # after so many steps, even what has never been healthy raises an alarm
+SILENT_SPAN = 0.002  # from the smallest to the largest sample; ±0.001 is -60 dBFS
 ALIKE_DECIBELS = 1.5
 RANGE_DECIBELS = 60.0
 FRAME_SAMPLES = 256
 MOST_SHARE = 0.5
-LOUD_PEAK = 2.0  # 6 dB over full scale: in a file it is cut
+LOUD_PEAK = 2.0  # 6 dB over full scale; a file clips it
 MOST_LOUD_SHARE = 0.1
 CALMER = "try a lower optimizers.*.lr or training.gradient_clip=1"
 MORE_VARIED = "try another training.seed, a lower optimizers.generator.lr or more method.discriminator_steps"
 
 
 class Rule(NamedTuple):
-    """How far a statistic may leave its past: factor times its median size, which counts as `least` at least.
+    """Limits a statistic to `factor` times the median of its past sizes; the median counts as at least `least`.
 
-    most: what the median counts as at most, so that what has exploded from the start is no measure of itself.
+    most: the median counts as at most this, so that a statistic which has been too large from the start is noticed.
     """
 
     factor: float
@@ -39,10 +39,10 @@ class Rule(NamedTuple):
     most: float = math.inf
 
 
-# The past is the whole run. What grows as a power p of the step, as WGAN's losses drift, stays at 2^p times its
-# median; what grows exponentially leaves every multiple behind. A gradient penalty is 1 where the gradient is 0, and
-# about 0.1 while the critic is what it should be: 0.8 means that the penalty no longer holds it, and 80, a gradient of
-# 10, that it never has.
+# The past is the whole run. A statistic that grows as a power p of the step, as WGAN's losses drift, stays at 2^p times
+# its median; exponential growth exceeds every multiple. A gradient penalty is 1 if the gradient is 0, and about 0.1
+# with a healthy critic. So 0.8 means that the penalty no longer limits the gradient, and 80, a gradient of 10, that it
+# never has.
 RULES = {
     "loss": Rule(50, 1.0, CALMER),
     "wasserstein": Rule(50, 1.0, CALMER),
@@ -51,7 +51,7 @@ RULES = {
 
 
 class Alarm(NamedTuple):
-    """What is wrong, as a sentence. is_collapse: it has been healthy before, so going back would help."""
+    """Says in a sentence what is wrong. is_collapse: it was healthy before, so going back would help."""
 
     text: str
     is_collapse: bool = True
@@ -59,9 +59,9 @@ class Alarm(NamedTuple):
 
 @dataclass
 class History:
-    """The sizes of one statistic: some of all log lines, evenly spread over the run, and the last few.
+    """Holds the sizes of one statistic: some log lines, evenly spread over the run, and the last few.
 
-    usual_step: that of the last line within bounds, last_step: that of the last line.
+    usual_step: the step of the last line within bounds. last_step: the step of the last line.
     """
 
     kept: list[float] = field(default_factory=list)
@@ -72,7 +72,7 @@ class History:
     last_step: int = 0
 
     def add(self, size: float) -> None:
-        """Takes the size of the next line; with too many kept, every second one is dropped."""
+        """Adds the size of the next line; if too many are kept, drops every second one."""
         if self.lines % self.stride == 0:
             self.kept.append(size)
         if len(self.kept) > KEPT_LINES:
@@ -82,9 +82,9 @@ class History:
 
 
 class Watchdog:
-    """Remembers how a training has been and raises alarms when it is no longer so; `alarms` holds those that last.
+    """Compares a training with its own past and raises alarms if it gets worse; `alarms` holds those that last.
 
-    real: clips (N, C, T) of the corpus; where these are silent or alike themselves, more of that is borne with.
+    real: clips (N, C, T) of the corpus; the more of these are silent or alike, the more generated clips may be so.
     """
 
     def __init__(self, real: Tensor | None = None):
@@ -98,16 +98,17 @@ class Watchdog:
 
     @property
     def collapse(self) -> str | None:
-        """Why the training should go back, None while it need not."""
+        """Returns why the training should go back; None if it need not."""
         return next((alarm.text for alarm in self.alarms.values() if alarm.is_collapse), None)
 
     @property
     def is_well(self) -> bool:
-        """Whether there is something to come back to: no collapse, and no statistic on its way out of its bounds."""
-        return self.collapse is None and all(one.usual_step == one.last_step for one in self.histories.values())
+        """Returns whether one may come back to this state: no collapse, and every statistic was last within bounds."""
+        histories = self.histories.values()
+        return self.collapse is None and all(history.usual_step == history.last_step for history in histories)
 
     def look_at_line(self, step: int, means: Mapping[str, float]) -> list[Alarm]:
-        """The alarms of a log line; statistics are named as "discriminators/mel/loss", "generator/loss"."""
+        """Returns the new alarms of a log line; its statistics have names like "discriminators/mel/loss"."""
         return [
             alarm
             for name, value in means.items()
@@ -118,7 +119,7 @@ class Watchdog:
 
     @torch.no_grad()
     def look_at_clips(self, step: int, clips: Tensor) -> list[Alarm]:
-        """The alarms that clips (N, C, T) raise, made by the training as it is at this step."""
+        """Returns the new alarms that clips (N, C, T) raise; the training made them at this step."""
         clips = clips.detach().float()
         spoilt = int((~clips.isfinite()).flatten(1).any(dim=1).sum())
         text = f"{spoilt} of {len(clips)} clips hold infinite or nan samples at step {step:,}; {CALMER}"
@@ -138,7 +139,7 @@ class Watchdog:
         return raised
 
     def state(self) -> dict[str, Any]:
-        """All that it remembers, as plain values."""
+        """Returns all that it remembers, as plain values."""
         return {
             "histories": {name: asdict(history) for name, history in self.histories.items()},
             "healthy_steps": dict(self.healthy_steps),
@@ -146,13 +147,13 @@ class Watchdog:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `state` gave."""
+        """Restores what `state` returned."""
         self.histories = {name: History(**_copied(history)) for name, history in state["histories"].items()}
         self.healthy_steps = dict(state["healthy_steps"])
         self.alarms = {kind: Alarm(*alarm) for kind, alarm in state["alarms"].items()}
 
     def _settle(self, kind: str, alarm: Alarm | None) -> list[Alarm]:
-        """Notes an alarm or that all is well; an alarm that lasts already is not raised again."""
+        """Stores an alarm of a kind, or removes it if `alarm` is None; returns it if it is new."""
         if alarm is None:
             self.alarms.pop(kind, None)
             return []
@@ -192,16 +193,17 @@ class Watchdog:
 
 
 def silent(clips: Tensor) -> Tensor:
-    """Which of the clips (N, C, T) hold nothing but a constant, within -60 dBFS, on every channel: (N,) bool."""
+    """Finds the clips (N, C, T) that hold only a constant, within -60 dBFS, on every channel: (N,) bool."""
     return (clips.amax(dim=2) - clips.amin(dim=2)).amax(dim=1) < SILENT_SPAN
 
 
 def duplicate_share(clips: Tensor) -> float | None:
-    """Share of the clips (N, C, T) whose nearest other is nearly the same; None for fewer than two. T is at least 256.
+    """Measures the share of clips (N, C, T) that are nearly the same as another; None for fewer than two clips.
 
-    Nearly the same: the root mean square of the difference in level, over all places in the spectrogram where either
-    of the two is less than 60 dB below its own peak, is under 1.5 dB. Drums of one kind are 3 dB apart and more, as
-    are a healthy generator's clips from its first hundred steps on; 1 dB is what latents do that hardly differ.
+    T is at least 256. Two clips are nearly the same if the root mean square of their difference in level is under
+    1.5 dB, over all bins of the spectrogram in which either is less than 60 dB below its own peak. Drums of one kind
+    differ by 3 dB and more, and so do a healthy generator's clips from its first hundred steps on. Latents that hardly
+    differ give about 1 dB.
     """
     if len(clips) < 2:
         return None

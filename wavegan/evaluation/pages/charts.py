@@ -1,4 +1,4 @@
-"""Charts as paths and marks in percent of their frame: the page around them gives size, colour and type."""
+"""Draws charts as paths and marks in percent of their frame; the page around them gives size, colour and type."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ SHOWN_DECIBELS = 100  # of a spectrum, below its highest point
 
 
 class Mark(NamedTuple):
-    """A place along an axis, in percent from its start, and what is written there."""
+    """Marks a place along an axis, in percent from its start, with a label."""
 
     at: float
     label: str
@@ -24,9 +24,9 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines and areas as SVG paths in a frame of 100 by 100, y downward; marks in percent, y upward.
+    """Holds lines and areas as SVG paths in a frame of 100 by 100, y downward, and marks in percent, y upward.
 
-    band: lower and upper edge of what is shaded across the whole width; guides: vertical lines.
+    band: lower and upper edge of the area that is shaded across the whole width; guides: vertical lines.
     """
 
     lines: dict[str, str]
@@ -39,23 +39,23 @@ class Chart:
 
 @dataclass(frozen=True)
 class Scale:
-    """Values as percent of an axis that goes from low to high, by their logarithm where asked."""
+    """Converts values to percent of an axis from low to high, by their logarithm if asked."""
 
     low: float
     high: float
     is_logarithmic: bool = False
 
     def at(self, values: Any) -> Any:
-        """Where values lie, in percent; outside of 0 to 100 where they are outside of the axis."""
+        """Returns the places of values in percent; outside of 0 to 100 if they are outside of the axis."""
         if self.is_logarithmic:
             return 100 * np.log(np.asarray(values) / self.low) / math.log(self.high / self.low)
         return 100 * (np.asarray(values, float) - self.low) / (self.high - self.low)
 
 
 def spectra_chart(spectra: Mapping[str, np.ndarray], frequencies: np.ndarray, sample_rate: int) -> Chart:
-    """Mean spectra in dB over the logarithm of frequency, with guides at fs/4, fs/16, fs/64 and fs/256.
+    """Draws mean spectra in dB over the logarithm of frequency, with guides at fs/4, fs/16, fs/64 and fs/256.
 
-    frequencies: in Hz, rising, one for each value of a spectrum; what lies below fs/512 is left out.
+    frequencies: in Hz, rising, one for each value of a spectrum; those below fs/512 are left out.
     """
     across = Scale(sample_rate / 2 ** (OCTAVES + 1), sample_rate / 2, is_logarithmic=True)
     kept = (frequencies >= across.low) & (frequencies <= across.high)
@@ -74,9 +74,9 @@ def spectra_chart(spectra: Mapping[str, np.ndarray], frequencies: np.ndarray, sa
 
 
 def history_chart(history: Sequence[Mapping[str, Any]], metric: str, band: Mapping[str, float] | None) -> Chart:
-    """A metric against the step, with its intervals, and the band in which real clips lie.
+    """Draws a metric against the step, with its intervals, and the band in which real clips lie.
 
-    history: maps with "step" and, where measured, the metric, its "_low" and its "_high"; band: low and high.
+    history: maps with "step" and, if measured, the metric, its "_low" and its "_high"; band: low and high.
     """
     lines = [line for line in history if is_number(line.get(metric))]
     steps = np.array([line["step"] for line in lines], float)
@@ -95,9 +95,9 @@ def history_chart(history: Sequence[Mapping[str, Any]], metric: str, band: Mappi
 
 
 def curves_chart(curves: Mapping[str, np.ndarray], steps: np.ndarray) -> Chart:
-    """Several values against the step, on one axis that holds 0 and what is usual of each curve.
+    """Draws several values against the step, on one axis that holds 0 and the usual values of each curve.
 
-    What lies beyond that axis is drawn along the edge of the frame.
+    Values beyond that axis are drawn along the edge of the frame.
     """
     up = _around([value for curve in curves.values() for value in _usual(curve)])
     across = Scale(0, max([1.0, *steps]))
@@ -109,52 +109,52 @@ def curves_chart(curves: Mapping[str, np.ndarray], steps: np.ndarray) -> Chart:
 
 
 def frequency_marks(sample_rate: int) -> list[Mark]:
-    """Round frequencies along the height of a mel spectrogram, and the highest it holds."""
+    """Marks round frequencies along the height of a mel spectrogram, and the highest that it holds."""
     marks = [frequency for frequency in FREQUENCIES if frequency < 0.3 * sample_rate]
     heights = [100 * (band_at(mark, sample_rate) + 0.5) / BANDS for mark in marks]
     return [*map(Mark, heights, map(hertz, marks)), Mark(100, hertz(sample_rate / 2))]
 
 
 def clip_marks(seconds: float) -> list[Mark]:
-    """The start and one round time along the width of a small spectrogram."""
+    """Marks the start and one round time along the width of a small spectrogram."""
     mark = round_time(seconds)
     return [Mark(0, "0"), Mark(100 * mark / seconds, f"{mark:g} s")]
 
 
 def second_marks(seconds: float) -> list[Mark]:
-    """Round times along the width of a long spectrogram, none too near its right end."""
+    """Marks round times along the width of a long spectrogram, none too near its right end."""
     return [mark for mark in _marks(Scale(0, seconds), most=8, unit=" s") if mark.at <= 95]
 
 
 def hertz(frequency: float) -> str:
-    """A frequency with its unit, to three digits: 62.5 Hz, 4 kHz."""
+    """Writes a frequency with its unit, to three digits: 62.5 Hz, 4 kHz."""
     return f"{frequency / 1000:.3g} kHz" if frequency >= 1000 else f"{frequency:.3g} Hz"
 
 
 def _marks(scale: Scale, *, most: int, unit: str = "") -> list[Mark]:
-    """At most `most` round values along a scale."""
+    """Marks at most `most` round values along a scale."""
     step = _step(scale.high - scale.low, most)
     first, last = math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9)
-    values = [number * step for number in range(first, last + 1)]
+    values = [multiple * step for multiple in range(first, last + 1)]
     return [Mark(float(scale.at(value)), f"{value:z,.6g}".replace("-", "\N{MINUS SIGN}") + unit) for value in values]
 
 
 def _step(length: float, most: int) -> float:
-    """The smallest of 1, 2, 5, 10, 20 … and their tenths of which `most` values surely fit into a length."""
+    """Returns the smallest step, 1, 2 or 5 times a power of ten, that has at most `most` values in a length."""
     least = length / max(1, most - 1)
     decade = 10.0 ** math.floor(math.log10(least))
     return next(factor * decade for factor in (1, 2, 5, 10) if factor * decade >= least * (1 - 1e-9))
 
 
 def _around(values: list[float]) -> Scale:
-    """A scale that holds 0 and all values, with a little room at both ends."""
+    """Makes a scale that holds 0 and all values, with a little room at both ends."""
     low, high = min([0.0, *values]), max([0.0, *values])
     room = 0.04 * (high - low) or 1.0
     return Scale(low - room, high + room)
 
 
 def _usual(curve: np.ndarray) -> list[float]:
-    """The finite values of a curve, less those that lie farther from its middle eight tenths than these are long."""
+    """Returns a curve's finite values, without those farther from its middle 80 % than that range is wide."""
     ranked = np.sort(curve[np.isfinite(curve)])
     last = len(ranked) - 1
     low, high = (ranked[-(-last // 10)], ranked[9 * last // 10]) if last > 0 else (0, 0)
@@ -164,7 +164,7 @@ def _usual(curve: np.ndarray) -> list[float]:
 
 
 def _path(x: Iterable[float], y: Iterable[float]) -> str:
-    """An SVG path through points in percent, y upward, that leaves a gap where one is not finite."""
+    """Draws an SVG path through points in percent, y upward, with a gap at each point that is not finite."""
     words, is_drawing = [], False
     for across, up in zip(x, y, strict=True):
         if can_draw := math.isfinite(across) and math.isfinite(up):
@@ -179,11 +179,11 @@ def _finite(*values: Iterable[float]) -> list[float]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number: not None, NaN or absent."""
+    """Tells whether a value is a finite number: not None, NaN or absent."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _column(lines: Sequence[Mapping[str, Any]], metric: str, end: str) -> np.ndarray:
-    """What each line holds of a metric's value or end of its interval, and the value where an end is missing."""
-    found = [line.get(f"{metric}{end}") for line in lines]
-    return np.array([one if is_number(one) else line[metric] for one, line in zip(found, lines, strict=True)], float)
+    """Returns each line's value of a metric, or one end of its interval; the value replaces a missing end."""
+    ends = [line.get(f"{metric}{end}") for line in lines]
+    return np.array([at if is_number(at) else line[metric] for at, line in zip(ends, lines, strict=True)], float)

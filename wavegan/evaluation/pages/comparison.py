@@ -1,4 +1,4 @@
-"""The page of a comparison: one HTML file with figures, differences, spectra and sound of several sets of clips."""
+"""Writes the page of a comparison: one HTML file with scores, differences, spectra and sound of several clip sets."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ TEMPLATE = Path(__file__).with_name("comparison.html.j2")
 LISTENING = "listening.html"  # the blind test that lies beside the page
 SHOWN = 8  # clips of each candidate
 LATER_STYLES = 5  # of lines
-OTHERS = ("real", "noise")  # sets that are compared with, not compared
+OTHERS = ("real", "noise")  # sets that stand beside the candidates
 
 BETTER, WORSE, SAME, OTHER, UNKNOWN = "better", "worse", "no clear difference", "differs", "not known"
 
@@ -28,12 +28,12 @@ Scores = Mapping[str, Score]
 
 @dataclass(frozen=True, eq=False)
 class ComparisonPage:
-    """What a page of candidates shows; the first one is what the later ones are compared with.
+    """Holds the contents of a page of candidates, on which the later ones are compared with the first.
 
-    facts: what they were compared by, by name. scores: candidate → metric → value, low, high, n, of real clips and
-    noise as well. differences: later candidate → metric → the same of its value less the first one's. clips:
-    candidate → (N, C, T) in [-1, 1], of which 8 are shown. spectra: candidate → mean power in dB at each of
-    `frequencies` in Hz. candidates: what each one is, in words.
+    facts: the conditions of the comparison, by name. scores: candidate → metric → value, low, high, n; real clips and
+    noise count as candidates here. differences: later candidate → metric → the same of its value less the first one's.
+    clips: candidate → (N, C, T) in [-1, 1], of which 8 are shown. spectra: candidate → mean power in dB at each of
+    `frequencies` in Hz. candidates: a description of each one, in words.
     """
 
     facts: Mapping[str, str]
@@ -47,7 +47,7 @@ class ComparisonPage:
 
 
 class Bar(NamedTuple):
-    """Where a value and the ends of its interval lie, in percent."""
+    """Holds the places of a value and of the ends of its interval, in percent."""
 
     value: float
     low: float
@@ -55,9 +55,9 @@ class Bar(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A difference and its interval as text, the verdict on it, and where the three lie in a bar, in percent.
+    """Holds a difference and its interval as text, the verdict on it, and the bar that shows all three.
 
-    The bars of a metric share one scale with 0 in its middle; there is none where something is not finite.
+    The bars of a metric share one scale with 0 in its middle. There is no bar if one of the three is not finite.
     """
 
     value: str
@@ -76,7 +76,7 @@ def write_comparison(path: Path, page: ComparisonPage) -> None:
     first, *later = [name for name in page.scores if name not in OTHERS]
     clips = {name: of[:SHOWN] for name, of in page.clips.items()}
     spectra = _in_order(page.spectra, first)
-    differences = {metric: found for metric in METRICS if (found := _differences(page, first, metric))}
+    differences = {metric: row for metric in METRICS if (row := _differences(page, first, metric))}
     write_page(
         path,
         TEMPLATE,
@@ -97,12 +97,12 @@ def write_comparison(path: Path, page: ComparisonPage) -> None:
 
 
 def verdict(metric: str, difference: Score, first: float, real: Score | None = None) -> str:
-    """Whether a candidate is better than the first one in a metric: "better", "worse", "no clear difference", …
+    """Says whether a candidate is better than the first one in a metric: "better", "worse", "no clear difference", …
 
-    difference: value, low and high of what the candidate has more; first: the first one's value; real: value, low
-    and high of real clips. No difference is clear where the interval holds 0. Where it is best to be as real, the
-    better one is nearer to it: real's interval must lie on its side of the middle between the two, and clear of what
-    that middle may be; else the two only differ.
+    difference: value, low and high of the candidate less the first one; first: the first one's value; real: value, low
+    and high of real clips. A difference is not clear if its interval holds 0. If a metric is best as real, the better
+    of the two is nearer to real clips: the interval of real clips must lie on its side of the middle between the two,
+    and outside the interval of that middle. Else the two only differ.
     """
     low, high = difference["low"], difference["high"]
     if not (is_number(low) and is_number(high)):
@@ -116,57 +116,57 @@ def verdict(metric: str, difference: Score, first: float, real: Score | None = N
 
 
 def _wanted(metric: str, difference: Score, first: float, real: Score | None) -> int:
-    """1 where more is better, -1 where less is, 0 where that cannot be said."""
+    """Returns 1 if more is better, -1 if less is, 0 if that cannot be said."""
     better = METRICS[metric].better
     if better != AS_REAL:
         return 1 if better == HIGHER else -1
     if real is None:
         return 0
     middle = first + difference["value"] / 2
-    reach = (difference["high"] - difference["low"]) / 4  # of the middle: half of the difference's own
+    reach = (difference["high"] - difference["low"]) / 4  # of the middle: half of the difference's reach
     return int(real["low"] > middle + reach) - int(real["high"] < middle - reach)
 
 
 def _differences(page: ComparisonPage, first: str, metric: str) -> dict[str, Difference]:
-    """By later candidate the difference in a metric; those are left out where it was not measured."""
-    found = {name: of[metric] for name, of in page.differences.items() if metric in of}
-    longest = max((_length(of) for of in found.values()), default=0) or 1
+    """Returns the difference in a metric by later candidate, without candidates for which it was not measured."""
+    scores = {name: metrics[metric] for name, metrics in page.differences.items() if metric in metrics}
+    longest = max((_length(score) for score in scores.values()), default=0) or 1
     real = page.scores.get("real", {}).get(metric)
     return {
-        name: _difference(of, verdict(metric, of, page.scores[first][metric]["value"], real), longest)
-        for name, of in found.items()
+        name: _difference(score, verdict(metric, score, page.scores[first][metric]["value"], real), longest)
+        for name, score in scores.items()
     }
 
 
-def _difference(found: Score, judged: str, longest: float) -> Difference:
-    values = [found[key] for key in ("value", "low", "high")]
-    value, low, high = (("+" if one > 0 else "") + rounded(one, _length(found)) for one in values)
-    bar = Bar(*(50 + 50 * one / longest for one in values)) if all(map(is_number, values)) else None
-    return Difference(value, low, high, judged, judged not in (SAME, UNKNOWN), bar)
+def _difference(score: Score, judgement: str, longest: float) -> Difference:
+    points = [score[key] for key in ("value", "low", "high")]
+    value, low, high = (("+" if point > 0 else "") + rounded(point, _length(score)) for point in points)
+    bar = Bar(*(50 + 50 * point / longest for point in points)) if all(map(is_number, points)) else None
+    return Difference(value, low, high, judgement, judgement not in (SAME, UNKNOWN), bar)
 
 
-def _length(found: Score) -> float:
-    """How far from 0 a difference and its interval reach."""
-    return max((abs(found[key]) for key in ("value", "low", "high") if is_number(found[key])), default=0)
+def _length(score: Score) -> float:
+    """Returns how far from 0 a difference and its interval reach."""
+    return max((abs(score[key]) for key in ("value", "low", "high") if is_number(score[key])), default=0)
 
 
 def _summary(differences: Mapping[str, Mapping[str, Difference]], name: str) -> str:
-    """The verdicts on a candidate in words; those that are not clear are only counted."""
-    verdicts = {METRICS[metric].name: found[name].verdict for metric, found in differences.items() if name in found}
-    clear = {one: [metric for metric, found in verdicts.items() if found == one] for one in (BETTER, WORSE, OTHER)}
-    parts = [f"{one} in {', '.join(metrics)}" for one, metrics in clear.items() if metrics]
-    unclear = sum(one in (SAME, UNKNOWN) for one in verdicts.values())
+    """Says the verdicts on a candidate in words; those that are not clear are only counted."""
+    verdicts = {METRICS[metric].name: row[name].verdict for metric, row in differences.items() if name in row}
+    clear = {word: [metric for metric, said in verdicts.items() if said == word] for word in (BETTER, WORSE, OTHER)}
+    parts = [f"{word} in {', '.join(metrics)}" for word, metrics in clear.items() if metrics]
+    unclear = sum(word in (SAME, UNKNOWN) for word in verdicts.values())
     return "; ".join([*parts, f"{SAME} in {unclear} of {len(verdicts)}"])
 
 
 def _in_order(spectra: Mapping[str, np.ndarray], first: str) -> dict[str, np.ndarray]:
-    """The first candidate, real clips, the later candidates, noise."""
+    """Orders spectra: the first candidate, real clips, the later candidates, noise."""
     order = sorted(spectra, key=lambda name: {first: 0, "real": 1, "noise": 3}.get(name, 2))
     return {name: spectra[name] for name in order}
 
 
 def _styles(names: Iterable[str], first: str) -> list[str]:
-    """The classes of the lines of these sets; those of the later candidates come again after five."""
-    later = (f"later later-{number % LATER_STYLES}" for number in count())
+    """Returns the CSS classes of these sets' lines; those of later candidates repeat after five."""
+    later = (f"later later-{index % LATER_STYLES}" for index in count())
     fixed = {first: "line-0", "real": "line-1", "noise": "line-2"}
     return [fixed.get(name) or next(later) for name in names]

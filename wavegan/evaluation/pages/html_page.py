@@ -1,4 +1,4 @@
-"""One offline HTML file: pictures and sound inside it, and written whole or not at all."""
+"""Writes one offline HTML file that holds its pictures and sound; it is written whole or not at all."""
 
 import io
 from base64 import b64encode
@@ -35,14 +35,17 @@ def write_page(path: Path, template: Path, **values: Any) -> None:
 
 
 def rounded(number: float, value: float) -> str:
-    """A number with the decimals that give `value` three digits: an interval's ends match its value. NaN is –."""
+    """Writes a number with the decimals that give `value` three digits: interval ends match their value. NaN is –."""
     decimals = sum(abs(value) < limit for limit in (1, 10, 100))
     text = f"{number:z,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
     return text.replace("inf", "\N{INFINITY}").replace("nan", "\N{EN DASH}")
 
 
 def audio_uri(clip: np.ndarray, sample_rate: int) -> str:
-    """A clip (channels, samples) in [-1, 1] as a data URI: MP3, or WAV where MP3 cannot hold its rate or channels."""
+    """Encodes a clip (channels, samples) in [-1, 1] as a data URI: MP3, or WAV if MP3 cannot hold it.
+
+    MP3 holds some sample rates and channel counts only.
+    """
     assert np.isfinite(clip).all(), "only finite samples reach a page"
     extension = _extension(sample_rate, len(clip))
     container, subtype = FORMATS[extension]
@@ -53,7 +56,7 @@ def audio_uri(clip: np.ndarray, sample_rate: int) -> str:
 
 
 def data_uri(content: bytes, extension: str) -> str:
-    """A file's content as a data URI; extension: a key of `MEDIA_TYPES`."""
+    """Encodes a file's content as a data URI; extension: a key of `MEDIA_TYPES`."""
     return f"data:{MEDIA_TYPES[extension]};base64,{b64encode(content).decode('ascii')}"
 
 

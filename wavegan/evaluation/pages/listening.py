@@ -1,4 +1,4 @@
-"""The blind listening test: one page that asks which of two sounds is more real."""
+"""Writes the blind listening test: one page that asks which of two sounds is more real."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ from wavegan.evaluation.pages.html_page import data_uri, write_page
 from wavegan.seeding import numpy_generator
 
 TEMPLATE = Path(__file__).with_name("listening.html.j2")
-ANSWER_SECONDS = 4.0  # a guess at what an answer takes after the sounds, for the page's first screen
+ANSWER_SECONDS = 4.0  # a guess: an answer takes so long after the sounds; for the page's first screen
 EXTENSION = "wav"  # lossless: MP3 would hide the very hiss and ringing that are to be heard
 INTEGRATION_SECONDS = 0.4  # the window of momentary loudness, EBU R 128
 SILENCE = 1e-3  # a peak under -60 dBFS is silence, as in the corpus
@@ -87,7 +87,7 @@ def _check(names: list[str], pools: list[np.ndarray], trials: int) -> None:
 
 
 def _plan(counts: list[int], trials: int, seed: int) -> list[tuple[Sound, Sound]]:
-    """What each trial plays on side A and on side B; counts: clips of each candidate."""
+    """Chooses the sounds that each trial plays on side A and on side B; counts: clips of each candidate."""
     pairs = [pair for both in combinations(range(len(counts)), 2) for pair in (both, both[::-1])]
     rounds = math.ceil(trials / len(pairs))
     random = numpy_generator(seed, 0, "listening")
@@ -98,16 +98,16 @@ def _plan(counts: list[int], trials: int, seed: int) -> list[tuple[Sound, Sound]
 
 
 def _shuffled(count: int, random: np.random.Generator) -> Iterator[int]:
-    """Clip numbers without end, each once before any comes again."""
+    """Yields clip numbers without end, each once before any comes again."""
     while True:
         yield from random.permutation(count).tolist()
 
 
 def _leveled(clips: Sequence[np.ndarray], sample_rate: int) -> list[np.ndarray]:
-    """The clips at one level, the highest that leaves every peak within full scale.
+    """Scales the clips to one level, the highest that leaves every peak within full scale.
 
     Level is the RMS of the loudest 0.4 s, which does not depend on the silence around a sound. The common level
-    is at least -36 dBFS: what is too much of a click to reach that stays at full scale. Silence is left alone.
+    is at least -36 dBFS. A click that cannot reach it is scaled to a peak of full scale. Silence is left alone.
     """
     peaks = np.array([np.abs(clip).max() for clip in clips])
     levels = np.array([_level(clip, sample_rate) for clip in clips])

@@ -1,4 +1,4 @@
-"""What pages have in common, for `page_components.html.j2`: tables of scores, and clips to be seen and heard."""
+"""Prepares the parts that pages share, for `page_components.html.j2`: tables of scores, and clips to see and hear."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +20,14 @@ Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by candidate and metri
 
 
 class Cell(NamedTuple):
-    """A clip on the page: data URIs of its spectrogram and of its sound."""
+    """Holds a clip of the page: data URIs of its spectrogram and of its sound."""
 
     picture: str
     sound: str
 
 
 def score_values(scores: Scores) -> dict[str, Any]:
-    """What the table of scores needs on a page, whatever the candidates."""
+    """Returns the template values that the table of scores needs, for any candidates."""
     return {
         "groups": grouped(
             name for name in METRICS if not METRICS[name].is_optional or any(name in of for of in scores.values())
@@ -39,12 +39,12 @@ def score_values(scores: Scores) -> dict[str, Any]:
 
 
 def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Metrics with the name of their group, in the order that they have."""
+    """Groups metrics: names of groups with their metrics, in the given order."""
     return [(group, list(of)) for group, of in groupby(metrics, lambda metric: METRICS[metric].group)]
 
 
 def spectrogram_values(clip_samples: int, sample_rate: int) -> dict[str, Any]:
-    """What spectrograms of clips need on a page: their scale of colours and the marks of their axes."""
+    """Returns the template values that spectrograms of clips need: their colour scale and the marks of their axes."""
     return {
         "range_decibels": RANGE_DECIBELS,
         "shades": data_uri(picture(np.linspace(-RANGE_DECIBELS, 0, 256)[None], widest=256), "png"),
@@ -54,7 +54,10 @@ def spectrogram_values(clip_samples: int, sample_rate: int) -> dict[str, Any]:
 
 
 def cells(batches: Sequence[Tensor], widest: Sequence[int], sample_rate: int) -> list[list[Cell]]:
-    """Each clip's spectrogram, on one dB scale for all, at most so wide in each batch, and its sound."""
+    """Draws each clip's spectrogram, on one dB scale for all, and encodes its sound.
+
+    widest: the most pixels across a spectrogram, for each batch.
+    """
     return [
         [
             Cell(data_uri(picture(spectrogram, widest=pixels), "png"), audio_uri(clip, sample_rate))
@@ -65,13 +68,13 @@ def cells(batches: Sequence[Tensor], widest: Sequence[int], sample_rate: int) ->
 
 
 def _usual_count(scores: Mapping[str, Mapping[str, Any]]) -> int | None:
-    """The number of clips that most metrics of a candidate are taken of: the page repeats only what differs."""
+    """Returns the number of clips of most of a candidate's scores; the page repeats only a number that differs."""
     counts = Counter(score["n"] for score in scores.values())
     return max(counts, key=lambda count: counts[count], default=None)
 
 
 def _parts(scores: Scores, metric: str) -> list[str]:
-    """The parts that any candidate's score of a metric is made of, in order."""
+    """Returns the parts that any candidate's score of a metric is made of, in order."""
     parts = METRICS[metric].parts
     if parts is None:
         return []

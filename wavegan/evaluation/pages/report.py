@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML file that holds scores, pictures and sound and needs nothing else."""
+"""Writes the report of an evaluation: one HTML file that holds scores, pictures and sound and needs nothing else."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ CHARTED = tuple(name for name, metric in METRICS.items() if metric.is_charted)
 
 
 class Likeness(NamedTuple):
-    """A generated clip, its number, the nearest training and held-out clip (each (C, T)), and how far those are."""
+    """Holds a generated clip, its number, the nearest training and held-out clip (each (C, T)), and their distances."""
 
     number: int
     generated: Tensor
@@ -33,7 +33,7 @@ class Likeness(NamedTuple):
 
 
 class FaultyClip(NamedTuple):
-    """A generated clip (C, T) with an event that real clips do not have, its number, and what it is in words."""
+    """Holds a generated clip (C, T) with an event that real clips do not have, its number, and the event in words."""
 
     number: int
     clip: Tensor
@@ -42,10 +42,10 @@ class FaultyClip(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a report shows; clips are (N, C, T) in [-1, 1], and what is empty or None is left out of the page.
+    """Holds the contents of a report; clips are (N, C, T) in [-1, 1], and the page leaves out what is empty or None.
 
     facts: what was evaluated, by name. scores: candidate → metric → value, low, high, n (and parts for a metric that
-    has them), where a metric may be missing. curve: candidate → number of clips → metric → score. generated, real: the
+    has them); a metric may be missing. curve: candidate → number of clips → metric → score. generated, real: the
     first 64 are shown, generated clip i being clip i of the seed. artefacts: the worst first. likeness: highest risk
     first. spectra: candidate → mean power in dB at each of `frequencies` in Hz. history: maps with step, metric,
     metric_low, metric_high. walk: one sound (C, T). labels: candidate → label → share, of which generated and real are
@@ -76,13 +76,13 @@ def write_report(path: Path, report: Report) -> None:
     """
     rate = report.sample_rate
     clips = [report.generated[:SHOWN], report.real[:SHOWN]]
-    clips += [torch.stack([one.generated, one.training, one.held_out]) for one in report.likeness]
-    faulty = [torch.stack([one.clip for one in report.artefacts])] if report.artefacts else []
+    clips += [torch.stack([likeness.generated, likeness.training, likeness.held_out]) for likeness in report.likeness]
+    faulty = [torch.stack([artefact.clip for artefact in report.artefacts])] if report.artefacts else []
     walks = [] if report.walk is None else [report.walk[None]]
     labels = {name: shares for name, shares in (report.labels or {}).items() if name in ("generated", "real")}
     shares = [pair for of in labels.values() for pair in of.items()]
     widest = [WIDEST] * len(clips + faulty) + [WIDEST_WALK] * len(walks)
-    generated, real, *others = cells(clips + faulty + walks, widest, rate)
+    generated, real, *later_rows = cells(clips + faulty + walks, widest, rate)
     write_page(
         path,
         TEMPLATE,
@@ -91,11 +91,11 @@ def write_report(path: Path, report: Report) -> None:
         report=report,
         grids={"generated": generated, "real": real},
         curve=_curve(report.curve),
-        artefacts=list(zip(report.artefacts, others[len(report.likeness)], strict=True)) if faulty else [],
-        likeness=list(zip(report.likeness, others, strict=False)),
+        artefacts=list(zip(report.artefacts, later_rows[len(report.likeness)], strict=True)) if faulty else [],
+        likeness=list(zip(report.likeness, later_rows, strict=False)),
         spectra=spectra_chart(report.spectra, report.frequencies, rate) if report.spectra else None,
         history=_histories(report),
-        walk=others[-1][0] if walks else None,
+        walk=later_rows[-1][0] if walks else None,
         walk_seconds=second_marks(walks[0].shape[-1] / rate) if walks else [],
         labels=labels,
         every_label=list(dict.fromkeys(label for label, _ in shares)),
@@ -106,7 +106,7 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def _curve(curve: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """The columns, a candidate and a number of clips each, and a row of scores by metric; empty without a curve."""
+    """Returns the columns, a candidate and a number of clips each, and by metric a row of scores; or an empty dict."""
     heads = [(name, n) for name, of in curve.items() for n in of]
     columns = [curve[name][n] for name, n in heads]
     metrics = [metric for metric in METRICS if any(metric in column for column in columns)]

@@ -1,4 +1,4 @@
-"""Pictures of sound: generated beside real spectrograms, previews of a training, one spectrogram for a page."""
+"""Draws pictures of sound: generated beside real spectrograms, previews of a training, one spectrogram for a page."""
 
 import io
 import math
@@ -21,7 +21,7 @@ SIDE = 8
 PREVIEWS = 16
 PITCH = 1.05  # from one spectrogram of a grid to the next, in widths or heights of one
 FREQUENCIES = (500, 2000, 8000)  # Hz, those marked
-SOFTEST_PEAK_DECIBELS = -20.0  # where all is softer, the scale stays here: silence is black, not bright
+SOFTEST_PEAK_DECIBELS = -20.0  # the top of the scale is never lower: silence is black, not bright
 
 
 def spectrogram_grid(
@@ -77,18 +77,21 @@ def preview(path: Path, clips: Tensor, sample_rate: int) -> "Figure":
 
 
 def levels(batches: Sequence[Tensor], sample_rate: int) -> list[np.ndarray]:
-    """Log-mel spectrograms (N, bands, frames) in dB of each batch of clips, 0 dB being the loudest point of all."""
+    """Computes log-mel spectrograms (N, bands, frames) in dB of each batch of clips, 0 dB at the loudest point.
+
+    If all clips are softer than -20 dB, 0 dB stands for -20 dB instead.
+    """
     quarter = window_samples(sample_rate) // 4
     hop_samples = max(1, min(quarter, batches[0].shape[-1] // 64))  # at least 64 frames, for short clips too
-    found = [log_mel(clips.cpu(), sample_rate, hop=hop_samples).numpy() for clips in batches]
-    loudest = max(np.nanmax(batch, initial=SOFTEST_PEAK_DECIBELS) for batch in found)
-    return [batch - loudest for batch in found]
+    spectrograms = [log_mel(clips.cpu(), sample_rate, hop=hop_samples).numpy() for clips in batches]
+    loudest = max(np.nanmax(batch, initial=SOFTEST_PEAK_DECIBELS) for batch in spectrograms)
+    return [batch - loudest for batch in spectrograms]
 
 
 def picture(spectrogram: np.ndarray, *, widest: int) -> bytes:
-    """One of `levels` as a small PNG without axes, a pixel for each band and frame: its colours go from -80 to 0 dB.
+    """Draws one of `levels` as a small PNG without axes, a pixel for each band and frame: colours go from -80 to 0 dB.
 
-    Where it has more than `widest` frames, it is that wide and neighbouring frames are averaged.
+    If it has more than `widest` frames, it is that wide and neighbouring frames are averaged.
     """
     from matplotlib import colormaps
     from PIL import Image
@@ -97,26 +100,26 @@ def picture(spectrogram: np.ndarray, *, widest: int) -> bytes:
     image = Image.fromarray(shades[::-1])
     if image.width > widest:
         image = image.resize((widest, image.height), Image.Resampling.BOX)
-    image.putpalette(colormaps[COLOURS](range(256), bytes=True)[:, :3].tobytes())  # also makes it a palette's picture
+    image.putpalette(colormaps[COLOURS](range(256), bytes=True)[:, :3].tobytes())  # makes it a palette image
     content = io.BytesIO()
     image.save(content, format="png", optimize=True)
     return content.getvalue()
 
 
 def round_time(seconds: float) -> float:
-    """The longest of 1, 2, 5, 10, 20 … seconds, or their tenths, within 0.7 of a clip's length."""
+    """Returns the longest of 1, 2, 5, 10, 20 … seconds, or their tenths, within 0.7 of a clip's length."""
     decade = 10.0 ** math.floor(math.log10(0.7 * seconds))
     return max(step * decade for step in (1, 2, 5) if step * decade <= 0.7 * seconds)
 
 
 def _layout(count: int) -> tuple[int, int]:
-    """Columns and rows of the squarest grid that holds `count`, wide before high."""
+    """Returns columns and rows of the squarest grid that holds `count`, wide before high."""
     columns = math.ceil(math.sqrt(count))
     return columns, math.ceil(count / columns)
 
 
 def _figure(width: float, height: float) -> "Figure":
-    """An empty figure, in inches, of which pyplot's global state knows nothing."""
+    """Makes an empty figure, with sizes in inches and without pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -126,7 +129,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _draw(axis: "Axes", levels: np.ndarray, rows: int, columns: int) -> None:
-    """One picture of spectrograms (N, bands, frames), row by row; where none is left it stays white.
+    """Draws one picture of spectrograms (N, bands, frames), row by row; free places stay white.
 
     Along both axes a spectrogram is 1 long and the next begins at `PITCH`.
     """
