@@ -1,4 +1,4 @@
-"""What all tests share: a cache of their own, one thread, small generated sounds, and the command line at hand."""
+"""Defines what all tests share: a cache of their own, one thread, small generated sounds, and the command line."""
 
 import signal
 import sys
@@ -22,7 +22,7 @@ torch.set_num_threads(1)  # small tensors are no faster on two, and results stay
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder that no other test has used."""
+    """Returns a cache folder that no other test has used."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("WAVEGAN_CACHE", str(folder))
     return folder
@@ -55,13 +55,13 @@ def sounds(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def console() -> Iterator[None]:
-    """What the library reports goes to stderr, as the command line sets it up."""
+    """Sends the library's reports to stderr, as the command line sets it up."""
     with installed():
         yield
 
 
 class Outcome(NamedTuple):
-    """What a command has left: its exit code, and its results and messages as text."""
+    """Holds the result of a command: its exit code, and its results and messages as text."""
 
     code: int
     out: str

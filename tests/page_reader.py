@@ -1,4 +1,4 @@
-"""Reading the pages that are written: as a tree of elements, and what their pictures and sounds hold."""
+"""Reads the pages that are written: as a tree of elements, with the contents of their pictures and sounds."""
 
 import io
 from base64 import b64decode
@@ -21,14 +21,14 @@ VOID = {"meta", "img"}
 
 @dataclass
 class Node:
-    """An element of a page: its tag, attributes, and what it holds in order."""
+    """Holds an element of a page: its tag, attributes, and contents in order."""
 
     tag: str
     attributes: dict[str, str]
     children: list["Node | str"] = field(default_factory=list)
 
     def all(self, tag: str = "", **wanted: str) -> list["Node"]:
-        """All elements in it of a tag whose attributes hold the words that are wanted."""
+        """Returns the elements inside it with this tag, whose attributes hold the wanted words."""
         return [
             node
             for node in self.walk()
@@ -49,7 +49,7 @@ class Node:
 
 
 class Page(HTMLParser):
-    """A page as a tree; every element is closed, in order."""
+    """Reads a page as a tree, and checks that every element is closed, in order."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -74,8 +74,8 @@ class Page(HTMLParser):
             self.open[-1].children.append(data)
 
     def section(self, heading: str) -> Node:
-        [found] = [node for node in self.root.all("section") if node.all("h2")[0].text == heading]
-        return found
+        [matching] = [node for node in self.root.all("section") if node.all("h2")[0].text == heading]
+        return matching
 
     @property
     def headings(self) -> list[str]:
@@ -83,7 +83,7 @@ class Page(HTMLParser):
 
 
 def tones(count: int, channels: int = 1, samples: int = SAMPLES, lowest: float = 200, level: float = 0.5) -> Tensor:
-    """A higher frequency in each next channel and clip, in steps of a semitone, fading in and out."""
+    """Makes tones that rise by a semitone from channel to channel and clip to clip, fading in and out."""
     frequencies = lowest * 2 ** (torch.arange(count * channels) / 12).reshape(count, channels, 1)
     tone = torch.sin(2 * torch.pi * frequencies * torch.arange(samples) / RATE)
     return level * tone * torch.hann_window(samples)
@@ -104,7 +104,7 @@ def sound_of(cell: Node) -> np.ndarray:
 
 
 def shades_of(cell: Node) -> np.ndarray:
-    """The shade of each pixel, 0 for -80 dB and below, 255 for 0 dB; the lowest band first."""
+    """Returns the shade of each pixel, 0 for -80 dB and below, 255 for 0 dB; the lowest band comes first."""
     [image] = [node for node in cell.all("img") if "spectrogram" in node.attributes["alt"]]
     kind, content = decoded(image.attributes["src"])
     assert kind == "image/png"

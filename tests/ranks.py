@@ -1,4 +1,4 @@
-"""Processes of a test that work together: what each one does, and what has become of them."""
+"""Starts processes of a test that work together, and holds their messages and exit codes."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ PRELOADED = ["torch._dynamo", "wavegan.commands.train", "wavegan.cli", "pytest",
 
 
 def as_rank(act: Callable[..., None], environment: dict[str, str], folder: str, messages: str, *arguments: Any) -> None:
-    """What a rank does: in a folder of its own, heard by files of its own."""
+    """Runs a rank's work in a folder of its own, with files of its own for its messages."""
     os.environ.update(environment)
     os.chdir(folder)
     torch.set_num_threads(1)
@@ -35,7 +35,7 @@ def command_line(*words: str) -> None:
 
 
 class Ranks:
-    """Processes that were started together; `err` and `out` give what each has said, `codes` their exit codes."""
+    """Holds processes that were started together; `said` gives their messages, `codes` their exit codes."""
 
     def __init__(self, processes: list[Any], place: Path):
         self.processes, self.place = processes, place
@@ -50,9 +50,9 @@ class Ranks:
     def codes(self) -> list[int]:
         for process in self.processes:
             process.join(PATIENCE_SECONDS)
-        found = [process.exitcode for process in self.processes]
-        assert None not in found, f"not all have ended in time: {found}, {self.said('err')}"
-        return found
+        exit_codes = [process.exitcode for process in self.processes]
+        assert None not in exit_codes, f"not all have ended in time: {exit_codes}, {self.said('err')}"
+        return exit_codes
 
     def wait_until(self, condition: Callable[[], Any]) -> None:
         end = time.monotonic() + PATIENCE_SECONDS

@@ -1,4 +1,4 @@
-"""From recipes to objects: what of a recipe reaches which network, batch and optimiser."""
+"""Tests building objects from recipes: which values reach which network, batch and optimiser."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ TRANSLATION = (
 
 @pytest.fixture
 def recipe(tmp_path):
-    """recipe(source, "key=value", …, networks=WAVEGAN) of small networks."""
+    """recipe(source, "key=value", …, networks=WAVEGAN) loads a recipe of small networks."""
 
     def make(source: Path, *settings: str, networks: str = WAVEGAN) -> Recipe:
         path = tmp_path / "a.yaml"
@@ -52,7 +52,10 @@ def batches_of(asked: Recipe) -> Batches:
 
 @pytest.mark.parametrize("kind", ["first", "random", "all"])
 def test_every_clip_comes_with_its_own_label(recipe, sounds, kind):
-    """Fault 17: class names in one order and indices in another. A tone's pitch tells which file a clip is of."""
+    """Guards against fault 17: class names in one order and indices in another.
+
+    A tone's pitch tells which file a clip is of.
+    """
     source = sounds(6, labels=("zebra", "ant", "cow"), seconds=0.6)
     asked = recipe(source, "generator.labels=3", f"data.windows={kind}")
     corpus = assemble.corpora(asked).training
@@ -68,7 +71,7 @@ def test_every_clip_comes_with_its_own_label(recipe, sounds, kind):
             if clip.abs().max() < 0.01:
                 continue  # the end of a tone, padded
             spectrum = np.abs(np.fft.rfft(clip[0].numpy(), 16000))
-            pitch = min(of_pitch, key=lambda one: abs(one - spectrum.argmax()))
+            pitch = min(of_pitch, key=lambda candidate: abs(candidate - spectrum.argmax()))
             assert corpus.label_names[int(row.argmax())] == of_pitch[pitch]
             seen.add(pitch)
     assert len(seen) == 6
@@ -99,7 +102,7 @@ def test_files_without_a_label_are_refused(recipe, sounds):
 
 
 def test_spectrograms_have_the_statistics_of_what_is_learned_from(recipe, sounds):
-    """Of the corpus itself where it is small: encoded, each bin that varies has mean 0 and a third for deviation."""
+    """Measures a small corpus itself: encoded, each varying bin has mean 0 and a third for deviation."""
     asked = recipe(sounds(6), networks=SPECGAN)
     clips = clips_of(asked)
     output = assemble.training(asked, CPU, clips).method.networks["generator"].output
@@ -116,7 +119,7 @@ VIEWS = "waveform: {name: wavegan, dim: 1}, mel: {name: spectrogram, dim: 1, vie
 
 
 def spectra_of(made: Training, kind: str) -> Any:
-    """The generator's running average's output, or a discriminator's view."""
+    """Returns the output of the generator's running average, or a discriminator's view."""
     if kind == "output":
         return made.averages["generator"].output
     assert isinstance(made.method, GAN)
@@ -155,15 +158,15 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_optimiser_gets_its_settings(recipe, sounds, name):
     kind, settings, expected = OPTIMIZERS[name]
-    keys = [f"optimizers.discriminator.{one}" for one in (f"name={name}", "lr=0.25", *settings)]
+    keys = [f"optimizers.discriminator.{setting}" for setting in (f"name={name}", "lr=0.25", *settings)]
     made = assemble.training(recipe(sounds(3), *keys), CPU)
     judge = made.optimizers["discriminators.waveform"]
     assert type(judge) is kind and type(made.optimizers["generator"]) is torch.optim.Adam
     (group,) = judge.param_groups
     assert group["lr"] == 0.25 and {key: group[key] for key in expected} == expected
     assert made.optimizers["generator"].param_groups[0]["lr"] == 1e-4
-    assert {id(one) for one in group["params"]} == {
-        id(one) for one in made.method.networks["discriminators.waveform"].parameters()
+    assert {id(parameter) for parameter in group["params"]} == {
+        id(parameter) for parameter in made.method.networks["discriminators.waveform"].parameters()
     }
 
 
@@ -179,14 +182,14 @@ def test_the_term_that_keeps_a_division_from_zero_is_the_papers(recipe, sounds, 
 
 def test_every_other_network_learns_as_the_generator_does(recipe, sounds):
     made = assemble.training(recipe(sounds(3), "optimizers.generator.lr=0.5", networks=VAE), CPU)
-    assert {name: one.param_groups[0]["lr"] for name, one in made.optimizers.items()} == {
+    assert {name: optimizer.param_groups[0]["lr"] for name, optimizer in made.optimizers.items()} == {
         "generator": 0.5, "encoder": 0.5,
     }  # fmt: skip
 
 
 def test_a_translation_sees_clips_of_both_sources(recipe, sounds):
-    one, other = sounds(4), sounds(4, name="others")
-    asked = recipe(one, f"data.source_b={other}", "optimizers.discriminator.lr=1", networks=TRANSLATION)
+    source, source_b = sounds(4), sounds(4, name="others")
+    asked = recipe(source, f"data.source_b={source_b}", "optimizers.discriminator.lr=1", networks=TRANSLATION)
     batch = batches_of(asked)(0)
     assert batch.other is not None and batch.other.shape == batch.x.shape == (6, 1, 4096)
     made = assemble.training(asked, CPU)
@@ -226,9 +229,9 @@ def test_an_encoder_sees_clips_as_they_are(recipe, sounds):
 
 
 def test_the_two_sources_of_a_translation_do_not_come_in_pairs(recipe, sounds):
-    """Two kits that play the same hits in the same order of files: a batch shows other hits of each."""
-    one, other = sounds(12), sounds(12, name="others")
-    batches = batches_of(recipe(one, f"data.source_b={other}", networks=TRANSLATION))
+    """Uses two kits that play the same hits in the same order of files: a batch shows other hits of each."""
+    source, source_b = sounds(12), sounds(12, name="others")
+    batches = batches_of(recipe(source, f"data.source_b={source_b}", networks=TRANSLATION))
     same = []
     for batch in map(batches, range(4)):
         assert batch.other is not None, "there are two sources"
@@ -237,7 +240,7 @@ def test_the_two_sources_of_a_translation_do_not_come_in_pairs(recipe, sounds):
 
 
 def test_every_clip_is_measured_once(recipe, sounds, monkeypatch):
-    """Statistics of spectrograms: of 70 clips in batches of 64 the last batch holds six."""
+    """Measures statistics of spectrograms in batches of 64: of 70 clips the last batch holds six."""
     seen = []
     original = LogSpectrogram.measure
     monkeypatch.setattr(LogSpectrogram, "measure", lambda self, clips: original(self, map(noted(seen), clips)))

@@ -1,4 +1,4 @@
-"""A file is seen whole or not at all, whatever happens while it is written."""
+"""Tests that a file is seen whole or not at all, whatever happens while it is written."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`wavegan bench`: figures of a small recipe end to end, what they are made of, and what is said of them."""
+"""Tests `wavegan bench`: figures of a small recipe end to end, their parts, and the messages about them."""
 
 import json
 from pathlib import Path
@@ -36,14 +36,14 @@ def mouse(tmp_path: Path, *overrides: str, source: Path | str = "nowhere") -> Re
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """own(*overrides) is the step of a small recipe, on noise, in this very process."""
+    """own(*overrides) times the step of a small recipe, on noise, in this very process."""
     monkeypatch.setattr(step_timing, "prepare_process", lambda: None)  # it would last for all other tests
     return lambda *overrides: StepTiming(mouse(tmp_path, *overrides), "cpu", 1, False)
 
 
 @pytest.fixture
 def brief(monkeypatch):
-    """Rates and blocks of less work than a figure that counts would need."""
+    """Reduces rates and blocks to less work than a real figure needs."""
     monkeypatch.setattr(measure, "MATRIX_SIZES", (64,))
     monkeypatch.setattr(measure, "MEMORY_BYTES", 1 << 16)
     monkeypatch.setattr(measure, "BLOCK_SECONDS", 0.01)
@@ -54,36 +54,36 @@ def test_figures_of_a_small_recipe(tmp_path, sounds, command):
     mouse(tmp_path, source=sounds(4))
     outcome = command("bench", tmp_path / "mouse.yaml", "training.precision=bf16", "--repeats", 2, "--json")
     assert outcome.code == 0, outcome.err
-    found = json.loads(outcome.out)
-    assert found.keys() >= PROMISED
-    numbers = [value for value in found.values() if isinstance(value, int | float)]
+    figures = json.loads(outcome.out)
+    assert figures.keys() >= PROMISED
+    numbers = [value for value in figures.values() if isinstance(value, int | float)]
     assert all(number > 0 for number in numbers)
-    assert found["speedup"] == found["plain_step_seconds"] / found["step_seconds"]
-    assert found["step_over_floor"] == found["step_seconds"] / found["floor_seconds"]
-    assert found["step_repeats"] == found["plain_step_repeats"] == 2
-    low, high = found["step_seconds_quartiles"]
-    assert low <= found["step_seconds"] <= high
+    assert figures["speedup"] == figures["plain_step_seconds"] / figures["step_seconds"]
+    assert figures["step_over_floor"] == figures["step_seconds"] / figures["floor_seconds"]
+    assert figures["step_repeats"] == figures["plain_step_repeats"] == 2
+    low, high = figures["step_seconds_quartiles"]
+    assert low <= figures["step_seconds"] <= high
 
-    assert list(found["parts"]) == PARTS
-    total = found["parts"].pop("total")
-    assert total == pytest.approx(sum(found["parts"].values()))
-    assert all(0 < seconds < total for seconds in found["parts"].values())
+    assert list(figures["parts"]) == PARTS
+    total = figures["parts"].pop("total")
+    assert total == pytest.approx(sum(figures["parts"].values()))
+    assert all(0 < seconds < total for seconds in figures["parts"].values())
 
     flops = 3 * (2 * (26_624 + 10 * 25_856) + 3 * 26_624 + 2 * 25_856)  # tests/benchmarks/test_work.py, latents of 4
-    assert found["flops"] == sum(found["part_flops"].values()) == flops
-    assert found["floor_seconds"] == pytest.approx(
-        flops / found["matrix_flops_per_second"] + found["optimizer_bytes"] / found["memory_bytes_per_second"]
+    assert figures["flops"] == sum(figures["part_flops"].values()) == flops
+    assert figures["floor_seconds"] == pytest.approx(
+        flops / figures["matrix_flops_per_second"] + figures["optimizer_bytes"] / figures["memory_bytes_per_second"]
     )
-    assert found["flops_per_second"] == flops / found["step_seconds"]
+    assert figures["flops_per_second"] == flops / figures["step_seconds"]
 
-    assert found["generation"].keys() == {"batch_64", "batch_1"}
-    for seconds in found["generation"].values():
+    assert figures["generation"].keys() == {"batch_64", "batch_1"}
+    for seconds in figures["generation"].values():
         assert list(seconds) == ["bf16", "fp32", "plain", "speedup"]
         assert seconds["speedup"] == seconds["plain"] / seconds["bf16"]
-    data = found["data"]
-    assert data["consumed_clips_per_second"] == pytest.approx(3 * 3 / found["step_seconds"])
+    data = figures["data"]
+    assert data["consumed_clips_per_second"] == pytest.approx(3 * 3 / figures["step_seconds"])
     assert data["ratio"] == data["clips_per_second"] / data["consumed_clips_per_second"]
-    assert found["notes"] == [] and found["threads"] == torch.get_num_threads() and found["device"] == "cpu"
+    assert figures["notes"] == [] and figures["threads"] == torch.get_num_threads() and figures["device"] == "cpu"
     assert "timing the step in bf16" in outcome.err
 
 
@@ -130,8 +130,8 @@ def test_what_it_cannot_bench_is_refused(tmp_path, command):
 def test_the_plain_networks_have_the_recipes_shapes(tmp_path, overrides):
     recipe = mouse(tmp_path, *overrides)
     plain = plain_networks(baseline.plain_settings(recipe))
-    assert [parameter_count(one) for one in plain] == [
-        parameter_count(one) for one in assemble.method(recipe, torch.device("cpu")).networks.values()
+    assert [parameter_count(network) for network in plain] == [
+        parameter_count(network) for network in assemble.method(recipe, torch.device("cpu")).networks.values()
     ]
     assert plain[0].nearest == (recipe.generator.upsample == "nearest")
     clips = plain[0](torch.zeros(2, recipe.generator.latent_dim))
@@ -155,7 +155,7 @@ def test_the_plain_step_takes_over_the_recipes_settings(tmp_path):
         for group in optimizer.param_groups
     ]
     made, judge = next(timing.plain.generator.parameters()), next(timing.plain.discriminator.parameters())
-    assert [one[:2] for one in settings] == [(1e-3, (0.1, 0.2)), (1e-2, (0.3, 0.4))]
+    assert [setting[:2] for setting in settings] == [(1e-3, (0.1, 0.2)), (1e-2, (0.3, 0.4))]
     assert settings[0][2] is made and settings[1][2] is judge
     assert timing.plain.penalty_weight == 7
     assert timing.real.shape == (3, 1, 4096) and timing.real.min() < -0.9 and timing.real.max() > 0.9
@@ -164,13 +164,15 @@ def test_the_plain_step_takes_over_the_recipes_settings(tmp_path):
 
 def test_the_plain_step_has_the_recipes_updates(tmp_path, monkeypatch):
     timing = BaselineTiming(baseline.plain_settings(mouse(tmp_path, "method.discriminator_steps=3")), "cpu", 1)
-    diary, before = [], [one.clone() for one in timing.plain.generator.parameters()]
+    diary, before = [], [parameter.clone() for parameter in timing.plain.generator.parameters()]
     real_update = timing.plain.update_generator
     monkeypatch.setattr(timing.plain, "update_discriminator", lambda *_: diary.append("discriminator"))
     monkeypatch.setattr(timing.plain, "update_generator", lambda *a: (diary.append("generator"), real_update(*a)))
     assert timing.steps(2) > 0
     assert diary == ["discriminator", "discriminator", "discriminator", "generator"] * 2
-    assert any((one != was).any() for one, was in zip(timing.plain.generator.parameters(), before, strict=True))
+    assert any(
+        (parameter != was).any() for parameter, was in zip(timing.plain.generator.parameters(), before, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,17 +185,22 @@ def test_the_plain_step_has_the_recipes_updates(tmp_path, monkeypatch):
 )
 def test_the_plain_step_shuffles_as_the_recipe_says(tmp_path, shuffle, shape, reach):
     timing = BaselineTiming(
-        baseline.plain_settings(mouse(tmp_path, *(f"discriminators.waveform.phase_shuffle.{one}" for one in shuffle))),
+        baseline.plain_settings(
+            mouse(tmp_path, *(f"discriminators.waveform.phase_shuffle.{setting}" for setting in shuffle))
+        ),
         "cpu",
         1,
     )
     draws = [timing._shift(0, 64) for _ in range(100)]
-    assert {one.shape for one in draws} == {shape}
+    assert {shift.shape for shift in draws} == {shape}
     assert set(torch.cat(draws).tolist()) == set(range(-reach, reach + 1))
 
 
 def test_the_parts_of_a_step_by_a_clock_that_ticks_when_it_is_read(own, monkeypatch):
-    """Two discriminator updates: each span is a tick, and a discriminator update holds three, two of them its own."""
+    """Counts ticks with two discriminator updates: each span is one tick.
+
+    A discriminator update holds three spans, two of them its own.
+    """
     ticks = iter(range(1000))
     monkeypatch.setattr(StopWatch, "now", lambda self: float(next(ticks)))
     assert own().parts(1) == {
@@ -214,10 +221,10 @@ def test_taking_a_step_apart_changes_nothing(own, monkeypatch):
     apart.parts(2)
     whole.steps(2)
     assert apart.training.step == whole.training.step == 2
-    for one, other in zip(
+    for measured, expected in zip(
         apart.training.state()["networks"].values(), whole.training.state()["networks"].values(), strict=True
     ):
-        assert all(torch.equal(one[name], other[name]) for name in other)
+        assert all(torch.equal(measured[name], expected[name]) for name in expected)
     assert apart.batches is batches and apart.training.backwards is backwards
     assert all(apart.training.method.networks[name] is network for name, network in networks.items())
     monkeypatch.delattr(StopWatch, "now")
@@ -241,7 +248,9 @@ def test_what_a_recipe_needs(tmp_path):
     unpenalised = flops("method.penalty_weight=0", "method.weight_clip=1")
     assert unpenalised == 3 * (2 * (made + 6 * judge) + 3 * made + 2 * judge)
     assert flops("training.batch_size=6") == 2 * flops()
-    counts = [parameter_count(one) for one in assemble.method(mouse(tmp_path), torch.device("cpu")).networks.values()]
+    counts = [
+        parameter_count(network) for network in assemble.method(mouse(tmp_path), torch.device("cpu")).networks.values()
+    ]
     assert bench.step_needs(mouse(tmp_path)).optimizer_bytes == 28 * (counts[0] + 2 * counts[1])
 
 
@@ -276,12 +285,12 @@ def test_what_the_plain_step_leaves_out_is_said(tmp_path):
     ],
 )
 def test_the_verdict(parts, flops, words):
-    """Of a step of 10 s where the matrix rate is 10 FLOP/s."""
+    """Judges a step of 10 s where the matrix rate is 10 FLOP/s."""
     assert bench.verdict({**parts, "total": 10.0}, flops, 10).startswith(words)
 
 
 class Fake:
-    """Stands for the process of a step: gives the parts that it was told, one after the other."""
+    """Replaces the process of a step: returns the parts that it was told, one after the other."""
 
     def __init__(self, totals: list[float]):
         self.totals, self.counts = iter(totals), []

@@ -1,4 +1,4 @@
-"""Training a source's classifier: what is held out, what is refused, what is kept, and what is measured."""
+"""Tests training a source's classifier: which clips are held out, refused and kept, and which accuracy is measured."""
 
 import json
 import shutil
@@ -30,12 +30,12 @@ PITCHES = {"low": 300, "high": 4000}
 
 @pytest.fixture(autouse=True)
 def short_lessons(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long enough to see what is kept and what is not, far too short to learn."""
+    """Trains long enough to see which clips are kept, far too short to learn."""
     monkeypatch.setattr(classifier_training, "steps_for", lambda _: 2)
 
 
 def place(path: Path, label: str, seed: int) -> None:
-    """A fading tone of about the label's pitch."""
+    """Makes a fading tone of about the label's pitch."""
     random = np.random.default_rng(seed)
     time = np.arange(SAMPLES - random.integers(1000)) / RATE
     tone = np.sin(2 * np.pi * PITCHES[label] * random.uniform(0.9, 1.1) * time) * np.exp(-time * random.uniform(10, 30))
@@ -58,7 +58,7 @@ def source(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> classify.ClassifierResult:
-    """One that has learned enough to tell low from high."""
+    """Trains a classifier enough to tell low from high."""
     folder = tmp_path_factory.mktemp("learned")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAVEGAN_CACHE", str(folder / "cache"))
@@ -69,7 +69,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> classify.ClassifierResu
 
 @pytest.fixture
 def lessons(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many clips each training has learned from."""
+    """Records the number of clips of each training."""
     seen = []
     learn = classify.learn
     monkeypatch.setattr(
@@ -87,7 +87,7 @@ def listen(source: str | list[str], **others):
 
 
 def corpus_of(labels: str, groups: str = "", names: list[str] | None = None) -> Corpus:
-    """Silent items whose labels and groups are letters; a dot is no group."""
+    """Makes silent items whose labels and groups are letters; a dot is no group."""
     label_names = tuple(sorted(set(labels)))
     return Corpus(
         samples=torch.zeros(len(labels), 1, dtype=torch.int16),
@@ -135,8 +135,8 @@ def test_its_result_as_plain_values(learned):
 
 def test_the_same_source_and_seed_give_the_same(source, tmp_path):
     folder = source(low=4, high=4)
-    one, again, other = (train(folder, tmp_path / "ears.pt", seed=seed).hash for seed in (3, 3, 4))
-    assert one == again != other
+    first, again, other = (train(folder, tmp_path / "ears.pt", seed=seed).hash for seed in (3, 3, 4))
+    assert first == again != other
 
 
 def test_files_without_a_label_and_broken_ones_are_left_out_with_a_line(source, tmp_path, capfd, console):
@@ -232,7 +232,7 @@ def test_many_small_groups_make_up_the_share():
 
 
 def test_most_of_the_clips_are_never_held_out():
-    """Whichever of the two names comes first."""
+    """Tries both orders of the two names."""
     for large, small in ("ab", "ba"):
         _, held_out, _ = divide(corpus_of("xy" * 20, large * 36 + small * 4))
         assert set(held_out.groups) == {small}
@@ -312,8 +312,8 @@ def test_a_kept_file_that_is_damaged_is_made_anew(source, lessons, cache, capfd,
 def test_training_without_a_place_makes_the_one_that_is_looked_for(source, lessons):
     folder = source(low=4, high=4)
     result = train_classifier(folder, clip_samples=SAMPLES, device="cpu")
-    found = listen(folder)
-    assert found and found.identity == result.hash and len(lessons) == 1
+    listener = listen(folder)
+    assert listener and listener.identity == result.hash and len(lessons) == 1
 
 
 def test_a_source_without_usable_labels_has_none(source, sounds, capfd, console):
@@ -354,7 +354,7 @@ def test_accuracy_on_another_source(learned, source, capfd, console):
 
 @pytest.mark.parametrize("label", ["low", "high"])
 def test_labels_go_by_name_and_not_by_number(learned, source, label):
-    """In a source of one label its number is 0, whatever it is to the classifier."""
+    """A source of one label numbers it 0, whatever its number in the classifier."""
     assert accuracy_on(load(learned.path), source("others", **{label: 5})) == Accuracy(5, 5)
 
 

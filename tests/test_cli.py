@@ -1,4 +1,4 @@
-"""The command line as its users meet it: results, messages, exit codes, and every mistake we could think of."""
+"""Tests the command line as its users meet it: results, messages, exit codes, and every mistake we could think of."""
 
 import errno
 import json
@@ -37,7 +37,7 @@ monitor: {{preview_every: 0, tensorboard: false}}
 
 
 def write_tones(folder: Path, count: int = 8, *, rate: int = 16000, channels: int = 1) -> Path:
-    """A folder of decaying tones; `sounds` makes the same, but only for a single test."""
+    """Writes a folder of decaying tones; `sounds` makes the same, but only for a single test."""
     folder.mkdir(parents=True)
     time = np.arange(rate // 4) / rate
     for number in range(count):
@@ -47,7 +47,7 @@ def write_tones(folder: Path, count: int = 8, *, rate: int = 16000, channels: in
 
 
 def trained(folder: Path, *overrides: str) -> Path:
-    """A folder with mouse.yaml, its sound and its run."""
+    """Makes a folder with mouse.yaml, its sound and its run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAVEGAN_CACHE", str(folder / "cache"))
         write_tones(folder / "tones", 16)
@@ -59,7 +59,7 @@ def trained(folder: Path, *overrides: str) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """A folder where mouse.yaml was trained; no test writes into it."""
+    """Returns a folder where mouse.yaml was trained; no test writes into it."""
     return trained(tmp_path_factory.mktemp("home"))
 
 
@@ -70,14 +70,14 @@ def model(home) -> Path:
 
 @pytest.fixture(scope="module")
 def odd_model(tmp_path_factory) -> Path:
-    """A model of stereo sound at a rate that MP3 does not know."""
+    """Trains a model of stereo sound at a rate that MP3 does not know."""
     odd = trained(tmp_path_factory.mktemp("odd"), "data.channels=2", "data.sample_rate=11000", "training.steps=1")
     return odd / "runs" / "mouse"
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
-    """Every test works in a folder of its own."""
+    """Makes every test work in a folder of its own."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -122,7 +122,7 @@ def test_dry_run_resolves_the_recipe_counts_and_leaves_nothing(command, home, he
     again = recipes.load("again.yaml")
     assert again == recipes.load(home / "mouse.yaml", ["training.steps=7"])
     networks = assemble.method(again, torch.device("cpu")).networks
-    sizes = {name: sum(one.numel() for one in network.parameters()) for name, network in networks.items()}
+    sizes = {name: sum(parameter.numel() for parameter in network.parameters()) for name, network in networks.items()}
     assert f"# {counts}" == "".join(f"# {name}: {size:,} parameters\n" for name, size in sizes.items())
     as_json = json.loads(command("train", home / "mouse.yaml", "training.steps=7", "--dry-run", "--json").out)
     assert as_json == {"recipe": recipes.as_dict(again), "parameters": sizes}
@@ -235,7 +235,7 @@ def test_raw_weights_are_others(command, model):
 
 
 def test_evaluate_a_model_twice(command, model, here):
-    """The same figures each time, at the last bit, and everything where it says."""
+    """Compares the figures of both times to the last bit, and checks that each file is where the command says."""
     words = ("evaluate", model, "--count", 2, "--classifier", "none", "--json", "--out")
     first, second = (command(*words, name) for name in ("one", "two"))
     assert first.code == second.code == 0
@@ -258,7 +258,7 @@ def test_evaluate_a_model_twice(command, model, here):
 
 
 def test_evaluate_a_folder_of_audio(command, home, model):
-    """A folder that anything has made is judged alike; real sound is nearer to real sound than an untrained model."""
+    """Checks that any folder is judged alike; real sound is nearer to real sound than an untrained model."""
     command("generate", model, "-n", 8, "--out", "made")
     made = command("evaluate", "made", "--data", home / "tones", "--out", "judged")
     assert made.code == 0, made.err
@@ -277,7 +277,7 @@ def test_a_folder_is_judged_at_its_own_place_unless_told(command, home, monkeypa
 
 
 def test_python_m_wavegan_with_a_reader_that_leaves():
-    """The same program; a closed pipe (`| head -1`) is no error of ours to tell of."""
+    """Runs the same program; a closed pipe (`| head -1`) is no error of ours to report."""
     program = f"{sys.executable} -m wavegan"
     done = subprocess.run(f"{program} --version", shell=True, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"wavegan, version {__version__}\n", "")
@@ -317,16 +317,16 @@ def test_alone_it_shows_its_help(command):
 
 
 def one_error(outcome, *parts: str) -> str:
-    """The message of a command that has refused: one error, on stderr alone, that holds these parts in order."""
+    """Returns the message of a refusal: one error, on stderr alone, that holds these parts in order."""
     assert outcome.code == 2, (outcome.code, outcome.err)
     assert outcome.out == "" and "Traceback" not in outcome.err
     message = outcome.err[outcome.err.index("error: ") :]
     assert outcome.err.count("error: ") == 1 and (outcome.err == message or outcome.err.endswith(f"\n{message}"))
     place = 0
     for part in parts:
-        found = message.find(part, place)
-        assert found >= 0, f"{part!r} is not in its turn in {message!r}"
-        place = found + len(part)
+        start = message.find(part, place)
+        assert start >= 0, f"{part!r} is not in its turn in {message!r}"
+        place = start + len(part)
     return message
 
 
@@ -419,7 +419,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @pytest.fixture(scope="module")
 def things(tmp_path_factory, home, model) -> Path:
-    """A folder of what users name by mistake."""
+    """Makes a folder of files and folders that users name by mistake."""
     folder = tmp_path_factory.mktemp("things")
     (folder / "mouse.yaml").write_text((home / "mouse.yaml").read_text())
     (folder / "notes.txt").write_text("Dear diary")
@@ -472,7 +472,7 @@ def test_out_that_cannot_be_written(command, model):
 @pytest.mark.parametrize("words", ["generate {model} -n 1", "evaluate {model}", "train {mouse}"])
 @pytest.mark.parametrize("kind", [errno.ENOSPC, errno.EACCES, errno.EROFS])
 def test_a_full_or_shut_disk_is_told(command, home, model, monkeypatch, words, kind):
-    """Whatever is being written when the disk refuses, the message names it and says what to do."""
+    """Checks every write: if the disk refuses it, the message names the file and a way out."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(kind, os.strerror(kind), "some/place")
@@ -490,7 +490,7 @@ def test_too_little_memory_is_told(command, home, monkeypatch):
 
 
 def test_our_own_bugs_keep_their_traceback(home, monkeypatch):
-    """Only what a user can put right is told as such."""
+    """Only a fault that a user can fix is reported without a traceback."""
 
     def stumble(*_: object, **__: object) -> None:
         raise RuntimeError("our bug")
@@ -524,7 +524,7 @@ def test_a_damaged_checkpoint_is_warned_of(command, home, tmp_path):
 
 
 def test_a_run_folder_that_could_not_be_named(command, home, monkeypatch):
-    """`--run-dir .` in a new folder trains there, and --fresh can move it aside, though "." has no name."""
+    """Trains with `--run-dir .` in a new folder; --fresh can move it aside, though "." has no name."""
     folder = Path("new").absolute()
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -1,4 +1,4 @@
-"""`wavegan compare`: what must hold of its figures and pages, what candidates are judged by, and mistakes it meets."""
+"""Tests `wavegan compare`: its figures and pages, the sets that judge candidates, and the mistakes it meets."""
 
 import json
 import re
@@ -52,7 +52,7 @@ monitor: {{preview_every: 0, tensorboard: false}}
 
 
 def write_sounds(folder: Path, count: int = 24, *, rate: int = RATE, channels: int = 1, seed: int = 0) -> Path:
-    """A folder of decaying tones over hiss, no two alike, of a peak of 1."""
+    """Writes a folder of decaying tones over hiss, no two alike, with a peak of 1."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     time = np.arange(SAMPLES * rate // RATE) / rate
@@ -66,7 +66,7 @@ def write_sounds(folder: Path, count: int = 24, *, rate: int = RATE, channels: i
 
 
 def write_clips(folder: Path, clips: np.ndarray) -> Path:
-    """A folder of clips (N, T), each scaled to a peak of 1."""
+    """Writes a folder of clips (N, T), each scaled to a peak of 1."""
     folder.mkdir(parents=True)
     for number, clip in enumerate(clips):
         soundfile.write(folder / f"clip-{number:03d}.wav", clip / abs(clip).max(), RATE, subtype="PCM_16")
@@ -75,7 +75,7 @@ def write_clips(folder: Path, clips: np.ndarray) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mouse and rat have learned from `tones`, odd in another form, and orphan from sound that is gone."""
+    """Trains mouse and rat on `tones`, odd on another format, and orphan on sound that is then deleted."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAVEGAN_CACHE", str(folder / "cache"))
@@ -95,7 +95,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Every test works in a folder of its own, and without the metric that takes nine tenths of the time."""
+    """Makes every test work in a folder of its own, and without the metric that takes nine tenths of the time."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -115,7 +115,7 @@ def page_of(report: str) -> str:
 
 
 def whole(differences: dict[str, Any]) -> dict[str, float]:
-    return {metric: one["value"] for metric, one in differences.items()}
+    return {metric: score["value"] for metric, score in differences.items()}
 
 
 def width(score: dict[str, Any]) -> float:
@@ -140,10 +140,10 @@ def test_it_gives_all_figures_as_json_and_two_pages(command, home, here):
         assert set(scores) == set(METRICS) - learned
         for score in scores.values():
             assert score["low"] <= score["value"] <= score["high"] and score["n"] == 5
-    for metric, found in values["differences"]["rat"].items():
+    for metric, difference in values["differences"]["rat"].items():
         mouse, rat = (values["metrics"][name][metric]["value"] for name in ("mouse", "rat"))
-        assert found["value"] == pytest.approx(rat - mouse, abs=1e-9) and found["n"] == 5
-        assert found["low"] <= found["value"] <= found["high"]
+        assert difference["value"] == pytest.approx(rat - mouse, abs=1e-9) and difference["n"] == 5
+        assert difference["low"] <= difference["value"] <= difference["high"]
     assert set(values["differences"]["rat"]) == set(METRICS) - learned
     assert values["metrics"]["real"]["spectrum_error_db"]["value"] > 0.1, "real clips are not compared with themselves"
     assert values["candidates"] == {
@@ -176,7 +176,7 @@ def test_equal_inputs_give_equal_figures_and_pages(command, home):
     first = made("one")
     assert made("two") == first
     other = made("three", "--seed", "1")
-    assert all(one != another for one, another in zip(first, other, strict=True)), "the seed counts"
+    assert all(result != other_result for result, other_result in zip(first, other, strict=True)), "the seed counts"
 
 
 def test_the_clips_are_those_of_the_seed(home):
@@ -198,7 +198,7 @@ def test_a_model_beside_itself_differs_by_exactly_nothing(command, home):
     assert whole(values["metrics"][mine]) == whole(values["metrics"][other])
     differences = values["differences"]["copy"]
     assert set(whole(differences).values()) == {0.0}
-    assert all(one["low"] <= 0 <= one["high"] for one in differences.values())
+    assert all(score["low"] <= 0 <= score["high"] for score in differences.values())
     assert differences["noise_floor_db"]["low"] < 0 < differences["noise_floor_db"]["high"], "chance is not denied"
     page = page_of(values["report"])
     assert page.count("no clear difference</span>") == len(differences)
@@ -214,18 +214,18 @@ def test_differences_are_counted_from_the_first(home):
     for name in ("mouse", "rat", "real"):
         assert whole(there.scores[name]) == whole(back.scores[name])
     assert there.differences["rat"].keys() == back.differences["mouse"].keys()
-    for metric, one in there.differences["rat"].items():
-        assert one["value"] == -back.differences["mouse"][metric]["value"]
-    assert any(one["value"] for one in there.differences["rat"].values())
+    for metric, score in there.differences["rat"].items():
+        assert score["value"] == -back.differences["mouse"][metric]["value"]
+    assert any(score["value"] for score in there.differences["rat"].values())
 
 
 def test_three_at_once_and_two_checkpoints_of_one_run(home):
     files = sorted((home / "mouse/checkpoints").glob("step-*.pt"))
     result = compare([*files, home / "tones"], JudgingOptions(count=5), trials=6)
     assert list(result.differences) == [str(files[1]), str(home / "tones")]
-    assert [one.get("step") for one in result.candidates.values()] == ["1", "2", None]
+    assert [facts.get("step") for facts in result.candidates.values()] == ["1", "2", None]
     listed = re.findall(r'<li><strong>.*?<span class="quiet">(.*?)</span>', page_of(str(result.report)))
-    assert [one.split(",")[0] for one in listed] == ["model: mouse", "model: mouse", f"folder: {home / 'tones'}"]
+    assert [line.split(",")[0] for line in listed] == ["model: mouse", "model: mouse", f"folder: {home / 'tones'}"]
     assert list(result.candidates.values())[2] == {"folder": str(home / "tones"), "path": str(home / "tones")}
 
 
@@ -240,7 +240,7 @@ def test_folders_named_real_and_noise_do_not_hide_the_real_sets(home):
 
 
 def hissing(random: np.random.Generator, levels: np.ndarray) -> np.ndarray:
-    """Clips (N, T) that begin with a click of 1 and then hiss at these levels in dB."""
+    """Makes clips (N, T) that begin with a click of 1 and then hiss at these levels in dB."""
     clips = 10 ** (levels[:, None] / 20) * random.uniform(-1, 1, (len(levels), SAMPLES))
     clips[:, 0] = 1
     return clips
@@ -255,26 +255,29 @@ def test_the_interval_of_a_difference_of_means_is_that_of_the_textbook(home):
     loud, soft = (
         artefacts.noise_floor(torch.from_numpy(clips[:, None]).float(), RATE).astype(float) for clips in made.values()
     )
-    found = result.differences["soft"]["noise_floor_db"]
-    assert found["value"] == pytest.approx(soft.mean() - loud.mean(), abs=0.05)
+    difference = result.differences["soft"]["noise_floor_db"]
+    assert difference["value"] == pytest.approx(soft.mean() - loud.mean(), abs=0.05)
     reach = 1.96 * np.sqrt(loud.var() / 36 + soft.var() / 36)
-    assert found["high"] - found["value"] == pytest.approx(reach, rel=0.25)
-    assert found["value"] - found["low"] == pytest.approx(reach, rel=0.25)
+    assert difference["high"] - difference["value"] == pytest.approx(reach, rel=0.25)
+    assert difference["value"] - difference["low"] == pytest.approx(reach, rel=0.25)
     apart = [width(result.scores[name]["noise_floor_db"]) for name in made]
-    assert width(found) == pytest.approx(np.linalg.norm(apart), rel=0.2)
+    assert width(difference) == pytest.approx(np.linalg.norm(apart), rel=0.2)
 
 
 def test_what_is_uncertain_about_real_clips_does_not_blur_a_difference(home):
-    """Two sets of equal clips, both louder than all real ones: their errors differ by a constant, whoever is real."""
+    """Compares two sets of equal clips, both louder than all real ones.
+
+    Their errors differ by a constant, whichever clips are real.
+    """
     random = np.random.default_rng(6)
-    one, two = hissing(random, np.array([-3.0, -12.0]))
-    folders = [write_clips(Path("one"), np.stack([one] * 12)), write_clips(Path("two"), np.stack([two] * 12))]
+    loud, soft = hissing(random, np.array([-3.0, -12.0]))
+    folders = [write_clips(Path("one"), np.stack([loud] * 12)), write_clips(Path("two"), np.stack([soft] * 12))]
     real = write_clips(Path("truth"), hissing(random, random.uniform(-40, -15, 24)))
     result = compare(folders, JudgingOptions(data=real, count=12), trials=2)
     alone = result.scores["one"]["spectrum_error_db"]
     assert width(alone) > 1, "which real clips there are matters to each"
-    found = result.differences["two"]["spectrum_error_db"]
-    assert found["value"] == pytest.approx(-9, abs=1) and width(found) < 1e-6
+    difference = result.differences["two"]["spectrum_error_db"]
+    assert difference["value"] == pytest.approx(-9, abs=1) and width(difference) < 1e-6
 
 
 # What is compared with what.
@@ -375,23 +378,25 @@ def test_a_model_without_its_sound_is_judged_by_other_sound(command, home, is_na
 
 
 def contents(clips: ClipSet | None) -> list[bytes]:
-    """The clips' samples, to tell them apart by."""
+    """Returns the clips' samples as bytes, which tell clips apart."""
     return [] if clips is None else [clip.numpy().tobytes() for clip in clips.together()]
 
 
 def names(clips: ClipSet | None, folder: Path) -> set[str]:
-    """Of which files of a folder, each as long as a clip, the clips are."""
+    """Returns the names of the clips' files in a folder whose files are each as long as a clip."""
     corpus = load_corpus([str(folder)], RATE, 1)
     rows = [corpus.samples[start : start + SAMPLES].T.float() / FULL_SCALE for start in corpus.starts]
     known = dict(zip([row.numpy().tobytes() for row in rows], corpus.names, strict=True))
-    found = [known[content] for content in contents(clips)]
-    assert len(found) == len(set(found)), "none twice"
-    return set(found)
+    file_names = [known[content] for content in contents(clips)]
+    assert len(file_names) == len(set(file_names)), "none twice"
+    return set(file_names)
 
 
 def test_two_halves_and_what_was_learned_from_are_disjoint_and_all(home):
     ground = ground_of_recipe(recipe_of(home / "mouse"), None, None, seed=0)
-    real, reference, training = (names(one, home / "tones") for one in (ground.real, ground.reference, ground.training))
+    real, reference, training = (
+        names(clips, home / "tones") for clips in (ground.real, ground.reference, ground.training)
+    )
     assert abs(len(real) - len(reference)) <= 1 and min(len(real), len(training)) > 2
     assert not real & reference and not (real | reference) & training
     assert len(real | reference | training) == 24
@@ -399,13 +404,13 @@ def test_two_halves_and_what_was_learned_from_are_disjoint_and_all(home):
 
 
 def test_halves_follow_from_names_alone(home):
-    """Other sounds of the same names, in another folder and with another seed, part in the same way."""
+    """Splits other sounds of the same names, in another folder and with another seed, in the same way."""
     other = write_sounds(Path("other/tones"), 24, seed=9)
     mine = ground_of_folders(FORM, home / "tones", None, seed=0)
     theirs = ground_of_folders(FORM, other, None, seed=7)
     assert len(mine.real) == len(mine.reference) == 12
-    for one, another in ((mine.real, theirs.real), (mine.reference, theirs.reference)):
-        assert names(one, home / "tones") == names(another, other)
+    for clips, other_clips in ((mine.real, theirs.real), (mine.reference, theirs.reference)):
+        assert names(clips, home / "tones") == names(other_clips, other)
     assert not set(contents(mine.real)) & set(contents(mine.reference))
     again = ground_of_folders(FORM, home / "tones", None, seed=7)
     assert contents(again.real) != contents(mine.real), "the seed only orders them"
@@ -453,9 +458,9 @@ def test_noise_has_the_power_of_other_clips_in_any_count(home):
 
 def test_generated_clips_are_those_of_one_long_series(home):
     model = load_model(home / "mouse", torch.device("cpu")).model
-    found, expected = generated(model, 40, 3), torch.cat(list(generate(model, 40, seed=3)))
-    assert torch.allclose(found.together(), expected, atol=1e-5)
-    assert torch.allclose(found[37], expected[37], atol=1e-5) and len(found.first(17).together()) == 17
+    made, expected = generated(model, 40, 3), torch.cat(list(generate(model, 40, seed=3)))
+    assert torch.allclose(made.together(), expected, atol=1e-5)
+    assert torch.allclose(made[37], expected[37], atol=1e-5) and len(made.first(17).together()) == 17
 
 
 def silent(count: int) -> ClipSet:
@@ -496,9 +501,11 @@ def test_answers_are_scored(command, home):
     answers = ["A" if order.index(a) < order.index(b) else "B" for a, b in sides]
     plain = {"seed": key["seed"], "candidates": key["candidates"], "session": "1", "listener": "Ann", "times": []}
     Path("answers.json").write_text(json.dumps({**head, **plain, "answers": answers}))
-    found = command("compare", "--answers", "answers.json", "--json")
-    assert found.code == 0, found.err
-    pairs = {(one["first"], one["second"]): (one["wins"], one["trials"]) for one in json.loads(found.out)["pairs"]}
+    scored = command("compare", "--answers", "answers.json", "--json")
+    assert scored.code == 0, scored.err
+    pairs = {
+        (pair["first"], pair["second"]): (pair["wins"], pair["trials"]) for pair in json.loads(scored.out)["pairs"]
+    }
     assert pairs == {("mouse", "rat"): (6, 6), ("mouse", "real"): (0, 6), ("rat", "real"): (0, 6)}
     told = command("compare", "--answers", "answers.json").out.splitlines()
     assert len(told) == 3 and told[0].startswith("mouse preferred to rat in 6 of 6")
@@ -508,7 +515,7 @@ def test_answers_are_scored(command, home):
 
 
 def one_error(outcome: Any) -> str:
-    """The message of a command that has refused: one error, on stderr alone."""
+    """Returns the message of a refusal: one error, on stderr alone."""
     assert outcome.code == 2, (outcome.code, outcome.err)
     assert outcome.out == "" and outcome.err.count("error: ") == 1 and "Traceback" not in outcome.err
     return outcome.err[outcome.err.index("error: ") :]
@@ -545,7 +552,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of what users name by mistake."""
+    """Makes a folder of files and folders that users name by mistake."""
     folder = tmp_path_factory.mktemp("things")
     (folder / "notes.txt").write_text("Dear diary")
     (folder / "empty").mkdir()

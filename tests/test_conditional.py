@@ -1,4 +1,4 @@
-"""A model that knows labels learns them: its clips are what they were asked to be, by the toolkit's own classifier."""
+"""Checks that a model with labels learns them: its clips have the labels asked for, by the toolkit's own classifier."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def drums(tmp_path_factory):
-    """A folder of forty kicks and forty claps."""
+    """Makes a folder of forty kicks and forty claps."""
     folder = tmp_path_factory.mktemp("drums")
     indices = [index for index in range(2000) if drum_machine.label(index) in VOICES][:80]
     for index in indices:
@@ -45,15 +45,15 @@ def test_clips_are_recognised_as_what_they_were_asked_to_be(drums, tmp_path, mon
     judge = Classifier(network, VOICES, RATE, 4096, 0, "drums", "none", 80)
 
     def obeyed() -> float:
-        """The share of thirty clips of each label that the classifier takes for it."""
+        """Returns the share of thirty clips of each label that the classifier recognises as that label."""
         model = assemble.generating_model(recipe, made, corpus.label_names)
         model.generator.eval()
-        found = []
+        shares = []
         for place, label in enumerate(VOICES):
             clips = torch.cat(list(generate(model, 30, labels=(label,))))
-            found.append((judge.extract(clips, RATE)[1].argmax(axis=1) == place).mean())
+            shares.append((judge.extract(clips, RATE)[1].argmax(axis=1) == place).mean())
         model.generator.train()
-        return sum(found) / 2
+        return sum(shares) / 2
 
     real = judge.extract(windows.batch(0, 80), RATE)[1].argmax(axis=1)
     assert (real == windows.labels(0, 80).numpy()).mean() > 0.9

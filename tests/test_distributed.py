@@ -1,4 +1,4 @@
-"""Several processes: together they are one process with the whole batch, one tells, and none outlives another.
+"""Tests several processes: together they equal one with the whole batch, one reports, and none outlives another.
 
 The ranks are told who they are as torchrun does it, but a fork server starts them that has torch already; torchrun
 itself takes seconds, so it comes once.
@@ -62,7 +62,7 @@ MANY = ("training.steps=100000", "training.checkpoint_every=2", "monitor.preview
 
 @pytest.fixture
 def mouse(sounds, tmp_path, monkeypatch) -> Path:
-    """A recipe whose steps take milliseconds, in a folder of its own."""
+    """Writes a recipe whose steps take milliseconds, in a folder of its own."""
     path = tmp_path / "mouse.yaml"
     path.write_text(RECIPE.format(source=sounds(6, seconds=0.3)))
     monkeypatch.chdir(tmp_path)
@@ -70,21 +70,21 @@ def mouse(sounds, tmp_path, monkeypatch) -> Path:
 
 
 def trained(recipe: Path, run: str | Path, *overrides: str) -> TrainingResult:
-    """One process with the whole batch."""
+    """Trains one process with the whole batch."""
     return train(recipes.load(recipe, overrides), Path(run), device="cpu")
 
 
 def numbers_of(state: Any, path: str = "") -> dict[str, Tensor]:
-    """Nested dicts and lists as one dict of paths to tensors; the clock's seconds left out."""
+    """Flattens nested dicts and lists into one dict of paths to tensors, without the clock's seconds."""
     if isinstance(state, dict | list | tuple):
         pairs = state.items() if isinstance(state, dict) else enumerate(state)
-        found = [numbers_of(value, f"{path}/{key}") for key, value in pairs if key != "seconds"]
-        return {key: value for one in found for key, value in one.items()}
+        parts = [numbers_of(value, f"{path}/{key}") for key, value in pairs if key != "seconds"]
+        return {key: value for part in parts for key, value in part.items()}
     return {path: torch.as_tensor(state)} if isinstance(state, Tensor | int | float) else {}
 
 
-def largest_difference(one: Any, other: Any) -> float:
-    ones, others = numbers_of(one), numbers_of(other)
+def largest_difference(state: Any, other_state: Any) -> float:
+    ones, others = numbers_of(state), numbers_of(other_state)
     assert ones.keys() == others.keys() and ones, "the same parts"
     return max((ones[path].double() - others[path].double()).abs().max().item() for path in ones)
 
@@ -98,7 +98,7 @@ def steps_of(run: str | Path) -> list[int]:
 
 
 def log_of(run: str | Path) -> list[dict[str, float]]:
-    """The lines of a log that may be written just now."""
+    """Returns the lines of a log that may be written just now."""
     path = Path(run, "log.jsonl")
     while True:
         with contextlib.suppress(ValueError):
@@ -114,7 +114,7 @@ def impatient_command_line(*words: str) -> None:
 
 
 def command_line_that_hangs(*words: str) -> None:
-    """Rank 0 hangs in its fourth step, as one does in an accelerator that waits for a dead one."""
+    """Makes rank 0 hang in its fourth step, as in an accelerator that waits for a dead process."""
     usual = loop.take_step
 
     def take_step(training: Training, batches: Any) -> Any:
@@ -171,13 +171,13 @@ def start(tmp_path, cache) -> Iterator[Callable[..., Ranks]]:
 
 
 class Whole(Discriminator):
-    """One that cannot be taken apart, so the gradients of its penalty are autograd's."""
+    """Describes a discriminator that cannot be taken apart, so the gradients of its penalty are autograd's."""
 
     stages = None  # type: ignore[assignment]
 
 
 def learn(folder: str) -> None:
-    """Trains every variant in float64 and writes what came of it, and what the ranks say to each other."""
+    """Trains every variant in float64 and stores the results and the values that ranks exchange."""
     torch.set_default_dtype(torch.float64)
     with distributed.processes(str):
         rank = distributed.rank()
@@ -191,7 +191,7 @@ def learn(folder: str) -> None:
 
 
 class Follower(nn.Module):
-    """Gains of each clip's own, the stronger the better the discriminator was: it follows the statistics."""
+    """Multiplies each clip by its own gain, stronger for a better discriminator, so it follows the statistics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,7 +203,7 @@ class Follower(nn.Module):
         return clips * (1 + self.strength * gains)
 
     def advance(self, step: int) -> None:
-        """Nothing depends on the step."""
+        """Does nothing, as nothing depends on the step."""
 
     def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         return {}
@@ -213,7 +213,7 @@ class Follower(nn.Module):
 
 
 class QuickChanges(Adaptive):
-    """Changes that are frequent from the start, and more or less frequent with every update.
+    """Makes changes that are frequent from the start, and more or less frequent with every update.
 
     Nothing is quite silent: the slope of a leaky ReLU beside silence is a matter of rounding.
     """
@@ -262,7 +262,7 @@ def learnt(
         discriminator_steps=1 if reused else 2,
         reuses_fakes=reused,
     )
-    optimizers = {name: torch.optim.Adam(one.parameters(), lr=1e-3) for name, one in gan.networks.items()}
+    optimizers = {name: torch.optim.Adam(network.parameters(), lr=1e-3) for name, network in gan.networks.items()}
     training = Training(gan, optimizers, torch.device("cpu"), seed=3, ema=0.9, gradient_clip=gradient_clip)
     gradients, stats = [], []
     for name, optimizer in optimizers.items():
@@ -273,14 +273,14 @@ def learnt(
         noise = torch.Generator().manual_seed(draw)
         return Batch((torch.rand(BATCH, 1, 4096, generator=noise) * 2 - 1)[distributed.rank_slice(BATCH)])
 
-    loop.train(training, batches, 3, after_step=lambda found: not stats.append(found))
+    loop.train(training, batches, 3, after_step=lambda values: not stats.append(values))
     return {"gradients": gradients, "state": training.state(), "stats": stats}
 
 
 def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path):
-    """Gradients, parameters and statistics in float64, to 1e-10, in every rank."""
-    one, two = start(1, learn, tmp_path), start(2, learn, tmp_path)
-    assert (one.codes, two.codes) == ([0], [0, 0]), two.said("err")
+    """Compares gradients, parameters and statistics in float64, to 1e-10, in every rank."""
+    single, together = start(1, learn, tmp_path), start(2, learn, tmp_path)
+    assert (single.codes, together.codes) == ([0], [0, 0]), together.said("err")
     whole = torch.load(tmp_path / "1-0.pt")
     adapted = whole["an augmentation that adapts"]["state"]["method"]["waveform"]["augment"]["strength"]
     probability = whole["reused fakes"]["state"]["method"]["waveform"]["augment"]["probability"]
@@ -334,7 +334,7 @@ def test_rows_drawn_by_all_are_those_that_one_draws(monkeypatch, draw, world):
 def test_points_of_the_penalty_and_shifts_are_those_of_the_whole_batch(monkeypatch):
     real, fake = torch.rand(4, 1, 8), torch.rand(4, 1, 8)
     for shared in (True, False):
-        found = {}
+        by_world = {}
         for world in (1, 2):
             points, shifts = [], []
             for rank in range(world):
@@ -344,8 +344,8 @@ def test_points_of_the_penalty_and_shifts_are_those_of_the_whole_batch(monkeypat
                 points.append(between(real[own], fake[own]))
                 torch.manual_seed(2)
                 shifts.append(PhaseShuffle(7, shared=shared).draw(3, 4 // world, torch.device("cpu")).view(3, -1))
-            found[world] = torch.cat(points), torch.cat(shifts, 1)
-        assert all(torch.equal(one, two) for one, two in zip(found[1], found[2], strict=True))
+            by_world[world] = torch.cat(points), torch.cat(shifts, 1)
+        assert all(torch.equal(alone, together) for alone, together in zip(by_world[1], by_world[2], strict=True))
 
 
 @pytest.mark.parametrize("kind", ["first", "random", "all"])
@@ -376,7 +376,7 @@ def test_clips_of_all_ranks_are_the_batch_of_one(monkeypatch, mouse, kind):
 
 
 def test_two_machines_make_the_run_of_one_process(mouse, start, tmp_path):
-    """Ten steps in fp32; the second rank has a folder and a cache of its own, and neither is given a run."""
+    """Trains ten steps in fp32; the second rank has its own folder and cache, and neither is given a run."""
     trained(mouse, "one")
     two = start(2, command_line, "train", mouse, "--run-dir", "run", "--json", apart=True)
     assert two.codes == [0, 0], two.said("err")
@@ -392,7 +392,7 @@ def test_two_machines_make_the_run_of_one_process(mouse, start, tmp_path):
 
 
 def test_other_sound_on_another_machine_is_refused(mouse, start, sounds):
-    """Sources are named from where a rank is started, so each has its own."""
+    """Sources are named relative to the folder where a rank is started, so each has its own."""
     for rank, count in enumerate((5, 9)):
         sounds(count, seconds=0.2, name=f"ranks-0/machine-{rank}/mine")
     ranks = start(2, command_line, "train", mouse, "data.source=mine", "--run-dir", "run", apart=True)
@@ -404,7 +404,7 @@ def test_other_sound_on_another_machine_is_refused(mouse, start, sounds):
 
 
 def test_torchrun_goes_on_with_a_run_of_one_process(mouse, start, cache):
-    """The real thing, once: from step 4 of one process to step 10 with two."""
+    """Runs the real torchrun once: from step 4 of one process to step 10 with two."""
     trained(mouse, "whole")
     trained(mouse, "run", "training.steps=4")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
@@ -468,7 +468,7 @@ def test_a_rank_that_hangs_when_another_dies_is_ended(mouse, start):
 
 
 def test_sigterm_before_the_first_step_ends_a_process_unless_it_is_to_tell_of_a_loss():
-    """torchrun sends it to all others when one has died; the reason must still be told."""
+    """torchrun sends SIGTERM to all others when one has died; the reason must still be reported."""
     held = peer_monitor.PeerMonitor(0, 2, None, None, str)
     with pytest.raises(SystemExit) as end:
         held._terminate(signal.SIGTERM, None)
@@ -479,7 +479,7 @@ def test_sigterm_before_the_first_step_ends_a_process_unless_it_is_to_tell_of_a_
 
 @pytest.mark.parametrize(("number", "whom"), [(signal.SIGTERM, (0, 1)), (signal.SIGINT, (1,))])
 def test_a_signal_to_any_stops_all_at_the_same_step(mouse, start, number, whom):
-    """The run then goes on with two, and is as if nothing had been."""
+    """The run then continues with two processes, and equals a run that was never stopped."""
     run = Path("run")
     several = (*MANY, "training.checkpoint_every=100000")
     ranks = start(2, command_line, "train", mouse, "--run-dir", "run", *several)
@@ -498,7 +498,7 @@ def test_a_signal_to_any_stops_all_at_the_same_step(mouse, start, number, whom):
 
 
 def refused(ranks: Ranks) -> str:
-    """What is said, once, where all end with exit code 2."""
+    """Returns the error, printed once, where all end with exit code 2."""
     assert ranks.codes == [2] * len(ranks.processes), ranks.said("err")
     heard = "".join(ranks.said("err"))
     assert heard.count("error: ") == 1 and "Traceback" not in heard and "warning" not in heard
@@ -528,7 +528,7 @@ def test_refusals_are_told_once(mouse, start):
 
 @pytest.fixture
 def by_torchrun(monkeypatch) -> Callable[..., None]:
-    """by_torchrun(local_rank, here) sets what torchrun says to one of so many on this machine."""
+    """by_torchrun(local_rank, here) sets torchrun's variables for one of `here` ranks on this machine."""
 
     def say(local_rank: int, here: int) -> None:
         words = (local_rank, local_rank, here, here, "localhost", 1)

@@ -1,4 +1,4 @@
-"""Who a process is: by torchrun's variables, by Slurm's, or by a process group that a host program has made."""
+"""Tests who a process is: by torchrun's variables, by Slurm's, or by a process group that a host program has made."""
 
 import json
 import multiprocessing
@@ -130,7 +130,7 @@ def test_task_counts():
 
 @pytest.fixture
 def mouse(sounds, tmp_path, monkeypatch) -> Path:
-    """A recipe whose steps take milliseconds, in a folder of its own."""
+    """Writes a recipe whose steps take milliseconds, in a folder of its own."""
     path = tmp_path / "mouse.yaml"
     path.write_text(RECIPE.format(source=sounds(8, seconds=0.3)))
     monkeypatch.chdir(tmp_path)
@@ -168,23 +168,23 @@ def free_port() -> str:
 
 
 def slurm_ranks(count: int) -> list[dict[str, str]]:
-    """Variables of a step's tasks, all on this machine, whose first one listens at a free port."""
+    """Returns the variables of a step's tasks, all on this machine, whose first one listens at a free port."""
     shared = SLURM | {"SLURM_NTASKS": str(count), "SLURM_NODELIST": "localhost", "MASTER_PORT": free_port()}
     shared["SLURM_NTASKS_PER_NODE"] = str(count)
     return [shared | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(count)]
 
 
 def torchrun_ranks(count: int, port: int) -> list[dict[str, str]]:
-    """Variables of processes on this machine that torchrun has started, whose store is at a port."""
+    """Returns the variables of processes that torchrun has started on this machine, whose store is at a port."""
     shared = TORCHRUN | {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "TORCHELASTIC_RESTART_COUNT": "0"}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
     return [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
-def largest_difference(one: Path, other: Path) -> float:
-    """Between the newest generators of two runs."""
+def largest_difference(run_a: Path, run_b: Path) -> float:
+    """Returns the largest difference between the newest generators of two runs."""
     weights = [
-        checkpoint.load(checkpoint.newest_path(run / "checkpoints"))["networks"]["generator"] for run in (one, other)
+        checkpoint.load(checkpoint.newest_path(run / "checkpoints"))["networks"]["generator"] for run in (run_a, run_b)
     ]
     return max((weights[0][name] - weights[1][name]).abs().max().item() for name in weights[0])
 
@@ -208,7 +208,7 @@ def test_a_task_of_slurm_that_is_killed_is_reported_once(mouse, start):
 
 
 def train_twice(recipe: str, folder: str) -> None:
-    """Trains two runs, as a program of one's own may under a launcher."""
+    """Trains two runs, as a user's own program may under a launcher."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     results = [train(recipes.load(recipe), Path(name), device="cpu") for name in ("one", "two")]
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -232,7 +232,7 @@ def in_a_group(rank: int, count: int, folder: Path) -> None:
 
 
 def host_program(recipe: str, folder: str) -> None:
-    """Trains in a group of its own, and goes on using it; writes what each rank has seen."""
+    """Trains in a group of its own, and goes on using it; writes each rank's results."""
     rank = int(os.environ["OWN_RANK"])
     in_a_group(rank, 2, Path(folder))
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -258,7 +258,7 @@ def test_a_group_that_exists_is_borrowed(mouse, start, tmp_path):
 
 
 def host_program_that_loses_one(recipe: str, folder: str) -> None:
-    """Rank 1 leaves in the middle; rank 0 meets an error and goes on with other work."""
+    """Makes rank 1 exit in the middle; rank 0 meets an error and goes on with other work."""
     rank = int(os.environ["OWN_RANK"])
     in_a_group(rank, 2, Path(folder))
     usual = loop.take_step
@@ -285,7 +285,7 @@ def test_a_lost_rank_of_a_borrowed_group_is_an_error_and_no_end(mouse, start, tm
 
 
 def host_program_with_an_error(recipe: str, folder: str) -> None:
-    """The main rank raises what it meets; the other is not left to wait."""
+    """Raises the error in the main rank; the other is not left to wait."""
     rank = int(os.environ["OWN_RANK"])
     in_a_group(rank, 2, Path(folder))
     try:
@@ -306,7 +306,7 @@ def test_an_error_of_one_rank_of_a_borrowed_group_reaches_the_others(mouse, star
 
 
 def test_other_commands_may_run_in_a_program_that_has_a_group(monkeypatch):
-    """Only what a launcher has started several times is refused."""
+    """Checks that only a command that a launcher started several times is refused."""
     environment = Environment(0, 2, 0, 2, "the process group")
     monkeypatch.setattr(distributed, "find_environment", lambda: environment)
     assert distributed.rank_device("cpu") == "cpu" and distributed.rank_device("cuda:1") == "cuda:1"

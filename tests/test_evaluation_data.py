@@ -1,4 +1,4 @@
-"""What the job of evaluating hands to the page: the clips that belong to the figures."""
+"""Tests the clips that evaluation passes to the page: they belong to the figures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from wavegan.evaluation.pages.report import Report
 
 @pytest.fixture
 def folders(sounds: Callable[..., Path]) -> tuple[Path, Path, Path]:
-    """Made, real and training clips, all tones of different pitch."""
+    """Makes folders of generated, real and training clips, all tones of different pitch."""
     made, real, training = (sounds(count, name=name) for count, name in ((5, "made"), (12, "real"), (7, "training")))
     return made, real, training
 
@@ -34,11 +34,11 @@ def test_the_page_shows_each_clip_beside_those_that_its_distances_are_to(folders
         return float(value)
 
     assert len(report.likeness) == 5
-    for one in report.likeness:
-        assert torch.equal(one.generated, report.generated[one.number])
-        assert distance(one.generated, one.training) == pytest.approx(one.to_training, abs=1e-5)
-        assert distance(one.generated, one.held_out) == pytest.approx(one.to_held_out, abs=1e-5)
-    assert len({one.to_held_out for one in report.likeness}) > 1, "the clips are told apart"
+    for likeness in report.likeness:
+        assert torch.equal(likeness.generated, report.generated[likeness.number])
+        assert distance(likeness.generated, likeness.training) == pytest.approx(likeness.to_training, abs=1e-5)
+        assert distance(likeness.generated, likeness.held_out) == pytest.approx(likeness.to_held_out, abs=1e-5)
+    assert len({likeness.to_held_out for likeness in report.likeness}) > 1, "the clips are told apart"
 
 
 def test_spectra_and_frequencies_are_those_of_the_clips(folders, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Generation: clip k of a seed whatever the batch, truncation, and walks between latents."""
+"""Tests generation: clip k of a seed whatever the batch, truncation, and walks between latents."""
 
 import itertools
 import math
@@ -71,10 +71,10 @@ def test_the_global_generator_neither_decides_nor_moves():
     ours = model()
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one = clips(generate(ours, 3))
+    first = clips(generate(ours, 3))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    assert torch.equal(clips(generate(ours, 3)), one)
+    assert torch.equal(clips(generate(ours, 3)), first)
 
 
 @pytest.mark.parametrize("latent", DISTRIBUTIONS)
@@ -127,7 +127,7 @@ def test_a_uniform_walk_is_straight_and_stays_in_the_support(monkeypatch):
 
 
 def test_a_normal_walk_keeps_its_length(monkeypatch):
-    """Straight lines between normal latents of 512 numbers pass at 0.7 of their length, where none ever lies."""
+    """Straight lines between normal latents of 512 numbers pass at 0.7 of their length. No latent ever lies there."""
     ours = model("normal", latent_dim=512)
     lengths = walked_latents(monkeypatch, ours).norm(dim=1)
     corners = numbered_latents(ours, range(6)).norm(dim=1)
@@ -155,7 +155,7 @@ NAMES = ("clap", "kick", "snare")
 
 
 def knowing() -> Model:
-    """A model that knows three labels."""
+    """Returns a model that knows three labels."""
     torch.manual_seed(0)
     network = Generator(4096, dim=1, latent_dim=8, labels=3).eval()
     return Model(network, 4096, 1, 16000, "a test", 0, NAMES)
@@ -177,7 +177,7 @@ def test_named_labels_take_turns_and_others_are_drawn_clip_by_clip():
 
 
 def test_labels_are_drawn_apart_from_latents_and_noise(monkeypatch):
-    """With a seed in common, a label would be a function of the latent, and not every label could get every sound."""
+    """With a common seed a label would be a function of the latent, and not every label could get every sound."""
     draws = {"latents": numbered_latents, "noise": numbered_noise, "labels": numbered_labels}
     seeds: dict[str, set[int]] = {kind: set() for kind in draws}
     ours, derive = noisy(labels=3), generation.derive
@@ -200,7 +200,7 @@ def test_a_label_changes_the_clip_and_not_its_latent():
 
 
 def test_a_label_weighs_as_much_as_the_whole_latent():
-    """At the start: its row of the dense layer moves the features about as far as a latent does."""
+    """Measures at the start: its row of the dense layer moves the features about as far as a latent does."""
     torch.manual_seed(0)
     layer = LatentLayer(100, 4096, 3)
     nn.init.uniform_(layer.weight, -1, 1)
@@ -214,7 +214,7 @@ def test_a_walk_between_labels_keeps_its_latent_and_mixes_them(monkeypatch):
     seen = []
     monkeypatch.setattr(generation, "synthesize", lambda model, z, labels, noise: seen.append((z, labels)) or z)
     clips(interpolate(knowing(), 3, clips_between=3, labels=("kick", "snare")))
-    z, labels = (torch.cat(one) for one in zip(*seen, strict=True))
+    z, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
     assert len(z) == 9 and (z == z[0]).all()
     expected = [[0, 1 - share, share] for share in (0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0)]
     torch.testing.assert_close(labels, torch.tensor(expected))
@@ -224,12 +224,12 @@ def test_a_walk_with_one_label_moves_its_latent(monkeypatch):
     seen = []
     monkeypatch.setattr(generation, "synthesize", lambda model, z, labels, noise: seen.append((z, labels)) or z)
     clips(interpolate(knowing(), 3, clips_between=1, labels=("kick",)))
-    z, labels = (torch.cat(one) for one in zip(*seen, strict=True))
+    z, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
     assert told(labels) == ["kick"] * 5 and not torch.equal(z[0], z[2])
 
 
 class Shows(nn.Module):
-    """A generator whose clip is its latent of 4 numbers, then its noise: 2 rows of 3, and 4; all halved thrice.
+    """Describes a generator whose clip is its latent of 4 numbers and its noise, 2 rows of 3, and 4; all halved thrice.
 
     All its inputs are normal, so that nothing but their seeds tells them apart.
     """
@@ -252,7 +252,7 @@ def noisy(labels: int = 0) -> Model:
 
 
 def shown(made) -> tuple[torch.Tensor, torch.Tensor]:
-    """The latents (N, 4) and all noise (N, 10) of a noisy model's clips."""
+    """Returns the latents (N, 4) and all noise (N, 10) of a noisy model's clips."""
     return (clips(made)[:, 0] * 8).split([4, 10], dim=1)  # type: ignore[return-value]
 
 
@@ -276,7 +276,7 @@ def test_a_clips_noise_comes_in_the_generators_order_and_untruncated():
 
 
 def test_every_clip_has_noise_of_its_own_that_is_not_its_latent():
-    """First numbers of 60 clips' latents and of both their noises: 180 different ones."""
+    """Collects the first numbers of 60 clips' latents and of both their noises: 180 different ones."""
     ours, first_numbers = noisy(), []
     for seed in range(3):
         drawn = [numbered_latents(ours, range(20), seed=seed), *numbered_noise(ours, range(20), seed=seed)]
@@ -286,7 +286,7 @@ def test_every_clip_has_noise_of_its_own_that_is_not_its_latent():
 
 @pytest.mark.parametrize("labels", [(), ("kick",), ("kick", "snare")], ids=["drawn", "one", "two"])
 def test_a_walk_keeps_the_noise_of_clip_0(labels):
-    """In every batch, also the last and shorter one; the latent moves, but for a walk between labels."""
+    """Checks every batch, also the last and shorter one; the latent moves, except in a walk between labels."""
     ours = noisy(3)
     z, noise = shown(interpolate(ours, 3, clips_between=3, seed=2, labels=labels, batch_size=4))
     expected = torch.cat([drawn.flatten(1) for drawn in numbered_noise(ours, [0], seed=2)], dim=1)

@@ -1,4 +1,4 @@
-"""All that goes its own way on a CUDA device, on a real one; skipped where there is none."""
+"""Tests on a real CUDA device whatever works differently there; skipped without one."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,7 +47,7 @@ def folder(sounds: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def training(folder: Path) -> Callable[..., Training]:
-    """training("recipes/….yaml", "key=value", …) is the recipe's training on the GPU."""
+    """training("recipes/….yaml", "key=value", …) makes the recipe's training on the GPU."""
 
     def make(path: str, *overrides: str) -> Training:
         source = [f"data.source={folder}", "data.test=null"]
@@ -61,7 +61,7 @@ def training(folder: Path) -> Callable[..., Training]:
 
 
 def gradients(made: Training, backwards: Mapping[str, Callable[[Batch], object]], draw: int) -> torch.Tensor:
-    """The gradients of every phase of a step, whose random numbers follow from the draw, as one row."""
+    """Returns the gradients of every phase of a step as one row; its random numbers follow from the draw."""
     rows = []
     for phase in made.method.phases:
         learning = acceleration._learning(made.method, phase)
@@ -82,8 +82,8 @@ def test_a_captured_step_is_the_step_as_it_is_written(training, name):
     records = acceleration.Records(made.method, made.batches(0), made, acceleration.cuda_graph)
     records.add_form()
     for draw, expected in zip((1, 2), written, strict=True):
-        found = gradients(made, records.backwards, draw)
-        assert torch.cosine_similarity(found, expected, dim=0) > 0.999
+        computed = gradients(made, records.backwards, draw)
+        assert torch.cosine_similarity(computed, expected, dim=0) > 0.999
     assert torch.cosine_similarity(*written, dim=0) < 0.99, "two draws give one gradient: the test sees nothing"
 
 
@@ -117,19 +117,19 @@ def train(command, folder: Path, run: Path, steps: int, *more: str) -> dict:
     return torch.load(newest, weights_only=True, map_location="cpu")
 
 
-def difference(one: dict, other: dict) -> float:
-    """The largest difference of two trainings' weights, as a share of the largest weight of each network."""
-    found = 0.0
-    for name, network in one["networks"].items():
+def difference(state: dict, other_state: dict) -> float:
+    """Returns the largest difference of two trainings' weights, as a share of the largest weight of each network."""
+    largest = 0.0
+    for name, network in state["networks"].items():
         for key, value in network.items():
             scale = max(value.abs().max().item(), 1e-3)
-            found = max(found, (value - other["networks"][name][key]).abs().max().item() / scale)
-    return found
+            largest = max(largest, (value - other_state["networks"][name][key]).abs().max().item() / scale)
+    return largest
 
 
 @pytest.mark.parametrize("compile", ["false", "auto"])
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(command, folder, tmp_path, compile):
-    """On a GPU sums are added up in an order that may change, so the same to rounding."""
+    """Compares to rounding, as a GPU may add up sums in another order."""
     whole = train(command, folder, tmp_path / "whole", 6, f"training.compile={compile}")
     train(command, folder, tmp_path / "parts", 3, f"training.compile={compile}")
     parts = train(command, folder, tmp_path / "parts", 6, f"training.compile={compile}")

@@ -1,4 +1,4 @@
-"""`evaluate` and `compare` take the same options, and each reaches what it is for."""
+"""Tests that `evaluate` and `compare` take the same options, and that each option has its effect."""
 
 from dataclasses import fields
 from pathlib import Path

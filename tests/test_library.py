@@ -1,4 +1,4 @@
-"""The commands as functions: silent, without exits, signals or switches, in any thread; errors in Python's words."""
+"""Tests the commands as functions: silent, without exits, signals or switches, in any thread; Python's errors."""
 
 import logging
 import pickle
@@ -36,7 +36,7 @@ SIGNALS = [number for number in signal.Signals if number not in (signal.SIGKILL,
 
 @pytest.fixture
 def mouse(sounds, tmp_path, monkeypatch) -> Path:
-    """A recipe that trains in a tenth of a second, in a folder of its own."""
+    """Writes a recipe that trains in a tenth of a second, in a folder of its own."""
     path = tmp_path / "mouse.yaml"
     path.write_text(RECIPE.format(source=sounds(16, seconds=0.3)))
     monkeypatch.chdir(tmp_path)
@@ -44,7 +44,7 @@ def mouse(sounds, tmp_path, monkeypatch) -> Path:
 
 
 def switches() -> dict[str, Any]:
-    """Whatever of a process a library must leave as it is."""
+    """Returns all process settings that a library must not change."""
     return {
         "handlers": [signal.getsignal(number) for number in SIGNALS],
         "tf32": (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
@@ -58,7 +58,7 @@ def switches() -> dict[str, Any]:
 
 
 def in_a_thread(work: Any) -> Any:
-    """What work() returns in a thread that is not the main one; what it raises is raised here."""
+    """Returns the result of work() in a thread that is not the main one; its errors are raised here."""
     results: list[Any] = []
     errors: list[BaseException] = []
 
@@ -116,7 +116,7 @@ def test_what_is_reported_goes_to_the_logs(mouse, caplog):
 
 @pytest.mark.parametrize("is_main", [True, False])
 def test_a_stop_that_is_asked_for_saves_and_is_told(mouse, is_main):
-    """The event is set after the second step, in any thread; going on is as if nothing had been."""
+    """Sets the event after the second step, in any thread; the continued run equals one without the stop."""
     event, recipe = threading.Event(), recipes.load(mouse, ["training.checkpoint_every=100"])
     steps = 0
 

@@ -1,4 +1,4 @@
-"""Freed memory: kept where the C library can, and given back when asked."""
+"""Tests freed memory: it is kept where the C library can, and given back when asked."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ print(before - resident())
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux alone tells of pages")
 def test_pages_are_touched_once_and_given_back_when_asked():
-    """64 MiB, five times: new pages each time before, none after; a page is 4 KiB or more."""
+    """Takes 64 MiB, five times: new pages each time before, none after; a page is 4 KiB or more."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     (kept, unasked, asked), (freed,) = (line.split() for line in done.stdout.splitlines())
     if kept == "False":

@@ -1,4 +1,4 @@
-"""A recipe with every key of the modern step: trained, continued as if it had not been stopped, and told in its log."""
+"""Tests a recipe with every key of the modern step: trained, continued exactly, and reported in its log."""
 
 import json
 from pathlib import Path
@@ -43,8 +43,8 @@ monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
 def numbers(state: Any, path: str = "") -> dict[str, Any]:
     if isinstance(state, dict | list | tuple):
         pairs = state.items() if isinstance(state, dict) else enumerate(state)
-        found = [numbers(value, f"{path}/{key}") for key, value in pairs if key != "seconds"]
-        return {key: value for one in found for key, value in one.items()}
+        parts = [numbers(value, f"{path}/{key}") for key, value in pairs if key != "seconds"]
+        return {key: value for part in parts for key, value in part.items()}
     return {path: state}
 
 

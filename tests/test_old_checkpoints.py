@@ -1,4 +1,4 @@
-"""Checkpoints of format 2, written by the version before a GAN could hold several discriminators."""
+"""Loads checkpoints of format 2, written by the version before a GAN could hold several discriminators."""
 
 from pathlib import Path
 

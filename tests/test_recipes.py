@@ -1,4 +1,4 @@
-"""Every recipe that we ship: it says what it is, asks for what its authors used, and trains."""
+"""Tests every recipe that we ship: it says what it is, asks for its authors' settings, and trains."""
 
 import re
 from dataclasses import replace
@@ -87,7 +87,7 @@ def in_the_repository(monkeypatch):
 
 
 def value_at(recipe: recipes.Recipe, key: str):
-    """The value of a key; * is the name of the only discriminator."""
+    """Returns the value of a key; * is the name of the only discriminator."""
     value = recipes.as_dict(recipe)
     for name in key.split("."):
         if name == "*":
@@ -104,7 +104,7 @@ def test_the_readmes_table_names_every_recipe_once():
 
 
 def test_the_readmes_examples_load(tmp_path):
-    """Those that include a shipped recipe, in a folder beside `recipes`."""
+    """Loads examples that include a shipped recipe in a folder beside `recipes`."""
     readme = (FOLDER.parent / "README.md").read_text()
     examples = [text for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "include: " in text]
     assert len(examples) >= 3
@@ -115,7 +115,7 @@ def test_the_readmes_examples_load(tmp_path):
 
 
 def test_nothing_else_in_the_folder_passes_for_a_recipe():
-    """What lies deeper or ends otherwise is there to be included; a base is itself included by a recipe."""
+    """Other and deeper files are there to be included; a base is itself included by a recipe."""
     others = {path for path in FOLDER.rglob("*") if path.is_file()} - set(RECIPES.values())
     bases = set((FOLDER / "base").glob("*.yaml"))
     assert others == bases | set(OBJECTIVE_FILES.values()) and len(bases) > 0
@@ -154,7 +154,7 @@ def test_every_objective_has_its_authors_settings_at_hand():
 
 @pytest.mark.parametrize("name", AUTHORS_OF)
 def test_an_objectives_settings_are_one_include_away(name, tmp_path):
-    """Over whatever stood there before: the quickstart's rates and objective give way."""
+    """Includes them over other settings: the quickstart's rates and objective give way."""
     path = tmp_path / "mine.yaml"
     path.write_text(f"include: [{RECIPES['quickstart_wavegan']}, {OBJECTIVE_FILES[name]}]\n")
     recipe = recipes.load(path)

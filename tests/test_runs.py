@@ -1,4 +1,4 @@
-"""Runs and what can happen to them: stopped, killed, damaged, doubled, changed, spoilt; and still exact."""
+"""Tests that runs stay exact when they are stopped, killed, damaged, doubled, changed or spoilt."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ monitor: {{log_every: 1, preview_every: 0, preview_count: 3, tensorboard: false}
 
 @pytest.fixture
 def mouse(sounds, tmp_path, monkeypatch) -> Path:
-    """A recipe that trains in a tenth of a second, in a folder of its own."""
+    """Writes a recipe that trains in a tenth of a second, in a folder of its own."""
     path = tmp_path / "mouse.yaml"
     path.write_text(RECIPE.format(source=sounds(6, seconds=0.3)))
     monkeypatch.chdir(tmp_path)
@@ -54,28 +54,28 @@ def trained(recipe: Path, run: str | Path, *overrides: str, fresh: bool = False)
     return train(recipes.load(recipe, overrides), Path(run), device="cpu", fresh=fresh, stop=StopRequest())
 
 
-def differing(one: Any, other: Any, path: str = "") -> list[str]:
-    """Paths in two checkpoints at which they are not the same, bit for bit; the clock's seconds excepted."""
+def differing(first: Any, second: Any, path: str = "") -> list[str]:
+    """Returns the paths at which two checkpoints are not the same, bit for bit, except the clock's seconds."""
     if path == "/seconds":
         return []
-    if type(one) is not type(other):
+    if type(first) is not type(second):
         return [path]
-    if isinstance(one, torch.Tensor):
-        return [] if one.dtype == other.dtype and torch.equal(one, other) else [path]
-    if isinstance(one, dict):
-        if list(one) != list(other):
+    if isinstance(first, torch.Tensor):
+        return [] if first.dtype == second.dtype and torch.equal(first, second) else [path]
+    if isinstance(first, dict):
+        if list(first) != list(second):
             return [path]
-        return [fault for key in one for fault in differing(one[key], other[key], f"{path}/{key}")]
-    if isinstance(one, list | tuple):
-        if len(one) != len(other):
+        return [fault for key in first for fault in differing(first[key], second[key], f"{path}/{key}")]
+    if isinstance(first, list | tuple):
+        if len(first) != len(second):
             return [path]
-        pairs = enumerate(zip(one, other, strict=True))
+        pairs = enumerate(zip(first, second, strict=True))
         return [fault for key, pair in pairs for fault in differing(*pair, f"{path}/{key}")]
-    return [] if one == other else [path]
+    return [] if first == second else [path]
 
 
 def log_of(run: str | Path) -> list[dict[str, float]]:
-    """The lines of a log without the clock's seconds."""
+    """Returns the lines of a log without the clock's seconds."""
     lines = [json.loads(line) for line in Path(run, "log.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
@@ -106,7 +106,7 @@ def command_line(words: list[str], environment: dict[str, str], messages: str) -
 
 
 def command_line_with_endless_step(words: list[str], environment: dict[str, str], messages: str) -> None:
-    """As `command_line`, but a step leaves the file `inside` in the run folder and then never ends."""
+    """Runs it like `command_line`, but a step writes the file `inside` into the run folder and never ends."""
     from wavegan.training import loop
 
     def endless(*_: object) -> None:
@@ -119,7 +119,7 @@ def command_line_with_endless_step(words: list[str], environment: dict[str, str]
 
 @pytest.fixture
 def start(tmp_path, cache) -> Iterator[Callable[..., Any]]:
-    """start("train", …) runs the command line in another process, which `messages.txt` hears."""
+    """start("train", …) runs the command line in another process, whose messages go into `messages.txt`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["torch._dynamo", "wavegan.commands.train", "wavegan.cli", "pytest", "matplotlib.image"]
@@ -142,7 +142,7 @@ def start(tmp_path, cache) -> Iterator[Callable[..., Any]]:
 
 
 def wait_until(process: Any, condition: Callable[[], Any], *, pause_seconds: float = 0.005) -> None:
-    """Waits for something that a living process will do."""
+    """Waits for an event that a living process will cause."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -176,7 +176,7 @@ def test_going_on_is_as_if_never_stopped(mouse, stops, capsys, console):
 
 
 def test_what_makes_two_runs_differ_is_seen(mouse):
-    """The comparison that the other tests rely on finds another seed and another step everywhere."""
+    """Checks that the comparison of the other tests sees another seed and another step everywhere."""
     trained(mouse, "one", "training.steps=2")
     trained(mouse, "two", "training.steps=2", "training.seed=1")
     paths = differing(newest("one"), newest("two"))
@@ -186,7 +186,7 @@ def test_what_makes_two_runs_differ_is_seen(mouse):
 
 
 def test_a_decaying_rate_and_normal_latents_go_on_as_well(mouse):
-    """After a stop by signal, as the steps may not change under a decay."""
+    """Stops by signal, as the steps may not change under a decay."""
     extra = ("training.lr_decay=linear", "generator.latent=normal", "training.gradient_clip=0.5", "data.windows=random")
     trained(mouse, "whole", *extra)
     with pytest.MonkeyPatch.context() as patch:
@@ -200,7 +200,7 @@ def test_a_decaying_rate_and_normal_latents_go_on_as_well(mouse):
 
 
 def stopping_after(last: int) -> Callable[..., None]:
-    """A Monitor.after_step that asks for a stop when `last` is complete."""
+    """Returns a Monitor.after_step that asks for a stop when `last` is complete."""
     from wavegan.training.monitor import Monitor
 
     usual = Monitor.after_step
@@ -214,7 +214,7 @@ def stopping_after(last: int) -> Callable[..., None]:
 
 
 def test_kills_while_checkpoints_are_written_lose_nothing(mouse, start, tmp_path):
-    """kill -9 at random moments of a run that saves every step; what comes of it equals a run never disturbed.
+    """Kills a run that saves every step at random moments by kill -9; its result equals an undisturbed run's.
 
     Every other time the kill comes as soon as a file appears, so into the writing of a checkpoint.
     """
@@ -246,7 +246,7 @@ def test_kills_while_checkpoints_are_written_lose_nothing(mouse, start, tmp_path
 
 
 def test_a_torn_recipe_does_not_end_a_run(mouse):
-    """The recipe in the run folder is for its reader; a kill may tear it."""
+    """The recipe in the run folder is only for people to read; a kill may tear it."""
     trained(mouse, "run", "training.steps=2")
     kept = Path("run/recipe.yaml").read_text()
     Path("run/recipe.yaml").write_text(kept[:100])
@@ -298,7 +298,7 @@ def test_a_second_training_is_refused_and_sigterm_saves(mouse, start, command, t
 
 
 def log_of_living(run: Path) -> list[dict[str, float]]:
-    """The log of a training that may be writing its last line just now."""
+    """Returns the log of a training that may be writing its last line just now."""
     while True:
         with contextlib.suppress(ValueError):
             return log_of(run)
@@ -491,14 +491,14 @@ def test_the_corpus_report_names_what_was_skipped(mouse, sounds, tmp_path, capsy
 
 
 def test_the_log_and_its_means(mouse):
-    """A line every `log_every` steps with the means since the one before, and one at the end."""
+    """Expects a line every `log_every` steps with the means since the one before, and one at the end."""
     trained(mouse, "each")
     trained(mouse, "fourth", "monitor.log_every=4", "training.checkpoint_every=100")
     each, fourth = log_of("each"), log_of("fourth")
     assert [line["step"] for line in fourth] == [4, 6]
     for line, part in zip(fourth, (each[:4], each[4:]), strict=True):
         for key in set(line) - {"step"}:
-            assert line[key] == pytest.approx(np.mean([one[key] for one in part]), rel=1e-6)
+            assert line[key] == pytest.approx(np.mean([update[key] for update in part]), rel=1e-6)
     assert set(each[0]) == {
         "step", "discriminators/waveform/wasserstein", "discriminators/waveform/penalty",
         "discriminators/waveform/loss", "generator/loss",
@@ -509,7 +509,7 @@ def test_the_log_and_its_means(mouse):
 
 
 def spoiling_penalty(*, after_calls: int, spoil: Callable[[torch.Tensor], torch.Tensor]) -> Penalty:
-    """The usual penalty, spoilt from one call on."""
+    """Returns the usual penalty, spoilt after `after_calls` calls."""
     calls = 0
 
     def of_slope(slope: torch.Tensor) -> torch.Tensor:
@@ -531,7 +531,10 @@ SPOILING = {
 @pytest.mark.parametrize("spoil", SPOILING)
 @pytest.mark.parametrize("often", [(), ("monitor.log_every=100", "monitor.preview_every=4")])
 def test_what_is_not_finite_stops_with_a_way_out(mouse, command, monkeypatch, spoil, often):
-    """Two calls of the penalty a step: the third step is spoilt; nothing of it is saved, shown or logged."""
+    """The penalty is called twice a step, so the third step is spoilt.
+
+    Nothing of that step is saved, shown or logged.
+    """
     penalty = spoiling_penalty(after_calls=4, spoil=SPOILING[spoil])
     monkeypatch.setitem(PENALTIES, "gradient_penalty", penalty)
     outcome = command("train", mouse, "--run-dir", "run", "training.checkpoint_every=2", *often)

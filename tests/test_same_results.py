@@ -1,4 +1,4 @@
-"""What every shipped recipe does in three steps, in float64, is what it did when these numbers were stored.
+"""Checks that three steps of every shipped recipe, in float64, give the same numbers as when they were stored.
 
 They were recorded before a GAN could hold several discriminators, so that a change of the structure that changes
 results is noticed. Of each network: the sum of its weights and of their squares; and the last step's statistics.
@@ -35,7 +35,7 @@ def float64():
 
 
 def noise_files(folder: Path, seed: int, rate: int, channels: int) -> Path:
-    """A labelled source of decaying noise, of whole numbers alone, so that it is the same on every machine."""
+    """Makes a labelled source of decaying noise, of whole numbers alone, so that it is the same on every machine."""
     random = np.random.default_rng(seed)
     for number in range(20):
         frames = 6000 + 500 * number

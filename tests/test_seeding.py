@@ -1,4 +1,4 @@
-"""Seeds as a function of (seed, step, purpose, rank): fixed for ever, all different, and free of torch."""
+"""Tests seeds as a function of (seed, step, purpose, rank): fixed for ever, all different, and free of torch."""
 
 import hashlib
 import subprocess
@@ -20,7 +20,7 @@ def test_a_seed_is_the_first_63_bits_of_a_hash():
 
 
 def test_seeds_never_change():
-    """A run that was started with another version goes on with the same clips, and a name stays held out."""
+    """A run continued by a newer version must see the same clips, and a held-out name must stay so."""
     assert derive(0, 0, "windows") == 2917950609368906153
     assert numpy_generator(0, 0, "windows").integers(1000, size=4).tolist() == [234, 244, 661, 574]
 

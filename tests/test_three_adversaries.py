@@ -1,4 +1,4 @@
-"""A recipe with three discriminators, of the waveform and of two spectra: trained, continued, timed and used."""
+"""Tests a recipe with three discriminators, of the waveform and of two spectra: trained, continued, timed and used."""
 
 import json
 import os
@@ -66,16 +66,18 @@ def with_torchrun(cache: Path, *words: str | Path) -> dict[str, Any]:
     return newest(str(words[words.index("--run-dir") + 1]))
 
 
-def differing(one: Any, other: Any, path: str = "") -> list[str]:
-    """Where two checkpoints differ in a number; the clock is left out."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        assert one.keys() == other.keys(), path
-        return [where for key in one if key != "seconds" for where in differing(one[key], other[key], f"{path}/{key}")]
-    if isinstance(one, list | tuple):
-        assert len(one) == len(other), path
-        return [where for place, pair in enumerate(zip(one, other, strict=True))
+def differing(first: Any, second: Any, path: str = "") -> list[str]:
+    """Returns the places where two checkpoints differ in a number, without the clock."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        assert first.keys() == second.keys(), path
+        return [
+            where for key in first if key != "seconds" for where in differing(first[key], second[key], f"{path}/{key}")
+        ]
+    if isinstance(first, list | tuple):
+        assert len(first) == len(second), path
+        return [where for place, pair in enumerate(zip(first, second, strict=True))
                 for where in differing(*pair, f"{path}/{place}")]  # fmt: skip
-    same = torch.equal(one, other) if isinstance(one, Tensor) else one == other
+    same = torch.equal(first, second) if isinstance(first, Tensor) else first == second
     return [] if same else [path]
 
 
@@ -98,9 +100,9 @@ def test_two_processes_stopped_and_continued_are_two_that_were_not(recipe, cache
 
 
 def test_two_processes_are_one(recipe, cache):
-    one = trained(recipe, "one", "training.precision=fp32")
+    state = trained(recipe, "one", "training.precision=fp32")
     two = with_torchrun(cache, recipe, "training.precision=fp32", "--run-dir", "two")
-    for name, network in one["networks"].items():
+    for name, network in state["networks"].items():
         for key, value in network.items():
             torch.testing.assert_close(two["networks"][name][key], value, rtol=0, atol=1e-5)
 
@@ -137,4 +139,4 @@ def test_its_step_is_timed_without_a_plain_one(recipe, command, monkeypatch):
 
 def test_one_is_taken_away_and_all_are_set_on_the_command_line(recipe):
     less = recipes.load(recipe, ["discriminators.coarse=null", "discriminators.*.dim=3"])
-    assert {name: one.dim for name, one in less.discriminators.items()} == {"waveform": 3, "fine": 3}
+    assert {name: adversary.dim for name, adversary in less.discriminators.items()} == {"waveform": 3, "fine": 3}

@@ -1,4 +1,4 @@
-"""`wavegan translate` and labels on the command line, with models trained for two steps."""
+"""Tests `wavegan translate` and labels on the command line, with models trained for two steps."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ SMALL = [
 
 
 def tones(folder: Path, pitch: float) -> Path:
-    """Six decaying tones."""
+    """Writes six decaying tones."""
     folder.mkdir(parents=True)
     time = np.arange(RATE // 2) / RATE
     for number in range(6):
@@ -57,7 +57,7 @@ def conditional(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def loop(tmp_path) -> Path:
-    """A sound of an odd length at another rate, in stereo, with its peak at 0.25."""
+    """Writes a sound of an odd length at another rate, in stereo, with its peak at 0.25."""
     path = tmp_path / "loop.flac"
     noise = np.random.default_rng(0).uniform(-1, 1, (22050 + 77, 2)) * np.linspace(1, 0, 22127)[:, None]
     soundfile.write(path, 0.25 * noise / np.abs(noise).max(), 22050)
@@ -87,10 +87,10 @@ def test_the_two_directions_are_two_networks(command, translator, loop, tmp_path
 def test_each_direction_is_the_network_that_was_trained_for_it(translator, to, name):
     model = load_model(translator, torch.device("cpu")).models[TRANSLATORS[to]]
     trained_weights = checkpoint.load(checkpoint.newest_path(translator / "checkpoints"))["averages"]
-    found = model.generator.state_dict()
-    assert all(torch.equal(value, found[key]) for key, value in trained_weights[name].items())
+    weights = model.generator.state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in trained_weights[name].items())
     other = trained_weights["b_to_a" if to == "B" else "a_to_b"]
-    assert not all(torch.equal(value, found[key]) for key, value in other.items())
+    assert not all(torch.equal(value, weights[key]) for key, value in other.items())
 
 
 def test_several_files_at_once_and_nothing_is_written_over(command, translator, loop, tmp_path):
@@ -146,7 +146,7 @@ def test_mistakes(command, translator, loop, tmp_path, words, sentence):
     text = tmp_path / "notes.wav"
     text.write_text("Dear diary")
     done = command(
-        "translate", translator, *(one.format(loop=loop, text=text) for one in words), "--out", tmp_path / "o"
+        "translate", translator, *(word.format(loop=loop, text=text) for word in words), "--out", tmp_path / "o"
     )
     assert done.code == 2 and sentence in done.err and not list((tmp_path / "o").glob("*"))
 
@@ -180,7 +180,7 @@ def test_a_label_that_is_not_known(command, conditional, translator, tmp_path):
 
 
 def test_a_translation_is_judged_by_its_goal(command, translator, tmp_path):
-    """Translations of A's clips against B's: real clips are B's, and the untrained start is near to A."""
+    """Compares translations of A's clips with B's: real clips are B's, and the untrained start is near to A."""
     source = tmp_path / "b"
     tones(source, 1000)
     done = command(

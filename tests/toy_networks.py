@@ -1,4 +1,4 @@
-"""Networks of a few numbers, for games that can be worked out by hand."""
+"""Defines networks of a few numbers, for games that can be worked out by hand."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ REAL = torch.tensor([[[1.0, 3.0, 0.0, 2.0]], [[-1.0, 1.0, 2.0, 0.0]]])  # in pai
 
 
 class Maker(nn.Module):
-    """Clips of four samples: latents times one number; keeps what it makes."""
+    """Makes clips of four samples, latents times one number, and keeps them."""
 
     inputs = (Input("uniform", (4,)),)
     labels = 0
@@ -31,7 +31,7 @@ class Maker(nn.Module):
 
 
 class Judge(nn.Module):
-    """D(x) = <w, x>, which keeps what it sees."""
+    """Computes D(x) = <w, x>, and keeps its inputs."""
 
     def __init__(self, *weight: float):
         super().__init__()
@@ -44,7 +44,7 @@ class Judge(nn.Module):
 
 
 class PairMeans(nn.Module):
-    """A view of half as many numbers: the mean of each pair, times `scale`, which is measured and kept."""
+    """Returns half as many numbers: the mean of each pair, times `scale`, which is measured and kept."""
 
     def __init__(self, scale: float = 1.0):
         super().__init__()
@@ -56,7 +56,7 @@ class PairMeans(nn.Module):
 
 
 class Gains(nn.Module):
-    """An augmentation: each clip times 1 + `strength` times a number of its own; the strength follows the game."""
+    """Multiplies each clip by 1 + `strength` times a number of its own; the strength follows the game."""
 
     def __init__(self, strength: float = 0.0):
         super().__init__()

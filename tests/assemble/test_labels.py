@@ -1,4 +1,4 @@
-"""generator.labels auto: as many as the sound has, where it has labels that can be learned, and told."""
+"""Tests `generator.labels: auto`: it takes the number of labels that the sound has, and says so."""
 
 import shutil
 from pathlib import Path

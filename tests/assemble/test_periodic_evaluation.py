@@ -1,4 +1,4 @@
-"""A training that is judged while it goes on: its log, its best checkpoint, and that nothing else changes by it."""
+"""Tests evaluation during training: its log, its best checkpoint, and that nothing else of the training changes."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def judged(sounds: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe that trains in a tenth of a second and is judged three times."""
+    """Returns a recipe that trains in a tenth of a second and is judged three times."""
     path = tmp_path / "judged.yaml"
     path.write_text(RECIPE.format(source=sounds(24, seconds=0.3)))
     monkeypatch.chdir(tmp_path)
@@ -58,9 +58,9 @@ def best(run: RunFolder) -> dict[str, Any]:
 
 def test_every_so_many_steps_and_at_the_end_the_log_tells_all_figures(judged):
     run = trained(judged, "run", "training.steps=5")
-    found = evaluations(run.log)
-    assert [line["step"] for line in found] == [2, 4, 5]
-    for line in found:
+    lines = evaluations(run.log)
+    assert [line["step"] for line in lines] == [2, 4, 5]
+    for line in lines:
         for name in ("kad_l", "precision", "coverage", "copy_share", "comb_db"):
             assert line[f"{name}_low"] <= line[name] <= line[f"{name}_high"]
         assert "fad_l" not in line and "kad_c" not in line
@@ -87,7 +87,7 @@ def test_evaluate_gives_the_same_figure_as_the_log(judged):
 def test_the_best_checkpoint_is_that_of_the_least_figure(judged):
     run = trained(judged, "run")
     figures = headlines(run)
-    step = min(figures, key=lambda one: figures[one])
+    step = min(figures, key=lambda step_judged: figures[step_judged])
     assert best(run)["step"] == step
     assert best(run)["evaluation"]["kad_l"] == figures[step]
     assert list(checkpoint.steps(run.checkpoints)) == [6]  # best.pt stands apart from those that are pruned
@@ -111,7 +111,7 @@ def test_a_run_that_is_continued_keeps_the_better_one(judged):
     halves = trained(judged, "halves")
     at = {step: value for step, value in headlines(halves).items() if step != 3}
     assert at == headlines(whole)
-    assert best(halves)["step"] == min(headlines(halves), key=lambda one: headlines(halves)[one])
+    assert best(halves)["step"] == min(headlines(halves), key=lambda step_judged: headlines(halves)[step_judged])
 
 
 def test_a_worse_figure_leaves_the_best_alone(judged):
@@ -125,13 +125,13 @@ def test_a_worse_figure_leaves_the_best_alone(judged):
 
 @pytest.mark.parametrize("keys", [(), ("generator.batch_norm=true", "training.ema=0")], ids=["average", "learning one"])
 def test_judging_changes_nothing_of_the_training(judged, keys):
-    """Also where it judges the network that learns, whose batch norm would stop learning in evaluation mode."""
+    """Also judges the learning network itself, whose batch norm would stop learning in evaluation mode."""
     with_it, without = trained(judged, "with", *keys), trained(judged, "without", "evaluation.every=0", *keys)
-    one, other = (checkpoint.load(checkpoint.newest_path(run.checkpoints)) for run in (with_it, without))
+    watched, unwatched = (checkpoint.load(checkpoint.newest_path(run.checkpoints)) for run in (with_it, without))
     for part in ("networks", "averages"):
-        for network, tensors in one[part].items():
+        for network, tensors in watched[part].items():
             for name, value in tensors.items():
-                assert torch.equal(value, other[part][network][name]), name
+                assert torch.equal(value, unwatched[part][network][name]), name
     assert not (without.checkpoints / "best.pt").exists() and evaluations(without.log) == []
 
 

@@ -1,4 +1,4 @@
-"""The scripts that measure: each can be run, and what they compare is the same work. No time is asserted."""
+"""Checks that each measuring script runs, and that it compares the same work. No time is asserted."""
 
 import importlib.util
 import json
@@ -30,10 +30,10 @@ SCRIPTS = [name for name, text in TEXTS.items() if '__name__ == "__main__"' in t
 
 
 def script(name: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 
@@ -60,27 +60,27 @@ def test_the_forms_of_a_convolution_that_are_compared_do_the_same(places):
             expected = expected[0][..., 10:-11]  # without what was padded beforehand
         if name == "weight gradient":
             expected = expected[1]
-        for one in (blocks, matrix):
-            torch.testing.assert_close(one().transpose(1, 2), expected, rtol=1e-10, atol=1e-10)
+        for product in (blocks, matrix):
+            torch.testing.assert_close(product().transpose(1, 2), expected, rtol=1e-10, atol=1e-10)
     assert thresholds == (convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE)
 
 
 def test_a_gpus_figures_are_told_with_what_is_to_be_reached():
-    one = {
+    figures = {
         "flops_per_second": 3e14, "matrix_flops_per_second": 6e14, "step_seconds": 0.0125, "speedup": 7.25,
         "peak_memory_bytes": 3 << 30,
     }  # fmt: skip
-    assert script("gpu").summary(one) == (
+    assert script("gpu").summary(figures) == (
         "12.5 ms a step, 7.2 times as fast as the plain one (at least 5), 50% of the matrix rate (at least 40%), "
         "peak 3.00 GiB"
     )
-    assert script("gpu").summary(one | {"speedup": None}) == (
+    assert script("gpu").summary(figures | {"speedup": None}) == (
         "12.5 ms a step, 50% of the matrix rate (at least 40%), peak 3.00 GiB"
     )
 
 
 def test_both_variants_of_the_same_result_are_run_and_told(tmp_path, sounds, cache, monkeypatch, capsys):
-    """Two steps of each: both start from the same weights, move, and end in a table and a picture."""
+    """Runs two steps of each: both start from the same weights, move, and end in a table and a picture."""
     module = script("same_result")
     monkeypatch.setattr(module, "POINTS", 2)
     monkeypatch.setattr(module, "CLIPS", 4)
@@ -92,22 +92,22 @@ def test_both_variants_of_the_same_result_are_run_and_told(tmp_path, sounds, cac
         sys, "argv", ["same_result", str(FOLDER.parent / "recipes/quickstart_wavegan.yaml"), *small, *source, *out]
     )
     module.main()
-    found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*.json")}
-    assert set(found) == {"plain-fp32-0", "fast-fp32-0", "fast-bf16-0"}
-    plain, fast = found["plain-fp32-0"], found["fast-bf16-0"]
+    results = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*.json")}
+    assert set(results) == {"plain-fp32-0", "fast-fp32-0", "fast-bf16-0"}
+    plain, fast = results["plain-fp32-0"], results["fast-bf16-0"]
     assert plain["step"] == fast["step"] == [0, 1, 2]
     assert plain["wasserstein"][0] == fast["wasserstein"][0] and plain["distance"][0] == fast["distance"][0]
-    for one in found.values():
-        assert len(set(one["wasserstein"])) == 3, "the networks have moved"
+    for result in results.values():
+        assert len(set(result["wasserstein"])) == 3, "the networks have moved"
     assert plain["wasserstein"][1] == pytest.approx(fast["wasserstein"][1], rel=0.2, abs=0.1)
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     assert capsys.readouterr().out.count("\n| ") == 7
 
 
 def test_growth_is_drawn(tmp_path):
-    found = {"batch": [{"batch": 4, "seconds": 1.0, "bytes": 1e8}, {"batch": 8, "seconds": 2.0, "bytes": 2e8}]}
-    found["corpus"] = [{"minutes": m, "clips_per_second": 1e4, "bytes": 1e7, "decode_seconds": 1.0} for m in (10, 60)]
-    script("scaling").draw(found, tmp_path / "scaling.png")
+    results = {"batch": [{"batch": 4, "seconds": 1.0, "bytes": 1e8}, {"batch": 8, "seconds": 2.0, "bytes": 2e8}]}
+    results["corpus"] = [{"minutes": m, "clips_per_second": 1e4, "bytes": 1e7, "decode_seconds": 1.0} for m in (10, 60)]
+    script("scaling").draw(results, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
 
 
@@ -124,14 +124,14 @@ def test_the_scaled_keys_are_keys_of_a_recipe():
 
 
 def recipes_of_rows(module: ModuleType, out: Path, updates: int = 4800) -> dict[str, recipes.Recipe]:
-    """The recipe of each row, read from a file as `wavegan train` reads it."""
-    found = {}
+    """Returns the recipe of each row, read from a file as `wavegan train` reads it."""
+    loaded = {}
     for name in module.ROWS:
         values = module.settings(name, out, updates)
         path = out / f"{values['name']}.yaml"
         path.write_text(write(values))
-        found[name] = recipes.load(path)
-    return found
+        loaded[name] = recipes.load(path)
+    return loaded
 
 
 def test_every_row_has_a_recipe_for_the_same_number_of_updates(tmp_path):
@@ -148,36 +148,36 @@ def test_every_row_has_a_recipe_for_the_same_number_of_updates(tmp_path):
 
 def test_the_rows_cover_all_that_can_be_chosen(tmp_path):
     module = script("objectives")
-    found = recipes_of_rows(module, tmp_path)
+    loaded = recipes_of_rows(module, tmp_path)
     assert {path.stem for path in (FOLDER.parent / "recipes" / "objectives").glob("*.yaml")} <= set(module.ROWS)
     own_recipes = {"inverse_stft"}  # judged by benchmarks/quality.py, with schedules and discriminators of its own
-    assert {recipe.generator.name for recipe in found.values()} == set(GENERATORS) - own_recipes
-    assert {recipe.method.name for recipe in found.values()} == set(schema.METHODS)
-    assert {getattr(recipe.generator, "latent", "normal") for recipe in found.values()} == {"uniform", "normal"}
-    assert {recipe.encoder.name for recipe in found.values() if recipe.encoder} == {"wavegan", "specgan"}
-    judges = {judge.name for recipe in found.values() for judge in recipe.discriminators.values()}
+    assert {recipe.generator.name for recipe in loaded.values()} == set(GENERATORS) - own_recipes
+    assert {recipe.method.name for recipe in loaded.values()} == set(schema.METHODS)
+    assert {getattr(recipe.generator, "latent", "normal") for recipe in loaded.values()} == {"uniform", "normal"}
+    assert {recipe.encoder.name for recipe in loaded.values() if recipe.encoder} == {"wavegan", "specgan"}
+    judges = {judge.name for recipe in loaded.values() for judge in recipe.discriminators.values()}
     assert judges == {"wavegan", "specgan", "mlp"}
-    optimizers = {settings.name for recipe in found.values() for _, settings in recipe.optimizers}
+    optimizers = {settings.name for recipe in loaded.values() for _, settings in recipe.optimizers}
     assert optimizers == set(OPTIMIZERS)
-    methods = [recipe.method for recipe in found.values() if recipe.method.name == "gan"]
+    methods = [recipe.method for recipe in loaded.values() if recipe.method.name == "gan"]
     assert {method.objective for method in methods} == set(OBJECTIVES)
     assert {method.penalty for method in methods} == {"none", *PENALTIES}
-    assert {bool(getattr(recipe.generator, "labels", 0)) for recipe in found.values()} == {False, True}
+    assert {bool(getattr(recipe.generator, "labels", 0)) for recipe in loaded.values()} == {False, True}
 
 
 def test_each_row_of_an_objective_differs_from_its_file_in_the_rates_alone(tmp_path):
     module = script("objectives")
-    found = recipes_of_rows(module, tmp_path)
+    loaded = recipes_of_rows(module, tmp_path)
     for name, factor in {"hinge": 2, "wasserstein": 10, "minimax": 1, "r1": 2}.items():
         path = FOLDER.parent / "recipes" / "objectives" / f"{name}.yaml"
         authors = recipes.load(path, ["data.source=drum_machine", "discriminators.waveform.name=wavegan"])
         for player in module.PLAYERS:
-            mine, theirs = getattr(found[name].optimizers, player), getattr(authors.optimizers, player)
+            mine, theirs = getattr(loaded[name].optimizers, player), getattr(authors.optimizers, player)
             assert mine.lr == pytest.approx(factor * theirs.lr)
             assert mine.model_copy(update={"lr": theirs.lr}) == theirs
-        assert found[name].method == authors.method
-    assert {one.lr for _, one in found["rmsprop"].optimizers} == {5e-4}
-    assert found["one_sided"].method.penalty == "one_sided" and found["sgd"].optimizers.generator.momentum == 0.9
+        assert loaded[name].method == authors.method
+    assert {settings.lr for _, settings in loaded["rmsprop"].optimizers} == {5e-4}
+    assert loaded["one_sided"].method.penalty == "one_sided" and loaded["sgd"].optimizers.generator.momentum == 0.9
 
 
 def test_names_of_rows_give_distinct_folders_and_whatever_tells_of_a_row_names_one(tmp_path):
@@ -304,7 +304,7 @@ def test_interrupted_it_ends_what_is_under_way_begins_nothing_more_and_writes_th
         return 130 if interrupted.wait(10) else 1
 
     def waiting(tasks: list[Any]) -> None:
-        """As a terminal's Ctrl-C while it waits; trainings have it at the same time."""
+        """Raises what Ctrl-C raises in a wait; the trainings receive the signal at the same time."""
         if not interrupted.is_set():
             assert under_way.wait(10)
             interrupted.set()
@@ -333,7 +333,7 @@ def test_where_nothing_is_done_no_page_is_written(tmp_path, monkeypatch, capsys)
 
 
 def test_what_a_run_has_left_is_told(tmp_path, sounds, command, monkeypatch):
-    """Two steps of a real training: its log, evaluations and clips, and the note that stands in the script."""
+    """Reads a real training of two steps: its log, evaluations and clips, and the note that stands in the script."""
     module = script("objectives")
     small = ["generator.dim=4", "discriminators.waveform.dim=4", "training.batch_size=2", "training.steps=2"]
     small += ["monitor.log_every=1", "monitor.preview_every=0", "monitor.tensorboard=false", "training.compile=false"]
@@ -344,9 +344,9 @@ def test_what_a_run_has_left_is_told(tmp_path, sounds, command, monkeypatch):
     (tmp_path / "mlp" / "judged").mkdir()
     (tmp_path / "mlp" / "judged" / "metrics.json").write_text('{"metrics": 1}')
     monkeypatch.setitem(module.NOTES, "MLP", "It is small.")
-    found = module.learned("MLP", tmp_path)
-    assert (found.name, found.kind, found.steps, found.note) == ("MLP", "model", 2, "It is small.")
-    assert found.clips.shape == (8, 1, 4096) and found.sample_rate == 16000 and found.judged == {"metrics": 1}
-    assert [line["step"] for line in found.statistics] == [1, 2]
-    assert {"discriminators/waveform/loss", "generator/loss"} <= set(found.statistics[0])
-    assert [line["step"] for line in found.history] == [2] and "kad_l" in found.history[0]
+    run = module.learned("MLP", tmp_path)
+    assert (run.name, run.kind, run.steps, run.note) == ("MLP", "model", 2, "It is small.")
+    assert run.clips.shape == (8, 1, 4096) and run.sample_rate == 16000 and run.judged == {"metrics": 1}
+    assert [line["step"] for line in run.statistics] == [1, 2]
+    assert {"discriminators/waveform/loss", "generator/loss"} <= set(run.statistics[0])
+    assert [line["step"] for line in run.history] == [2] and "kad_l" in run.history[0]

@@ -1,4 +1,4 @@
-"""Faults that are planted in clips are what they are called: levels, frequencies and places worked out by hand."""
+"""Checks that faults planted in clips are what they are called: levels, frequencies and places worked out by hand."""
 
 import corruptions
 import numpy as np
@@ -15,7 +15,7 @@ def random() -> np.random.Generator:
 
 
 def clips_of(audio: torch.Tensor) -> Clips:
-    """Labels 0, 1, 2, 0, …; groups a, b, a, …"""
+    """Makes clips with labels 0, 1, 2, 0, … and groups a, b, a, …"""
     numbers = np.arange(len(audio))
     return Clips(audio, numbers % 3, np.array(["a", "b"])[numbers % 2])
 
@@ -26,8 +26,8 @@ def split_of(candidates: torch.Tensor, training: torch.Tensor | None = None) -> 
 
 
 def tones(*frequencies: float) -> torch.Tensor:
-    """Sines of amplitude 0.5 over half of a clip, silence after them."""
-    heard = torch.stack([0.5 * torch.sin(2 * torch.pi * one * TIME) for one in frequencies])[:, None]
+    """Makes sines of amplitude 0.5 over half of a clip, with silence after them."""
+    heard = torch.stack([0.5 * torch.sin(2 * torch.pi * frequency * TIME) for frequency in frequencies])[:, None]
     return heard * (TIME < 0.128)
 
 
@@ -84,8 +84,8 @@ def test_labels_and_groups_are_kept_by_name():
 
 @pytest.mark.parametrize(("count", "different"), [(60, 3), (70, 3), (5, 1)])
 def test_a_twentieth_is_repeated(count, different):
-    found = corruptions.repeats(split_of(torch.arange(float(count))[:, None, None]), random()).flatten()
-    assert len(found) == count and sorted(set(found.tolist())) == list(range(different))
+    values = corruptions.repeats(split_of(torch.arange(float(count))[:, None, None]), random()).flatten()
+    assert len(values) == count and sorted(set(values.tolist())) == list(range(different))
 
 
 def test_copies_are_training_clips_a_little_later_and_louder_or_softer():

@@ -1,4 +1,7 @@
-"""The suite reacts to planted faults as it must, on drums at five speeds; and the script that shows it can say no."""
+"""Checks that metrics react to planted faults as they must, on drums at five speeds.
+
+The script that shows it can also report a failure.
+"""
 
 import importlib.util
 import json
@@ -20,14 +23,14 @@ RATE, SAMPLES, COUNT = 16000, 4096, 300
 SPEEDS = {"slowest": 0.6, "slow": 0.8, "plain": 1, "fast": 1.25, "fastest": 1.6}
 TONAL = [0, 4, 5, 6, 7]  # kick, tom, conga, cowbell, rim
 
-found = importlib.util.spec_from_file_location("planted_faults", PATH)
-assert found is not None and found.loader is not None
-script = importlib.util.module_from_spec(found)
-found.loader.exec_module(script)
+spec = importlib.util.spec_from_file_location("planted_faults", PATH)
+assert spec is not None and spec.loader is not None
+script = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(script)
 
 
 def drums(start: int) -> Clips:
-    """The next 300 clips of the drum machine, peaks at 1: ten voices in turn, ten clips at each speed."""
+    """Returns the next 300 clips of the drum machine, peaks at 1: ten voices in turn, ten clips at each speed."""
     numbers = np.arange(start, start + COUNT)
     groups = np.array(list(SPEEDS))[numbers // 10 % 5]
     audio = torch.zeros(COUNT, 1, SAMPLES)
@@ -61,14 +64,14 @@ def test_metrics_react_to_the_fault(rows, fault):
 def test_every_metric_is_taken_and_those_that_tell_most_are_asked_for(rows):
     for row in rows.values():
         assert set(row.scores) == set(row.none) == TAKEN
-    asked = {one.split()[0] for row in rows.values() for one in row.holds}
+    asked = {expectation.split()[0] for row in rows.values() for expectation in row.holds}
     assert asked == TAKEN - {"density", "mis"}
 
 
 def test_a_row_stands_beside_as_many_clips_without_fault(rows):
     assert {name: row.n for name, row in rows.items() if row.n != COUNT} == {"few labels": 150, "few groups": 120}
     for row in rows.values():
-        assert {one["n"] for one in [*row.scores.values(), *row.none.values()]} == {row.n}
+        assert {score["n"] for score in [*row.scores.values(), *row.none.values()]} == {row.n}
     first = rows["none: other real clips"]
     assert first.scores == first.none
     assert rows["few labels"].none["coverage"]["value"] < first.scores["coverage"]["value"], "of half as many clips"
@@ -98,13 +101,13 @@ def test_a_relation_holds_where_it_should_and_nowhere_else(relation, other, true
 def test_every_relation_is_tried_and_every_fault_asked_about():
     assert set(script.RELATIONS) == {"rises", "falls", "stays", "keeps", ">", "<", "outdoes"}
     assert list(script.EXPECTED) == list(CORRUPTIONS)
-    words = [one.split() for expected in script.EXPECTED.values() for one in expected.split("; ")]
+    words = [expectation.split() for expected in script.EXPECTED.values() for expectation in expected.split("; ")]
     assert {relation for _, relation, *_ in words} <= set(script.RELATIONS)
     assert {metric for metric, *_ in words} <= set(METRICS)
 
 
 class Ears:
-    """A listener that needs no training: two features of each clip and a label by one of them."""
+    """Describes a listener that needs no training: it returns two features of each clip and a label by one of them."""
 
     def extract(self, clips, sample_rate):
         level = clips.abs().mean(dim=(1, 2)).double()
@@ -114,7 +117,7 @@ class Ears:
 
 @pytest.fixture
 def source(tmp_path):
-    """66 bursts of noise of two labels and three groups, one of which is there again and softer."""
+    """Makes 66 bursts of noise of two labels and three groups; one of them is there again and softer."""
     random = np.random.default_rng(3)
     for number in range(66):
         sound = random.uniform(-0.4, 0.4, 2000) * np.linspace(1, 0, 2000) ** (number % 7)

@@ -1,4 +1,4 @@
-"""The page of several trainings: every name, number, curve and clip where it belongs, whatever a log holds."""
+"""Tests the page of several trainings: every name, number, curve and clip is in its place, whatever a log holds."""
 
 import io
 import json
@@ -42,8 +42,8 @@ def page_of(tmp_path: Path, *rows: Learned) -> Page:
 
 
 def section(page: Page, number: int) -> Node:
-    [found] = [one for one in page.root.all("section") if one.attributes.get("id") == f"row-{number}"]
-    return found
+    [matching] = [node for node in page.root.all("section") if node.attributes.get("id") == f"row-{number}"]
+    return matching
 
 
 def points(plot: Node, line: str) -> list[tuple[float, float]]:
@@ -52,7 +52,7 @@ def points(plot: Node, line: str) -> list[tuple[float, float]]:
 
 
 def marks(node: Node, way: str) -> list[tuple[str, str]]:
-    return [(one.text, one.attributes["style"]) for one in node.all("i", class_=way)]
+    return [(mark.text, mark.attributes["style"]) for mark in node.all("i", class_=way)]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_table_holds_every_figure_of_every_row(tmp_path):
     worse = {"untrained": scores(END), "metrics": scores(START), "reference": scores(REAL), "labels_obeyed": 0.384}
     page = page_of(tmp_path, row(), row("MLP", "model", judged=worse, steps=800))
     [table] = page.root.all("table")
-    heads = [one.text for one in table.all("th", scope="col")]
+    heads = [head.text for head in table.all("th", scope="col")]
     assert heads == [
         "row",
         "steps",
@@ -91,7 +91,7 @@ def test_the_table_holds_every_figure_of_every_row(tmp_path):
         "Coverage ↑ higher is better",
         "Labels obeyed",
     ]
-    first, second = [[one.text for one in line.all("td")] for line in table.all("tr") if line.all("td")]
+    first, second = [[cell.text for cell in line.all("td")] for line in table.all("tr") if line.all("td")]
     assert first == [
         "steps 2,400",
         "learned yes",
@@ -125,10 +125,10 @@ def test_each_row_says_by_which_intervals_it_has_learned(tmp_path):
 def test_rows_stand_by_kind_and_every_link_leads_to_its_row_and_back(tmp_path):
     names = {"hinge": "objective", "MLP": "model", "wasserstein": "objective", "4,096 samples": "model"}
     page = page_of(tmp_path, *[row(name, kind) for name, kind in names.items()])
-    assert [one.text for one in page.root.all("th", scope="rowgroup")] == ["objective", "model"]
-    links = [one.all("a")[0] for one in page.root.all("th", scope="row")]
-    assert [one.text for one in links] == ["hinge", "wasserstein", "MLP", "4,096 samples"]
-    places = {one.attributes["id"]: one for one in page.root.walk() if "id" in one.attributes}
+    assert [head.text for head in page.root.all("th", scope="rowgroup")] == ["objective", "model"]
+    links = [head.all("a")[0] for head in page.root.all("th", scope="row")]
+    assert [link.text for link in links] == ["hinge", "wasserstein", "MLP", "4,096 samples"]
+    places = {node.attributes["id"]: node for node in page.root.walk() if "id" in node.attributes}
     assert len(places) == len(re.findall(r'\bid="', page.source)), "no two places have the same name"
     for link in links:
         target = places[link.attributes["href"].removeprefix("#")]
@@ -141,8 +141,8 @@ def test_what_is_no_label_is_a_dash_and_none_obeyed_is_not(tmp_path):
     judged = dict(row().judged)
     without = {key: value for key, value in judged.items() if key != "labels_obeyed"}  # as older versions wrote it
     page = page_of(tmp_path, row(judged=without), row(judged=judged), row(judged=judged | {"labels_obeyed": 0.0}))
-    found = [one.text for one in page.root.all("td", class_="obeyed")]
-    assert found == ["labels obeyed –", "labels obeyed –", "labels obeyed 0 %"]
+    texts = [cell.text for cell in page.root.all("td", class_="obeyed")]
+    assert texts == ["labels obeyed –", "labels obeyed –", "labels obeyed 0 %"]
 
 
 def test_names_kinds_and_notes_are_text_whatever_they_hold(tmp_path):
@@ -152,22 +152,22 @@ def test_names_kinds_and_notes_are_text_whatever_they_hold(tmp_path):
     assert not page.root.all("script") and "<script" not in page.source
     assert page.root.all("th", scope="row")[0].text == nasty
     assert page.root.all("th", scope="rowgroup")[0].text == f"kind {nasty}"
-    assert [one.text for one in page.root.all("p", class_="note")] == [f"note {nasty}"]
+    assert [note.text for note in page.root.all("p", class_="note")] == [f"note {nasty}"]
     assert section(page, 1).all("audio")[0].attributes["aria-label"] == f"{nasty} clip 0"
     assert page.root.all("div", class_="legend")[0].text == "<i>/loss"
 
 
 def test_a_note_stands_in_its_own_row_alone(tmp_path):
     page = page_of(tmp_path, row(), row("minimax", note="It is saturated from the start."), row("r1"))
-    notes = [[one.text for one in section(page, number).all("p", class_="note")] for number in (1, 2, 3)]
+    notes = [[note.text for note in section(page, number).all("p", class_="note")] for number in (1, 2, 3)]
     assert notes == [[], ["It is saturated from the start."], []]
 
 
 def test_losses_alone_are_drawn_where_they_were_worked_out_to_lie(tmp_path):
-    """From -1 to 5, and 0.24 of room at both ends: the axis goes from -1.24 to 5.24."""
+    """The values go from -1 to 5, with 0.24 of room at both ends: the axis goes from -1.24 to 5.24."""
     losses, distance = section(page_of(tmp_path, row()), 1).all("div", class_="plot")
     legend = section(page_of(tmp_path, row()), 1).all("div", class_="legend")[0]
-    assert [one.text for one in legend.all("span")] == ["discriminator/loss", "generator/loss"]
+    assert [span.text for span in legend.all("span")] == ["discriminator/loss", "generator/loss"]
     assert points(losses, "line-0") == [(50, 50), (100, pytest.approx(80.86))]
     assert points(losses, "line-1") == [(50, pytest.approx(3.7)), (100, pytest.approx(96.3))]
     low, high = -0.513 - 0.04 * 67.013, 66.5 + 0.04 * 67.013
@@ -178,14 +178,14 @@ def test_losses_alone_are_drawn_where_they_were_worked_out_to_lie(tmp_path):
     assert points(distance, "line-0") == [(0, at(58.94)), (100, at(20))], "from its untrained start on"
     assert points(distance, "area") == [(0, at(53.4)), (100, at(10)), (100, at(30)), (0, at(66.5))]
     band = distance.all("path", class_="band")[0].attributes["d"]
-    top, bottom = (100 - float(one) for one in re.findall(r"(?:M0 |V)([\d.]+)", band)[::-1])
+    top, bottom = (100 - float(place) for place in re.findall(r"(?:M0 |V)([\d.]+)", band)[::-1])
     assert (bottom, top) == (at(-0.513), at(1.591))
 
 
 def test_statistics_of_several_losses_in_a_phase_are_all_drawn(tmp_path):
     lines = [{"step": 1, "d/loss_a": 1.0, "d/loss_b": 2.0, "g/loss": 3.0, "g/cycle": 9.0, "d/lossless": 9.0}]
     legend = section(page_of(tmp_path, row(statistics=lines)), 1).all("div", class_="legend")[0]
-    assert [one.text for one in legend.all("span")] == ["d/loss_a", "d/loss_b", "g/loss"]
+    assert [span.text for span in legend.all("span")] == ["d/loss_a", "d/loss_b", "g/loss"]
 
 
 def test_a_log_of_alarms_rollbacks_and_torn_lines_is_read_as_what_remains(tmp_path):
@@ -196,7 +196,7 @@ def test_a_log_of_alarms_rollbacks_and_torn_lines_is_read_as_what_remains(tmp_pa
         {"step": 40, "evaluation/kad_l": 20.0, "evaluation/kad_l_low": 10.0, "evaluation/kad_l_high": 30.0},
     ]
     written = [LINES[0], *others[:2], LINES[1], others[2]]
-    log.write_text("".join(json.dumps(one) + "\n" for one in written) + '{"step": 60, "discrim')
+    log.write_text("".join(json.dumps(line) + "\n" for line in written) + '{"step": 60, "discrim')
     assert statistics(log) == LINES and evaluations(log) == HISTORY
     page = page_of(tmp_path, row(statistics=statistics(log), history=evaluations(log)))
     expected = page_of(tmp_path, row())
@@ -223,18 +223,21 @@ def test_each_rows_clips_can_be_heard_and_seen_on_axes_of_their_own(tmp_path):
     long, stereo = tones(8, samples=32768), tones(8, channels=2, samples=16384)
     page = page_of(tmp_path, row(clips=long), row(clips=stereo, sample_rate=44100), row(clips=tones(3)))
     cells = [section(page, number).all("figure", class_="cell") for number in (1, 2, 3)]
-    assert [len(one) for one in cells] == [8, 8, 3]
+    assert [len(row_cells) for row_cells in cells] == [8, 8, 3]
     for cell, clip in zip(cells[0], long, strict=True):
         assert same_sound(sound_of(cell), clip)
         shades = shades_of(cell)
         assert shades.shape == (64, 96) and shades.max() > 200
     sound, rate = soundfile.read(io.BytesIO(decoded(cells[1][3].all("audio")[0].attributes["src"])[1]))
     assert rate == 44100 and same_sound(sound.T.astype(np.float32), stereo[3])
-    texts = [[mark for mark, _ in marks(one[0], "across")] for one in cells]
+    texts = [[mark for mark, _ in marks(row_cells[0], "across")] for row_cells in cells]
     assert texts == [["0", "1 s"], ["0", "0.2 s"], ["0", "0.1 s"]]
-    places = [float(re.sub(r"[^\d.]", "", marks(one[7 if len(one) > 7 else 2], "across")[1][1])) for one in cells]
+    places = [
+        float(re.sub(r"[^\d.]", "", marks(row_cells[7 if len(row_cells) > 7 else 2], "across")[1][1]))
+        for row_cells in cells
+    ]
     assert places == pytest.approx([100 / 2.048, 20 / (16384 / 44100), 10 / 0.256], abs=0.01)
-    tops = [marks(one[0], "up")[-1] for one in cells]
+    tops = [marks(row_cells[0], "up")[-1] for row_cells in cells]
     assert tops == [("8 kHz", "bottom: 100.00%"), ("22.1 kHz", "bottom: 100.00%"), ("8 kHz", "bottom: 100.00%")]
     assert [bool(marks(cell, "up")) for cell in cells[0]] == [True, False, False, False] * 2
     assert [cell.all("figcaption")[0].text for cell in cells[1]] == [str(number) for number in range(8)]
@@ -242,6 +245,8 @@ def test_each_rows_clips_can_be_heard_and_seen_on_axes_of_their_own(tmp_path):
 
 def test_the_loudest_point_of_each_row_is_its_own(tmp_path):
     page = page_of(tmp_path, row(clips=tones(4, level=0.5)), row(clips=tones(4, level=0.05)))
-    loud, soft = ([shades_of(one) for one in section(page, number).all("figure", class_="cell")] for number in (1, 2))
-    assert all(np.abs(one - other).max() <= 2 for one, other in zip(loud, soft, strict=True))
+    loud, soft = ([shades_of(cell) for cell in section(page, number).all("figure", class_="cell")] for number in (1, 2))
+    assert all(
+        np.abs(loud_shades - soft_shades).max() <= 2 for loud_shades, soft_shades in zip(loud, soft, strict=True)
+    )
     assert not torch.equal(tones(4, level=0.5), tones(4, level=0.05))

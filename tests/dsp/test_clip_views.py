@@ -1,4 +1,4 @@
-"""Views of a clip: against librosa above the floor, tones and silence by hand, and gradients at every level."""
+"""Tests views of a clip: against librosa above the floor, tones and silence by hand, and gradients at every level."""
 
 import math
 import warnings
@@ -31,14 +31,14 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def sine(frequency: float, amplitude: float = 1.0, samples: int = 4096) -> Tensor:
-    """(1, 1, samples) in float64."""
+    """Returns (1, 1, samples) in float64."""
     return (
         amplitude * torch.sin(2 * math.pi * frequency / RATE * torch.arange(samples, dtype=torch.float64))[None, None]
     )
 
 
 def by_librosa(clips: Tensor, window: int, hop: int) -> np.ndarray:
-    """Complex (N, C, window / 2, ceil(T / hop)): each frame centred on the middle of its hop, full scale 1."""
+    """Returns complex (N, C, window / 2, ceil(T / hop)), full scale 1; each frame is centred on its hop's middle."""
     import librosa
 
     frames = math.ceil(clips.shape[-1] / hop)
@@ -86,7 +86,7 @@ def test_log_mel_equals_librosas_above_the_floor(window, hop, samples, bands):
 
 @pytest.mark.parametrize("power", [0.3, 0.5, 1.0])
 def test_compressed_spectra_equal_librosas_above_the_floor(power):
-    """Phases at the middle of a frame of 64: those at its start, turned by π in every other bin."""
+    """Measures phases at the middle of a frame of 64: those at its start, turned by π in every other bin."""
     clips = normal(2, 3, 210) / 4
     bins = by_librosa(clips, 64, 20) * (-1.0) ** np.arange(32)[:, None]
     expected = np.abs(bins) ** power * np.exp(1j * np.angle(bins))
@@ -169,7 +169,10 @@ def test_settings_that_do_not_fit_are_refused(settings, message):
 
 @pytest.mark.parametrize("name", SPECTRAL)
 def test_measured_values_have_mean_zero_and_deviation_one(name):
-    """In batches of unequal size and two channels; where a bin never rises above the floor its deviation is less."""
+    """Measures batches of unequal size and two channels.
+
+    Where a bin never rises above the floor its deviation is less.
+    """
     view, clips = view_of(name), (normal(30, 2, 640) * torch.logspace(0, -3, 30)[:, None, None] / 4).float()
     raw = view(clips).double()
     view.measure(iter(clips.split([7, 20, 3])))
@@ -209,7 +212,7 @@ SOUNDS = {
 
 
 def slopes(view: View, clips: Tensor) -> Tensor:
-    """The gradient of every value by every sample, (values, samples)."""
+    """Returns the gradient of every value by every sample, (values, samples)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         values = torch.autograd.functional.jacobian(view, clips)
@@ -217,7 +220,7 @@ def slopes(view: View, clips: Tensor) -> Tensor:
 
 
 def steepest(view: View) -> Tensor:
-    """The bounds that the docstrings tell, for deviations of 1: a number, or one for each band."""
+    """Returns the bounds that the docstrings state, for deviations of 1: a number, or one for each band."""
     if isinstance(view, ComplexSpectrum):
         return torch.tensor(4 * FLOOR ** (view.power - 1) / view.window)
     assert isinstance(view, LogMagnitude | LogMel)
@@ -228,9 +231,9 @@ def steepest(view: View) -> Tensor:
 @pytest.mark.parametrize("sound", SOUNDS)
 @pytest.mark.parametrize("name", SPECTRAL)
 def test_values_and_gradients_are_bounded_and_no_gradient_vanishes(name, sound):
-    """For silence the steepest gradient of every row reaches so much of the bound.
+    """Checks that for silence the steepest gradient of every row reaches a certain share of the bound.
 
-    Every value hears some sample, and every sample moves some value.
+    Every value depends on some sample, and every sample changes some value.
     """
     view, clips = view_of(name), SOUNDS[sound]
     values, slope = view(clips), slopes(view, clips)
@@ -264,7 +267,7 @@ def test_a_discriminators_gradient_reaches_every_sample_in_float32(name, sound):
 
 
 def test_for_silence_the_gradient_is_spread_over_the_frame():
-    """Of a frame of 512, its middle half in 8 parts: each gets 2 % to 25 % of the gradient's energy.
+    """Splits the middle half of a frame of 512 into 8 parts: each gets 2 % to 25 % of the gradient's energy.
 
     Were all phases equal, one sample would get all of it.
     """
@@ -282,7 +285,7 @@ def test_for_silence_the_gradient_is_spread_over_the_frame():
 @pytest.mark.parametrize("sound", ["silence", "1e-4", "noise"])
 @pytest.mark.parametrize("name", SPECTRAL)
 def test_gradcheck(name, sound):
-    """A floor of -20 dB, so that steps of finite differences are small beside it."""
+    """Uses a floor of -20 dB, so that steps of finite differences are small beside it."""
     view = view_of(name, floor_db=-20)
     clips = SOUNDS[sound][..., :70].clone().requires_grad_()
     assert torch.autograd.gradcheck(view, (clips,), eps=1e-5, atol=1e-4)
@@ -328,7 +331,7 @@ def test_the_tone_of_log_mel_has_half_of_the_floors_power_in_its_loudest_band():
 
 
 class TestLowRate:
-    """One sample in `factor` of the lowest part of the band."""
+    """Tests the view that takes one sample in `factor` of the lowest part of the band."""
 
     def test_low_tones_stay_and_high_ones_go(self):
         time = torch.arange(4096) / 16000

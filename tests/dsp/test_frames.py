@@ -1,4 +1,4 @@
-"""Frames and their transforms: against torch's own, and their gradients."""
+"""Tests frames and their transforms: against torch's own, and their gradients."""
 
 import pytest
 import torch

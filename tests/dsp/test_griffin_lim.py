@@ -1,4 +1,4 @@
-"""The way back from magnitudes: nearer with each iteration, attacks kept, silence kept."""
+"""Tests the inversion of magnitudes: it comes nearer with each iteration, and keeps attacks and silence."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 def hits(samples: int = 8192) -> torch.Tensor:
-    """(4, 1, samples): a sinking tone, a click with a tail of noise, a struck chord, and noise; all from sample 0."""
+    """Makes (4, 1, samples), from sample 0: a sinking tone, a click with a tail of noise, a struck chord, noise."""
     time = torch.arange(samples) / 16000
     sinking = torch.sin(2 * torch.pi * (50 * time + 8 * (1 - torch.exp(-30 * time)))) * torch.exp(-8 * time)
     chord = sum(torch.sin(2 * torch.pi * pitch * time) for pitch in (220, 277, 330)) * torch.exp(-3 * time) / 3
@@ -24,12 +24,12 @@ def hits(samples: int = 8192) -> torch.Tensor:
 
 
 def spectral_error(clips: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
-    """Per example: the norm of what the magnitudes lack, as a share of theirs."""
+    """Returns for each example the norm of the magnitudes' error, as a share of the magnitudes' norm."""
     return (stft(clips, **SIZES).abs() - magnitude).flatten(1).norm(dim=1) / magnitude.flatten(1).norm(dim=1)
 
 
 def test_more_iterations_come_nearer_to_the_magnitudes():
-    """As a share of the whole, on average: 0.8 by zero phase, 0.12 by 16 iterations, 0.08 by 64."""
+    """Measures the mean share of error: 0.8 by zero phase, 0.12 by 16 iterations, 0.08 by 64."""
     magnitude = stft(hits(), **SIZES).abs()
     errors = [
         spectral_error(griffin_lim(magnitude, count, **SIZES), magnitude).mean().item() for count in (0, 1, 4, 16, 64)
@@ -43,10 +43,10 @@ def energy(clips: torch.Tensor, start: int, samples: int) -> torch.Tensor:
 
 
 def test_an_attack_survives_and_nothing_blows_up_beside_it():
-    """Of the energy of an attack at sample 0, 0.2 to 0.9 is kept in its first 8 ms and 0.1 to 0.5 in the first 4.
+    """An attack at sample 0 keeps 0.2 to 0.9 of its energy in its first 8 ms and 0.1 to 0.5 in the first 4.
 
-    Were the start left to fade, these 4 ms would keep a hundredth. A later attack keeps its energy within a third and
-    has silence before it.
+    If the start were left to fade, these 4 ms would keep a hundredth. A later attack keeps its energy within a
+    third and has silence before it.
     """
     clips = hits()
     rebuilt = griffin_lim(stft(clips, **SIZES).abs(), 16, **SIZES)
@@ -80,7 +80,7 @@ def test_what_is_made_of_one_clip_does_not_depend_on_the_others():
 
 @pytest.mark.parametrize(("window", "hop"), [(1024, 256), (512, 256), (200, 60)])
 def test_other_windows_and_hops_come_near_too(window, hop):
-    """Measured by 16 iterations: spectral errors of 0.21, 0.12 and 0.28; by none over 0.8."""
+    """Measured spectral errors are 0.21, 0.12 and 0.28 by 16 iterations, and over 0.8 by none."""
     clips = hits()
     magnitude = stft(clips, window=window, hop=hop).abs()
     rebuilt = griffin_lim(magnitude, 16, window=window, hop=hop)

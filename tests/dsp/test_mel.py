@@ -1,4 +1,4 @@
-"""Mel bands against librosa, and tones, silence and channels as they should show."""
+"""Compares mel bands with librosa's, and checks how tones, silence and channels show."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Representations: against numpy, by hand, and there and back for generated and for real sound."""
+"""Tests representations: against numpy, by hand, and there and back for generated and for real sound."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ HANN = np.sin(np.pi * np.arange(256) / 256) ** 2
 
 
 def measured(batches, **settings) -> LogSpectrogram:
-    """A representation with the statistics of clips."""
+    """Returns a representation with the statistics of clips."""
     representation = LogSpectrogram(**settings)
     representation.measure(batches)
     return representation
@@ -28,7 +28,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 def sounds(count: int, samples: int = 16384) -> Tensor:
-    """(count, 1, samples): decaying chords of three tones under a little noise, at levels from 0 to -20 dB."""
+    """Makes (count, 1, samples): decaying chords of three tones under a little noise, at levels from 0 to -20 dB."""
     time = torch.arange(samples) / 16000
     draw = torch.Generator().manual_seed(1)
     pitches = 80 * 2 ** (5 * torch.rand(count, 3, 1, generator=draw))
@@ -40,7 +40,7 @@ def sounds(count: int, samples: int = 16384) -> Tensor:
 
 
 def levels_by_numpy(clips: Tensor) -> np.ndarray:
-    """Log magnitudes (N, C, 128, frames) in float64, frame by frame."""
+    """Returns log magnitudes (N, C, 128, frames) in float64, computed frame by frame."""
     padded = np.pad(clips.double().numpy(), ((0, 0), (0, 0), (0, 128)))
     frames = [np.fft.rfft(HANN * padded[..., at : at + 256]) for at in range(0, clips.shape[2], 128)]
     return np.log(np.abs(np.stack(frames, axis=-1))[:, :, :128] + 1e-6)
@@ -60,7 +60,7 @@ def test_the_waveform_is_the_clip_itself():
 
 
 def test_statistics_and_encoding_equal_numpys():
-    """In batches of unequal size, two channels; three deviations are 1, and what lies beyond is cut."""
+    """Measures batches of unequal size and two channels; three deviations become 1, and values beyond are cut."""
     clips = noise(7, 2, 2048) * torch.logspace(0, -3, 7)[:, None, None]
     spectrogram = measured(iter(clips.split([3, 1, 2, 1])))
     levels = levels_by_numpy(clips)
@@ -100,7 +100,7 @@ def test_the_magnitudes_by_hand(monkeypatch):
 
 
 def test_a_bin_that_never_varies_divides_by_nothing():
-    """Silence alone, and silence that a sound comes to after the statistics were taken."""
+    """Tries silence alone, and silence encoded with statistics of sound."""
     silent = measured([torch.zeros(4, 1, 2048)])
     torch.testing.assert_close(silent.means, torch.full((128,), float(np.log(1e-6))))
     assert (silent.deviations > 0).all()
@@ -115,7 +115,7 @@ def test_silence_stays_silence():
 
 
 def spectral_error(rebuilt: Tensor, clips: Tensor) -> float:
-    """What the magnitudes of `rebuilt` lack to those of the clips, as a share of these, on average over the clips."""
+    """Returns the error of `rebuilt`'s magnitudes as a share of the clips' magnitudes, on average over the clips."""
     spectrogram, wanted = (
         stft(rebuilt, window=256, hop=128).abs().flatten(1),
         stft(clips, window=256, hop=128).abs().flatten(1),
@@ -124,12 +124,12 @@ def spectral_error(rebuilt: Tensor, clips: Tensor) -> float:
 
 
 def loudness(clips: Tensor) -> Tensor:
-    """In dB, of every 16 ms: (N, T / 256)."""
+    """Returns the level in dB of every 16 ms: (N, T / 256)."""
     return 10 * (clips.unflatten(2, (-1, 256)).square().mean((1, 3)) + 1e-8).log10()
 
 
 def assert_there_and_back(clips: Tensor, most: float) -> None:
-    """By 16 iterations the spectral error is at most so large, by none over 0.7, and by 48 a fifth less than by 16.
+    """Checks the spectral error: at most so large by 16 iterations, over 0.7 by none, and a fifth less by 48.
 
     Where a clip is above -50 dB, its loudness is kept within 2 dB on average.
     """
@@ -145,14 +145,14 @@ def assert_there_and_back(clips: Tensor, most: float) -> None:
 
 
 def test_there_and_back():
-    """Measured: a spectral error of 0.20."""
+    """The measured spectral error is 0.20."""
     assert_there_and_back(sounds(8), 0.22)
 
 
 @pytest.mark.skipif("WAVEGAN_TEST_DATA" not in os.environ, reason="WAVEGAN_TEST_DATA names no folder of real audio")
 @pytest.mark.parametrize("kind", ["drums/kick", "drums/snare", "digits/train", "piano"])
 def test_there_and_back_with_real_sound(kind):
-    """Measured: 0.14 for kick drums, 0.11 for snares, 0.12 for spoken digits, 0.13 for piano."""
+    """Measured errors are 0.14 for kick drums, 0.11 for snares, 0.12 for spoken digits, 0.13 for piano."""
     paths = files.find_audio(Path(os.environ["WAVEGAN_TEST_DATA"], kind))
     clips = torch.zeros(min(12, len(paths)), 1, 16384)
     for clip, path in zip(clips, paths[:: max(1, len(paths) // 12)], strict=False):

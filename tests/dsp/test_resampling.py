@@ -1,4 +1,4 @@
-"""Resampling of blocks against soxr on the whole."""
+"""Compares resampling of blocks with soxr on the whole sound."""
 
 import numpy as np
 import pytest

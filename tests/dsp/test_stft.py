@@ -1,4 +1,4 @@
-"""Spectra and their inverse against scipy, NumPy and loops."""
+"""Compares spectra and their inverse with scipy, NumPy and loops."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 def sines(amplitudes: list[float], bins: list[float], samples: int = 4096, fft_samples: int = 512) -> torch.Tensor:
-    """One sine for each channel, at so many bins of the transform: (1, C, samples)."""
+    """Returns one sine for each channel, at so many bins of the transform: (1, C, samples)."""
     phase = 2 * torch.pi * torch.tensor(bins)[:, None] / fft_samples * torch.arange(samples)
     return (torch.tensor(amplitudes)[:, None] * torch.sin(phase))[None]
 
@@ -73,7 +73,10 @@ def test_the_transform_equals_numpys_frame_by_frame(samples, frames):
 
 
 def test_the_way_back_is_the_least_squares_one():
-    """Of a spectrum that no clip has: windowed frames added up over the squared windows, also of the frame before."""
+    """Inverts a spectrum that no clip has, as windowed frames added up over the squared windows.
+
+    The frame before the clip takes part too.
+    """
     spectrum = torch.complex(doubles(129, 3), doubles(129, 3, seed=1))
     estimate = doubles(384, seed=2)
     frames = [np.concatenate([np.zeros(128), estimate[:128].numpy()]) * HANN]
@@ -103,7 +106,7 @@ def test_the_way_back_gives_the_clip_again(shape):
 
 @pytest.mark.parametrize(("window", "hop"), [(64, 16), (64, 32), (100, 30), (512, 128)])
 def test_the_way_back_for_other_windows_and_hops(window, hop):
-    """By the frames before the clip exactly; without them up to a fade over the first window."""
+    """The inverse is exact with the frames before the clip; without them it fades over the first window."""
     clips = doubles(2, 12 * hop)
     spectrum = stft(clips, window=window, hop=hop)
     assert spectrum.shape == (2, window // 2 + 1, 12)

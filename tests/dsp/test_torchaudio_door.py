@@ -1,4 +1,4 @@
-"""torchaudio opens where a part of it does not load."""
+"""Checks that torchaudio opens even where a part of it does not load."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Combs, hiss and lost bands: made by hand, in spectra and in sound."""
+"""Tests combs, hiss and lost bands: made by hand, in spectra and in sound."""
 
 import numpy as np
 import pytest
@@ -24,12 +24,12 @@ FORMS = [(8000, 4096, 1), (16000, 16384, 2), (44100, 65536, 1)]
 
 
 def sine(frequency: float, samples: int = 16384, *, rate: float = 1.0, decibels: float = 0.0) -> Tensor:
-    """A sine (1, 1, samples) whose amplitude is so many dB above 1."""
+    """Makes a sine (1, 1, samples) whose amplitude is so many dB above 1."""
     return 10 ** (decibels / 20) * torch.sin(2 * np.pi * frequency / rate * torch.arange(samples).double())[None, None]
 
 
 def bursts(samples: int = 16384) -> Tensor:
-    """A tone of amplitude 1 that sounds for two thirds of the clip, in eight swells, over a hiss at -80 dBFS."""
+    """Makes a tone of amplitude 1 that sounds for two thirds of the clip, in eight swells, over a hiss at -80 dBFS."""
     swell = torch.hann_window(samples // 12, dtype=torch.float64)
     envelope = torch.nn.functional.pad(swell, (0, samples // 8 - len(swell))).repeat(8)
     hiss = white_noise(1, 1, samples, rms=1e-4, seed=0).double()
@@ -41,7 +41,7 @@ def comb_of(clips: Tensor) -> np.ndarray:
 
 
 def drums(count: int, rate: int, samples: int) -> Tensor:
-    """Clips of the drum machine, each padded with silence to its length."""
+    """Returns clips of the drum machine, each padded with silence to its length."""
     clips = torch.zeros(count, 1, samples)
     for number in range(count):
         sound = torch.from_numpy(render(number, rate)[:samples])
@@ -131,7 +131,7 @@ def test_a_sine_at_a_quarter_30_decibels_below_bursts_raises_the_first_stage_alo
 
 @pytest.mark.parametrize(("rate", "samples", "channels"), FORMS)
 def test_a_sine_at_three_sixteenths_raises_the_second_stage_alone(rate, samples, channels):
-    """One of six tones stands 40 dB or more above the hiss: so much over six is the mean."""
+    """One of six tones stands 40 dB or more above the hiss, so the mean rises by a sixth of that."""
     clips = bursts(samples).repeat(1, channels, 1)
     before, after = comb_of(clips), comb_of(clips + sine(3 / 16, samples, decibels=-30))
     assert after[1] > before[1] + 40 / 6
@@ -145,7 +145,7 @@ def test_white_noise_has_no_comb(rate, samples, channels):
 
 
 def test_silence_has_no_comb_and_before_silence_it_is_found():
-    """Frames that sound breaks off in are quiet ones and spread its tones, so less of the comb stands out."""
+    """Frames in which sound breaks off are quiet and spread its tones, so less of the comb stands out."""
     assert (comb(frame_spectra(torch.zeros(2, 1, 16384))) == 0).all()
     clip = bursts(8192) + sine(1 / 4, 8192, decibels=-30)
     padded = torch.cat([clip, torch.zeros(1, 1, 8192)], dim=2)
@@ -166,13 +166,13 @@ def test_drums_stay_below_3_decibels(rate, samples):
 @pytest.mark.parametrize("samples", [4096, 16384])
 def test_an_untrained_transposed_generator_shows_its_comb_and_a_nearest_one_none(samples):
     for seed in range(3):
-        found = {}
+        combs = {}
         for upsample in ("transposed", "nearest"):
             torch.manual_seed(seed)
             network = Generator(samples, dim=8, upsample=upsample)
             with torch.no_grad():
-                found[upsample] = comb_of(network(2 * torch.rand(16, 100) - 1)).max()
-        assert found["transposed"] > 12 and found["nearest"] < 3, found
+                combs[upsample] = comb_of(network(2 * torch.rand(16, 100) - 1)).max()
+        assert combs["transposed"] > 12 and combs["nearest"] < 3, combs
 
 
 def test_stages_bear_the_frequency_of_their_tones():
@@ -182,28 +182,31 @@ def test_stages_bear_the_frequency_of_their_tones():
 
 
 def bands(rate: int) -> list[tuple[float, float]]:
-    """The thirds of octaves from 50 Hz that some bin of an FFT of 2,048 lies in; the last reaches to the end."""
+    """Returns the thirds of octaves from 50 Hz that contain some bin of an FFT of 2,048.
+
+    The last one reaches to the end.
+    """
     edges = [50 * 2 ** (step / 3) for step in range(40) if 50 * 2 ** (step / 3) < rate / 2]
-    found = list(zip(edges, [*edges[1:], np.inf], strict=True))
-    return [(low, high) for low, high in found if any(low <= rate / 2048 * bin < high for bin in range(1025))]
+    limits = list(zip(edges, [*edges[1:], np.inf], strict=True))
+    return [(low, high) for low, high in limits if any(low <= rate / 2048 * bin < high for bin in range(1025))]
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 @pytest.mark.parametrize("third", [8, 13, 18])
 def test_a_sine_has_half_its_squared_amplitude_in_its_third_of_an_octave(rate, third):
     frequency = 50 * 2 ** ((third + 0.5) / 3)  # 356 Hz, 1,131 Hz, 3,592 Hz: each the middle of its band
-    [found] = third_octaves(frame_spectra(sine(frequency, rate=rate, decibels=-6)), rate)
-    assert len(found) == len(bands(rate))
+    [powers] = third_octaves(frame_spectra(sine(frequency, rate=rate, decibels=-6)), rate)
+    assert len(powers) == len(bands(rate))
     [place] = [number for number, (low, high) in enumerate(bands(rate)) if low <= frequency < high]
-    assert found[place] == pytest.approx(0.5 * 10 ** (-6 / 10), rel=0.05)
-    assert np.delete(found, place).sum() < 0.05 * found[place]
+    assert powers[place] == pytest.approx(0.5 * 10 ** (-6 / 10), rel=0.05)
+    assert np.delete(powers, place).sum() < 0.05 * powers[place]
 
 
 def test_thirds_of_octaves_hold_all_the_power_of_noise_each_its_width():
-    [found] = third_octaves(frame_spectra(white_noise(1, 2, 2**18, rms=0.1, seed=0)), 16000)
-    assert found.sum() == pytest.approx(0.01 * (1 - 50 / 8000), rel=0.02)
+    [powers] = third_octaves(frame_spectra(white_noise(1, 2, 2**18, rms=0.1, seed=0)), 16000)
+    assert powers.sum() == pytest.approx(0.01 * (1 - 50 / 8000), rel=0.02)
     widths = np.array([min(high, 8000) - low for low, high in bands(16000)]) / 8000
-    np.testing.assert_allclose(found[6:], 0.01 * widths[6:], rtol=0.1)
+    np.testing.assert_allclose(powers[6:], 0.01 * widths[6:], rtol=0.1)
 
 
 def test_thirds_of_octaves_of_silence_are_zero():
@@ -223,7 +226,7 @@ def test_the_floor_of_noise_is_the_tenth_quantile_of_its_frames(rate):
 
 
 def test_the_noise_floor_by_hand():
-    """Ten frames at 0, -10, … -90 dB: the tenth quantile lies 0.9 steps above the lowest."""
+    """Uses ten frames at 0, -10, … -90 dB: the tenth quantile lies 0.9 steps above the lowest."""
     levels = 10 ** (-torch.arange(10.0).flip(0) / 2)
     clip = levels.repeat_interleave(320)[None, None]
     clip = torch.cat([clip, torch.ones(1, 1, 319)], dim=2)  # less than a frame is left out

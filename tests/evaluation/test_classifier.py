@@ -1,4 +1,4 @@
-"""The classifier: intervals worked by hand, what pictures and features may depend on, learning, and its file."""
+"""Tests the classifier: intervals worked by hand, what pictures and features may depend on, learning, and its file."""
 
 import math
 from copy import deepcopy
@@ -21,7 +21,7 @@ LABELS = ("hiss", "high", "low")
 
 
 def sounds(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Fading noise, high and low tones of random pitch, level, length and start, with their labels in turn."""
+    """Makes fading noise, high and low tones of random pitch, level, length and start, with their labels in turn."""
     random = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 3
     pitch, start, length, level = torch.rand(4, count, 1, generator=random)
@@ -51,7 +51,7 @@ def classifier() -> Classifier:
 
 
 def weights(network: Network) -> Tensor:
-    return torch.cat([one.flatten().double() for one in network.state_dict().values()])
+    return torch.cat([tensor.flatten().double() for tensor in network.state_dict().values()])
 
 
 # Accuracy
@@ -66,7 +66,7 @@ def test_wilson_intervals_worked_by_hand(right, clips, low, high):
 
 
 def test_the_ends_of_an_interval_are_1_96_deviations_away():
-    """The definition: of a true share at either end, the one that was found is just within 1.96 deviations."""
+    """Checks the definition: for a true share at either end, the measured share is just within 1.96 deviations."""
     accuracy = Accuracy(383, 400)
     for end in accuracy.interval:
         assert (accuracy.value - end) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) / 400)
@@ -106,7 +106,10 @@ def test_silence_is_nothing():
 
 
 def test_what_is_nearly_silent_is_not_raised_to_full_level():
-    """A hiss at -120 dBFS under a tone at -60: were it raised, the hiss would be heard where the tone has ended."""
+    """Puts a hiss at -120 dBFS under a tone at -60.
+
+    If it were raised, the hiss would be heard where the tone has ended.
+    """
     seconds = torch.arange(SAMPLES) / RATE
     hiss = torch.randn(SAMPLES, generator=torch.Generator().manual_seed(0))
     tone = torch.sin(2 * math.pi * 1000 * seconds) * (seconds < 0.1)
@@ -126,14 +129,14 @@ def test_every_rate_fills_every_band(rate):
 
 @pytest.fixture
 def straight(monkeypatch):
-    """Switches off every augmentation but those that the test sets."""
+    """Switches off every augmentation except those that the test sets."""
     for name in ("STRETCH", "SHIFT", "MEL_STRETCH", "TRANSPOSE", "TILT", "NOISE", "MASK"):
         monkeypatch.setattr(training, name, 0.0)
     return monkeypatch
 
 
 def pictures(count: int = 400) -> Tensor:
-    """A spot of bands 30 to 33 and frames 40 to 43 of 100, at half the range."""
+    """Makes a spot of bands 30 to 33 and frames 40 to 43 of 100, at half the range."""
     spot = torch.zeros(count, 64, 100)
     spot[:, 30:34, 40:44] = 0.5
     return spot
@@ -143,9 +146,9 @@ def bend(given: Tensor, seed: int = 0) -> Tensor:
     return augment(given, torch.Generator().manual_seed(seed))
 
 
-def middle(found: Tensor, dim: int) -> Tensor:
-    """Where the spot lies along bands (1) or frames (2), in places."""
-    weight = found.sum(dim=3 - dim)
+def middle(images: Tensor, dim: int) -> Tensor:
+    """Returns the place of the spot along bands (1) or frames (2)."""
+    weight = images.sum(dim=3 - dim)
     return (weight * torch.arange(weight.shape[1])).sum(dim=1) / weight.sum(dim=1)
 
 
@@ -156,8 +159,8 @@ def test_nothing_is_bent_where_nothing_is_asked(straight):
 @pytest.mark.parametrize(("name", "dim", "still", "places"), [("SHIFT", 2, 1, 20.0), ("TRANSPOSE", 1, 2, 12.8)])
 def test_spots_move_by_up_to_a_part_of_the_picture_either_way(straight, name, dim, still, places):
     straight.setattr(training, name, 0.2)
-    found = bend(pictures())
-    moved, rest = middle(found, dim) - middle(pictures(), dim), middle(found, still) - middle(pictures(), still)
+    bent = bend(pictures())
+    moved, rest = middle(bent, dim) - middle(pictures(), dim), middle(bent, still) - middle(pictures(), still)
     assert places * 0.9 < moved.max() < places + 0.01 and -places - 0.01 < moved.min() < -places * 0.9
     assert moved.abs().median() == pytest.approx(places / 8, rel=0.3), (
         "half of all draws are nearer to 0 than 1 / 2, cubed"
@@ -177,16 +180,16 @@ def test_stretching_leaves_the_start_where_it_is(straight, name, dim):
 def test_tilt_raises_one_end_and_lowers_the_other_and_never_silence(straight):
     straight.setattr(training, "TILT", 0.2)
     half = torch.full((400, 64, 100), 0.5)
-    found = bend(half)
-    torch.testing.assert_close(found[:, 0] + found[:, -1], torch.ones(400, 100))
-    assert 0.68 < found[:, -1].max() <= 0.7 and 0.3 <= found[:, -1].min() < 0.32
+    bent = bend(half)
+    torch.testing.assert_close(bent[:, 0] + bent[:, -1], torch.ones(400, 100))
+    assert 0.68 < bent[:, -1].max() <= 0.7 and 0.3 <= bent[:, -1].min() < 0.32
     assert not bend(torch.zeros_like(half)).any()
 
 
 def test_noise_leaves_what_stands_out(straight):
     straight.setattr(training, "NOISE", 0.4)
-    found = bend(torch.full((400, 64, 100), 0.5))
-    noise = (0.5 - found) / (1 - found)  # the other way round
+    bent = bend(torch.full((400, 64, 100), 0.5))
+    noise = (0.5 - bent) / (1 - bent)  # the other way round
     assert -1e-4 < noise.min() < 0.01 and 0.38 < noise.max() < 0.4 + 1e-4
     assert float(bend(torch.ones(9, 64, 100)).min()) == pytest.approx(1)
     assert not bend(torch.zeros(9, 64, 100)).any()
@@ -241,7 +244,7 @@ def _first_three(seed: int) -> Tensor:
 
 
 def test_the_seed_decides_start_weights_and_order(monkeypatch):
-    """One step moves no weight by more than a thousandth."""
+    """Trains for one step, which moves no weight by more than a thousandth."""
     first, other = weights(taught(steps=1)), weights(taught(seed=1, steps=1))
     assert (first - other).abs().max() > 0.1
     orders = []
@@ -253,7 +256,7 @@ def test_the_seed_decides_start_weights_and_order(monkeypatch):
 
 
 def test_every_clip_comes_once_before_one_comes_again(monkeypatch):
-    """70 clips, each of its own level; two rounds and a bit of 32 at a time."""
+    """Takes 70 clips, each of its own level, for a little over two rounds of 32 at a time."""
     seen = []
     monkeypatch.setattr(training, "steps_for", lambda _: 5)
     monkeypatch.setattr(training, "augment", lambda given, _: (seen.extend(given[:, 0, 0].tolist()), given)[1])
@@ -276,15 +279,17 @@ def test_two_clips_are_enough_to_learn_from(monkeypatch):
 
 def test_the_batch_size_does_not_matter(classifier):
     clips, _ = sounds(7, seed=3)
-    for one, other in zip(classifier.extract(clips, RATE), classifier.extract(clips, RATE, batch=2), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+    for together, in_pairs in zip(
+        classifier.extract(clips, RATE), classifier.extract(clips, RATE, batch=2), strict=True
+    ):
+        np.testing.assert_allclose(together, in_pairs, atol=1e-5)
 
 
 def test_silence_behind_hardly_matters(classifier):
     clips, _ = sounds(30, seed=4)
     clips[..., 3000:] = 0
     longer = torch.cat([clips, torch.zeros(30, 1, 3 * SAMPLES)], dim=2)
-    features, padded = (classifier.extract(one, RATE)[0] for one in (clips, longer))
+    features, padded = (classifier.extract(sound, RATE)[0] for sound in (clips, longer))
     assert np.abs(features - padded).max() < 0.08 * features.std()
 
 
@@ -295,7 +300,7 @@ def test_any_length_is_heard(classifier, samples):
 
 
 def test_features_are_many_different_numbers(classifier):
-    """A Fréchet distance of features that are mostly zero or copies of each other would say little."""
+    """Guards the Fréchet distance: features that are mostly zero or copies of each other would say little."""
     features, _ = classifier.extract(sounds(300, seed=5)[0], RATE)
     assert (features == 0).mean() < 0.01
     assert features.std(axis=0).min() > 1e-3
@@ -332,7 +337,7 @@ def test_the_identity_is_that_of_weights_labels_and_rate(classifier):
     turned = made(deepcopy(classifier.network))
     turned.network.labels.bias.data[0] += 1e-3
     others = [turned, replace(same, label_names=("hiss", "low", "high")), replace(same, sample_rate=8000)]
-    assert len({one.identity for one in [same, *others]}) == 4
+    assert len({listener.identity for listener in [same, *others]}) == 4
     assert classifier.name == f"tones classifier {classifier.identity[:6]} (97.0 % of 100 held-out clips)"
 
 
@@ -344,8 +349,8 @@ def test_what_was_saved_is_loaded(classifier, tmp_path: Path):
     assert replace(again, test=None, network=classifier.network) == classifier
     assert again.identity == classifier.identity and not again.network.training
     clips, _ = sounds(5, seed=8)
-    for one, other in zip(classifier.extract(clips, RATE), again.extract(clips, RATE), strict=True):
-        assert np.array_equal(one, other)
+    for before, loaded in zip(classifier.extract(clips, RATE), again.extract(clips, RATE), strict=True):
+        assert np.array_equal(before, loaded)
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -1,4 +1,4 @@
-"""The search for copies: aligned in time, deaf to level and a little hiss, and equal to a loop over shifts."""
+"""Tests the search for copies: it aligns in time, ignores level and a little hiss, and equals a loop over shifts."""
 
 import numpy as np
 import pytest
@@ -51,8 +51,8 @@ def test_copies_are_found_and_other_clips_of_the_same_machine_are_farther_away(c
 @pytest.mark.parametrize("shift", [0, 1, 100, 255, 1000])
 def test_a_later_clip_has_the_same_picture_moved_by_whole_frames(shift):
     early, late = pictures(LEARNED[:8], RATE), pictures(pad(LEARNED[:8], (shift, -shift)), RATE)
-    for one, other in zip(early, late, strict=True):
-        moved = [np.abs(one[:, : 65 - by] - other[:, by:]).max() for by in range(6)]
+    for early_picture, late_picture in zip(early, late, strict=True):
+        moved = [np.abs(early_picture[:, : 65 - by] - late_picture[:, by:]).max() for by in range(6)]
         assert min(moved) < 0.02
 
 
@@ -61,13 +61,13 @@ def test_distances_equal_a_loop_over_shifts():
     rows, others = (random.uniform(size=(count, 16, 12)).astype(np.float16) for count in (5, 7))
 
     def distance(a: np.ndarray, b: np.ndarray) -> float:
-        found, whole = [], (a**2).sum() + (b**2).sum()
+        shares, whole = [], (a**2).sum() + (b**2).sum()
         for shift in range(-8, 9):
-            one, other = a[:, max(0, -shift) : 12 - max(0, shift)], b[:, max(0, shift) : 12 - max(0, -shift)]
-            both = (one**2).sum() + (other**2).sum()
+            left, right = a[:, max(0, -shift) : 12 - max(0, shift)], b[:, max(0, shift) : 12 - max(0, -shift)]
+            both = (left**2).sum() + (right**2).sum()
             if both >= whole / 2:
-                found.append(((one - other) ** 2).sum() / both)
-        return min(found) ** 0.5
+                shares.append(((left - right) ** 2).sum() / both)
+        return min(shares) ** 0.5
 
     every = [[distance(a, b) for b in others.astype(float)] for a in rows.astype(float)]
     distances, numbers = nearest_copies(rows, others)
@@ -83,5 +83,5 @@ def test_silence_equals_silence_and_nothing_else():
 
 @pytest.mark.parametrize(("rate", "channels", "samples"), [(8000, 1, 4096), (44100, 2, 65536), (16000, 1, 1024)])
 def test_any_format_has_pictures(rate, channels, samples):
-    found = pictures(white_noise(2, channels, samples, rms=0.1, seed=0), rate)
-    assert found.shape[:2] == (2, 16) and np.isfinite(found).all()
+    shown = pictures(white_noise(2, channels, samples, rms=0.1, seed=0), rate)
+    assert shown.shape[:2] == (2, 16) and np.isfinite(shown).all()

@@ -1,4 +1,4 @@
-"""Distances in parts: against scipy, far from the origin, and in bounded memory."""
+"""Tests distances computed in parts: against scipy, far from the origin, and in bounded memory."""
 
 import subprocess
 import sys
@@ -23,27 +23,27 @@ def test_every_pair_comes_once_and_in_its_place(monkeypatch, pairs):
     assert [number for part, _ in parts for number in range(23)[part]] == list(range(23))
     assert {len(part) for _, part in parts[:-1]} <= {max(1, pairs // 13)}
     assert all(part.shape == (where.stop - where.start, 13) for where, part in parts)
-    found = np.concatenate([part.numpy() for _, part in parts])
-    np.testing.assert_allclose(found, cdist(rows, others, "sqeuclidean"), rtol=1e-12)
+    computed = np.concatenate([part.numpy() for _, part in parts])
+    np.testing.assert_allclose(computed, cdist(rows, others, "sqeuclidean"), rtol=1e-12)
 
 
 def test_far_from_the_origin_small_distances_keep_their_digits():
     """Without a shift to the middle the products would be 1e12, and rounded at 1e-4."""
     rows, others = normal(10, 3, 0) + 1e6, normal(8, 3, 1) + 1e6
-    [(_, found)] = squared_distances(rows, others)
-    np.testing.assert_allclose(found.numpy(), cdist(rows, others, "sqeuclidean"), rtol=1e-9)
+    [(_, computed)] = squared_distances(rows, others)
+    np.testing.assert_allclose(computed.numpy(), cdist(rows, others, "sqeuclidean"), rtol=1e-9)
 
 
 def test_equal_rows_are_at_zero_and_none_is_below():
     rows = 100 * normal(200, 128, 0)
-    [(_, found)] = squared_distances(rows, rows.copy())
-    assert found.min() >= 0 and found.diagonal().max() < 1e-8
+    [(_, computed)] = squared_distances(rows, rows.copy())
+    assert computed.min() >= 0 and computed.diagonal().max() < 1e-8
 
 
 def test_rows_of_single_precision_and_of_any_stride_are_taken():
     wide = normal(12, 10, 0).astype(np.float32)
-    [(_, found)] = squared_distances(wide[::2, ::3], wide[1::2, ::3])
-    np.testing.assert_allclose(found.numpy(), cdist(wide[::2, ::3], wide[1::2, ::3], "sqeuclidean"), rtol=1e-9)
+    [(_, computed)] = squared_distances(wide[::2, ::3], wide[1::2, ::3])
+    np.testing.assert_allclose(computed.numpy(), cdist(wide[::2, ::3], wide[1::2, ::3], "sqeuclidean"), rtol=1e-9)
 
 
 @pytest.mark.parametrize("pairs", [40, 1 << 22])
@@ -51,16 +51,16 @@ def test_nearest_gives_distance_and_number(monkeypatch, pairs):
     monkeypatch.setattr(distances, "PAIRS_AT_ONCE", pairs)
     rows, others = normal(30, 5, 0), normal(20, 5, 1)
     rows[4] = others[17]
-    found, numbers = nearest(rows, others)
+    least, numbers = nearest(rows, others)
     table = cdist(rows, others)
     np.testing.assert_array_equal(numbers, table.argmin(axis=1))
-    np.testing.assert_allclose(found, table.min(axis=1), atol=1e-6)
-    assert numbers[4] == 17 and found[4] < 1e-6
+    np.testing.assert_allclose(least, table.min(axis=1), atol=1e-6)
+    assert numbers[4] == 17 and least[4] < 1e-6
 
 
 def test_nearest_by_hand():
-    found, numbers = nearest(np.array([[0.0, 0.0], [10.0, 0.0]]), np.array([[9.0, 0.0], [3.0, 4.0], [-6.0, 0.0]]))
-    np.testing.assert_allclose(found, [5, 1])
+    least, numbers = nearest(np.array([[0.0, 0.0], [10.0, 0.0]]), np.array([[9.0, 0.0], [3.0, 4.0], [-6.0, 0.0]]))
+    np.testing.assert_allclose(least, [5, 1])
     assert numbers.tolist() == [1, 0]
 
 
@@ -107,7 +107,7 @@ print(before, peak())
 
 
 def megabytes(program: str) -> tuple[int, int]:
-    """The two numbers that a program prints."""
+    """Runs a program and returns the two numbers that it prints."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     before, after = map(int, done.stdout.split())
@@ -119,7 +119,10 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere peaks a
 
 @on_linux
 def test_fifty_thousand_clips_need_no_more_than_a_part_at_a_time():
-    """All pairs would be 20 GB. Each part asks for as much as any, so the first four of each pass stand for all."""
+    """All pairs would take 20 GB.
+
+    Each part needs as much memory as any other, so the first four of each pass stand for all.
+    """
     before, after = megabytes(FIFTY_THOUSAND)
     assert after - before < 400 and after < 1500, f"{before} MB before, {after} at most"
 
@@ -144,6 +147,6 @@ print(pass_over(200), pass_over(3_000))
 
 @on_linux
 def test_no_metric_keeps_the_parts_that_it_has_seen():
-    """3,000 × 3,000 pairs are 72 MB; in parts of half a megabyte none of the metrics may need much more."""
+    """All 3,000 × 3,000 pairs take 72 MB; in parts of half a megabyte no metric may need much more than a part."""
     before, after = megabytes(EVERY_METRIC)
     assert after - before < 30, f"{before} MB with 200 clips, {after} with 3,000"

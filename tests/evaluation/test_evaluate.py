@@ -1,4 +1,4 @@
-"""Evaluation as a whole, on plucked tones: what each planted fault moves, and that nothing but the clips matters."""
+"""Tests evaluation as a whole, on plucked tones: each planted fault moves its metrics, and only the clips matter."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,10 @@ OF_COPIES = {name for name, metric in METRICS.items() if metric.features == "to_
 
 
 def plucks(seed: int, count: int = COUNT) -> Tensor:
-    """Three decaying tones of random start, pitch, length and level over a little noise; half are an octave up."""
+    """Makes three decaying tones a clip, of random start, pitch, length and level, over a little noise.
+
+    Half of the clips are an octave up.
+    """
     generator = torch.Generator().manual_seed(seed)
     start, pitch, decay, level = torch.rand(4, count, 3, 1, generator=generator)
     seconds = (torch.arange(SAMPLES) / RATE - 0.01 - 0.05 * start).clamp(min=0)
@@ -27,7 +30,7 @@ def plucks(seed: int, count: int = COUNT) -> Tensor:
 
 
 def jittered(clips: Tensor, seed: int) -> Tensor:
-    """Each up to 3 ms earlier or later, up to 1 dB louder or softer, with noise 80 dB below full scale."""
+    """Moves each clip by up to 3 ms and its level by up to 1 dB, and adds noise 80 dB below full scale."""
     random = np.random.default_rng(seed)
     moved = [clip.roll(int(shift), -1) for clip, shift in zip(clips, random.integers(-48, 49, len(clips)), strict=True)]
     gains = 10 ** (torch.from_numpy(random.uniform(-1, 1, (len(clips), 1, 1))).float() / 20)
@@ -45,19 +48,19 @@ def power(clips: Tensor) -> float:
 
 
 def embedding(clips: Tensor, sample_rate: int) -> Tensor:
-    """What `Ear` hears, as a function."""
+    """Returns the features of `Ear`, as a function."""
     return torch.from_numpy(Ear().extract(clips, sample_rate)[0])
 
 
 def clicked(clips: Tensor) -> Tensor:
-    """A click of a millisecond in the middle of each clip."""
+    """Adds a click of a millisecond in the middle of each clip."""
     clips = clips.clone()
     clips[..., 2500:2516] += white_noise(len(clips), 1, 16, rms=0.3, seed=4)
     return clips
 
 
 class Ear:
-    """A listener that tells low from high tones by their mean frequency in kHz, or by one that it makes up."""
+    """Describes a listener that tells low from high tones by their mean frequency in kHz, or by a made-up one."""
 
     def __init__(self, heard: float | None = None):
         self.heard = heard
@@ -98,15 +101,15 @@ def reference() -> Reference:
 
 @pytest.fixture(scope="module")
 def scores(reference, candidates):
-    found = {}
+    by_set = {}
     for name, clips in candidates.items():
         seen = reference.extract(clips.split(64))
-        found[name] = {one: score(values, COUNT) for one, values in reference.estimates(seen, count=40).items()}
-    return found
+        by_set[name] = {key: score(values, COUNT) for key, values in reference.estimates(seen, count=40).items()}
+    return by_set
 
 
 def test_real_clips_are_at_rest_in_every_metric(scores):
-    values = {name: one["value"] for name, one in scores["real"].items()}
+    values = {name: result["value"] for name, result in scores["real"].items()}
     assert values.keys() == METRICS.keys()
     assert abs(values["kad_l"]) < 1 and scores["real"]["kad_l"]["low"] < 0 < scores["real"]["kad_l"]["high"]
     assert scores["real"]["fad_l"]["low"] > 0, "fad is biased, and says so beside the real clips"
@@ -152,14 +155,14 @@ STAYS = {
 
 @pytest.mark.parametrize("fault", RISES)
 def test_a_planted_fault_moves_what_it_should(scores, fault):
-    real, found = scores["real"], scores[fault]
+    real, faulty = scores["real"], scores[fault]
     for name in RISES[fault]:
-        assert found[name]["low"] > real[name]["high"], name
+        assert faulty[name]["low"] > real[name]["high"], name
     for name in FALLS.get(fault, ()):
-        assert found[name]["high"] < real[name]["low"], name
+        assert faulty[name]["high"] < real[name]["low"], name
     for name in STAYS.get(fault, ()):
-        assert found[name]["low"] <= real[name]["high"] and found[name]["high"] >= real[name]["low"], name
-    assert (found["comb_db"]["value"] < 3) == (fault != "comb")
+        assert faulty[name]["low"] <= real[name]["high"] and faulty[name]["high"] >= real[name]["low"], name
+    assert (faulty["comb_db"]["value"] < 3) == (fault != "comb")
 
 
 def test_every_metric_is_moved_by_some_fault_and_away_from_what_it_calls_better():
@@ -192,13 +195,13 @@ def test_kad_of_real_clips_holds_zero_at_every_number_and_fad_never_does(count):
 
 def test_scores_have_value_interval_count_and_the_combs_stages(reference, candidates):
     seen = reference.extract([candidates["comb"][:50]])
-    found = reference.scores(seen, reference.estimates(seen, count=10))
-    assert found.keys() == METRICS.keys()
-    for name, one in found.items():
-        assert one["low"] <= one["value"] <= one["high"] and one["n"] == 50, name
-    stages = found["comb_db"]["stages"]
+    results = reference.scores(seen, reference.estimates(seen, count=10))
+    assert results.keys() == METRICS.keys()
+    for name, result in results.items():
+        assert result["low"] <= result["value"] <= result["high"] and result["n"] == 50, name
+    stages = results["comb_db"]["stages"]
     assert list(stages) == ["4,000 Hz", "1,000 Hz", "250 Hz", "62.5 Hz"]
-    assert max(stages.values()) == stages["4,000 Hz"] == pytest.approx(found["comb_db"]["value"])
+    assert max(stages.values()) == stages["4,000 Hz"] == pytest.approx(results["comb_db"]["value"])
 
 
 def test_without_a_classifier_or_training_clips_their_metrics_are_left_out():
@@ -254,12 +257,12 @@ def test_the_clips_nearest_to_training_come_first_with_their_numbers(reference):
     clips[1] = plucks(3)[33]
     clips[2] = plucks(2)[5]
     seen = reference.extract([clips])
-    found = reference.nearest(seen, 4)
-    assert [(one.number, one.training) for one in found[:2]] == [(1, 33), (4, 7)]
-    assert found[0].training_distance <= found[1].training_distance < 0.02 < found[2].training_distance
-    [copy_of_real] = [one for one in reference.nearest(seen, 6) if one.number == 2]
+    likenesses = reference.nearest(seen, 4)
+    assert [(likeness.number, likeness.training) for likeness in likenesses[:2]] == [(1, 33), (4, 7)]
+    assert likenesses[0].training_distance <= likenesses[1].training_distance < 0.02 < likenesses[2].training_distance
+    [copy_of_real] = [likeness for likeness in reference.nearest(seen, 6) if likeness.number == 2]
     assert copy_of_real.real == 5 and copy_of_real.real_distance < 0.01 < copy_of_real.training_distance
-    assert len(found) == 4 and len(reference.nearest(seen, 99)) == 6
+    assert len(likenesses) == 4 and len(reference.nearest(seen, 99)) == 6
 
 
 @pytest.mark.parametrize("shape", [(1, SAMPLES * 2), (2, SAMPLES), (1, SAMPLES - 4)])
@@ -287,12 +290,15 @@ def test_nan_one_clip_and_none_have_clear_answers(reference):
 
 def test_silence_has_an_answer_in_every_metric(reference):
     silence = torch.zeros(COUNT, 1, SAMPLES)
-    found = reference.estimates(reference.extract([silence]), count=10)
-    assert all(np.isfinite(values).all() for values in found.values())
-    values = {name: estimates[0] for name, estimates in found.items()}
+    by_metric = reference.estimates(reference.extract([silence]), count=10)
+    assert all(np.isfinite(values).all() for values in by_metric.values())
+    values = {name: estimates[0] for name, estimates in by_metric.items()}
     assert values["precision"] == values["recall"] == values["comb_db"] == 0 and values["duplicate_share"] == 1
     assert values["noise_floor_db"] == pytest.approx(-100) and values["spectrum_error_db"] > 20
     mute = Reference([silence[:9]], RATE, training=[silence[:9]])
-    found = mute.estimates(mute.extract([silence[:9]]), count=10)
-    assert all(np.isfinite(values).all() for values in found.values())
-    assert found["kad_l"][0] == found["fad_l"][0] == 0 and found["precision"][0] == found["copy_share"][0] == 1
+    by_metric = mute.estimates(mute.extract([silence[:9]]), count=10)
+    assert all(np.isfinite(values).all() for values in by_metric.values())
+    assert (
+        by_metric["kad_l"][0] == by_metric["fad_l"][0] == 0
+        and by_metric["precision"][0] == by_metric["copy_share"][0] == 1
+    )

@@ -1,4 +1,4 @@
-"""Events: what is clamped, clicks, second hits and growth, planted in a decaying tone; and how many are too many."""
+"""Tests events planted in a decaying tone: clamped samples, clicks, second hits and growth; and their bounds."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SECONDS = torch.arange(SAMPLES) / RATE
 
 
 def hit(at: float = 0.0, decay: float = 20.0) -> Tensor:
-    """A tone of 400 Hz that begins at a time in seconds and falls: (1, 1, samples)."""
+    """Makes a tone of 400 Hz that begins at a time in seconds and falls: (1, 1, samples)."""
     time = SECONDS - at
     return torch.where(time >= 0, torch.sin(800 * torch.pi * time) * torch.exp(-decay * time), 0)[None, None]
 
@@ -53,7 +53,10 @@ def test_silence_noise_and_channels(kind):
 
 
 def test_clamped_samples_by_hand():
-    """Runs of 3 and 2 at the peak: 2 + 1 samples follow another; below half of full scale nothing is clamped."""
+    """Runs of 3 and 2 at the peak have 2 + 1 samples that follow another.
+
+    Below half of full scale nothing is clamped.
+    """
     clip = torch.zeros(1, 1, 4096)
     clip[..., [5, 6, 7, 20, 30, 31]] = 0.8
     assert of("clamped", clip) == 3
@@ -73,9 +76,9 @@ def test_any_format_has_an_answer(rate, samples):
 
 def test_real_clips_set_the_bound_and_one_in_a_hundred_may_exceed_it():
     real = np.arange(4001.0)[:, None] * np.ones((1, 4))
-    found = excess(np.array([[3991.9, 0, 0, 0], [3992.1, 0, 0, 4000]]), real)
-    np.testing.assert_allclose(found[:, 0], [3991.9 - 3992, 3992.1 - 3992])
-    assert event_counts(found, RATE) == {"clamped": 1, "click": 0, "second hit": 0, "growth": 1}
+    excesses = excess(np.array([[3991.9, 0, 0, 0], [3992.1, 0, 0, 4000]]), real)
+    np.testing.assert_allclose(excesses[:, 0], [3991.9 - 3992, 3992.1 - 3992])
+    assert event_counts(excesses, RATE) == {"clamped": 1, "click": 0, "second hit": 0, "growth": 1}
     drawn = np.random.default_rng(0).normal(size=(20000, 4)) * 100
     share = (excess(drawn[:10000], drawn[10000:]) > 0).any(axis=1).mean()
     assert 0.003 < share <= 0.01

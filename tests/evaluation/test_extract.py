@@ -1,4 +1,4 @@
-"""Features: their shapes, one row for each clip whatever the batches, and what cannot be extracted."""
+"""Tests features: their shapes, one row for each clip whatever the batches, and clips that cannot be extracted."""
 
 import weakref
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ CLIPS = white_noise(7, 1, 4096, rms=0.1, seed=0) * torch.linspace(0.1, 1, 7)[:, 
 
 
 class Ear:
-    """A listener whose feature is a clip's first sample, and whose labels are its sign; it keeps what it heard."""
+    """Records its calls; the feature is a clip's first sample, the labels are that sample's sign."""
 
     def __init__(self):
         self.heard: list[tuple[int, int]] = []
@@ -79,7 +79,7 @@ def test_each_view_is_what_its_function_gives():
 
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_rows_do_not_depend_on_the_batches(size):
-    """Six decimals of decibels, and of each power."""
+    """Compares decibels and powers to about four digits."""
     seen, whole = extract(CLIPS.split(size), 16000, Ear()), extract([CLIPS], 16000, Ear())
     assert seen.keys() == whole.keys()
     for name, rows in whole.items():
@@ -111,12 +111,12 @@ def test_a_listener_hears_every_clip_once_in_order():
 
 
 def test_no_batch_is_kept():
-    """When a batch is asked for, of those before it the last may still be held, and no other."""
+    """When a batch is asked for, only the last one before it may still be held."""
     alive: list[weakref.ref] = []
 
     def batches() -> Iterator[Tensor]:
         for number in range(6):
-            assert sum(one() is not None for one in alive) <= 1
+            assert sum(reference() is not None for reference in alive) <= 1
             batch = white_noise(2, 1, 4096, rms=0.1, seed=number)
             alive.append(weakref.ref(batch))
             yield batch

@@ -1,4 +1,4 @@
-"""Log-mel statistics: against numpy, and what they must and must not depend on."""
+"""Tests log-mel statistics: against numpy, and what they must and must not depend on."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Order, partials and attacks: of tones, noise and clicks whose figures follow from their definition."""
+"""Tests order, partials and attacks: with tones, noise and clicks whose figures follow from their definition."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SECONDS = torch.arange(SAMPLES, dtype=torch.float64) / RATE
 
 
 def tone(frequency: Tensor | float, decay: float = 0.0) -> Tensor:
-    """A tone (1, 1, samples) of a frequency in Hz, one for each sample perhaps, that loses `decay` dB a second."""
+    """Makes a tone (1, 1, samples) of a frequency in Hz, or one for each sample, that loses `decay` dB a second."""
     phase = 2 * torch.pi * torch.cumsum(torch.as_tensor(frequency, dtype=torch.float64).expand(SAMPLES) / RATE, 0)
     return (10 ** (-decay * SECONDS / 20) * torch.sin(phase))[None, None].float()
 
@@ -26,7 +26,7 @@ def click(at: int, samples: int = SAMPLES) -> Tensor:
 
 
 def middle(clips: Tensor) -> Tensor:
-    """Clips that fade in and out, so that their ends are no attacks."""
+    """Fades clips in and out, so that their ends are no attacks."""
     return clips * torch.hann_window(SAMPLES)
 
 
@@ -90,14 +90,14 @@ def test_the_crest_of_a_sine_and_of_a_click():
 
 
 def test_the_steepest_rise_is_from_the_floor_40_decibels_below_the_loudest_frame():
-    """Also at the first sample; a clip that fades in over half a second rises by little."""
+    """Also holds at the first sample; a clip that fades in over half a second rises by little."""
     for at in (0, 9000):
         np.testing.assert_allclose(attack(click(at), RATE)[0, 6:], 40, atol=0.1)
     assert attack(middle(tone(1000)), RATE)[0, 7] < 6
 
 
 def test_phases_decide():
-    """A click and the same magnitudes with random phases, which is noise."""
+    """Compares a click with noise: the same magnitudes with random phases."""
     magnitudes = torch.fft.rfft(click(8000)).abs()
     phases = 2 * torch.pi * torch.rand(magnitudes.shape, generator=torch.Generator().manual_seed(0))
     noise = torch.fft.irfft(torch.polar(magnitudes, phases))

@@ -1,4 +1,4 @@
-"""Answers of a listening test counted as by hand, or refused."""
+"""Tests answers of a listening test: they are counted as by hand, or refused."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ COUNTS = ("trials", "wins", "losses", "ties", "share")
 
 
 def answers_file(trials: list[tuple[int, int]], answers: list[str | None], **changes: Any) -> dict[str, Any]:
-    """An answers file made by hand, of candidates x, y and z."""
+    """Makes an answers file by hand, of candidates x, y and z."""
     plain = {"seed": 7, "candidates": changes.pop("candidates", ["x", "y", "z"])}
     sides = [[[a, 0], [b, 0]] for a, b in trials]
     key = b64encode(json.dumps({**plain, "sounds": "", "trials": sides, **changes.pop("key", {})}).encode()).decode()
@@ -31,27 +31,27 @@ def test_three_candidates_counted_by_hand():
     first = answers_file(trials, ["A", "A", "tie", "B", "A", None, "B"])
     second = answers_file(trials, ["A", "B", None, None, None, None, None], session="s2", listener="Bob")
     scores = score_answers([first, second])
-    counts = {(one["first"], one["second"]): [one[key] for key in COUNTS] for one in scores["pairs"]}
+    counts = {(pair["first"], pair["second"]): [pair[key] for key in COUNTS] for pair in scores["pairs"]}
     assert counts == {("x", "y"): [5, 3, 1, 1, 0.7], ("x", "z"): [2, 0, 2, 0, 0.0], ("y", "z"): [1, 0, 1, 0, 0.0]}
-    overall = {name: [one[key] for key in COUNTS] for name, one in scores["overall"].items()}
+    overall = {name: [counted[key] for key in COUNTS] for name, counted in scores["overall"].items()}
     assert overall == {"x": [7, 3, 3, 1, 0.5], "y": [6, 1, 4, 1, 0.25], "z": [3, 3, 0, 0, 1.0]}
     assert (scores["candidates"], scores["tests"]) == (["x", "y", "z"], [first["test"]])
     assert scores["listeners"] == [
         {"name": "Ann", "answered": 6, "trials": 7},
         {"name": "Bob", "answered": 2, "trials": 7},
     ]
-    for one in [*scores["pairs"], *scores["overall"].values()]:
-        points = one["wins"] + one["ties"] / 2
-        assert (one["low"], one["high"]) == wilson_interval(points, one["trials"])
+    for result in [*scores["pairs"], *scores["overall"].values()]:
+        points = result["wins"] + result["ties"] / 2
+        assert (result["low"], result["high"]) == wilson_interval(points, result["trials"])
     json.dumps(scores)
 
 
 def test_tests_of_other_clips_count_together_where_the_candidates_are_the_same():
-    one = answers_file([(0, 1)], ["A"], candidates=["x", "y"])
-    other = answers_file([(0, 1), (1, 0)], ["B", "B"], candidates=["y", "x"])
-    assert one["test"] != other["test"]
-    scores = score_answers([one, other])
-    assert scores["tests"] == sorted([one["test"], other["test"]])
+    first = answers_file([(0, 1)], ["A"], candidates=["x", "y"])
+    second = answers_file([(0, 1), (1, 0)], ["B", "B"], candidates=["y", "x"])
+    assert first["test"] != second["test"]
+    scores = score_answers([first, second])
+    assert scores["tests"] == sorted([first["test"], second["test"]])
     [pair] = scores["pairs"]
     assert [pair["first"], *(pair[key] for key in COUNTS)] == ["x", 3, 2, 1, 0, pytest.approx(2 / 3)]
 

@@ -1,4 +1,4 @@
-"""Every metric: against loops over clips in float64, closed forms, scipy and arrays worked by hand."""
+"""Tests every metric: against loops over clips in float64, closed forms, scipy and arrays worked by hand."""
 
 import ast
 import statistics
@@ -22,10 +22,10 @@ def normal(count: int, features: int, seed: int) -> np.ndarray:
 
 
 def value(name: str, candidate: ArrayLike, reference: ArrayLike) -> float:
-    """A metric of arrays in which every clip counts once."""
+    """Computes a metric of arrays in which every clip counts once."""
     rows, others = np.asarray(candidate, float), np.asarray(reference, float)
-    [found] = METRICS[name].function(rows, others, np.ones((1, len(rows))), np.ones((1, len(others))))
-    return float(found)
+    [result] = METRICS[name].function(rows, others, np.ones((1, len(rows))), np.ones((1, len(others))))
+    return float(result)
 
 
 # Each metric once more, of one row of weights: w for the candidate x, v for the reference y.
@@ -45,8 +45,8 @@ def kad(x, y, w, v):
 
 def fad(x, y, w, v):
     x, y = np.repeat(x, w, axis=0), np.repeat(y, v, axis=0)
-    shift, one, other = x.mean(axis=0) - y.mean(axis=0), np.cov(x.T), np.cov(y.T)
-    return shift @ shift + np.trace(one + other - 2 * np.real(sqrtm(one @ other)))
+    shift, covariance, other_covariance = x.mean(axis=0) - y.mean(axis=0), np.cov(x.T), np.cov(y.T)
+    return shift @ shift + np.trace(covariance + other_covariance - 2 * np.real(sqrtm(covariance @ other_covariance)))
 
 
 def radius(rows, number):
@@ -75,7 +75,7 @@ def coverage(x, y, w, v):
 
 
 def hundredth(values):
-    """The 1 % quantile of at most 101 values, on the line between the least two."""
+    """Returns the 1 % quantile of at most 101 values, on the line between the least two."""
     least, second = sorted(values)[:2]
     return least + (second - least) * (len(values) - 1) / 100
 
@@ -188,7 +188,7 @@ def test_one_metric_makes_the_best_checkpoint_and_less_of_it_is_better():
 
 
 def test_no_code_decides_by_a_metrics_name():
-    """Names that are words of other rooms as well (precision, recall) cannot be told from those; the others can."""
+    """Looks at names with an underscore only: words like precision and recall occur elsewhere as well."""
     names = {name for name in METRICS if "_" in name}
     package = Path(wavegan.__file__).parent
     uses = {
@@ -203,7 +203,7 @@ def test_no_code_decides_by_a_metrics_name():
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_equals_a_loop_over_clips_however_often_each_counts(name):
-    """So a clip that counts twice is one that stands there twice; of kad alone the pair of the two is left out."""
+    """A clip that counts twice equals a clip that is there twice; only kad leaves out the pair of these two."""
     view, by_hand = BY_HAND[name]
     candidate, reference = SEEN[view]
     random = np.random.default_rng(0)
@@ -212,8 +212,8 @@ def test_every_metric_equals_a_loop_over_clips_however_often_each_counts(name):
     expected = [by_hand(candidate, reference, mine, real) for mine, real in zip(w, v, strict=True)]
     assert METRICS[name].features == view
     assert len(set(np.round(expected, 9))) > 1, "the weights matter"
-    found = METRICS[name].function(candidate, reference, w.astype(float), v.astype(float))
-    np.testing.assert_allclose(found, expected, rtol=1e-7)
+    computed = METRICS[name].function(candidate, reference, w.astype(float), v.astype(float))
+    np.testing.assert_allclose(computed, expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -245,7 +245,7 @@ def test_two_clips_are_enough_for_a_finite_answer(name, count):
 
 
 def test_kad_of_four_clips_by_hand():
-    """The real ones are 2 apart, which is the kernel's width; the others are 0, and 1 away from both."""
+    """Puts the real clips 2 apart, which is the kernel's width; the others are 0 apart, and 1 from both."""
     expected = 100 * (1 + exp(-1 / 2) - 2 * exp(-1 / 8))
     assert value("kad_l", [[1], [1]], [[0], [2]]) == pytest.approx(expected)
 
@@ -260,7 +260,7 @@ def test_kad_is_at_most_200():
 
 
 def kad_of_normals(shift: float, width: float) -> float:
-    """The distance of two unit normals in one dimension: kernels between normals are normals."""
+    """Returns the distance of two unit normals in one dimension: kernels between normals are normals."""
     scale = width / sqrt(width**2 + 2)
     return 100 * 2 * scale * (1 - exp(-(shift**2) / 2 / (width**2 + 2)))
 
@@ -273,7 +273,10 @@ def test_kad_of_two_normals_in_closed_form():
 
 @pytest.mark.parametrize("count", [10, 30, 100])
 def test_kad_is_unbiased_where_fad_is_not(count):
-    """Of sets of one kind, 100 times: the mean is within three standard errors of 0, and fad's far above it."""
+    """Compares sets of one kind, 100 times.
+
+    The mean of kad is within three standard errors of 0, and the mean of fad far above it.
+    """
     pairs = [np.split(normal(2 * count, 8, seed), 2) for seed in range(100)]
     kads, fads = ([value(name, *pair) for pair in pairs] for name in ("kad_l", "fad_l"))
     assert abs(np.mean(kads)) < 3 * np.std(kads) / 10
@@ -282,7 +285,7 @@ def test_kad_is_unbiased_where_fad_is_not(count):
 
 
 def whitened(count: int, features: int, seed: int) -> np.ndarray:
-    """Rows with mean 0 and covariance exactly 1."""
+    """Makes rows with mean 0 and covariance exactly 1."""
     rows = normal(count, features, seed)
     rows -= rows.mean(axis=0)
     return np.linalg.qr(rows)[0] * np.sqrt(count - 1)

@@ -1,4 +1,4 @@
-"""Metrics of neighbours, copies, labels and spectra worked by hand; resamples and their intervals."""
+"""Tests metrics of neighbours, copies, labels and spectra, worked by hand; resamples and their intervals."""
 
 from dataclasses import replace
 from math import log, sqrt
@@ -20,10 +20,10 @@ def normal(count: int, features: int, seed: int) -> np.ndarray:
 
 
 def value(name: str, candidate, reference) -> float:
-    """A metric of arrays in which every clip counts once."""
+    """Computes a metric of arrays in which every clip counts once."""
     rows, others = np.asarray(candidate, float), np.asarray(reference, float)
-    [found] = METRICS[name].function(rows, others, np.ones((1, len(rows))), np.ones((1, len(others))))
-    return float(found)
+    [result] = METRICS[name].function(rows, others, np.ones((1, len(rows))), np.ones((1, len(others))))
+    return float(result)
 
 
 ALIKE = {"kad_l": 0, "fad_l": 0, "precision": 1, "density": 8 / 5, "recall": 1, "coverage": 1, "duplicate_share": 1}
@@ -36,7 +36,7 @@ def test_clips_that_are_all_alike_are_answered_in_full(name, level):
 
 
 def test_balls_without_extent_are_not_emptied_by_rounding():
-    """Six of each real clip: the 5th neighbour is at 0, and so is one candidate."""
+    """Repeats each real clip six times: the 5th neighbour is at 0, and so is one candidate."""
     made = 10 * normal(50, 128, 0)
     real = made.repeat(6, axis=0)
     for name, expected in {"precision": 1, "recall": 1, "coverage": 1, "density": 6 / 5}.items():
@@ -50,7 +50,7 @@ def test_a_set_lies_within_its_own_balls_to_the_border():
 
 
 def test_balls_of_fewer_than_six_clips_reach_to_the_farthest():
-    """Three real clips on a line: the balls around 0, 1 and 3 reach 3, 2 and 3."""
+    """Puts three real clips on a line: the balls around 0, 1 and 3 reach 3, 2 and 3."""
     real = [[0], [1], [3]]
     assert value("precision", [[6], [6.1], [-3], [-3.1]], real) == 2 / 4
     assert value("density", [[2], [6]], real) == pytest.approx((3 + 1) / 2 / 2)
@@ -62,7 +62,7 @@ LINE = np.arange(6.0)[:, None]
 
 @pytest.mark.parametrize(("clip", "balls"), [(2.5, 6), (-3, 2), (-4.5, 1), (-5, 1), (10, 1), (-5.1, 0), (10.1, 0)])
 def test_balls_on_a_line_by_hand(clip, balls):
-    """-3 lies on the border of the ball around 1, -5 on that around 0: what lies on a border is inside."""
+    """A border counts as inside: -3 lies on that of the ball around 1, -5 on that around 0."""
     clips = np.array([[clip], [1000.0]])
     assert value("precision", clips, LINE) == value("recall", LINE, clips) == (balls > 0) / 2
     assert value("density", clips, LINE) == pytest.approx(balls / 5 / 2)
@@ -74,12 +74,12 @@ def test_coverage_on_a_line_by_hand():
 
 
 def test_copy_share_by_hand():
-    """Of 101 held-out clips at 1, 2, … 101 the 1 % quantile is 2; what lies there counts."""
+    """With 101 held-out clips at 1, 2, … 101 the 1 % quantile is 2; a clip at 2 counts."""
     assert value("copy_share", [1.5, 2, 2.1, 50], np.arange(1, 102)) == pytest.approx(2 / 4)
 
 
 def test_exact_copies_count_although_rounding_leaves_them_apart():
-    """Where some held-out clips are training clips as well, silence for one, 0 and 1e-7 are the same distance."""
+    """Takes 0 and 1e-7 for the same distance where held-out clips equal training clips, for example silence."""
     held_out = np.concatenate([np.zeros(5), normal(95, 1, 0)[:, 0] ** 2 + 1])
     assert value("copy_share", [1e-7, 0, 0.5, 3], held_out) == pytest.approx(2 / 4)
 
@@ -107,7 +107,7 @@ def test_duplicate_share_by_hand():
 
 
 def test_one_sided_sets_lose_recall_or_precision():
-    """Two modes, 100 apart; a model that knows one of them is precise and finds half."""
+    """Uses two modes, 100 apart; a model that knows one of them is precise and covers half."""
     real, more = normal(200, 4, 0), normal(200, 4, 1)
     real[100:, 0] += 100
     assert value("precision", more, real) > 0.9
@@ -132,7 +132,7 @@ def test_scores_of_labels_at_their_ends():
 
 
 def test_scores_of_two_mirrored_clips_by_hand():
-    """One of 9 to 1 and one of 1 to 9: each is 0.8 ln 9 from the other, and of the entropy h."""
+    """Labels of 9 to 1 and of 1 to 9 are 0.8 ln 9 apart, and each has the entropy h."""
     mirrored, h = [[0.9, 0.1], [0.1, 0.9]], -0.9 * log(0.9) - 0.1 * log(0.1)
     assert value("mis", mirrored, mirrored) == pytest.approx(9**0.4)
     assert log(value("inception_score", mirrored, mirrored)) == pytest.approx(log(2) - h)
@@ -162,8 +162,8 @@ def test_candidates_of_other_streams_meet_the_same_resamples_of_the_reference():
         resamples(replace(METRICS["kad_l"], function=keep), rows, rows, seed=5, count=20, stream=stream)
     (mine, real), (others, same) = seen
     np.testing.assert_array_equal(real, same)
-    for one, another in ((mine, others), (mine, real), (others, real)):
-        assert (one[1:] != another[1:]).any(axis=1).all()
+    for first, second in ((mine, others), (mine, real), (others, real)):
+        assert (first[1:] != second[1:]).any(axis=1).all()
     for weights in (mine, others, real):
         assert weights.shape == (21, 30) and (weights[0] == 1).all()
         assert (weights.sum(axis=1) == 30).all() and weights.min() == 0
@@ -176,14 +176,14 @@ def test_fewer_than_two_clips_are_refused(counts):
 
 
 def test_an_interval_by_hand():
-    """Resamples from 100 to 140 in steps of 1 reach 19 to either side of 120; so far from the value it reaches."""
+    """Resamples from 100 to 140 in steps of 1 reach 19 to either side of 120; the interval reaches as far."""
     assert interval(np.array([5.0, *range(100, 141)])) == pytest.approx((5 - 19, 5 + 19))
     skewed = np.array([5.0, *np.arange(41.0) ** 2])
     assert interval(skewed) == pytest.approx((5 - (400 - 1), 5 + (39**2 - 400)))
 
 
 def test_fads_interval_is_as_wide_as_fresh_samples_spread():
-    """In one dimension of 100 clips against a far reference, the distance spreads by 2·shift·√(1/N + 1/M)."""
+    """Shifts one dimension far from the reference: for N and M clips fad spreads by 2·shift·√(1/N + 1/M)."""
     generated, reference = normal(100, 2, 0) + [10, 0], normal(100, 2, 1)
     low, high = interval(resamples(METRICS["fad_l"], generated, reference, seed=0, count=400))
     assert high - low == pytest.approx(2 * 1.96 * 2 * 10 * np.sqrt(2 / 100), rel=0.25)
@@ -191,13 +191,13 @@ def test_fads_interval_is_as_wide_as_fresh_samples_spread():
 
 def test_a_means_interval_holds_the_truth_19_times_of_20():
     sets = [normal(50, 1, seed)[:, 0] for seed in range(300)]
-    found = [interval(resamples(MEAN, rows, rows, seed=seed, count=100)) for seed, rows in enumerate(sets)]
-    assert 0.90 < np.mean([low < 0 < high for low, high in found]) < 0.98
+    intervals = [interval(resamples(MEAN, rows, rows, seed=seed, count=100)) for seed, rows in enumerate(sets)]
+    assert 0.90 < np.mean([low < 0 < high for low, high in intervals]) < 0.98
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.7])
 def test_kads_interval_holds_the_truth_about_19_times_of_20(shift):
-    """The truth in closed form: two unit normals, under a kernel as wide as this reference's median distance."""
+    """Computes the truth in closed form: two unit normals, a kernel as wide as this reference's median distance."""
     held = []
     for seed in range(150):
         candidate, reference = normal(60, 1, 2 * seed) + shift, normal(60, 1, 2 * seed + 1)

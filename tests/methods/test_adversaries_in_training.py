@@ -1,4 +1,4 @@
-"""Named adversaries in the training loop: one is the plain game bit for bit, and their memory outlives a resume."""
+"""Tests named adversaries in training: one is the plain game bit for bit, and their state survives a resume."""
 
 import copy
 
@@ -50,7 +50,7 @@ def assert_equal(ours: nn.Module, theirs: nn.Module) -> None:
 
 
 def test_one_adversary_is_the_plain_game_bit_for_bit():
-    """Two steps of two discriminator updates each, written out: seeds, order of draws and order of operations."""
+    """Writes out two steps of two discriminator updates each: seeds, order of draws and order of operations."""
     generator, adversaries = networks("waveform")
     plain_generator = copy.deepcopy(generator)
     judge = copy.deepcopy(adversaries["waveform"].discriminator)
@@ -105,7 +105,7 @@ def test_a_second_adversary_leaves_the_firsts_update_as_it_was():
 
 
 def adaptive(start: int = 0, scale: float = 1.0) -> Training:
-    """Two adversaries, each with an augmentation that adapts; the second looks through a view with a measured scale."""
+    """Makes two adversaries, each with an augmentation that adapts; the second has a view with a measured scale."""
     torch.manual_seed(start)
     maker = Maker(1.0 + start)
     adversaries = {
@@ -126,7 +126,7 @@ def gains_of(training: Training) -> dict[str, Gains]:
 
 
 def test_an_augmentation_is_told_each_step_and_the_statistics_of_its_own_adversary():
-    """After every update, as they stand in the log."""
+    """Checks the statistics after every update, as they stand in the log."""
     training, logged = adaptive(), []
     train(training, short_batches, 2, after_step=lambda stats: not logged.append(stats))
     for name, gains in gains_of(training).items():

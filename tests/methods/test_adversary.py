@@ -1,4 +1,4 @@
-"""A discriminator with its objective: every pair of objective and penalty, labels, noise and clipped weights."""
+"""Tests a discriminator with its objective: every pair of objective and penalty, labels, noise and clipped weights."""
 
 import pytest
 import torch
@@ -35,11 +35,11 @@ def judge(**settings) -> Discriminator:
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor]:
-    found = {
+    by_name = {
         name: parameter.grad.clone() for name, parameter in network.named_parameters() if parameter.grad is not None
     }
     network.zero_grad()
-    return found
+    return by_name
 
 
 @pytest.mark.parametrize("labels", [None, rows(0, 2, 2)], ids=["no labels", "labels"])
@@ -59,7 +59,7 @@ def test_the_first_order_form_is_exact_for_every_pair(objective, penalty, labels
     plain = adversary.plain_backward(real, fake, labels)
     theirs = gradients(network)
     assert ours.keys() == theirs.keys() == dict(network.named_parameters()).keys() and stats.keys() == plain.keys()
-    scale = max(one.abs().max().item() for one in theirs.values())
+    scale = max(gradient.abs().max().item() for gradient in theirs.values())
     for name, expected in theirs.items():
         torch.testing.assert_close(
             ours[name], expected, rtol=1e-9, atol=1e-11 * scale, msg=lambda m, n=name: f"{n}: {m}"
@@ -69,16 +69,16 @@ def test_the_first_order_form_is_exact_for_every_pair(objective, penalty, labels
 
 
 def test_labels_choose_their_row_of_weights():
-    """D(x, y) = (w + V_y) · φ(x) + b: the label's own row beside the one that all share."""
+    """Checks D(x, y) = (w + V_y) · φ(x) + b: the label's own row is added to the one that all share."""
     network, x = judge(labels=LABELS), clips(seed=1)
     features = network.blocks(x).transpose(1, 2).flatten(1)
     shared, *own = network.dense.weight
-    found = network(x, rows(2, 0, 2))
+    scores = network(x, rows(2, 0, 2))
     for clip, (label, feature) in enumerate(zip((2, 0, 2), features, strict=True)):
         expected = (shared + own[label]) @ feature + network.dense.bias[0]
-        torch.testing.assert_close(found[clip], expected)
+        torch.testing.assert_close(scores[clip], expected)
     halves = network(x, rows(2, 0, 2) / 2 + rows(0, 2, 0) / 2)  # a mixed label is the mean of its scores
-    torch.testing.assert_close(halves, (found + network(x, rows(0, 2, 0))) / 2)
+    torch.testing.assert_close(halves, (scores + network(x, rows(0, 2, 0))) / 2)
 
 
 def test_a_row_that_no_clip_is_labelled_with_learns_nothing():
@@ -90,7 +90,7 @@ def test_a_row_that_no_clip_is_labelled_with_learns_nothing():
 
 
 class Identity(nn.Module):
-    """D(x) = w · mean x, which keeps what it is shown."""
+    """Computes D(x) = w · mean x, and keeps its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,8 +106,8 @@ def test_the_generator_is_judged_alone_or_against_its_real_partner():
     real, fake = torch.full((2, 1, 4), 3.0), torch.full((2, 1, 4), 1.0, requires_grad=True)
     judges = Identity(), Identity()
     alone, paired = (
-        Adversary(one, objective=OBJECTIVES[name])
-        for one, name in zip(judges, ("wasserstein", "relativistic"), strict=True)
+        Adversary(network, objective=OBJECTIVES[name])
+        for network, name in zip(judges, ("wasserstein", "relativistic"), strict=True)
     )
     assert alone.generator_loss(fake, real).item() == -2 and len(judges[0].seen) == 1
     assert paired.generator_loss(fake, real).item() == pytest.approx(
@@ -149,15 +149,15 @@ def test_instance_noise_stays_where_no_steps_are_given():
 
 
 def test_both_forms_see_noisy_clips():
-    """The piecewise linear form as well: without noise its gradients would be those of the clips themselves."""
-    network, found = judge(), {}
+    """Checks the piecewise linear form as well: without noise its gradients would be those of the clips themselves."""
+    network, by_deviation = judge(), {}
     for deviation in (0.0, 0.3):
         noise = Noise(deviation=deviation) if deviation else None
         adversary = Adversary(network, objective=OBJECTIVES["hinge"], augment=noise)
         torch.manual_seed(0)
         adversary.backward(clips(seed=1), clips(seed=2))
-        found[deviation] = gradients(network)["blocks.0.weight"]
-    assert (found[0.0] - found[0.3]).norm() > 0.01 * found[0.0].norm()
+        by_deviation[deviation] = gradients(network)["blocks.0.weight"]
+    assert (by_deviation[0.0] - by_deviation[0.3]).norm() > 0.01 * by_deviation[0.0].norm()
 
 
 @pytest.mark.parametrize(
@@ -183,28 +183,28 @@ def test_dropout_leaves_out_its_share_while_training():
 
 @pytest.mark.parametrize("form", ["backward", "plain_backward"])
 def test_a_penalty_now_and_then_weighs_as_much_more_and_its_weight_falls(form):
-    """By the gradients without any penalty and with one of weight 1, which are linear in the weight."""
+    """Interpolates between the gradients without a penalty and with one of weight 1: they are linear in the weight."""
     network, real, fake = judge(), clips(seed=1), clips(seed=2)
 
-    def found(penalty_weight: float, step: int = 0, **settings) -> tuple[Tensor, set[str]]:
+    def gradient_with(penalty_weight: float, step: int = 0, **settings) -> tuple[Tensor, set[str]]:
         adversary = Adversary(
             network, objective=OBJECTIVES["hinge"], penalty=PENALTIES["r1"], penalty_weight=penalty_weight, **settings
         )
         adversary.advance(step)
         stats = getattr(adversary, form)(real, fake)
-        return torch.cat([one.flatten() for one in gradients(network).values()]), set(stats)
+        return torch.cat([gradient.flatten() for gradient in gradients(network).values()]), set(stats)
 
-    without, with_one = found(0.0)[0], found(1.0)[0]
+    without, with_one = gradient_with(0.0)[0], gradient_with(1.0)[0]
     share = geometric(0.01, 10)
     for step in range(12):
-        result, names = found(0.25, step, penalty_every=4, penalty_share=share)
+        result, names = gradient_with(0.25, step, penalty_every=4, penalty_share=share)
         weight = 0.01 ** min(1, step / 8) if step % 4 == 0 else 0.0
         assert ("penalty" in names) == bool(weight)
         torch.testing.assert_close(result, torch.lerp(without, with_one, weight), rtol=1e-5, atol=1e-7)
 
 
 class Joined(nn.Module):
-    """A smooth discriminator that counts its passes."""
+    """Describes a smooth discriminator that counts its passes."""
 
     joins_batches = True
 
@@ -219,18 +219,18 @@ class Joined(nn.Module):
 
 @pytest.mark.parametrize("penalty", [None, *PENALTIES])
 def test_one_pass_serves_real_and_fake_clips_and_a_penalty_at_them(penalty):
-    network, real, fake, found = Joined(), clips(seed=1), clips(seed=2), []
+    network, real, fake, results = Joined(), clips(seed=1), clips(seed=2), []
     for joins in (True, False):
         network.joins_batches, network.passes = joins, []
         adversary = Adversary(
             network, objective=OBJECTIVES["relativistic"], penalty=PENALTIES.get(penalty or ""), penalty_weight=2.5
         )
         torch.manual_seed(3)
-        found.append((adversary.backward(real, fake, rows(0, 2, 2)), gradients(network), sum(network.passes)))
-    (stats, ours, passed), (expected_stats, theirs, passed_apart) = found
+        results.append((adversary.backward(real, fake, rows(0, 2, 2)), gradients(network), sum(network.passes)))
+    (stats, ours, passed), (expected_stats, theirs, passed_apart) = results
     assert stats.keys() == expected_stats.keys() and ours.keys() == theirs.keys()
-    for one, other in ((stats, expected_stats), (ours, theirs)):
-        for name, expected in other.items():
-            torch.testing.assert_close(one[name], expected, rtol=1e-9, atol=1e-12)
+    for computed, wanted in ((stats, expected_stats), (ours, theirs)):
+        for name, expected in wanted.items():
+            torch.testing.assert_close(computed[name], expected, rtol=1e-9, atol=1e-12)
     more = {None: 0, "r1_r2": 6}.get(penalty, 3)
     assert (passed, passed_apart) == (6 + (3 if penalty in ("gradient_penalty", "one_sided") else 0), 6 + more)

@@ -1,4 +1,4 @@
-"""The gradients without a double backward against those of autograd, in float64, over every shipped configuration."""
+"""Compares gradients without a double backward with autograd's, in float64, over every shipped configuration."""
 
 from collections.abc import Callable
 from itertools import combinations, cycle, product
@@ -42,7 +42,7 @@ Gradients = dict[str, Tensor]
 
 
 class Replay:
-    """The random draws of a critic update, which are the same whichever form asks for them.
+    """Repeats the random draws of a critic update, so that they are the same for either form.
 
     Shifts are those of the layer's own `draw`, for real, fake and points; `restart` goes back to the first of them.
     """
@@ -67,7 +67,7 @@ class Replay:
         self.used.clear()
 
     def penalty(self, penalty: Penalty) -> Penalty:
-        """The same penalty at points that are drawn only once."""
+        """Returns the same penalty at points that are drawn only once."""
 
         def points(real: Tensor, fake: Tensor) -> Tensor:
             self.points = self.points or [penalty.points(real, fake)]
@@ -77,7 +77,7 @@ class Replay:
 
 
 def gradients(network: nn.Module) -> Gradients:
-    """Taken out of the network, which has none afterwards."""
+    """Takes the gradients out of the network, which has none afterwards."""
     taken = {}
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -86,7 +86,7 @@ def gradients(network: nn.Module) -> Gradients:
 
 
 def judge_of(clip_samples: int = 4096, channels: int = 1, **settings) -> Discriminator:
-    """In float64, with biases that are not zero."""
+    """Makes a discriminator in float64, with biases that are not zero."""
     judge = Discriminator((channels, clip_samples), **{"dim": 1, "kernel_size": 9, **settings}).double()
     return with_biases(judge)
 
@@ -107,7 +107,7 @@ def game(judge: nn.Module, generator: nn.Module, **settings) -> GAN:
 def both_forms(
     gan: GAN, real: Tensor, replay: Replay, labels: Tensor | None = None
 ) -> tuple[tuple[Gradients, Stats], tuple[Gradients, Stats]]:
-    """What a critic update leaves in `.grad` and tells: as it comes, and by autograd alone."""
+    """Returns the gradients and statistics of a critic update: as the method computes it, and by autograd alone."""
     (adversary,), made, shown = gan.adversaries.values(), gan.networks["generator"], []
     judge = adversary.discriminator
     judge.zero_grad()
@@ -125,13 +125,13 @@ def both_forms(
 
 
 def named(stats: Stats) -> Stats:
-    """The statistics of the only adversary, without its name."""
+    """Returns the statistics of the only adversary, without its name."""
     assert len({name.split("/")[0] for name in stats}) == 1, stats.keys()
     return {name.split("/", 1)[1]: value for name, value in stats.items()}
 
 
 def assert_same(ours: tuple[Gradients, Stats], plain: tuple[Gradients, Stats]) -> None:
-    """Every parameter's gradient to 1e-10 of its largest number, and every statistic."""
+    """Compares every parameter's gradient to 1e-10 of its largest number, and every statistic."""
     scale = max(gradient.abs().max().item() for gradient in plain[0].values())
     for name, expected in plain[0].items():
         allowed = CLOSE * max(expected.abs().max().item(), 1e-3 * scale)  # a gradient of zero is not quite zero
@@ -159,7 +159,7 @@ def replay(monkeypatch: pytest.MonkeyPatch) -> Replay:
 
 @pytest.fixture
 def is_first_order(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
-    """Whether the last update has been one without autograd's double backward."""
+    """Returns a function that tells whether the last update did without autograd's double backward."""
     calls = []
     original = first_order.discriminator_backward
     monkeypatch.setattr(first_order, "discriminator_backward", lambda *a, **k: calls.append(1) or original(*a, **k))
@@ -168,8 +168,8 @@ def is_first_order(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
 
 def test_the_grid_meets_every_pair_of_settings():
     assert {row[:4] for row in GRID} == set(product(*SETTINGS[:4]))
-    for one, other in combinations(range(len(SETTINGS)), 2):
-        assert {(row[one], row[other]) for row in GRID} == set(product(SETTINGS[one], SETTINGS[other]))
+    for first, second in combinations(range(len(SETTINGS)), 2):
+        assert {(row[first], row[second]) for row in GRID} == set(product(SETTINGS[first], SETTINGS[second]))
 
 
 @pytest.mark.parametrize(("clip_samples", "channels", "kernel", "shuffle", "upsample", "post_filter"), GRID, ids=str)
@@ -195,7 +195,7 @@ def test_over_the_grid(clip_samples, channels, kernel, shuffle, upsample, post_f
 
 
 def has_first_order_form(name: str) -> bool:
-    """One discriminator that is piecewise linear, and a penalty on its slope; dropout is not linear."""
+    """Tells whether there is one piecewise linear discriminator and a penalty on its slope; dropout is not linear."""
     recipe = recipes.load(RECIPES[name])
     judges = [*recipe.discriminators.values()]
     is_penalised_gan = recipe.method.name == "gan" and recipe.method.penalty != "none"
@@ -207,7 +207,7 @@ FIRST_ORDER = [name for name in RECIPES if has_first_order_form(name)]
 
 @pytest.mark.parametrize("name", FIRST_ORDER)
 def test_every_recipe(name, replay, is_first_order, monkeypatch):
-    """As `assemble` makes it, with its objective, penalty and weight; but for narrow networks."""
+    """Builds each recipe as `assemble` does, with its objective, penalty and weight, but with narrow networks."""
     monkeypatch.chdir(RECIPES[name].parents[1])
     recipe = recipes.load(RECIPES[name], ["generator.dim=2", "discriminators.*.dim=2"])
     gan = assemble.training(recipe, torch.device("cpu")).method
@@ -239,7 +239,7 @@ def least_squares(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def paired(real: Tensor, fake: Tensor) -> Tensor:
-    """Each fake clip against its real partner, so the scores do not count one by one."""
+    """Compares each fake clip with its real partner, so the scores do not count one by one."""
     return nn.functional.softplus(3 * (fake - real)).mean()
 
 
@@ -261,7 +261,7 @@ PENALTIES = {
 
 
 class Fakes(nn.Module):
-    """A generator that shows clips it was given."""
+    """Describes a generator that returns the clips it was constructed with."""
 
     inputs = (Input("normal", (LATENT_DIM,)),)
     labels = 0
@@ -276,7 +276,7 @@ class Fakes(nn.Module):
 
 
 def loud(judge: Discriminator, by: float = 20.0) -> Discriminator:
-    """With scores and slopes so large that every branch of a loss is met."""
+    """Raises scores and slopes so much that every branch of a loss is met."""
     with torch.no_grad():
         judge.dense.weight *= by
     return judge
@@ -299,7 +299,7 @@ def test_any_objective_and_any_penalty(objective, penalty, replay, is_first_orde
 
 
 def test_a_penalty_that_asks_for_nothing_adds_nothing(replay):
-    """One-sided, and every slope below 1: only the objective's gradients are left."""
+    """With a one-sided penalty and every slope below 1, only the objective's gradients are left."""
     real, fakes = normal(2, 1, 4096), Fakes(normal(2, 1, 4096, seed=1))
     judge = loud(judge_of(), by=0.01)
     ours, plain = both_forms(game(judge, fakes, penalty=PENALTIES["one-sided"]), real, replay)
@@ -328,7 +328,7 @@ def test_any_number_of_clips(clips, replay):
 
 
 def test_a_flat_discriminator_has_finite_gradients(replay):
-    """Where the slope is zero its norm has no derivative; zero is taken for it."""
+    """A norm has no derivative at a slope of zero; zero is taken for it."""
     judge = judge_of()
     with torch.no_grad():
         for name, parameter in judge.named_parameters():
@@ -352,19 +352,22 @@ def test_gradients_are_added_to_those_that_are_there(replay):
 
 
 def test_the_penalty_counts_in_every_weight_and_in_no_bias(replay):
-    """What the comparison over the grid would miss if the penalty were too small to show there."""
+    """Catches a penalty too small to show in the comparison over the grid."""
     judge, real, fakes = judge_of(), normal(2, 1, 4096), Fakes(normal(2, 1, 4096, seed=1))
-    found = {}
+    by_weight = {}
     for weight in (0.0, 10.0):
         replay.restart()
-        found[weight] = both_forms(game(judge, fakes, penalty_weight=weight), real, replay)[0][0]
-    for name, gradient in found[10.0].items():
-        change = (gradient - found[0.0][name]).norm() / max(gradient.norm().item(), 1e-9)
+        by_weight[weight] = both_forms(game(judge, fakes, penalty_weight=weight), real, replay)[0][0]
+    for name, gradient in by_weight[10.0].items():
+        change = (gradient - by_weight[0.0][name]).norm() / max(gradient.norm().item(), 1e-9)
         assert change < 1e-12 if name.endswith("bias") else change > 0.1, name
 
 
 def test_a_linear_discriminator_by_hand():
-    """D(x) = <w, x> + b with w = (3, 4): a slope of 5, so a penalty of (5 - 1)² = 16 and a gradient of 1.6 w."""
+    """Takes D(x) = <w, x> + b with w = (3, 4): the slope is 5.
+
+    So the penalty is (5 - 1)² = 16 and its gradient 1.6 w.
+    """
     weight = nn.Parameter(torch.tensor([[3.0, 4.0]], dtype=torch.float64))
     bias = nn.Parameter(torch.tensor([7.0], dtype=torch.float64))
     asked = []
@@ -389,7 +392,7 @@ def test_a_linear_discriminator_by_hand():
 @pytest.mark.parametrize("penalty", penalties.PENALTIES)
 @pytest.mark.parametrize("radius", [0, 2])
 def test_a_penalty_at_the_clips_needs_no_rows_of_its_own(penalty, radius):
-    """But where something is drawn inside: then the network at x̂ is another one, as it always was."""
+    """Adds rows only where shifts are drawn inside the network: then the network at x̂ is another one."""
     judge = Discriminator((1, 4096), dim=1, kernel_size=9, phase_shuffle=PhaseShuffleSettings(radius=radius)).double()
     asked, state, take_apart = [], torch.get_rng_state(), judge.stages
     assert take_apart is not None
@@ -419,7 +422,7 @@ def test_one_product_for_loss_and_penalty_is_in_bf16_as_near_as_autograd(weight)
         penalty_weight=weight,
     )
     real, fake = normal(8, 1, 4096).float() / 4, normal(8, 1, 4096, seed=1).float() / 4
-    found = []
+    flattened = []
     for form, enabled in (
         (adversary.plain_backward, False),
         (adversary.plain_backward, True),
@@ -428,23 +431,25 @@ def test_one_product_for_loss_and_penalty_is_in_bf16_as_near_as_autograd(weight)
         judge.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             form(real, fake)
-        found.append(torch.cat([one.grad.flatten() for one in judge.parameters() if one.grad is not None]))
-    exact, theirs, ours = found
-    missing = [1 - torch.cosine_similarity(exact, one, dim=0).item() for one in (theirs, ours)]
+        flattened.append(
+            torch.cat([parameter.grad.flatten() for parameter in judge.parameters() if parameter.grad is not None])
+        )
+    exact, theirs, ours = flattened
+    missing = [1 - torch.cosine_similarity(exact, rough, dim=0).item() for rough in (theirs, ours)]
     assert 0 < missing[1] < 1.2 * missing[0] < 0.01
 
 
-def direction(found: Gradients) -> Tensor:
-    flat = torch.cat([gradient.flatten() for gradient in found.values()])
+def direction(by_name: Gradients) -> Tensor:
+    flat = torch.cat([gradient.flatten() for gradient in by_name.values()])
     return flat / flat.norm()
 
 
 @pytest.mark.parametrize("clip_samples", [4096, 8192])
 def test_in_bf16_the_gradients_point_where_those_in_fp32_do(clip_samples, replay):
-    """As a whole to a cosine of 0.999, and weight by weight nearly so."""
+    """Checks that the whole gradients agree to a cosine of 0.999, and those of each weight nearly so."""
     judge = judge_of(clip_samples, dim=8, kernel_size=25, phase_shuffle=EACH_ITS_OWN).float()
     real, fake = normal(8, 1, clip_samples).float() / 4, normal(8, 1, clip_samples, seed=1).float() / 4
-    gan, found = game(judge, Fakes(fake)), []
+    gan, results = game(judge, Fakes(fake)), []
     for enabled in (False, True):
         torch.manual_seed(1)
         replay.restart()
@@ -452,8 +457,8 @@ def test_in_bf16_the_gradients_point_where_those_in_fp32_do(clip_samples, replay
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             ours, _ = both_forms(gan, real, replay)
         assert all(value.dtype == torch.float32 for part in ours for value in part.values())
-        found.append(ours)
-    exact, rough = found
+        results.append(ours)
+    exact, rough = results
     assert torch.dot(direction(exact[0]), direction(rough[0])) > 0.999
     for name in exact[0]:
         if name.endswith("weight"):

@@ -1,4 +1,4 @@
-"""The first-order gradients of a discriminator behind every view, by every penalty and objective, against autograd."""
+"""Compares first-order gradients behind every view, by every penalty and objective, with autograd's."""
 
 import pytest
 import torch
@@ -26,13 +26,13 @@ SETTINGS = {
 
 
 def clips(seed: int) -> Tensor:
-    """(3, 2, 150) in float64: at full scale, at 1e-4, and a silent one."""
+    """Returns (3, 2, 150) in float64: at full scale, at 1e-4, and a silent one."""
     noise = torch.randn(3, CHANNELS, SAMPLES, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     return (noise / 4 * torch.tensor([1, 1e-4, 0], dtype=torch.float64)[:, None, None]).clamp(-1, 1)
 
 
 def judge_behind(view: nn.Module, name: str, classes: int) -> nn.Module:
-    """In float64, with biases that are not zero."""
+    """Makes a discriminator in float64, with biases that are not zero."""
     torch.manual_seed(0)
     shape = view.shape(CHANNELS, SAMPLES)  # pyright: ignore[reportCallIssue]
     judge = (
@@ -55,7 +55,7 @@ def test_every_view_is_tried():
 @pytest.mark.parametrize("penalty", [*PENALTIES, None])
 @pytest.mark.parametrize("name", VIEWS)
 def test_the_first_order_gradients_are_autograds(name, penalty, objective, classes, monkeypatch):
-    """Every parameter's gradient to 1e-10 of its largest number, and every statistic; points are drawn equally."""
+    """Compares every parameter's gradient to 1e-10 of its largest number, and every statistic, at the same points."""
     view = VIEWS[name](**SETTINGS[name])
     view.measure([clips(5).float()])
     judge = judge_behind(view, name, classes)
@@ -91,7 +91,7 @@ def test_the_first_order_gradients_are_autograds(name, penalty, objective, class
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_generator_hears_of_every_sample_through_a_view(name):
-    """Also where it makes silence: no gradient is zero, none is infinite."""
+    """Checks silence as well: no gradient is zero, none is infinite."""
     view = VIEWS[name](**SETTINGS[name])
     view.measure([clips(5).float()])
     judge = judge_behind(view, name, 0)
@@ -102,7 +102,7 @@ def test_a_generator_hears_of_every_sample_through_a_view(name):
 
 
 def test_compiled_passes_give_the_same_for_sizes_that_strides_do_not_divide():
-    """In float32, by the compiler's front half."""
+    """Compiles in float32, with the compiler's front half only."""
     view = VIEWS["log_magnitude"](**SETTINGS["log_magnitude"])
     judge = judge_behind(view, "log_magnitude", 0).float()
     real, fake = view(clips(0).float()).detach(), view(clips(1).float()).detach()

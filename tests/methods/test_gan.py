@@ -1,4 +1,4 @@
-"""The adversarial game: who learns in which phase, from what, and with which weights."""
+"""Tests the adversarial game: which network learns in which phase, from what, and with which weights."""
 
 import copy
 
@@ -26,7 +26,7 @@ NO_SHUFFLE = PhaseShuffleSettings(radius=0)
 
 
 class Linear(nn.Module):
-    """D(x) = <w, x>, which keeps what it is shown."""
+    """Computes D(x) = <w, x>, and keeps its inputs."""
 
     def __init__(self, weight: Tensor):
         super().__init__()
@@ -39,7 +39,7 @@ class Linear(nn.Module):
 
 
 class Constant(nn.Module):
-    """A generator of one learned clip, which keeps its latents."""
+    """Describes a generator of one learned clip, which keeps its latents."""
 
     inputs = (Input("uniform", (LATENT_DIM,)),)
     labels = 0
@@ -68,14 +68,14 @@ def small() -> GAN:
 
 @pytest.mark.parametrize("weight", [10.0, 2.5, 0.0])
 def test_the_discriminators_loss_by_hand(weight):
-    """Fault 8: the latent size, here 100, passed as the penalty's weight."""
+    """Guards against fault 8: the latent size, here 100, passed as the penalty's weight."""
     judge = Linear(torch.tensor([[3.0, 4.0]]))  # a slope of 5: the penalty is 16
     gan = game(Constant(torch.tensor([[1.0, 0.5]])), judge, penalty_weight=weight)
     real = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]])  # scores 7 and -4; each fake scores 5
-    found = {name: value.item() for name, value in gan.discriminators_backward(Batch(real)).items()}
-    assert found["waveform/wasserstein"] == 1.5 - 5
-    assert found["waveform/loss"] == pytest.approx(5 - 1.5 + weight * 16)
-    assert found.get("waveform/penalty") == (pytest.approx(16) if weight else None)
+    stats = {name: value.item() for name, value in gan.discriminators_backward(Batch(real)).items()}
+    assert stats["waveform/wasserstein"] == 1.5 - 5
+    assert stats["waveform/loss"] == pytest.approx(5 - 1.5 + weight * 16)
+    assert stats.get("waveform/penalty") == (pytest.approx(16) if weight else None)
     # d/dw: mean fake - mean real + weight · 2 (1 - 1/5) w
     expected = torch.tensor([[1.0 - 0.5, 0.5 - 0.0]]) + weight * 1.6 * judge.weight.detach()
     torch.testing.assert_close(judge.weight.grad, expected)
@@ -89,8 +89,8 @@ def test_a_weight_of_zero_leaves_the_penalty_out():
 
 def test_the_generators_loss_by_hand():
     made = Constant(torch.tensor([[1.0, 0.5]]))
-    found = game(made, Linear(torch.tensor([[3.0, 4.0]]))).generator_backward(Batch(torch.full((2, 1, 2), torch.nan)))
-    assert {name: value.item() for name, value in found.items()} == {"loss": -5}
+    stats = game(made, Linear(torch.tensor([[3.0, 4.0]]))).generator_backward(Batch(torch.full((2, 1, 2), torch.nan)))
+    assert {name: value.item() for name, value in stats.items()} == {"loss": -5}
     assert made.clip.grad is not None and made.clip.grad.tolist() == [[-3, -4]]
 
 
@@ -117,7 +117,7 @@ def test_phases_and_what_is_averaged():
 
 
 def test_each_phase_changes_exactly_its_own_network():
-    """Fault 9: optimisers swapped."""
+    """Guards against fault 9: optimisers swapped."""
     gan, changes = small(), []
     optimizers = {name: torch.optim.Adam(network.parameters(), lr=0.01) for name, network in gan.networks.items()}
 
@@ -126,7 +126,12 @@ def test_each_phase_changes_exactly_its_own_network():
 
     def note(name):
         now = weights()
-        moved = {(one, key) for one in now for key in now[one] if not torch.equal(now[one][key], before[one][key])}
+        moved = {
+            (network, key)
+            for network in now
+            for key in now[network]
+            if not torch.equal(now[network][key], before[network][key])
+        }
         changes.append((name, moved))
         before.update(now)
 
@@ -165,10 +170,10 @@ def test_phase_shuffle_is_drawn_afresh_for_real_fake_and_interpolated(monkeypatc
         gan.discriminators_backward(Batch(torch.zeros(1, 1, 4096)))
     shifts = torch.cat(drawn).view(100, 3 * shuffles).double()
     assert shuffles == 3 and set(shifts.unique().tolist()) == {-2, -1, 0, 1, 2}
-    for one in range(3 * shuffles):
-        for other in range(one):
-            correlation = np.corrcoef(shifts[:, one], shifts[:, other])[0, 1]
-            assert abs(correlation) < 0.4, (one, other)  # four standard deviations of 100 independent pairs
+    for first in range(3 * shuffles):
+        for second in range(first):
+            correlation = np.corrcoef(shifts[:, first], shifts[:, second])[0, 1]
+            assert abs(correlation) < 0.4, (first, second)  # four standard deviations of 100 independent pairs
 
 
 def test_the_penalty_shuffles_as_well():
@@ -200,7 +205,7 @@ FORMS = {  # a discriminator, and whether it is piecewise linear and can be take
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("weight", [0.0, 10.0])
 def test_the_first_order_form_is_taken_where_it_is_exact(name, weight, monkeypatch):
-    """Else the plain one; either leaves a gradient in every parameter, and the same statistics' names."""
+    """Takes the plain form elsewhere; either leaves a gradient in every parameter, and the same statistics' names."""
     make, piecewise_linear = FORMS[name]
     gan, taken = game(Constant(torch.rand(1, 4096)), make(), penalty_weight=weight), []
     first, plain = first_order.discriminator_backward, gan.adversaries["waveform"].plain_backward
@@ -216,7 +221,7 @@ def test_the_first_order_form_is_taken_where_it_is_exact(name, weight, monkeypat
 
 
 def test_with_batch_norm_the_update_is_autograds():
-    """Written out once more, without the house's penalty; the points of the penalty are a batch of their own."""
+    """Writes the update out once more, without our penalty; the penalty's points are a batch of their own."""
     network, real, fake = (
         judge(batch_norm=True, phase_shuffle=NO_SHUFFLE).double(),
         torch.randn(4, 1, 4096),
@@ -226,14 +231,14 @@ def test_with_batch_norm_the_update_is_autograds():
     gan = game(Constant(fake), network)
     torch.manual_seed(5)
     gan.discriminators_backward(Batch(real))
-    found = [parameter.grad for parameter in network.parameters()]
+    computed = [parameter.grad for parameter in network.parameters()]
     torch.manual_seed(5)
     torch.rand(4, LATENT_DIM)  # the latents come first
     points = torch.lerp(real, fake.expand(4, 1, -1), torch.rand(4, 1, 1, dtype=torch.float64)).requires_grad_()
     (slope,) = torch.autograd.grad(network(points).sum(), points, create_graph=True)
     loss = network(fake.expand(4, 1, -1)).mean() - network(real).mean()
     loss = loss + 10 * (slope.square().sum((1, 2)).sqrt() - 1).square().mean()
-    for gradient, expected in zip(found, torch.autograd.grad(loss, list(network.parameters())), strict=True):
+    for gradient, expected in zip(computed, torch.autograd.grad(loss, list(network.parameters())), strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
 
 

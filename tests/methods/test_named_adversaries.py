@@ -1,4 +1,4 @@
-"""A GAN of several discriminators: what each sees, what it learns by, and what the generator learns from all."""
+"""Tests a GAN of several discriminators: what each sees, what it learns by, and what the generator learns from all."""
 
 from itertools import islice
 
@@ -19,7 +19,7 @@ from wavegan.settings import PhaseShuffleSettings
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """Latents are the same in every run."""
+    """Makes latents the same in every run."""
     torch.manual_seed(0)
 
 
@@ -46,14 +46,17 @@ def test_all_see_the_same_fakes_and_the_same_real_clips(count):
 
 
 class Halves(Waveform):
-    """What a generator makes is half a clip."""
+    """Encodes clips as half of their value."""
 
     def encode(self, clips: Tensor) -> Tensor:
         return clips / 2
 
 
 def test_real_clips_are_shown_as_the_generators_output_encodes_them():
-    """To all, before their views, in both phases; the generator's needs them for a paired objective."""
+    """Checks all discriminators, before their views, in both phases.
+
+    In the generator's phase a paired objective needs the real clips.
+    """
     maker, judges = Maker(), (Judge(1.0, -2.0), Judge(1.0, -2.0, 3.0, 4.0))
     maker.output = Halves()
     adversaries = {
@@ -69,7 +72,10 @@ def test_real_clips_are_shown_as_the_generators_output_encodes_them():
 
 
 def test_a_view_changes_what_one_sees_and_its_penalty_acts_on_what_it_gives():
-    """R1 is half the square of D's slope: by the view's numbers (3² + 4²) / 2, by the clips' 9 / 8 of that."""
+    """R1 is half the square of D's slope.
+
+    By the view's numbers it is (3² + 4²) / 2, and by the clips' 9 / 8 of that.
+    """
     viewing, other = Judge(3.0, 4.0), Judge(1.0, 0.0, 0.0, 2.0)
     r1 = {"penalty": PENALTIES["r1"], "penalty_weight": 2.0}
     adversaries = {"pairs": plain(viewing, view=PairMeans(1.5), **r1), "waveform": plain(other, **r1)}
@@ -90,7 +96,7 @@ def test_a_view_changes_what_one_sees_and_its_penalty_acts_on_what_it_gives():
 
 
 def test_the_generator_learns_through_a_view():
-    """Loss -<w, view(gain · z)>, so its slope by the gain is that of the view of z."""
+    """The loss is -<w, view(gain · z)>, so its slope by the gain is that of the view of z."""
     maker = Maker(2.0)
     GAN(maker, {"pairs": plain(Judge(3.0, 4.0), view=PairMeans(1.5))}, discriminator_steps=1).generator_backward(
         Batch(REAL)
@@ -124,7 +130,7 @@ def test_the_first_order_form_is_exact_behind_a_view_and_an_augmentation(penalty
 
 
 def test_an_augmentation_comes_before_the_view_for_real_and_fake_alike_from_the_seeded_generators():
-    """Draws in order: latents, then for each adversary the gains of real clips, then those of fakes."""
+    """Draws come in order: latents, then for each adversary the gains of real clips, then those of fakes."""
     first, second = Judge(3.0, 4.0), Judge(1.0, 0.0, 0.0, 2.0)
     adversaries = {
         "pairs": plain(first, view=PairMeans(2.0), augment=Gains(0.5)),
@@ -154,7 +160,7 @@ def test_the_generator_learns_through_an_augmentation():
 
 
 def test_an_augmentation_cuts_before_a_view_that_does_not_commute():
-    """Clips cut to ±1, then their pairs' means: the other order would leave means beyond what cut clips have."""
+    """Cuts clips to ±1 before taking the means of pairs: the other order would leave larger means."""
 
     class Cut(Gains):
         def forward(self, clips: Tensor) -> Tensor:
@@ -202,7 +208,7 @@ WEIGHTS = {"waveform": (3.0, 0.0, 4.0, 0.0), "mel": (0.0, 2.0, 0.0, 0.0), "compl
 
 @pytest.mark.parametrize("names", [("waveform", "mel"), ("waveform", "mel", "complex")], ids=len)
 def test_the_generators_loss_is_the_weighted_sum_of_its_adversaries(names):
-    """Each by its own objective; the last is judged against the real clips."""
+    """Uses each adversary's own objective; the last one is judged against the real clips."""
     objectives = {"waveform": "wasserstein", "mel": "non_saturating", "complex": "relativistic"}
     factors = {"waveform": 1.0, "mel": 0.5, "complex": 3.0}
     maker = Maker(2.0)

@@ -1,4 +1,4 @@
-"""One pass of the generator for both updates: the gradients of two passes with the same fakes, and the loop's part."""
+"""Tests one pass of the generator for both updates: its gradients are those of two passes with the same fakes."""
 
 import copy
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def float64():
 
 
 class Louder(nn.Module):
-    """An augmentation by gains that it keeps."""
+    """Describes an augmentation by gains that it keeps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Louder(nn.Module):
 
 
 class Whole(nn.Module):
-    """A discriminator that cannot be taken apart."""
+    """Describes a discriminator that cannot be taken apart."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Whole(nn.Module):
 
 
 def game(objective: str, penalty: str, *, reuses_fakes: bool = True) -> GAN:
-    """A conditional GAN of three adversaries: of the waveform, of a view in first order, and one by autograd alone."""
+    """Makes a conditional GAN of three adversaries: of the waveform, of a view in first order, one by autograd only."""
     torch.manual_seed(0)
     settings = {
         "objective": OBJECTIVES[objective], "penalty": PENALTIES.get(penalty), "penalty_weight": 2.0, "weight": 0.5
@@ -87,18 +87,22 @@ def batch(draw: int, count: int = 3) -> Batch:
 
 
 def training_of(gan: GAN, **settings) -> Training:
-    optimizers = {name: torch.optim.Adam(one.parameters(), 1e-3, (0.0, 0.99)) for name, one in gan.networks.items()}
+    optimizers = {
+        name: torch.optim.Adam(network.parameters(), 1e-3, (0.0, 0.99)) for name, network in gan.networks.items()
+    }
     return Training(gan, optimizers, torch.device("cpu"), **settings)
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor]:
-    return {name: one.grad.clone() for name, one in network.named_parameters() if one.grad is not None}
+    return {
+        name: parameter.grad.clone() for name, parameter in network.named_parameters() if parameter.grad is not None
+    }
 
 
 @pytest.mark.parametrize("penalty", ["none", "gradient_penalty", "r1_r2"])
 @pytest.mark.parametrize("objective", ["non_saturating", "relativistic"])
 def test_gradients_are_those_of_two_passes_with_the_same_fakes(objective, penalty):
-    """The generator's written out by autograd, after an update of the discriminators, and the scores as described."""
+    """Writes the generator's gradients out by autograd, after an update of the discriminators."""
     gan, given = game(objective, penalty), batch(0)
     generator, before = gan.networks["generator"], copy.deepcopy(gan.adversaries)
     inputs, steps = [], []
@@ -133,19 +137,19 @@ def test_gradients_are_those_of_two_passes_with_the_same_fakes(objective, penalt
 
 @pytest.mark.parametrize("penalty", ["none", "gradient_penalty", "r1_r2"])
 def test_the_discriminators_learn_as_without_it(penalty):
-    """The same fakes and the same draws: their part does not know that the fakes have a graph."""
-    found = []
+    """With the same fakes and draws, the discriminators' part does not depend on the graph of the fakes."""
+    results = []
     for reuses_fakes in (False, True):
         gan = game("relativistic", penalty, reuses_fakes=reuses_fakes)
         torch.manual_seed(1)
         stats = gan.discriminators_backward(batch(0))
-        networks = {name: one for name, one in gan.networks.items() if name != "generator"}
-        found.append((values(stats), [gradients(one) for one in networks.values()]))
+        networks = {name: network for name, network in gan.networks.items() if name != "generator"}
+        results.append((values(stats), [gradients(network) for network in networks.values()]))
         assert gradients(gan.networks["generator"]) == {}
-    (stats, theirs), (other_stats, ours) = found
+    (stats, theirs), (other_stats, ours) = results
     assert stats == other_stats
-    for one, other in zip(theirs, ours, strict=True):
-        assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+    for expected, computed in zip(theirs, ours, strict=True):
+        assert expected.keys() == computed.keys() and all(torch.equal(expected[key], computed[key]) for key in expected)
 
 
 def test_a_step_takes_one_batch_and_one_pass():
@@ -183,7 +187,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one(tmp_path):
     for name, network in whole.method.networks.items():
         for key, value in network.state_dict().items():
             assert torch.equal(value, second.method.networks[name].state_dict()[key]), f"{name} {key}"
-    for one, other in zip(
+    for average, resumed in zip(
         whole.averages["generator"].parameters(), second.averages["generator"].parameters(), strict=True
     ):
-        assert torch.equal(one, other)
+        assert torch.equal(average, resumed)

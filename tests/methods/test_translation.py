@@ -1,4 +1,4 @@
-"""Translation: who is judged by whom, each term by hand, and that the two directions are not confused."""
+"""Tests translation: which judge sees which clips, each term by hand, and that the two directions are not confused."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ PLAIN = {"cycle_weight": 1.0, "identity_weight": 0.0, "discriminator_steps": 1}
 
 
 class Gain(nn.Module):
-    """Clips times one number, which keeps what it is shown."""
+    """Multiplies clips by one number, and keeps its inputs."""
 
     def __init__(self, gain: float):
         super().__init__()
@@ -32,7 +32,7 @@ class Gain(nn.Module):
 
 
 class Judge(nn.Module):
-    """D(x) = <w, x>, which keeps what it is shown."""
+    """Computes D(x) = <w, x>, and keeps its inputs."""
 
     def __init__(self, *weight: float):
         super().__init__()
@@ -49,7 +49,7 @@ def adversary(judge: nn.Module, **settings) -> Adversary:
 
 
 def method(a_to_b: nn.Module, b_to_a: nn.Module, **settings) -> Translation:
-    """Judges of clips of two samples: A's weighs them 3 and 4, B's 1 and -2."""
+    """Makes a translation with judges of clips of two samples: A's weighs them 3 and 4, B's 1 and -2."""
     standard = {"cycle_weight": 10.0, "identity_weight": 5.0, "discriminator_steps": 1}
     adversaries = {"waveform": adversary(Judge(3.0, 4.0))}, {"waveform": adversary(Judge(1.0, -2.0))}
     return Translation(a_to_b, b_to_a, *adversaries, **{**standard, **settings})
@@ -61,12 +61,12 @@ BATCH = Batch(A, None, B)
 
 
 def values(stats: dict[str, Tensor]) -> dict[str, float]:
-    assert all(one.shape == () and not one.requires_grad for one in stats.values())
+    assert all(value.shape == () and not value.requires_grad for value in stats.values())
     return {name: value.item() for name, value in stats.items()}
 
 
 def the_phase_alone(translation: Translation, name: str, batch: Batch) -> dict[str, float]:
-    """One phase's backward with the other networks standing still, as the training loop has it."""
+    """Runs one phase's backward with the other networks frozen, as the training loop does."""
     (phase,) = (phase for phase in translation.phases if phase.name == name)
     for other, network in translation.networks.items():
         network.requires_grad_(other in phase.networks)
@@ -75,19 +75,19 @@ def the_phase_alone(translation: Translation, name: str, batch: Batch) -> dict[s
 
 
 def test_every_term_of_the_translators_by_hand():
-    """A to B doubles, back is times 0.25: a cycle leaves a half. Mean |A| is 0.25, mean |B| 0.5."""
+    """A to B doubles, and B to A multiplies by 0.25: a cycle leaves a half. Mean |A| is 0.25, mean |B| 0.5."""
     translation = method(Gain(2.0), Gain(0.25))
-    found = values(translation.generators_backward(BATCH))
+    stats = values(translation.generators_backward(BATCH))
     score_of_fake_b = 2 * ((0.5 - 2 * 0.25) + (0.0 + 2 * 0.25)) / 2
     score_of_fake_a = 0.25 * ((3 * 0.2 + 4 * 0.6) + (3 * -0.8 + 4 * 0.4)) / 2
-    assert found["adversarial"] == pytest.approx(-score_of_fake_b - score_of_fake_a)
-    assert found["cycle"] == pytest.approx(0.5 * 0.25 + 0.5 * 0.5)
-    assert found["identity"] == pytest.approx(0.75 * 0.25 + 1.0 * 0.5)  # back of A, and there of B
-    assert found["loss"] == pytest.approx(found["adversarial"] + 10 * found["cycle"] + 5 * found["identity"])
+    assert stats["adversarial"] == pytest.approx(-score_of_fake_b - score_of_fake_a)
+    assert stats["cycle"] == pytest.approx(0.5 * 0.25 + 0.5 * 0.5)
+    assert stats["identity"] == pytest.approx(0.75 * 0.25 + 1.0 * 0.5)  # back of A, and there of B
+    assert stats["loss"] == pytest.approx(stats["adversarial"] + 10 * stats["cycle"] + 5 * stats["identity"])
 
 
 def test_the_translators_gradients_by_hand():
-    """With gains g, h: -<w_b, A> g - <w_a, B> h + 10 (|A| + |B|) |1 - g·h| + 5 (|A| |1 - h| + |B| |1 - g|)."""
+    """The loss has gains g, h: -<w_b, A> g - <w_a, B> h + 10 (|A| + |B|) |1 - g·h| + 5 (|A| |1 - h| + |B| |1 - g|)."""
     there, back = Gain(2.0), Gain(0.25)
     method(there, back).generators_backward(BATCH)
     size_a, size_b = 0.25, 0.5
@@ -98,21 +98,21 @@ def test_the_translators_gradients_by_hand():
 
 
 def test_identities_have_neither_cycle_nor_identity_loss():
-    found = values(method(nn.Sequential(Gain(1.0)), nn.Sequential(Gain(1.0))).generators_backward(BATCH))
-    assert found["cycle"] == found["identity"] == 0
-    assert found["loss"] == found["adversarial"] == pytest.approx(-0.25 - 1.1)
+    stats = values(method(nn.Sequential(Gain(1.0)), nn.Sequential(Gain(1.0))).generators_backward(BATCH))
+    assert stats["cycle"] == stats["identity"] == 0
+    assert stats["loss"] == stats["adversarial"] == pytest.approx(-0.25 - 1.1)
 
 
 def test_inverses_have_no_cycle_loss_but_one_for_identity():
-    found = values(method(Gain(4.0), Gain(0.25)).generators_backward(BATCH))
-    assert found["cycle"] == 0 and found["identity"] == pytest.approx(3 * 0.5 + 0.75 * 0.25)
+    stats = values(method(Gain(4.0), Gain(0.25)).generators_backward(BATCH))
+    assert stats["cycle"] == 0 and stats["identity"] == pytest.approx(3 * 0.5 + 0.75 * 0.25)
 
 
 def test_an_identity_weight_of_zero_leaves_the_term_out():
     there, back = Gain(2.0), Gain(0.25)
-    found = values(method(there, back, identity_weight=0.0).generators_backward(BATCH))
-    assert found.keys() == {"adversarial", "cycle", "loss"}
-    assert found["loss"] == pytest.approx(found["adversarial"] + 10 * found["cycle"])
+    stats = values(method(there, back, identity_weight=0.0).generators_backward(BATCH))
+    assert stats.keys() == {"adversarial", "cycle", "loss"}
+    assert stats["loss"] == pytest.approx(stats["adversarial"] + 10 * stats["cycle"])
     assert len(there.seen) == len(back.seen) == 2
 
 
@@ -123,20 +123,20 @@ def test_who_translates_and_who_judges_what():
     judges = [translation.networks[name] for name in JUDGES]
     assert all(isinstance(judge, Judge) for judge in judges)
     of_a, of_b = (judge.seen for judge in judges if isinstance(judge, Judge))
-    assert [one.tolist() for one in of_a] == [A.tolist(), (B * 0.25).tolist()]
-    assert [one.tolist() for one in of_b] == [B.tolist(), (A * 2).tolist()]
-    assert not any(one.requires_grad for one in [*of_a, *of_b])
+    assert [clips.tolist() for clips in of_a] == [A.tolist(), (B * 0.25).tolist()]
+    assert [clips.tolist() for clips in of_b] == [B.tolist(), (A * 2).tolist()]
+    assert not any(clips.requires_grad for clips in [*of_a, *of_b])
     assert torch.equal(there.seen[0], A) and torch.equal(back.seen[0], B) and len(there.seen) == len(back.seen) == 1
 
 
 def test_the_discriminators_losses_and_gradients_by_hand():
     translation = method(Gain(2.0), Gain(0.25))
-    found = the_phase_alone(translation, "discriminators", BATCH)
+    stats = the_phase_alone(translation, "discriminators", BATCH)
     real_a, fake_a = (2.5 - 1.0) / 2, 0.25 * 1.1
     real_b, fake_b = (-1.0 - 1.6) / 2, 2 * 0.25
     expected = {"a": fake_a - real_a, "b": fake_b - real_b}
-    assert {f"{name}/waveform/loss": pytest.approx(value) for name, value in expected.items()}.items() <= found.items()
-    assert found["a/waveform/wasserstein"] == pytest.approx(real_a - fake_a)
+    assert {f"{name}/waveform/loss": pytest.approx(value) for name, value in expected.items()}.items() <= stats.items()
+    assert stats["a/waveform/wasserstein"] == pytest.approx(real_a - fake_a)
     for name, real, fake in (("a", A, B * 0.25), ("b", B, A * 2)):
         (weight,) = translation.networks[f"discriminators_{name}.waveform"].parameters()
         assert weight.grad is not None
@@ -146,9 +146,9 @@ def test_the_discriminators_losses_and_gradients_by_hand():
 def test_what_translators_say_in_bf16_is_judged_in_the_clips_type():
     translation = method(nn.Sequential(Gain(2.0), Rough()), nn.Sequential(Gain(0.5), Rough()))
     for phase in translation.phases:
-        assert all(one.dtype == torch.float32 for one in phase.backward(BATCH).values())
+        assert all(value.dtype == torch.float32 for value in phase.backward(BATCH).values())
     judges = [translation.networks[name] for name in JUDGES]
-    assert {one.dtype for judge in judges if isinstance(judge, Judge) for one in judge.seen} == {torch.float32}
+    assert {clips.dtype for judge in judges if isinstance(judge, Judge) for clips in judge.seen} == {torch.float32}
 
 
 class Rough(nn.Module):
@@ -217,11 +217,11 @@ def test_both_discriminators_are_told_the_step():
 
 
 def test_all_four_networks_are_compiled():
-    """And the discriminators' passes; compiling is at work at the first call, which is not made here."""
+    """Checks the discriminators' passes too; compiling starts at the first call, which is not made here."""
     plain, compiled = small(), small()
     compiled.compile("eager")
     assert all(network._compiled_call_impl is not None for network in compiled.networks.values())
-    assert all(one.passes is not None for one in compiled.adversaries.values())
+    assert all(judge.passes is not None for judge in compiled.adversaries.values())
     assert all(network._compiled_call_impl is None for network in plain.networks.values())
 
 
@@ -231,13 +231,17 @@ def test_a_batch_of_one_source_is_a_fault():
 
 
 def test_each_phase_changes_exactly_its_own_networks():
-    """Through the loop: a discriminator phase, then one of translators."""
+    """Runs through the loop: a discriminator phase, then one of translators."""
     translation = small()
-    optimizers = {name: torch.optim.Adam(one.parameters(), lr=0.01) for name, one in translation.networks.items()}
+    optimizers = {
+        name: torch.optim.Adam(network.parameters(), lr=0.01) for name, network in translation.networks.items()
+    }
     moved: list[set[str]] = []
 
     def weights():
-        return {name: nn.utils.parameters_to_vector(one.parameters()) for name, one in translation.networks.items()}
+        return {
+            name: nn.utils.parameters_to_vector(network.parameters()) for name, network in translation.networks.items()
+        }
 
     def note():
         now = weights()
@@ -272,7 +276,9 @@ def test_a_level_is_translated():
     bounded = [{"waveform": adversary(Power(), weight_clip=1.0)} for _ in range(2)]
     settings = {"cycle_weight": 0.5, "identity_weight": 0.0, "discriminator_steps": 5}
     translation = Translation(there, back, *bounded, **settings)
-    optimizers = {name: torch.optim.SGD(one.parameters(), lr=0.05) for name, one in translation.networks.items()}
+    optimizers = {
+        name: torch.optim.SGD(network.parameters(), lr=0.05) for name, network in translation.networks.items()
+    }
     training = Training(translation, optimizers, torch.device("cpu"))
     clips = torch.sin(torch.arange(64) / 4)[None, None] * torch.linspace(0.5, 1.0, 8)[:, None, None]
     gains = []
@@ -280,5 +286,5 @@ def test_a_level_is_translated():
         take_step(training, lambda draw: Batch(clips, None, 3 * clips.flip(0)))
         training.step += 1
         gains.append((there.gain.item(), back.gain.item()))
-    found = torch.tensor(gains[-100:]).mean(0).tolist()
-    assert found[0] == pytest.approx(3, rel=0.2) and found[1] == pytest.approx(1 / 3, rel=0.2)
+    levels = torch.tensor(gains[-100:]).mean(0).tolist()
+    assert levels[0] == pytest.approx(3, rel=0.2) and levels[1] == pytest.approx(1 / 3, rel=0.2)

@@ -1,4 +1,4 @@
-"""The variational autoencoder: what it lowers, by hand, and that it learns."""
+"""Tests the variational autoencoder: its loss by hand, and that it learns."""
 
 import copy
 import math
@@ -21,7 +21,7 @@ NO_SHUFFLE = PhaseShuffleSettings(radius=0)
 
 
 class Encoder(nn.Module):
-    """(N, 1, T) times a matrix: means and log variances."""
+    """Multiplies (N, 1, T) by a matrix, which gives means and log variances."""
 
     def __init__(self, weight: Tensor):
         super().__init__()
@@ -32,7 +32,7 @@ class Encoder(nn.Module):
 
 
 class Maker(nn.Module):
-    """z times a matrix, (N, 1, T), which keeps what it is given."""
+    """Multiplies z by a matrix, which gives (N, 1, T), and keeps its inputs."""
 
     def __init__(self, weight: Tensor):
         super().__init__()
@@ -71,7 +71,7 @@ def bounded(said: np.ndarray) -> np.ndarray:
 def test_loss_and_gradients_by_hand(weight):
     vae, clips = toy(kl_weight=weight), torch.randn(4, 1, 3, dtype=torch.float64)
     torch.manual_seed(5)
-    found = vae.backward(Batch(clips))
+    stats = vae.backward(Batch(clips))
     torch.manual_seed(5)
     noise = torch.randn(4, 2).double().numpy()
     encoder, maker = vae.networks["encoder"], vae.networks["generator"]
@@ -82,9 +82,9 @@ def test_loss_and_gradients_by_hand(weight):
     z = mean + np.exp(log_variance / 2) * noise
     error = z @ G - x
     kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(1).mean() / 2
-    assert found["reconstruction"].item() == pytest.approx((error**2).mean())
-    assert found["kl"].item() == pytest.approx(kl)
-    assert found["loss"].item() == pytest.approx((error**2).mean() + weight * kl)
+    assert stats["reconstruction"].item() == pytest.approx((error**2).mean())
+    assert stats["kl"].item() == pytest.approx(kl)
+    assert stats["loss"].item() == pytest.approx((error**2).mean() + weight * kl)
     # Backwards: the copy, z, and what the encoder says.
     for_copy = 2 * error / error.size
     for_z = for_copy @ G.T
@@ -98,15 +98,15 @@ def test_loss_and_gradients_by_hand(weight):
 
 
 def test_neither_term_grows_with_the_clip_or_the_latent():
-    """Twice the numbers on either side, all as they were: the same loss."""
+    """Doubles the numbers on either side and keeps their values: the loss stays the same."""
     small = method(Encoder(torch.tensor([[0.5, -1.0]])), Maker(torch.zeros(1, 1)))
     large = method(Encoder(torch.tensor([[0.5, 0.5, -1.0, -1.0], [0.0] * 4])), Maker(torch.zeros(2, 2)))
-    one = small.backward(Batch(torch.full((3, 1, 1), 2.0)))
-    two = large.backward(Batch(torch.full((3, 1, 2), 2.0)))
-    assert one["reconstruction"].item() == two["reconstruction"].item() == 4
-    assert one["kl"].item() == pytest.approx(two["kl"].item())
+    short = small.backward(Batch(torch.full((3, 1, 1), 2.0)))
+    long = large.backward(Batch(torch.full((3, 1, 2), 2.0)))
+    assert short["reconstruction"].item() == long["reconstruction"].item() == 4
+    assert short["kl"].item() == pytest.approx(long["kl"].item())
     said = -2 / 1.2
-    assert one["kl"].item() == pytest.approx(0.5 * (1 + math.exp(said) - 1 - said))
+    assert short["kl"].item() == pytest.approx(0.5 * (1 + math.exp(said) - 1 - said))
 
 
 @pytest.mark.parametrize(("said", "meant"), [(0.0, 0.0), (1.0, 1 / 1.1), (-10.0, -5.0), (1e30, 10.0), (-1e30, -10.0)])
@@ -121,17 +121,17 @@ def test_what_is_said_in_bf16_is_reckoned_with_in_the_clips_type():
         def forward(self, x: Tensor) -> Tensor:
             return x.bfloat16()
 
-    assert [one.dtype for one in posterior(Rough(), torch.ones(1, 4))] == [torch.float32] * 2
+    assert [tensor.dtype for tensor in posterior(Rough(), torch.ones(1, 4))] == [torch.float32] * 2
 
 
 @pytest.mark.parametrize("said", [300.0, -300.0])
 def test_a_log_variance_gone_astray_finds_back(said):
     """exp(300) overflows; the loss and its gradient are finite, and descending leads towards the prior's 0."""
     vae = method(Encoder(torch.tensor([[0.0, said]])), Maker(torch.zeros(1, 1)))
-    found = vae.backward(Batch(torch.ones(2, 1, 1)))
+    stats = vae.backward(Batch(torch.ones(2, 1, 1)))
     encoder = vae.networks["encoder"]
     assert isinstance(encoder, Encoder) and encoder.weight.grad is not None
-    assert all(value.isfinite() for value in found.values())
+    assert all(value.isfinite() for value in stats.values())
     pull = encoder.weight.grad[0, 1].item()
     assert math.isfinite(pull) and pull * said > 0
 
@@ -157,8 +157,8 @@ def test_the_warm_up_rises_evenly_and_stays():
 def test_the_loss_follows_the_weight_of_the_step():
     vae, batch = toy(kl_weight=2.0, kl_warmup_steps=8), Batch(torch.ones(1, 1, 3, dtype=torch.float64))
     vae.advance(2)
-    found = {name: value.item() for name, value in vae.backward(batch).items()}
-    assert found["loss"] == pytest.approx(found["reconstruction"] + 0.5 * found["kl"])
+    stats = {name: value.item() for name, value in vae.backward(batch).items()}
+    assert stats["loss"] == pytest.approx(stats["reconstruction"] + 0.5 * stats["kl"])
 
 
 def test_each_clip_and_each_update_has_noise_of_its_own():
@@ -174,7 +174,7 @@ def test_each_clip_and_each_update_has_noise_of_its_own():
 
 
 def test_the_posterior_is_normal_whatever_the_generators_latent_is():
-    """A uniform latent is for generation from other generators; the divergence is that of normal ones."""
+    """Draws normal noise for a generator with a uniform latent, as the divergence is that of normal ones."""
     maker = Maker(torch.zeros(2, 1))
     maker.inputs = (Input("uniform", (2,)),)
     torch.manual_seed(3)
@@ -184,7 +184,7 @@ def test_the_posterior_is_normal_whatever_the_generators_latent_is():
 
 
 def test_processes_draw_together_what_one_would(monkeypatch):
-    """Two processes with a clip each: the rows of one draw of two."""
+    """Gives two processes a clip each: they draw the rows of one draw of two."""
     monkeypatch.setattr("wavegan.distributed.world_size", lambda: 2)
     drawn = []
     for part in (slice(1), slice(1, 2)):
@@ -215,29 +215,29 @@ def test_phases_and_what_is_averaged():
 
 
 def test_statistics_hold_no_graph():
-    found = toy().backward(Batch(torch.zeros(2, 1, 3, dtype=torch.float64)))
-    assert found.keys() == {"loss", "reconstruction", "kl"}
-    assert all(value.shape == () and not value.requires_grad for value in found.values())
+    stats = toy().backward(Batch(torch.zeros(2, 1, 3, dtype=torch.float64)))
+    assert stats.keys() == {"loss", "reconstruction", "kl"}
+    assert all(value.shape == () and not value.requires_grad for value in stats.values())
 
 
 def test_a_copy_has_a_weight_of_its_own():
-    """Speed is tried out on copies of a method."""
+    """Copies matter because speed is measured on copies of a method."""
     vae = toy(kl_weight=1.0)
     twin = copy.deepcopy(vae)
     twin.kl_weight.fill_(7)
     assert vae.kl_weight.item() == 1
     twin.phases[0].backward(Batch(torch.ones(2, 1, 3, dtype=torch.float64)))
-    assert all(one.grad is None for network in vae.networks.values() for one in network.parameters())
+    assert all(parameter.grad is None for network in vae.networks.values() for parameter in network.parameters())
 
 
 def tones() -> Tensor:
-    """Two decaying sines, 200 and 800 Hz at 16 kHz."""
+    """Makes two decaying sines, 200 and 800 Hz at 16 kHz."""
     time = torch.arange(4096) / 16000
     return 0.5 * torch.sin(2 * math.pi * torch.tensor([[[200.0]], [[800.0]]]) * time) * torch.exp(-20 * time)
 
 
 def pulses() -> Tensor:
-    """Two slow pulses, one up and one down: what a copy may not confuse though their spectra are equal."""
+    """Makes two slow pulses, one up and one down, which must not be confused though their spectra are equal."""
     return 0.5 * torch.tensor([[[1.0]], [[-1.0]]]) * torch.sin(math.pi * torch.arange(4096) / 4096)
 
 
@@ -246,12 +246,14 @@ def pulses() -> Tensor:
     [("l1", pulses(), 0.7, 0.3), ("multi_resolution_stft", tones(), 0.6, 0.0)],
 )
 def test_a_small_one_learns(name, clips, share, least_kl):
-    """Two clips' loss falls to that share in some steps; with l1 the latent comes to tell which clip it is."""
+    """Reduces two clips' loss to that share in some steps; with l1 the latent comes to tell the clips apart."""
     torch.manual_seed(0)
     encoder = Discriminator((1, 4096), dim=2, kernel_size=9, outputs=8, phase_shuffle=NO_SHUFFLE)
     generator = Generator(4096, dim=2, kernel_size=9, latent_dim=4)
     vae = VAE(encoder, generator, reconstruction=RECONSTRUCTIONS[name], kl_weight=0.01, kl_warmup_steps=5)
-    optimizers = {one: torch.optim.Adam(network.parameters(), lr=3e-3) for one, network in vae.networks.items()}
+    optimizers = {
+        network_name: torch.optim.Adam(network.parameters(), lr=3e-3) for network_name, network in vae.networks.items()
+    }
     training = Training(vae, optimizers, torch.device("cpu"), seed=1)
     batch, all_stats = Batch(clips.repeat(4, 1, 1)), []
     for _ in range(60):
@@ -275,7 +277,7 @@ def test_under_autocast_sums_are_exact(name):
     encoder = Discriminator((1, 4096), dim=1, kernel_size=5, outputs=4, phase_shuffle=NO_SHUFFLE)
     vae = method(encoder, Generator(4096, dim=1, kernel_size=5, latent_dim=2), reconstruction=distance)
     with torch.autocast("cpu", torch.bfloat16):
-        found = vae.backward(Batch(tones()))
+        stats = vae.backward(Batch(tones()))
     assert seen == [torch.float32] * 2
-    assert all(value.dtype == torch.float32 and value.isfinite() for value in found.values())
-    assert all(one.grad is not None for network in vae.networks.values() for one in network.parameters())
+    assert all(value.dtype == torch.float32 and value.isfinite() for value in stats.values())
+    assert all(parameter.grad is not None for network in vae.networks.values() for parameter in network.parameters())

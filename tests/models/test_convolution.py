@@ -1,4 +1,4 @@
-"""Convolution, adjoint and weight gradient against torch's own, in each of their forms."""
+"""Tests convolution, adjoint and weight gradient against torch's own, in each of their forms."""
 
 from collections.abc import Callable
 from itertools import product
@@ -36,24 +36,24 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def pads_of(kernel: int, stride: int) -> set[int]:
-    """The layers' own, none, and as many as a kernel may have that still touches the first sample."""
+    """Returns the layers' own padding, none, and the largest with which a kernel still touches the first sample."""
     return {max(kernel - stride, 0) // 2, 0, kernel - 1}
 
 
 def channels_first(x: Tensor, weight: Tensor, stride: int, pad: int) -> tuple[Tensor, Tensor]:
-    """x with its zeros on both ends, and the weight, as torch.nn has them."""
+    """Returns x with its zeros on both ends, and the weight, in torch.nn's order of axes."""
     beyond = max(weight.shape[1] - stride - pad, 0)
     return F.pad(x.transpose(1, 2), (pad, beyond)), weight.transpose(1, 2)
 
 
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
-    """`convolve` as torch.nn computes it."""
+    """Computes `convolve` by torch.nn."""
     padded, kernel = channels_first(x, weight, stride, pad)
     return F.conv1d(padded, kernel, bias, stride)[..., : x.shape[1] // stride].transpose(1, 2)
 
 
 def spread(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
-    """`adjoint` as torch.nn computes it: the whole transposed convolution, then cut to length."""
+    """Computes `adjoint` by torch.nn: the whole transposed convolution, then cut to length."""
     samples = d.shape[1] * stride
     whole = F.conv_transpose1d(d.transpose(1, 2), weight.transpose(1, 2), None, stride)
     cut = F.pad(whole, (0, samples))[..., pad : pad + samples].transpose(1, 2)
@@ -61,19 +61,19 @@ def spread(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int
 
 
 def correlated(x: Tensor, d: Tensor, kernel: int, stride: int, pad: int) -> Tensor:
-    """`correlate` by its definition, tap by tap."""
+    """Computes `correlate` by its definition, tap by tap."""
     padded = F.pad(x, (0, 0, pad, kernel + stride))
     taps = [padded[:, tap : tap + d.shape[1] * stride : stride] for tap in range(kernel)]
     return torch.stack([torch.einsum("ntc,nto->oc", seen, d) for seen in taps], dim=1)
 
 
-def assert_equal(found: Tensor, expected: Tensor) -> None:
-    assert found.shape == expected.shape and found.dtype == expected.dtype
-    assert (found - expected).abs().max().item() <= 1e-12 * max(1, expected.abs().max().item())
+def assert_equal(computed: Tensor, expected: Tensor) -> None:
+    assert computed.shape == expected.shape and computed.dtype == expected.dtype
+    assert (computed - expected).abs().max().item() <= 1e-12 * max(1, expected.abs().max().item())
 
 
 def case(samples: int, channels: int, channels_out: int, kernel: int, stride: int) -> tuple[Tensor, Tensor, Tensor]:
-    """An input, a weight and what lies on the output's side."""
+    """Makes an input, a weight and a tensor of the output's shape."""
     shapes = ((3, samples, channels), (channels_out, kernel, channels), (3, samples // stride, channels_out))
     x, weight, d = (normal(*shape, seed=seed) for seed, shape in enumerate(shapes))
     return x, weight, d
@@ -99,7 +99,7 @@ def test_all_three_equal_torchs(shape):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_three_are_one_trilinear_form(shape):
-    """<convolve(x, w), d> = <x, adjoint(d, w)> = <correlate(x, d), w>."""
+    """Checks <convolve(x, w), d> = <x, adjoint(d, w)> = <correlate(x, d), w>."""
     (x, weight, d), (*_, kernel, stride) = case(*shape), shape
     pad = max(kernel - stride, 0) // 2
     value = torch.sum(convolve(x, weight, None, stride, pad) * d).item()
@@ -116,17 +116,17 @@ def choose(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("kernel", "stride"), KERNELS)
 def test_all_forms_agree(kernel, stride, monkeypatch):
-    """A matrix product, and convolutions of blocks, of the same few and of the same many places."""
+    """Compares a matrix product with convolutions of blocks, of the same few and of the same many places."""
     for places in (1, 2, 16, 80):
         x, weight, d = case(places * stride, 2, 3, kernel, stride)
         down, up = normal(3, seed=7), normal(2, seed=8)
         for pad in pads_of(kernel, stride):
-            found = []
+            results = []
             for form in FORMS:
                 choose(form, monkeypatch)
                 three = convolve(x, weight, down, stride, pad), adjoint(d, weight, up, stride, pad)
-                found.append([*three, correlate(x, d, kernel, stride, pad)])
-            for by_product, *by_blocks in zip(*found, strict=True):
+                results.append([*three, correlate(x, d, kernel, stride, pad)])
+            for by_product, *by_blocks in zip(*results, strict=True):
                 for other in by_blocks:
                     assert_equal(by_product, other)
 
@@ -143,7 +143,7 @@ def test_as_many_places_are_made_as_one_as_the_channels_ask_for(monkeypatch):
 
 
 def test_a_form_is_chosen_by_the_number_of_places(monkeypatch):
-    """Which form, told by what it calls: up to the limit the matrix product, beyond it the blocks."""
+    """Watches the functions called: the matrix product up to the limit, blocks beyond it."""
     called = []
     for name in ("_unfold", "_fold", "_block_weight", "_cut"):
         original = getattr(convolution, name)
@@ -179,7 +179,7 @@ def test_first_and_second_derivatives(name, form, monkeypatch):
 
 @pytest.mark.parametrize("name", ["convolve", "adjoint"])
 def test_each_gradient_alone(name):
-    """What needs a gradient gets the one that it gets beside the others; what needs none gets none."""
+    """Checks that each gradient is the same alone as beside the others, and that none is computed unasked."""
     function, shapes = ARGUMENTS[name]
     values = [normal(*shape, seed=seed) for seed, shape in enumerate(shapes)]
     together = [value.clone().requires_grad_() for value in values]
@@ -187,23 +187,23 @@ def test_each_gradient_alone(name):
     for place in range(3):
         alone = [value.clone().requires_grad_(place == number) for number, value in enumerate(values)]
         function(*alone).square().sum().backward()
-        assert [one.grad is not None for one in alone] == [place == number for number in range(3)]
+        assert [value.grad is not None for value in alone] == [place == number for number in range(3)]
         torch.testing.assert_close(alone[place].grad, together[place].grad)
 
 
 def test_a_third_derivative_by_hand():
-    """y = w·x at one place, channel and tap: d³(y³)/dx³ = 6w³."""
+    """Takes y = w·x at one place, channel and tap: d³(y³)/dx³ = 6w³."""
     x, w = (torch.full((1, 1, 1), value, dtype=DOUBLE, requires_grad=True) for value in (2.0, 3.0))
-    found = convolve(x, w, None, 1, 0).pow(3).sum()
+    derivative = convolve(x, w, None, 1, 0).pow(3).sum()
     for expected in (3 * 3.0 * 6.0**2, 6 * 3.0**2 * 6.0, 6 * 3.0**3):
-        (found,) = torch.autograd.grad(found.sum(), x, create_graph=True)
-        assert found.item() == pytest.approx(expected)
+        (derivative,) = torch.autograd.grad(derivative.sum(), x, create_graph=True)
+        assert derivative.item() == pytest.approx(expected)
 
 
 def test_there_is_no_graph_where_none_is_needed():
     x, weight, d = case(16, 2, 3, 5, 4)
     made = [convolve(x, weight, None, 4, 0), adjoint(d, weight, None, 4, 0), correlate(x, d, 5, 4, 0)]
-    assert not any(one.requires_grad for one in made)
+    assert not any(output.requires_grad for output in made)
     weight.requires_grad_()
     assert convolve(x, weight, None, 4, 0).requires_grad and adjoint(d, weight, None, 4, 0).requires_grad
     with torch.no_grad():
@@ -212,7 +212,7 @@ def test_there_is_no_graph_where_none_is_needed():
 
 
 def channels_apart(x: Tensor) -> Tensor:
-    """The same numbers as torch.nn lays them in memory, channel by channel."""
+    """Returns the same numbers as torch.nn lays them in memory, channel by channel."""
     moved = x.transpose(1, 2).contiguous().transpose(1, 2)
     assert not moved.is_contiguous() and torch.equal(moved, x)
     return moved
@@ -231,7 +231,7 @@ def test_activations_may_lie_anywhere_in_memory_where_gradients_are_taken(kernel
         back = adjoint(of(d), weight, None, stride, pad)
         return [y, back, *torch.autograd.grad((y, back), weight, (of(d), of(x)))]
 
-    for ours, theirs in zip(results(channels_apart), results(lambda one: one), strict=True):
+    for ours, theirs in zip(results(channels_apart), results(lambda tensor: tensor), strict=True):
         assert_equal(ours, theirs)
 
 
@@ -242,9 +242,9 @@ def test_in_bf16_the_results_are_within_its_precision(form, monkeypatch):
     exact = convolve(x, weight, None, 4, 10), adjoint(d, weight, None, 4, 10), correlate(x, d, 25, 4, 10)
     x, weight, d = x.bfloat16(), weight.bfloat16(), d.bfloat16()
     rough = convolve(x, weight, None, 4, 10), adjoint(d, weight, None, 4, 10), correlate(x, d, 25, 4, 10)
-    for one, other in zip(rough, exact, strict=True):
-        assert one.dtype == torch.bfloat16
-        assert (one - other).norm() < 0.01 * other.norm()  # 8 bits: half of 2⁻⁸ for each rounding
+    for computed, expected in zip(rough, exact, strict=True):
+        assert computed.dtype == torch.bfloat16
+        assert (computed - expected).norm() < 0.01 * expected.norm()  # 8 bits: half of 2⁻⁸ for each rounding
 
 
 FOLDED = {(25, 4): 7, (25, 2): 13, (9, 4): 3, (5, 4): 3, (5, 2): 3, (4, 2): 3, (7, 3): 3, (5, 1): 5}  # taps, by hand
@@ -258,11 +258,11 @@ def test_the_folded_weight_upsamples_and_convolves(kernel, stride):
         assert folded.shape == (stride * 2, FOLDED[kernel, stride], 3)
         repeated = F.pad(x.repeat_interleave(stride, dim=1).transpose(1, 2), (pad, kernel - 1 - pad))
         expected = F.conv1d(repeated, weight.transpose(1, 2)).transpose(1, 2)
-        found = convolve(x, folded, None, 1, folded.shape[1] // 2).view(2, samples * stride, 2)
-        assert_equal(found, expected)
+        computed = convolve(x, folded, None, 1, folded.shape[1] // 2).view(2, samples * stride, 2)
+        assert_equal(computed, expected)
 
 
 def test_folding_adds_up_the_taps_that_see_one_sample():
-    """1 2 3 over samples a a b b: before a stands one sample of the left neighbour, and so on."""
+    """Puts 1 2 3 over samples a a b b: the first a sees one sample of the left neighbour, and so on."""
     weight = torch.tensor([[[1.0], [2.0], [3.0]]])
     assert folded_nearest(weight, 2)[..., 0].tolist() == [[1, 2 + 3, 0], [0, 1 + 2, 3]]

@@ -1,4 +1,4 @@
-"""Evaluation mode ends with the block, and each module then has its own mode again."""
+"""Tests that evaluation mode ends with the block, and that each module then has its own mode again."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from wavegan.models.evaluation_mode import evaluation_mode
 
 
 def network() -> nn.Sequential:
-    """A network that learns but for one frozen batch norm and what is inside a frozen block."""
+    """Makes a network that learns, except for one frozen batch norm and the inside of a frozen block."""
     built = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2), nn.Sequential(nn.Dropout(), nn.Linear(2, 2)))
     built[1].eval()
     built[2].eval()

@@ -1,4 +1,4 @@
-"""Layers of images against loops written by hand in float64, and their stage against autograd."""
+"""Tests layers of images against loops written by hand in float64, and their stage against autograd."""
 
 import numpy as np
 import pytest
@@ -28,14 +28,14 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def randomised(layer):
-    """In float64, with a bias that is not zero."""
+    """Returns the layer in float64, with a bias that is not zero."""
     layer.double()
     layer.weight.data, layer.bias.data = normal(*layer.weight.shape, seed=8), normal(*layer.bias.shape, seed=9)
     return layer
 
 
-def assert_equal(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+def assert_equal(computed: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(computed, expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize(("kernel", "stride"), PADS)
@@ -46,7 +46,7 @@ def test_the_pads_are_those_of_tensorflow(kernel, stride):
 
 @pytest.mark.parametrize(("kernel", "stride"), [(5, 2), (3, 2), (4, 2), (5, 1)])
 def test_the_convolution_and_its_adjoint_equal_loops(kernel, stride):
-    """Every output pixel's sum over what it sees, and every input pixel's over those that see it."""
+    """Sums for every output pixel over what it sees, and for every input pixel over those that see it."""
     down, up = Convolution2d(2, 3, kernel, stride=stride), TransposedConvolution2d(3, 2, kernel, stride=stride)
     down, up = randomised(down), randomised(up)
     x, d = normal(1, 2, 6 * stride, 4 * stride), normal(1, 3, 6, 4, seed=1)
@@ -91,16 +91,16 @@ def test_nearest_repeats_pixels_and_convolves(kernel, stride):
 
 @pytest.mark.parametrize(("kernel", "stride"), PADS)
 def test_the_three_are_one_trilinear_form(kernel, stride):
-    """<convolve(x, w), d> = <x, adjoint(d, w)> = <correlate(x, d), w>, and shapes as they say."""
+    """Checks <convolve(x, w), d> = <x, adjoint(d, w)> = <correlate(x, d), w>, and the shapes of the three."""
     x, weight, d = (
         normal(2, 4 * stride, 6 * stride, 2),
         normal(3, kernel, kernel, 2, seed=1),
         normal(2, 4, 6, 3, seed=2),
     )
     three = convolve(x, weight, None, stride), adjoint(d, weight, None, stride), correlate(x, d, kernel, stride)
-    assert [one.shape for one in three] == [d.shape, x.shape, weight.shape]
-    assert all(one.is_contiguous() for one in three)
-    values = [torch.sum(one * other).item() for one, other in zip(three, (d, x, weight), strict=True)]
+    assert [tensor.shape for tensor in three] == [d.shape, x.shape, weight.shape]
+    assert all(tensor.is_contiguous() for tensor in three)
+    values = [torch.sum(tensor * factor).item() for tensor, factor in zip(three, (d, x, weight), strict=True)]
     assert values == pytest.approx([values[0]] * 3, rel=1e-11)
 
 
@@ -110,7 +110,7 @@ SIZES = [((7, 9), 2), ((1, 1), 2), ((8, 5), (2, 1)), ((3, 11), (1, 2)), ((13, 6)
 @pytest.mark.parametrize(("size", "stride"), SIZES, ids=str)
 @pytest.mark.parametrize("kernel", [3, 4, 5])
 def test_an_image_of_any_size_is_filled_up_with_zeros_at_its_end(size, stride, kernel):
-    """As the same image with those zeros in it, whose size the stride divides; every gradient is autograd's."""
+    """Compares with the same image padded to a size that the stride divides; every gradient is autograd's."""
     down, across = stride if isinstance(stride, tuple) else (stride, stride)
     layer, x = randomised(Convolution2d(2, 3, kernel, stride=stride)), normal(2, 2, *size).requires_grad_()
     y = layer(x)
@@ -130,7 +130,7 @@ def test_an_image_of_any_size_is_filled_up_with_zeros_at_its_end(size, stride, k
 def test_first_and_second_derivatives(kind):
     layer = randomised(kind(1, 2, 3, stride=2))
     x = normal(1, 1, 2, 4).requires_grad_()
-    weight, bias = (one.detach().clone().requires_grad_() for one in layer.parameters())
+    weight, bias = (parameter.detach().clone().requires_grad_() for parameter in layer.parameters())
 
     def outputs(x, weight, bias):
         return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, x)
@@ -141,7 +141,10 @@ def test_first_and_second_derivatives(kind):
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_start_values_are_glorots(kind):
-    """Uniform within the square root of 6 over 25 · (6 + 10), which the largest of 1500 numbers all but reaches."""
+    """The values are uniform within the square root of 6 over 25 · (6 + 10).
+
+    The largest of 1500 numbers nearly reaches it.
+    """
     torch.manual_seed(0)
     layer = kind(6, 10, 5, stride=2)
     limit = (6 / 400) ** 0.5
@@ -164,13 +167,13 @@ def test_under_autocast_layers_compute_in_bf16_and_learn_in_fp32(kind):
 
 
 def test_activations_stay_channels_last_from_layer_to_layer():
-    """No copy between them: what one leaves is as the next wants it."""
+    """Makes no copy between layers: one's output is in the next one's memory order."""
     for kind in LAYERS:
         assert kind(2, 3, 5, stride=2)(torch.randn(2, 2, 8, 8)).movedim(1, -1).is_contiguous()
 
 
 class Case:
-    """A stage, the layers that it is made of, an input, a direction and a gradient of the output."""
+    """Holds a stage, the layers that it is made of, an input, a direction and a gradient of the output."""
 
     def __init__(self, kernel: int, slope: float, stride: int | tuple[int, int], size: tuple[int, int]):
         self.layer, self.activation = randomised(Convolution2d(2, 3, kernel, stride=stride)), LeakyReLU(slope)
@@ -221,7 +224,7 @@ def test_the_way_back_is_autograds(case):
 
 @pytest.mark.parametrize("biased", [6, 4, 0])
 def test_parameter_gradients_are_autograds(case, biased):
-    """All rows for the weight, the first ones alone for the bias."""
+    """Takes all rows for the weight, and the first ones alone for the bias."""
     with torch.no_grad():
         before = case.stage.before_activation(case.d, case.y)
         weight, bias = case.stage.parameter_gradients(case.x, before, biased)
@@ -236,9 +239,9 @@ def test_parameter_gradients_are_autograds(case, biased):
 @torch.no_grad()
 def test_a_stage_leaves_what_it_is_given_as_it_was(case):
     given = [case.x, case.t, case.d, case.y]
-    before = [one.clone() for one in given]
+    before = [tensor.clone() for tensor in given]
     case.stage.along(case.t, case.y)
     case.stage.parameter_gradients(case.x, case.stage.before_activation(case.d, case.y), 2)
     case.stage.input_gradient(case.d, case.x)
     case.stage(case.x)
-    assert all(torch.equal(one, was) for one, was in zip(given, before, strict=True))
+    assert all(torch.equal(tensor, was) for tensor, was in zip(given, before, strict=True))

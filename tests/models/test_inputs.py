@@ -1,4 +1,4 @@
-"""One distribution of inputs, wherever they are drawn."""
+"""Tests that there is one distribution of inputs, wherever they are drawn."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ SCIPYS = {"uniform": stats.uniform(-1, 2), "normal": stats.norm()}
 
 
 class Sink(nn.Module):
-    """A generator that notes its latents; also a discriminator of what it makes."""
+    """Describes a generator that notes its latents; it is also the discriminator."""
 
     labels = 0
 
@@ -46,7 +46,7 @@ def test_the_distribution(latent):
 
 @pytest.mark.parametrize("latent", DISTRIBUTIONS)
 def test_training_and_generation_draw_alike(latent):
-    """Fault 10: training on uniform latents and previewing on normal ones."""
+    """Guards against fault 10: training on uniform latents and previewing on normal ones."""
     torch.manual_seed(0)
     network, judge = Sink(latent), nn.Sequential(nn.Flatten(), nn.Linear(20, 1), nn.Flatten(0))
     adversary = Adversary(judge, objective=OBJECTIVES["wasserstein"], penalty=gradient_penalty, penalty_weight=10)
@@ -62,7 +62,7 @@ def test_training_and_generation_draw_alike(latent):
 
 @pytest.mark.parametrize("latent", DISTRIBUTIONS)
 def test_noise_of_any_shape_for_each_clip(latent):
-    """As one long row of the same numbers: the shape decides nothing else."""
+    """Draws the same numbers as one long row: the shape decides nothing else."""
     drawn, flat = (
         Input(latent, shape).draw(5, generator=torch.Generator().manual_seed(3)) for shape in ((2, 7), (14,))
     )

@@ -1,4 +1,4 @@
-"""Layers against loops written by hand in float64, closed forms and torch's own."""
+"""Tests layers against loops written by hand in float64, closed forms and torch's own."""
 
 import math
 
@@ -28,12 +28,12 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def learned(layer: Convolution | TransposedConvolution | NearestUpsampling) -> tuple[np.ndarray, np.ndarray]:
-    """Its kernel, in torch.nn's order of axes, and its bias."""
+    """Returns its kernel, in torch.nn's order of axes, and its bias."""
     return layer.kernel.detach().numpy(), layer.bias.detach().numpy()
 
 
 def convolved_by_hand(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: int, left: int) -> np.ndarray:
-    """(C, T) and (C', C, k) to (C', T / stride), sample by sample; what lies outside of x is zero."""
+    """Maps (C, T) and (C', C, k) to (C', T / stride), sample by sample; outside of x there is zero."""
     frames = x.shape[1] // stride
     y = np.zeros((len(weight), frames))
     for out in range(len(weight)):
@@ -48,7 +48,7 @@ def convolved_by_hand(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, strid
 
 
 def transposed_by_hand(y: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: int, left: int) -> np.ndarray:
-    """(C, T) and (C, C', k) to (C', T · stride): every sample puts down a copy of the kernel."""
+    """Maps (C, T) and (C, C', k) to (C', T · stride): every sample puts down a copy of the kernel."""
     samples = y.shape[1] * stride
     x = np.repeat(bias[:, None], samples, 1)
     for channel in range(len(y)):
@@ -85,7 +85,7 @@ def test_the_transposed_convolution_equals_a_loop(kernel, stride):
 
 @pytest.mark.parametrize(("kernel", "stride"), [pair for pair in LEFT if pair[1] > 1])
 def test_the_transposed_convolution_is_the_adjoint_of_the_convolution(kernel, stride):
-    """<A x, y> = <x, Aᵀ y> for every x and y, with one kernel and no bias."""
+    """Checks <A x, y> = <x, Aᵀ y> for every x and y, with one kernel and no bias."""
     down = Convolution(2, 3, kernel, stride=stride).to(DOUBLE)
     up = TransposedConvolution(3, 2, kernel, stride=stride).to(DOUBLE)
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_the_post_filter_filters_each_channel_by_itself(taps):
 
 
 def test_the_slope_by_hand():
-    """Where the output is zero the slope is the negative one, as torch's own."""
+    """The slope at an output of zero is the negative one, like torch's own."""
     d, y = torch.tensor([10.0, 10.0, 10.0, -5.0]), torch.tensor([3.0, -3.0, 0.0, -0.1])
     torch.testing.assert_close(slope_times(d, y, 0.2), torch.tensor([10.0, 2.0, 2.0, -1.0]))
 
@@ -128,11 +128,11 @@ def test_under_autocast_a_layer_computes_in_bf16_and_learns_in_fp32(kind):
     torch.manual_seed(0)
     layer, x = make(4, 8, 9, stride=stride), torch.randn(2, 4, 64)
     torch.nn.init.normal_(layer.bias)
-    assert [one.dtype for one in layer.parameters_as_computed()] == [torch.float32] * 2
+    assert [parameter.dtype for parameter in layer.parameters_as_computed()] == [torch.float32] * 2
     exact = layer(x)
     exact_gradients = torch.autograd.grad(exact.sin().sum(), layer.parameters())
     with torch.autocast("cpu", torch.bfloat16):
-        assert [one.dtype for one in layer.parameters_as_computed()] == [torch.bfloat16] * 2
+        assert [parameter.dtype for parameter in layer.parameters_as_computed()] == [torch.bfloat16] * 2
         rough = layer(x)
     assert exact.dtype == torch.float32 and rough.dtype == torch.bfloat16
     rough.float().sin().sum().backward()
@@ -153,8 +153,8 @@ def test_leaky_relu_equals_torchs_to_the_second_derivative(slope):
         return y, first, *torch.autograd.grad((first.norm(dim=1) - 1).square().sum(), (w, at))
 
     ours, theirs = derivatives(LeakyReLU(slope)), derivatives(lambda x: F.leaky_relu(x, slope))
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+    for computed, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(computed, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_leaky_relu_keeps_the_type():
@@ -176,7 +176,10 @@ GLOROT = [
 
 @pytest.mark.parametrize(("layer", "square_of_limit"), GLOROT)
 def test_start_values_are_glorots_and_biases_zero(layer, square_of_limit):
-    """Fault 12. The largest of n uniform numbers lies within 10 / n of the limit, but for one case in 20,000."""
+    """Guards against fault 12.
+
+    The largest of n uniform numbers lies within 10 / n of the limit, but for one case in 20,000.
+    """
     torch.manual_seed(0)
     initialize_glorot(layer)
     parameters = dict(layer.named_parameters())

@@ -1,4 +1,4 @@
-"""Clip lengths: what is near, what is refused, and that the refusal names the network."""
+"""Tests clip lengths: which are suggested, which are refused, and that the refusal names the network."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The fully connected networks: counts, layout by hand, and their stages against autograd."""
+"""Tests the fully connected networks: counts, layout by hand, and their stages against autograd."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def one_hot(*labels: int) -> Tensor:
 
 
 def discriminator(clip_samples: int = 16, channels: int = 1, **settings) -> Discriminator:
-    """In float64, with biases that are not zero."""
+    """Makes a discriminator in float64, with biases that are not zero."""
     torch.manual_seed(0)
     judge = Discriminator((channels, clip_samples), **{"dim": 1, **settings}).double()
     for name, parameter in judge.named_parameters():
@@ -53,7 +53,7 @@ def test_shapes_and_range(channels):
 
 
 def test_both_networks_equal_an_independent_forward_pass():
-    """Two channels: number 2t + c of the last layer, and of the first, is sample t of channel c."""
+    """Uses two channels: number 2t + c of the last layer, and of the first, is sample t of channel c."""
     made, judge = Generator(6, 2, dim=1, latent_dim=3).double(), discriminator(6, 2)
     for parameter in [*made.parameters(), *judge.parameters()]:
         nn.init.normal_(parameter)
@@ -80,8 +80,10 @@ def test_start_values_are_glorots():
 def test_labels_change_what_is_made_and_how_it_is_judged():
     made, judge = Generator(16, dim=1, latent_dim=3, labels=3).double(), discriminator(labels=3)
     z, x, labels = normal(1, 3).expand(3, 3), normal(1, 1, 16).expand(3, 1, 16), one_hot(0, 1, 2)
-    for found in (made(z, labels).flatten(1), judge(x, labels)[:, None]):
-        assert all((one - other).abs().max() > 1e-4 for one, other in zip(found, found.roll(1, 0), strict=True))
+    for outputs in (made(z, labels).flatten(1), judge(x, labels)[:, None]):
+        assert all(
+            (row - next_row).abs().max() > 1e-4 for row, next_row in zip(outputs, outputs.roll(1, 0), strict=True)
+        )
 
 
 def test_dropout_follows_every_activation_and_ends_with_training():
@@ -105,7 +107,7 @@ def test_there_are_stages_where_it_is_piecewise_linear():
 
 
 def test_a_stage_by_hand():
-    """Weights 1 2 and 3 -4, biases 0 and 1, slope 0.5; one clip of two channels and one sample, (1, 1, 2)."""
+    """Uses weights 1 2 and 3 -4, biases 0 and 1, slope 0.5; one clip of two channels and one sample, (1, 1, 2)."""
     stage = DenseStage(torch.tensor([[1.0, 2.0], [3.0, -4.0]]), torch.tensor([0.0, 1.0]), 0.5)
     x = torch.tensor([[[1.0, 2.0]]])
     y = stage(x)
@@ -123,7 +125,7 @@ def test_a_stage_by_hand():
 @pytest.mark.parametrize("penalty", ["gradient_penalty", "r1_r2", None])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_the_first_order_gradients_are_autograds(label_count, penalty, channels):
-    """Of every parameter to 1e-10 of its largest number, by a double backward through the layers."""
+    """Compares every parameter to 1e-10 of its largest number, by a double backward through the layers."""
     judge = discriminator(64, channels, dim=2, labels=label_count)
     real, fake = normal(3, channels, 64), normal(3, channels, 64, seed=1)
     labels = one_hot(1, 2, 1) if label_count else None

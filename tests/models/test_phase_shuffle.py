@@ -1,4 +1,4 @@
-"""Phase shuffle: every shift and its adjoint by hand and against numpy, and who draws what."""
+"""Tests phase shuffle: every shift and its adjoint by hand and against numpy, and who draws what."""
 
 import numpy as np
 import pytest
@@ -46,8 +46,8 @@ def test_phase_shuffle_moves_all_channels_together():
 def test_phase_shuffle_shared_or_per_example(shared):
     torch.manual_seed(0)
     moved = [PhaseShuffle(2, shared=shared)(torch.arange(6.0).expand(64, 1, 6)) for _ in range(30)]
-    assert {len(set(map(tuple, one[:, 0].tolist()))) for one in moved} == ({1} if shared else {5})
-    assert any(not torch.equal(moved[0], one) for one in moved), "one shift for ever"
+    assert {len(set(map(tuple, batch[:, 0].tolist()))) for batch in moved} == ({1} if shared else {5})
+    assert any(not torch.equal(moved[0], batch) for batch in moved), "one shift for ever"
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -58,8 +58,8 @@ def test_a_wide_phase_shuffle_against_numpy(shared):
     windows = {start: padded[..., start : start + 16] for start in range(15)}
     moved = PhaseShuffle(7, shared=shared)(x).numpy()
     starts = [[s for s, window in windows.items() if np.array_equal(window[n], moved[n])] for n in range(200)]
-    assert all(len(found) == 1 for found in starts)
-    assert len({found[0] for found in starts}) == (1 if shared else 15)
+    assert all(len(places) == 1 for places in starts)
+    assert len({places[0] for places in starts}) == (1 if shared else 15)
 
 
 def test_phase_shuffle_of_radius_zero_is_the_identity_and_draws_nothing():
@@ -71,7 +71,10 @@ def test_phase_shuffle_of_radius_zero_is_the_identity_and_draws_nothing():
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_phase_shuffle_draws_once_where_the_activations_are(shared, monkeypatch):
-    """Fault 3: a loop on the host. On the meta device nothing can be read, so any host decision fails."""
+    """Guards against fault 3: a loop on the host.
+
+    On the meta device nothing can be read, so any host decision fails.
+    """
     drawn = []
     randint = torch.randint
     monkeypatch.setattr(layers.torch, "randint", lambda *a, **k: drawn.append((a[2], k["device"])) or randint(*a, **k))
@@ -99,7 +102,10 @@ SHORT_AND_LONG = [(radius, samples) for radius in range(1, 8) for samples in (ra
 
 @pytest.mark.parametrize(("radius", "samples"), SHORT_AND_LONG)
 def test_every_shift_against_numpys_reflection(radius, samples):
-    """From -radius to radius, one example each; the shortest there are have no sample more than the reflection."""
+    """Shifts from -radius to radius, one example each.
+
+    The shortest inputs have only as many samples as the reflection needs.
+    """
     shifts = all_shifts(radius)
     x = normal(len(shifts), samples, 3)
     padded = np.pad(x.numpy(), ((0, 0), (radius, radius), (0, 0)), mode="reflect")
@@ -132,11 +138,11 @@ def test_unshifts_by_hand(radius):
 
 @pytest.mark.parametrize(("radius", "samples"), SHORT_AND_LONG)
 def test_unshift_is_the_adjoint_of_shift(radius, samples):
-    """As matrices, number by number: of 0 and 1 alone, so exact."""
+    """Compares them as matrices, number by number: they hold only 0 and 1, so exactly."""
     shifts = all_shifts(radius)
-    one = torch.eye(samples, dtype=DOUBLE).expand(len(shifts), samples, samples)
-    there = shift(one, shifts, radius)
-    for back in (unshift(one, shifts, radius), unshift_by_index(one, shifts)):
+    identity = torch.eye(samples, dtype=DOUBLE).expand(len(shifts), samples, samples)
+    there = shift(identity, shifts, radius)
+    for back in (unshift(identity, shifts, radius), unshift_by_index(identity, shifts)):
         assert torch.equal(back, there.transpose(1, 2))
     assert torch.equal(there.sum(2), torch.ones(len(shifts), samples, dtype=DOUBLE)), "each sample has one source"
 
@@ -149,7 +155,10 @@ def test_unshift_keeps_the_type_and_its_input():
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_draws_are_batch_by_batch(shared):
-    """(batches · examples,): with 400 batches of 3, all rows of a shared batch alike, and uniform in any case."""
+    """Draws (batches · examples,) for 400 batches of 3.
+
+    All rows of a shared batch are alike, and the shifts are uniform in any case.
+    """
     torch.manual_seed(0)
     flat = PhaseShuffle(2, shared=shared).draw(400, 3, torch.device("cpu"))
     assert flat.shape == (1200,) and flat.dtype == torch.int32
@@ -163,20 +172,20 @@ def test_draws_are_batch_by_batch(shared):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_batches_and_examples_are_drawn_by_themselves(shared):
-    """Real, fake and penalised clips of one pass: nothing that one shift tells of another."""
+    """Draws for real, fake and penalised clips of one pass: no shift depends on another."""
     torch.manual_seed(0)
     shuffle = PhaseShuffle(3, shared=shared)
     drawn = torch.stack([shuffle.draw(3, 2, torch.device("cpu")) for _ in range(2000)]).double()  # (2000, 3 · 2)
     correlations = np.corrcoef(drawn.t().numpy())
     twins = [(0, 1), (2, 3), (4, 5)] if shared else []
-    for one in range(6):
-        for other in range(one + 1, 6):
-            expected = 1.0 if (one, other) in twins else 0.0
-            assert correlations[one, other] == pytest.approx(expected, abs=0.09)  # four standard deviations
+    for first in range(6):
+        for second in range(first + 1, 6):
+            expected = 1.0 if (first, second) in twins else 0.0
+            assert correlations[first, second] == pytest.approx(expected, abs=0.09)  # four standard deviations
 
 
 def test_the_first_batch_of_several_starts_where_a_lone_batch_would(monkeypatch):
-    """The rows of a pass are its batches one after the other, of each the examples in order."""
+    """Expects the rows of a pass batch by batch, and within each the examples in order."""
     monkeypatch.setattr(layers.torch, "randint", lambda low, high, shape, device: torch.arange(6).view(shape))
     assert PhaseShuffle(9, shared=False).draw(3, 2, torch.device("cpu")).tolist() == [0, 3, 1, 4, 2, 5]
     monkeypatch.setattr(layers.torch, "randint", lambda low, high, shape, device: torch.arange(3).view(shape))

@@ -1,4 +1,4 @@
-"""The discriminator taken apart: each stage against the layers that it is made of, and autograd on them."""
+"""Tests the discriminator taken apart: each stage against the layers that it is made of, and autograd on them."""
 
 import copy
 from typing import TypeVar
@@ -28,7 +28,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def randomised(network: Network) -> Network:
-    """In float64, with biases that are not zero."""
+    """Returns the module in float64, with biases that are not zero."""
     network.double()
     for seed, parameter in enumerate(network.parameters()):
         parameter.data = normal(*parameter.shape, seed=100 + seed) / parameter[0].numel() ** 0.5
@@ -36,7 +36,7 @@ def randomised(network: Network) -> Network:
 
 
 class Case:
-    """A stage, the same map made of torch's own parts, an input, and a gradient of the output."""
+    """Holds a stage, the same map made of torch's own parts, an input, and a gradient of the output."""
 
     def __init__(self, kernel: int, stride: int, places: int, *, shuffled: bool, slope: float = 0.2):
         self.layer = randomised(Convolution(3, 4, kernel, stride=stride))
@@ -49,7 +49,7 @@ class Case:
         self.y, self.d = self.stage(self.x), normal(ROWS, places, 4, seed=2)
 
     def by_layers(self, x: Tensor) -> Tensor:
-        """Activation and then shuffle, as the paper has them; (N, T, C) like the stage."""
+        """Applies activation and then shuffle, as the paper has them; (N, T, C) like the stage."""
         kernel, stride = self.layer.kernel_size, self.layer.stride
         padded = F.pad(x.transpose(1, 2), ((kernel - stride) // 2, (kernel - stride + 1) // 2))
         y = F.conv1d(padded, self.layer.kernel, self.layer.bias, stride)
@@ -78,8 +78,8 @@ def case(request: pytest.FixtureRequest) -> Case:
     return copy.deepcopy(CASES[request.param])
 
 
-def assert_equal(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+def assert_equal(computed: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(computed, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_stage_is_its_layers(case):
@@ -93,7 +93,7 @@ def test_along_is_the_derivative_in_a_direction(case):
 
 
 def test_a_step_along_moves_the_output_in_a_straight_line(case):
-    """Piecewise linear: as long as no sign turns, there is no second term."""
+    """A piecewise linear map has no second term as long as no sign turns."""
     step = 1e-6
     ahead = case.stage(case.x + step * case.t)
     steady = (ahead > 0) == (case.y > 0)
@@ -103,7 +103,7 @@ def test_a_step_along_moves_the_output_in_a_straight_line(case):
 
 
 def test_along_the_last_rows_alone(case):
-    """The tangents of the penalty's points only, which are shifted as these points were."""
+    """Takes the tangents of the penalty's points only, which are shifted as these points were."""
     last = case.stage.along(case.t[-EXAMPLES:].contiguous(), case.y[-EXAMPLES:])
     assert_equal(last, case.stage.along(case.t, case.y)[-EXAMPLES:])
 
@@ -122,7 +122,7 @@ def test_the_way_back_is_the_adjoint_of_along(case):
 
 @pytest.mark.parametrize("biased", [ROWS, 2 * EXAMPLES, 0])
 def test_parameter_gradients_are_autograds(case, biased):
-    """All rows for the weight, the first ones alone for the bias."""
+    """Takes all rows for the weight, and the first ones alone for the bias."""
     before = case.stage.before_activation(case.d, case.y)
     weight, bias = case.stage.parameter_gradients(case.x, before, biased)
     (expected,) = torch.autograd.grad(case.by_layers(case.x), case.layer.weight, case.d)
@@ -135,17 +135,17 @@ def test_parameter_gradients_are_autograds(case, biased):
 
 def test_a_convolution_stage_leaves_what_it_is_given_as_it_was(case):
     given = [case.x, case.t, case.d, case.y]
-    before = [one.clone() for one in given]
+    before = [tensor.clone() for tensor in given]
     case.stage.along(case.t, case.y)
     d = case.stage.before_activation(case.d, case.y)
     case.stage.input_gradient(d, case.x)
     case.stage.parameter_gradients(case.x, d, EXAMPLES)
     case.stage(case.x)
-    assert all(torch.equal(one, was) for one, was in zip(given, before, strict=True))
+    assert all(torch.equal(tensor, was) for tensor, was in zip(given, before, strict=True))
 
 
 def test_the_score_by_hand():
-    """Two clips of two samples and two channels, time-major: weights 1 2 at the first sample, 3 4 at the second."""
+    """Takes two clips of two samples and channels, time-major: weights 1 2 at the first sample, 3 4 at the second."""
     stage = ScoreStage(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), torch.tensor([0.5]))
     x = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, -1.0], [2.0, 0.0]]])
     y = stage(x)
@@ -211,7 +211,7 @@ def test_there_are_as_many_stages_as_layers_with_weights():
         assert (stage.stride, stage.pad, stage.negative_slope) == (layer.stride, layer.pads[0], 0.2)
     shuffled = [stage.shifts for stage in convolutions if stage.shifts is not None]
     assert [stage.shifts is not None for stage in convolutions] == [True] * 4 + [False]
-    assert all(one.radius == 3 and one.drawn.shape == (ROWS,) for one in shuffled)
+    assert all(shuffle.radius == 3 and shuffle.drawn.shape == (ROWS,) for shuffle in shuffled)
 
 
 def test_shifts_are_drawn_once_for_a_pass_and_afresh_for_the_next():
@@ -233,7 +233,7 @@ def test_without_a_radius_no_stage_shifts():
 
 
 def test_with_batch_norm_there_are_no_stages():
-    """What a clip is then depends on its batch: not piecewise linear clip by clip."""
+    """With batch norm a clip depends on its batch, so the network is not piecewise linear clip by clip."""
     assert Discriminator((1, 4096), dim=1, batch_norm=True).stages is None
 
 
@@ -245,12 +245,12 @@ def test_under_autocast_all_but_the_score_is_bf16_and_the_gradient_reaches_fp32(
     kinds = [(stage.weight.dtype, stage.bias.dtype) for stage in chain]
     assert kinds == [(torch.bfloat16, torch.bfloat16)] * 4 + [(torch.float32, torch.float32)]
     torch.autograd.backward([stage.weight for stage in chain], [torch.ones_like(stage.weight) for stage in chain])
-    for layer in [*(one for one in judge.blocks if isinstance(one, Convolution)), judge.dense]:
+    for layer in [*(block for block in judge.blocks if isinstance(block, Convolution)), judge.dense]:
         assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32 and layer.weight.grad.all()
 
 
 def test_a_layer_takes_part_in_a_stage_with_its_own_slope():
-    """The activation that stands behind the convolution, not one in general."""
+    """Uses the slope of the activation behind this convolution, not one for all."""
     layer, activation = randomised(Convolution(1, 2, 5, stride=4)), LeakyReLU(0.7)
     stage = ConvolutionStage.of(layer, activation, None, 1, 2)
     x = normal(2, 16, 1)

@@ -1,4 +1,4 @@
-"""SpecGAN against the reference: counts, shapes, an independent forward pass, and its stages against autograd."""
+"""Compares SpecGAN with the reference: counts, shapes, an independent forward pass, and its stages against autograd."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def generator(frames: int = 32, channels: int = 1, **settings) -> Generator:
 
 
 def discriminator(frames: int = 32, channels: int = 1, **settings) -> Discriminator:
-    """In float64, with biases that are not zero."""
+    """Makes a discriminator in float64, with biases that are not zero."""
     torch.manual_seed(0)
     judge = Discriminator((channels, 128, frames), **{"dim": 1, **settings}).double()
     for name, parameter in judge.named_parameters():
@@ -88,7 +88,7 @@ def test_widths_are_the_references():
 
 
 def test_both_networks_equal_an_independent_forward_pass():
-    """One zero before and two after; dense features by bins, then frames, then channels."""
+    """Pads one zero before and two after; dense features go by bins, then frames, then channels."""
     made = generator(64, 2, dim=2).double()
     judge = discriminator(64, 2, dim=2)
     for parameter in [*made.parameters(), *judge.parameters()]:
@@ -108,7 +108,7 @@ def test_both_networks_equal_an_independent_forward_pass():
 
 
 def test_batch_norm_stands_where_the_authors_have_it():
-    """Before every activation of the generator, and of the discriminator's but the first; never at an end."""
+    """It comes before each activation, but not the discriminator's first; never at an end."""
     made, judge = generator(batch_norm=True), discriminator(batch_norm=True)
     norms = layers(made, nn.BatchNorm2d)
     assert [norm.num_features for norm in norms] == [16, 8, 4, 2, 1]
@@ -128,8 +128,10 @@ def test_labels_change_what_is_made_and_how_it_is_judged():
     made, judge = generator(labels=3), discriminator(labels=3)
     z, x = torch.randn(1, 3).expand(3, 3), normal(1, 1, 128, 32).expand(3, -1, -1, -1)
     labels = one_hot(0, 1, 2)
-    for found in (made(z, labels.float()).flatten(1), judge(x, labels)[:, None]):
-        assert all((one - other).abs().max() > 1e-4 for one, other in zip(found, found.roll(1, 0), strict=True))
+    for outputs in (made(z, labels.float()).flatten(1), judge(x, labels)[:, None]):
+        assert all(
+            (row - next_row).abs().max() > 1e-4 for row, next_row in zip(outputs, outputs.roll(1, 0), strict=True)
+        )
     with pytest.raises(AssertionError, match="told"):
         made(z)
 
@@ -151,7 +153,10 @@ def test_an_encoder_gives_as_many_numbers_as_asked():
 
 
 def test_there_are_stages_where_it_is_piecewise_linear():
-    """Not with batch norm, where a clip depends on its batch, nor with dropout, which each pass draws anew."""
+    """There are none with batch norm, where a clip depends on its batch.
+
+    There are none with dropout either, which each pass draws anew.
+    """
     judge = discriminator()
     assert judge.stages is not None
     chain = judge.stages(3, 2)
@@ -166,7 +171,7 @@ def test_there_are_stages_where_it_is_piecewise_linear():
 @pytest.mark.parametrize("penalty", ["gradient_penalty", "r1_r2", None])
 @pytest.mark.parametrize(("frames", "channels", "kernel"), [(32, 2, 5), (64, 1, 3)])
 def test_the_first_order_gradients_are_autograds(label_count, penalty, frames, channels, kernel):
-    """Of every parameter to 1e-10 of its largest number, by a double backward through the layers."""
+    """Compares every parameter to 1e-10 of its largest number, by a double backward through the layers."""
     judge = discriminator(frames, channels, kernel_size=kernel, labels=label_count, dim=2)
     real, fake = normal(3, channels, 128, frames), normal(3, channels, 128, frames, seed=1)
     labels = one_hot(0, 2, 0) if label_count else None

@@ -1,4 +1,4 @@
-"""The discriminator of spectrograms of any size: sizes by hand, SpecGAN's for its size, an independent forward pass."""
+"""Tests the discriminator of spectrograms of any size: sizes by hand, SpecGAN's size, an independent forward pass."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ SHAPES = [(1, 128, 128), (2, 513, 33), (1, 80, 200), (1, 5, 4), (3, 1, 1), (1, 1
 
 
 def discriminator(shape: tuple[int, int, int] = (1, 12, 7), **settings) -> Discriminator:
-    """In float64, with biases that are not zero."""
+    """Makes a discriminator in float64, with biases that are not zero."""
     torch.manual_seed(0)
     judge = Discriminator(shape, **{"dim": 1, **settings}).double()
     for name, parameter in judge.named_parameters():
@@ -72,7 +72,7 @@ def test_widths_double_up_to_sixteen_times_dim():
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_for_specgans_size_it_is_specgans_discriminator(classes):
-    """The same layers, start values and scores."""
+    """Checks that layers, start values and scores are the same."""
     torch.manual_seed(0)
     theirs = specgan.Discriminator((2, 128, 128), dim=2, labels=classes)
     torch.manual_seed(0)
@@ -84,7 +84,7 @@ def test_for_specgans_size_it_is_specgans_discriminator(classes):
 
 
 def test_it_equals_an_independent_forward_pass():
-    """Frames 7, 4: one zero before and three after, as 7 is odd; bins 12, 6, 3: one before and two after."""
+    """Frames go 7, 4: one zero before and three after, as 7 is odd. Bins go 12, 6, 3: one before and two after."""
     judge, x = discriminator((2, 12, 7), dim=2), normal(3, 2, 12, 7)
     first, second = layers(judge, Convolution2d)
     h = F.leaky_relu(F.conv2d(F.pad(x, (1, 3, 1, 2)), first.kernel, first.bias, stride=(2, 2)), 0.2)

@@ -1,4 +1,4 @@
-"""Discriminators of tiles: what a tile holds, any size, and which clips are compared."""
+"""Tests discriminators of tiles: what a tile holds, any size, and which clips are compared."""
 
 import pytest
 import torch
@@ -103,5 +103,5 @@ def test_without_groups_the_first_order_gradients_are_autograds(shape, penalty, 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (1, 2048)], ids=str)
 def test_labels_count(shape):
     discriminator, x = judge(shape, labels=3), normal(4, *shape)
-    one, other = (discriminator(x, torch.eye(3)[rows]) for rows in ([0] * 4, [1] * 4))
-    assert (one != other).all()
+    first, second = (discriminator(x, torch.eye(3)[rows]) for rows in ([0] * 4, [1] * 4))
+    assert (first != second).all()

@@ -1,4 +1,4 @@
-"""The translator: what shapes it takes, that it starts near the identity, and that it looks no further than it says."""
+"""Tests the translator: its shapes, that it starts near the identity, and that it looks no further than it says."""
 
 import math
 
@@ -17,7 +17,7 @@ def translator(**settings) -> Translator:
 
 
 def learnt(**settings) -> Translator:
-    """One whose every weight and bias is drawn, also those that start as zero."""
+    """Makes a translator with every weight and bias drawn, also those that start as zero."""
     network = translator(**settings)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -30,7 +30,7 @@ def sound(*shape: int, level: float = 0.1) -> Tensor:
 
 
 def by_torch(network: Translator, x: Tensor) -> Tensor:
-    """The same by torch's own convolutions, with the paddings written out."""
+    """Computes the same by torch's own convolutions, with the paddings written out."""
     same = {"padding": 4}  # kernel 9
     names = dict(network.named_parameters())
 
@@ -97,9 +97,10 @@ def test_silence_stays_silence_at_the_start():
 
 
 def test_the_start_treats_all_levels_alike():
-    """No statistics of the clip: what is a hundredth as loud comes out a hundredth as loud, so a decay stays one.
+    """Uses no statistics of the clip: an input a hundredth as loud gives an output a hundredth as loud.
 
-    But for the gate, whose bias is no level; its change with the sound is of second order.
+    So a decay stays one. The gate is an exception, as its bias is no level; its change with the sound is of second
+    order.
     """
     network, x = translator(), sound(1, 1, 1024, level=1e-3)
     torch.testing.assert_close(network(x / 100), network(x) / 100, rtol=1e-3, atol=1e-8)
@@ -119,7 +120,7 @@ def test_the_output_is_within_range_at_any_weights():
 
 @pytest.mark.parametrize(("gate", "new", "expected"), [(-100, 0.3, 0.5), (100, 0.3, math.tanh(0.3)), (0, 0, 0.25)])
 def test_the_gate_by_hand(gate, new, expected):
-    """Closed, the sound passes as it is; open, it is replaced; half open, half of it is taken away."""
+    """A closed gate passes the sound; an open one replaces it; a half-open one takes half of it away."""
     network = translator(channels=2)
     with torch.no_grad():
         network.last.weight.zero_()
@@ -140,7 +141,7 @@ def test_each_channel_has_its_gate_and_its_sound():
 
 
 def test_it_shifts_with_the_sound_and_sees_a_place_only_from_near():
-    """A window of a long sound gives what the whole would, but near its edges: no statistics of the whole."""
+    """A window of a long sound gives what the whole would, except near its edges."""
     network, x = learnt(), sound(1, 1, 4096)
     with torch.no_grad():
         whole, part = network(x), network(x[..., 1600:3200])
@@ -150,7 +151,7 @@ def test_it_shifts_with_the_sound_and_sees_a_place_only_from_near():
 
 
 def test_a_constant_makes_no_comb():
-    """Away from the edges the output of a constant is constant; a transposed convolution's would ring every 4."""
+    """Away from the edges a constant gives a constant; a transposed convolution would add a period of 4."""
     with torch.no_grad():
         made = learnt()(torch.full((1, 1, 4096), 0.3))[0, 0, 1024:-1024]
     assert (made - 0.3).abs().min() > 1e-3 and made.std() < 1e-5
@@ -164,7 +165,7 @@ def test_every_parameter_learns_after_the_first_update():
         optimizer.zero_grad()
         (network(x) - 0.1).square().mean().backward()
         optimizer.step()
-    assert all(one.grad is not None and one.grad.any() for one in network.parameters())
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
 
 
 def test_under_autocast_the_sound_passes_unrounded():
@@ -176,10 +177,12 @@ def test_under_autocast_the_sound_passes_unrounded():
 
 
 def test_widths_and_layers():
-    """d at the waveform, 4d at T / 16: kernels counted by hand for d = 4, k = 9 and two blocks."""
+    """Uses d at the waveform and 4d at T / 16: kernels counted by hand for d = 4, k = 9 and two blocks."""
     network = translator(channels=2)
     weights = 2 * 4 + 4 * 8 + 8 * 16 + 2 * 2 * 16 * 16 + 16 * 8 + 8 * 4 + 4 * 4
     biases = 4 + 8 + 16 + 2 * 2 * 16 + 8 + 4 + 4
-    assert sum(one.numel() for one in network.parameters()) == 9 * weights + biases
-    strides = [(type(one), one.stride) for one in network.layers if isinstance(one, Convolution | NearestUpsampling)]
+    assert sum(parameter.numel() for parameter in network.parameters()) == 9 * weights + biases
+    strides = [
+        (type(layer), layer.stride) for layer in network.layers if isinstance(layer, Convolution | NearestUpsampling)
+    ]
     assert strides == [(Convolution, 1), (Convolution, 4), (Convolution, 4)] + 2 * [(NearestUpsampling, 4)]

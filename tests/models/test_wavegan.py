@@ -1,4 +1,4 @@
-"""WaveGAN against the reference: counts, shapes, widths and an independent forward pass in float64."""
+"""Compares WaveGAN with the reference: counts, shapes, widths and an independent forward pass in float64."""
 
 import pytest
 import torch
@@ -88,12 +88,12 @@ def test_strides_and_widths_are_the_references(clip_samples):
 
 @pytest.mark.parametrize("clip_samples", STRIDES)
 def test_no_frame_is_lost(clip_samples):
-    """Fault 13: symmetric padding gives 15 frames for 16 behind a stride of 2."""
+    """Guards against fault 13: symmetric padding gives 15 frames for 16 behind a stride of 2."""
     assert discriminator(clip_samples).blocks(torch.zeros(1, 1, clip_samples)).shape[-1] == 16
 
 
 def generated_by_hand(network: Generator, z: Tensor) -> Tensor:
-    """The transposed convolutions written out whole, then cut to length."""
+    """Writes out the transposed convolutions whole, then cuts them to length."""
     up = layers(network, TransposedConvolution)
     rows = F.linear(z, network.dense.weight, network.dense.bias).reshape(len(z), 16, -1)  # positions, then channels
     x = rows.permute(0, 2, 1)
@@ -145,7 +145,10 @@ def test_the_dense_layers_are_time_major():
 
 
 def test_nothing_bounds_the_scores():
-    """Fault 5. Without biases the network is homogeneous: a clip three times as loud scores three times as much."""
+    """Guards against fault 5.
+
+    Without biases the network is homogeneous: a clip three times as loud scores three times as much.
+    """
     judge, clips = discriminator(), torch.randn(4, 1, 4096)
     torch.manual_seed(1)
     once = judge(clips)
@@ -162,19 +165,26 @@ SHUFFLES = {4096: 3, 8192: 4, 16384: 4, 32768: 4, 65536: 4}
 @pytest.mark.parametrize("clip_samples", SHUFFLES)
 @pytest.mark.parametrize("shared", [True, False])
 def test_phase_shuffle_follows_the_first_four_activations_and_never_the_last(clip_samples, shared):
-    """Faults 1, 2 and 4."""
+    """Guards against faults 1, 2 and 4."""
     blocks = list(discriminator(clip_samples, phase_shuffle=PhaseShuffleSettings(radius=3, shared=shared)).blocks)
     after = [
-        isinstance(blocks[place + 1], PhaseShuffle) for place, one in enumerate(blocks[:-1]) if type(one) is LeakyReLU
+        isinstance(blocks[place + 1], PhaseShuffle)
+        for place, block in enumerate(blocks[:-1])
+        if type(block) is LeakyReLU
     ]
     assert after == [True] * SHUFFLES[clip_samples] + [False] * (len(after) - SHUFFLES[clip_samples])
     assert type(blocks[-1]) is LeakyReLU and len(after) == len(STRIDES[clip_samples]) - 1
-    shuffles = [one for one in blocks if isinstance(one, PhaseShuffle)]
-    assert {(one.radius, one.shared) for one in shuffles} == {(3, shared)} and len(shuffles) == SHUFFLES[clip_samples]
+    shuffles = [block for block in blocks if isinstance(block, PhaseShuffle)]
+    assert {(shuffle.radius, shuffle.shared) for shuffle in shuffles} == {(3, shared)} and len(shuffles) == SHUFFLES[
+        clip_samples
+    ]
 
 
 def test_phase_shuffle_is_on_by_its_radius():
-    """Fault 1: scores of one clip vary with a radius and never without; the default is the authors' 2, shared."""
+    """Guards against fault 1: scores of one clip vary with a radius and never without.
+
+    The default is the authors' 2, shared.
+    """
     clip = torch.randn(1, 1, 4096)
     with torch.no_grad():
         assert len({discriminator(phase_shuffle=NO_SHUFFLE)(clip).item() for _ in range(5)}) == 1
@@ -182,11 +192,11 @@ def test_phase_shuffle_is_on_by_its_radius():
         assert len({shuffled(clip).item() for _ in range(5)}) > 1
         shuffled.eval()
         assert len({shuffled(clip).item() for _ in range(5)}) > 1, "it belongs to the network, not to its training"
-    assert {(one.radius, one.shared) for one in layers(shuffled, PhaseShuffle)} == {(2, True)}
+    assert {(shuffle.radius, shuffle.shared) for shuffle in layers(shuffled, PhaseShuffle)} == {(2, True)}
 
 
 def test_transposed_is_the_default():
-    """Fault 11: nearest upsampling presented as WaveGAN."""
+    """Guards against fault 11: nearest upsampling presented as WaveGAN."""
     assert [type(layer) for layer in layers(generator(), TransposedConvolution)] == [TransposedConvolution] * 4
     assert not layers(generator(), NearestUpsampling)
     nearest = generator(upsample="nearest")
@@ -196,7 +206,7 @@ def test_transposed_is_the_default():
 
 
 def test_the_post_filter_is_used():
-    """Fault 16. A filter that is 1 at sample 255 of 512 passes the clip on; one of zeros silences it."""
+    """Guards against fault 16. A filter that is 1 at sample 255 of 512 passes the clip on; one of zeros silences it."""
     network, z = generator(channels=2, post_filter=512), torch.randn(2, 3)
     (post,) = layers(network, PostFilter)
     with torch.no_grad():
@@ -213,23 +223,25 @@ def test_the_post_filter_is_used():
 def test_batch_norm_stands_where_the_original_has_it():
     assert not layers(generator(), nn.BatchNorm1d) and not layers(discriminator(), nn.BatchNorm1d)
     blocks = list(generator(batch_norm=True).blocks)
-    before_activation = [type(blocks[place - 1]) for place, one in enumerate(blocks) if isinstance(one, nn.ReLU)]
+    before_activation = [type(blocks[place - 1]) for place, block in enumerate(blocks) if isinstance(block, nn.ReLU)]
     assert before_activation == [nn.BatchNorm1d] * 4
-    assert [type(one) for one in blocks[-2:]] == [TransposedConvolution, nn.Tanh]
-    assert {(one.eps, one.momentum) for one in blocks if isinstance(one, nn.BatchNorm1d)} == {(1e-3, 0.01)}
+    assert [type(block) for block in blocks[-2:]] == [TransposedConvolution, nn.Tanh]
+    assert {(block.eps, block.momentum) for block in blocks if isinstance(block, nn.BatchNorm1d)} == {(1e-3, 0.01)}
 
-    kinds = [type(one) for one in discriminator(batch_norm=True, phase_shuffle=NO_SHUFFLE).blocks]
+    kinds = [type(block) for block in discriminator(batch_norm=True, phase_shuffle=NO_SHUFFLE).blocks]
     assert kinds == [Convolution, LeakyReLU] + [Convolution, nn.BatchNorm1d, LeakyReLU] * 3
 
 
 def test_the_generator_with_batch_norm_differs_between_training_and_use():
     network, z = generator(batch_norm=True), torch.randn(8, 3)
     with torch.no_grad():
-        trained, running = network(z), {name: one.clone() for name, one in network.named_buffers()}
+        trained, running = network(z), {name: buffer.clone() for name, buffer in network.named_buffers()}
         used = network.eval()(z)
         assert not torch.allclose(trained, used, atol=1e-3)
         torch.testing.assert_close(network(z[:1]), used[:1])  # in use, no clip depends on its batch
-    assert all(torch.equal(one, running[name]) for name, one in network.named_buffers()), "use moved the statistics"
+    assert all(torch.equal(buffer, running[name]) for name, buffer in network.named_buffers()), (
+        "use moved the statistics"
+    )
     assert running["blocks.0.running_mean"].any()
 
 

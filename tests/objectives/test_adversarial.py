@@ -1,4 +1,4 @@
-"""Objectives on numbers worked by hand, and their gradients on finite differences."""
+"""Compares objectives with numbers worked by hand, and their gradients with finite differences."""
 
 from math import exp, log, sqrt
 
@@ -55,7 +55,7 @@ def generators_loss(name: str, fake: Tensor, real: Tensor) -> Tensor:
 
 def test_every_objective_is_worked_by_hand():
     assert set(BY_HAND) == set(OBJECTIVES)
-    assert set(SMOOTHED) == {name for name, one in OBJECTIVES.items() if one.is_smoothable}
+    assert set(SMOOTHED) == {name for name, objective in OBJECTIVES.items() if objective.is_smoothable}
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -68,8 +68,8 @@ def test_losses_by_hand(name):
 
 @pytest.mark.parametrize("name", SMOOTHED)
 def test_label_smoothing_by_hand(name):
-    found = OBJECTIVES[name].smoothed(0.2).discriminator(scores(REALS), scores(FAKES))
-    assert found.item() == pytest.approx(SMOOTHED[name], rel=1e-12)
+    loss = OBJECTIVES[name].smoothed(0.2).discriminator(scores(REALS), scores(FAKES))
+    assert loss.item() == pytest.approx(SMOOTHED[name], rel=1e-12)
     assert OBJECTIVES[name].smoothed(0) is OBJECTIVES[name]
 
 
@@ -107,15 +107,18 @@ def test_the_two_players_pull_apart(name):
 
 @pytest.mark.parametrize("name", BY_HAND)
 def test_no_loss_overflows(name):
-    """Scores of ±1000 leave a finite loss and finite gradients: none is a logarithm of a sigmoid that has become 0."""
+    """Scores of ±1000 leave a finite loss and finite gradients.
+
+    No loss computes the logarithm of a sigmoid that has become 0.
+    """
     real, fake = torch.tensor([1000.0, -1000.0]).requires_grad_(), torch.tensor([1000.0, -1000.0]).requires_grad_()
     losses = OBJECTIVES[name].discriminator(real, fake), generators_loss(name, fake, real)
     for loss in losses:
-        assert loss.isfinite() and all(one.isfinite().all() for one in torch.autograd.grad(loss, fake))
+        assert loss.isfinite() and all(gradient.isfinite().all() for gradient in torch.autograd.grad(loss, fake))
 
 
 def test_saturation_is_what_sets_minimax_and_non_saturating_apart():
-    """Where the discriminator is sure of a fake, at -10, the minimax gradient vanishes and the other does not."""
+    """The minimax gradient vanishes if the discriminator is sure of a fake, at -10; the other one does not."""
     sure = scores([-10.0]).requires_grad_()
     losses = [OBJECTIVES[name].generator(sure) for name in ("minimax", "non_saturating")]
     slopes = [torch.autograd.grad(loss, sure)[0].item() for loss in losses]

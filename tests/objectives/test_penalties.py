@@ -1,4 +1,4 @@
-"""The gradient penalty: closed forms, where its points lie, and finite differences."""
+"""Tests the gradient penalty: closed forms, the place of its points, and finite differences."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_the_mean_is_of_squares_over_examples():
 
 
 def test_the_points_lie_uniformly_between_each_real_clip_and_its_fake():
-    """Fault 7: a weight from a normal distribution. With real 0 and fake 1, the point is the weight."""
+    """Guards against fault 7: a weight from a normal distribution. With real 0 and fake 1, the point is the weight."""
     torch.manual_seed(0)
     seen = []
 
@@ -153,14 +153,14 @@ def test_r1_and_r2_add_up_to_both():
         return (x**3).sum(dim=(1, 2))
 
     real, fake = normal(4, 2, 3), normal(4, 2, 3, seed=1)
-    one, other, both = (PENALTIES[name](discriminator, real, fake).item() for name in ("r1", "r2", "r1_r2"))
-    assert both == pytest.approx(one + other) and one != pytest.approx(other)
-    assert one == pytest.approx((3 * real**2).square().sum((1, 2)).mean().item() / 2)
+    on_real, on_fake, both = (PENALTIES[name](discriminator, real, fake).item() for name in ("r1", "r2", "r1_r2"))
+    assert both == pytest.approx(on_real + on_fake) and on_real != pytest.approx(on_fake)
+    assert on_real == pytest.approx((3 * real**2).square().sum((1, 2)).mean().item() / 2)
 
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_each_penalty_by_finite_differences(name):
-    """Its gradient by the parameters of a small smooth network, against differences of its value."""
+    """Compares its gradient by the parameters of a small smooth network with differences of its value."""
     real, fake = normal(3, 1, 4), normal(3, 1, 4, seed=1)
     weights = 3 * normal(5, 4, seed=2), normal(5, seed=3)
 
@@ -168,4 +168,4 @@ def test_each_penalty_by_finite_differences(name):
         torch.manual_seed(0)  # the same points for every value
         return PENALTIES[name](lambda x: torch.tanh(x.flatten(1) @ first.t()) @ second, real, fake)
 
-    assert torch.autograd.gradcheck(penalty, tuple(one.requires_grad_() for one in weights))
+    assert torch.autograd.gradcheck(penalty, tuple(weight.requires_grad_() for weight in weights))

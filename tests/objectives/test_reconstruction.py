@@ -1,4 +1,4 @@
-"""Reconstruction and divergence, against numbers worked by hand, scipy, torch.distributions and differences."""
+"""Compares reconstruction and divergence with numbers worked by hand, scipy, torch.distributions and differences."""
 
 import math
 
@@ -28,7 +28,7 @@ def noise(*shape: int, seed: int = 0, level: float = 0.1) -> Tensor:
 
 
 def tone(frequency: float, amplitude: float = 1.0, samples: int = 4096) -> Tensor:
-    """A sine with so many periods per 512 samples, (1, 1, T)."""
+    """Makes a sine with so many periods per 512 samples, (1, 1, T)."""
     return amplitude * torch.sin(2 * math.pi * frequency * torch.arange(samples, dtype=DOUBLE) / 512)[None, None]
 
 
@@ -55,26 +55,26 @@ def test_magnitudes_are_scipys(window_samples):
         padded = np.pad(line, window_samples // 2)
         frames = [padded[start : start + window_samples] * window for start in range(0, 3001, hop)]
         expected.append(np.abs(np.fft.rfft(frames, axis=1)).T * 2 / window.sum())
-    found = magnitudes(x, window_samples)
-    assert found.shape == (2, 2, window_samples // 2 + 1, 3000 // hop + 1)
-    expected = np.sqrt(np.array(expected).reshape(found.shape) ** 2 + LEAST_POWER)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9)
+    computed = magnitudes(x, window_samples)
+    assert computed.shape == (2, 2, window_samples // 2 + 1, 3000 // hop + 1)
+    expected = np.sqrt(np.array(expected).reshape(computed.shape) ** 2 + LEAST_POWER)
+    np.testing.assert_allclose(computed.numpy(), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("window_samples", WINDOWS_SAMPLES)
 def test_a_full_sine_has_magnitude_one_in_its_bin(window_samples):
-    found = magnitudes(tone(40), window_samples)
-    frame = found[0, 0, :, found.shape[3] // 2]
+    computed = magnitudes(tone(40), window_samples)
+    frame = computed[0, 0, :, computed.shape[3] // 2]
     assert frame.argmax().item() == 40 * window_samples // 512
     assert frame.max().item() == pytest.approx(1, abs=1e-6)
 
 
 def by_numpy(x: Tensor, y: Tensor) -> float:
-    """The definition, clip by clip, for clips that are louder than the floors."""
+    """Computes the definition, clip by clip, for clips that are louder than the floors."""
     distances = []
     for window_samples in WINDOWS_SAMPLES:
-        for one, other in zip(x, y, strict=True):
-            a, b = (magnitudes(part[None], window_samples)[0].numpy() for part in (one, other))
+        for clip, copy in zip(x, y, strict=True):
+            a, b = (magnitudes(part[None], window_samples)[0].numpy() for part in (clip, copy))
             convergence = np.sqrt(((a - b) ** 2).sum()) / np.sqrt((a**2).sum())
             distances.append(convergence + np.abs(np.log(a) - np.log(b)).mean())
     return float(np.mean(distances))
@@ -87,7 +87,7 @@ def test_the_distance_is_its_definition():
 
 
 def test_half_the_level_by_hand():
-    """|X| / 2 is |X| / 2 away from |X|, a share of 0.5, and log 2 in every bin: noise that the floors do not reach."""
+    """Compares |X| / 2 with |X|: a share of 0.5, and log 2 in every bin, for noise that the floors do not reach."""
     x = noise(2, 1, 4096, level=0.3)
     assert multi_resolution_stft(x, x / 2).item() == pytest.approx(0.5 + math.log(2), abs=1e-3)
     assert multi_resolution_stft(x / 2, x).item() == pytest.approx(1 + math.log(2), abs=1e-3)
@@ -103,7 +103,7 @@ def test_equal_clips_and_turned_ones_are_no_distance_apart():
 
 
 def test_a_split_batch_has_the_mean_of_its_parts():
-    """As many processes with a part each must give: no norm runs over clips. One clip is a hundred times as loud."""
+    """Splits a batch as several processes do: no norm runs over clips. One clip is a hundred times as loud."""
     x, y = noise(4, 1, 2048), noise(4, 1, 2048, seed=1)
     x[0] *= 100
     parts = [multi_resolution_stft(x[part], y[part]).item() for part in (slice(2), slice(2, 4))]
@@ -124,7 +124,10 @@ LOUD = torch.rand(1, 1, 2048, generator=torch.Generator().manual_seed(2)) * 2 - 
 @pytest.mark.parametrize("x", [SILENCE, QUIET, LOUD])
 @pytest.mark.parametrize("y", [SILENCE, QUIET, LOUD])
 def test_gradients_are_finite_for_silence(x, y):
-    """And bounded: a copy that is far from silence is some ten times the floor's level away, not 1e10 times."""
+    """Checks that they are bounded too.
+
+    A copy that is far from silence is some ten times the floor's level away, not 1e10 times.
+    """
     y = y.clone().requires_grad_()
     distance = multi_resolution_stft(x, y)
     distance.backward()
@@ -168,7 +171,7 @@ def test_under_autocast_the_distance_is_the_same():
 
 
 def test_the_divergence_by_hand():
-    """½ (1 + 1 - 1 - 0) and ½ (0 + 4 - 1 - log 4) in one clip, nothing in the other."""
+    """Takes ½ (1 + 1 - 1 - 0) and ½ (0 + 4 - 1 - log 4) in one clip, and nothing in the other."""
     mean = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     log_variance = torch.tensor([[0.0, math.log(4)], [0.0, 0.0]])
     expected = (0.5 + (1.5 - math.log(2))) / 2

@@ -1,4 +1,4 @@
-"""Combinations that cannot work are refused with the reason, and those beside them are not."""
+"""Checks that impossible combinations are refused with the reason, and that those beside them are not."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ MEL = "discriminators.mel.name=spectrogram discriminators.mel.view.name=log_mel"
 
 @pytest.fixture
 def faults(tmp_path: Path):
-    """faults("key=value …") of a GAN that names its source: the sentences, without their places."""
+    """faults("key=value …") returns the sentences about a GAN that names its source, without their places."""
     path = tmp_path / "a.yaml"
     path.write_text("data: {source: a}\ndiscriminators: {waveform: {name: wavegan}}\n")
 
@@ -367,7 +367,7 @@ def test_a_key_that_does_not_apply_is_answered_with_the_kinds_that_have_it(fault
 
 @pytest.mark.parametrize("section", ["generator", "method", "optimizers.generator"])
 def test_each_key_of_each_kind_either_exists_or_is_answered_by_those_who_have_it(faults, section):
-    """There is no key between: none is taken and does nothing."""
+    """Checks that no key is accepted without an effect."""
     tables = {
         "generator": kinds_of(Recipe.model_fields["generator"].annotation),
         "method": METHODS,

@@ -1,4 +1,4 @@
-"""The rules of the recipe's language: what is laid over what, and what a word of the command line means."""
+"""Tests the rules of the recipe's language: how recipes are laid over each other, and words of the command line."""
 
 from itertools import permutations
 from pathlib import Path
@@ -20,7 +20,7 @@ discriminators:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Every test works in an empty folder, so that messages have short paths."""
+    """Makes every test work in an empty folder, so that messages have short paths."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -40,7 +40,7 @@ def judges(*overrides: str) -> dict:
 
 
 def over(above: str) -> recipes.Recipe:
-    """The recipe of these lines over one with three discriminators."""
+    """Loads these lines over a recipe with three discriminators."""
     Path("base.yaml").write_text(SOURCE + JUDGES + "generator: {name: wavegan, dim: 8, kernel_size: 9}\n")
     return load(f"include: base.yaml\n{above}")
 
@@ -360,7 +360,7 @@ def test_differences_of_recipes_with_other_discriminators():
 
 @pytest.mark.parametrize("words", [["discriminators.wavefrom.dim=3"], []])
 def test_a_slip_in_a_discriminators_name_adds_none(words):
-    """On the command line and in a file that includes another."""
+    """Tries the command line, and a file that includes another."""
     wavefrom = "" if words else "  wavefrom: {dim: 3}\n"
     text = f"{SOURCE}discriminators:\n  waveform: {{name: wavegan}}\n{wavefrom}"
     (told,) = faults(text, *words)

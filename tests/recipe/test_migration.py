@@ -1,4 +1,4 @@
-"""Recipes in the form of earlier versions are refused with the lines to write instead, and those say the same."""
+"""Checks that recipes of earlier versions are refused with the lines to write instead, and that those say the same."""
 
 import json
 import re
@@ -18,7 +18,7 @@ QUICKSTART = RECIPES / "quickstart_wavegan.yaml"
 
 
 def earlier(name: str) -> dict[str, Any]:
-    """A shipped recipe as it was resolved in the earlier form: one is stored whole, of the others what differs."""
+    """Returns a shipped recipe in the earlier form: one is stored whole, of the others the differing values."""
     values = json.loads(json.dumps(STORED["sc09"]))
     for key, value in STORED[name].items() if name != "sc09" else ():
         *above, last = key.split(".")
@@ -62,7 +62,7 @@ def test_the_lines_that_a_refusal_gives_load_and_say_the_same(name, tmp_path):
 
 
 def parts(text: str) -> list[str]:
-    """`a: {…}, b: {…}` as lines."""
+    """Splits `a: {…}, b: {…}` into lines."""
     return re.split(r", (?=\w+: \{)(?=(?:generator|discriminators|encoder))", text)
 
 

@@ -25,7 +25,7 @@ OBJECTIVE_NAMES = " or ".join(", ".join(OBJECTIVES).rsplit(", ", 1))
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Every test works in an empty folder, so that messages have short paths."""
+    """Makes every test work in an empty folder, so that messages have short paths."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -68,7 +68,7 @@ def test_defaults_are_the_authors_settings():
 
 
 def fields(section: type[Settings] = Recipe, prefix: str = ""):
-    """Every key of every kind of every section with its field; entries of mappings are *."""
+    """Yields every key of every kind of every section with its field; entries of mappings are *."""
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}"
         kinds = list(kinds_of(field.annotation).values()) or [section_of(field)]
@@ -327,9 +327,11 @@ def test_a_dotted_key_in_a_file():
     ]
 
 
-@pytest.mark.parametrize(("text", "found"), [("", "empty"), ("# only\n", "empty"), ("- a\n- b", "[a, b]"), ("5", "5")])
-def test_a_file_without_sections(text, found):
-    assert faults(text) == [f"voices.yaml: the recipe is {found}; it must hold sections; begin with data:"]
+@pytest.mark.parametrize(
+    ("text", "content"), [("", "empty"), ("# only\n", "empty"), ("- a\n- b", "[a, b]"), ("5", "5")]
+)
+def test_a_file_without_sections(text, content):
+    assert faults(text) == [f"voices.yaml: the recipe is {content}; it must hold sections; begin with data:"]
 
 
 def test_files_that_cannot_be_read():

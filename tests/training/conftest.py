@@ -1,4 +1,4 @@
-"""Trainings small enough to be run many times."""
+"""Defines trainings that are small enough to be run many times."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from wavegan.training.loop import Training
 
 @pytest.fixture
 def training() -> Callable[..., Training]:
-    """training(seed=…, start=…, …) is a WaveGAN of width 1; `start` seeds its weights, the rest is a Training's."""
+    """training(seed=…, start=…, …) makes a WaveGAN of width 1; `start` seeds its weights, the rest is a Training's."""
 
     def make(
         *, start: int = 0, batch_norm: bool = False, shared: bool = True, updates: int = 1, **settings
@@ -49,5 +49,5 @@ def training() -> Callable[..., Training]:
 
 @pytest.fixture
 def batches() -> Callable[[int], Batch]:
-    """Two clips of noise for each draw."""
+    """Returns two clips of noise for each draw."""
     return lambda draw: Batch(torch.rand(2, 1, 4096, generator=torch.Generator().manual_seed(draw)) * 2 - 1)

@@ -1,4 +1,4 @@
-"""Compilation and graphs: kept only where they give the same and are faster, and told of."""
+"""Tests compilation and graphs: kept only where they give the same and are faster, and reported."""
 
 import copy
 
@@ -24,7 +24,7 @@ def weights(made) -> dict[str, torch.Tensor]:
 
 
 def recording(works):
-    """What CUDA graphs do, by hand: replays write where the first run wrote."""
+    """Replaces CUDA graphs by hand: replays write where the first run wrote."""
     return [replayed(work, work()) for work in works]
 
 
@@ -62,8 +62,8 @@ def test_a_compiled_step_is_the_same_step(training, batches, monkeypatch):
     assert (
         made.method.adversaries["waveform"].passes is not None and plain.method.adversaries["waveform"].passes is None
     )
-    for one in (plain, made):
-        take_step(one, batches)
+    for run in (plain, made):
+        take_step(run, batches)
     after = weights(made)
     for key, value in weights(plain).items():
         torch.testing.assert_close(value, after[key], rtol=1e-5, atol=1e-6)
@@ -79,13 +79,13 @@ def test_what_cannot_be_compiled_runs_as_it_is(training, batches, monkeypatch):
 
 
 def test_other_gradients_are_refused(training, batches, monkeypatch):
-    """A compiler that turns the objective round, however fast it is."""
+    """Uses a compiler that inverts the objective, however fast it is."""
     made = training()
 
     def compile_wrongly(method, backend):
-        one = method.adversaries["waveform"]
-        one.objective = one.objective._replace(discriminator=lambda real, fake: real.mean() - fake.mean())
-        one.penalty = None
+        adversary = method.adversaries["waveform"]
+        adversary.objective = adversary.objective._replace(discriminator=lambda real, fake: real.mean() - fake.mean())
+        adversary.penalty = None
 
     monkeypatch.setattr(type(made.method), "compile", compile_wrongly)
     line = settle_compilation(made, batches(0), True)
@@ -117,12 +117,12 @@ def test_graphs_are_for_cuda(training, batches):
 @pytest.mark.parametrize("reuses_fakes", [False, True])
 @pytest.mark.parametrize("penalty_every", [1, 2])
 def test_replayed_steps_are_the_same_steps(training, batches, reuses_fakes, penalty_every):
-    """Five steps by records that are replayed, with clips and random numbers that change from update to update."""
+    """Replays recorded steps five times, with clips and random numbers that change from update to update."""
     plain, made = (training(shared=False, updates=1 if reuses_fakes else 2) for _ in range(2))
-    for one in (plain, made):
-        judge = one.method.adversaries["waveform"]
-        one.method = GAN(
-            one.method.networks["generator"],
+    for run in (plain, made):
+        judge = run.method.adversaries["waveform"]
+        run.method = GAN(
+            run.method.networks["generator"],
             {"waveform": Adversary(
                 judge.discriminator, objective=judge.objective, penalty=judge.penalty, penalty_weight=3,
                 penalty_every=penalty_every, penalty_share=lambda step: 0.5**step,
@@ -133,8 +133,8 @@ def test_replayed_steps_are_the_same_steps(training, batches, reuses_fakes, pena
     records = Records(made.method, batches(7), made, recording)
     made.backwards.update(records.backwards)
     for _ in range(5):
-        found = [take_step(one, batches) for one in (plain, made)]
-        assert {name: value.item() for name, value in found[0].items()} == {k: v.item() for k, v in found[1].items()}
+        stats = [take_step(run, batches) for run in (plain, made)]
+        assert {name: value.item() for name, value in stats[0].items()} == {k: v.item() for k, v in stats[1].items()}
         plain.step, made.step = plain.step + 1, made.step + 1
     assert set(records.forms) == ({(True,)} if penalty_every == 1 else {(True,), (False,)})
     after = weights(made)
@@ -147,8 +147,8 @@ def test_a_form_that_cannot_be_recorded_is_taken_as_written(training, batches, c
 
     plain, made = training(), training()
     made.backwards.update(Records(made.method, batches(7), made, fails).backwards)
-    for one in (plain, made):
-        train(one, batches, 2, after_step=lambda stats: True)
+    for run in (plain, made):
+        train(run, batches, 2, after_step=lambda stats: True)
     assert caplog.messages == ["CUDA graphs for some of the steps: not used, it failed (RuntimeError: out of memory)"]
     after = weights(made)
     assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
@@ -171,8 +171,8 @@ def test_graphs_that_are_faster_are_used(training, batches, monkeypatch):
     assert line == "CUDA graphs: used, a step takes 0.25 of the time without"
     assert set(made.backwards) == {"discriminators", "generator"}
     plain = copy.deepcopy(training())
-    for one in (plain, made):
-        take_step(one, batches)
+    for run in (plain, made):
+        take_step(run, batches)
     after = weights(made)
     assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
 
@@ -180,7 +180,7 @@ def test_graphs_that_are_faster_are_used(training, batches, monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="it takes a GPU")
 @pytest.mark.parametrize("reuses_fakes", [False, True])
 def test_cuda_graphs_take_the_same_steps(reuses_fakes):
-    """Penalties in every second step, whose weight falls, and changes that become more frequent."""
+    """Uses penalties in every second step, with a falling weight, and augmentations that become more frequent."""
     device, made = torch.device("cuda"), []
     for _ in range(2):
         torch.manual_seed(0)
@@ -192,7 +192,7 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
         generator = Generator(4096, dim=4, latent_dim=8).to(device)
         gan = GAN(generator, {"waveform": adversary}, discriminator_steps=1, reuses_fakes=reuses_fakes)
         # Not Adam, whose steps are as long for a gradient that rounds to +0 as for one that rounds to -0.
-        optimizers = {name: torch.optim.SGD(one.parameters(), 1e-2) for name, one in gan.networks.items()}
+        optimizers = {name: torch.optim.SGD(network.parameters(), 1e-2) for name, network in gan.networks.items()}
         made.append(Training(gan, optimizers, device))
     plain, replayed = made
 
@@ -204,10 +204,10 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
     records.add_form()
     replayed.backwards.update(records.backwards)
     for _ in range(8):
-        found = [take_step(one, batches) for one in (plain, replayed)]
-        assert found[0].keys() == found[1].keys()
-        for name, value in found[0].items():
-            torch.testing.assert_close(value, found[1][name], rtol=1e-3, atol=1e-4, msg=name)
+        stats = [take_step(run, batches) for run in (plain, replayed)]
+        assert stats[0].keys() == stats[1].keys()
+        for name, value in stats[0].items():
+            torch.testing.assert_close(value, stats[1][name], rtol=1e-3, atol=1e-4, msg=name)
         plain.step, replayed.step = plain.step + 1, replayed.step + 1
     assert len(records.forms) == 2 and all(records.forms.values()), "both kinds of step were recorded"
     after = weights(replayed)

@@ -1,4 +1,4 @@
-"""The running average in closed form, and what it leaves alone."""
+"""Tests the running average in closed form, and that it leaves everything else alone."""
 
 import math
 
@@ -22,7 +22,7 @@ def number(network: nn.Module, name: str = "weight") -> float:
 
 
 def test_the_first_averages_by_hand():
-    """Decay 0.1, then 2/11: 0 → 0.9 · 10 = 9 → 2/11 · 9 + 9/11 · 20 = 18."""
+    """Uses decays of 0.1, then 2/11: 0 → 0.9 · 10 = 9 → 2/11 · 9 + 9/11 · 20 = 18."""
     average, network = averaged_copy(line(0.0)), line(10.0)
     update_average(average, network, decay=0.999, step=0)
     assert number(average) == pytest.approx(9)
@@ -38,12 +38,12 @@ def test_an_average_keeps_no_graph_of_the_steps():
     assert all(parameter.requires_grad for parameter in network.parameters())
     for step in range(2):
         update_average(average, network, decay=0.5, step=step)
-    assert [(one.requires_grad, one.grad_fn) for one in average.parameters()] == [(False, None)] * 2
+    assert [(parameter.requires_grad, parameter.grad_fn) for parameter in average.parameters()] == [(False, None)] * 2
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.9])
 def test_the_average_in_closed_form(decay):
-    """Of a network that stands at 1, the average misses the product of all decays so far."""
+    """For a network that stands at 1, the average misses the product of all decays so far."""
     average, network, missing = averaged_copy(line(0.0)), line(1.0), 1.0
     for step in range(100):
         update_average(average, network, decay=decay, step=step)
@@ -56,7 +56,7 @@ def test_the_average_in_closed_form(decay):
 
 
 def test_by_half_life_the_average_forgets_a_half_in_so_many_steps():
-    """Far from the start it halves what is old within the half-life, near it within a tenth of the steps so far."""
+    """Halves an old value within the half-life, or near the start within a tenth of the steps so far."""
     for half_life, start, steps in ((50.0, 100_000, 50), (1e9, 100_000, 10_517)):  # the tenth grows on the way
         remembered = math.prod(half_life_decay(half_life, step) for step in range(start, start + steps))
         assert remembered == pytest.approx(0.5, rel=0.02)
@@ -76,7 +76,7 @@ def test_a_training_averages_by_half_life(training, batches):
 
 
 def test_every_step_counts(training, batches):
-    """Fault 23: an average moved only at checkpoints. Compared with one kept here in float64."""
+    """Guards against fault 23: an average moved only at checkpoints. It is compared with one kept here in float64."""
     made = training(ema=0.3)
     network, average = made.method.networks["generator"], made.averages["generator"]
     mine = network.dense.weight.detach().double().clone()
@@ -105,7 +105,7 @@ def test_buffers_are_copied(training, batches):
 def test_the_copy_learns_nothing_and_shares_nothing():
     network = line(1.0)
     average = averaged_copy(network)
-    assert not any(one.requires_grad for one in average.parameters()) and network.weight.requires_grad
+    assert not any(parameter.requires_grad for parameter in average.parameters()) and network.weight.requires_grad
     nn.init.constant_(network.weight, 5.0)
     assert number(average) == 1
 

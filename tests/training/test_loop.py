@@ -1,4 +1,4 @@
-"""The loop: exact resume, and each of its duties by closed form on a toy method of one number."""
+"""Tests the loop: exact resume, and each of its duties by closed form on a toy method of one number."""
 
 import math
 from collections.abc import Mapping
@@ -35,24 +35,27 @@ def go_on(stats) -> bool:
 
 
 def flat(state) -> dict:
-    """Nested dicts and lists as one dict of paths to leaves."""
+    """Flattens nested dicts and lists into one dict of paths to leaves."""
     if isinstance(state, dict | list | tuple):
         pairs = state.items() if isinstance(state, dict) else enumerate(state)
         return {(key, *path): leaf for key, value in pairs for path, leaf in flat(value).items()}
     return {(): state.clone() if isinstance(state, torch.Tensor) else state}
 
 
-def assert_same(one: dict, other: dict) -> None:
-    one, other = flat(one), flat(other)
-    assert one.keys() == other.keys()
-    for path, leaf in one.items():
-        assert torch.equal(leaf, other[path]) if isinstance(leaf, torch.Tensor) else leaf == other[path], path
+def assert_same(first: dict, second: dict) -> None:
+    first, second = flat(first), flat(second)
+    assert first.keys() == second.keys()
+    for path, leaf in first.items():
+        assert torch.equal(leaf, second[path]) if isinstance(leaf, torch.Tensor) else leaf == second[path], path
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "everything"])
 def test_a_resumed_training_equals_the_uninterrupted_one(training, batches, tmp_path, precision, settings):
-    """Fault 24. Through a file, into networks that started elsewhere: nothing may be left out of the state."""
+    """Guards against fault 24.
+
+    The state goes through a file, into networks that started elsewhere: nothing may be left out of it.
+    """
     whole = training(precision=precision, **settings)
     seen = []
     train(whole, batches, 6, after_step=lambda stats: seen.append(flat(stats)) or True)
@@ -71,13 +74,13 @@ def test_a_resumed_training_equals_the_uninterrupted_one(training, batches, tmp_
 
 
 def test_restore_brings_back_everything_that_state_gave(training, batches, tmp_path):
-    one = training(**EVERYTHING)
-    train(one, batches, 2, after_step=go_on)
-    path = checkpoint.save(tmp_path, one.state())
-    other = training(start=1, **EVERYTHING)
-    other.restore(checkpoint.load(path))
-    assert_same(one.state(), other.state())
-    assert set(one.state()) == {"step", "precision", "networks", "averages", "optimizers", "method"}
+    first = training(**EVERYTHING)
+    train(first, batches, 2, after_step=go_on)
+    path = checkpoint.save(tmp_path, first.state())
+    second = training(start=1, **EVERYTHING)
+    second.restore(checkpoint.load(path))
+    assert_same(first.state(), second.state())
+    assert set(first.state()) == {"step", "precision", "networks", "averages", "optimizers", "method"}
 
 
 def test_seeds_decide(training, batches):
@@ -111,15 +114,15 @@ def test_torchs_global_generator_is_left_as_found(training, batches):
 
 
 def test_the_global_generator_has_no_say(training, batches):
-    one, other = training(), training()
-    train(one, batches, 2, after_step=go_on)
+    first, second = training(), training()
+    train(first, batches, 2, after_step=go_on)
     torch.manual_seed(77)
-    train(other, batches, 2, after_step=lambda stats: torch.rand(9) is not None)
-    assert_same(one.state(), other.state())
+    train(second, batches, 2, after_step=lambda stats: torch.rand(9) is not None)
+    assert_same(first.state(), second.state())
 
 
 class HostReads(TorchDispatchMode):
-    """Counts what makes the host wait for the device: .item(), float(), bool(), and shapes that hang on values."""
+    """Counts calls that make the host wait for the device: .item(), float(), bool(), shapes that depend on values."""
 
     READS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
 
@@ -135,7 +138,7 @@ class HostReads(TorchDispatchMode):
 
 
 class HostCopies(TorchFunctionMode):
-    """Counts what takes values to the host without an operator of its own."""
+    """Counts calls that take values to the host without an operator of their own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,7 +174,7 @@ def test_a_step_reads_nothing_on_the_host(training, batches, shared):
 
 
 class Toy:
-    """Two numbers: `slow` follows the batch's mean by x²/2, `fast` likewise; each in a phase of its own."""
+    """Trains two numbers: `slow` follows the batch's mean by x²/2, `fast` likewise; each in a phase of its own."""
 
     averaged = ("slow",)
     form = None
@@ -188,7 +191,7 @@ class Toy:
         self.told: list[int] = []
 
     def pull(self, name, clips):
-        self.learning.append(tuple(one.weight.requires_grad for one in self.networks.values()))
+        self.learning.append(tuple(network.weight.requires_grad for network in self.networks.values()))
         loss = (self.networks[name].weight - clips.mean()).square().sum() / 2
         loss.backward()
         return {"loss": loss.detach()}
@@ -211,8 +214,8 @@ def silence(draw: int) -> Batch:
 
 
 def gradient(network: nn.Module) -> torch.Tensor:
-    """All of its gradients in one row."""
-    return torch.cat([one.grad.flatten() for one in network.parameters() if one.grad is not None])
+    """Returns all of its gradients in one row."""
+    return torch.cat([parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None])
 
 
 def value(made: Training, name: str) -> float:
@@ -250,7 +253,7 @@ def test_only_the_networks_of_a_phase_require_gradients():
 def test_statistics_carry_the_phases_name_and_the_last_update():
     stats = take_step(toy(times=2), lambda draw: Batch(torch.full((1, 1, 1), float(draw))))
     # fast: 8 → towards 0 → 4 → towards 1: loss (4 - 1)² / 2; slow: (8 - 2)² / 2
-    assert {name: one.item() for name, one in stats.items()} == {"first/loss": 4.5, "second/loss": 18}
+    assert {name: statistic.item() for name, statistic in stats.items()} == {"first/loss": 4.5, "second/loss": 18}
 
 
 def test_the_method_is_told_each_step_before_it_is_taken():
@@ -260,7 +263,7 @@ def test_the_method_is_told_each_step_before_it_is_taken():
 
 
 def test_what_follows_an_update_follows_each_of_its_phase():
-    """Of a phase that is taken three times, and after the optimiser: it sees what that has left."""
+    """Calls it for a phase that is taken three times, after the optimiser, whose result it sees."""
     made, seen = toy(times=3), []
     assert isinstance(made.method, Toy)
     first, second = made.method.phases
@@ -299,14 +302,14 @@ def test_clipping_bounds_the_total_norm_of_each_network(training, batches, clip)
 
 def test_the_learning_rate_falls_in_a_line_to_zero_and_stays_there():
     made, rates = toy(times=2, lr=0.5, decay_steps=4), []
-    made.optimizers["fast"].register_step_pre_hook(lambda one, *_: rates.append(one.param_groups[0]["lr"]))
+    made.optimizers["fast"].register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
     train(made, silence, 6, after_step=go_on)
     assert rates == [0.5, 0.5, 0.375, 0.375, 0.25, 0.25, 0.125, 0.125, 0, 0, 0, 0]
 
 
 def test_a_cosine_falls_to_the_floor():
     made, rates = toy(lr=0.5, decay_steps=8, decay="cosine", lr_floor=0.1), []
-    made.optimizers["slow"].register_step_pre_hook(lambda one, *_: rates.append(one.param_groups[0]["lr"]))
+    made.optimizers["slow"].register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
     train(made, silence, 10, after_step=go_on)
     cosine = [0.25 + 0.25 * math.cos(math.pi * step / 8) for step in range(8)]
     assert rates == pytest.approx([*cosine[:-1], 0.05, 0.05, 0.05]) and cosine[-1] < 0.05 < cosine[-2]
@@ -314,22 +317,22 @@ def test_a_cosine_falls_to_the_floor():
 
 def test_without_decay_the_learning_rate_stands():
     made, rates = toy(lr=0.5), []
-    made.optimizers["fast"].register_step_pre_hook(lambda one, *_: rates.append(one.param_groups[0]["lr"]))
+    made.optimizers["fast"].register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
     train(made, silence, 3, after_step=go_on)
     assert rates == [0.5] * 3
 
 
 def test_decay_goes_on_from_the_first_rate_after_a_resume():
-    one = toy(lr=0.5, decay_steps=4)
-    train(one, silence, 2, after_step=go_on)
-    other = toy(lr=0.5, decay_steps=4)
-    other.restore(one.state())
-    take_step(other, silence)
-    assert other.optimizers["fast"].param_groups[0]["lr"] == 0.25
+    first = toy(lr=0.5, decay_steps=4)
+    train(first, silence, 2, after_step=go_on)
+    second = toy(lr=0.5, decay_steps=4)
+    second.restore(first.state())
+    take_step(second, silence)
+    assert second.optimizers["fast"].param_groups[0]["lr"] == 0.25
 
 
 def test_the_optimisers_are_the_papers_and_each_holds_its_own_network():
-    """Fault 9, in the training of a recipe: Adam 1e-4, 0.5 and 0.9, one for each network."""
+    """Guards against fault 9, in the training of a recipe: Adam 1e-4, 0.5 and 0.9, one for each network."""
     path = Path(__file__).parents[2] / "recipes" / "sc09.yaml"
     made = assemble.training(recipes.load(path, ["generator.dim=1", f"{JUDGE}.dim=1"]), CPU)
     assert made.optimizers.keys() == made.method.networks.keys() == {"generator", JUDGE}
@@ -343,7 +346,7 @@ def test_the_optimisers_are_the_papers_and_each_holds_its_own_network():
 
 
 def test_adams_first_update_moves_every_weight_by_the_learning_rate(training, batches):
-    """m / √v is the gradient's sign at first, whatever the betas; a weight without a gradient stays."""
+    """At first m / √v is the gradient's sign, whatever the betas. A weight without a gradient stays."""
     made = training()
     network = made.method.networks["generator"]
     before = network.dense.weight.detach().clone()
@@ -369,7 +372,7 @@ def test_no_phase_leaves_gradients_behind(training, batches):
 
 def gradients_held(made: Training) -> set[str]:
     networks = made.method.networks.items()
-    return {name for name, network in networks if any(one.grad is not None for one in network.parameters())}
+    return {name for name, network in networks if any(parameter.grad is not None for parameter in network.parameters())}
 
 
 def test_networks_that_hold_nan_are_named(training):

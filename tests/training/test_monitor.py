@@ -1,4 +1,4 @@
-"""What a training tells: means by hand, what is forgotten, what is refused, and TensorBoard read back."""
+"""Tests the reports of a training: means by hand, forgotten values, refused values, and TensorBoard read back."""
 
 import json
 import math
@@ -267,5 +267,5 @@ def test_tensorboard_forgets_too(tmp_path):
     told.close()
     events = EventAccumulator(str(tmp_path / "tb"))
     events.Reload()
-    found = [(event.step, event.value) for event in events.Scalars("discriminators/waveform/loss")]
-    assert found == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]
+    scalars = [(event.step, event.value) for event in events.Scalars("discriminators/waveform/loss")]
+    assert scalars == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]

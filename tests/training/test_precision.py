@@ -1,4 +1,4 @@
-"""The choice of precision: by measurement, without a trace."""
+"""Tests the choice of precision: by measurement, without a trace."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_measuring_leaves_the_networks_alone(training, batches):
     after = weights(made)
     assert all(torch.equal(value, after[key]) for key, value in before.items()), "batch statistics included"
     for network in made.method.networks.values():
-        assert all(one.grad is None and one.requires_grad for one in network.parameters())
+        assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
 
 
 def test_measuring_leaves_the_training_alone(training, batches):
@@ -61,12 +61,15 @@ def test_autocast_computes_in_bf16_and_keeps_weights_in_fp32():
 
 
 def test_training_in_bf16_follows_fp32(training, batches):
-    """The same first step, to the three digits that bf16 has; both leave fp32 weights and finite numbers."""
-    found = {}
+    """Compares the first step, to the three digits that bf16 has; both leave fp32 weights and finite numbers."""
+    stats_of = {}
     for name in precision.PRECISIONS:
         made = training(precision=name)
-        train(made, batches, 1, after_step=lambda stats, name=name: found.update({name: stats}) or True)
+        train(made, batches, 1, after_step=lambda stats, name=name: stats_of.update({name: stats}) or True)
         assert all(value.dtype == torch.float32 for value in weights(made).values())
-    for name, value in found["fp32"].items():
-        assert found["bf16"][name].item() == pytest.approx(value.item(), rel=0.05, abs=0.02), name
-    assert found["bf16"]["discriminators/waveform/wasserstein"] != found["fp32"]["discriminators/waveform/wasserstein"]
+    for name, value in stats_of["fp32"].items():
+        assert stats_of["bf16"][name].item() == pytest.approx(value.item(), rel=0.05, abs=0.02), name
+    assert (
+        stats_of["bf16"]["discriminators/waveform/wasserstein"]
+        != stats_of["fp32"]["discriminators/waveform/wasserstein"]
+    )

@@ -1,4 +1,4 @@
-"""Batches ahead of the step: the same ones, in any order that is asked for."""
+"""Tests batches prefetched before their step: the same ones, in any order that is asked for."""
 
 import threading
 

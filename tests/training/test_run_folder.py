@@ -1,4 +1,4 @@
-"""The run folder: one holder at a time, and nothing written over."""
+"""Tests the run folder: one holder at a time, and nothing written over."""
 
 import os
 import signal

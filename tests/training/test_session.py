@@ -1,4 +1,4 @@
-"""One sitting of training: signals, non-finite numbers, collapses, and going on as if nothing had happened."""
+"""Tests one session of training: signals, non-finite numbers, collapses, and exact continuation."""
 
 import json
 import math
@@ -30,7 +30,7 @@ def sit(
     log_every=1,
     **settings,
 ):
-    """One session of a training, from the step it has."""
+    """Runs one session of a training, from the step it has."""
     folder.mkdir(exist_ok=True)
     monitor = Monitor(folder / "log.jsonl", step=training.step, steps=steps, log_every=log_every)
     return run_session(
@@ -57,12 +57,12 @@ def logged(folder: Path) -> list[int]:
 
 
 def at_draw(batches, when: int, act):
-    """The same batches, with something happening in the midst of a step."""
+    """Returns the same batches, with an act in the middle of a step."""
     return lambda draw: (act() if draw == when else None, batches(draw))[1]
 
 
-def same_weights(one, other) -> bool:
-    a, b = (training.state()["networks"] for training in (one, other))
+def same_weights(first, second) -> bool:
+    a, b = (training.state()["networks"] for training in (first, second))
     return all(torch.equal(a[name][key], b[name][key]) for name in a for key in a[name])
 
 
@@ -81,7 +81,7 @@ def test_old_checkpoints_go(training, batches, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_finishes_the_step_saves_and_can_be_gone_on_from(training, batches, tmp_path, number):
-    """The signal comes in the midst of step 3; with one discriminator update, a step makes two draws."""
+    """The signal comes in the middle of step 3; with one discriminator update, a step makes two draws."""
     handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     whole, stopped, resumed = training(), training(), training(start=1)
     sit(whole, batches, tmp_path / "whole", steps=5)
@@ -98,7 +98,7 @@ def test_a_signal_finishes_the_step_saves_and_can_be_gone_on_from(training, batc
 
 
 def test_a_signal_during_a_save_is_not_lost(training, batches, tmp_path, monkeypatch):
-    """It may end this step or the next, but what it ends is saved."""
+    """The signal may end this step or the next, but that step is saved."""
     prune, made = checkpoint.prune, training()
 
     def struck(*arguments, **settings):
@@ -185,13 +185,13 @@ def test_an_error_gives_signals_and_the_progress_line_back(training, batches, tm
 
 @pytest.fixture
 def no_grace(monkeypatch):
-    """Judges from the fourth line and the first clips on, so that few steps will do."""
+    """Judges from the fourth line and the first clips on, so that few steps are enough."""
     monkeypatch.setattr(watchdog, "GRACE_STEPS", 0)
     monkeypatch.setattr(watchdog, "GRACE_LINES", 3)
 
 
 def watched(training, on_collapse: str = ROLLBACK, **settings) -> CollapsePolicy:
-    """A watch over the clips of eight latents."""
+    """Returns a watch over the clips of eight latents."""
     z = torch.rand(8, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
     def clips():
@@ -202,7 +202,7 @@ def watched(training, on_collapse: str = ROLLBACK, **settings) -> CollapsePolicy
 
 
 def log_of(folder: Path, key: str) -> list[dict]:
-    """The log lines that hold a key."""
+    """Returns the log lines that hold a key."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [line for line in lines if key in line]
 
@@ -218,7 +218,7 @@ def hush(training) -> None:
 
 
 def repeat(training) -> None:
-    """All latents make one clip, a loud one."""
+    """Makes all latents give one clip, a loud one."""
     generator = training.method.networks["generator"]
     with torch.no_grad():
         generator.dense.weight.zero_()
@@ -232,7 +232,7 @@ def explode(training) -> None:
 
 
 def once(batches, when: int, act):
-    """The same batches, with something happening in the midst of a step, the first time only."""
+    """Returns the same batches, with an act in the middle of a step, the first time only."""
     acts = [act]
     return at_draw(batches, when, lambda: acts.pop()() if acts else None)
 
@@ -250,7 +250,7 @@ COLLAPSES = [
 def test_a_collapse_goes_back_to_the_healthy_checkpoint_with_another_seed(
     training, batches, tmp_path, capsys, collapse, reason, console
 ):
-    """What comes after is what a training with the new seed makes of that checkpoint, bit for bit."""
+    """Continues exactly as a training with the new seed does from that checkpoint, bit for bit."""
     made, expected = training(seed=5, ema=0.9), training(seed=5, ema=0.9)
     sick = once(batches, 12, lambda: collapse(made))
     sit(made, sick, tmp_path / "run", steps=13, checkpoint_every=5, watch=watched(made))
@@ -376,9 +376,9 @@ def test_a_run_that_went_back_resumes_as_if_it_had_not_stopped(training, batches
     resumed.restore(state)
     sit(resumed, batches, tmp_path / "cut", steps=12, checkpoint_every=3, watch=watched(resumed), resumed=state)
     assert same_weights(resumed, whole)
-    one, other = newest(tmp_path / "cut"), newest(tmp_path / "whole")
-    assert one["rollbacks"] == other["rollbacks"] == 1 and one["watchdog"] == other["watchdog"]
-    assert one["healthy_step"] == other["healthy_step"] == 12
+    cut_state, whole_state = newest(tmp_path / "cut"), newest(tmp_path / "whole")
+    assert cut_state["rollbacks"] == whole_state["rollbacks"] == 1 and cut_state["watchdog"] == whole_state["watchdog"]
+    assert cut_state["healthy_step"] == whole_state["healthy_step"] == 12
     assert len(log_of(tmp_path / "cut", "rollback")) == 1
 
 
@@ -401,7 +401,7 @@ def test_the_seed_stays_where_a_run_goes_on_unwatched(training, batches, tmp_pat
 
 
 def test_a_kill_right_after_going_back_forgets_nothing(training, batches, tmp_path):
-    """A checkpoint after the healthy one, as a sitting that only warned leaves it, is gone by then."""
+    """Before the kill, a checkpoint after the healthy one is deleted; a session that only warned leaves such a one."""
     made, draws = training(), []
     sit(made, batches, tmp_path, steps=4, checkpoint_every=2, watch=watched(made))
     state = newest(tmp_path)
@@ -458,7 +458,7 @@ def test_no_figures_are_made_of_a_collapse(training, batches, tmp_path):
 
 
 def test_the_other_processes_go_back_too(training, batches, tmp_path, monkeypatch):
-    """They are told, in this order, what the main one shares and what all agree on."""
+    """Replays to them, in order, the values that the main process shares and that all agree on."""
     main, other = training(seed=2), training(seed=2)
     agree, share, said = distributed.max_over_ranks, distributed.broadcast, []
 

@@ -1,4 +1,4 @@
-"""What alarms the watchdog and what does not: planted collapses, ordinary drift, and bounds worked by hand."""
+"""Tests which values alarm the watchdog: planted collapses, ordinary drift, and bounds worked by hand."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ PENALTY = "discriminators/waveform/penalty"
 
 
 def told(watchdog: Watchdog, values, *, name: str = LOSS, start: int = 1000, every: int = 10) -> list[int]:
-    """The steps whose log lines raise an alarm."""
+    """Returns the steps whose log lines raise an alarm."""
     return [
         step for step, value in enumerate_by(values, start, every) if watchdog.look_at_line(step, {name: float(value)})
     ]
@@ -29,7 +29,7 @@ def enumerate_by(values, start: int, every: int):
 
 
 def noise(count: int = 8, channels: int = 1, level: float = 0.3, seed: int = 0) -> torch.Tensor:
-    """Clips that are not alike."""
+    """Makes clips that are not alike."""
     return level * torch.randn(count, channels, 2048, generator=torch.Generator().manual_seed(seed))
 
 
@@ -65,7 +65,7 @@ def test_a_penalty_that_was_higher_may_go_higher():
 
 
 def test_a_penalty_that_exploded_from_the_start_is_no_measure_of_itself():
-    """Its median counts as 10 at most; a loss may be as large as it likes from the start."""
+    """Counts its median as 10 at most; a loss may be as large as it likes from the start."""
     assert told(Watchdog(), [81] * 40, name=PENALTY) == [1200]
     assert told(Watchdog(), [79] * 40, name=PENALTY) == []
     assert told(Watchdog(), [1e6] * 40) == []
@@ -89,7 +89,7 @@ def test_two_lines_out_of_five_are_a_spike():
 @pytest.mark.parametrize("power", [0, 0.5, 1, 2])
 @pytest.mark.parametrize("every", [1, 10, 100])
 def test_drift_is_no_explosion(power, every):
-    """As a power of the step, crossing zero, over lines that jump by tens of percent."""
+    """Drifts as a power of the step, crossing zero, over lines that jump by tens of percent."""
     random = np.random.default_rng(0)
     steps = np.arange(every, 20000, every)
     values = 10 * (steps / 1000) ** power * np.sin(steps / 900) * random.lognormal(0, 0.4, len(steps))
@@ -98,13 +98,13 @@ def test_drift_is_no_explosion(power, every):
 
 @pytest.mark.parametrize("rate", [1.01, 1.1, 2, 30])
 def test_exponential_growth_is(rate):
-    """However slow: it leaves every multiple of its median behind."""
+    """Raises an alarm however slow the growth: it leaves every multiple of its median behind."""
     values = [3.0] * 40 + list(3 * rate ** np.arange(1, round(700 / math.log2(rate) / 10)))
     assert told(Watchdog(), values)
 
 
 def test_the_first_steps_are_borne_with():
-    """Losses start from nothing and a new critic's leap; lines count as well as steps."""
+    """Losses start near nothing, and a new critic makes them jump; lines count as well as steps."""
     early = [0.01] * 25 + [1000] * 24  # steps 10 to 490
     assert told(Watchdog(), early, start=10) == []
     assert told(Watchdog(), [*early, 1000], start=10) == [GRACE_STEPS]
@@ -171,47 +171,47 @@ def test_what_is_silent():
 
 
 def share_by_loop(clips: np.ndarray) -> float:
-    """Nearest neighbours by SciPy's spectrogram and two loops."""
+    """Finds nearest neighbours by SciPy's spectrogram and two loops."""
     spectra = []
     for clip in clips:
         _, _, power = signal.spectrogram(clip, window="hann", nperseg=256, noverlap=192, detrend=False, mode="psd")  # pyright: ignore
         level = 10 * np.log10(power.reshape(-1, *power.shape[-2:]).mean(axis=0) + 1e-30)
         spectra.append(level - level.max())
     nearest = []
-    for one in range(len(spectra)):
+    for first in range(len(spectra)):
         distances = []
-        for other in range(len(spectra)):
-            a, b = spectra[one], spectra[other]
+        for second in range(len(spectra)):
+            a, b = spectra[first], spectra[second]
             heard = (a > -60) | (b > -60)
             apart = np.maximum(a, -60)[heard] - np.maximum(b, -60)[heard]
-            distances.append(np.sqrt(np.mean(apart**2)) if one != other else np.inf)
+            distances.append(np.sqrt(np.mean(apart**2)) if first != second else np.inf)
         nearest.append(min(distances))
     return float(np.mean(np.array(nearest) < 1.5))
 
 
 def test_duplicates_agree_with_a_loop_over_scipys_spectra():
-    """Clips that grow ever more unlike a common one."""
+    """Makes clips that grow ever more unlike a common one."""
     base = noise(1, channels=2)
     shares = []
     for unlike in (0.2, 0.3, 0.7, 4):
         parts = torch.linspace(0, 1, 10)[:, None, None] * unlike
         clips = base + parts * noise(10, channels=2, seed=3)
-        found = duplicate_share(clips) or 0.0
-        assert found == pytest.approx(share_by_loop(clips.double().numpy()))
-        shares.append(found)
+        share = duplicate_share(clips) or 0.0
+        assert share == pytest.approx(share_by_loop(clips.double().numpy()))
+        shares.append(share)
     assert shares[0] == 1 and 0 < shares[2] < shares[1] < 1 and shares[3] == 0
 
 
 def test_what_only_one_of_two_clips_holds_counts():
-    """Pairs of the same noise, of which one goes on, ever more loudly, just above what is heard."""
+    """Makes pairs of the same noise; one of each pair goes on, ever more loudly, just above the audible level."""
     clips = noise(12, seed=4)
     clips[:, :, 1024:] = 0
     onward = (
         torch.cat([clips[:, :, 1024:], clips[:, :, :1024]], dim=2) * torch.logspace(-2.65, -2.45, 12)[:, None, None]
     )
     both = torch.cat([clips, clips + onward])
-    found = duplicate_share(both) or 0.0
-    assert found == pytest.approx(share_by_loop(both.double().numpy()[:, 0])) and 0.2 < found < 0.8
+    share = duplicate_share(both) or 0.0
+    assert share == pytest.approx(share_by_loop(both.double().numpy()[:, 0])) and 0.2 < share < 0.8
 
 
 def test_copies_are_counted_whatever_their_level_and_sign():
@@ -289,7 +289,7 @@ def test_what_has_never_been_healthy_is_told_late_and_is_no_collapse(clips):
 
 
 def test_a_corpus_that_is_silent_or_alike_itself_makes_more_of_it_usual():
-    """Three quarters of the real clips are, so the bound is 7 of 8."""
+    """Three quarters of the real clips are silent or alike, so the bound is 7 of 8."""
     quiet = noise(8)
     quiet[:6] *= 0
     alike = torch.cat([noise(2, seed=5), noise(1).expand(6, -1, -1)])
@@ -343,10 +343,10 @@ def test_what_is_restored_is_a_copy():
 
 
 def test_a_loss_on_its_way_out_is_not_well():
-    """A checkpoint between the first line out of bounds and the alarm, three lines on, is nothing to come back to."""
-    watchdog, found = Watchdog(), []
+    """A checkpoint between the first line out of bounds and the alarm, three lines on, must not be returned to."""
+    watchdog, states = Watchdog(), []
     for step, value in enumerate_by([1.0] * 60 + [1000.0] * 4, 1000, 10):
         watchdog.look_at_line(step, {LOSS: value})
-        found.append((watchdog.is_well, watchdog.collapse is None))
-    assert found[:60] == [(True, True)] * 60
-    assert found[60:] == [(False, True), (False, True), (False, False), (False, False)]
+        states.append((watchdog.is_well, watchdog.collapse is None))
+    assert states[:60] == [(True, True)] * 60
+    assert states[60:] == [(False, True), (False, True), (False, False), (False, False)]

@@ -1,4 +1,4 @@
-"""Charts: every point, mark and guide where it was worked out to lie, and gaps where nothing was measured."""
+"""Tests charts: every point, mark and guide lies where it was worked out to lie, and gaps stand for missing values."""
 
 import math
 import re
@@ -25,9 +25,9 @@ FREQUENCIES = np.array([20, 31.25, 1000, 4000, 8000])
 
 
 def points(path: str) -> list[tuple[float, float]]:
-    """The places of a path, in percent, y upward."""
-    found = re.findall(r"[ML]([\d.-]+) ([\d.-]+)", path)
-    return [(float(x), 100 - float(y)) for x, y in found]
+    """Returns the places of a path, in percent, y upward."""
+    pairs = re.findall(r"[ML]([\d.-]+) ([\d.-]+)", path)
+    return [(float(x), 100 - float(y)) for x, y in pairs]
 
 
 def values(marks: list[Mark]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def test_the_band_is_on_the_chart_where_it_lies_beyond_all_values():
 
 
 def test_curves_share_an_axis_that_holds_0_and_all_of_them():
-    """From -1 to 5, and 0.24 of room at both ends: -1.24 to 5.24."""
+    """The values go from -1 to 5, with 0.24 of room at both ends: the axis goes from -1.24 to 5.24."""
     chart = curves_chart({"one": np.array([2.0, 4]), "other": np.array([-1.0, 5])}, np.array([10.0, 20]))
     assert chart.lines["one"] == "M50.00 50.00h0L100.00 19.14"
     assert points(chart.lines["other"]) == [(50, pytest.approx(3.7)), (100, pytest.approx(96.3))]
@@ -123,7 +123,7 @@ def test_curves_share_an_axis_that_holds_0_and_all_of_them():
     ("outlier", "highest"), [(17.0, 17.0), (17.01, 9.0), (1e9, 9.0), (math.inf, 9.0), (-8.0, 9.0), (-8.01, 9.0)]
 )
 def test_a_value_farther_from_the_middle_than_that_is_long_lies_at_the_edge(outlier, highest):
-    """Of 0 to 9 and an outlier the middle goes from 1 to 9, or from 0 to 8; it is 8 long."""
+    """Takes 0 to 9 and an outlier: the middle goes from 1 to 9, or from 0 to 8, and is 8 long."""
     curve = np.array([0.0, 1, 2, 3, 4, outlier, 5, 6, 7, 8, 9])
     lowest = -8.0 if outlier == -8 else 0.0
     room = 0.04 * (highest - lowest)

@@ -1,4 +1,4 @@
-"""The page of a comparison: its verdicts worked by hand, and that each number, clip and line is where it belongs."""
+"""Tests the comparison page: its verdicts worked by hand, and that each number, clip and line is in its place."""
 
 import math
 import re
@@ -64,8 +64,8 @@ def written(folder: Path, page: ComparisonPage) -> Page:
 
 
 def table(page: Page) -> Node:
-    [found] = [node for node in page.root.all("table") if "differences" in node.attributes["class"].split()]
-    return found
+    [matching] = [node for node in page.root.all("table") if "differences" in node.attributes["class"].split()]
+    return matching
 
 
 def cells_of(page: Page, metric: str) -> list[Node]:
@@ -117,9 +117,9 @@ def test_every_metric_has_its_direction():
     ],
 )
 def test_where_as_real_is_best_the_nearer_one_is_better(real, expected):
-    """From -40 to -70 dB, a difference that may be 6 more or less: the middle may be 3 more or less."""
-    found = verdict("noise_floor_db", score(-30, -36, -24), -40, score(sum(real) / 2, *real))
-    assert found == expected
+    """Moves from -40 to -70 dB, a difference that may be 6 more or less, so the middle may be 3 more or less."""
+    answer = verdict("noise_floor_db", score(-30, -36, -24), -40, score(sum(real) / 2, *real))
+    assert answer == expected
     mirrored = verdict("noise_floor_db", score(30, 24, 36), 40, score(-sum(real) / 2, -real[1], -real[0]))
     assert mirrored == expected
     swapped = verdict("noise_floor_db", score(30, 24, 36), -70, score(sum(real) / 2, *real))
@@ -175,8 +175,8 @@ def test_each_difference_stands_in_its_row_and_column_with_interval_and_verdict(
         "noise_floor_db",
     ]
     assert [row.text for row in table(page).all("tr", class_="group")] == ["Fidelity", "Diversity", "Artefacts"]
-    found = {metric: [cell.text for cell in cells_of(page, metric)] for metric in DIFFERENCES["nearest"]}
-    assert found == {
+    texts = {metric: [cell.text for cell in cells_of(page, metric)] for metric in DIFFERENCES["nearest"]}
+    assert texts == {
         "kad_l": ["worse +2.00 +1.00 to +4.00", "no clear difference −1.00 −2.00 to +0.50"],
         "coverage": ["better +0.250 +0.125 to +0.375", "no clear difference −0.050 −0.250 to +0.100"],
         "noise_floor_db": ["better −30.0 −33.0 to −27.0", "–"],

@@ -1,4 +1,4 @@
-"""What pages are made of: whole files, numbers with their digits, and sounds that play as they were given."""
+"""Tests the parts of pages: whole files, numbers with their digits, and sounds that play as they were passed in."""
 
 import io
 from base64 import b64decode
@@ -17,7 +17,7 @@ def decoded(uri: str) -> tuple[str, bytes]:
 
 
 def tone(channels: int, samples: int, sample_rate: int) -> np.ndarray:
-    """Another frequency in every channel, fading in and out."""
+    """Makes a tone with another frequency in every channel, which fades in and out."""
     frequencies = 200 * (1 + np.arange(channels))[:, None]
     wave = np.sin(2 * np.pi * frequencies * np.arange(samples) / sample_rate)
     return (0.5 * wave * np.hanning(samples)).astype(np.float32)
@@ -34,9 +34,9 @@ def tone(channels: int, samples: int, sample_rate: int) -> np.ndarray:
 )
 def test_a_clip_plays_as_it_was_given(sample_rate, channels, kind):
     clip = tone(channels, 16384, sample_rate)
-    found, content = decoded(audio_uri(clip, sample_rate))
+    media_type, content = decoded(audio_uri(clip, sample_rate))
     sound, rate = soundfile.read(io.BytesIO(content), always_2d=True)
-    assert (found, rate, sound.shape) == (kind, sample_rate, clip.T.shape)
+    assert (media_type, rate, sound.shape) == (kind, sample_rate, clip.T.shape)
     error = np.sqrt(np.mean((sound - clip.T) ** 2) / np.mean(clip**2))
     assert error < (0.05 if kind == "audio/mpeg" else 0.001)
 

@@ -1,4 +1,4 @@
-"""The page of the listening test: balanced, blind, level and offline; its answers are those that are counted."""
+"""Tests the page of the listening test: it is balanced, blind, level and offline; the answers counted are its own."""
 
 import hashlib
 import html
@@ -27,7 +27,7 @@ RATE = 16000
 
 
 def noises(*counts: int, samples: int = 1000, channels: int = 1) -> dict[str, Tensor]:
-    """Candidates named model-0, model-1 …, every clip unlike all others."""
+    """Makes candidates named model-0, model-1 …, every clip unlike all others."""
     generator = torch.Generator().manual_seed(0)
     return {
         f"model-{index}": 0.3 * torch.rand(count, channels, samples, generator=generator) - 0.1
@@ -36,7 +36,7 @@ def noises(*counts: int, samples: int = 1000, channels: int = 1) -> dict[str, Te
 
 
 class Written:
-    """A page as its listener's browser reads it."""
+    """Reads a page as its listener's browser does."""
 
     def __init__(self, path: Path, candidates: dict[str, Tensor], sample_rate: int = RATE, **options: int) -> None:
         self.count = write_listening_test(path, candidates, sample_rate, **options)
@@ -47,13 +47,13 @@ class Written:
         assert len(self.test["trials"]) == len(self.key["trials"]) == self.count
 
     def sounds(self) -> list[np.ndarray]:
-        """The embedded clips, (channels, samples)."""
+        """Returns the embedded clips, (channels, samples)."""
         kinds, contents = zip(*(uri.split(";base64,") for uri in self.test["clips"]), strict=True)
         assert set(kinds) == {"data:audio/wav"}
         return [soundfile.read(io.BytesIO(b64decode(content)), always_2d=True)[0].T for content in contents]
 
     def by_name(self) -> dict[tuple[int, int], np.ndarray]:
-        """The embedded clips by candidate and clip number."""
+        """Returns the embedded clips by candidate and clip number."""
         sounds, trials = self.sounds(), zip(self.test["trials"], self.key["trials"], strict=True)
         return {
             tuple(side): sounds[number]
@@ -62,7 +62,7 @@ class Written:
         }
 
     def saved(self, answers: Sequence[str | None], session: str = "0123", listener: str = "Ann") -> dict[str, Any]:
-        """What the page saves."""
+        """Returns the answers as the page saves them."""
         plain = {field: self.key[field] for field in ("seed", "candidates")}
         return {**self.test["head"], **plain, "session": session, "listener": listener, "answers": answers}
 
@@ -106,8 +106,8 @@ def test_clips_repeat_only_where_they_must_and_are_embedded_once(tmp_path):
             heard[candidate].append(clip)
     assert len(set(heard[1])) == 40
     rounds = [heard[0][start : start + 3] for start in range(0, 39, 3)]
-    assert all(sorted(one) == [0, 1, 2] for one in rounds)
-    assert len({tuple(one) for one in rounds}) > 1
+    assert all(sorted(clips) == [0, 1, 2] for clips in rounds)
+    assert len({tuple(clips) for clips in rounds}) > 1
     assert len(page.test["clips"]) == len(set(page.test["clips"])) == 43
 
 
@@ -214,13 +214,13 @@ def test_a_browser_plays_every_pair_and_saves_the_keys_pressed(tmp_path):
 
 
 def loudest(clip: np.ndarray, window: int = 6400) -> float:
-    """The highest RMS of any 0.4 s, one window after the other."""
+    """Returns the highest RMS of any window of 0.4 s; windows start every 10 samples."""
     power = np.pad((clip**2).mean(axis=0), window)
     return max(float(np.sqrt(power[start : start + window].mean())) for start in range(0, len(power) - window, 10))
 
 
 def tone(amplitude: float, seconds: float) -> Tensor:
-    """A 500 Hz tone from 0.1 s on, in one second."""
+    """Makes a 500 Hz tone from 0.1 s on, in one second."""
     time = torch.arange(RATE) / RATE
     return amplitude * torch.sin(2 * torch.pi * 500 * time) * ((time >= 0.1) & (time < 0.1 + seconds))
 
@@ -241,8 +241,8 @@ def test_all_sounds_have_one_level_and_the_sharpest_is_at_full_scale(tmp_path):
 
 
 def test_a_stereo_level_is_the_mean_power_of_both_channels(tmp_path):
-    one, both = tone(1, 0.5), tone(0.5, 0.5)
-    clips = [torch.stack([one, 0 * one])[None], torch.stack([both, both])[None]]
+    left_only, both_sides = tone(1, 0.5), tone(0.5, 0.5)
+    clips = [torch.stack([left_only, 0 * left_only])[None], torch.stack([both_sides, both_sides])[None]]
     page = Written(tmp_path / "test.html", dict(zip("ab", clips, strict=True)), trials=2)
     sounds = page.by_name()
     assert np.abs(sounds[0, 0]).max() == pytest.approx(1, abs=1e-3)

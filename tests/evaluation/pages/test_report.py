@@ -1,4 +1,4 @@
-"""The report: whole without a network, safe with any text, its numbers, pictures and sounds those it was given."""
+"""Tests the report: it needs no network, is safe with any text, and shows the data that it was passed."""
 
 import re
 from dataclasses import replace
@@ -34,7 +34,7 @@ SCORES = {
 
 
 def small(**changes) -> Report:
-    """A report with nothing but what it needs."""
+    """Makes a report with nothing but what it needs."""
     return replace(Report("drums", FACTS, RATE, SCORES, tones(2), tones(3, lowest=300)), **changes)
 
 
@@ -66,15 +66,15 @@ def page(folder: Path, report: Report) -> Page:
 
 def test_the_page_is_one_whole_file_without_scripts_or_links(tmp_path):
     (tmp_path / "report.html").write_text("an older report")
-    found = page(tmp_path, full())
+    written = page(tmp_path, full())
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
-    assert found.source.startswith("<!doctype html>")
-    nodes = found.root.all()
+    assert written.source.startswith("<!doctype html>")
+    nodes = written.root.all()
     assert {node.tag for node in nodes}.isdisjoint({"script", "link", "iframe", "object", "a", "base", "form", "use"})
     attributes = [(key, value) for node in nodes for key, value in node.attributes.items()]
     assert not [key for key, _ in attributes if key in ("href", "srcset", "xlink:href") or key.startswith("on")]
     assert all(value.startswith("data:") for key, value in attributes if key in ("src", "poster"))
-    assert not any(remote in found.source.lower() for remote in ("http://", "https://", "url(", "@import"))
+    assert not any(remote in written.source.lower() for remote in ("http://", "https://", "url(", "@import"))
     [policy] = [node.attributes["content"] for node in nodes if "http-equiv" in node.attributes]
     assert policy.startswith("default-src 'none'") and "script" not in policy
 
@@ -170,7 +170,7 @@ def test_names_are_text_and_never_markup(tmp_path):
     nasty = "<script>alert('x')</script> & \"more\""
     report = full()
     score = SCORES["generated"]["kad_l"]
-    found = page(
+    written = page(
         tmp_path,
         replace(
             report,
@@ -181,13 +181,13 @@ def test_names_are_text_and_never_markup(tmp_path):
             labels={"generated": {nasty: 1.0}},
         ),
     )
-    assert not found.root.all("script")
+    assert not written.root.all("script")
     for tag in ("title", "h1", "dt", "dd"):
-        assert [node.text for node in found.root.all(tag)] == [nasty]
-    assert f"{nasty} n = 1,000" in [node.text for node in found.section("Scores").all("th")]
-    assert f"at multiples of {nasty}" in [node.text for node in found.section("Scores").all("th")]
-    assert nasty in found.section("Mean spectra").all(class_="legend")[0].text
-    assert nasty in [node.text for node in found.section("Recognised labels").all("th")]
+        assert [node.text for node in written.root.all(tag)] == [nasty]
+    assert f"{nasty} n = 1,000" in [node.text for node in written.section("Scores").all("th")]
+    assert f"at multiples of {nasty}" in [node.text for node in written.section("Scores").all("th")]
+    assert nasty in written.section("Mean spectra").all(class_="legend")[0].text
+    assert nasty in [node.text for node in written.section("Recognised labels").all("th")]
 
 
 def test_facts_stand_beside_their_names(tmp_path):
@@ -214,9 +214,9 @@ def test_what_is_not_known_is_left_out(tmp_path):
 
 def test_64_clips_of_each_kind_are_seen_and_heard_in_order_in_a_small_file(tmp_path):
     report = small(generated=tones(70, lowest=100, samples=16384), real=tones(65, lowest=110, samples=16384))
-    found = page(tmp_path, report)
+    written = page(tmp_path, report)
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
-    grids = found.section("Clips").all(class_="grid")
+    grids = written.section("Clips").all(class_="grid")
     for kind, grid, clips in zip(("generated", "real"), grids, (report.generated, report.real), strict=True):
         cells = grid.all("figure")
         assert [cell.all("figcaption")[0].text for cell in cells] == [str(number) for number in range(64)]
@@ -246,14 +246,14 @@ def test_all_spectrograms_share_one_scale_of_80_decibels(tmp_path):
     quiet = tones(1, level=0.005)
     loudest = Likeness(3, quiet[0], 100 * quiet[0], quiet[0], 0.1, 0.2)
     report = small(generated=10 * quiet, real=quiet, likeness=[loudest], walk=quiet[0])
-    found = page(tmp_path, report)
-    assert "−80 dB 0 dB" in found.section("Clips").text
-    peaks = [shades_of(cell).max() for cell in found.section("Clips").all("figure")]
+    written = page(tmp_path, report)
+    assert "−80 dB 0 dB" in written.section("Clips").text
+    peaks = [shades_of(cell).max() for cell in written.section("Clips").all("figure")]
     assert peaks == [round(255 * 60 / 80), round(255 * 40 / 80)]
-    others = [shades_of(cell).max() for cell in found.section("Closest to the training data").all("figure")]
+    others = [shades_of(cell).max() for cell in written.section("Closest to the training data").all("figure")]
     assert others == [128, 255, 128]
-    assert shades_of(found.section("A walk between latents")).max() == 128
-    [bar] = found.section("Clips").all(class_="scale")[0].all("img")
+    assert shades_of(written.section("A walk between latents")).max() == 128
+    [bar] = written.section("Clips").all(class_="scale")[0].all("img")
     bar.attributes["alt"] += " as a spectrogram"
     assert shades_of(Node("", {}, [bar])).tolist() == [list(range(256))]
 
@@ -261,14 +261,14 @@ def test_all_spectrograms_share_one_scale_of_80_decibels(tmp_path):
 def test_the_riskiest_clips_stand_beside_their_nearest_ones_and_the_distances(tmp_path):
     report = small(likeness=likeness(3))
     rows = page(tmp_path, report).section("Closest to the training data").all("li")
-    for row, one in zip(rows, report.likeness, strict=True):
+    for row, clip_beside in zip(rows, report.likeness, strict=True):
         cells = row.all("figure")
         assert [cell.all("figcaption")[0].text for cell in cells] == [
-            f"generated {one.number}",
-            f"training {one.to_training:.{3 if one.to_training < 1 else 2}f}",
-            f"held out {one.to_held_out:.2f}",
+            f"generated {clip_beside.number}",
+            f"training {clip_beside.to_training:.{3 if clip_beside.to_training < 1 else 2}f}",
+            f"held out {clip_beside.to_held_out:.2f}",
         ]
-        for cell, clip in zip(cells, (one.generated, one.training, one.held_out), strict=True):
+        for cell, clip in zip(cells, (clip_beside.generated, clip_beside.training, clip_beside.held_out), strict=True):
             assert same_sound(sound_of(cell), clip)
 
 
@@ -280,8 +280,8 @@ def test_a_walk_is_one_long_sound_with_its_seconds(tmp_path):
 
 
 def test_spectra_are_told_apart_by_more_than_colour(tmp_path):
-    found = page(tmp_path, full())
-    section = found.section("Mean spectra")
+    written = page(tmp_path, full())
+    section = written.section("Mean spectra")
     assert [key.text for key in section.all(class_="legend")[0].all("span")] == ["generated", "real"]
     keys = [key.all("path")[0].attributes["class"] for key in section.all("svg", class_="key")]
     assert keys == ["line line-0", "line line-1"]
@@ -290,7 +290,7 @@ def test_spectra_are_told_apart_by_more_than_colour(tmp_path):
     assert list(lines) == ["line line-1", "line line-0"], "the generated one lies on top"
     assert " 0.00" in lines["line line-0"] and " 100.00" in lines["line line-1"], "-40 dB lies above -50 dB"
     assert [mark.text for mark in section.all("i", class_="guide")] == ["fs/4", "fs/16", "fs/64", "fs/256"]
-    styles = [re.sub(r"stroke: [^;]*;", "", style) for style in re.findall(r"\.line-\d \{(.*?)\}", found.source)]
+    styles = [re.sub(r"stroke: [^;]*;", "", style) for style in re.findall(r"\.line-\d \{(.*?)\}", written.source)]
     assert len(styles) == len(set(styles)) == 5, "without their colours no two are alike"
 
 

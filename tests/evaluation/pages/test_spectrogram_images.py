@@ -1,4 +1,4 @@
-"""Figures: one dB scale, each clip in its place, labels where they belong, and a file that is whole."""
+"""Tests figures: one dB scale, each clip in its place, labels where they belong, and a file that is whole."""
 
 import io
 
@@ -19,19 +19,19 @@ def tone(frequency: float, samples: int = 4096) -> torch.Tensor:
 
 
 def pictures(figure) -> list[np.ndarray]:
-    """What is drawn, in dB, NaN where nothing is."""
+    """Returns the drawn images in dB, with NaN in empty places."""
     return [np.ma.filled(image.get_array(), np.nan) for axis in figure.axes for image in axis.images]
 
 
 def tile(picture: np.ndarray, row: int, column: int, side: int) -> np.ndarray:
-    """The spectrogram (bands, frames) at one place of a side × side grid, without the gaps."""
+    """Returns the spectrogram (bands, frames) at one place of a side × side grid, without the gaps."""
     height, width = picture.shape[0] // side, picture.shape[1] // side
     cells = picture[row * height : (row + 1) * height, column * width : (column + 1) * width]
     return cells[: round(height / PITCH), : round(width / PITCH)]
 
 
 def loudest_height(spectrogram: np.ndarray) -> float:
-    """Where the loudest band lies, from 0 at the top to 1 at the bottom, in the middle of the clip."""
+    """Returns the loudest band's place in the middle of the clip, from 0 at the top to 1 at the bottom."""
     return (np.argmax(spectrogram[:, spectrogram.shape[1] // 2]) + 0.5) / len(spectrogram)
 
 
@@ -41,7 +41,7 @@ def test_the_grid_is_a_whole_png_with_both_titles(tmp_path):
     noise = white_noise(70, 2, 4096, rms=0.1, seed=0)
     figure = spectrogram_grid(path, noise, noise[:64], RATE, titles=("step 10", "held out"))
     assert matplotlib.image.imread(path).shape[:2] == (1014, 1950)
-    assert [found.name for found in tmp_path.iterdir()] == ["grid.png"]
+    assert [file.name for file in tmp_path.iterdir()] == ["grid.png"]
     assert [axis.get_title() for axis in figure.axes[:2]] == ["step 10", "held out"]
     assert pictures(figure)[0].shape == (8 * 67, 8 * 68)  # 64 bands, 65 frames, and gaps of 3
 
@@ -108,14 +108,14 @@ def shade(decibels: float) -> list[float]:
 
 
 def test_a_picture_has_a_pixel_for_each_band_and_frame_and_high_bands_on_top():
-    found = colours(picture(np.array([[-80.0, -90, -40], [-20, 0, -60]]), widest=3))
+    pixels = colours(picture(np.array([[-80.0, -90, -40], [-20, 0, -60]]), widest=3))
     expected = [[-20, 0, -60], [-80, -80, -40]]
-    assert found.tolist() == [[shade(level) for level in row] for row in expected]
+    assert pixels.tolist() == [[shade(level) for level in row] for row in expected]
 
 
 def test_a_picture_that_is_too_wide_holds_the_mean_of_neighbouring_frames():
-    found = colours(picture(np.array([[-80.0, -40, 0, 0, -16, -16, -80, -80]]), widest=4))
-    assert found.tolist() == [[shade(level) for level in (-60, 0, -16, -80)]]
+    pixels = colours(picture(np.array([[-80.0, -40, 0, 0, -16, -16, -80, -80]]), widest=4))
+    assert pixels.tolist() == [[shade(level) for level in (-60, 0, -16, -80)]]
 
 
 def test_all_batches_of_spectrograms_share_their_loudest_point():
