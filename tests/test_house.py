@@ -37,6 +37,8 @@ LEVELS = {
 }
 NEIGHBOURS = {8}  # on these levels the rooms are files that belong together
 MOST_LINES = 280
+NO_VERB = ("What", "Where", "How", "Those", "Which", "Whether")  # docstrings that open so are no sentences
+VAGUE = ("one", "found")  # names that do not say what they hold
 
 
 def house_faults(package: Path) -> list[str]:
@@ -56,6 +58,10 @@ def file_faults(package: Path, path: Path) -> Iterator[str]:
             yield f"{line}: assert without a message"
         if isinstance(node, ast.ExceptHandler) and swallows_everything(node):
             yield f"{line}: every exception is swallowed"
+        if opens_without_verb(node):
+            yield f"{line}: a docstring that opens without a verb"
+        if vague := vague_name(node):
+            yield f"{line}: a name that does not say what it holds: {vague}"
         for module in imported_modules(node, package, path):
             if breach := import_breach(name, module):
                 yield f"{line}: {breach}"
@@ -68,6 +74,19 @@ def swallows_everything(handler: ast.ExceptHandler) -> bool:
     names = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else set()
     is_broad = handler.type is None or bool(names & {"Exception", "BaseException"})
     return is_broad and all(isinstance(line, ast.Pass | ast.Continue | ast.Expr) for line in handler.body)
+
+
+def opens_without_verb(node: ast.AST) -> bool:
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+        return False
+    return (ast.get_docstring(node) or "").startswith(tuple(f"{word} " for word in NO_VERB))
+
+
+def vague_name(node: ast.AST) -> str:
+    """The name that a local, a loop or an argument binds, where it is too vague; else nothing."""
+    is_bound = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    name = node.id if is_bound else node.arg if isinstance(node, ast.arg) else ""  # pyright: ignore
+    return name if name in VAGUE else ""
 
 
 def is_public(node: ast.AST) -> bool:
@@ -92,16 +111,16 @@ def imported_modules(node: ast.AST, package: Path, path: Path) -> list[str]:
 
 
 def import_breach(name: str, module: str) -> str:
-    """What is wrong with a file's import of a module; empty where nothing is."""
+    """Says what is wrong with a file's import of a module; empty where nothing is."""
     if module.partition(".")[0] == "torchaudio" and name != "dsp/torchaudio_door.py":
         return "torchaudio comes in by dsp/torchaudio_door.py alone"
     top, _, rest = module.partition(".")
     target, room = rest.partition(".")[0], name.partition("/")[0].removesuffix(".py")
     if top != PACKAGE.name or target.startswith("__") or room == "__init__" or target == room:
         return ""
-    for one in (room, target):
-        if one not in LEVELS:
-            return f"{one} has no level in the house"
+    for side in (room, target):
+        if side not in LEVELS:
+            return f"{side} has no level in the house"
     is_neighbour = LEVELS[target] == LEVELS[room] and LEVELS[room] in NEIGHBOURS
     if LEVELS[target] < LEVELS[room] or is_neighbour or target == "errors":
         return ""
@@ -157,7 +176,7 @@ def test_the_readmes_list_holds_every_room_and_imports_point_down_it():
 
 
 def points_up(listed: list[str], room: str, module: str) -> bool:
-    """Whether an import of a module by a room goes up the list; the package's own start files are not in it."""
+    """Says whether an import of a module by a room goes up the list; the package's own start files are not in it."""
     top, _, rest = module.partition(".")
     target = rest.partition(".")[0]
     return top == PACKAGE.name and {room, target} <= set(listed) and listed.index(target) < listed.index(room)
@@ -197,6 +216,9 @@ PLANTED = {
     "one of many": ("audio/files.py", "try:\n    x = 1\nexcept (OSError, Exception):\n    pass", "swallowed"),
     "a long file": ("audio/files.py", "x = 1\n" * MOST_LINES, "longer than"),
     "no docstring": ("audio/files.py", "def public(): ...", "no docstring"),
+    "no verb": ("audio/files.py", 'def _f():\n    """What it gives."""', "opens without a verb"),
+    "a vague local": ("audio/files.py", "for found in ():\n    pass", "does not say what it holds: found"),
+    "a vague argument": ("audio/files.py", "def _f(one): ...", "does not say what it holds: one"),
     "a class without": ("audio/files.py", "class Public: ...", "no docstring"),
 }
 

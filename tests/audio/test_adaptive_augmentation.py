@@ -1,4 +1,4 @@
-"""Changes of clips that can be undone: each by its closed form, in distribution, and by a discriminator's certainty."""
+"""Tests augmentations that can be undone: in closed form, in distribution, and by the certainty."""
 
 import math
 from typing import Any
@@ -40,7 +40,7 @@ def test_with_a_probability_of_zero_clips_stay_as_they_are(samples):
 
 @pytest.mark.parametrize("samples", [SAMPLES, 255])
 def test_a_change_is_a_circular_filter_of_each_clip(samples, monkeypatch):
-    """By numpy's convolution with the impulse response, the same for both channels of a clip."""
+    """Compares with numpy's convolution with the impulse response, which is the same for both channels of a clip."""
     augment, sound, held = Adaptive(RATE, probability=0.8), clips(samples=samples), []
     draw = augment.responses
     monkeypatch.setattr(augment, "responses", lambda *given: held.append(draw(*given)) or held[-1])
@@ -54,7 +54,7 @@ def test_a_change_is_a_circular_filter_of_each_clip(samples, monkeypatch):
 
 
 def test_shifts_are_delays_by_the_milliseconds_asked_for():
-    """Of a slow sine, whose delay is seen at any place; deviation and share of those moved."""
+    """Measures delays by the phase of a slow sine: their deviation, and the share of clips that are delayed."""
     omega = 2 * math.pi * 3 / SAMPLES
     delays = responses(shift_ms=0.25)[:, 2:4]
     moved = torch.angle(delays[:, 1] * delays[:, 0].conj()) / (-2 * math.pi / SAMPLES)
@@ -75,10 +75,11 @@ def test_levels_and_colours_are_in_decibels():
 
 
 def test_no_property_of_the_clips_is_lost_in_the_mean():
-    """Of each change the mean of every character stays above 1 - p: so in distribution it can be undone.
+    """Checks that each change can be undone in distribution: the mean of every character stays above 1 - p.
 
-    Characters of polarity, of the phase, of the place and of the level, each by the part of the response that no other
-    change touches. At a probability of 1 they vanish, and so would what they tell of the clips.
+    There are characters of the polarity, the phase, the place and the level; each is measured on the part of the
+    response that no other change touches. At a probability of 1 they vanish, and what they tell of the clips is
+    lost.
     """
     for probability, least in ((0.8, 0.2), (1.0, 0.0)):
         response = responses(probability=probability, shift_ms=0.25, gain_db=6.0)
@@ -96,7 +97,7 @@ def test_no_property_of_the_clips_is_lost_in_the_mean():
 
 
 def test_all_changes_are_made_independently():
-    """Of two clips out of a thousand with five changes of probability 0.8 each one or so is untouched."""
+    """Counts the clips without a change: about one or two of a thousand, with five changes of probability 0.8."""
     response = responses(gain_db=3.0, shift_ms=0.5, equalizer_db=3.0)
     untouched = ((response - 1).abs().amax(1) < 1e-12).double().mean().item()
     # Each clip is left alone by a change with 0.2, and by the polarity also where it is drawn and keeps the sign.

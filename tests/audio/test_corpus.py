@@ -1,4 +1,4 @@
-"""The decoded corpus: what is stored, when it is decoded again, and builds that are killed or run twice at once."""
+"""Tests the decoded corpus: what it stores, when it decodes again, and builds that are killed or run twice at once."""
 
 import hashlib
 import json
@@ -54,7 +54,10 @@ class Decoding:
 
 @pytest.fixture
 def decoding(monkeypatch: pytest.MonkeyPatch) -> Decoding:
-    """Every decoding of a file during the test; one at a time, so that what is done before a breakdown is certain."""
+    """Records every decoding of a file during the test.
+
+    Files are decoded one at a time, so it is certain what is done before a breakdown.
+    """
     spy = Decoding()
     monkeypatch.setattr(files, "decode", spy)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
@@ -62,14 +65,14 @@ def decoding(monkeypatch: pytest.MonkeyPatch) -> Decoding:
 
 
 def put(path: Path, *channels: list[float]) -> Path:
-    """A float WAV at 16 kHz with these samples, in a folder that is made."""
+    """Writes a float WAV at 16 kHz with these samples, and makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.array(channels, float).T, RATE, subtype="FLOAT")
     return path
 
 
 def sound(corpus: Corpus, name: str) -> np.ndarray:
-    """An item's int16 steps, (frames, channels)."""
+    """Returns an item's int16 steps, (frames, channels)."""
     index = corpus.names.index(name)
     return corpus.samples.numpy()[corpus.starts[index] :][: corpus.lengths[index]]
 
@@ -107,7 +110,7 @@ def test_channels_stay_in_their_places(tmp_path: Path):
 
 
 def test_resampled_sound_is_stored_whole(tmp_path: Path):
-    """Longer than one copied block, at another rate, against the decoder in one piece."""
+    """Compares a file of another rate, longer than one copied block, with the decoder's output in one piece."""
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, (700_000, 2)).astype(np.float32)
     soundfile.write(tmp_path / "noise.wav", noise, 22050, subtype="FLOAT")
     corpus = load_corpus(str(tmp_path), RATE, 2)
@@ -161,7 +164,7 @@ def test_selecting_keeps_the_numbers_of_labels(sounds: Sounds):
 
 
 def test_groups_are_read_anew_and_decode_nothing(tmp_path: Path, decoding: Decoding):
-    """They may be set right after the sound is in the cache; a file that is skipped takes its group along."""
+    """Sets groups after the sound is in the cache; a skipped file takes its group along."""
     put(tmp_path / "a.wav", [0.5])
     put(tmp_path / "c.wav", [0.5])
     table = "file_name,label,group\na.wav,x,{}\nb.wav,x,nobody\nc.wav,y,{}\n"
@@ -188,7 +191,7 @@ def test_a_listed_file_that_is_missing_is_skipped_by_name(tmp_path: Path):
 
 
 def test_a_bad_file_leaves_no_trace_among_the_samples(tmp_path: Path):
-    """Its first block is decoded before the NaN in its second is found."""
+    """The bad file's first block is decoded before the NaN in its second is found."""
     put(tmp_path / "a.wav", [0.5])
     put(tmp_path / "b.wav", [0.5] * (files.BLOCK_FRAMES + 10) + [np.nan])
     put(tmp_path / "c.wav", [-0.5])
@@ -217,7 +220,7 @@ def test_too_many_bad_files_are_refused_by_name(one_bad_in_four: str):
 
 
 def test_the_limit_is_exact(monkeypatch: pytest.MonkeyPatch):
-    """0.29 · 100 is less than 29 in floating point."""
+    """Checks a share that floating point misses: 0.29 · 100 is less than 29."""
 
     def decode(number: int, *_: int) -> Iterator[np.ndarray]:
         if number < 29:
@@ -350,7 +353,7 @@ def test_other_files_beside_the_sound_change_nothing(sounds: Sounds, decoding: D
 
 @pytest.fixture
 def mixed(sounds: Sounds) -> Path:
-    """A folder of six short files, one of them bad."""
+    """Makes a folder of six short files, one of them bad."""
     folder = sounds(5, seconds=0.03, labels=("b", "a"))
     (folder / "a/tone-002-bad.wav").write_text("no sound")
     return folder
@@ -358,7 +361,7 @@ def mixed(sounds: Sounds) -> Path:
 
 @pytest.fixture
 def whole(mixed: Path) -> Corpus:
-    """The uninterrupted corpus of `mixed`."""
+    """Returns the uninterrupted corpus of `mixed`."""
     corpus = load_corpus(str(mixed), RATE, 1)
     return replace(corpus, samples=corpus.samples.clone())  # the tests tear the mapped file
 
@@ -384,7 +387,7 @@ def test_a_breakdown_costs_only_what_was_not_finished(
 
 
 def snapshots(build: Callable[[], object], folder: Path, into: Path) -> list[Path]:
-    """The build folder as a kill before each line of `_resume` and `_build` would leave it, each state once."""
+    """Copies the build folder as a kill before each line of `_resume` and `_build` would leave it, each state once."""
     states: dict[str, Path] = {}
 
     def trace(frame: FrameType, event: str, _: object):
@@ -473,7 +476,10 @@ corpus.load_corpus(sys.argv[1], 16000, 1)
 
 @contextmanager
 def building_elsewhere(source: Path, cache: Path, *, lines: int, pause: float) -> Iterator[subprocess.Popen]:
-    """Another process in the midst of building the corpus, `pause` seconds an item, with this many lines done."""
+    """Starts another process that builds the corpus, and yields it when this many lines are done.
+
+    `pause` is in seconds an item.
+    """
     process = subprocess.Popen([sys.executable, "-c", CHILD, str(source), str(pause)])
     try:
         deadline = time.monotonic() + 60
@@ -562,9 +568,9 @@ print(use(long), tracemalloc.get_traced_memory()[1], private_bytes() - before)
 
 @pytest.mark.parametrize(("count", "seconds"), [(1, 1200), (60, 20)], ids=["one long file", "many files"])
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, count: int, seconds: int):
-    """Twenty minutes are 77 MB of float32 and 38 MB of int16; no more than 24 MiB are ever held.
+    """Checks that at most 24 MiB are held; twenty minutes are 77 MB of float32 and 38 MB of int16.
 
-    A process of its own, as what other tests have freed is not given back at a time that is known.
+    It measures in a process of its own, as memory that other tests freed is given back at an unknown time.
     """
     second = np.random.default_rng(0).integers(-9999, 10000, RATE, dtype=np.int16)
     for name, length, number in [("short", 2, 1), ("long", seconds, count)]:

@@ -1,4 +1,4 @@
-"""The drum machine: each voice sounds like its drum, at every sample rate, without clicks or aliases."""
+"""Tests the drum machine: each voice sounds like its drum, at every sample rate, without clicks or aliases."""
 
 import numpy as np
 import pytest
@@ -12,50 +12,50 @@ RATES = (4000, 8000, 16000, 22050, 44100, 96000)
 
 
 def play(voice: str, take: int, sample_rate: int = 16000) -> np.ndarray:
-    """Clip number `take` of one voice, (samples,) float64."""
+    """Returns clip number `take` of one voice, (samples,) float64."""
     return render(VOICES.index(voice) + take * len(VOICES), sample_rate).astype(np.float64)
 
 
 def power(clip: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies in Hz and energy per bin, padded to one second so that bins agree between rates."""
+    """Returns frequencies in Hz and energy per bin, padded to one second so that bins agree between rates."""
     spectrum = np.abs(np.fft.rfft(clip, sample_rate)) ** 2
     return np.arange(len(spectrum), dtype=float), spectrum / spectrum.sum()
 
 
 def share(clip: np.ndarray, low: float, high: float, sample_rate: int = 16000) -> float:
-    """Part of the clip's energy that lies from `low` to `high` Hz."""
+    """Returns the part of the clip's energy that lies from `low` to `high` Hz."""
     frequencies, energy = power(clip, sample_rate)
     return energy[(frequencies >= low) & (frequencies < high)].sum()
 
 
 def centroid(clip: np.ndarray, sample_rate: int) -> float:
-    """Mean frequency in Hz of the energy below 6 kHz, which every rate from 16 kHz holds in full."""
+    """Returns the mean frequency in Hz of the energy below 6 kHz, which every rate from 16 kHz holds in full."""
     frequencies, energy = power(clip, sample_rate)
     heard = frequencies < 6000
     return (frequencies * energy)[heard].sum() / energy[heard].sum()
 
 
 def below(highest: int, clip: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The part of the clip below `highest` Hz, without delay."""
+    """Returns the part of the clip below `highest` Hz, without delay."""
     spectrum = np.fft.rfft(clip, sample_rate)
     spectrum[highest:] = 0
     return np.fft.irfft(spectrum, sample_rate)[: len(clip)]
 
 
 def fundamental(clip: np.ndarray, sample_rate: int, low: float = 30, high: float = 900) -> float:
-    """Frequency in Hz of the strongest spectral peak, on a grid of 1 Hz."""
+    """Returns the frequency in Hz of the strongest spectral peak, on a grid of 1 Hz."""
     frequencies, energy = power(clip, sample_rate)
     return frequencies[np.argmax(energy * ((frequencies > low) & (frequencies < high)))]
 
 
 def decay_seconds(clip: np.ndarray, sample_rate: int) -> float:
-    """Time until only a hundredth of the clip's energy is still to come."""
+    """Returns the time until only a hundredth of the clip's energy is still to come."""
     to_come = np.cumsum(clip[::-1] ** 2)[::-1]
     return np.argmax(to_come < 0.01 * to_come[0]) / sample_rate
 
 
 def pitch_of(clip: np.ndarray, start: float, stop: float) -> float:
-    """Median instantaneous frequency in Hz of a stretch of a 16 kHz clip, given in seconds."""
+    """Returns the median instantaneous frequency in Hz of a stretch of a 16 kHz clip, given in seconds."""
     phase = np.unwrap(np.angle(np.asarray(signal.hilbert(clip))))
     frequency = np.diff(phase) * 16000 / (2 * np.pi)
     return float(np.median(frequency[round(start * 16000) : round(stop * 16000)]))
@@ -63,13 +63,13 @@ def pitch_of(clip: np.ndarray, start: float, stop: float) -> float:
 
 @pytest.fixture
 def without_hiss(monkeypatch):
-    """Leaves the voices alone: the hiss is set by the peak, which a higher rate raises for bright voices."""
+    """Silences the hiss, whose level follows the peak: a higher rate raises the peak of bright voices."""
     monkeypatch.setattr(drum_machine, "HISS", (1e-9, 1e-9))
 
 
 @pytest.fixture
 def without_noise(monkeypatch):
-    """Leaves a voice its tones only."""
+    """Removes the noise and leaves a voice its tones only."""
     monkeypatch.setattr(drum_machine, "noise", lambda random, time, low, high=np.inf: np.zeros_like(time))
 
 
@@ -193,7 +193,7 @@ def test_a_clap_is_several_hands():
 
 @pytest.mark.parametrize("voice", ["kick", "tom", "conga", "cowbell", "rim"])
 def test_no_aliases_at_8_khz(voice, without_noise):
-    """What 8 kHz makes is what 96 kHz makes and a filter would leave: nothing folds back."""
+    """Compares a clip made at 8 kHz with one made at 96 kHz and then filtered: nothing is folded back."""
     for take in range(8):
         made = below(3600, play(voice, take, 8000), 8000)
         expected = below(3600, play(voice, take, 96000), 96000)[::12]

@@ -1,4 +1,4 @@
-"""Fetching a small archive of Speech Commands' layout from a local server that can misbehave."""
+"""Fetches a small archive of Speech Commands' layout from a local server that can misbehave."""
 
 import hashlib
 import io
@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def tone(seed: int) -> bytes:
-    """A WAV of 0.1 s whose noise does not compress, so that the archive is long enough to break."""
+    """Returns a WAV of 0.1 s whose noise does not compress, so that the archive is long enough to break."""
     buffer = io.BytesIO()
     noise = np.random.default_rng(seed).uniform(-0.5, 0.5, 1600)
     soundfile.write(buffer, noise, 16_000, format="WAV", subtype="PCM_16")
@@ -75,7 +75,7 @@ def tone(seed: int) -> bytes:
 
 
 def clips() -> dict[str, bytes]:
-    """Five clips for each of the ten words and two others, by their path in the archive."""
+    """Returns five clips for each of the ten words and two others, by their path in the archive."""
     words = (*WORDS, "bird", "_background_noise_")
     names = [f"{word}/c{k}_nohash_0.wav" for word in words for k in range(5)]
     return {name: tone(seed) for seed, name in enumerate(names)}

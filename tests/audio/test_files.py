@@ -1,4 +1,4 @@
-"""Finding, decoding and writing sound files: against numbers worked by hand, soxr on the whole file, round trips."""
+"""Tests finding, decoding and writing sound files: by numbers worked by hand, soxr on the whole file, round trips."""
 
 import os
 import struct
@@ -36,18 +36,18 @@ BROKEN = {  # of shared/data/broken, read at 16 kHz in mono: frames, or the reas
 
 
 def tones(frames: int, *pitches: float, rate: int = RATE, level: float = 0.5) -> np.ndarray:
-    """One channel for each pitch in Hz: (channels, frames) float32."""
+    """Returns one channel for each pitch in Hz: (channels, frames) float32."""
     phase = 2 * np.pi * np.array(pitches)[:, None] * np.arange(frames) / rate
     return (level * np.sin(phase)).astype(np.float32)
 
 
 def decoded(path: Path, sample_rate: int = RATE, channels: int = 1) -> np.ndarray:
-    """The whole file, (frames, channels)."""
+    """Returns the whole file, (frames, channels)."""
     return np.concatenate(list(decode(path, sample_rate, channels)))
 
 
 def strongest(sound: np.ndarray, rate: int = RATE) -> float:
-    """Frequency in Hz of the strongest bin of (frames,)."""
+    """Returns the frequency in Hz of the strongest bin of (frames,)."""
     return float(np.abs(np.fft.rfft(sound)).argmax() * rate / len(sound))
 
 
@@ -58,7 +58,7 @@ def cut(path: Path, share: float) -> None:
 
 
 def wav_bytes(chunks: list[tuple[bytes, bytes]], data: bytes, promised: int | None = None) -> bytes:
-    """A mono 16 kHz int16 WAV with chunks of one's own before the sound and any promised length."""
+    """Returns a mono 16 kHz int16 WAV, with any chunks before the sound and any promised length."""
     form = (b"fmt ", struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16))
     padded = b"".join(
         name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2) for name, body in [form, *chunks]
@@ -173,8 +173,8 @@ def test_find_looks_everywhere_but_where_it_is_hidden(tmp_path: Path):
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_audio(tmp_path)]
-    assert found == ["a.flac", "b.WAV", "folder.wav/d.ogg", "sub/deeper/c.Mp3"]
+    paths = [path.relative_to(tmp_path).as_posix() for path in find_audio(tmp_path)]
+    assert paths == ["a.flac", "b.WAV", "folder.wav/d.ogg", "sub/deeper/c.Mp3"]
 
 
 # Decoding

@@ -1,4 +1,4 @@
-"""Long sounds through short windows."""
+"""Tests the processing of long sounds through short windows."""
 
 import weakref
 
@@ -27,7 +27,7 @@ def test_the_identity_gives_the_sound_back_bit_for_bit(samples, batch_size):
 
 
 def by_numpy(process, x: np.ndarray, window_samples: int) -> np.ndarray:
-    """Windows added up one by one with the weights that each has at each of its samples, in float64."""
+    """Adds up windows one by one, with the weight that each has at each of its samples, in float64."""
     samples, hop = x.shape[1], window_samples // 2
     count = max(1, -(-samples // hop) - 1)
     total = np.zeros((x.shape[0], (count + 1) * hop))
@@ -49,7 +49,7 @@ def by_numpy(process, x: np.ndarray, window_samples: int) -> np.ndarray:
 @pytest.mark.parametrize("samples", LENGTHS)
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_windows_are_faded_into_each_other(samples, batch_size):
-    """A process that knows where in its window a sample is, and which windows are like no other."""
+    """Runs a process that depends on a sample's place in its window and on the window's sum."""
     slope = torch.linspace(-1, 2, 8, dtype=torch.float64)
     x = sound(2, samples, torch.float64)
 
@@ -62,7 +62,7 @@ def test_windows_are_faded_into_each_other(samples, batch_size):
 
 
 def test_two_windows_by_hand():
-    """Windows of 4 over 6 samples, the first made 0 and the second 1: sin² of 22.5° and 67.5° between."""
+    """Uses windows of 4 over 6 samples, the first made 0 and the second 1: sin² of 22.5° and 67.5° between."""
     seen = []
 
     def process(windows: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def test_two_windows_by_hand():
 def test_a_short_sound_is_filled_up_with_silence():
     seen = []
     made = overlapped(lambda windows: seen.append(windows.clone()) or windows + 1, torch.ones(1, 3), 8)
-    assert [one.tolist() for one in seen] == [[[[1, 1, 1, 0, 0, 0, 0, 0]]]]
+    assert [batch.tolist() for batch in seen] == [[[[1, 1, 1, 0, 0, 0, 0, 0]]]]
     assert made.tolist() == [[2, 2, 2]]
 
 
@@ -90,7 +90,7 @@ def test_every_window_is_whole_and_no_batch_too_large():
 
 
 def test_no_window_but_for_its_half_is_silence():
-    """A sound that ends with a hop needs no window more."""
+    """Checks that a sound which ends with a hop needs no extra window."""
     for samples, count in ((8, 1), (9, 2), (12, 2), (13, 3)):
         numbers = []
         overlapped(lambda windows, n=numbers: n.append(len(windows)) or windows, sound(1, samples), 8)
@@ -130,16 +130,16 @@ def test_a_process_that_changes_the_length_is_a_fault():
 
 
 def test_no_batch_but_the_last_two_is_held():
-    """What a batch is made into lies in an array here, of which it can be seen whether it is alive."""
+    """Turns each batch into an array and watches, by weak references, whether it is still alive."""
     arrays, most = [], 0
 
     def process(windows: Tensor) -> Tensor:
         nonlocal most
         array = windows.numpy().copy()
         arrays.append(weakref.ref(array))
-        most = max(most, sum(one() is not None for one in arrays))
+        most = max(most, sum(reference() is not None for reference in arrays))
         return torch.from_numpy(array)
 
     overlapped(process, sound(1, 8 * 100), 8, batch_size=5)
     assert len(arrays) == 40 and most == 2
-    assert not any(one() is not None for one in arrays), "the result is of its own"
+    assert not any(reference() is not None for reference in arrays), "the result is of its own"

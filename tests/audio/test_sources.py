@@ -1,4 +1,4 @@
-"""Sources as lists of items: folders with labels, several folders, fetched sets, the drum machine, and refusals."""
+"""Tests sources as lists of items: folders with labels, several folders, fetched sets, the drum machine, refusals."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ def sound(item: Item, sample_rate: int = RATE, channels: int = 1) -> np.ndarray:
 
 
 def place(path: Path, level: float = 0.5) -> None:
-    """A file of ten equal samples."""
+    """Writes a file of ten equal samples."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.full(10, level), RATE, subtype="FLOAT")
 
@@ -108,7 +108,7 @@ def test_metadata_without_labels_gives_none(listed: Callable[[str], Path]):
 
 
 def test_metadata_names_groups(listed: Callable[[str], Path]):
-    """Beside or without labels; one that is left empty is none."""
+    """Reads groups beside labels or without them; an empty group counts as none."""
     items = open_source(str(listed("group,file_name,label\nJo,a.wav,ape\n,b.wav,ape\nLi,sub/c.wav,\n")))
     assert [(item.name, item.label, item.group) for item in items] == [
         ("a.wav", "ape", "Jo"),

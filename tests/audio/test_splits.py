@@ -1,4 +1,4 @@
-"""Which part of a corpus is held out, and how what is held out is halved."""
+"""Tests the choice of the held-out part of a corpus, and how that part is halved."""
 
 import hashlib
 from dataclasses import replace
@@ -15,7 +15,7 @@ RATE = 16000
 
 
 def corpus_of(*names: str, frames: int = 1000) -> Corpus:
-    """Silent items of equal length, for tests that look at names and places only."""
+    """Makes silent items of equal length, for tests that look at names and places only."""
     count = len(names)
     return Corpus(
         samples=torch.zeros(count * frames, 1, dtype=torch.int16),
@@ -30,7 +30,7 @@ def corpus_of(*names: str, frames: int = 1000) -> Corpus:
 
 
 def sound(corpus: Corpus, name: str) -> np.ndarray:
-    """An item's int16 steps, (frames, channels)."""
+    """Returns an item's int16 steps, (frames, channels)."""
     index = corpus.names.index(name)
     return corpus.samples.numpy()[corpus.starts[index] :][: corpus.lengths[index]]
 
@@ -39,7 +39,7 @@ NAMES = tuple(f"{index}.wav" for index in range(1000))
 
 
 def place_of(name: str) -> float:
-    """Where a name falls from 0 to 1, by an independent calculation."""
+    """Returns a name's place from 0 to 1, by an independent calculation."""
     return int(hashlib.blake2b(f"0/0/{name}/0".encode(), digest_size=8).hexdigest(), 16) / 2**64
 
 
@@ -90,27 +90,27 @@ def test_a_single_file_of_two_samples_is_still_cut(share: float):
 
 @pytest.mark.parametrize("count", [2, 3, 10, 11])
 def test_halves_are_apart_and_of_equal_number(count: int):
-    one, other = halves(corpus_of(*NAMES[:count]))
-    assert sorted(one.names + other.names) == sorted(NAMES[:count])
-    assert len(other.names) - len(one.names) == count % 2
+    first, second = halves(corpus_of(*NAMES[:count]))
+    assert sorted(first.names + second.names) == sorted(NAMES[:count])
+    assert len(second.names) - len(first.names) == count % 2
 
 
 def test_halves_of_what_was_held_out_are_neither_empty_nor_in_order_of_the_first_hash():
     _, held = hold_out(corpus_of(*NAMES), 0.1)
-    one, other = halves(held)
-    places = [np.mean([place_of(name) for name in half.names]) for half in (one, other)]
-    assert len(one.names) > 30 and abs(places[0] - places[1]) < 0.02  # a second cut of the same hash would give 0.05
+    first, second = halves(held)
+    places = [np.mean([place_of(name) for name in half.names]) for half in (first, second)]
+    assert len(first.names) > 30 and abs(places[0] - places[1]) < 0.02  # a second cut of the same hash would give 0.05
 
 
 def test_the_order_of_items_does_not_decide_their_half():
-    one, _ = halves(corpus_of(*NAMES[:100]))
+    first, _ = halves(corpus_of(*NAMES[:100]))
     again, _ = halves(corpus_of(*NAMES[99::-1]))
-    assert sorted(one.names) == sorted(again.names)
+    assert sorted(first.names) == sorted(again.names)
 
 
 def test_a_single_file_is_halved_in_time():
-    one, other = halves(corpus_of("long.wav", frames=101))
-    assert (one.starts[0], one.lengths[0], other.starts[0], other.lengths[0]) == (0, 51, 51, 50)
+    first, second = halves(corpus_of("long.wav", frames=101))
+    assert (first.starts[0], first.lengths[0], second.starts[0], second.lengths[0]) == (0, 51, 51, 50)
 
 
 def test_a_corpus_may_know_nothing_of_groups():

@@ -1,4 +1,4 @@
-"""Which clips a step sees, and their content: against a slow loop over frames, counts and chi-square bounds."""
+"""Tests the clips that a step sees, and their content: by a slow loop over frames, counts and chi-square bounds."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ KINDS = ("first", "random", "all")
 
 
 def corpus_of(*lengths: int, channels: int = 1) -> Corpus:
-    """Items of these lengths whose samples are all different noise, with as much silence behind as on disk."""
+    """Makes items of these lengths whose samples are all different noise, followed by as much silence as on disk."""
     noise = np.random.default_rng(0).integers(-32767, 32768, (sum(lengths), channels), dtype=np.int16)
     samples = np.concatenate([noise, np.zeros((LONGEST_CLIP, channels), np.int16)])
     return Corpus(
@@ -30,7 +30,7 @@ def corpus_of(*lengths: int, channels: int = 1) -> Corpus:
 
 
 def slowly(corpus: Corpus, item: int, offset: int, clip_samples: int) -> np.ndarray:
-    """One clip (channels, clip_samples), sample by sample, as the definition says."""
+    """Returns one clip (channels, clip_samples), sample by sample, as the definition says."""
     samples = corpus.samples.numpy()
     clip = np.zeros((corpus.channels, clip_samples), np.float32)
     for channel in range(corpus.channels):
@@ -46,7 +46,7 @@ def drawn(windows: Windows, batches: int, count: int) -> np.ndarray:
 
 
 def offsets(windows: Windows, count: int) -> np.ndarray:
-    """Where `count` random clips start, counted from the first sample of the corpus."""
+    """Returns the starts of `count` random clips, counted from the first sample of the corpus."""
     return windows.random_places(0, count)[0]
 
 
@@ -77,8 +77,8 @@ def test_random_clips_are_pieces_of_items_sample_by_sample(channels: int):
         for item, length in enumerate(corpus.lengths)
         for offset in range(max(length - 16, 0) + 1)
     }
-    found = Counter(pieces[clip.tobytes()] for clip in drawn(Windows(corpus, 16, "random"), 10, 50))
-    assert found.keys() == set(pieces.values()), "every position of every item occurs"
+    counts = Counter(pieces[clip.tobytes()] for clip in drawn(Windows(corpus, 16, "random"), 10, 50))
+    assert counts.keys() == set(pieces.values()), "every position of every item occurs"
 
 
 def test_a_long_clip_at_the_very_end_is_padded_with_silence():

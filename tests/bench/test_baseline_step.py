@@ -1,4 +1,4 @@
-"""The yardstick computes the very update that the house computes, written out with torch's own layers."""
+"""Checks that the plain baseline step computes the same update as ours, written with torch's own layers."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def normal(*shape: int, seed: int) -> Tensor:
 
 
 class Draws:
-    """Everything random in one step, by hand: clips, latents, shares, and shifts by layer, call and example."""
+    """Holds everything random in one step, set by hand: clips, latents, shares, and shifts by layer and call."""
 
     def __init__(self, samples: int, channels: int, radius: int, *, shared: bool):
         generator = torch.Generator().manual_seed(0)
@@ -54,11 +54,11 @@ class Draws:
         self.shifts = torch.randint(-radius, radius + 1, size, generator=generator)
 
     def shift(self, call: int) -> baseline_step.Shift:
-        """The shifts of one call of the plain discriminator."""
+        """Returns the shifts of one call of the plain discriminator."""
         return lambda layer, examples: self.shifts[layer, call]
 
     def install(self, discriminator: Discriminator, monkeypatch: pytest.MonkeyPatch) -> None:
-        """From now on the house draws these, in its own order."""
+        """Makes our training draw these values from now on, in its own order."""
         shuffles = [layer for layer in discriminator.blocks if isinstance(layer, PhaseShuffle)]
         calls, z, shares = dict.fromkeys(shuffles, 0), iter(self.z), iter(self.shares)
 
@@ -79,7 +79,7 @@ def kernels(network: nn.Module) -> list[Convolution | TransposedConvolution | Ne
 
 
 def house_networks(case: str) -> tuple[Generator, Discriminator]:
-    """With biases that are not zero, so that a lost one would show."""
+    """Makes our networks with biases that are not zero, so that a lost one would show."""
     samples, channels, kernel, upsample, radius, shared = CASES[case]
     torch.manual_seed(0)
     made = Generator(samples, channels, dim=DIM, kernel_size=kernel, latent_dim=LATENT_DIM, upsample=upsample)
@@ -95,7 +95,7 @@ def house_networks(case: str) -> tuple[Generator, Discriminator]:
 def plain_networks(
     made: Generator, judge: Discriminator, case: str
 ) -> tuple[baseline_step.Generator, baseline_step.Discriminator]:
-    """The same networks as a textbook has them, with the same weights."""
+    """Makes the same networks as a textbook has them, with the same weights."""
     samples, channels, kernel, upsample, radius, _ = CASES[case]
     widths = [channels, *(layer.channels_out for layer in kernels(judge))]
     generator = baseline_step.Generator(
@@ -110,34 +110,37 @@ def plain_networks(
 
 
 def pairs(network: Generator | Discriminator, held: dict[Tensor, Tensor] | None = None) -> list[tuple[str, Tensor]]:
-    """Weights, or what is held of each, in torch's order of axes and in the plain networks' order of parameters."""
+    """Returns weights, or a held value for each, by name.
+
+    Axes are in torch's order, and parameters in the plain networks' order.
+    """
 
     def taken(parameter: Tensor) -> Tensor:
         return parameter if held is None else held[parameter]
 
     kind = type(network).__name__
     dense = [(f"{kind}: dense weight", taken(network.dense.weight)), (f"{kind}: dense bias", taken(network.dense.bias))]
-    found = []
+    layers = []
     for number, layer in enumerate(kernels(network)):
-        found.append((f"{kind}: kernel {number}", taken(layer.weight).transpose(1, 2)))
-        found.append((f"{kind}: bias {number}", taken(layer.bias)))
-    return [*dense, *found] if isinstance(network, Generator) else [*found, *dense]
+        layers.append((f"{kind}: kernel {number}", taken(layer.weight).transpose(1, 2)))
+        layers.append((f"{kind}: bias {number}", taken(layer.bias)))
+    return [*dense, *layers] if isinstance(network, Generator) else [*layers, *dense]
 
 
 def gradients_of(optimizer: torch.optim.Optimizer) -> dict[Tensor, Tensor]:
-    """Before they are freed."""
-    return {one: one.grad for one in optimizer.param_groups[0]["params"]}
+    """Returns the gradients before they are freed."""
+    return {parameter: parameter.grad for parameter in optimizer.param_groups[0]["params"]}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_one_step_of_each_leaves_the_same_weights(case, monkeypatch):
-    """Two updates of the discriminator and one of the generator, by Adam, from the same draws.
+    """Makes two updates of the discriminator and one of the generator, by Adam, from the same draws.
 
     Where a gradient is zero but for rounding, Adam divides its 1e-16 by 1e-8: weights agree to some 1e-12 only.
     """
     made, judge = house_networks(case)
     generator, discriminator = plain_networks(made, judge, case)
-    start = [one.clone() for network in (made, judge) for _, one in pairs(network)]
+    start = [weight.clone() for network in (made, judge) for _, weight in pairs(network)]
     samples, channels, *_, radius, shared = CASES[case]
     draws = Draws(samples, channels, radius, shared=shared)
 
@@ -161,8 +164,8 @@ def test_one_step_of_each_leaves_the_same_weights(case, monkeypatch):
             torch.testing.assert_close(gradient, other.grad, rtol=CLOSE, atol=CLOSE, msg=lambda m, n=name: f"{n}: {m}")
         for (name, weight), other in zip(pairs(ours), theirs.parameters(), strict=True):
             torch.testing.assert_close(weight, other.data, rtol=0, atol=CLOSE, msg=lambda m, n=name: f"{n}: {m}")
-    now = [(name, one) for network in (made, judge) for name, one in pairs(network)]
-    moved = {name: (one - before).abs().max().item() for (name, one), before in zip(now, start, strict=True)}
+    now = [(name, weight) for network in (made, judge) for name, weight in pairs(network)]
+    moved = {name: (weight - before).abs().max().item() for (name, weight), before in zip(now, start, strict=True)}
     assert (
         moved.pop("Discriminator: dense bias") < 1e-6
     )  # a constant in every score is no part of a Wasserstein distance
@@ -192,16 +195,16 @@ def test_the_generator_learns_nothing_from_a_discriminators_update():
     step = baseline_step.PlainStep(
         generator, discriminator, rates=(RATE, RATE), betas=BETAS, penalty_weight=PENALTY_WEIGHT
     )
-    before = [one.detach().clone() for one in generator.parameters()]
+    before = [parameter.detach().clone() for parameter in generator.parameters()]
     step.update_discriminator(
         draws.real[0], draws.z[0], draws.shares[0], (draws.shift(0), draws.shift(1), draws.shift(2))
     )
-    assert all(torch.equal(one, was) for one, was in zip(generator.parameters(), before, strict=True))
-    assert all(one.grad is None for one in generator.parameters())
-    judged = [one.detach().clone() for one in discriminator.parameters()]
+    assert all(torch.equal(parameter, was) for parameter, was in zip(generator.parameters(), before, strict=True))
+    assert all(parameter.grad is None for parameter in generator.parameters())
+    judged = [parameter.detach().clone() for parameter in discriminator.parameters()]
     step.update_generator(draws.z[1], draws.shift(3))
-    assert all(torch.equal(one, was) for one, was in zip(discriminator.parameters(), judged, strict=True))
-    assert all(one.requires_grad for one in discriminator.parameters())
+    assert all(torch.equal(parameter, was) for parameter, was in zip(discriminator.parameters(), judged, strict=True))
+    assert all(parameter.requires_grad for parameter in discriminator.parameters())
 
 
 SHIFTED = {-2: "234543", -1: "123454", 0: "012345", 1: "101234", 2: "210123"}  # 012345, moved right
@@ -210,7 +213,7 @@ SHIFTED = {-2: "234543", -1: "123454", 0: "012345", 1: "101234", 2: "210123"}  #
 def test_the_yardsticks_phase_shuffle_by_hand():
     shifts = torch.tensor(list(SHIFTED))
     x = torch.arange(6.0).expand(5, 2, 6)
-    expected = torch.tensor([[float(one) for one in row] for row in SHIFTED.values()])
+    expected = torch.tensor([[float(digit) for digit in row] for row in SHIFTED.values()])
     assert torch.equal(baseline_step.phase_shuffle(x, shifts, 2), expected[:, None].expand(5, 2, 6))
     for by, row in zip(shifts, expected, strict=True):
         assert torch.equal(baseline_step.phase_shuffle(x, by[None], 2), row.expand(5, 2, 6)), by

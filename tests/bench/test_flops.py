@@ -1,4 +1,4 @@
-"""The least that a step must do: counted by hand, and by torch's own counter on torch's own layers."""
+"""Tests the least work of a step: counted by hand, and by torch's own counter on torch's own layers."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def discriminator_flops(clip_samples: int = 4096, channels: int = 1, **settings)
 
 
 def test_a_small_generator_by_hand():
-    """2 · kernel · channels · channels · places, layer by layer from the latent."""
+    """Adds up 2 · kernel · channels · channels · places, layer by layer from the latent."""
     dense = 2 * 3 * 16 * 8
     layers = [2 * 5 * 8 * 4 * 16, 2 * 5 * 4 * 2 * 64, 2 * 5 * 2 * 1 * 256, 2 * 5 * 1 * 1 * 1024]
     assert generator_flops(dim=1, kernel_size=5, latent_dim=3) == dense + sum(layers) == 26_368
@@ -34,7 +34,7 @@ def test_a_small_discriminator_by_hand():
 
 
 def test_nearest_upsampling_multiplies_each_sample_once():
-    """Of 5 taps on samples repeated four times 2 different ones are met at each of the four places."""
+    """With samples repeated four times, 5 taps meet 2 different samples at each of the four places."""
     dense = 2 * 3 * 16 * 8
     layers = [2 * 8 * 8 * 4 * 16, 2 * 8 * 4 * 2 * 64, 2 * 8 * 2 * 1 * 256, 2 * 8 * 1 * 1 * 1024]
     assert generator_flops(dim=1, kernel_size=5, latent_dim=3, upsample="nearest") == dense + sum(layers)
@@ -42,7 +42,7 @@ def test_nearest_upsampling_multiplies_each_sample_once():
 
 @pytest.mark.parametrize(("kernel", "stride_two", "stride_four"), [(25, 26, 28), (5, 6, 8), (9, 10, 12)])
 def test_different_samples_that_a_kernel_meets(kernel, stride_two, stride_four):
-    """The taps that remain, seen by where they fall, are those of a direct count."""
+    """Compares the taps that remain with a direct count of the samples that they fall on."""
     here = dict.fromkeys((2, 4), 0)
     for stride in here:
         for place in range(stride):
@@ -61,7 +61,7 @@ def test_a_post_filter_is_counted_for_each_channel():
 
 
 def test_the_published_size():
-    """performance.md's unit: 1.69 GFLOP for either network, layers of 0.42 and one of 0.013."""
+    """Checks the unit of performance.md: 1.69 GFLOP for either network, layers of 0.42 and one of 0.013."""
     assert generator_flops(16384) == pytest.approx(1.69e9, rel=0.005)
     assert discriminator_flops(16384) == pytest.approx(1.69e9, rel=0.005)
 
@@ -103,7 +103,10 @@ def test_units_of_a_step():
 
 @pytest.mark.parametrize(("upsample", "products_per_pixel"), [("transposed", 25), ("nearest", 6 * 6)])
 def test_spectrograms_are_counted_in_both_directions(upsample, products_per_pixel):
-    """Of 5 taps on pixels repeated twice 3 are different at each of the two places: 6 in each direction, for four."""
+    """With pixels repeated twice, 5 taps meet 3 different ones at each of two places.
+
+    That makes 6 in each direction, for four pixels.
+    """
     network = specgan.Generator(4096, dim=1, latent_dim=3, upsample=upsample)
     products = [16 * 8 * 4 * 1, 8 * 4 * 8 * 2, 4 * 2 * 16 * 4, 2 * 1 * 32 * 8, 1 * 1 * 64 * 16]
     dense = 2 * 3 * 4 * 16
@@ -113,7 +116,10 @@ def test_spectrograms_are_counted_in_both_directions(upsample, products_per_pixe
 
 
 def test_torchs_counter_agrees_on_a_step_without_penalty():
-    """But for the gradients of clips and latents, which nobody asks for: the first layers' share of the way back."""
+    """Leaves out the gradients of clips and latents, which nobody asks for.
+
+    They are the first layers' share of the backward pass.
+    """
     hidden, examples = widths(4096, 2), 3
     plain = PlainStep(
         PlainGenerator(STRIDES[4096], [*reversed(hidden), 1], 5, 7, False),

@@ -1,4 +1,4 @@
-"""Measuring: who runs when, what is counted, and what is said of it; no test asks how long anything takes."""
+"""Tests measuring: who runs when, what is counted, and what is reported; no test asserts a duration."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
-    """What the clock shows, to be set by the test."""
+    """Returns the time that the clock shows, for the test to set."""
     shown = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: shown[0])
     return shown
@@ -30,7 +30,7 @@ def test_median_and_quartiles():
 
 
 class Runner:
-    """A contestant whose go takes what it is told, and which keeps a diary shared with others."""
+    """Describes a contestant with a fixed time a count, which writes its runs into a shared diary."""
 
     def __init__(self, name: str, seconds: float, diary: list[tuple[str, int]]):
         self.name, self.seconds, self.diary = name, seconds, diary
@@ -43,17 +43,17 @@ class Runner:
 def test_they_take_turns_in_blocks_after_a_warm_up():
     diary: list[tuple[str, int]] = []
     fast, slow = Runner("fast", 0.1, diary), Runner("slow", 3.0, diary)
-    found = race({"fast": fast, "slow": slow}, range(2), limit_seconds=30)
+    times = race({"fast": fast, "slow": slow}, range(2), limit_seconds=30)
     assert diary[:3] == [("fast", 1), ("fast", 1), ("slow", 1)], "what is slow is warm after one go"
     assert diary[3:] == [("fast", 3), ("slow", 1)] * 2, "0.3 s is the first multiple of 0.1 s that fills a block"
-    assert found["slow"].seconds == (3.0, 3.0)
-    assert found["fast"].seconds == pytest.approx((0.1, 0.1))
+    assert times["slow"].seconds == (3.0, 3.0)
+    assert times["fast"].seconds == pytest.approx((0.1, 0.1))
 
 
 def test_who_has_run_for_long_sits_out():
     diary: list[tuple[str, int]] = []
-    found = race({"a": Runner("a", 10, diary), "b": Runner("b", 1, diary)}, range(5), limit_seconds=15)
-    assert (len(found["a"].seconds), len(found["b"].seconds)) == (2, 5)
+    times = race({"a": Runner("a", 10, diary), "b": Runner("b", 1, diary)}, range(5), limit_seconds=15)
+    assert (len(times["a"].seconds), len(times["b"].seconds)) == (2, 5)
     assert len(race({"a": Runner("a", 99, diary)}, range(5), limit_seconds=15)["a"].seconds) == 1
 
 
@@ -62,7 +62,7 @@ def test_a_contestant_too_fast_for_the_clock_is_still_run():
 
 
 def test_the_first_go_is_no_measure_of_the_others():
-    """It compiles and fills caches; the block's length follows from the second."""
+    """The first run compiles and fills caches, so the block's length follows from the second."""
     counts = []
 
     def contestant(count: int) -> float:
@@ -105,7 +105,7 @@ def test_a_stop_watch_adds_up_by_name(clock):
 
 
 def test_the_matrix_rate_is_the_best_of_the_sizes(monkeypatch):
-    """2 · size³ operations; no larger size once a product takes long."""
+    """Counts 2 · size³ operations, and tries no larger size once a product takes long."""
     seconds = iter([0.01, 0.02, 0.5])
     monkeypatch.setattr(measure, "MATRIX_SIZES", (10, 20, 30, 40))
     monkeypatch.setattr(measure, "_least", lambda work, device: next(seconds))
@@ -141,7 +141,7 @@ print(before >> 20, memory.bytes >> 20, kept.all())
 
 
 def test_peak_memory_is_what_was_needed_beyond_the_start():
-    """In a process of its own: this one has freed memory of other tests at hand."""
+    """Runs in a process of its own, as this one still holds freed memory of other tests."""
     done = subprocess.run([sys.executable, "-c", KEPT_AND_PASSING], capture_output=True, text=True, check=True)
     before, passed, kept = done.stdout.split()
     assert int(before) < 8 and 504 < int(passed) < 576 and kept == "True", "freed again, and still the peak"
@@ -162,7 +162,7 @@ print(memory.bytes >> 20)
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system has no way to forget a peak")
 def test_earlier_peaks_are_forgotten_at_the_start_and_when_asked():
-    """In a process of its own: this one may have been told to keep what it frees."""
+    """Runs in a process of its own, as this one may have been told to keep what it frees."""
     done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, check=True)
     first, second = map(int, done.stdout.split())
     assert first > 120 and second < 64

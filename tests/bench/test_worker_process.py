@@ -1,4 +1,4 @@
-"""An object in a process of its own: what it does, what it raises, and how it ends."""
+"""Tests an object in a process of its own: what it does, what it raises, and how it ends."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from wavegan.errors import DataError, UserError
 
 
 class Diary:
-    """Lives in the other process."""
+    """Describes an object that lives in the other process."""
 
     def __init__(self, first: str):
         if first == "refuse":
@@ -67,7 +67,7 @@ def test_a_process_that_the_system_ends_is_explained():
 
 
 def test_it_ends_at_once_when_it_is_left_in_the_middle_of_work():
-    """As Ctrl-C leaves it: by an exception while an answer is awaited."""
+    """Leaves as Ctrl-C does: by an exception while an answer is awaited."""
 
     def interrupt() -> None:
         time.sleep(0.2)

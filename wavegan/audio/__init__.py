@@ -1,1 +1,1 @@
-"""Sound: files, sources, corpus, windows and spectra; nothing of learning."""
+"""Handles sound: files, sources, the corpus, clips cut from it, and augmentations."""

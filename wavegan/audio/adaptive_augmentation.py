@@ -1,12 +1,14 @@
-"""Changes of clips whose probability follows how surely a discriminator tells real clips from generated ones.
+"""Augments clips with a probability that follows how surely a discriminator tells real clips from generated ones.
 
-A discriminator that has learned few clips by heart teaches the generator nothing. Changed clips it cannot learn by
-heart; but what changes them may leak into what is generated, unless it can be undone in distribution: the changes must
-form a group and leave a clip alone often enough (Karras et al. 2020, "Training generative adversarial networks with
-limited data", arXiv:2006.06676, section 2.2). All changes here are filters by circular convolution, which commute and
-have inverses, so one pass to the spectrum and back makes all of them. Each is made with probability p, and of each the
-draws have a characteristic function that is nowhere negative (even chances, the whole circle, normal numbers), so that
-of no property of the clips less than 1 - p is left in the mean: with p at most 0.8, all of them can be seen.
+A discriminator that has memorised a small set of clips gives the generator no useful gradient. It cannot memorise
+clips that change every time. But an augmentation may leak into the generated clips, unless it can be undone in
+distribution: the changes must form a group and leave a clip unchanged often enough (Karras et al. 2020, "Training
+generative adversarial networks with limited data", arXiv:2006.06676, section 2.2).
+
+All changes here are filters by circular convolution. They commute and have inverses, so one pass to the spectrum and
+back applies all of them. Each is applied with probability p. Its random draws (even chances, the whole circle, normal
+numbers) have a characteristic function that is nowhere negative. So at least 1 - p of every property of the clips
+remains in the mean: with p at most 0.8, the discriminator can see all of them.
 """
 
 import math
@@ -23,24 +25,25 @@ from wavegan.dsp.frames import precise
 CHANGES = ("polarity", "phase", "place", "level", "equalizer")
 CURVES = 4
 CORNER_HERTZ = 300.0  # above it the curves of the equaliser are even in octaves, below in hertz
-MEMORY_CLIPS = 256  # in which the running mean of the certainty forgets a half
-NEPER = math.log(10) / 20  # of a decibel
+MEMORY_CLIPS = 256  # after so many clips, older ones have half of the weight in the running mean of the certainty
+NEPER = math.log(10) / 20  # nepers in a decibel
 
 
 class Adaptive(nn.Module):
-    """Changes polarity, phase, place, level and colour of clips, each as often as the discriminator is too sure.
+    """Changes polarity, phase, place, level and colour of clips, more often while the discriminator is too sure.
 
-    Polarity: turned with even chances. Phase: that of all frequencies turned by one angle. Place: moved by a normal
-    number of shift_ms milliseconds; what leaves at one end comes in at the other. Level: a normal number of gain_db
-    decibels. Equaliser: a smooth curve over the frequency with a standard deviation of equalizer_db decibels. All
-    channels of a clip are changed alike.
+    Polarity: inverted with even chances. Phase: one angle is added at all frequencies. Place: shifted in a circle.
+    Level: multiplied by a gain. Colour: filtered by a smooth curve over the frequency. The last three are normal
+    numbers with standard deviations of shift_ms milliseconds, gain_db and equalizer_db decibels. All channels of a clip
+    are changed alike.
 
-    probability: that of each change, at the start; it moves by 1 within ramp_clips clips, up while the certainty is
-    above the target and down while it is below, between 0 and 0.8; ramp_clips of 0 keeps it. The certainty is the mean
-    sign of D(real) - D(fake) over pairs, 0 where the discriminator guesses and 1 where it is right of every pair. It is
-    what the paper's heuristic r_t, the mean sign of D(real), is where the discriminator classifies pairs, as that of a
-    relativistic objective does (Jolicoeur-Martineau 2018); a constant added to all scores does not move it, so it
-    holds for every objective.
+    probability: of each change, at the start. It moves by 1 within ramp_clips clips: up while the certainty is above
+    the target, down while it is below, always between 0 and 0.8. ramp_clips of 0 keeps it constant.
+
+    The certainty is the mean sign of D(real) - D(fake) over pairs: 0 if the discriminator guesses, 1 if it is right
+    about every pair. It replaces the paper's heuristic r_t, the mean sign of D(real), for a discriminator that
+    classifies pairs, as in a relativistic objective (Jolicoeur-Martineau 2018). A constant added to all scores does
+    not change it, so it works for every objective.
     """
 
     probability: Tensor
@@ -67,14 +70,14 @@ class Adaptive(nn.Module):
         self.register_buffer("certainty", torch.tensor(0.0))
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips (N, C, T), changed; in float32 or float64."""
+        """Changes clips (N, C, T) and returns them in float32 or float64."""
         self.clips_per_update = len(clips) * distributed.world_size()
         with torch.autocast(clips.device.type, enabled=False):
             clips = precise(clips)
             return Filter.apply(clips, self.responses(len(clips), clips)[:, None])
 
     def responses(self, count: int, like: Tensor) -> Tensor:
-        """Draws what the spectra of so many clips are multiplied by, (N, T // 2 + 1) complex."""
+        """Draws a frequency response for each of `count` clips, (count, T // 2 + 1) complex; `like`: clips (…, T)."""
 
         def draw(rows: int) -> Tensor:
             uniform, normal = like.new_empty(rows, 2 + len(CHANGES)), like.new_empty(rows, 2 + CURVES)
@@ -91,14 +94,14 @@ class Adaptive(nn.Module):
         return torch.polar(louder.exp(), turned)
 
     def advance(self, step: int) -> None:
-        """Nothing depends on the step."""
+        """Does nothing: no setting depends on the step."""
 
     def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The mean sign of D(real) - D(fake), and the probability with which these clips were changed."""
+        """Returns the mean sign of D(real) - D(fake), and the probability with which these clips were changed."""
         return {"certainty": (real - fake).float().sign().mean(), "augmented": self.probability.clone()}
 
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
-        """Moves the probability towards where the certainty is the target."""
+        """Raises the probability if the certainty is above the target, and lowers it if it is below."""
         if self.ramp_clips:
             certainty, share = stats["certainty"].to(self.certainty), 1 - 0.5 ** (self.clips_per_update / MEMORY_CLIPS)
             self.certainty.lerp_(certainty, share)
@@ -110,10 +113,10 @@ class Adaptive(nn.Module):
 def _angles_and_curves(
     samples: int, sample_rate: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """By how much a delay of one sample turns each bin, (1, bins), and curves (CURVES, bins) of a common power of 1.
+    """Returns the phase lag of each bin for a delay of one sample, (1, bins), and curves (CURVES, bins).
 
-    The curves are cosines over an axis of frequency that is nearly logarithmic: one bends the spectrum once, the next
-    one twice. At both ends of the spectrum the angles are 0.
+    The curves are cosines over a nearly logarithmic axis of frequency: curve k goes through k half periods. Together
+    they have a mean power of 1. The angles are 0 at 0 Hz and at half the sample rate, where spectra are real.
     """
     bins = torch.arange(samples // 2 + 1, dtype=torch.float64)
     angles = 2 * math.pi * bins / samples
@@ -126,9 +129,10 @@ def _angles_and_curves(
 
 
 class Filter(Function):
-    """Circular convolution: the spectra of clips (N, C, T) times responses (N, 1, T // 2 + 1), which are constants.
+    """Computes a circular convolution: multiplies the spectra of clips (N, C, T) by responses (N, 1, T // 2 + 1).
 
-    The derivative is the same with conjugate responses; autograd's own way through the transforms takes twice the time.
+    The responses are constants. The derivative is the same operation with conjugate responses; autograd's own way
+    through the transforms takes twice the time.
     """
 
     @staticmethod

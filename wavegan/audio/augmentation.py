@@ -1,4 +1,4 @@
-"""Changes to clips before a discriminator sees them, real and generated ones alike; differentiable."""
+"""Defines differentiable augmentations: they change real and generated clips before a discriminator sees them."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -11,31 +11,35 @@ from wavegan.audio.adaptive_augmentation import Adaptive
 
 
 class Augmentation(Protocol):
-    """A change of clips (N, C, T), differentiable, that draws from torch's global generators.
+    """Describes a differentiable change of clips (N, C, T) that draws from torch's global generators.
 
-    What it remembers from step to step are buffers: they go into checkpoints with `state_dict`.
+    Its state is in buffers, which checkpoints save by `state_dict`.
     """
 
     def __call__(self, clips: Tensor) -> Tensor: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state, as `nn.Module` does."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Restores a state, as `nn.Module` does."""
 
     def advance(self, step: int) -> None:
-        """Sets what depends on the step, before it is taken."""
+        """Sets what depends on the step; called before the step."""
 
     def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Gives what it needs to know of the discriminator's scores (N,) of real and generated clips, as scalars."""
+        """Computes scalars that it needs from the discriminator's scores (N,) of real and generated clips."""
         ...
 
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
-        """Follows an update of the discriminator; stats: its own, means over all processes, on the device."""
+        """Adapts after an update of the discriminator; stats: its own statistics, means over all processes."""
 
 
 class Noise(nn.Module):
     """Adds normal noise to all that a discriminator sees (Sønderby et al. 2017, section 3.2).
 
-    deviation: its standard deviation in the first step. fade_steps: steps in which it falls evenly to zero; 0 keeps it.
-    Draws from torch's global generator, each process those of its own rows.
+    deviation: standard deviation in the first step. fade_steps: steps in which it falls linearly to 0; with 0 steps it
+    stays. The noise comes from torch's global generator; each process uses the draws of its own rows.
     """
 
     def __init__(self, *, deviation: settings.NoiseDeviation = 0.1, fade_steps: settings.FadeSteps = 0):
@@ -46,7 +50,7 @@ class Noise(nn.Module):
         self.deviation: Tensor
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips of any shape (N, …) with noise."""
+        """Adds noise to clips of any shape (N, …)."""
         drawn = distributed.rank_rows(lambda rows: clips.new_empty(rows, *clips.shape[1:]).normal_(), len(clips))
         return clips + self.deviation.to(clips.dtype) * drawn
 
@@ -56,11 +60,11 @@ class Noise(nn.Module):
             self.deviation.fill_(self.first_deviation * max(0.0, 1 - step / self.fade_steps))
 
     def statistics(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Nothing: the noise depends on the step alone."""
+        """Returns nothing: the noise depends on the step alone."""
         return {}
 
     def after_update(self, stats: Mapping[str, Tensor]) -> None:
-        """Nothing follows: the noise depends on the step alone."""
+        """Does nothing: the noise depends on the step alone."""
 
 
 AUGMENTATIONS = {"noise": Noise, "adaptive": Adaptive}

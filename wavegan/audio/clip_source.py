@@ -1,4 +1,4 @@
-"""What training, statistics and evaluation know of the sound: clips by number."""
+"""Defines the interface by which training, statistics and evaluation read clips."""
 
 from typing import Protocol, Self
 
@@ -7,48 +7,48 @@ from torch import Tensor
 
 
 class ClipSource(Protocol):
-    """Clips of one length, in an order that follows from a seed; the same number always gives the same clip.
+    """Describes a source of clips of one length, in an order set by a seed; clip k is always the same clip.
 
-    `audio/windows.py` cuts them from a corpus in memory. Another kind (shards on disk, say) needs these methods alone.
+    `audio/windows.py` cuts clips from a corpus. Another source, such as shards on disk, needs only these methods.
     """
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The names of the labels, in the order of their numbers."""
+        """Returns the names of the labels; a label is an index into them."""
         ...
 
     @property
     def bytes(self) -> int:
-        """The memory that the sound takes where it lies."""
+        """Returns the size of the stored sound in bytes, on the device that holds it."""
         ...
 
     def __len__(self) -> int:
-        """The number of different clips."""
+        """Returns the number of different clips."""
         ...
 
     def batch(self, draw: int, count: int, part: slice = slice(None)) -> Tensor:
-        """Clips number draw · count and the `count` - 1 after it: (count, channels, clip_samples), [-1, 1].
+        """Returns `count` clips from clip number draw · count on: (count, channels, clip_samples) in [-1, 1].
 
-        part: only these of them, as one of several processes needs.
+        part: the rows to return, if a process needs only some of them.
         """
         ...
 
     def labels(self, draw: int, count: int, part: slice = slice(None)) -> Tensor:
-        """The labels of the same clips as `batch`: (count,) indices into label_names, -1 for none."""
+        """Returns the labels of the same clips as `batch`: (count,) indices into label_names, -1 for none."""
         ...
 
     def to(self, device: torch.device) -> Self:
-        """The same clips, made on a device."""
+        """Returns a source of the same clips on another device."""
         ...
 
     def hold_out(self, share: float) -> tuple[Self, Self]:
-        """Two parts without a common sound: to learn from, and about `share` of it to judge by."""
+        """Splits into a training part and a held-out part of about `share`; they have no sound in common."""
         ...
 
     def halves(self) -> tuple[Self, Self]:
-        """Two parts of equal size without a common sound."""
+        """Splits into two parts of equal size that have no sound in common."""
         ...
 
     def unlabelled(self) -> list[str]:
-        """The names of the sounds that have no label."""
+        """Returns the names of the sounds that have no label."""
         ...

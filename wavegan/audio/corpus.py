@@ -1,8 +1,8 @@
-"""Every decoded sample of a source, end to end in one memory-mapped int16 array that is made once.
+"""Decodes a source once into a cache, and reads it as one memory-mapped int16 array of all samples.
 
-The cache folder of a corpus holds `samples.i16`, which only grows, `items.jsonl`, one line for each item that
-is done, and at last `complete`. A build that was killed goes on after the last item whose samples are all
-there.
+The cache folder of a corpus holds `samples.i16`, to which samples are appended, and `items.jsonl`, with one line for
+each finished item. The file `complete` is made at the end. A build that was killed continues after the last item
+whose samples are all stored.
 """
 
 import hashlib
@@ -29,20 +29,20 @@ from wavegan.audio.files import to_int16
 from wavegan.audio.sources import Item, open_source
 from wavegan.errors import DataError
 
-FORMAT = 1  # raised whenever the same sounds would be stored otherwise
-LONGEST_CLIP = 65536  # frames of silence at the end, so that any clip can be read from any start
-SILENCE_PEAK = 10 ** (-60 / 20)  # below it a file is silence, not quiet sound, and keeps its level
-SPOOL_BYTES = 8 << 20  # an item's sound beyond this waits on disk, not in memory; several items wait at once
+FORMAT = 1  # raised whenever the same sounds would be stored in another way
+LONGEST_CLIP = 65536  # frames of silence at the end, so that a clip can be read from any start
+SILENCE_PEAK = 10 ** (-60 / 20)  # a file with a lower peak counts as silence and keeps its level
+SPOOL_BYTES = 8 << 20  # a longer item waits on disk, not in memory, because several items wait at once
 COPY_FRAMES = 1 << 18
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The decoded sound of a source: where each item lies among the samples, and what was left out.
+    """Holds the decoded sound of a source, the position of each item in it, and the items that were skipped.
 
     samples: (frames, channels) int16, silence from the last item's end on. starts, lengths: frames, (items,).
     labels: (items,), each an index into the sorted label_names, -1 for none. skipped: name to reason.
-    groups: (items,), such as the speaker, None where the source names none; empty where nothing is known of them.
+    groups: (items,), such as the speaker, None if the source names none; empty if groups are unknown.
     """
 
     samples: Tensor
@@ -57,19 +57,21 @@ class Corpus:
 
     @property
     def channels(self) -> int:
+        """Returns the number of channels."""
         return self.samples.shape[1]
 
     @property
     def seconds(self) -> float:
+        """Returns the length of all items together."""
         return float(self.lengths.sum() / self.sample_rate)
 
     def to(self, device: torch.device) -> "Corpus":
-        """The corpus with its samples on a device."""
+        """Returns the corpus with its samples on a device."""
         return replace(self, samples=self.samples.to(device))
 
     def select(self, keep: np.ndarray) -> "Corpus":
-        """The corpus of some items only, given as a mask or indices; the samples are shared."""
-        names, groups = (tuple(np.array(one, object)[keep]) if one else () for one in (self.names, self.groups))
+        """Returns a corpus of some items, chosen by a mask or by indices; it shares the samples."""
+        names, groups = (tuple(np.array(words, object)[keep]) if words else () for words in (self.names, self.groups))
         starts, lengths, labels = self.starts[keep], self.lengths[keep], self.labels[keep]
         return replace(self, starts=starts, lengths=lengths, labels=labels, names=names, groups=groups)
 
@@ -82,17 +84,17 @@ def load_corpus(
     normalize: bool = True,
     max_bad_fraction: float = 1,
 ) -> Corpus:
-    """The corpus of a source, from the cache or decoded into it now, with progress on stderr.
+    """Loads the corpus of a source from the cache; if it is not there, decodes it first, with progress on stderr.
 
-    normalize: each file is scaled to a peak of 1, silence excepted. Raises DataError where more than
-    max_bad_fraction of the items, or all, cannot be used; the text names each with its reason.
+    normalize: scales each file to a peak of 1, except silence. Raises DataError if more than max_bad_fraction of the
+    items, or all of them, cannot be used; the text names each with its reason. Raises it too if the cache fails.
     """
     items = open_source(source)
     settings = [FORMAT, sample_rate, channels, normalize]
     folder = cache_folder() / "corpora" / identity(settings, items)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):  # a second process waits for the first, then finds all done
+        with FileLock(folder / "lock"):  # a second process waits for the first, then finds a complete cache
             if not (folder / "complete").exists():
                 _build(folder, items, sample_rate, channels, normalize)
         corpus = _open(folder, items, sample_rate, channels)
@@ -106,13 +108,13 @@ def load_corpus(
 
 
 def identity(settings: list, items: Sequence[Item]) -> str:
-    """A short hash that changes with the settings (plain values) and with any item's name, label or sound."""
+    """Hashes the settings (plain values) and each item's name, label and fingerprint into 24 hexadecimal digits."""
     text = json.dumps([settings, [[item.name, item.label, *item.fingerprint] for item in items]])
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def cache_folder() -> Path:
-    """Where decoded sound is kept: the environment variable WAVEGAN_CACHE, or the platform's user cache."""
+    """Returns the folder for decoded sound: the environment variable WAVEGAN_CACHE, or the platform's user cache."""
     return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan"))
 
 
@@ -127,7 +129,7 @@ def _refuse_bad(corpus: Corpus, items: int, max_bad_fraction: float) -> None:
 
 
 class _Decoded(NamedTuple):
-    """An item's sound, float32 in a file that is in memory while it is small, or the reason for none."""
+    """Holds an item's sound as float32 in a file, in memory if it is small; or the reason why there is none."""
 
     spool: IO[bytes] | None
     peak: float = 0.0
@@ -135,7 +137,7 @@ class _Decoded(NamedTuple):
 
 
 def _build(folder: Path, items: Sequence[Item], sample_rate: int, channels: int, normalize: bool) -> None:
-    """Decodes what is not yet in the cache folder; items are decoded side by side and appended in order."""
+    """Decodes the items that the cache folder lacks; decodes several in parallel and appends them in order."""
     frame_bytes = 2 * channels
     done, frames = _resume(folder, frame_bytes)
     files = progress.bar(len(items), " files", initial=done, desc="decoding", leave=False)
@@ -154,7 +156,7 @@ def _build(folder: Path, items: Sequence[Item], sample_rate: int, channels: int,
                 scale = 1 / decoded.peak if normalize and decoded.peak > SILENCE_PEAK else 1.0
                 line |= {"start": frames, "length": _append(samples, decoded.spool, scale, channels)}
                 frames += int(line["length"])
-            samples.flush()  # before the line that says they are there
+            samples.flush()  # the samples must be in the file before the line that lists them
             journal.write(json.dumps(line) + "\n")
             journal.flush()
             files.update()
@@ -166,7 +168,7 @@ def _build(folder: Path, items: Sequence[Item], sample_rate: int, channels: int,
 
 
 def _resume(folder: Path, frame_bytes: int) -> tuple[int, int]:
-    """How many items an interrupted build has finished, and how many frames they hold; mends its journal."""
+    """Returns how many items an interrupted build finished and how many frames they hold; repairs its journal."""
     journal = folder / "items.jsonl"
     samples = folder / "samples.i16"
     present = samples.stat().st_size // frame_bytes if samples.exists() else 0
@@ -187,7 +189,7 @@ def _resume(folder: Path, frame_bytes: int) -> tuple[int, int]:
 def _decode_ahead(
     items: Sequence[Item], sample_rate: int, channels: int, folder: Path
 ) -> Generator[_Decoded, None, None]:
-    """Decoded items in order, a few at work in threads (libsndfile, soxr and NumPy release the lock)."""
+    """Yields decoded items in order; threads decode a few ahead (libsndfile, soxr and NumPy release the GIL)."""
     workers = os.cpu_count() or 1
     ahead: deque[Future[_Decoded]] = deque()
     pool = ThreadPoolExecutor(workers)
@@ -206,8 +208,8 @@ def _decode_ahead(
 
 
 def _decode(item: Item, sample_rate: int, channels: int, folder: Path) -> _Decoded:
-    """An item's sound, on disk in `folder` where it is long: the system's own place may be small, or memory."""
-    spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=str(folder))  # noqa: SIM115  closed by the one who copies it
+    """Decodes an item; long sound goes to disk in `folder`, because the system's folder may be small or in memory."""
+    spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=str(folder))  # noqa: SIM115  _append closes it
     peak = 0.0
     try:
         for block in item.decode(sample_rate, channels):
@@ -223,7 +225,7 @@ def _decode(item: Item, sample_rate: int, channels: int, folder: Path) -> _Decod
 
 
 def _append(samples: IO[bytes], spool: IO[bytes], scale: float, channels: int) -> int:
-    """Appends an item's sound as int16 and gives its length in frames."""
+    """Appends an item's sound as int16 and returns its length in frames."""
     frames = 0
     with spool:
         while block := spool.read(COPY_FRAMES * 4 * channels):
@@ -237,14 +239,14 @@ def _open(folder: Path, items: Sequence[Item], sample_rate: int, channels: int) 
     lines = [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
     used = [(item, line) for item, line in zip(items, lines, strict=True) if "skipped" not in line]
     label_names = tuple(sorted({item.label for item, _ in used if item.label is not None}))
-    number = {label: index for index, label in enumerate(label_names)} | {None: -1}
-    # Mode "c" because torch warns of memory it may not write; nothing writes, so nothing is copied.
+    label_index = {label: index for index, label in enumerate(label_names)} | {None: -1}
+    # Mode "c" (copy on write), because torch warns about read-only memory; nothing writes, so nothing is copied.
     samples = np.memmap(folder / "samples.i16", np.int16, mode="c").reshape(-1, channels)
     return Corpus(
         samples=torch.from_numpy(samples),
         starts=np.array([line["start"] for _, line in used], np.int64),
         lengths=np.array([line["length"] for _, line in used], np.int64),
-        labels=np.array([number[item.label] for item, _ in used], np.int64),
+        labels=np.array([label_index[item.label] for item, _ in used], np.int64),
         names=tuple(item.name for item, _ in used),
         label_names=label_names,
         skipped={line["name"]: line["skipped"] for line in lines if "skipped" in line},

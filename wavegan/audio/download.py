@@ -1,4 +1,4 @@
-"""One file over HTTP, continued where an earlier try stopped."""
+"""Downloads a file over HTTP and continues where an earlier try stopped."""
 
 import logging
 import re
@@ -21,14 +21,14 @@ TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
 
 
 class _Dropped(Exception):
-    """The server did not answer or stopped answering; another try may help."""
+    """Says that the server did not answer or stopped answering; another try may help."""
 
 
 def download(url: str, path: Path, *, total_bytes: int) -> None:
-    """Completes `path`, keeping what it already holds; progress goes to stderr.
+    """Completes `path` and keeps the bytes that it already has; progress goes to stderr.
 
-    Tries again after each of RETRY_PAUSES_SECONDS; whatever came stays in `path`, also after Ctrl-C.
-    DataError: no connection, a refusal, or a body of another length than `total_bytes`.
+    Tries again after each of RETRY_PAUSES_SECONDS. Received bytes stay in `path`, also after Ctrl-C. Raises DataError
+    if there is no connection, if the server refuses, or if the file has another length than `total_bytes`.
     """
     pauses = iter(RETRY_PAUSES_SECONDS)
     while _size(path) < total_bytes:
@@ -47,7 +47,7 @@ def download(url: str, path: Path, *, total_bytes: int) -> None:
 
 
 def _receive(url: str, path: Path, total_bytes: int) -> None:
-    """Appends to `path` what one connection brings; begins anew where the server cannot continue."""
+    """Appends the bytes of one connection to `path`; starts from byte 0 if the server cannot continue."""
     with _request(url, path) as response:
         start = _first_byte(response)
         if start not in (0, _size(path)):
@@ -68,16 +68,16 @@ def _receive(url: str, path: Path, total_bytes: int) -> None:
 
 
 def _request(url: str, path: Path) -> HTTPResponse:
-    """The open response for the bytes that `path` lacks."""
-    have = _size(path)
-    headers = {"User-Agent": "wavegan"} | ({"Range": f"bytes={have}-"} if have else {})
+    """Requests the bytes that `path` lacks and returns the open response."""
+    present_bytes = _size(path)
+    headers = {"User-Agent": "wavegan"} | ({"Range": f"bytes={present_bytes}-"} if present_bytes else {})
     try:
         return urlopen(Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
     except HTTPError as error:
         error.close()
-        if error.code == 416 and have:
+        if error.code == 416 and present_bytes:
             path.unlink()
-            raise _Dropped(f"the server has no byte {have:,} and we begin anew") from error
+            raise _Dropped(f"the server has no byte {present_bytes:,} and we begin anew") from error
         if error.code in TRANSIENT_STATUS:
             raise _Dropped(f"the server answers {error.code} {error.reason}") from error
         raise DataError(
@@ -90,7 +90,7 @@ def _request(url: str, path: Path) -> HTTPResponse:
 
 
 def _first_byte(response: HTTPResponse) -> int:
-    """The place in the file of the response's first byte; -1 where the server leaves it unsaid."""
+    """Returns the position in the file of the response's first byte; -1 if the server does not say it."""
     if response.status != 206:
         return 0
     content_range = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
@@ -98,7 +98,7 @@ def _first_byte(response: HTTPResponse) -> int:
 
 
 def _chunks(response: HTTPResponse, remaining: int) -> Iterator[bytes]:
-    """At most `remaining` bytes of the body, in pieces; _Dropped where the body ends before that."""
+    """Yields at most `remaining` bytes of the body in chunks; raises _Dropped if the body ends too early."""
     while remaining:
         try:
             chunk = response.read(min(CHUNK_BYTES, remaining))

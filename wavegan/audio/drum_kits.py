@@ -1,6 +1,6 @@
-"""What the drums of the drum machine are heard through: kits, which colour every voice alike, and the stereo field.
+"""Defines effects for the drum machine: kits, which colour all voices alike, and placement in the stereo field.
 
-Nothing here depends on the sample rate, but for what the rate itself can hold.
+They sound the same at every sample rate, up to half of the rate.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from scipy.signal import fftconvolve, lfilter
 from wavegan.audio import drum_machine
 from wavegan.audio.drum_machine import LONGEST_SECONDS, noise, strike
 
-VERSION = 1  # raised whenever a kit or the stereo field would sound otherwise
+VERSION = 1  # raised whenever a kit or the stereo field would sound different
 PLAIN = "plain"
 STEREO_ROOM = 0.3  # level of the room around a drum in the stereo field
 
@@ -21,10 +21,10 @@ REVERBERATION_GAIN = np.sqrt(1 / (6 * np.log(10)) / 44100)
 
 
 def render(index: int, sample_rate: int, *, channels: int = 1, seed: int = 0, kit: str = PLAIN) -> np.ndarray:
-    """Clip `index` of the series `seed`, played by a kit: (samples, channels) float32 of the plain clip's peak.
+    """Renders clip `index` of the series `seed` by a kit: (samples, channels) float32 with the plain clip's peak.
 
-    The plain kit's single channel is `drum_machine.render`, and its hits are every kit's. Two channels are a stereo
-    field; more are repetitions of one.
+    The plain kit in one channel is `drum_machine.render`; the other kits process the same clip. Two channels are a
+    stereo field; more channels are copies of one.
     """
     sound = KITS[kit](drum_machine.render(index, sample_rate, seed=seed), sample_rate)
     if channels == 2:
@@ -33,14 +33,14 @@ def render(index: int, sample_rate: int, *, channels: int = 1, seed: int = 0, ki
 
 
 def placement(index: int, seed: int) -> float:
-    """Where a clip is placed in the stereo field, from 0, left, to π / 2, right; never quite at an end."""
+    """Returns the angle of a clip in the stereo field: 0 is left, π / 2 is right, and neither is reached."""
     return np.random.default_rng([seed, index, 2]).uniform(0.1, 0.9) * np.pi / 2
 
 
 def stereo(sound: np.ndarray, sample_rate: int, *, angle: float) -> np.ndarray:
-    """A drum (samples,) at an angle in a small room: (samples, 2) float32 of the same peak.
+    """Places a drum (samples,) at an angle in a small room: (samples, 2) float32 with the same peak.
 
-    Panned at constant power; the room answers each ear otherwise, wherever the drum is.
+    It is panned at constant power. The reverberation differs between the ears but not with the angle.
     """
     ears = [
         gain * sound + STEREO_ROOM * reverberation(sound, sample_rate, 0.15, 200, 6000, number=1 + ear)[: len(sound)]
@@ -52,19 +52,22 @@ def stereo(sound: np.ndarray, sample_rate: int, *, angle: float) -> np.ndarray:
 def reverberation(
     sound: np.ndarray, sample_rate: int, decay: float, low: float, high: float, *, number: int
 ) -> np.ndarray:
-    """What room `number` adds to a sound, from `low` to `high` Hz and as loud; longer than that by `decay` seconds."""
+    """Returns the reverberation of room `number` for a sound, about as loud, and longer by `decay` seconds.
+
+    The room passes `low` to `high` Hz and falls by 60 dB in `decay` seconds.
+    """
     time = np.arange(round(decay * sample_rate)) / sample_rate
-    answer = noise(np.random.default_rng([number, 0]), time, low, high) * strike(time, decay)
-    return fftconvolve(sound, answer) / (sample_rate * REVERBERATION_GAIN * np.sqrt(decay))
+    impulse_response = noise(np.random.default_rng([number, 0]), time, low, high) * strike(time, decay)
+    return fftconvolve(sound, impulse_response) / (sample_rate * REVERBERATION_GAIN * np.sqrt(decay))
 
 
 def plain(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The drum as it is."""
+    """Returns the drum unchanged."""
     return sound
 
 
 def dry(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Bright, short and coarse: highs raised, all damped by 60 dB in 0.3 s, and 31 levels of loudness, as of 5 bits."""
+    """Makes a drum bright, short and coarse: raised highs, 60 dB more decay in 0.3 s, 31 amplitudes as of 5 bits."""
     time = np.arange(len(sound)) / sample_rate
     dull = lfilter([1], [1, -(pole := np.exp(-2 * np.pi * 1500 / sample_rate))], (1 - pole) * sound)
     bright = (sound - 0.8 * np.asarray(dull)) * strike(time, 0.3, 1e-6)
@@ -73,7 +76,7 @@ def dry(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def room(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Dark and distant: the drum behind a wall that lets pass what is under 1 kHz, in a room that rings for 0.6 s."""
+    """Makes a drum dark and distant: a low-pass at 1 kHz, and a room that decays by 60 dB in 0.6 s."""
     pole = np.exp(-2 * np.pi * 1000 / sample_rate)
     dull = np.asarray(lfilter([(1 - pole) ** 2], [1, -2 * pole, pole**2], sound))
     longest = round(LONGEST_SECONDS * sample_rate)
@@ -85,8 +88,8 @@ def room(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 KITS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {PLAIN: plain, "dry": dry, "room": room}
 
 
-def _finished(heard: np.ndarray, sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """What is heard (samples, …) as float32 of the sound's peak, faded out over the last 20 ms."""
-    fade = np.clip(np.arange(len(heard))[::-1] / (0.02 * sample_rate), 0, 1)
-    heard = (heard.T * fade).T
-    return (heard * (np.abs(sound).max() / np.abs(heard).max())).astype(np.float32)
+def _finished(output: np.ndarray, sound: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Fades out the last 20 ms of an output (samples, …) and scales it to the sound's peak; returns float32."""
+    fade = np.clip(np.arange(len(output))[::-1] / (0.02 * sample_rate), 0, 1)
+    output = (output.T * fade).T
+    return (output * (np.abs(sound).max() / np.abs(output).max())).astype(np.float32)

@@ -1,6 +1,6 @@
-"""The built-in drum machine: one-shot drums by analogue-style synthesis, the source that needs no files.
+"""Synthesises one-shot drums in the style of analogue machines: the built-in source, which needs no files.
 
-What is drawn at random never depends on the sample rate, so a clip is the same drum at every rate.
+Random draws never depend on the sample rate, so a clip is the same drum at every rate.
 """
 
 from collections.abc import Callable
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.random import Generator
 from scipy.signal import lfilter
 
-VERSION = 1  # raised whenever a clip would sound otherwise, so that nothing stale is used
+VERSION = 1  # raised whenever a clip would sound different, so that no stale cache is used
 LONGEST_SECONDS = 0.95
-HISS = (0.006, 0.012)  # of the output stage, as a part of the peak
+HISS = (0.006, 0.012)  # range of the output stage's noise, relative to the peak
 
 # The modes of an ideal circular membrane above its lowest, as ratios to it (zeros of the Bessel functions).
 MEMBRANE = np.array([1.594, 2.136, 2.296, 2.653])
 
 
 def render(index: int, sample_rate: int, *, seed: int = 0) -> np.ndarray:
-    """Clip `index` of the endless series `seed`: the same on every call, the same drum at every rate.
+    """Renders clip `index` of the endless series `seed`: the same on every call, the same drum at every rate.
 
     sample_rate: 4,000 to 96,000 Hz. Returns (samples,) float32, at most 0.95 s, its peak from 0.35 to 0.95.
     """
@@ -28,7 +28,7 @@ def render(index: int, sample_rate: int, *, seed: int = 0) -> np.ndarray:
 
 
 def label(index: int) -> str:
-    """Name of the voice that plays clip `index`; the voices take turns."""
+    """Returns the name of the voice that plays clip `index`; the voices take turns."""
     return list(DRUMS)[index % len(DRUMS)]
 
 
@@ -37,30 +37,30 @@ def label(index: int) -> str:
 
 
 def between(random: Generator, low: float, high: float) -> float:
-    """A random value from `low` to `high`, uniform in its logarithm, as pitch, time and level are heard."""
+    """Draws a value from `low` to `high`, uniform in its logarithm, because we hear pitch, time and level so."""
     return float(np.exp(random.uniform(np.log(low), np.log(high))))
 
 
 def timeline(seconds: float, sample_rate: int) -> np.ndarray:
-    """The instants of a clip of `seconds`, or of the longest clip where that is shorter."""
+    """Returns the sample times of a clip of `seconds`, at most of LONGEST_SECONDS."""
     return np.arange(round(min(seconds, LONGEST_SECONDS) * sample_rate)) / sample_rate
 
 
 def strike(time: np.ndarray, decay: float, attack: float = 0.001) -> np.ndarray:
-    """Envelope that is 0 until time 0, rises to its peak in `attack` seconds and decays."""
+    """Computes an envelope that is 0 until time 0, rises for `attack` seconds and decays."""
     return np.clip(time / attack, 0, 1) * 10 ** (-3 * np.maximum(time, 0) / decay)
 
 
 def glide(time: np.ndarray, pitch: float, bend: float, seconds: float) -> np.ndarray:
-    """Frequency in Hz that falls from `bend` times `pitch` to `pitch`, 95 % of the way in `seconds`."""
+    """Computes a frequency in Hz that goes from `bend` times `pitch` to `pitch`, 95 % of the way in `seconds`."""
     return pitch * (1 + (bend - 1) * np.exp(-3 * time / seconds))
 
 
 def tone(time: np.ndarray, frequency: np.ndarray, envelope: np.ndarray, drive: float) -> np.ndarray:
-    """Sine of a moving frequency in Hz, with the odd harmonics of an overdriven stage.
+    """Computes a sine of a moving frequency in Hz, with the odd harmonics of an overdriven stage.
 
     drive: 0 for a pure sine, 1 for nearly a square while it is loud. The harmonics fade out below Nyquist,
-    and die before the fundamental, as when a decaying sine leaves the range of overdrive.
+    and decay faster than the fundamental, as when a decaying sine leaves the range of overdrive.
     """
     phase = 2 * np.pi * time[1] * (np.cumsum(frequency) - (frequency + frequency[0]) / 2)
     sound = np.sin(phase)
@@ -72,38 +72,38 @@ def tone(time: np.ndarray, frequency: np.ndarray, envelope: np.ndarray, drive: f
 
 
 def ring(time: np.ndarray, frequencies: np.ndarray, levels: np.ndarray, decays) -> np.ndarray:
-    """Sum of struck modes: sines of steady frequencies in Hz, each with its level and decay, below Nyquist.
+    """Sums struck modes below Nyquist: sines of constant frequencies in Hz, each with its level and decay.
 
-    frequencies, levels: (modes,). decays: (modes,), or one for all.
+    frequencies, levels: (modes,). decays: (modes,), or one value for all.
     """
-    heard = frequencies * time[1] < 0.48
-    speed = (2j * np.pi * frequencies - np.log(1000) / decays)[heard]
+    is_audible = frequencies * time[1] < 0.48
+    speed = (2j * np.pi * frequencies - np.log(1000) / decays)[is_audible]
     # exp(a + b) = exp(a) exp(b): one matrix product instead of an exponential for every mode and sample.
     block = 128
-    starts = levels[heard] * np.exp(np.outer(time[::block], speed))
+    starts = levels[is_audible] * np.exp(np.outer(time[::block], speed))
     steps = np.exp(np.outer(speed, time[:block]))
     return np.clip(time / 0.001, 0, 1) * np.imag(starts @ steps).ravel()[: len(time)]
 
 
 def passed(frequencies: np.ndarray, low: float, high: float = np.inf) -> np.ndarray:
-    """Gain of a fourth-order Butterworth band-pass, from `low` to `high`, at `frequencies`, all in Hz."""
+    """Computes the gain of a fourth-order Butterworth band-pass from `low` to `high` at `frequencies`, all in Hz."""
     above, below = np.square(np.square(frequencies / low)), np.square(np.square(frequencies / high))
     return above / np.sqrt((1 + above**2) * (1 + below**2))
 
 
 def squares(pitches: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies in Hz and levels of the harmonics that square waves keep behind a band-pass."""
+    """Returns frequencies in Hz and levels of the harmonics of square waves that a band-pass leaves audible."""
     harmonics = np.arange(1, 100, 2)
     frequencies = np.outer(pitches, harmonics)
     levels = passed(frequencies, low, high) / harmonics
-    heard = levels > 0.001
-    return frequencies[heard], levels[heard]
+    is_audible = levels > 0.001
+    return frequencies[is_audible], levels[is_audible]
 
 
 def noise(random: Generator, time: np.ndarray, low: float, high: float = np.inf) -> np.ndarray:
-    """Noise from `low` to `high` Hz: the same waveform at every sample rate, up to what the rate holds.
+    """Makes noise from `low` to `high` Hz: the same waveform at every sample rate, up to half of the rate.
 
-    At low rates `low` gives way, so that at least the top quarter is left.
+    At low rates `low` is reduced, so that at least the top quarter of the spectrum is left.
     """
     sample_rate = round(1 / time[1])
     # One random component per Hz, lowest first, so that a higher rate only adds components. The level is
@@ -115,9 +115,9 @@ def noise(random: Generator, time: np.ndarray, low: float, high: float = np.inf)
 
 
 def finish(random: Generator, time: np.ndarray, sound: np.ndarray) -> np.ndarray:
-    """The sound as (samples,) float32 of peak 1, freed of what lies under 25 Hz, over hiss and faded to silence.
+    """Removes frequencies under 25 Hz, adds hiss, fades out; returns (samples,) float32 with a peak of 1.
 
-    The hiss, some 45 dB below the peak, is that of the old 8-bit machines; recorded drums have a floor as well.
+    The hiss lies about 45 dB below the peak, as in old 8-bit machines; recorded drums have a noise floor too.
     """
     sound = np.asarray(lfilter([1, -1], [1, -np.exp(-2 * np.pi * 25 * time[1])], sound))
     sound /= np.abs(sound).max()
@@ -130,7 +130,7 @@ def finish(random: Generator, time: np.ndarray, sound: np.ndarray) -> np.ndarray
 
 
 def kick(random: Generator, sample_rate: int) -> np.ndarray:
-    """A low sine whose pitch drops at once, and the thud of the beater."""
+    """Plays a low sine whose pitch drops quickly, and the thud of the beater."""
     pitch, bend, bend_seconds = between(random, 42, 66), between(random, 2, 4.5), between(random, 0.03, 0.07)
     decay, drive, thud = between(random, 0.25, 1), random.uniform(0, 0.9), between(random, 0.05, 0.7)
     thud_decay, brightness = between(random, 0.015, 0.08), between(random, 800, 6000)
@@ -142,7 +142,7 @@ def kick(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def snare(random: Generator, sample_rate: int) -> np.ndarray:
-    """Two falling tones of the drum head under the hiss of the wires, whose highs die first."""
+    """Plays two falling tones of the drum head and the hiss of the wires, whose high frequencies decay first."""
     pitch, bend, second = between(random, 150, 260), between(random, 1.1, 1.6), random.uniform(1.5, 1.9)
     head_decay, wire_decay = between(random, 0.15, 0.45), between(random, 0.25, 0.9)
     wires, low, high = between(random, 0.5, 1.5), between(random, 600, 2000), between(random, 5000, 14000)
@@ -156,7 +156,7 @@ def snare(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def hihat(random: Generator, sample_rate: int) -> np.ndarray:
-    """Six clashing square waves and hiss with all but their highs cut away, closed or open."""
+    """Plays the high frequencies of six inharmonic square waves and of hiss, closed or open."""
     is_open = random.random() < 0.4
     decay = between(random, 0.35, 1.1) if is_open else between(random, 0.06, 0.25)
     pitches = between(random, 250, 500) * random.uniform(1, 4, size=6)
@@ -168,7 +168,7 @@ def hihat(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def clap(random: Generator, sample_rate: int) -> np.ndarray:
-    """Three to five hands in quick succession, the last with a short room around it."""
+    """Plays three to five hand claps in quick succession; the last one has a short reverberation."""
     hands, apart = random.integers(3, 6), random.uniform(0.006, 0.014, size=4)
     hand_decay, room_decay = between(random, 0.015, 0.04), between(random, 0.15, 0.6)
     room, centre, width = between(random, 0.2, 0.7), between(random, 900, 1800), between(random, 1.5, 3.5)
@@ -182,7 +182,7 @@ def clap(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def tom(random: Generator, sample_rate: int) -> np.ndarray:
-    """A tuned head whose pitch sinks as it rings, the membrane's higher modes, and the stick."""
+    """Plays a tuned head whose pitch sinks, the higher modes of its membrane, and the stick."""
     pitch, bend, bend_seconds = between(random, 75, 220), between(random, 1.2, 2), between(random, 0.06, 0.25)
     decay, drive, overtones = between(random, 0.35, 1.2), random.uniform(0, 0.6), between(random, 0.05, 0.5)
     stick, brightness = between(random, 0.05, 1), between(random, 1500, 7000)
@@ -195,7 +195,7 @@ def tom(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def conga(random: Generator, sample_rate: int) -> np.ndarray:
-    """A hand on a tight skin: a short pitched knock and the slap."""
+    """Plays a hand on a tight skin: a short pitched knock and the slap."""
     pitch, bend, decay = between(random, 180, 420), between(random, 1.03, 1.25), between(random, 0.15, 0.7)
     overtones, slap, slap_decay = between(random, 0.1, 1), between(random, 0.1, 2), between(random, 0.02, 0.1)
 
@@ -206,7 +206,7 @@ def conga(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def cowbell(random: Generator, sample_rate: int) -> np.ndarray:
-    """Two square waves a rough fifth apart behind a band-pass, loud at first, then humming on."""
+    """Plays two square waves about a fifth apart through a band-pass, with a loud start."""
     pitch, second, decay = between(random, 450, 750), random.uniform(1.4, 1.56), between(random, 0.2, 0.8)
     low, high = pitch * between(random, 0.8, 2), between(random, 2500, 7000)
     accent, accent_decay = between(random, 0.5, 3), between(random, 0.03, 0.1)
@@ -217,7 +217,7 @@ def cowbell(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def rim(random: Generator, sample_rate: int) -> np.ndarray:
-    """A dry knock: three short modes of wood and metal, and a speck of noise."""
+    """Plays a dry knock: three short modes of wood and metal, and a short noise."""
     modes = between(random, 350, 600) * np.cumprod([1, random.uniform(2.2, 3.2), random.uniform(1.6, 2.2)])
     levels, speck, decay = random.uniform(0.3, 1.2, 3), between(random, 0.5, 4), between(random, 0.04, 0.16)
 
@@ -227,7 +227,7 @@ def rim(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def cymbal(random: Generator, sample_rate: int) -> np.ndarray:
-    """Dozens of inharmonic modes, the high ones dying first, with hiss and the ping of the stick."""
+    """Plays 90 inharmonic modes, of which the high ones decay first, with hiss and the ping of the stick."""
     modes, levels = 300 * 50 ** random.random(90), random.standard_normal(90)
     decay, tilt, corner = between(random, 0.7, 1.8), random.uniform(-0.3, 0.5), between(random, 300, 2500)
     hiss, hiss_decay, ping = between(random, 0.3, 4), between(random, 0.2, 0.9), between(random, 0.03, 1)
@@ -240,7 +240,7 @@ def cymbal(random: Generator, sample_rate: int) -> np.ndarray:
 
 
 def shaker(random: Generator, sample_rate: int) -> np.ndarray:
-    """Grains that swell for a moment and scatter: bright, rough noise of slow attack."""
+    """Plays grains of bright, rough noise that swell slowly and decay."""
     attack, decay = between(random, 0.01, 0.06), between(random, 0.1, 0.4)
     low, high = between(random, 2500, 5000), between(random, 6500, 14000)
     grains, grains_per_second = random.uniform(random.random(), 1, size=300), between(random, 60, 300)

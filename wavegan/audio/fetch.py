@@ -1,4 +1,4 @@
-"""Known public data sets: download with checksum, safe extraction, official split."""
+"""Fetches known public data sets: downloads, verifies the checksum, extracts safely and applies the official split."""
 
 import difflib
 import gzip
@@ -25,7 +25,7 @@ CLIP_NAME = re.compile(r"\w[\w.-]*\.wav")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where a data set lies, how its archive is recognised, and which clips of it we keep.
+    """Describes a data set: its address, its archive's checksum and sizes, and the words whose clips we keep.
 
     The archive is a gzipped tar of `WORD/NAME.wav` with the two lists of SPLIT_LISTS beside the words.
     """
@@ -42,12 +42,13 @@ class Dataset:
 
     @property
     def archive_name(self) -> str:
+        """Returns the archive's file name."""
         return self.url.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
 class FetchResult:
-    """The folder of a fetched data set and its clips per split."""
+    """Holds the folder of a fetched data set and the number of its clips per split."""
 
     path: Path
     clips: dict[str, int]
@@ -69,11 +70,11 @@ DATASETS = {
 
 
 def fetch(name: str, to: Path, *, dataset: Dataset | None = None) -> FetchResult:
-    """The complete folder `to/name`, laid out as `{train,validation,test}/WORD/*.wav` beside a SOURCE.md.
+    """Fetches a data set into the folder `to/name`: `{train,validation,test}/WORD/*.wav` and a SOURCE.md.
 
-    A folder that is already there is used as it is. A download that was cut off continues where it
-    stopped; an archive that already lies in `to` is used; it is removed once its clips are extracted.
-    dataset: instead of the entry of DATASETS. DataError: unknown name, no room, no connection, wrong content.
+    A folder that already exists is used as it is. An interrupted download continues where it stopped. An archive that
+    is already in `to` is used. The archive is removed after its clips are extracted. dataset: replaces the entry of
+    DATASETS. Raises DataError for an unknown name, too little disk space, no connection or wrong content.
     """
     dataset = dataset or _known(name)
     folder = to / dataset.name
@@ -82,7 +83,7 @@ def fetch(name: str, to: Path, *, dataset: Dataset | None = None) -> FetchResult
             return _present(folder)
         to.mkdir(parents=True, exist_ok=True)
         archive = to / dataset.archive_name
-        partial = partial_path(archive)  # kept after an error: the next call continues it
+        partial = partial_path(archive)  # stays after an error, so that the next call continues it
         _check_room(dataset, to, archive if archive.exists() else partial)
         if not archive.exists():
             download(dataset.url, partial, total_bytes=dataset.archive_bytes)
@@ -134,18 +135,18 @@ def _check_room(dataset: Dataset, to: Path, archive: Path) -> None:
 
 def _verify(dataset: Dataset, archive: Path) -> None:
     with open(archive, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != dataset.sha256:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != dataset.sha256:
         archive.unlink()
         raise DataError(
-            f"{archive} has sha256 {found}",
+            f"{archive} has sha256 {digest}",
             f"{dataset.name} has {dataset.sha256}",
             "the file is deleted: run the same command again to download it afresh",
         )
 
 
 def _build(dataset: Dataset, archive: Path, folder: Path) -> dict[str, int]:
-    """Clips per split of `folder`, which appears under its name only when it is complete."""
+    """Extracts an archive to `folder` and returns the clips per split; the folder gets its name when it is complete."""
     partial = partial_path(folder)
     if partial.exists():
         shutil.rmtree(partial)
@@ -194,7 +195,7 @@ def _extract(dataset: Dataset, archive: Path, folder: Path) -> dict[str, str]:
 
 
 def _checked_path(member: tarfile.TarInfo, folder: Path) -> PurePosixPath:
-    """The member's path in the archive; DataError where it could reach anything outside `folder`."""
+    """Returns the member's path in the archive; raises DataError if it is no plain file or folder inside `folder`."""
     path = PurePosixPath(member.name)
     try:
         if path.is_absolute() or ".." in path.parts or "\\" in member.name:

@@ -1,4 +1,4 @@
-"""Sound files: find them, decode them at any rate, write them in the common formats."""
+"""Finds sound files, decodes them at any sample rate and writes them in the common formats."""
 
 import os
 import struct
@@ -41,33 +41,32 @@ FORMATS = {  # extension: libsndfile's format and subtype
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 BLOCK_FRAMES = 1 << 18
 FULL_SCALE = 32767  # of int16, as the original scales: sample = round(32767 · x)
-LOSSY = ("MP3", "OGG")  # their headers only estimate the length
+LOSSY = ("MP3", "OGG")  # the headers of these formats only estimate the length
 CHUNKED = {  # first and third word of a file made of chunks: byte order and the chunk that holds the sound
     (b"RIFF", b"WAVE"): ("<", b"data"),
     (b"RIFX", b"WAVE"): (">", b"data"),
     (b"FORM", b"AIFF"): (">", b"SSND"),
     (b"FORM", b"AIFC"): (">", b"SSND"),
 }
-UNKNOWN_LENGTH = 0x7FFFF000  # streams write this (SoX), nearly 2³² or 0 while they do not know it
+UNKNOWN_LENGTH = 0x7FFFF000  # SoX streams write this for an unknown length; others write nearly 2³² or 0
 
 
 def find_audio(folder: Path) -> list[Path]:
-    """Every sound file in a folder and its sub-folders, sorted; hidden files and folders are passed over."""
-    found = []
+    """Finds the sound files in a folder and its sub-folders, sorted; skips hidden files and folders."""
+    paths = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
+        paths += [
             Path(parent, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
         ]
-    return sorted(found)
+    return sorted(paths)
 
 
 def decode(path: Path, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
-    """Blocks of a file's sound, float32 (frames, channels), resampled and mixed, of bounded size.
+    """Yields a file's sound in blocks of bounded size, float32 (frames, channels), resampled to sample_rate.
 
-    Several channels become one by their mean, one becomes several by repetition. Raises DataError with the
-    reason for a file that cannot be read to its end, is empty, holds NaN or infinity, or has other channels
-    than asked.
+    Several channels become one by their mean; one becomes several by repetition. Raises DataError with the reason if
+    the file cannot be read to its end, is empty, holds NaN or infinity, or has channels that cannot become `channels`.
     """
     try:
         with soundfile.SoundFile(path) as sound:
@@ -76,7 +75,7 @@ def decode(path: Path, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
             for block in resampled(_read(sound, channels), sound.samplerate, sample_rate, channels):
                 frames += len(block)
                 yield block
-        if frames == 0:  # also where one frame at a high rate is none at a low one
+        if frames == 0:  # also if resampling to a lower rate leaves no frame
             raise DataError(f"is empty: it holds no samples at {sample_rate} Hz")
     except UnicodeEncodeError as fault:
         raise DataError("has a name that is not valid text; rename it") from fault
@@ -85,16 +84,15 @@ def decode(path: Path, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Samples in [-1, 1] as int16, rounded to the nearest step; what lies outside is clipped."""
+    """Converts samples in [-1, 1] to int16, rounded to the nearest step; clips samples outside."""
     return np.rint(np.clip(samples, -1, 1) * FULL_SCALE).astype(np.int16)
 
 
 @contextmanager
 def open_writer(path: Path, sample_rate: int, channels: int) -> Iterator[soundfile.SoundFile]:
-    """A sound file to write (frames, channels) into; it appears under its name only when it is complete.
+    """Opens a sound file to write (frames, channels) into; the file gets its name when it is complete.
 
-    The format follows the name's extension. Raises DataError for a format that cannot hold the rate or
-    channels.
+    The extension chooses the format. Raises DataError if the format cannot hold the rate or the number of channels.
     """
     extension = path.suffix.lower().lstrip(".")
     check_format(extension, sample_rate, channels)
@@ -115,9 +113,9 @@ def write(path: Path, clip: np.ndarray, sample_rate: int) -> None:
 
 
 def write_clip(sound: soundfile.SoundFile, clip: np.ndarray) -> None:
-    """Appends one clip, (channels, samples) in [-1, 1]; what lies outside is clipped, and none may be NaN.
+    """Appends one clip, (channels, samples) in [-1, 1]; clips samples outside; NaN and infinity are not allowed.
 
-    libsndfile would write NaN as full scale, and its MP3 encoder makes noise of two channels of int16.
+    libsndfile would write NaN as full scale. Its MP3 encoder gets floats, because it makes noise from int16 stereo.
     """
     assert np.isfinite(clip).all(), "only finite samples reach a sound file"
     frames = clip.T.clip(-1, 1)
@@ -125,7 +123,7 @@ def write_clip(sound: soundfile.SoundFile, clip: np.ndarray) -> None:
 
 
 def check_format(extension: str, sample_rate: int, channels: int) -> None:
-    """Raises DataError where a format is unknown or cannot hold this rate or number of channels."""
+    """Raises DataError if a format is unknown or cannot hold this sample rate or number of channels."""
     if extension not in FORMATS:
         raise DataError(f"the format is {extension!r}; one of {', '.join(FORMATS)} can be written; choose one")
     if extension == "mp3" and (sample_rate not in MP3_RATES or channels > 2):
@@ -149,9 +147,9 @@ def _check_header(path: Path, sound: soundfile.SoundFile, channels: int) -> None
 
 
 def _promised_bytes(path: Path) -> int | None:
-    """Where a WAV's or AIFF's sound should end, by its header; None in other formats or where the length is open.
+    """Reads from the header at which byte the sound of a WAV or AIFF ends; None for other formats or an open length.
 
-    libsndfile reads these without complaint when they are truncated, so its word cannot be taken.
+    libsndfile reads a truncated file of these formats without an error, so we compare the lengths ourselves.
     """
     with path.open("rb") as file:
         start = file.read(12)
@@ -167,7 +165,7 @@ def _promised_bytes(path: Path) -> int | None:
 
 
 def _read(sound: soundfile.SoundFile, channels: int) -> Iterator[np.ndarray]:
-    frames = 0  # not by sound.blocks, which fills up a file that ends early with memory as it happens to be
+    frames = 0  # sound.blocks would fill a file that ends early with uninitialised memory
     while len(block := sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
         if not np.isfinite(block).all():
             raise DataError("holds NaN or infinite samples; export it again")

@@ -1,4 +1,4 @@
-"""Sound of any length through a function of fixed windows."""
+"""Applies a function of fixed windows to sound of any length."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -16,19 +16,20 @@ def overlapped(
     batch_size: int = 8,
     watch: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> Tensor:
-    """What process makes of a sound (C, T), of the same shape, type and device.
+    """Applies `process` to overlapping windows of a sound (C, T); returns the same shape, type and device.
 
-    process maps windows (N, C, window_samples), N at most batch_size, to the same shape. Windows start every half
-    of their length; the last ones are filled up with silence. Where two overlap, one fades into the other by weights
-    that add up to 1; the first half of the first window and the end of the last stand as they are:
+    process maps windows (N, C, window_samples), N at most batch_size, to the same shape. The hop is half a window; the
+    last windows are padded with silence. Where two windows overlap, one fades into the other by weights that add up to
+    1. The first half of the first window and the last half of the last one are not weighted:
 
         window 0   ------------\\
         window 1         /------------\\
         window 2                /------------
 
-    The fade is a raised cosine: it trusts a window least at its edges, where a network sees nothing beyond.
-    watch(numbers) gives the numbers of the batches one by one, so a caller can show progress. Two batches at
-    most are held besides the sound and the result. Raises ValueError for windows that have no halves.
+    The fade is a raised cosine. It gives the edges of a window the least weight, because a network sees nothing beyond
+    them. watch(indices) yields the indices of the batches one by one, so a caller can show progress. At most two
+    batches are in memory besides the sound and the result. Raises ValueError if window_samples is not a positive even
+    number.
     """
     if window_samples < 2 or window_samples % 2:
         raise ValueError(f"window_samples is {window_samples}; halves overlap, so it must be even; add one sample")
@@ -48,16 +49,16 @@ def overlapped(
 
 
 def _processed(process: Callable[[Tensor], Tensor], sound: Tensor, first: int, last: int, hop: int) -> Tensor:
-    """What process makes of the windows from first to before last, (N, C, 2 · hop)."""
+    """Applies `process` to the windows from `first` up to, not including, `last`: (N, C, 2 · hop)."""
     part = sound[:, first * hop : (last + 1) * hop]
     part = torch.nn.functional.pad(part, (0, (last + 1 - first) * hop - part.shape[1]))
     windows = part.unfold(1, 2 * hop, hop).transpose(0, 1).contiguous()
-    made = process(windows)
-    assert made.shape == windows.shape, f"process made {tuple(made.shape)} of {tuple(windows.shape)}"
-    return made.to(sound)
+    outputs = process(windows)
+    assert outputs.shape == windows.shape, f"process made {tuple(outputs.shape)} of {tuple(windows.shape)}"
+    return outputs.to(sound)
 
 
 def _write(result: Tensor, parts: Tensor, start: int) -> None:
-    """Puts parts (N, C, hop) one after the other into (C, T) from start, and leaves out what is beyond the end."""
+    """Writes parts (N, C, hop) one after the other into (C, T) from start; drops samples beyond the end."""
     line = parts.transpose(0, 1).flatten(1)[:, : max(0, result.shape[1] - start)]
     result[:, start : start + line.shape[1]] = line

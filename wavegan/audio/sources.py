@@ -1,4 +1,4 @@
-"""Where sound comes from: folders, fetched data sets and the drum machine, as lists of items to decode."""
+"""Lists the sounds of a source, not yet decoded: of folders, of fetched data sets or of the drum machine."""
 
 import csv
 import os
@@ -23,11 +23,11 @@ LabelAndGroup = tuple[str | None, str | None]  # label and group
 
 @dataclass(frozen=True)
 class Item:
-    """One sound of a source, not yet decoded.
+    """Describes one sound of a source, not yet decoded.
 
-    name: unique within the source. fingerprint: plain values that change when the sound does. decode(sample_rate,
-    channels): blocks of (frames, channels) float32, or DataError with the reason. group: what it shares with other
-    items beside the label, such as the speaker.
+    name: unique within the source. fingerprint: plain values that change when the sound changes. decode(sample_rate,
+    channels) yields blocks (frames, channels) float32 and raises DataError with the reason if it cannot. group: a
+    property that items share beside the label, such as the speaker.
     """
 
     name: str
@@ -38,25 +38,26 @@ class Item:
 
 
 def open_source(source: str | Sequence[str]) -> list[Item]:
-    """The items of a folder, of several, of a fetched data set or of the drum machine, in a fixed order.
+    """Lists the items of one or several sources in a fixed order.
 
-    Raises DataError for a name that is neither, and for a source without a single sound file.
+    A source is a folder, a fetched data set or the drum machine. Raises DataError for a name that is none of these,
+    and for a folder without a sound file.
     """
     if isinstance(source, str):
         return _open_one(source)
     if len(source) == 1:
         return _open_one(source[0])
-    names = [Path(one).name for one in source]
+    names = [Path(part).name for part in source]
     prefixes = names if len(set(names)) == len(names) else source
     return [
         replace(item, name=f"{prefix}/{item.name}")
-        for prefix, one in zip(prefixes, source, strict=True)
-        for item in _open_one(one)
+        for prefix, part in zip(prefixes, source, strict=True)
+        for item in _open_one(part)
     ]
 
 
 def data_folder() -> Path:
-    """Where fetched data sets lie: the environment variable WAVEGAN_DATA, or `data` in the current folder."""
+    """Returns the folder of fetched data sets: the environment variable WAVEGAN_DATA, or `data` in the current one."""
     return Path(os.environ.get("WAVEGAN_DATA", "data"))
 
 
@@ -101,11 +102,11 @@ def _folder(folder: Path) -> list[Item]:
     if not folder.is_dir():
         raise DataError(f"the source {folder} is a file; a source is a folder of sound files; name its folder")
     metadata = folder / METADATA
-    marks = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder)
-    if not marks:
+    labels = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder)
+    if not labels:
         kinds = " ".join(sorted(files.EXTENSIONS))
         raise DataError(f"the source {folder} holds no sound file; these are looked for: {kinds}; name another folder")
-    return [_file_item(folder, name, *mark) for name, mark in marks.items()]
+    return [_file_item(folder, name, *label_and_group) for name, label_and_group in labels.items()]
 
 
 def _labels_of_folders(folder: Path) -> dict[str, LabelAndGroup]:
@@ -114,7 +115,7 @@ def _labels_of_folders(folder: Path) -> dict[str, LabelAndGroup]:
 
 
 def _read_metadata(path: Path) -> dict[str, LabelAndGroup]:
-    """File names of a metadata.csv (the AudioFolder convention) with their marks; only files it lists are used."""
+    """Reads each file's label and group from a metadata.csv (AudioFolder convention); only files in it are used."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file)
@@ -137,7 +138,7 @@ def _read_metadata(path: Path) -> dict[str, LabelAndGroup]:
 def _file_item(folder: Path, name: str, label: str | None, group: str | None) -> Item:
     path = folder / name
     fingerprint: tuple[str | int, ...] = (str(path.absolute()),)
-    if path.is_file():  # one that metadata.csv lists and is not there says so when it is decoded
+    if path.is_file():  # decoding reports a missing file that metadata.csv lists
         status = path.stat()
         fingerprint += (status.st_size, status.st_mtime_ns)
     return Item(name, label, fingerprint, partial(files.decode, path), group)

@@ -1,4 +1,4 @@
-"""Which part of a corpus is learned from and which is kept for judging: decided by name, the same everywhere."""
+"""Splits a corpus into a training part and a held-out part, by the names of its items: the same on every machine."""
 
 from dataclasses import replace
 
@@ -9,11 +9,10 @@ from wavegan.seeding import derive
 
 
 def hold_out(corpus: Corpus, share: float) -> tuple[Corpus, Corpus]:
-    """A corpus divided in two, for training and for judging: about `share` of the items are held out.
+    """Splits a corpus into a training part and a held-out part, which gets about `share` of the items.
 
-    Which ones follows from their names alone, so it is the same on every machine and does not change when
-    others are added. At least one of several items is held out; of a single item, the last `share` of its
-    time.
+    The split of an item depends on its name alone. So it is the same on every machine and does not change when items
+    are added. Both parts get at least one of several items. A single item is cut: its last `share` is held out.
     """
     if len(corpus.names) == 1:
         return _cut(corpus, share)
@@ -25,7 +24,10 @@ def hold_out(corpus: Corpus, share: float) -> tuple[Corpus, Corpus]:
 
 
 def halves(corpus: Corpus) -> tuple[Corpus, Corpus]:
-    """A corpus divided in two of equally many items, by another hash of their names; a single item by time."""
+    """Splits a corpus into two parts with equal numbers of items, by another hash of their names.
+
+    An odd item goes to the second part. A single item is cut in the middle.
+    """
     count = len(corpus.names)
     if count == 1:
         return _cut(corpus, 0.5)

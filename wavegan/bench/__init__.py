@@ -1,1 +1,1 @@
-"""What a step is compared with: a textbook's, and the floor of the machine."""
+"""Measures a training step, a plain step to compare it with, and the limits of the machine."""

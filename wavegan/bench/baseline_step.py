@@ -1,7 +1,7 @@
-"""The step as a textbook would write it: the yardstick of every speed-up, in fp32 unless told otherwise.
+"""Defines a training step as a textbook would write it: the baseline of every speed-up, in fp32 by default.
 
-It computes what `wavegan.methods.gan` computes, with `torch.nn`'s own layers, three calls of the discriminator, a
-gradient penalty by double backward and Adam as it comes. It knows nothing of the rest of the house.
+It computes what `wavegan.methods.gan` computes, but with the layers of `torch.nn`, three calls of the discriminator, a
+gradient penalty by double backward and torch's Adam. It imports nothing from this package.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Shift = Callable[[int, int], Tensor]
-"""shift(layer, examples) gives the phase shift of each example there, (examples,) or (1,) for all."""
+"""shift(layer, examples) returns the phase shift of each example at a layer: (examples,), or (1,) for all."""
 
 
 class Generator(nn.Module):
-    """Latent (N, K) to clips (N, C, T)."""
+    """Maps latents (N, K) to clips (N, C, T)."""
 
     def __init__(self, strides: Iterable[int], widths: list[int], kernel_size: int, latent_dim: int, nearest: bool):
         super().__init__()
@@ -23,11 +23,12 @@ class Generator(nn.Module):
         self.nearest = nearest
         self.strides = list(strides)
         layers = []
-        for stride, here, there in zip(self.strides, widths, widths[1:], strict=False):
+        for stride, width_in, width_out in zip(self.strides, widths, widths[1:], strict=False):
             if nearest:
-                layers.append(nn.Conv1d(here, there, kernel_size, padding="same"))
+                layers.append(nn.Conv1d(width_in, width_out, kernel_size, padding="same"))
             else:
-                layers.append(nn.ConvTranspose1d(here, there, kernel_size, stride, padding=(kernel_size - stride) // 2))
+                pad = (kernel_size - stride) // 2
+                layers.append(nn.ConvTranspose1d(width_in, width_out, kernel_size, stride, padding=pad))
         self.layers = nn.ModuleList(layers)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -39,7 +40,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Clips (N, C, T) to scores (N,); radius: the largest phase shift."""
+    """Maps clips (N, C, T) to scores (N,); radius: the largest phase shift in samples."""
 
     def __init__(self, strides: Iterable[int], widths: list[int], kernel_size: int, radius: int):
         super().__init__()
@@ -47,22 +48,22 @@ class Discriminator(nn.Module):
         self.kernel_size = kernel_size
         self.radius = radius
         self.layers = nn.ModuleList(
-            nn.Conv1d(here, there, kernel_size, stride)
-            for stride, here, there in zip(self.strides, widths, widths[1:], strict=False)
+            nn.Conv1d(width_in, width_out, kernel_size, stride)
+            for stride, width_in, width_out in zip(self.strides, widths, widths[1:], strict=False)
         )
         self.dense = nn.Linear(16 * widths[-1], 1)
 
     def forward(self, x: Tensor, shift: Shift) -> Tensor:
-        for number, (layer, stride) in enumerate(zip(self.layers, self.strides, strict=True)):
+        for index, (layer, stride) in enumerate(zip(self.layers, self.strides, strict=True)):
             pad = self.kernel_size - stride
             x = F.leaky_relu(layer(F.pad(x, (pad // 2, pad - pad // 2))), 0.2)
-            if number < min(4, len(self.layers) - 1):
-                x = phase_shuffle(x, shift(number, len(x)), self.radius)
+            if index < min(4, len(self.layers) - 1):
+                x = phase_shuffle(x, shift(index, len(x)), self.radius)
         return self.dense(x.transpose(1, 2).flatten(1)).squeeze(1)
 
 
 def phase_shuffle(x: Tensor, shifts: Tensor, radius: int) -> Tensor:
-    """Every example moved right by its shift, at most radius, reflected at the ends; one shift moves all."""
+    """Moves every example right by its shift, at most `radius`, with reflection at the ends; one shift moves all."""
     samples = x.shape[2]
     padded = F.pad(x, (radius, radius), mode="reflect") if radius else x
     if len(shifts) == 1:
@@ -73,7 +74,10 @@ def phase_shuffle(x: Tensor, shifts: Tensor, radius: int) -> Tensor:
 
 
 class PlainStep:
-    """Some discriminator updates and one generator update, with Adam's defaults but for rates and betas."""
+    """Updates two networks by Adam, whose other settings are torch's defaults.
+
+    rates: of the generator and of the discriminator. betas: Adam's two, for both networks.
+    """
 
     def __init__(
         self,
@@ -90,7 +94,11 @@ class PlainStep:
         self.penalty_weight = penalty_weight
 
     def update_discriminator(self, real: Tensor, z: Tensor, share: Tensor, shifts: tuple[Shift, Shift, Shift]) -> None:
-        """share: (N, 1, 1), how far each point of the penalty lies from real to fake; shifts: for each call."""
+        """Updates the discriminator once.
+
+        share: (N, 1, 1) in [0, 1], the position of each penalty point between real and fake. shifts: of the calls for
+        real clips, generated clips and penalty points.
+        """
         with torch.no_grad():
             fake = self.generator(z)
         loss = self.discriminator(fake, shifts[1]).mean() - self.discriminator(real, shifts[0]).mean()
@@ -103,7 +111,7 @@ class PlainStep:
         self.discriminator_optimizer.step()
 
     def update_generator(self, z: Tensor, shift: Shift) -> None:
-        """The discriminator stands still and needs no gradients of its own."""
+        """Updates the generator once; the discriminator is fixed and its weights get no gradients."""
         self.discriminator.requires_grad_(False)
         loss = -self.discriminator(self.generator(z), shift).mean()
         self.generator_optimizer.zero_grad()

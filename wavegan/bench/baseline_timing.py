@@ -1,4 +1,4 @@
-"""The plain step with the sizes of any recipe, ready to be timed: fp32, and torch's own settings for all else."""
+"""Times the plain step with the sizes of any recipe, in fp32; on CUDA, products and convolutions may use TF32."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from wavegan.models.wavegan import STRIDES, widths
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """What shapes a step, under the recipe's own names; of pairs the generator's part comes first."""
+    """Holds the settings of a plain step, named as in the recipe; in a pair, the generator's value comes first."""
 
     clip_samples: int
     channels: int
@@ -32,16 +32,17 @@ class BaselineSettings:
 
 
 def plain_networks(settings: BaselineSettings) -> tuple[Generator, Discriminator]:
-    """Generator and discriminator of torch's own layers."""
+    """Makes a generator and a discriminator of torch's own layers."""
     strides, kernels = STRIDES[settings.clip_samples], settings.kernel_sizes
-    hidden, judging = (widths(settings.clip_samples, dim) for dim in settings.dims)
-    outwards, inwards = [*reversed(hidden), settings.channels], [settings.channels, *judging]
+    generator_widths, discriminator_widths = (widths(settings.clip_samples, dim) for dim in settings.dims)
+    outwards = [*reversed(generator_widths), settings.channels]
+    inwards = [settings.channels, *discriminator_widths]
     generator = Generator(strides, outwards, kernels[0], settings.latent_dim, settings.nearest)
     return generator, Discriminator(strides, inwards, kernels[1], settings.shuffle_radius)
 
 
 class BaselineTiming:
-    """The plain step on a device, with clips of noise at hand at no cost."""
+    """Runs the plain step on a device; its real clips are noise, made in advance."""
 
     def __init__(self, settings: BaselineSettings, device: str, threads: int):
         torch.set_num_threads(threads)
@@ -63,33 +64,33 @@ class BaselineTiming:
         self.real = torch.rand(size, device=self.device) * 2 - 1
 
     def steps(self, count: int) -> float:
-        """Seconds of so many steps."""
+        """Runs `count` steps and returns the seconds they took."""
         return timed(self.step, count, self.device)
 
     def peak_memory(self) -> int:
-        """Bytes that networks and steps have needed at most so far."""
+        """Returns the most bytes that the networks and steps have needed so far."""
         return self.memory.bytes
 
     def generations(self, clips: int, count: int) -> float:
-        """Seconds in which `count` batches of so many clips are made, on the host at last."""
+        """Generates `count` batches of `clips` clips, copied to the host, and returns the seconds that took."""
         z = self._latents(clips)
         with torch.inference_mode():
             return timed(lambda: self.plain.generator(z).cpu(), count, self.device)
 
     def step(self) -> None:
-        """The discriminator updates and the generator update, each with draws of its own."""
+        """Makes the discriminator updates and the generator update, each with random draws of its own."""
         for _ in range(self.settings.discriminator_steps):
             self.update_discriminator()
         self.update_generator()
 
     def update_discriminator(self) -> None:
-        """One update by `real`."""
+        """Updates the discriminator once, with the clips `real`."""
         share = torch.rand(len(self.real), 1, 1, device=self.device)
         shifts = (self._shift, self._shift, self._shift)
         self.plain.update_discriminator(self.real, self._latents(len(self.real)), share, shifts)
 
     def update_generator(self) -> None:
-        """One update."""
+        """Updates the generator once."""
         self.plain.update_generator(self._latents(len(self.real)), self._shift)
 
     def _latents(self, count: int) -> Tensor:
@@ -97,6 +98,6 @@ class BaselineTiming:
 
     def _shift(self, layer: int, examples: int) -> Tensor:
         radius, shared = self.settings.shuffle_radius, self.settings.shuffle_shared or not self.settings.shuffle_radius
-        # One shift for all becomes bounds of a slice, so it is drawn on the host: an accelerator need not be asked.
+        # A shared shift becomes the bounds of a slice. Drawn on the host, it needs no synchronisation with the device.
         device = torch.device("cpu") if shared else self.device
         return torch.randint(-radius, radius + 1, (1 if shared else examples,), device=device)

@@ -1,10 +1,11 @@
-"""What a step must do at least, counted from the shapes of the layers: the floor of its time.
+"""Counts the floating point operations that a step needs at least, from the shapes of the layers.
 
-A forward pass of a network is one unit for each clip. The way back costs one more for the gradients of the inputs
-and one for those of the weights. A discriminator update needs three each for real and fake clips, with a penalty on
-its slope four more (forward, back to the input, forward along the tangent, weight gradients: see
-`methods/first_order.py`), and a forward pass of the generator for the fakes. A generator update needs three of the
-generator and two of every discriminator. Views, augmentations and normalisations are left out.
+A forward pass of a network on one clip is one unit. The backward pass costs one unit for the gradients of the inputs
+and one for the gradients of the weights. A discriminator update needs three units for real and three for fake clips.
+A penalty on its gradient needs four more at points of its own: forward, backward to the input, forward along the
+tangent, and weight gradients (see `methods/first_order.py`). At the clips themselves it needs two more. The update also
+needs a forward pass of the generator for the fakes. A generator update needs three units of the generator and two of
+every discriminator. Views, augmentations and normalisations are not counted.
 """
 
 import math
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from wavegan.models.images import Convolution2d, NearestUpsampling2d, TransposedConvolution2d
 from wavegan.models.layers import Convolution, NearestUpsampling, PostFilter, TransposedConvolution
 
-# Adam reads parameter, gradient and two moments and writes all but the gradient, four bytes each.
+# Adam reads the parameter, gradient and two moments, and writes all but the gradient; each has four bytes.
 ADAM_BYTES = 7 * 4
 
 
@@ -26,7 +27,7 @@ def forward_flops(network: nn.Module, *inputs: Tensor | None) -> int:
     counts: list[int] = []
     hooks = [
         layer.register_forward_hook(
-            lambda layer, given, result, count=count: counts.append(2 * count(layer, given[0], result))
+            lambda layer, args, result, count=count: counts.append(2 * count(layer, args[0], result))
         )
         for layer in network.modules()
         for kind, count in MULTIPLICATIONS.items()
@@ -63,7 +64,10 @@ def _places(x: Tensor) -> int:
 
 
 def _different_samples(layer: Any) -> int:
-    """Samples that a kernel meets, added up over the `stride` places of one; repeated ones are multiplied once."""
+    """Counts the different input samples under a kernel, summed over the `stride` outputs of one input sample.
+
+    Upsampling repeats samples; each is multiplied once.
+    """
     before, after = (layer.kernel_size - 1) // 2, layer.kernel_size // 2
     return sum((place + after) // layer.stride - (place - before) // layer.stride + 1 for place in range(layer.stride))
 
@@ -81,10 +85,11 @@ MULTIPLICATIONS: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], int]] = {
 
 
 class DiscriminatorFlops(NamedTuple):
-    """A forward pass of one clip, and how many more an update takes for a penalty on the slope.
+    """Holds the operations of a forward pass on one clip, and the cost of a gradient penalty in forward passes.
 
-    Of a pair of clips an update takes 6: two forward passes, four on the way back. A penalty at a point of its own
-    takes 4 more, one at the clips themselves 2 for its tangents; one that is taken now and then accordingly less.
+    An update on a pair of clips costs 6 forward passes: two forward and four backward. A penalty at a point of its own
+    costs 4 more. One at the clips themselves costs 2 for its tangents. One that is not taken in every update costs less
+    in proportion.
     """
 
     forward: int
@@ -102,15 +107,16 @@ def step_flops(
 
     reuses_generated: one pass of the generator serves both updates.
     """
-    judges = list(discriminators)
+    networks = list(discriminators)
+    forward = sum(network.forward for network in networks)
     return {
         "generator_forward": discriminator_steps * generator,
         "discriminator_update": discriminator_steps
-        * sum(round((6 + judge.penalty) * judge.forward) for judge in judges),
-        "generator_update": (2 if reuses_generated else 3) * generator + 2 * sum(judge.forward for judge in judges),
+        * sum(round((6 + network.penalty) * network.forward) for network in networks),
+        "generator_update": (2 if reuses_generated else 3) * generator + 2 * forward,
     }
 
 
 def optimizer_bytes(generator_parameters: int, discriminator_parameters: int, *, discriminator_steps: int) -> int:
-    """Memory that the updates of a step read and write, fused as tightly as may be."""
+    """Returns the bytes that the optimisers read and write in a step, if each update is fully fused."""
     return ADAM_BYTES * (generator_parameters + discriminator_steps * discriminator_parameters)

@@ -1,7 +1,7 @@
-"""Seconds, rates and bytes, measured so that two ways of doing one thing can be compared.
+"""Measures seconds, rates and bytes, so that several ways to do the same work can be compared.
 
-Nothing here is timed without waiting for the device, before and after. What is compared takes turns, so that a
-machine that slows down does so for all.
+Each timing waits for the device before and after. Contestants take turns, so a machine that slows down affects all of
+them.
 """
 
 import math
@@ -18,29 +18,30 @@ import torch
 
 Name = TypeVar("Name", bound=Hashable)
 Contestant = Callable[[int], float]
-"""contestant(count) does its work `count` times and gives the seconds that took."""
+"""contestant(count) does its work `count` times and returns the seconds that took."""
 
-BLOCK_SECONDS = 0.25  # what is shorter is done several times for one figure
-WARM_SECONDS = 2.0  # what takes longer is warm after one go
+BLOCK_SECONDS = 0.25  # shorter work is repeated for so long, for one figure
+WARM_SECONDS = 2.0  # longer work needs only one warm-up run
 MATRIX_SIZES = (1024, 2048, 4096, 8192)
-LONG_PRODUCT_SECONDS = 0.1  # larger products than one that takes so long are no faster by the number
-MEMORY_BYTES = 256 << 20  # of the tensor that is copied: more than caches hold
+LONG_PRODUCT_SECONDS = 0.1  # products larger than one that takes so long have no higher rate
+MEMORY_BYTES = 256 << 20  # size of the copied tensor, larger than caches
 PROBES = 5
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of one go, measured several times."""
+    """Holds several measurements of the seconds of one run."""
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
+        """Returns the median of the seconds."""
         return statistics.median(self.seconds)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Between them lies the middle half."""
+        """Returns the lower and upper quartile; the middle half of the measurements lies between them."""
         if len(self.seconds) == 1:
             return self.seconds[0], self.seconds[0]
         low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
@@ -50,24 +51,24 @@ class Times:
 def race(
     contestants: Mapping[Name, Contestant], rounds: Iterable[object], *, limit_seconds: float
 ) -> dict[Name, Times]:
-    """The times of each, taken in turn: one figure for each round, after a warm-up that does not count.
+    """Times contestants in turn, after a warm-up: one figure for each contestant and round.
 
-    A contestant that has run for limit_seconds sits out the rounds that are left; each runs at least once.
+    A contestant that has run for limit_seconds skips the remaining rounds; each runs at least once.
     """
     counts = {name: _warm_up(contestant) for name, contestant in contestants.items()}
-    found: dict[Name, list[float]] = {name: [] for name in contestants}
+    times: dict[Name, list[float]] = {name: [] for name in contestants}
     spent = dict.fromkeys(contestants, 0.0)
     for _ in rounds:
         for name, contestant in contestants.items():
             if spent[name] < limit_seconds:
                 seconds = contestant(counts[name])
                 spent[name] += seconds
-                found[name].append(seconds / counts[name])
-    return {name: Times(tuple(times)) for name, times in found.items()}
+                times[name].append(seconds / counts[name])
+    return {name: Times(tuple(figures)) for name, figures in times.items()}
 
 
 def _warm_up(contestant: Contestant) -> int:
-    """How often it must go to fill a block."""
+    """Warms a contestant up and returns how often it must run to take BLOCK_SECONDS."""
     seconds = contestant(1)
     if seconds < WARM_SECONDS:
         seconds = contestant(1)
@@ -75,7 +76,7 @@ def _warm_up(contestant: Contestant) -> int:
 
 
 def wait(device: torch.device) -> None:
-    """Returns when the device has done all that it was given."""
+    """Waits until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -83,7 +84,7 @@ def wait(device: torch.device) -> None:
 
 
 def timed(work: Callable[[], object], count: int, device: torch.device) -> float:
-    """Seconds that `count` calls of work take together."""
+    """Calls `work` `count` times and returns the seconds the calls took together."""
     wait(device)
     start = time.perf_counter()
     for _ in range(count):
@@ -93,12 +94,12 @@ def timed(work: Callable[[], object], count: int, device: torch.device) -> float
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of a product of square matrices, the best of several sizes and goes."""
+    """Measures the FLOP/s of a product of square matrices: the best of several sizes and runs."""
     best = 0.0
     for size in MATRIX_SIZES:
-        here, there = (torch.rand(size, size, device=device).to(dtype) for _ in range(2))
-        product = torch.empty_like(here)
-        seconds = _least(lambda h=here, t=there, p=product: torch.mm(h, t, out=p), device)
+        left, right = (torch.rand(size, size, device=device).to(dtype) for _ in range(2))
+        product = torch.empty_like(left)
+        seconds = _least(lambda a=left, b=right, c=product: torch.mm(a, b, out=c), device)
         best = max(best, 2 * size**3 / seconds)
         if seconds > LONG_PRODUCT_SECONDS:
             break
@@ -106,10 +107,10 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def memory_rate(device: torch.device) -> float:
-    """Bytes per second, read and written together, of a copy that is too large for caches."""
-    here = torch.zeros(MEMORY_BYTES // 4, device=device)
-    there = torch.ones_like(here)
-    return 2 * MEMORY_BYTES / _least(lambda: there.copy_(here), device)
+    """Measures the bytes per second, read and written together, of a copy larger than caches."""
+    source = torch.zeros(MEMORY_BYTES // 4, device=device)
+    target = torch.ones_like(source)
+    return 2 * MEMORY_BYTES / _least(lambda: target.copy_(source), device)
 
 
 def _least(work: Callable[[], object], device: torch.device) -> float:
@@ -118,7 +119,7 @@ def _least(work: Callable[[], object], device: torch.device) -> float:
 
 
 class StopWatch:
-    """Seconds by name; spans may be nested, and then each counts its whole length."""
+    """Adds up seconds by name; timed spans may be nested, and each counts its whole length."""
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -127,22 +128,25 @@ class StopWatch:
         self.last_stop = 0.0
 
     def start(self, name: str) -> None:
+        """Starts a span after the device has finished all its work."""
         self._started[name] = self.now()
 
     def stop(self, name: str) -> None:
+        """Ends a span after the device has finished all its work, and adds its length to `seconds`."""
         self.last_stop = self.now()
         self.seconds[name] = self.seconds.get(name, 0.0) + self.last_stop - self._started.pop(name)
 
     def now(self) -> float:
-        """The time, in seconds, when the device has done all that it was given."""
+        """Waits until the device has finished its work, then returns the time in seconds."""
         wait(self.device)
         return time.perf_counter()
 
 
 class PeakMemory:
-    """How many bytes are needed at most beyond those at hand when this was made.
+    """Measures the peak of memory above the level at which the object was made.
 
-    On CUDA those of torch's allocator; else those of the process, so it should have nothing else to do.
+    On CUDA it counts the bytes that torch's allocator reserves. Elsewhere it counts those of the process, which should
+    do nothing else at that time.
     """
 
     def __init__(self, device: torch.device):
@@ -151,7 +155,7 @@ class PeakMemory:
         self.before = self._peak()
 
     def restart(self) -> None:
-        """Forgets earlier peaks; where the system has no way to, they go on counting."""
+        """Forgets earlier peaks; they still count if the system cannot reset them."""
         if self.device.type == "cuda":
             torch.cuda.init()
             torch.cuda.empty_cache()
@@ -164,12 +168,13 @@ class PeakMemory:
 
     @property
     def bytes(self) -> int:
+        """Returns the peak in bytes, less the bytes in use at the start."""
         return max(self._peak() - self.before, 0)
 
     def _peak(self) -> int:
         if self.device.type == "cuda":
-            return torch.cuda.max_memory_reserved(self.device)  # what graphs hold is not counted as allocated
-        if sys.platform == "linux":  # getrusage's figure is handed down from the parent process
+            return torch.cuda.max_memory_reserved(self.device)  # "allocated" does not count the memory of CUDA graphs
+        if sys.platform == "linux":  # a child inherits the parent's figure in getrusage
             for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024

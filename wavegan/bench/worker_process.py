@@ -1,4 +1,4 @@
-"""An object in a process of its own, so that what it does to memory and settings concerns nobody else."""
+"""Runs an object in a process of its own, so that its memory and settings affect nothing else."""
 
 import multiprocessing
 import signal
@@ -13,22 +13,22 @@ from wavegan.errors import UserError
 
 
 class WorkerProcess:
-    """make(*args), made in a new process; `call` calls its methods there, one at a time.
+    """Makes the object make(*args) in a new process; `call` calls its methods there, one at a time.
 
-    make, arguments and results are pickled. What is raised there is raised here, with its traceback as a note;
-    UserError where the system ended the process. Used in a `with`, whose end ends the process.
+    make, arguments and results are pickled. An exception in the process is raised here, with its traceback as a note.
+    Raises UserError if the system ended the process. Use it in a `with`, which ends the process at its end.
     """
 
     def __init__(self, make: Callable[..., Any], *args: Any):
         context = multiprocessing.get_context("spawn")
-        self._connection, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, make, args), daemon=True)
+        self._connection, child_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(child_end, make, args), daemon=True)
         _start_uninterrupted(self._process)
-        there.close()
+        child_end.close()
         self._answer()
 
     def call(self, method: str, *args: Any) -> Any:
-        """What the object's method gives."""
+        """Calls a method of the object and returns its result."""
         self._connection.send((method, args))
         return self._answer()
 
@@ -57,7 +57,10 @@ class WorkerProcess:
 
 
 def _start_uninterrupted(process: Any) -> None:
-    """Ctrl-C reaches every process of a terminal; the new one leaves it to this one, from its first moment on."""
+    """Starts a process that ignores Ctrl-C from its first moment on, if called in the main thread.
+
+    A terminal sends Ctrl-C to all its processes; only the process that started this one handles it.
+    """
     if threading.current_thread() is not threading.main_thread():
         process.start()
         return
@@ -69,15 +72,15 @@ def _start_uninterrupted(process: Any) -> None:
 
 
 def _serve(connection: Connection, make: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the other process has gone
-        thing = _reply(connection, make, args, is_value=False)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the other process has ended
+        target = _reply(connection, make, args, is_value=False)
         while True:
             method, args = connection.recv()
-            _reply(connection, getattr(thing, method), args)
+            _reply(connection, getattr(target, method), args)
 
 
 def _reply(connection: Connection, work: Callable[..., Any], args: tuple[Any, ...], *, is_value: bool = True) -> Any:
-    """Sends what work(*args) gives, or only that it was done, or what it raised."""
+    """Sends the result of work(*args), or its exception; without is_value it sends only that the work is done."""
     try:
         value = work(*args)
     except Exception as fault:
