@@ -1,11 +1,14 @@
-"""Averaging gradients over two processes by gloo: as `distributed.average_over_ranks` does after the backward pass; as
-one flat message there; or as one for each parameter as soon as its gradient is there, while the pass goes on.
+"""Compares three ways to average gradients over two processes by gloo.
+
+Gradients are averaged by `distributed.average_over_ranks` after the backward pass, or by one flat message after it, or
+by one message for each parameter while the pass still runs.
 
     OMP_NUM_THREADS=1 python benchmarks/averaging.py
 
-prints the seconds of a discriminator update (d = 64, 16,384 samples) without averaging and with each, for the
-first-order form, which has all gradients at the same moment, and for autograd's, where a message can overlap; and
-the seconds of the averages alone. The ways take turns, so that what else the machine does meets all alike.
+prints the seconds of a discriminator update (d = 64, 16,384 samples) without averaging and with each way. It measures
+the first-order form, which has all gradients at the same moment, and autograd's, where a message can overlap the pass.
+It also prints the seconds of the averages alone. The ways take turns, so that other work on the machine affects all
+alike.
 """
 
 import os
@@ -42,7 +45,7 @@ def by_autograd(network: nn.Module, real: Tensor, fake: Tensor) -> None:
 
 
 def seconds(update: Callable[[], None]) -> float:
-    """Of the slowest process."""
+    """Returns the seconds of the slowest process for an update."""
     dist.barrier()
     start = time.perf_counter()
     update()
@@ -52,61 +55,63 @@ def seconds(update: Callable[[], None]) -> float:
 
 
 def overlapped(network: nn.Module, backward: Callable[[], None]) -> Callable[[], None]:
-    """An update that sends each gradient as soon as it is there."""
+    """Makes an update that sends each gradient as soon as it is computed."""
 
     def update() -> None:
-        sent = []
+        messages = []
         hooks = [
-            one.register_post_accumulate_grad_hook(lambda p: sent.append(dist.all_reduce(p.grad, async_op=True)))
-            for one in network.parameters()
+            parameter.register_post_accumulate_grad_hook(
+                lambda p: messages.append(dist.all_reduce(p.grad, async_op=True))
+            )
+            for parameter in network.parameters()
         ]
         backward()
         for hook in hooks:
             hook.remove()
-        finish(network, sent)
+        finish(network, messages)
 
     return update
 
 
 def both(first: Callable[[], None], second: Callable[[], None]) -> None:
-    """One after the other."""
+    """Calls one after the other."""
     first()
     second()
 
 
 def each_alone(network: nn.Module) -> None:
-    """The same messages without a backward pass."""
-    finish(network, [dist.all_reduce(one, async_op=True) for one in gradients(network)])
+    """Sends one message for each gradient, without a backward pass."""
+    finish(network, [dist.all_reduce(gradient, async_op=True) for gradient in gradients(network)])
 
 
-def finish(network: nn.Module, sent: list) -> None:
-    """Waits for the messages, and makes means of sums."""
-    for work in sent:
-        work.wait()
+def finish(network: nn.Module, messages: list) -> None:
+    """Waits for the messages and divides the sums of gradients by the number of processes."""
+    for message in messages:
+        message.wait()
     torch._foreach_div_(gradients(network), WORLD)
 
 
 def averaged(network: nn.Module) -> None:
-    """As training does it."""
+    """Averages as training does."""
     distributed.average_over_ranks(gradients(network))
 
 
 def flat(network: nn.Module) -> None:
-    """All gradients as one message."""
-    whole = torch.cat([one.flatten() for one in gradients(network)])
+    """Sends all gradients as one message."""
+    whole = torch.cat([gradient.flatten() for gradient in gradients(network)])
     dist.all_reduce(whole)
-    parts = (whole / WORLD).split([one.numel() for one in gradients(network)])
-    for one, mean in zip(gradients(network), parts, strict=True):
-        one.copy_(mean.view_as(one))
+    parts = (whole / WORLD).split([gradient.numel() for gradient in gradients(network)])
+    for gradient, mean in zip(gradients(network), parts, strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def gradients(network: nn.Module) -> list[Tensor]:
-    """In the order of the parameters."""
-    return [one.grad for one in network.parameters() if one.grad is not None]
+    """Returns the gradients in the order of the parameters."""
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
 
 def measure(rank: int, port: int) -> None:
-    """One process's part; the first prints."""
+    """Measures all ways in one process; the first process prints."""
     words = (rank, rank, WORLD, WORLD, "127.0.0.1", port)
     os.environ.update(zip(TORCHRUN_VARIABLES, map(str, words), strict=True))
     os.environ.update({"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"})
@@ -114,7 +119,7 @@ def measure(rank: int, port: int) -> None:
     with distributed.processes(str):
         network = Discriminator(16384, dim=64)
         real, fake = torch.rand(2, CLIPS, 1, 16384)
-        size = sum(one.numel() for one in network.parameters()) * 4 / 1e6
+        size = sum(parameter.numel() for parameter in network.parameters()) * 4 / 1e6
         if distributed.is_main():
             print(f"{size:.0f} MB of gradients, {CLIPS} clips in each of {WORLD} processes; median of {REPEATS}")
         ways: dict[str, Callable[[], None]] = {}
@@ -132,11 +137,11 @@ def measure(rank: int, port: int) -> None:
             for way, update in ways.items():
                 if "alone" not in way:
                     network.zero_grad()
-                taken = seconds(update)
-                times[way] += [taken] * (repeat > 0)  # the first one warms up
-        for way, found in times.items():
+                duration = seconds(update)
+                times[way] += [duration] * (repeat > 0)  # the first round warms up
+        for way, durations in times.items():
             if distributed.is_main():
-                print(f"{way:<26} {statistics.median(found):.3f} s ({min(found):.3f} to {max(found):.3f})")
+                print(f"{way:<26} {statistics.median(durations):.3f} s ({min(durations):.3f} to {max(durations):.3f})")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Which form of a convolution is fastest for which shape: what the thresholds of models/convolution.py rest on.
+"""Measures which form of a convolution is fastest for each shape; models/convolution.py takes its thresholds from it.
 
     python benchmarks/convolutions.py --dim 64 --clips 48 [--precision fp32] [--device cuda]
 
-For each layer of a discriminator of 16,384 samples, and for the three products that training needs of it: GFLOP/s as
-a dense convolution of blocks, as one matrix product, and as torch's own strided convolution with channels first.
+Measures each layer of a discriminator of 16,384 samples, in the three products that training needs. Each product is
+computed as a dense convolution of blocks, as one matrix product, and as torch's own strided convolution with channels
+first. Figures are GFLOP/s.
 """
 
 import argparse
@@ -26,39 +27,39 @@ REPEATS = 5
 
 def main() -> None:
     """Prints one line for each layer and product."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--dim", type=int, default=64)
-    options.add_argument("--clips", type=int, default=48)
-    options.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
-    options.add_argument("--device", default="cpu")
-    given = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--clips", type=int, default=48)
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
     keep_freed_memory()
-    dtype, device = torch.bfloat16 if given.precision == "bf16" else torch.float32, torch.device(given.device)
+    dtype, device = torch.bfloat16 if options.precision == "bf16" else torch.float32, torch.device(options.device)
     print(f"{'layer':<22}{'product':<18}{'blocks':>9}{'matrix':>9}{'torch':>9}   GFLOP/s")
     channels = 1
     for layer, places in enumerate(PLACES):
-        made = given.dim * 2**layer
-        flops = 2 * given.clips * places * KERNEL * channels * made
-        for product, forms in products(given.clips, places, channels, made, dtype, device).items():
+        channels_out = options.dim * 2**layer
+        flops = 2 * options.clips * places * KERNEL * channels * channels_out
+        for product, forms in products(options.clips, places, channels, channels_out, dtype, device).items():
             rates = [flops / seconds(work, device) / 1e9 for work in forms]
             figures = "".join(f"{rate:>9.0f}" for rate in rates)
-            print(f"{f'{channels} to {made}, {places} places':<22}{product:<18}{figures}", flush=True)
-        channels = made
+            print(f"{f'{channels} to {channels_out}, {places} places':<22}{product:<18}{figures}", flush=True)
+        channels = channels_out
 
 
 def products(
-    clips: int, places: int, channels: int, made: int, dtype: torch.dtype, device: torch.device
+    clips: int, places: int, channels: int, channels_out: int, dtype: torch.dtype, device: torch.device
 ) -> dict[str, list[Callable[[], object]]]:
-    """The three products of a layer, each in its three forms."""
+    """Returns the three products of a layer, each in its three forms."""
     x = torch.randn(clips, places * STRIDE, channels, device=device).to(dtype)
-    d = torch.randn(clips, places, made, device=device).to(dtype)
-    weight = torch.randn(made, KERNEL, channels, device=device).to(dtype)
-    # Channels first, as torch.nn has them; padded beforehand, at no cost here.
+    d = torch.randn(clips, places, channels_out, device=device).to(dtype)
+    weight = torch.randn(channels_out, KERNEL, channels, device=device).to(dtype)
+    # Channels come first, as in torch.nn. Padding happens here, so that it is not timed.
     first = F.pad(x.transpose(1, 2).contiguous(), (PAD, KERNEL - STRIDE - PAD))
     kernel, back = weight.transpose(1, 2).contiguous(), d.transpose(1, 2).contiguous()
 
-    def torchs(*wanted: bool) -> Callable[[], object]:
-        settings = ([made], [STRIDE], [0], [1], False, [0], 1, list(wanted))
+    def torchs(*gradients: bool) -> Callable[[], object]:
+        settings = ([channels_out], [STRIDE], [0], [1], False, [0], 1, list(gradients))
         return lambda: torch.ops.aten.convolution_backward(back, first, kernel, *settings)
 
     return {
@@ -78,7 +79,7 @@ def products(
 
 
 def both_forms(work: Callable[[], object]) -> list[Callable[[], object]]:
-    """The work by blocks, and as a matrix product."""
+    """Returns the work as a convolution of blocks and as a matrix product."""
 
     def limited(places: float) -> Callable[[], object]:
         def limited_work() -> object:
@@ -92,7 +93,7 @@ def both_forms(work: Callable[[], object]) -> list[Callable[[], object]]:
 
 @contextmanager
 def few_places(limit: float) -> Iterator[None]:
-    """Sets both thresholds for a while."""
+    """Sets both thresholds until the block ends."""
     before = convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE
     convolution.FEW_PLACES = convolution.FEW_PLACES_TO_CORRELATE = dict.fromkeys(("cpu", "cuda", "mps"), limit)
     try:
@@ -102,7 +103,7 @@ def few_places(limit: float) -> Iterator[None]:
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """The least of several goes, after a warm-up."""
+    """Returns the least of several timings, after a warm-up."""
     timed(work, 2, device)
     return min(timed(work, 1, device) for _ in range(REPEATS))
 

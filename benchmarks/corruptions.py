@@ -1,6 +1,6 @@
-"""Faults to plant in real clips, so that it can be seen which metrics react: each a function that gives clips.
+"""Defines faults to plant in real clips, to see which metrics react.
 
-Each takes a split and random numbers and gives (N, C, T); clips may exceed 1 a little.
+Each fault is a function of a split and a random generator that returns clips (N, C, T); they may slightly exceed 1.
 """
 
 from collections.abc import Callable
@@ -20,19 +20,22 @@ from wavegan.dsp.stft import stft
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Clips (N, C, T), and for each the number of its label and the name of its group, (N,)."""
+    """Holds clips (N, C, T), and for each the index of its label and the name of its group, (N,)."""
 
     audio: Tensor
     labels: np.ndarray
     groups: np.ndarray
 
     def select(self, keep: np.ndarray) -> "Clips":
-        """Some of them, by mask or indices."""
+        """Returns some of the clips, chosen by a mask or by indices."""
         return Clips(self.audio[torch.from_numpy(keep)], self.labels[keep], self.groups[keep])
 
 
 class Split(NamedTuple):
-    """What is learned from, what is judged by, what faults are planted in; the labels and groups of a narrow model."""
+    """Holds training clips, reference clips and candidates for faults.
+
+    labels, groups: the ones that a narrow model makes.
+    """
 
     training: Clips
     reference: Clips
@@ -43,87 +46,87 @@ class Split(NamedTuple):
 
 
 def none(split: Split, random: Generator) -> Tensor:
-    """Candidates as they are."""
+    """Returns the candidates unchanged."""
     return split.candidates.audio
 
 
 def noise(split: Split, random: Generator) -> Tensor:
-    """White noise 30 dB below each clip's mean power, in the silence after it as well."""
+    """Adds white noise 30 dB below each clip's mean power, also in the silence after the sound."""
     return _with_noise(split.candidates.audio, -30, random)
 
 
 def comb(split: Split, random: Generator) -> Tensor:
-    """A pulse every 4 samples, 30 dB below each clip's mean power: tones at fs/4 and fs/2."""
+    """Adds a pulse every 4 samples, 30 dB below each clip's mean power: tones at fs/4 and fs/2."""
     return _with_pulses(split.candidates.audio, -30)
 
 
 def faint_comb(split: Split, random: Generator) -> Tensor:
-    """The same, 50 dB below."""
+    """Adds the same pulses 50 dB below each clip's mean power."""
     return _with_pulses(split.candidates.audio, -50)
 
 
 def low_pass(split: Split, random: Generator) -> Tensor:
-    """Nothing above 1.5 kHz (Butterworth, order 8)."""
+    """Removes frequencies above 1.5 kHz (Butterworth, order 8)."""
     sections = butter(8, 1500, fs=split.sample_rate, output="sos")
     return torch.from_numpy(np.asarray(sosfilt(sections, split.candidates.audio.numpy()), np.float32))
 
 
 def backwards(split: Split, random: Generator) -> Tensor:
-    """Each clip's sound backwards, the silence after it left in its place."""
+    """Reverses each clip's sound; the silence after it stays in its place."""
     clips = split.candidates.audio.clone()
     for clip in clips:
-        heard = np.flatnonzero(clip.any(dim=0).numpy())
-        if len(heard):
-            clip[:, : heard[-1] + 1] = clip[:, : heard[-1] + 1].flip(-1)
+        sounding = np.flatnonzero(clip.any(dim=0).numpy())
+        if len(sounding):
+            clip[:, : sounding[-1] + 1] = clip[:, : sounding[-1] + 1].flip(-1)
     return clips
 
 
 def halves(split: Split, random: Generator) -> Tensor:
-    """The second half of each clip's sound before the first, the silence after it left in its place."""
+    """Moves the second half of each clip's sound before the first; the silence after it stays in its place."""
     clips = split.candidates.audio.clone()
     for clip in clips:
-        heard = np.flatnonzero(clip.any(dim=0).numpy())
-        if len(heard):
-            clip[:, : heard[-1] + 1] = clip[:, : heard[-1] + 1].roll(-(heard[-1] + 1) // 2, -1)
+        sounding = np.flatnonzero(clip.any(dim=0).numpy())
+        if len(sounding):
+            clip[:, : sounding[-1] + 1] = clip[:, : sounding[-1] + 1].roll(-(sounding[-1] + 1) // 2, -1)
     return clips
 
 
 def late(split: Split, random: Generator) -> Tensor:
-    """Each clip 30 to 80 ms later."""
+    """Delays each clip by 30 to 80 ms."""
     clips = split.candidates.audio
     return _later(clips, _draw(random, 0.03, 0.08, len(clips)), split.sample_rate)
 
 
 def blunt(split: Split, random: Generator) -> Tensor:
-    """The first 40 ms of each clip's sound, from 1 % of its peak on, faded in."""
+    """Fades in the first 40 ms of each clip's sound, counted from the first sample above 1 % of its peak."""
     clips = split.candidates.audio.clone()
     for clip in clips:
-        heard = np.flatnonzero((clip.abs().amax(dim=0) > 0.01 * clip.abs().max()).numpy())
-        if len(heard):
-            attack = clip[:, heard[0] : heard[0] + round(0.04 * split.sample_rate)]
+        sounding = np.flatnonzero((clip.abs().amax(dim=0) > 0.01 * clip.abs().max()).numpy())
+        if len(sounding):
+            attack = clip[:, sounding[0] : sounding[0] + round(0.04 * split.sample_rate)]
             attack *= torch.linspace(0, 1, attack.shape[1])
     return clips
 
 
 def lost_phases(split: Split, random: Generator) -> Tensor:
-    """Phases that Griffin and Lim's algorithm finds in 16 rounds for each clip's magnitudes."""
+    """Replaces phases by those that Griffin and Lim's algorithm estimates from the magnitudes in 16 iterations."""
     clips = split.candidates.audio
-    found = griffin_lim(stft(clips, window=1024, hop=256).abs(), 16, window=1024, hop=256)
-    return found[..., : clips.shape[-1]]
+    estimate = griffin_lim(stft(clips, window=1024, hop=256).abs(), 16, window=1024, hop=256)
+    return estimate[..., : clips.shape[-1]]
 
 
 def smeared(split: Split, random: Generator) -> Tensor:
-    """High frequencies later than low ones, by 20 ms at half the sample rate: an all-pass, every magnitude is kept."""
+    """Delays high frequencies more than low ones, by 20 ms at half the sample rate; magnitudes stay (an all-pass)."""
     clips = split.candidates.audio
     samples = 2 * clips.shape[-1]
     spectrum = torch.fft.rfft(clips, samples)
-    place = torch.linspace(0, 1, spectrum.shape[-1], dtype=torch.float64)  # of half the sample rate
+    place = torch.linspace(0, 1, spectrum.shape[-1], dtype=torch.float64)  # frequency, relative to half the sample rate
     turn = -torch.pi * 0.02 * split.sample_rate * place.square() / 2
     return torch.fft.irfft(spectrum * torch.polar(torch.ones_like(turn), turn), samples)[..., : clips.shape[-1]].float()
 
 
 def wobble(split: Split, random: Generator) -> Tensor:
-    """Partials that wobble by 40 cents (RMS), 20 times a second: each clip played at a speed that changes so."""
+    """Changes each clip's speed at random, so that partials wobble: 40 knots a second, a deviation of 40 cents each."""
     clips = split.candidates.audio
     samples = clips.shape[-1]
     knots = torch.from_numpy(random.standard_normal((len(clips), 1, round(40 * samples / split.sample_rate) + 3)))
@@ -131,7 +134,7 @@ def wobble(split: Split, random: Generator) -> Tensor:
     place = torch.arange(samples) + ((2 ** (40 / 1200) - 1) * drift).cumsum(dim=1)  # (N, T)
     whole = place.floor().long()
     moved = torch.zeros_like(clips)
-    for step in range(-7, 9):  # a windowed sinc
+    for step in range(-7, 9):  # interpolates by a windowed sinc
         distance = (place - whole - step).float()
         weight = torch.sinc(distance) * (0.5 + 0.5 * torch.cos(torch.pi * (distance / 8).clamp(-1, 1)))
         is_there = (whole + step >= 0) & (whole + step < samples)
@@ -141,12 +144,12 @@ def wobble(split: Split, random: Generator) -> Tensor:
 
 
 def clicks(split: Split, random: Generator) -> Tensor:
-    """A click of one millisecond of noise, 16 dB below each clip's peak, somewhere in its middle eight tenths."""
+    """Adds a click of 1 ms of noise, 16 dB below each clip's peak, at a random place in its middle 80 %."""
     return _with_bursts(split, 0.001, -16, random)
 
 
 def bursts(split: Split, random: Generator) -> Tensor:
-    """A burst of 60 ms of noise, 10 dB below each clip's peak, somewhere in its middle eight tenths."""
+    """Adds a burst of 60 ms of noise, 10 dB below each clip's peak, at a random place in its middle 80 %."""
     return _with_bursts(split, 0.06, -10, random)
 
 
@@ -161,50 +164,51 @@ def _with_bursts(split: Split, seconds: float, decibels: float, random: Generato
 
 
 def second_hits(split: Split, random: Generator) -> Tensor:
-    """Each clip once more, 6 dB softer and 150 to 600 ms later."""
+    """Adds each clip to itself, 6 dB softer and later by 15 to 60 % of its length (150 to 600 ms in 1 s)."""
     clips = split.candidates.audio
-    share = clips.shape[-1] / split.sample_rate  # of a second
-    return clips + 0.5 * _later(clips, _draw(random, 0.15 * share, 0.6 * share, len(clips)), split.sample_rate)
+    duration = clips.shape[-1] / split.sample_rate  # in seconds
+    return clips + 0.5 * _later(clips, _draw(random, 0.15 * duration, 0.6 * duration, len(clips)), split.sample_rate)
 
 
 def clamped(split: Split, random: Generator) -> Tensor:
-    """Each clip 6 dB too loud, and clamped."""
+    """Amplifies each clip by 6 dB and clamps it."""
     return (2 * split.candidates.audio).clamp(-1, 1)
 
 
 def few_labels(split: Split, random: Generator) -> Tensor:
-    """The candidates of some labels alone."""
+    """Returns only the candidates of some labels."""
     return split.candidates.select(np.isin(split.candidates.labels, split.labels)).audio
 
 
 def few_groups(split: Split, random: Generator) -> Tensor:
-    """The candidates of some groups alone."""
+    """Returns only the candidates of some groups."""
     return split.candidates.select(np.isin(split.candidates.groups, split.groups)).audio
 
 
 def repeats(split: Split, random: Generator) -> Tensor:
-    """A twentieth of the candidates, twenty times and a little more where 20 does not divide their number."""
+    """Repeats a twentieth of the candidates until there are as many clips as candidates."""
     clips = split.candidates.audio
     return clips[torch.arange(len(clips)) % max(1, len(clips) // 20)]
 
 
 def copies(split: Split, random: Generator) -> Tensor:
-    """Training clips, each up to 3 ms later, up to 1 dB louder or softer, with noise 60 dB below its mean power.
+    """Returns training clips, each up to 3 ms later and up to 1 dB louder or softer, with noise 60 dB below.
 
-    None is earlier: that would cut its onset, and the click is another fault.
+    The noise is 60 dB below the mean power of the copy. No clip is moved earlier: that would cut its onset and make a
+    click, which is another fault.
     """
     return _jittered(split, -60, random)
 
 
 def hissing_copies(split: Split, random: Generator) -> Tensor:
-    """The same with noise 50 dB below."""
+    """Returns such copies with noise 50 dB below their mean power."""
     return _jittered(split, -50, random)
 
 
 def moved_copies(split: Split, random: Generator) -> Tensor:
-    """Training clips, each later by up to a tenth of a clip, up to 20 dB softer, with noise 50 dB below its mean power.
+    """Returns training clips, each up to a tenth of a clip later and up to 20 dB softer, with noise 50 dB below.
 
-    What is later ends later: of a long sound the end is lost.
+    The noise is 50 dB below the mean power of the moved clip. A long sound loses its end.
     """
     clips = split.training.audio
     moved = _later(clips, _draw(random, 0, 0.1 * clips.shape[-1] / split.sample_rate, len(clips)), split.sample_rate)

@@ -1,9 +1,9 @@
-"""What a healthy training looks like and what collapses look like: real runs on the drum machine, and their pictures.
+"""Trains healthy and collapsing runs on the drum machine and draws pictures of them.
 
     python benchmarks/health.py --out runs/health --pictures docs/training
 
-Each case is trained by `wavegan train` with one thread for a few minutes. A picture shows its losses with the penalty,
-what the evaluation saw meanwhile, and eight clips of the end; what the watchdog said goes to stdout.
+`wavegan train` trains each case with one thread for a few minutes. A picture shows the losses with the penalty, the
+metrics of the evaluations, and eight clips of the final model. The watchdog's messages go to stdout.
 """
 
 import argparse
@@ -55,41 +55,41 @@ CASES: dict[str, tuple[str, list[str]]] = {
 
 
 def main() -> None:
-    """Trains what is not yet trained and draws every case."""
+    """Trains every case, unless its run is complete already, and draws it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/health"))
     parser.add_argument("--pictures", type=Path, default=Path("docs/training"))
     parser.add_argument("--only", choices=CASES, action="append")
-    chosen = parser.parse_args()
-    chosen.pictures.mkdir(parents=True, exist_ok=True)
-    for name in chosen.only or CASES:
+    options = parser.parse_args()
+    options.pictures.mkdir(parents=True, exist_ok=True)
+    for name in options.only or CASES:
         title, settings = CASES[name]
-        command = [sys.executable, "-m", "wavegan", "train", str(QUICKSTART), "--run-dir", str(chosen.out / name)]
+        command = [sys.executable, "-m", "wavegan", "train", str(QUICKSTART), "--run-dir", str(options.out / name)]
         finished = subprocess.run([*command, *SMALL, *settings], env={**os.environ, "OMP_NUM_THREADS": "1"})
         print(f"{name}: exit {finished.returncode}")
-        folder = RunFolder(chosen.out / name)
+        folder = RunFolder(options.out / name)
         for line in lines(folder.log):
-            told = line.get("alarm") or line.get("rollback")
-            if told:
-                print(f"  {told}")
-        draw(folder, title, chosen.pictures / f"{name}.png")
+            message = line.get("alarm") or line.get("rollback")
+            if message:
+                print(f"  {message}")
+        draw(folder, title, options.pictures / f"{name}.png")
         print(json.dumps(evaluations(folder.log)[-1]) if evaluations(folder.log) else "never judged")
 
 
 def draw(folder: RunFolder, title: str, path: Path) -> None:
-    """One picture of a run: losses, figures and clips."""
+    """Draws one picture of a run: losses, metrics and clips."""
     figure = plt.figure(figsize=(12, 4.2), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left")
     parts: Any = figure.subfigures(1, 3, width_ratios=[1, 1, 1.1])
     left, middle, right = parts
     curves(left, statistics(folder.log), {name: name for name in _names(folder)}, "losses and penalty")
     shown = {"kad_l": "kad_l / 100", "duplicate_share": "duplicate_share", "coverage": "coverage"}
-    scaled = [{**one, "kad_l": one["kad_l"] / 100} for one in evaluations(folder.log)]
+    scaled = [{**scores, "kad_l": scores["kad_l"] / 100} for scores in evaluations(folder.log)]
     curves(middle, scaled, shown, "what the evaluation sees")
     model = load_model(folder.path, torch.device("cpu")).model
     clips = torch.cat(list(generation.generate(model, SHOWN)))
     levels = log_mel(clips, model.sample_rate)
-    top = max(float(levels.max()), -40.0)  # silence is to look like silence
+    top = max(float(levels.max()), -40.0)  # keeps silence dark
     axes: Any = right.subplots(2, SHOWN // 2)
     for axis, level in zip(axes.flat, levels, strict=True):
         axis.imshow(level, origin="lower", aspect="auto", vmin=top - 80, vmax=top, cmap="magma")
@@ -99,11 +99,11 @@ def draw(folder: RunFolder, title: str, path: Path) -> None:
     plt.close(figure)
 
 
-def curves(figure: Any, found: list[dict[str, float]], names: dict[str, str], title: str) -> None:
-    """Values against the step, on a scale that is linear near zero."""
+def curves(figure: Any, records: list[dict[str, float]], names: dict[str, str], title: str) -> None:
+    """Plots values against the step; the scale of losses is logarithmic, and linear near zero."""
     axis = figure.subplots()
     for name, label in names.items():
-        points = [(one["step"], one[name]) for one in found if name in one and np.isfinite(one[name])]
+        points = [(record["step"], record[name]) for record in records if np.isfinite(record.get(name, np.nan))]
         if points:
             axis.plot(*zip(*points, strict=True), label=label, linewidth=1)
     if title.startswith("losses"):

@@ -1,14 +1,14 @@
-"""Does everything learn? Every objective and every model at small size on the drum machine, for the same budget.
+"""Trains every objective and every model at small size on the drum machine, with one budget: does everything learn?
 
     python benchmarks/objectives.py --out runs/objectives --at-once 2
 
-Each row is a recipe of its own in the folder `--out`, trained by `wavegan train` in a process with one thread and
-judged by `wavegan evaluate` against held-out clips beside its untrained start. The budget is a number of updates of
-networks, so five discriminator updates for each of the generator's make fewer steps than one. The page
-(objectives.html) and the table (on stdout) come of what lies in the folder; a row that is done is not done again, and
-another budget needs another folder. A row that fails says why and lets the others go on; the exit code is 1 then.
-After Ctrl-C the page is of what is done, and the same command goes on. Rates are the authors' times ten, as in
-recipes/quickstart_wavegan.yaml, where that is not too much: networks are small and runs short.
+Each row has its own recipe in the folder `--out`. `wavegan train` trains it in a process with one thread. Then
+`wavegan evaluate` compares it, and its untrained start, with held-out clips. The budget is a number of updates of
+networks, so a row with five discriminator updates per generator update makes fewer steps. The page (objectives.html)
+and the table (on stdout) show the results in the folder. A row that is done is not done again; another budget needs
+another folder. A row that fails prints the reason, and the others continue; then the exit code is 1. After Ctrl-C the
+page shows the rows that are done, and the same command continues. Learning rates are the authors' times ten, as in
+recipes/quickstart_wavegan.yaml, unless that is too high, because networks are small and runs are short.
 """
 
 import argparse
@@ -39,19 +39,19 @@ UPDATES = 4800
 EVALUATIONS = 6
 CLIPS = 200
 SHOWN = 8
-MESSAGES = 12  # lines that a failed command is quoted with
-SMALL = {  # what every row has in common
+MESSAGES = 12  # lines quoted from a failed command
+SMALL = {  # settings of every row
     "data": {"source": "drum_machine", "test": "drum_machine/test", "clip_samples": 8192},
     "generator": {"dim": 8, "upsample": "nearest"},
     "training": {"batch_size": 8, "ema": 0.99, "precision": "fp32", "keep_last": 1, "lr_decay": "linear"},
     "monitor": {"preview_every": 0, "log_every": 20, "tensorboard": False},
     "evaluation": {"count": CLIPS},
 }
-JUDGE = {"dim": 8, "phase_shuffle": {"shared": False}}  # the discriminator of a row that says nothing else
+JUDGE = {"dim": 8, "phase_shuffle": {"shared": False}}  # the discriminator of a row that sets no other
 
 
 class Row(NamedTuple):
-    """What is included beside the base, the keys that differ, and the factor of the learning rates."""
+    """Describes a row: the files it includes beside the base, the keys it changes, and the factor of learning rates."""
 
     kind: str
     includes: Sequence[str]
@@ -60,17 +60,17 @@ class Row(NamedTuple):
 
 
 def objective(name: str, rate: float = 10.0, **method: Any) -> Row:
-    """A WaveGAN with the settings of a file in recipes/objectives."""
+    """Returns a WaveGAN with the settings of a file in recipes/objectives."""
     return Row("objective", [f"objectives/{name}.yaml"], {"method": method} if method else {}, rate)
 
 
 def model(*includes: str, rate: float = 10.0, **sections: Any) -> Row:
-    """Another model, by default with the Wasserstein distance and its penalty."""
+    """Returns another model, by default with the Wasserstein distance and its penalty."""
     return Row("model", includes or ["objectives/wasserstein.yaml"], sections, rate)
 
 
 def optimizer(name: str, lr: float, **keys: Any) -> Row:
-    """The Wasserstein distance and its penalty with another optimiser."""
+    """Returns the Wasserstein distance and its penalty with another optimiser."""
     player = {"name": name, "lr": lr, **keys}
     return Row("optimiser", ["objectives/wasserstein.yaml"], {"optimizers": dict.fromkeys(PLAYERS, player)}, 1)
 
@@ -83,18 +83,18 @@ RATES = {
     "non_saturating": 1.0,
     "r1": 2.0,
     "r2": 2.0,
-}  # where ten times the authors' is too much
+}  # factors where ten times the authors' rate is too much
 SGD = {
     "optimizers": dict.fromkeys(PLAYERS, {"name": "sgd", "lr": 0.01, "momentum": 0.9}),
     "training": {"gradient_clip": 1},
 }
 LATENT = {"latent": "normal", "latent_dim": 32}
 SPECGAN = ("objectives/wasserstein.yaml", "base/specgan.yaml")
-SPECTROGRAMS = {"spectrogram": {"dim": 8}}  # in place of the waveform's, which base/specgan.yaml takes away
+SPECTROGRAMS = {"spectrogram": {"dim": 8}}  # replaces the waveform's, which base/specgan.yaml removes
 
 
 def vae(*includes: str, encoder: str, **method: Any) -> Row:
-    """A VAE with an encoder of a kind and no discriminators."""
+    """Returns a VAE with an encoder and no discriminators."""
     method = {"name": "vae", "kl_weight": 0.001, "kl_warmup_steps": 500, **method}
     encoding = {"name": encoder, "dim": 8}
     return model(*includes, generator=LATENT, discriminators=None, encoder=encoding, method=method)
@@ -151,7 +151,7 @@ ROWS = {
     ),
     "stereo, 44.1 kHz": model(data={"sample_rate": 44100, "channels": 2, "clip_samples": 16384}),
 }
-NOTES = {  # by name, what explains a row
+NOTES = {  # explanations of rows, by name
     "instance_noise": (
         "Without a penalty the game swings: in one run the distance was 20.9 at step 1,200 and 62.8 at the end. The "
         "best checkpoint is the one to keep."
@@ -169,33 +169,33 @@ NOTES = {  # by name, what explains a row
         "spectrograms; multi_resolution_stft is for waveforms."
     ),
 }
-LONG = ("SpecGAN, conditional", "SpecGAN", "translation", "stereo, 44.1 kHz", "32,768 samples")  # these first
+LONG = ("SpecGAN, conditional", "SpecGAN", "translation", "stereo, 44.1 kHz", "32,768 samples")  # run first
 
 
 def main() -> int:
-    """Trains and judges what is not yet done, and writes the page; gives the exit code."""
+    """Trains and judges the rows that are not done, and writes the page; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/objectives"))
     parser.add_argument("--updates", type=int, default=UPDATES)
     parser.add_argument("--only", help="names of rows, separated by semicolons")
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side, each with one thread")
-    chosen = parser.parse_args()
-    names = list(dict.fromkeys(one.strip() for one in chosen.only.split(";"))) if chosen.only else list(ROWS)
+    options = parser.parse_args()
+    names = list(dict.fromkeys(name.strip() for name in options.only.split(";"))) if options.only else list(ROWS)
     if unknown := [name for name in names if name not in ROWS]:
         parser.error(f"--only names {'; '.join(unknown)}; the rows are {'; '.join(ROWS)}")
-    chosen.out.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     try:
-        wanted = {name: settings(name, chosen.out, chosen.updates) for name in ROWS}
+        wanted = {name: settings(name, options.out, options.updates) for name in ROWS}
     except UserError as fault:
         parser.error(str(fault))
-    undone = [name for name in names if not is_done(chosen.out, wanted[name])]
+    undone = [name for name in names if not is_done(options.out, wanted[name])]
     for name in undone:
-        (chosen.out / f"{slug(name)}.yaml").write_text(write(wanted[name]))
-    is_interrupted = work_through(undone, chosen.out, chosen.at_once)
-    rows = [learned(name, chosen.out) for name in ROWS if is_done(chosen.out, wanted[name])]
+        (options.out / f"{slug(name)}.yaml").write_text(write(wanted[name]))
+    is_interrupted = work_through(undone, options.out, options.at_once)
+    rows = [learned(name, options.out) for name in ROWS if is_done(options.out, wanted[name])]
     if rows:
-        page = chosen.out / "objectives.html"
-        facts = {"budget": f"{chosen.updates:,} updates of 8 clips", "judged by": f"{CLIPS} clips of each set"}
+        page = options.out / "objectives.html"
+        facts = {"budget": f"{options.updates:,} updates of 8 clips", "judged by": f"{CLIPS} clips of each set"}
         write_learning(page, rows, facts=facts, title="Every objective and every model")
         print(table(rows))
         print(page, file=sys.stderr)
@@ -206,26 +206,26 @@ def main() -> int:
 
 
 def work_through(names: Sequence[str], out: Path, at_once: int) -> bool:
-    """Trains and judges rows, the long ones first and whether others fail or not; gives whether it was interrupted."""
+    """Trains and judges rows, the long ones first, even if some fail; returns True if it was interrupted."""
     is_interrupted = False
     with ThreadPoolExecutor(max(1, at_once)) as pool:
         order = sorted(names, key=lambda name: name not in LONG)
         tasks = [pool.submit(work_out, name, out) for name in order]
         while not all(task.done() for task in tasks):
             try:
-                wait([task for task in tasks if not task.cancelled()])  # for those, it would wait for ever
-            except KeyboardInterrupt:  # a terminal sends it to the trainings too, which save and end
+                wait([task for task in tasks if not task.cancelled()])  # it would wait for a cancelled task for ever
+            except KeyboardInterrupt:  # the terminal interrupts the trainings too, which save and end
                 is_interrupted = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 print("interrupted; the rows under way end first", file=sys.stderr)
     for task in tasks:
         if not task.cancelled():
-            task.result()  # raises what is a bug
+            task.result()  # raises unexpected exceptions
     return is_interrupted
 
 
 def work_out(name: str, out: Path) -> None:
-    """Trains and judges a row, and says how that went."""
+    """Trains and judges a row, and prints whether that worked."""
     folder = out / slug(name)
     classifier = [] if ROWS[name].keys.get("generator", {}).get("labels") else ["--classifier", "none"]
     for words in (
@@ -242,10 +242,10 @@ def work_out(name: str, out: Path) -> None:
 
 
 def settings(name: str, out: Path, updates: int) -> dict[str, Any]:
-    """A row's recipe, as a file in the folder `out` is to hold it."""
-    row = ROWS[name]
+    """Returns the values of a row's recipe, as its file in the folder `out` will hold them."""
+    row, base = ROWS[name], "base/wavegan.yaml"
     values = merged(SMALL, {"discriminators": {"waveform": JUDGE}, **row.keys})
-    values["include"] = [os.path.relpath(RECIPES / one, out.resolve()) for one in ("base/wavegan.yaml", *row.includes)]
+    values["include"] = [os.path.relpath(RECIPES / part, out.resolve()) for part in (base, *row.includes)]
     recipe = recipe_of({**values, "name": slug(name)}, out)
     method = assemble.training(recipe, assemble.device("cpu")).method
     step = sum(phase.times * len(phase.networks) for phase in method.phases)
@@ -265,7 +265,7 @@ def settings(name: str, out: Path, updates: int) -> dict[str, Any]:
 
 
 def recipe_of(values: dict[str, Any], out: Path) -> Recipe:
-    """The recipe that values give in a file of the folder `out`."""
+    """Loads the recipe of values, as if they were in a file of the folder `out`."""
     with tempfile.NamedTemporaryFile("w", dir=out, suffix=".yaml") as file:
         file.write(write(values))
         file.flush()
@@ -273,37 +273,37 @@ def recipe_of(values: dict[str, Any], out: Path) -> Recipe:
 
 
 def is_done(out: Path, values: dict[str, Any]) -> bool:
-    """Whether a row was judged after all steps of the recipe that its values give."""
+    """Says whether a row was judged after all steps of the recipe that its values give."""
     folder = RunFolder(out / values["name"])
     try:
         judged = json.loads((folder.path / "judged" / "metrics.json").read_text())
         changes = recipes.differences(recipes.load(folder.recipe), recipe_of(values, out))
-    except (OSError, ValueError, UserError):  # not there, torn by a kill, or of another version
+    except (OSError, ValueError, UserError):  # missing, cut off by a kill, or of another version
         return False
     return not changes and judged["facts"]["step"] == f"{values['training']['steps']:,}"
 
 
 def learned(name: str, out: Path) -> Learned:
-    """What the folder of a row that is done tells."""
+    """Reads the results of a finished row from its folder."""
     folder = RunFolder(out / slug(name))
     candidate = model_candidate(folder.path, JudgingOptions(device="cpu"))
-    made = candidate.model
-    assert made is not None, "a run folder holds a model"
+    trained = candidate.model
+    assert trained is not None, "a run folder holds a model"
     return Learned(
         name,
         ROWS[name].kind,
-        made.step,
+        trained.step,
         statistics(folder.log),
         evaluations(folder.log),
         json.loads((folder.path / "judged" / "metrics.json").read_text()),
-        torch.cat(list(generation.generate(made, SHOWN, batch_size=SHOWN))),
-        made.sample_rate,
+        torch.cat(list(generation.generate(trained, SHOWN, batch_size=SHOWN))),
+        trained.sample_rate,
         NOTES.get(name, ""),
     )
 
 
 def table(rows: Sequence[Learned]) -> str:
-    """Markdown: each row's distances after training, at its start and of real clips."""
+    """Writes Markdown: each row's distances before training, after it and of real clips."""
     heads = [f"{metric} {what}" for metric in ("kad_l", "fad_l") for what in ("untrained", "trained", "real")]
     lines = [f"| row | steps | {' | '.join(heads)} | recall | coverage |"]
     lines.append("|" + " --- |" * 10)
@@ -311,16 +311,16 @@ def table(rows: Sequence[Learned]) -> str:
         start, end, real = row.judged["untrained"], row.judged["metrics"], row.judged["reference"]
         cells = [row.name, f"{row.steps:,}"]
         for metric in ("kad_l", "fad_l"):
-            cells += [f"{one[metric]['value']:z.1f}" for one in (start, end, real)]
+            cells += [f"{scores[metric]['value']:z.1f}" for scores in (start, end, real)]
         cells += [f"{end[metric]['value']:z.2f}" for metric in ("recall", "coverage")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Sections laid over each other, as the files of recipes are; one that names its kind begins anew."""
+    """Merges sections as recipe files do; a section with another `name` replaces the one below."""
     if "name" in above and below.get("name") != above["name"]:
-        return above  # of another kind, so that it begins anew
+        return above  # settings of another kind are not merged
     both = {key: below[key] for key in below if key not in above}
     for key, value in above.items():
         both[key] = merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
@@ -328,8 +328,8 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def slug(name: str) -> str:
-    """A name fit for a folder."""
-    return "-".join("".join(one if one.isalnum() else " " for one in name.lower()).split())
+    """Returns a name that is fit for a folder."""
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
 
 
 if __name__ == "__main__":

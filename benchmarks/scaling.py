@@ -1,11 +1,11 @@
-"""How the cost of a step grows with batch, length, width, channels, corpus and processes, with a picture.
+"""Measures and draws how the cost of a step grows with batch, length, width, channels, corpus and processes.
 
     python benchmarks/scaling.py [--axes batch,length,dim,channels,corpus,processes] [--out docs/performance]
 
-Each point is a training in a process of its own, on the CPU, in the precision that is faster there; seconds are the
-median of several steps. The corpus is noise in WAV files of a minute, decoded into the cache as any other; its
-10 hours take 2.3 GB of the temporary folder for as long as that runs. What was measured is added to scaling.json, so
-that axes can be run one by one; with `--axes ""` it is drawn again.
+Each point is a training in a process of its own, on the CPU, in the precision that is faster there. Seconds are the
+median of several steps. The corpus is noise in WAV files of one minute, decoded into the cache as any other; 10 hours
+take 2.3 GB of the temporary folder until that point is done. Results are added to scaling.json, so axes can be run one
+by one. `--axes ""` only draws the picture again.
 """
 
 import argparse
@@ -38,7 +38,7 @@ BASE = (
     "training.batch_size=16",
     "training.compile=false",
 )
-SETTINGS = {  # by axis, the keys that are set and their values
+SETTINGS = {  # for each axis, the keys that are set and their values
     "batch": (("training.batch_size",), (4, 8, 16, 32, 64)),
     "length": (("data.clip_samples",), (4096, 8192, 16384, 32768, 65536)),
     "dim": (("generator.dim", "discriminators.*.dim"), (8, 16, 32, 64)),
@@ -52,27 +52,27 @@ Point = dict[str, float]
 
 
 def main() -> None:
-    """Measures the axes asked for, keeps the others, and draws all."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--axes", default="batch,length,dim,channels,corpus,processes")
-    options.add_argument("--out", type=Path, default=Path("docs/performance"))
-    options.add_argument("--read", help=argparse.SUPPRESS)  # a folder, in the process that this script starts for it
-    given = options.parse_args()
-    if given.read:
-        read(given.read)
+    """Measures the chosen axes, keeps the results of the others, and draws all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--axes", default="batch,length,dim,channels,corpus,processes")
+    parser.add_argument("--out", type=Path, default=Path("docs/performance"))
+    parser.add_argument("--read", help=argparse.SUPPRESS)  # a folder; this script starts a process of itself to read it
+    options = parser.parse_args()
+    if options.read:
+        read(options.read)
         return
-    given.out.mkdir(parents=True, exist_ok=True)
-    record = given.out / "scaling.json"
-    found: dict[str, list[Point]] = json.loads(record.read_text()) if record.exists() else {}
-    for axis in filter(None, given.axes.split(",")):
+    options.out.mkdir(parents=True, exist_ok=True)
+    record = options.out / "scaling.json"
+    points: dict[str, list[Point]] = json.loads(record.read_text()) if record.exists() else {}
+    for axis in filter(None, options.axes.split(",")):
         measures = {"corpus": corpus, "processes": processes}
-        found[axis] = measures[axis]() if axis in measures else setting(axis)
-        record.write_text(json.dumps(found, indent=1))
-    draw(found, given.out / "scaling.png")
+        points[axis] = measures[axis]() if axis in measures else setting(axis)
+        record.write_text(json.dumps(points, indent=1))
+    draw(points, options.out / "scaling.png")
 
 
 def setting(axis: str) -> list[Point]:
-    """Seconds and peak memory of a step for each value of an axis."""
+    """Measures the seconds and peak memory of a step for each value of an axis."""
     keys, values = SETTINGS[axis]
     points = []
     for value in values:
@@ -87,13 +87,13 @@ def setting(axis: str) -> list[Point]:
 
 
 def corpus() -> list[Point]:
-    """Seconds to decode, clips per second and memory of a process that reads corpora of several lengths."""
+    """Measures seconds to decode, clips per second and memory of a process that reads corpora of several lengths."""
     points = []
     for minutes in CORPUS_MINUTES:
         with tempfile.TemporaryDirectory() as folder:
             noise = np.random.default_rng(0).integers(-3000, 3000, (60 * RATE,), np.int16)
-            for number in range(minutes):
-                soundfile.write(f"{folder}/{number:04d}.wav", np.roll(noise, number), RATE)
+            for minute in range(minutes):
+                soundfile.write(f"{folder}/{minute:04d}.wav", np.roll(noise, minute), RATE)
             command = [sys.executable, __file__, "--read", folder]
             settings = {**os.environ, "WAVEGAN_CACHE": f"{folder}/cache"}
             done = subprocess.run(command, env=settings, stdout=subprocess.PIPE, check=True)
@@ -103,7 +103,7 @@ def corpus() -> list[Point]:
 
 
 def read(folder: str) -> None:
-    """Decodes a folder and draws clips from it; prints what that took."""
+    """Decodes a folder and draws clips from it; prints the seconds, rates and memory."""
     from wavegan.audio.corpus import load_corpus
     from wavegan.audio.windows import Windows
 
@@ -122,13 +122,13 @@ def read(folder: str) -> None:
 
 
 def private_bytes() -> int:
-    """Memory of this process that is not the file cache's: pages of a mapped file can be dropped at any time."""
+    """Returns the bytes of this process without pages of mapped files, which the system can drop at any time."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["RssAnon"].split()[0]) * 1024
 
 
 def processes() -> list[Point]:
-    """Seconds of a step of one and two processes with one thread each, the batch being the same in all."""
+    """Measures the seconds of a step with one and two processes of one thread each, and the same total batch."""
     points = []
     for count in PROCESSES:
         with tempfile.TemporaryDirectory() as folder:
@@ -144,8 +144,8 @@ def processes() -> list[Point]:
     return points
 
 
-def draw(found: dict[str, list[Point]], path: Path) -> None:
-    """One panel for each axis; a dashed line is growth in proportion."""
+def draw(axis_points: dict[str, list[Point]], path: Path) -> None:
+    """Draws one panel for each figure; a dashed line shows proportional growth, for dim to its square."""
     panels = [
         ("batch", "batch", "seconds", "seconds a step"),
         ("length", "length", "seconds", "seconds a step"),
@@ -157,7 +157,7 @@ def draw(found: dict[str, list[Point]], path: Path) -> None:
     ]
     figure, axes = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")
     for axis, (name, x, y, label) in zip(axes.flat, panels, strict=False):
-        points = found.get(name, [])
+        points = axis_points.get(name, [])
         if not points:
             continue
         across = np.array([point[x] for point in points])

@@ -1,4 +1,4 @@
-"""How several trainings went, side by side: their figures, losses, distances to real sound, and some of their clips."""
+"""Writes a page that compares several trainings: their metrics, losses, distances to real sound and some clips."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from wavegan.evaluation.pages.page_components import Cell, cells, spectrogram_va
 TEMPLATE = Path(__file__).with_name("training_report.html.j2")
 TABLE = ("kad_l", "fad_l", "recall", "coverage")
 DISTANCE = "kad_l"
-LOSSES = ("/loss", "/loss_a", "/loss_b")  # what the names of those statistics end with
-WIDEST = 96  # pixels of a spectrogram
+LOSSES = ("/loss", "/loss_a", "/loss_b")  # the endings of the names of losses in the log
+WIDEST = 96  # pixels of a spectrogram's width
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What came of one training.
+    """Holds the results of one training.
 
-    statistics: lines of its log, "phase/name" to value; history: its evaluations, metric to value; judged: an
-    evaluation as plain values, with metrics, untrained and reference. clips: (N, C, T). note: what explains it.
+    statistics: lines of its log, "phase/name" to value. history: its evaluations, metric to value. judged: an
+    evaluation as plain values, with metrics, untrained and reference. clips: (N, C, T). note: explains the results.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Learned:
 
     @property
     def has_learned(self) -> bool:
-        """Whether its distance to real clips is clearly below that of its untrained start: their intervals part."""
+        """Says whether the distance to real clips has fallen: its interval lies below that of the untrained model."""
         return self.judged["metrics"][DISTANCE]["high"] < self.judged["untrained"][DISTANCE]["low"]
 
 
 class Entry(NamedTuple):
-    """A row on the page: its place there, its charts, its clips, and the marks of their spectrograms."""
+    """Holds a row of the page: its number there, its charts, its clips, and the marks of their spectrograms."""
 
     number: int
     row: Learned
@@ -57,7 +57,7 @@ class Entry(NamedTuple):
 
 
 def write_learning(path: Path, rows: Sequence[Learned], *, facts: Mapping[str, str], title: str) -> None:
-    """Writes one HTML file, without scripts: a table of all rows, one or more, then each with its curves and clips."""
+    """Writes an HTML file without scripts: a table of all rows, at least one, then the curves and clips of each."""
     entries = [_entry(number, row) for number, row in enumerate(rows, 1)]
     kinds = dict.fromkeys(row.kind for row in rows)
     write_page(
@@ -86,14 +86,14 @@ def _entry(number: int, row: Learned) -> Entry:
 
 
 def _losses(row: Learned) -> Chart:
-    """The losses of its phases."""
+    """Draws the losses of the row's phases."""
     names = dict.fromkeys(name for line in row.statistics for name in line if name.endswith(LOSSES))
     steps = np.array([line["step"] for line in row.statistics], float)
     return curves_chart({name: np.array([line.get(name, np.nan) for line in row.statistics]) for name in names}, steps)
 
 
 def _distance(row: Learned) -> Chart:
-    """Its distance to real clips, from its untrained start on."""
+    """Draws the row's distance to real clips, from its untrained start on."""
     start = {"step": 0} | {
         f"{DISTANCE}{end}": row.judged["untrained"][DISTANCE][part]
         for end, part in {"": "value", "_low": "low", "_high": "high"}.items()
