@@ -74,7 +74,7 @@ def overlapped(network: nn.Module, backward: Callable[[], None]) -> Callable[[],
 
 
 def both(first: Callable[[], None], second: Callable[[], None]) -> None:
-    """Calls one after the other."""
+    """Calls two functions, one after the other."""
     first()
     second()
 
@@ -92,12 +92,12 @@ def finish(network: nn.Module, messages: list) -> None:
 
 
 def averaged(network: nn.Module) -> None:
-    """Averages as training does."""
+    """Averages the gradients as training does."""
     distributed.average_over_ranks(gradients(network))
 
 
 def flat(network: nn.Module) -> None:
-    """Sends all gradients as one message."""
+    """Sends all gradients as one message and writes their means back."""
     whole = torch.cat([gradient.flatten() for gradient in gradients(network)])
     dist.all_reduce(whole)
     parts = (whole / WORLD).split([gradient.numel() for gradient in gradients(network)])

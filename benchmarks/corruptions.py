@@ -126,7 +126,10 @@ def smeared(split: Split, random: Generator) -> Tensor:
 
 
 def wobble(split: Split, random: Generator) -> Tensor:
-    """Changes each clip's speed at random, so that partials wobble: 40 knots a second, a deviation of 40 cents each."""
+    """Changes each clip's speed at random, so that partials wobble.
+
+    The speed is interpolated linearly between 40 random values a second, with a standard deviation of 40 cents.
+    """
     clips = split.candidates.audio
     samples = clips.shape[-1]
     knots = torch.from_numpy(random.standard_normal((len(clips), 1, round(40 * samples / split.sample_rate) + 3)))

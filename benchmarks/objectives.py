@@ -7,8 +7,8 @@ Each row has its own recipe in the folder `--out`. `wavegan train` trains it in 
 networks, so a row with five discriminator updates per generator update makes fewer steps. The page (objectives.html)
 and the table (on stdout) show the results in the folder. A row that is done is not done again; another budget needs
 another folder. A row that fails prints the reason, and the others continue; then the exit code is 1. After Ctrl-C the
-page shows the rows that are done, and the same command continues. Learning rates are the authors' times ten, as in
-recipes/quickstart_wavegan.yaml, unless that is too high, because networks are small and runs are short.
+page shows the rows that are done, and the same command continues. Networks are small and runs are short, so learning
+rates are the authors' times ten, as in recipes/quickstart_wavegan.yaml, unless that is too high.
 """
 
 import argparse
@@ -60,17 +60,17 @@ class Row(NamedTuple):
 
 
 def objective(name: str, rate: float = 10.0, **method: Any) -> Row:
-    """Returns a WaveGAN with the settings of a file in recipes/objectives."""
+    """Returns the row of a WaveGAN with the settings of a file in recipes/objectives."""
     return Row("objective", [f"objectives/{name}.yaml"], {"method": method} if method else {}, rate)
 
 
 def model(*includes: str, rate: float = 10.0, **sections: Any) -> Row:
-    """Returns another model, by default with the Wasserstein distance and its penalty."""
+    """Returns the row of another model, by default with the Wasserstein distance and its penalty."""
     return Row("model", includes or ["objectives/wasserstein.yaml"], sections, rate)
 
 
 def optimizer(name: str, lr: float, **keys: Any) -> Row:
-    """Returns the Wasserstein distance and its penalty with another optimiser."""
+    """Returns the row of a WaveGAN with the Wasserstein distance, its penalty and another optimiser."""
     player = {"name": name, "lr": lr, **keys}
     return Row("optimiser", ["objectives/wasserstein.yaml"], {"optimizers": dict.fromkeys(PLAYERS, player)}, 1)
 
@@ -94,7 +94,7 @@ SPECTROGRAMS = {"spectrogram": {"dim": 8}}  # replaces the waveform's, which bas
 
 
 def vae(*includes: str, encoder: str, **method: Any) -> Row:
-    """Returns a VAE with an encoder and no discriminators."""
+    """Returns the row of a VAE with an encoder and no discriminators."""
     method = {"name": "vae", "kl_weight": 0.001, "kl_warmup_steps": 500, **method}
     encoding = {"name": encoder, "dim": 8}
     return model(*includes, generator=LATENT, discriminators=None, encoder=encoding, method=method)

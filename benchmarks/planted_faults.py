@@ -196,7 +196,7 @@ def train(split: Split, names: tuple[str, ...], seed: int) -> Classifier:
 def rows(
     split: Split, classifier: ClipClassifier | None = None, *, seed: int = 0, count: int = RESAMPLES
 ) -> dict[str, Row]:
-    """Computes a row for each fault; leaves out expectations of metrics that are not available."""
+    """Computes a row for each fault of at least two clips; leaves out expectations of unavailable metrics."""
     real, training = split.reference.audio.split(BATCH_SIZE), split.training.audio.split(BATCH_SIZE)
     reference = Reference(real, split.sample_rate, training=training, classifier=classifier, seed=seed)
     plain = reference.extract(split.candidates.audio.split(BATCH_SIZE))
@@ -235,10 +235,10 @@ def real_against_real(split: Split, seed: int) -> dict[int, dict[str, list[float
     for size in (size for size in REAL_SIZES if 2 * size <= len(features)):
         results[size] = {"kad_l": [], "fad_l": []}
         for _ in range(DRAWS):
-            mine, real = np.split(features[random.permutation(len(features))[: 2 * size]], 2)
+            half, real = np.split(features[random.permutation(len(features))[: 2 * size]], 2)
             ones = np.ones((1, size))
             for name, values in results[size].items():
-                values += METRICS[name].function(standardize(mine, real), standardize(real, real), ones, ones).tolist()
+                values += METRICS[name].function(standardize(half, real), standardize(real, real), ones, ones).tolist()
     return results
 
 

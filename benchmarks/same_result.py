@@ -5,8 +5,8 @@
 
 Learning rates stay constant, because the plain step has no decay. All runs are measured alike at regular intervals.
 The generator's running average makes clips, and their log-mel Fréchet distance to held-out clips is computed. The
-discriminator computes its Wasserstein estimate on other training clips, in fp32. Each run is written to a JSON file in
-the folder `--out`, and a run with a file is not repeated. At the end come a picture and a table.
+discriminator computes its Wasserstein estimate on a separate draw of training clips, in fp32. Each run is written to a
+JSON file in the folder `--out`, and a run with a file is not repeated. At the end come a picture and a table.
 """
 
 import argparse

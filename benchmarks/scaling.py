@@ -2,10 +2,10 @@
 
     python benchmarks/scaling.py [--axes batch,length,dim,channels,corpus,processes] [--out docs/performance]
 
-Each point is a training in a process of its own, on the CPU, in the precision that is faster there. Seconds are the
-median of several steps. The corpus is noise in WAV files of one minute, decoded into the cache as any other; 10 hours
-take 2.3 GB of the temporary folder until that point is done. Results are added to scaling.json, so axes can be run one
-by one. `--axes ""` only draws the picture again.
+Each point is measured in processes of its own, on the CPU; trainings use the precision that is faster there. Seconds
+are the median of several steps, and for processes the mean. The corpus is noise in WAV files of one minute, decoded
+into the cache as any other; 10 hours take 2.3 GB of the temporary folder until that point is done. Results are added to
+scaling.json, so axes can be run one by one. `--axes ""` only draws the picture again.
 """
 
 import argparse
