@@ -141,13 +141,13 @@ def judge(folder: Path) -> None:
     for part in map(str, range(1, PARTS + 1)):
         targets = {name: Path(cost["judged"][part]) for name, cost in costs.items() if part in cost["judged"]}
         path = folder / f"part-{part}" / "figures.json"
-        if path.exists() and set(json.loads(path.read_text())["seconds"]) == set(targets):
+        seconds = {name: costs[name]["seconds"] * int(part) / PARTS for name in targets}
+        if path.exists() and json.loads(path.read_text())["seconds"] == seconds:
             continue
         compared = as_json(compare(list(targets.values()), out=path.parent))
         places = {fact["path"]: name for name, fact in compared["candidates"].items()}
         metrics = compared["metrics"]
         scores = {name: metrics[places[str(target)]] for name, target in targets.items()}
-        seconds = {name: costs[name]["seconds"] * int(part) / PARTS for name in targets}
         summary = {"seconds": seconds, "scores": scores, "real": metrics["real"], "facts": compared["facts"]}
         path.write_text(json.dumps(summary))
 

@@ -47,6 +47,19 @@ def test_the_rival_learns_from_the_recipes_sound_and_writes_clips_part_by_part(t
     assert bowl.power > 0, "it has learned"
 
 
+def test_the_rivals_average_forgets_less_with_every_step(sounds, monkeypatch):
+    """Adam's steps are of 1e-4 here, and step n keeps 1 - n ** -0.7 of the average."""
+    module, bowl = script("diffusion"), Bowl()
+    monkeypatch.setattr(module.time, "process_time", iter(range(10**6)).__next__)
+    words = [f"data.source={sounds()}", "data.test=null", "data.holdout=0.4", "data.clip_samples=4096"]
+    recipe = recipes.load(FOLDER / "base/modern.yaml", [*words, "training.batch_size=2"])
+    [(seconds, steps, average)] = module.learned(recipe, bowl, 3, 1)
+    expected = 0.0
+    for step in range(1, 4):
+        expected += step**-0.7 * (step * 1e-4 - expected)
+    assert (seconds, steps) == (3, 3) and average.power.item() == pytest.approx(expected, rel=0.02)
+
+
 def test_without_its_package_the_rival_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "audio_diffusion_pytorch", None)
     monkeypatch.setattr(sys, "argv", ["diffusion", str(FOLDER / "quickstart.yaml"), "--out", str(tmp_path / "out")])

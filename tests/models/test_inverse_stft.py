@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from wavegan.dsp.frames import framed, real_transform
+from wavegan.dsp.frames import framed, inverse_real_transform, real_transform
 from wavegan.models.inverse_stft import LOUDEST, Generator
 from wavegan.models.pulses import Pulses
 from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix
@@ -178,6 +178,11 @@ def test_the_harmonics_of_pulses_hold_together():
     starts = tops[torch.cat([torch.tensor([True]), tops.diff() > 8])]
     assert len(starts) > 40 and ((starts.diff() - period).abs() <= 1).all()
     assert clip.max() > 4 * clip.square().mean().sqrt(), "it is no noise"
+
+
+def test_a_phase_of_zero_in_the_middle_of_a_frame_is_a_pulse_there():
+    frames = inverse_real_transform(Pulses(512, 128)(torch.full((1, 3), 0.7)))
+    assert frames[0, 0, 0].argmax().item() == 256, "the first frame begins with a phase of 0 in its middle"
 
 
 def test_a_glide_of_the_pitch_has_no_jump_where_frames_meet():
