@@ -16,7 +16,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from quality import METRICS, row, run, slug
+from objectives import slug
+from quality import METRICS, row, run
 
 from wavegan.commands.compare import as_json, compare
 
@@ -52,7 +53,7 @@ ROWS = {  # the keys that differ
 
 
 def main() -> int:
-    """Trains what is missing, judges and tells; gives the exit code."""
+    """Trains what is missing, judges all and prints the table; returns the exit code."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("recipe")
     options.add_argument("overrides", nargs="*", help="of every row")
@@ -78,7 +79,7 @@ def main() -> int:
 
 
 def table(names: list[str], places: dict[tuple[str, int], Path], compared: dict[str, Any]) -> str:
-    """Markdown: a line of mean figures for each row."""
+    """Writes a line of mean figures for each row, as Markdown."""
     scores_of = {fact["path"]: compared["metrics"][name] for name, fact in compared["candidates"].items()}
     lines = [f"| change | seconds | {' | '.join(METRICS.values())} |", "|" + " --- |" * (2 + len(METRICS))]
     for name in names:

@@ -1,4 +1,4 @@
-"""A rival to measure by: the 1-D diffusion U-Net of the package audio-diffusion-pytorch, learned from a recipe's sound.
+"""Trains a rival on a recipe's sound: the 1-D diffusion U-Net of the package audio-diffusion-pytorch.
 
     pip install audio-diffusion-pytorch
     python benchmarks/diffusion.py recipes/drums_modern.yaml data.source=my/drums --seconds 400 --out runs/diffusion
@@ -45,7 +45,7 @@ SAMPLED_TOGETHER = 20
 
 
 def main() -> int:
-    """Learns and writes; gives the exit code."""
+    """Trains the rival and writes its clips; returns the exit code."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("recipe")
     options.add_argument("overrides", nargs="*")
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def unet(channels: int) -> Any:
-    """The package's diffusion model: a loss of clips (N, C, T), and `sample` of noise."""
+    """Makes the package's diffusion model: it returns a loss of clips (N, C, T), `sample` turns noise into clips."""
     torchaudio()  # so that the package finds it also where its compiled part does not fit
     from audio_diffusion_pytorch import DiffusionModel, UNetV0, VDiffusion, VSampler  # type: ignore[import-not-found]
 
@@ -84,7 +84,7 @@ def unet(channels: int) -> Any:
 
 
 def learned(recipe: recipes.Recipe, model: Any, seconds: float, parts: int) -> Iterator[tuple[float, int, Any]]:
-    """Learns for so many processor seconds; gives seconds, step and the averaged model at each part of them."""
+    """Trains for so many processor seconds; yields seconds, step and the averaged model at each part of them."""
     sound = assemble.corpora(recipe)
     clips = assemble.training_clips(recipe, sound)
     batches = assemble.batches(recipe, clips, torch.device("cpu"))
@@ -110,7 +110,7 @@ def learned(recipe: recipes.Recipe, model: Any, seconds: float, parts: int) -> I
 
 
 def sampled(model: Any, count: int, shape: tuple[int, int], steps: int) -> Tensor:
-    """Clips (count, C, T) of noise."""
+    """Samples clips (count, C, T)."""
     noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
     return torch.cat([model.sample(some, num_steps=steps) for some in noise.split(SAMPLED_TOGETHER)])
 

@@ -23,6 +23,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from objectives import slug
 
 from wavegan.commands.compare import as_json, compare
 from wavegan.recipe.yaml_text import write
@@ -37,7 +38,7 @@ SMALL_SPECGAN = {"generator": {"dim": 8}, "discriminators": {"spectrogram": {"di
 MODELS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {  # recipes to include, and keys
     "modern": (("base/modern.yaml",), {}),
     "WaveGAN": (("quickstart_wavegan.yaml",), {}),
-    PLAIN: (("quickstart_wavegan.yaml",), {}),  # the same steps, as few of them as the plain ones that fit
+    PLAIN: (("quickstart_wavegan.yaml",), {}),  # a plain step computes the same, so fewer fast steps stand for it
     "SpecGAN": (("quickstart_wavegan.yaml", "base/specgan.yaml"), SMALL_SPECGAN),
     DIFFUSION: (("base/modern.yaml",), {}),  # for the sound alone
 }
@@ -62,7 +63,7 @@ DRAWN = ("kad_l", "kad_c", "kad_partials", "kad_attack")
 
 
 def main() -> int:
-    """Trains what is missing, judges and tells; gives the exit code."""
+    """Trains what is missing, judges all and prints the tables; returns the exit code."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("sources", nargs="+", metavar="SOURCE[,TEST]")
     options.add_argument("--seconds", type=float, default=400.0, help="of one core, for each training")
@@ -86,14 +87,14 @@ def main() -> int:
 
 
 def train(name: str, source: str, folder: Path, seconds: float) -> None:
-    """One training; beside what it leaves, cost.json names its processor seconds, its steps and what to judge."""
+    """Trains one model; cost.json then names its processor seconds, its steps and the clips or checkpoints to judge."""
     folder.mkdir(parents=True, exist_ok=True)
     includes, keys = MODELS[name]
     sound, _, test = source.partition(",")
     data = {"source": sound, **({"test": test} if test else {"test": None, "holdout": HOLDOUT})}
     values: dict[str, Any] = {
         **keys,
-        "include": [os.path.relpath(RECIPES / name, folder.resolve()) for name in includes],
+        "include": [os.path.relpath(RECIPES / include, folder.resolve()) for include in includes],
         "name": slug(name),
         "data": data,
         "monitor": {"preview_every": 0, "tensorboard": False},
@@ -123,7 +124,7 @@ def train(name: str, source: str, folder: Path, seconds: float) -> None:
 
 
 def run(words: list[str]) -> tuple[str, float]:
-    """Python with these words and one thread: what it printed, and the processor seconds that it took."""
+    """Runs Python with these words and one thread; returns what it printed and the processor seconds that it took."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
@@ -158,7 +159,7 @@ def figures(folder: Path) -> list[dict[str, Any]]:
 
 
 def draw(figures_of: dict[str, list[dict[str, Any]]], picture: Path) -> None:
-    """Distances against seconds, a row of charts for each source; grey: the interval of other real clips."""
+    """Draws distances against seconds, a row of charts for each source; grey is the interval of other real clips."""
     drawing, grid = plt.subplots(
         len(figures_of), len(DRAWN), figsize=(4 * len(DRAWN), 3 * len(figures_of)), squeeze=False, layout="constrained"
     )
@@ -184,7 +185,7 @@ def draw(figures_of: dict[str, list[dict[str, Any]]], picture: Path) -> None:
 
 
 def table(source: str, parts: list[dict[str, Any]]) -> str:
-    """Markdown: the figures of all models after all seconds."""
+    """Writes the figures of all models after all seconds as Markdown."""
     last = parts[-1]
     lines = [f"| {source} | seconds | {' | '.join(METRICS.values())} |", "|" + " --- |" * (2 + len(METRICS))]
     for name in [name for name in MODELS if slug(name) in last["scores"]]:
@@ -193,14 +194,9 @@ def table(source: str, parts: list[dict[str, Any]]) -> str:
 
 
 def row(name: str, seconds: str, scores: dict[str, Any]) -> str:
-    """A line of the table."""
+    """Writes a line of the table."""
     values = [f"{scores[metric]['value']:z.2f}" if metric in scores else "" for metric in METRICS]
     return f"| {name} | {seconds} | {' | '.join(values)} |"
-
-
-def slug(name: str) -> str:
-    """The name of a folder."""
-    return "_".join(word for word in "".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
 
 
 if __name__ == "__main__":

@@ -94,9 +94,9 @@ def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int)
 
 def _folder(folder: Path) -> list[Item]:
     if not folder.exists():
-        known = ", ".join((*DRUM_MACHINE_CLIPS, *fetch.DATASETS))
+        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *fetch.DATASETS))
         raise DataError(
-            f"the source {folder} does not exist; a source is a folder of sound files or one of {known}; "
+            f"the source {folder} does not exist; a source is a folder of sound files or one of {built_in}; "
             "check the spelling and the folder you are in"
         )
     if not folder.is_dir():

@@ -170,7 +170,7 @@ def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Seq
     """Returns the clips of a labelled source whose labels are among these; errors as `accuracy_on`."""
     corpus = labelled_clips(source, form)
     is_known = np.isin(corpus.label_names, label_names)
-    unknown = [name for name, known in zip(corpus.label_names, is_known, strict=True) if not known]
+    unknown = [name for name in corpus.label_names if name not in label_names]
     if not is_known.any():
         raise DataError(
             f"the labels of {in_words(source)} are {some_of(unknown)}, the classifier knows {some_of(label_names)}",

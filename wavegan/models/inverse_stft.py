@@ -1,4 +1,4 @@
-"""A generator of spectra whose inverse transform is the clip: the modern one, for little arithmetic a sample.
+"""Defines the modern generator: it makes spectra, and their inverse transform is the clip.
 
 Its head says for every frame and bin a complex number of at most 1, shares of hiss and of pulses, and a level. One
 loudness raises or lowers all levels of a frame, so that a sound begins and ends in all bins at once. The phase that a
@@ -37,7 +37,7 @@ LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell
 
 
 class Generator(nn.Module):
-    """Latents (N, latent_dim) and noise to clips (N, channels, clip_samples), of any length.
+    """Turns latents (N, latent_dim) and noise into clips (N, channels, clip_samples), of any length.
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
     rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
@@ -129,7 +129,7 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Tensor]) -> None:
-        """Takes from clips, which come in batches (N, channels, T), what it starts from and what it stays below.
+        """Measures the start levels and the bounds of the bins on clips, which come in batches (N, channels, T).
 
         It starts from the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin
         may be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient
@@ -146,7 +146,7 @@ class Generator(nn.Module):
         self.peaks_are_one.fill_((torch.cat(peaks) > FULL_PEAK).float().mean() > FULL_PEAK)
 
     def _magnitudes(self, clips: Tensor) -> Tensor:
-        """Magnitudes (N, channels, frames, bins) of the channels' maps."""
+        """Computes the magnitudes (N, channels, frames, bins) of mixed channels."""
         spans = self.mix @ clips if self.channels > 1 else clips
         frames = framed(self._padded(spans), window=self.window, hop=self.hop)
         hann = torch.hann_window(self.window, device=clips.device)
@@ -154,13 +154,13 @@ class Generator(nn.Module):
         return pairs.square().sum(-1).sqrt()
 
     def _padded(self, clips: Tensor) -> Tensor:
-        """Clips with the silence that the first and the last frame reach into."""
+        """Pads clips with the silence that the first and the last frame reach into."""
         missing = (self.frames - 1) * self.hop + self.window - self.clip_samples
         before = (self.window - self.hop) // 2
         return F.pad(clips, (before, missing - before))
 
     def _spectra(self, maps: Tensor, *sources: Tensor) -> Tensor:
-        """Spectra (N, channels, frames, bins, 2), where a full-scale sine has 1.
+        """Computes spectra (N, channels, frames, bins, 2); a full-scale sine has 1.
 
         maps: (N, channels, frames, `map_count`). sources: spectra of hiss and of pulses, in the form of the result, or
         with 1 in place of the channels.
@@ -168,11 +168,11 @@ class Generator(nn.Module):
         return Spectra.apply(maps, self.start_levels, self.bounds, self.turn, *sources)
 
     def _hiss(self, white: Tensor) -> Tensor:
-        """Spectra of the frames of a white noise, with a mean square of 2 in a bin."""
+        """Transforms the frames of a white noise; a bin has a mean square of 2."""
         return real_transform(framed(white, window=self.window, hop=self.hop)) * (2 / self.window) ** 0.5
 
     def _synthesized(self, spectra: Tensor) -> Tensor:
-        """Maps (N, channels, clip_samples) of their spectra."""
+        """Transforms spectra back into mixed channels (N, channels, clip_samples)."""
         maps = overlap_added(inverse_real_transform(spectra) * self.synthesis, hop=self.hop)
         before = (self.window - self.hop) // 2
         return maps[..., before : before + self.clip_samples]
@@ -196,7 +196,7 @@ class Generator(nn.Module):
             share.fill_(START_SHARE)
 
     def _turn(self) -> Tensor:
-        """Cosines and sines (2, frames, bins) of the phases that sines in the middle of the bins have gathered."""
+        """Returns cosine and sine (2, frames, bins) of the phase that a sine in the middle of each bin has gathered."""
         steps = torch.outer(torch.arange(self.frames), torch.arange(self.bins)) * self.hop % self.window
         angles = steps * (2 * math.pi / self.window)
         return torch.stack([angles.cos(), angles.sin()])

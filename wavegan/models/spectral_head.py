@@ -1,4 +1,4 @@
-"""The head of a generator of spectra: what it says of each bin as a complex number, with a gradient by hand."""
+"""Turns the output of a generator's last layer into spectra, with a gradient by hand."""
 
 import math
 
@@ -22,7 +22,7 @@ class Spectra(Function):
     """Makes spectra of what the head says, with a gradient by hand: torch's own reads and writes several times as much.
 
     A bin has maps l (level), r, i and for each source a share h, and all bins of a frame share v (loudness). With the
-    start level s, the bin's bound B and the sources' spectra n, of hiss say,
+    start level s, the bin's bound B and the spectra n of the sources (hiss, for example),
 
         m = exp(B - softplus(B - l - s - 4 v)),  a = m / √(1 + r² + i² + Σ h²),
         spectrum = a ((r + i j) · turn + Σ h n).

@@ -68,8 +68,7 @@ def run_session(
     description: plain values stored in every checkpoint beside the training's state. evaluation: judges the training
     now and then; the checkpoint with the lowest headline figure is best.pt. watch: looks for a collapse. resumed: the
     checkpoint from which the training was restored; None for a new training. stop: called after every step, in every
-    process. Raises TrainingError if a statistic is not finite and the watch does not go back, and if it would go back
-    more often than it may.
+    process. Raises TrainingError if a statistic is not finite and the watch may not go back, or not again.
     """
     keeper = _CheckpointManager(
         training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}
