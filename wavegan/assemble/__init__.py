@@ -26,6 +26,7 @@ from wavegan.assemble.sound import (
     with_label_count,
     with_labels,
 )
+from wavegan.assemble.sound_record import SoundRecord
 from wavegan.assemble.training import autotune, method, training
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Assembly",
     "Corpora",
     "Session",
+    "SoundRecord",
     "assembled",
     "autotune",
     "batches",

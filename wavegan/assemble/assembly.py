@@ -93,7 +93,7 @@ def session(
         checkpoint_every=settings.checkpoint_every,
         keep_last=settings.keep_last,
         keep_every=settings.keep_every,
-        description=describe(recipe, source.training),
+        description=describe(recipe, source, target),
         evaluation=evaluation,
         watch=watch,
         resumed=state,

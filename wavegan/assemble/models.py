@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from wavegan import recipe as recipes
 from wavegan.assemble import networks
+from wavegan.assemble.sound import Corpora
+from wavegan.assemble.sound_record import SoundRecord
 from wavegan.assemble.training import method
 from wavegan.audio import files
 from wavegan.audio.clip_source import ClipSource
-from wavegan.audio.corpus import Corpus
 from wavegan.evaluation.pages import spectrogram_images
 from wavegan.generation import Model, generate
 from wavegan.models.evaluation_mode import evaluation_mode
@@ -130,14 +131,18 @@ def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
     return Preview(clips, picture, model.sample_rate)
 
 
-def describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
+def describe(recipe: Recipe, source: Corpora, target: Corpora) -> dict[str, Any]:
     """Returns what every checkpoint holds beside the training's state.
 
     So a checkpoint can be used without its run.
     """
-    return {
+    description = {
         "recipe": recipes.as_dict(recipe),
-        "label_names": list(corpus.label_names),
-        "files": len(corpus.names),
-        "seconds_of_sound": corpus.seconds,
+        "label_names": list(source.training.label_names),
+        "files": len(source.training.names),
+        "seconds_of_sound": source.training.seconds,
+        **SoundRecord.of(source.training, source.held_out).state(),
     }
+    if target is not source:
+        description |= SoundRecord.of(target.training, target.held_out).state("_b")
+    return description

@@ -1,15 +1,16 @@
 """Lists the sounds of a source, not yet decoded: of folders, of fetched data sets or of the drum machine."""
 
-import csv
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from wavegan.audio import drum_kits, drum_machine, fetch, files
+from wavegan.audio import drum_kits, drum_machine, fetch
+from wavegan.audio.files import OpenSound, open_sound
+from wavegan.audio.listing import list_sound
+from wavegan.audio.metadata import describe
 from wavegan.errors import DataError
 
 DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
@@ -17,43 +18,65 @@ DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
     for suffix, kit in (("", drum_kits.PLAIN), ("/dry", "dry"), ("/room", "room"))
     for part, clips in (("", (0, 2000)), ("/test", (1, 400)))
 }
-METADATA = "metadata.csv"
-LabelAndGroup = tuple[str | None, str | None]  # label and group
 
 
 @dataclass(frozen=True)
 class Item:
     """Describes one sound of a source, not yet decoded.
 
-    name: unique within the source. fingerprint: plain values that change when the sound changes. decode(sample_rate,
-    channels) yields blocks (frames, channels) float32 and raises DataError with the reason if it cannot. group: a
-    property that items share beside the label, such as the speaker.
+    name: unique within the source. fingerprint: plain values that change when the sound may have changed.
+    open(sample_rate, channels) opens it; a file has a rate and channels of its own, a built-in instrument plays at
+    those. It raises DataError with the reason if it cannot. group: a property that items share beside the label, such
+    as the speaker. split: "train", "validation" or "test" if the source says which part the item belongs to.
     """
 
     name: str
     label: str | None
     fingerprint: tuple[str | int, ...]
-    decode: Callable[[int, int], Iterator[np.ndarray]]
+    open: Callable[[int, int], AbstractContextManager[OpenSound]]
     group: str | None = None
+    split: str | None = None
 
 
-def open_source(source: str | Sequence[str]) -> list[Item]:
-    """Lists the items of one or several sources in a fixed order.
+@dataclass(frozen=True)
+class Source:
+    """Lists the items of a source in a fixed order, and what is to be told about it.
 
-    A source is a folder, a fetched data set or the drum machine. Raises DataError for a name that is none of these,
-    and for a folder without a sound file.
+    passed_over: reason to the names of files that are no items. notes: sentences on what was guessed or converted.
     """
-    if isinstance(source, str):
-        return _open_one(source)
-    if len(source) == 1:
-        return _open_one(source[0])
-    names = [Path(part).name for part in source]
-    prefixes = names if len(set(names)) == len(names) else source
-    return [
-        replace(item, name=f"{prefix}/{item.name}")
-        for prefix, part in zip(prefixes, source, strict=True)
-        for item in _open_one(part)
-    ]
+
+    items: tuple[Item, ...]
+    passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def open_source(
+    source: str | Sequence[str],
+    *,
+    strict: bool = False,
+    label_column: str | None = None,
+    label_level: int | None = None,
+) -> Source:
+    """Lists the items of one or several sources.
+
+    A source is a folder, a fetched data set or the drum machine. strict: a file that must be repaired to be read is
+    refused. label_column, label_level: the place of the labels, see `metadata.describe`. Raises DataError for a name
+    that is none of these, and for a folder without a sound file.
+    """
+    read = partial(_open_one, strict=strict, label_column=label_column, label_level=label_level)
+    places = [source] if isinstance(source, str) else list(dict.fromkeys(source))
+    if len(places) == 1:
+        return read(places[0])
+    names = [Path(place).name for place in places]
+    prefixes = names if len(set(names)) == len(names) else places
+    items, passed_over, notes = [], {}, []
+    for prefix, place in zip(prefixes, places, strict=True):
+        part = read(place)
+        items += [replace(item, name=f"{prefix}/{item.name}") for item in part.items]
+        for reason, files_passed in part.passed_over.items():
+            passed_over[reason] = (*passed_over.get(reason, ()), *(f"{prefix}/{name}" for name in files_passed))
+        notes += part.notes
+    return Source(tuple(items), passed_over, tuple(notes))
 
 
 def data_folder() -> Path:
@@ -61,10 +84,11 @@ def data_folder() -> Path:
     return Path(os.environ.get("WAVEGAN_DATA", "data"))
 
 
-def _open_one(source: str) -> list[Item]:
+def _open_one(source: str, *, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if source in DRUM_MACHINE_CLIPS:
-        return _drum_machine(*DRUM_MACHINE_CLIPS[source])
+        return Source(tuple(_drum_machine(*DRUM_MACHINE_CLIPS[source])))
     dataset, _, split = source.partition("/")
+    folder = Path(source).expanduser()
     if dataset in fetch.DATASETS and split in ("", *fetch.SPLITS):
         folder = data_folder() / dataset / (split or "train")
         if not folder.is_dir():
@@ -72,27 +96,23 @@ def _open_one(source: str) -> list[Item]:
                 f"the source is {source}, and {folder} does not exist; a data set is downloaded once; "
                 f"run: wavegan fetch {dataset} --to {data_folder()}"
             )
-        return _folder(folder)
-    return _folder(Path(source).expanduser())
+    return _folder(folder, strict, label_column, label_level)
 
 
-def _drum_machine(kit: str, seed: int, clips: int) -> list[Item]:
-    return [
-        Item(
-            name=f"{index:04d}-{drum_machine.label(index)}",
-            label=drum_machine.label(index),
-            fingerprint=("drum_machine", drum_machine.VERSION, drum_kits.VERSION, kit, seed, index),
-            decode=partial(_play_drum, kit, seed, index),
-        )
-        for index in range(clips)
-    ]
+def _drum_machine(kit: str, seed: int, clips: int) -> Iterator[Item]:
+    for index in range(clips):
+        label = drum_machine.label(index)
+        fingerprint = ("drum_machine", drum_machine.VERSION, drum_kits.VERSION, kit, seed, index)
+        yield Item(f"{index:04d}-{label}", label, fingerprint, partial(_play_drum, kit, seed, index))
 
 
-def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
-    yield drum_kits.render(index, sample_rate, channels=channels, seed=seed, kit=kit)
+@contextmanager
+def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int) -> Iterator[OpenSound]:
+    sound = drum_kits.render(index, sample_rate, channels=channels, seed=seed, kit=kit)
+    yield OpenSound(sample_rate, channels, iter([sound]), [])
 
 
-def _folder(folder: Path) -> list[Item]:
+def _folder(folder: Path, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if not folder.exists():
         built_in = ", ".join((*DRUM_MACHINE_CLIPS, *fetch.DATASETS))
         raise DataError(
@@ -101,44 +121,37 @@ def _folder(folder: Path) -> list[Item]:
         )
     if not folder.is_dir():
         raise DataError(f"the source {folder} is a file; a source is a folder of sound files; name its folder")
-    metadata = folder / METADATA
-    labels = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder)
-    if not labels:
-        kinds = " ".join(sorted(files.EXTENSIONS))
-        raise DataError(f"the source {folder} holds no sound file; these are looked for: {kinds}; name another folder")
-    return [_file_item(folder, name, *label_and_group) for name, label_and_group in labels.items()]
+    listing = list_sound(folder)
+    description = describe(folder, listing, label_column=label_column, label_level=label_level)
+    passed_over = {**listing.passed_over, **description.passed_over}
+    if not description.files:
+        reasons = "".join(f"\n  {len(names):,} passed over: {reason}" for reason, names in passed_over.items())
+        raise DataError(f"the source {folder} holds no sound file that can be read; name another folder{reasons}")
+    items = [
+        Item(
+            path.relative_to(folder).as_posix(),
+            described.label,
+            _fingerprint(path),
+            partial(_open_file, path, strict),
+            described.group,
+            described.split,
+        )
+        for path, described in description.files.items()
+    ]
+    return Source(tuple(items), passed_over, tuple(description.notes))
 
 
-def _labels_of_folders(folder: Path) -> dict[str, LabelAndGroup]:
-    names = [path.relative_to(folder) for path in files.find_audio(folder)]
-    return {name.as_posix(): (name.parent.name or None, None) for name in names}
+def _open_file(path: Path, strict: bool, _sample_rate: int, _channels: int) -> AbstractContextManager[OpenSound]:
+    return open_sound(path, strict=strict)
 
 
-def _read_metadata(path: Path) -> dict[str, LabelAndGroup]:
-    """Reads each file's label and group from a metadata.csv (AudioFolder convention); only files in it are used."""
+def _fingerprint(path: Path) -> tuple[str | int, ...]:
+    """Returns a file's address, size and times; ctime changes with the content, even if somebody sets the other back.
+
+    They decide only whether the file is decoded again.
+    """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if "file_name" not in (table.fieldnames or ()):
-                raise DataError(
-                    f"{path} has the columns {', '.join(table.fieldnames or ()) or 'none'}; file_name is "
-                    "required, label and group are optional; add it or remove the file"
-                )
-            return {
-                row["file_name"]: (row.get("label") or None, row.get("group") or None)
-                for row in table
-                if row["file_name"]
-            }
-    except (csv.Error, UnicodeDecodeError, OSError) as fault:
-        raise DataError(
-            f"{path} cannot be read ({fault}); it must be comma-separated UTF-8; export it again"
-        ) from fault
-
-
-def _file_item(folder: Path, name: str, label: str | None, group: str | None) -> Item:
-    path = folder / name
-    fingerprint: tuple[str | int, ...] = (str(path.absolute()),)
-    if path.is_file():  # decoding reports a missing file that metadata.csv lists
         status = path.stat()
-        fingerprint += (status.st_size, status.st_mtime_ns)
-    return Item(name, label, fingerprint, partial(files.decode, path), group)
+    except OSError:  # opening it says why
+        return (str(path.absolute()),)
+    return (str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -1,26 +1,55 @@
 """Splits a corpus into a training part and a held-out part, by the names of its items: the same on every machine."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from wavegan.audio.corpus import Corpus
+from wavegan.audio.duplicates import clusters
 from wavegan.seeding import derive
 
+LEAST_GROUPS = 10  # with fewer, a share of the groups is far from the same share of the items
 
-def hold_out(corpus: Corpus, share: float) -> tuple[Corpus, Corpus]:
+
+def hold_out(corpus: Corpus, share: float, held: np.ndarray | None = None) -> tuple[Corpus, Corpus]:
     """Splits a corpus into a training part and a held-out part, which gets about `share` of the items.
 
     The split of an item depends on its name alone. So it is the same on every machine and does not change when items
-    are added. Both parts get at least one of several items. A single item is cut: its last `share` is held out.
+    are added. Items that sound the same, see `duplicates.clusters`, go where the first of them goes, and so do the
+    items of a group if there are several groups. Both parts get at least one of several items. A single item is cut:
+    its last `share` is held out. held: the held-out items, (items,) bool, if they were chosen before.
     """
     if len(corpus.names) == 1:
         return _cut(corpus, share)
-    places = np.array([derive(0, 0, name) for name in corpus.names], dtype=np.float64) / 2**63
+    if held is None:
+        held = _chosen(_split_names(corpus), share)
+    return corpus.select(~held), corpus.select(held)
+
+
+def held_out_by_name(corpus: Corpus, share: float) -> np.ndarray:
+    """Says which items are held out if nothing but their names counts, (items,) bool."""
+    return _chosen(corpus.names, share)
+
+
+def _chosen(names: Sequence[str], share: float) -> np.ndarray:
+    places = np.array([derive(0, 0, name) for name in names], dtype=np.float64) / 2**63
     held = places < share
     if not held.any() or held.all():
         held = places == (places.min() if not held.any() else places.max())
-    return corpus.select(~held), corpus.select(held)
+    return held
+
+
+def _split_names(corpus: Corpus) -> list[str]:
+    """Returns for each item the name that decides its part: of its group, or of the first item that sounds the same."""
+    if keeps_groups(corpus):
+        return [f"group {group}" for group in corpus.groups]
+    return [corpus.names[first] for first in clusters(corpus)]
+
+
+def keeps_groups(corpus: Corpus) -> bool:
+    """Says whether whole groups are held out: every item has one, and there are enough to choose from."""
+    return bool(corpus.groups) and None not in corpus.groups and len(set(corpus.groups)) >= LEAST_GROUPS
 
 
 def halves(corpus: Corpus) -> tuple[Corpus, Corpus]:

@@ -3,69 +3,131 @@
 import hashlib
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wavegan import assemble
+from wavegan.atomic_write import atomic_write
+from wavegan.audio.checks import Cutting, duration, findings, reached_seconds, some_names
 from wavegan.audio.corpus import Corpus
+from wavegan.errors import DataError
+from wavegan.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 SHOWN_SKIPS = 20
+WARNED_WEIGHT = 0.3  # a finding of more weight is a warning
 
 
 def write_report(path: Path, parts: assemble.Corpora, target: assemble.Corpora) -> None:
     """Writes as JSON which sound a run learns from, which it translates to, and which files were left out."""
-    report = _report(parts)
+    report = _report(parts) | {"started_in": str(Path.cwd())}
     if target is not parts:
         report["source_b"] = _report(target)
-    path.write_text(json.dumps(report, indent=1) + "\n")  # escaped, as file names need not be valid text
+    with atomic_write(path) as partial:
+        partial.write_text(json.dumps(report, indent=1) + "\n")  # escaped, as file names need not be valid text
 
 
 def _report(parts: assemble.Corpora) -> dict[str, Any]:
-    training, held_out, split = parts
+    training, held_out = parts.training, parts.held_out
     return {
         "files": len(training.names),
         "seconds": round(training.seconds, 3),
         "label_names": training.label_names,
-        "split": split,
+        "split": parts.split,
         "held_out_files": held_out.names if held_out else [],
         "held_out_seconds": round(held_out.seconds, 3) if held_out else 0,
         "skipped": parts.skipped,
+        "passed_over": parts.passed_over,
+        "repaired": parts.remarks,
+        "notes": parts.told,
+        "items": {"training": _hashes(training), "held_out": _hashes(held_out) if held_out else {}},
     }
 
 
-def log_corpora(parts: assemble.Corpora) -> None:
-    """Logs what is learned from, what is held out and what cannot be used."""
-    logger.info(f"learning from {_summary(parts.training)}")
+def _hashes(corpus: Corpus) -> dict[str, str]:
+    return {name: f"{value:016x}" for name, value in zip(corpus.names, corpus.hashes, strict=True)}
+
+
+def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
+    """Logs what is learned from, what is held out, what cannot be used and what is wrong with the sound.
+
+    Raises DataError if nothing can be learned from it.
+    """
+    cutting = Cutting(recipe.data.clip_samples, recipe.data.windows)
+    logger.info(f"learning from {_summary(parts.training, cutting)}")
     if parts.held_out:
         logger.info(f"held out: {_summary(parts.held_out)} ({parts.split})")
-    skipped = parts.skipped
-    if skipped:
-        logger.info(f"skipped, since it cannot be used: {len(skipped):,} of the files")
-        for name, reason in list(skipped.items())[:SHOWN_SKIPS]:
-            logger.info(f"  {name}: {reason}")
-        if len(skipped) > SHOWN_SKIPS:
-            logger.info(f"  … and {len(skipped) - SHOWN_SKIPS} more, all named in the run's corpus.json")
+    for note in parts.told:
+        logger.info(note)
+    for reason, names in parts.passed_over.items():
+        logger.info(f"passed over, as it {reason}: {some_names(names)}" if len(names) == 1 else _many(reason, names))
+    _log_reasons("skipped, since it cannot be used", parts.skipped)
+    _log_reasons("read with care", {name: "; ".join(remarks) for name, remarks in parts.remarks.items()}, 3)
+    for finding in findings(parts.training, cutting):
+        if finding.is_fatal:
+            raise DataError(finding.text, "nothing can be learned from it", finding.remedy)
+        logger.log(logging.WARNING if finding.weight >= WARNED_WEIGHT else logging.INFO, finding)
 
 
-def warn_of_changed_sound(state: dict[str, Any], corpus: Corpus) -> None:
-    """Warns if a run has learned from other sound than this corpus."""
-    if (state["files"], state["seconds_of_sound"]) != (len(corpus.names), corpus.seconds):
-        was = f"{state['files']:,} files, {state['seconds_of_sound']:.1f} seconds"
+def _many(reason: str, names: Sequence[str]) -> str:
+    return f"passed over {len(names):,}: {reason} ({some_names(list(names))})"
+
+
+def _log_reasons(title: str, reasons: Mapping[str, str], shown: int = SHOWN_SKIPS) -> None:
+    if not reasons:
+        return
+    logger.info(f"{title}: {len(reasons):,} of the files")
+    for name, reason in list(reasons.items())[:shown]:
+        logger.info(f"  {name}: {reason}")
+    if len(reasons) > shown:
+        logger.info(f"  … and {len(reasons) - shown} more, all named in the run's corpus.json")
+
+
+def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.Corpora) -> None:
+    """Warns if the sound is not what a run has learned from so far, and says how many items changed.
+
+    path: the run's corpus.json, as it was before this start.
+    """
+    record = assemble.SoundRecord.from_state(state)
+    now = _hashes(parts.training) | (_hashes(parts.held_out) if parts.held_out else {})
+    if record.training is None or record.held_out is None:  # an older checkpoint knows numbers alone
+        if (state["files"], state["seconds_of_sound"]) != (len(parts.training.names), parts.training.seconds):
+            was = f"{state['files']:,} files, {state['seconds_of_sound']:.1f} seconds"
+            logger.warning(f"the sound has changed since; the run learned from {was} so far, and now from the above")
+        return
+    before = {f"{value:016x}" for value in np.concatenate([record.training, record.held_out])}
+    gone, new = before - set(now.values()), {name for name, value in now.items() if value not in before}
+    changed = {name for name in new if _names_before(path).get(name) in gone}
+    if gone or new:
         logger.warning(
-            f"the sound has changed since; the run learned from {was} so far, and from here on from the above"
+            f"the sound has changed since: of {len(before):,} items {len(gone) - len(changed):,} are gone, "
+            f"{len(changed):,} sound different and {len(new) - len(changed):,} are new; the run goes on with the above"
         )
 
 
-def _summary(corpus: Corpus) -> str:
+def _names_before(path: Path) -> dict[str, str]:
+    """Returns the hash of each item by its name, as corpus.json has it; nothing if it cannot be read."""
+    try:
+        items = json.loads(path.read_text())["items"]
+        return {**items["training"], **items["held_out"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _summary(corpus: Corpus, cutting: Cutting | None = None) -> str:
     labels = f", {len(corpus.label_names)} labels" if corpus.label_names else ""
-    length = f"{corpus.seconds:.1f} seconds" if corpus.seconds < 100 else f"{corpus.seconds / 60:.1f} minutes"
     files = "1 file" if len(corpus.names) == 1 else f"{len(corpus.names):,} files"
+    length = duration(corpus.seconds)
+    if cutting and (reached := reached_seconds(corpus, cutting)) < 0.95 * corpus.seconds:
+        length = f"{duration(reached)} of their {length}"
     return f"{files}, {length} at {corpus.sample_rate:,} Hz{labels}"
 
 
 def summary_with_hash(corpus: Corpus, target: Corpus) -> str:
     """Returns a summary of the sound with a hash, which must be the same on every machine."""
-    contents = [[part.names, part.lengths.tolist()] for part in (corpus, target)]
+    contents = [[part.names, part.lengths.tolist(), part.hashes.tolist()] for part in (corpus, target)]
     return f"{_summary(corpus)} ({hashlib.blake2b(repr(contents).encode(), digest_size=4).hexdigest()})"

@@ -11,6 +11,7 @@ import torch
 
 from wavegan import assemble, distributed
 from wavegan import recipe as recipes
+from wavegan.atomic_write import atomic_write
 from wavegan.audio.corpus import Corpus
 from wavegan.commands.corpus_report import log_corpora, summary_with_hash, warn_of_changed_sound, write_report
 from wavegan.commands.memory import give_back_freed_memory, memory_explained
@@ -91,28 +92,31 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
             logger.info(f"{folder.path} has taken its {state['step']:,} steps; raise training.steps to go on")
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
-        parts = assemble.corpora(recipe)
+        parts, target = _sound(recipe, state)
         recipe, line = assemble.with_labels(recipe, parts.training)
         if line:
             logger.info(line)
-        distributed.broadcast(recipes.as_dict(recipe))
-        return _continue(recipe, parts, folder, state, on, stop)
+        distributed.broadcast((recipes.as_dict(recipe), _records(state)))
+        return _continue(recipe, parts, target, folder, state, on, stop)
 
 
 def _continue(
     recipe: Recipe,
     parts: assemble.Corpora,
+    target: assemble.Corpora,
     folder: RunFolder,
     state: dict[str, Any] | None,
     on: torch.device,
     stop: Stop | None,
 ) -> TrainingResult:
-    target = assemble.target_corpora(recipe, parts)
-    log_corpora(parts)
+    log_corpora(recipe, parts)
     if target is not parts:
         logger.info("and, to translate to:")
-        log_corpora(target)
-    folder.recipe.write_text(recipes.dump(recipe), encoding="utf-8")
+        log_corpora(recipe, target)
+    if state:
+        warn_of_changed_sound(state, folder.corpus, parts)
+    with atomic_write(folder.recipe) as partial:
+        partial.write_text(recipes.dump(recipe), encoding="utf-8")
     write_report(folder.corpus, parts, target)
     distributed.broadcast(summary_with_hash(parts.training, target.training))
 
@@ -122,7 +126,6 @@ def _continue(
     training = assembly.training
     if state:
         logger.info(f"going on from step {training.step:,} of {folder.path}")
-        warn_of_changed_sound(state, parts.training)
     session = assemble.session(recipe, assembly, folder, parts, target, state)
     give_back_freed_memory()
     distributed.broadcast(training.state())
@@ -138,15 +141,26 @@ def _follow(on: torch.device, stop: Stop | None) -> None:
     settings = distributed.broadcast()
     if settings is None:  # all steps are taken
         return
-    recipe = recipes.from_dict(settings)
+    recipe, records = recipes.from_dict(settings[0]), settings[1]
     theirs = distributed.broadcast()  # so the main process decodes the sound, and the others find it in the cache
-    parts = assemble.corpora(recipe)
-    target = assemble.target_corpora(recipe, parts)
+    parts, target = _sound(recipe, records)
     _refuse_other_sound(summary_with_hash(parts.training, target.training), theirs)
     assembly = assemble.assembled(recipe, parts, target, on, measures=False)
     assembly.training.restore(distributed.broadcast())
     assemble.autotune(recipe, assembly.training, assembly.batches(0))
     follow_session(assembly.training, assembly.batches, steps=recipe.training.steps, stop=stop)
+
+
+def _sound(recipe: Recipe, state: dict[str, Any] | None) -> tuple[assemble.Corpora, assemble.Corpora]:
+    """Returns the sound to learn from and the sound that clips should be like, split as a checkpoint recorded it."""
+    records = [assemble.SoundRecord.from_state(state, suffix) if state else None for suffix in ("", "_b")]
+    parts = assemble.corpora(recipe, records[0])
+    return parts, assemble.target_corpora(recipe, parts, records[1])
+
+
+def _records(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Returns the part of a checkpoint that says how its sound was split."""
+    return {key: value for key, value in state.items() if "_items" in key} if state else None
 
 
 def _from_main(folder: RunFolder, result: TrainingResult | None = None) -> TrainingResult:

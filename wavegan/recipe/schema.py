@@ -61,6 +61,12 @@ class DataSettings(Settings):
     test_b: Paths | None = Field(default=None, description="as test, of source_b")
     windows: Literal["first", "random", "all"] = Field(default="first", description="parts of a file that become clips")
     normalize: bool = Field(default=True, description="scale each file to a peak of 1")
+    channel: int | None = Field(
+        default=None, ge=1, le=64, description="take this channel, 1 is the left; null takes the mean of all"
+    )
+    remove_dc: bool = Field(default=False, description="subtract each file's mean")
+    trim_silence: bool = Field(default=False, description="cut the silence before and after each sound")
+    strict: bool = Field(default=False, description="refuse files that must be repaired to be read")
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="largest share of files that may be unusable")
     on_device: Automatic = Field(default="auto", description="keep the corpus on the accelerator")
 

@@ -1,0 +1,60 @@
+"""Records which sounds a run learns from and which it holds out, by their hashes, and compares that with what is there.
+
+An item is what it sounds like: neither its name nor its folder counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from wavegan.audio.corpus import Corpus
+from wavegan.audio.splits import held_out_by_name
+
+
+@dataclass(frozen=True)
+class SoundRecord:
+    """Holds the hashes of the items learned from and held out, each (items,) uint64; None if a run is older."""
+
+    training: np.ndarray | None
+    held_out: np.ndarray | None
+
+    @classmethod
+    def of(cls, training: Corpus, held_out: Corpus | None) -> "SoundRecord":
+        """Records the two parts of a sound."""
+        return cls(training.hashes, held_out.hashes if held_out else np.zeros(0, np.uint64))
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], suffix: str = "") -> "SoundRecord":
+        """Reads the record of a checkpoint; suffix: "_b" for the second source of a translation."""
+        hashes = [state.get(f"{part}_items{suffix}") for part in ("training", "held_out")]
+        return cls(*(part.numpy().view(np.uint64) if isinstance(part, torch.Tensor) else None for part in hashes))
+
+    def state(self, suffix: str = "") -> dict[str, torch.Tensor]:
+        """Returns the record as a checkpoint holds it: int64 tensors."""
+        parts = {"training": self.training, "held_out": self.held_out}
+        return {
+            f"{name}_items{suffix}": torch.from_numpy(part.view(np.int64).copy())
+            for name, part in parts.items()
+            if part is not None
+        }
+
+    def is_held_out(self, corpus: Corpus, share: float) -> np.ndarray | None:
+        """Says of each item whether it is held out, (items,) bool: as recorded, and new ones by `splits.hold_out`.
+
+        None leaves it to `splits.hold_out`: a single item is cut, and of other sound nothing is recorded.
+        """
+        if self.training is None or self.held_out is None:
+            return held_out_by_name(corpus, share)  # as runs without a record did
+        is_held, is_learned = np.isin(corpus.hashes, self.held_out), np.isin(corpus.hashes, self.training)
+        if len(corpus.names) == 1 or not is_held.any() or not is_learned.any():
+            return None
+        return is_held | (held_out_by_name(corpus, share) & ~is_learned)
+
+    def known_share(self, corpus: Corpus) -> float | None:
+        """Returns the share of a corpus's items that the run has learned from or held out; None without a record."""
+        if self.training is None or self.held_out is None:
+            return None
+        return float(np.isin(corpus.hashes, np.concatenate([self.training, self.held_out])).mean())

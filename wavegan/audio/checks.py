@@ -1,0 +1,194 @@
+"""Finds out what is wrong with a corpus: silence, offsets, clipping, copies, sound that clips never reach."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from wavegan.audio.corpus import Corpus
+from wavegan.audio.decoding import SILENCE_PEAK
+
+LEAST_FILES_PER_LABEL = 5
+MOST_NAMED = 3  # names in a sentence; corpus.json and the page of `doctor` list all
+OFFSET = 0.05  # of the peak; less is not heard and not learned
+AGAINST = -0.3  # correlation of two channels whose mix loses much of them
+CLIPPED = 1e-3  # share of the samples on a flat top
+REACHED = 0.5  # share of the sound; if clips reach less, that is told
+
+
+class Cutting(NamedTuple):
+    """Says how clips are cut from a corpus: their length and which parts of an item they are, see `Windows`."""
+
+    clip_samples: int
+    windows: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Describes one thing that is wrong with some items, and its remedy.
+
+    weight: 0 to 1, from a note to what spoils the training. is_fatal: nothing can be learned so.
+    """
+
+    kind: str
+    text: str
+    remedy: str
+    names: tuple[str, ...]
+    weight: float
+    is_fatal: bool = False
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (self.text, self.remedy)))
+
+
+def findings(corpus: Corpus, cutting: Cutting) -> list[Finding]:
+    """Returns what is wrong with a corpus, the worst first."""
+    if not len(corpus.measured):
+        return []
+    results = [finding for check in CHECKS for finding in check(corpus, cutting)]
+    return sorted(results, key=lambda finding: (not finding.is_fatal, -finding.weight))
+
+
+def some_names(names: tuple[str, ...] | list[str]) -> str:
+    """Returns the first few names and how many more there are, in words."""
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def reached_seconds(corpus: Corpus, cutting: Cutting) -> float:
+    """Returns how many seconds of the corpus clips can hold."""
+    if cutting.windows != "first":
+        return corpus.seconds
+    return float(np.minimum(corpus.lengths, cutting.clip_samples).sum() / corpus.sample_rate)
+
+
+def duration(seconds: float) -> str:
+    """Returns a length of time in words."""
+    if seconds < 100:
+        return f"{seconds:.1f} seconds"
+    return f"{seconds / 60:.1f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+
+
+def _silent(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    silent = corpus.measured["peak"] < SILENCE_PEAK
+    if silent.any():
+        is_fatal = bool(silent.all())
+        remedy = "name another source" if is_fatal else "remove them if silence is not to be learned"
+        yield _finding(corpus, "silent", silent, "hold nothing but silence (below -60 dBFS)", remedy, 0.8, is_fatal)
+
+
+def _late(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    if cutting.windows != "first":
+        return
+    clip_seconds = cutting.clip_samples / corpus.sample_rate
+    silent = corpus.measured["peak"] < SILENCE_PEAK
+    late = (corpus.measured["lead"] >= clip_seconds) & ~silent
+    delayed = (corpus.measured["lead"] >= min(0.1, clip_seconds / 4)) & ~late & ~silent
+    remedy = "cut it with data.trim_silence=true, or take clips from anywhere with data.windows=random"
+    if late.any():
+        text = f"begin after the clip's {clip_seconds:.2f} s, so that their clips are silent"
+        yield _finding(corpus, "late", late, text, remedy, 1.0, bool((late | silent).all()))
+    if delayed.any():
+        seconds = float(np.median(corpus.measured["lead"][delayed]))
+        text = f"begin with silence, {seconds:.2f} s in the middle case"
+        yield _finding(corpus, "delayed", delayed, text, "cut it with data.trim_silence=true", 0.4)
+
+
+def _reach(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    reached = reached_seconds(corpus, cutting)
+    if reached < REACHED * corpus.seconds:
+        longer = corpus.lengths > cutting.clip_samples
+        clip_seconds = cutting.clip_samples / corpus.sample_rate
+        text = (
+            f"clips are the first {clip_seconds:.2f} s of each file, so {duration(reached)} of "
+            f"{duration(corpus.seconds)} are learned from"
+        )
+        remedy = "data.windows=random takes clips from anywhere, data.windows=all tiles each file"
+        yield Finding("reach", text, remedy, _names(corpus, longer), 0.9 * (1 - reached / corpus.seconds))
+
+
+def _offset(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    peak = np.maximum(corpus.measured["peak"], 1e-9)
+    moved = (corpus.measured["offset"] > OFFSET * peak) & (peak >= SILENCE_PEAK)
+    if moved.any():
+        largest = float(corpus.measured["offset"][moved].max())
+        text = f"are shifted from zero (a DC offset of up to {largest:.2f})"
+        yield _finding(corpus, "offset", moved, text, "subtract it with data.remove_dc=true", 0.9)
+
+
+def _phase(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    correlation = np.nan_to_num(corpus.measured["correlation"], nan=0)
+    against = correlation < AGAINST
+    if corpus.channels == 1 and against.any():
+        text = "have channels that work against each other, so mixing them to mono loses part of the sound"
+        yield _finding(corpus, "phase", against, text, "take one channel with data.channel=1", 0.9)
+    same = (correlation > 0.9999) & (corpus.measured["file_channels"] > 1)
+    if corpus.channels > 1 and same.mean() > 0.5:
+        text = "hold the same in both channels"
+        yield _finding(corpus, "mono", same, text, "data.channels=1 trains faster and loses nothing", 0.5)
+
+
+def _clipped(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    clipped = corpus.measured["clipped"] > CLIPPED
+    if clipped.any():
+        yield _finding(corpus, "clipped", clipped, "are clipped", "find cleaner copies or remove them", 0.6)
+
+
+def _rate(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    lower = corpus.measured["file_rate"] < corpus.sample_rate
+    if lower.any():
+        lowest = int(corpus.measured["file_rate"][lower].min())
+        text = f"have a lower sample rate than {corpus.sample_rate:,} Hz, so their highest frequencies are missing"
+        remedy = f"data.sample_rate={lowest} treats all alike"
+        yield _finding(corpus, "rate", lower, text, remedy, 0.7)
+
+
+def _copies(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    _, first = np.unique(corpus.hashes, return_index=True)
+    copies = np.ones(len(corpus.names), bool)
+    copies[first] = False
+    if copies.any():
+        text = "are copies of others, sample by sample; each is learned from as often as it is there"
+        yield _finding(corpus, "copies", copies, text, "remove them if that is not meant", 0.5)
+
+
+def _labels(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    counts = Counter(corpus.labels[corpus.labels >= 0].tolist())
+    few = [corpus.label_names[label] for label, count in sorted(counts.items()) if count < LEAST_FILES_PER_LABEL]
+    if few and len(corpus.label_names) > 1:
+        text = (
+            f"{len(few):,} of {len(corpus.label_names):,} labels have fewer than {LEAST_FILES_PER_LABEL} files: "
+            f"{some_names(few)}"
+        )
+        chosen = np.isin(corpus.labels, [corpus.label_names.index(name) for name in few])
+        remedy = "add files, or choose other labels with data.label_level or data.label_column"
+        yield Finding("labels", text, remedy, _names(corpus, chosen), 0.7 * len(few) / len(corpus.label_names))
+
+
+CHECKS: tuple[Callable[[Corpus, Cutting], Iterator[Finding]], ...] = (
+    _silent,
+    _late,
+    _reach,
+    _offset,
+    _phase,
+    _clipped,
+    _rate,
+    _copies,
+    _labels,
+)
+
+
+def _finding(
+    corpus: Corpus, kind: str, chosen: np.ndarray, text: str, remedy: str, weight: float, is_fatal: bool = False
+) -> Finding:
+    names = _names(corpus, chosen)
+    files = "all files" if chosen.all() else f"{len(names):,} of {len(corpus.names):,} files"
+    shown = "" if chosen.all() else f" ({some_names(names)})"
+    spread = 1.0 if is_fatal else 0.2 + 0.8 * float(chosen.mean())  # one bad file among many spoils little
+    return Finding(kind, f"{files} {text}{shown}", remedy, names, weight * spread, is_fatal)
+
+
+def _names(corpus: Corpus, chosen: np.ndarray) -> tuple[str, ...]:
+    return tuple(corpus.names[item] for item in np.flatnonzero(chosen))

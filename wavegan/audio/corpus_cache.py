@@ -1,0 +1,192 @@
+"""Keeps the decoded items of a corpus in a folder, so that each is decoded once.
+
+The folder holds `samples.i16`, to which samples are appended, and `items.jsonl`, with one line for each item. The file
+`complete` is written at the end: it holds the size of both. A build that was killed continues after the last item whose
+samples are all stored. An item that is found damaged, or that failed for a reason that may pass, is decoded again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from wavegan import progress
+from wavegan.atomic_write import atomic_write
+from wavegan.audio.decoding import Conversion, Decoded, append, decode_item
+from wavegan.audio.sources import Item
+
+logger = logging.getLogger(__name__)
+
+LONGEST_CLIP = 65536  # frames of silence at the end, so that a clip can be read from any start
+CHECKED_BYTES = 256 << 20  # so many of the samples are compared with their hashes at each start: 0.3 s
+LOCK_SECONDS = 5  # after so long a line says what is waited for
+SAMPLES, JOURNAL, COMPLETE = "samples.i16", "items.jsonl", "complete"
+
+Line = dict[str, Any]  # of the journal: an item's name, and its start, length and measurements or why it is skipped
+
+
+def stored_items(folder: Path, items: Sequence[Item], conversion: Conversion) -> dict[str, Line]:
+    """Returns the journal's line of each item by its name; decodes those that the folder does not hold.
+
+    Progress goes to stderr. Raises OSError if the folder cannot be used.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = _complete_lines(folder)
+    if lines and not _to_decode(folder, lines, items, conversion.channels):
+        return lines
+    with _lock(folder):  # a second process waits for the first, then finds a complete cache
+        if not (lines := _complete_lines(folder)):
+            (folder / COMPLETE).unlink(missing_ok=True)
+            lines = _interrupted(folder, 2 * conversion.channels)
+        todo = _to_decode(folder, lines, items, conversion.channels)
+        for item in todo:
+            lines.pop(item.name, None)
+        return _build(folder, lines, todo, conversion)
+
+
+def _complete_lines(folder: Path) -> dict[str, Line]:
+    """Reads the journal of a complete cache; returns no line if the cache is not complete or does not fit its sizes."""
+    try:
+        sizes = json.loads((folder / COMPLETE).read_text())
+        journal = (folder / JOURNAL).read_bytes()[: sizes["journal"]]
+        is_whole = _hash(journal) == sizes["hash"] and (folder / SAMPLES).stat().st_size >= sizes["samples"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+    return _by_name(journal) if is_whole else {}
+
+
+def _by_name(journal: bytes) -> dict[str, Line]:
+    """Returns the journal's whole lines by item; of several for one item the last counts."""
+    lines = {}
+    for text in journal.splitlines(keepends=True):
+        try:
+            line = json.loads(text) if text.endswith(b"\n") else None
+        except ValueError:
+            line = None
+        if not isinstance(line, dict):  # a kill may leave half a line at the end
+            break
+        lines[line["name"]] = line
+    return lines
+
+
+def _interrupted(folder: Path, frame_bytes: int) -> dict[str, Line]:
+    """Returns the lines of a build that was interrupted, of those items whose samples are all stored."""
+    if not (folder / JOURNAL).exists() or not (folder / SAMPLES).exists():
+        return {}
+    lines = _by_name((folder / JOURNAL).read_bytes())
+    frames = (folder / SAMPLES).stat().st_size // frame_bytes
+    return {name: line for name, line in lines.items() if line.get("start", 0) + line.get("length", 0) <= frames}
+
+
+def _to_decode(folder: Path, lines: Mapping[str, Line], items: Sequence[Item], channels: int) -> list[Item]:
+    """Lists the items to decode: new ones, damaged ones, and those whose failure may have passed."""
+    damaged = _damaged(folder, lines, channels)
+    if damaged:
+        logger.warning(f"the cache {folder} is damaged; these are decoded again: {len(damaged):,} items")
+    return [item for item in items if item.name not in lines or item.name in damaged or "temporary" in lines[item.name]]
+
+
+def _damaged(folder: Path, lines: Mapping[str, Line], channels: int) -> set[str]:
+    """Returns the names of items whose samples differ from their hash; of a large cache a random part is compared."""
+    used = [line for line in lines.values() if "skipped" not in line]
+    if not used:
+        return set()
+    samples = np.memmap(folder / SAMPLES, np.uint8, mode="r")
+    damaged, checked = set(), 0
+    is_small = samples.size <= CHECKED_BYTES
+    for index in range(len(used)) if is_small else np.random.default_rng().permutation(len(used)):
+        line = used[int(index)]
+        start, size = 2 * channels * line["start"], 2 * channels * line["length"]
+        if _hash(samples[start : start + size]) != line["hash"]:
+            damaged.add(line["name"])
+        checked += size
+        if checked > CHECKED_BYTES:
+            break
+    return damaged
+
+
+def _lock(folder: Path) -> FileLock:
+    """Returns the held lock of a cache folder; a line says so if another process holds it for long."""
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        logger.info(f"waiting for another process that decodes the same sound, in {folder}")
+        lock.acquire()
+    return lock
+
+
+def _build(folder: Path, lines: dict[str, Line], items: Sequence[Item], conversion: Conversion) -> dict[str, Line]:
+    """Decodes items, several in parallel, and appends them in order; samples that are stored already stay in place.
+
+    lines: those of the items that the folder holds. Returns them with the new ones.
+    """
+    frame_bytes = 2 * conversion.channels
+    with atomic_write(folder / JOURNAL) as partial:
+        partial.write_bytes(b"".join(map(_encoded, lines.values())))
+    bar = progress.bar(len(lines) + len(items), " files", initial=len(lines), desc="decoding", leave=False)
+    with (
+        (folder / SAMPLES).open("ab") as samples,
+        (folder / JOURNAL).open("ab") as journal,
+        bar,
+        closing(_decode_ahead(items, conversion, folder)) as decoding,
+    ):
+        samples.write(bytes(-samples.tell() % frame_bytes))
+        before = samples.tell()
+        for item, decoded in zip(items, decoding, strict=True):
+            line: Line = {"name": item.name}
+            if decoded.spool is None:
+                line |= {"skipped": decoded.reason} | ({"temporary": True} if decoded.temporary else {})
+            else:
+                line |= {"start": samples.tell() // frame_bytes} | append(samples, decoded, conversion)
+            samples.flush()  # the samples must be in the file before the line that lists them
+            journal.write(_encoded(line))
+            journal.flush()
+            lines[item.name] = line
+            bar.update()
+        if samples.tell() > before or not (folder / COMPLETE).exists():
+            samples.write(bytes(LONGEST_CLIP * frame_bytes))
+            samples.flush()
+            os.fsync(samples.fileno())
+        os.fsync(journal.fileno())
+    journal_bytes = (folder / JOURNAL).read_bytes()
+    sizes = {"samples": (folder / SAMPLES).stat().st_size, "journal": len(journal_bytes), "hash": _hash(journal_bytes)}
+    with atomic_write(folder / COMPLETE) as partial:
+        partial.write_text(json.dumps(sizes))
+    return lines
+
+
+def _decode_ahead(items: Sequence[Item], conversion: Conversion, folder: Path) -> Generator[Decoded, None, None]:
+    """Yields decoded items in order; threads decode a few ahead (libsndfile, soxr and NumPy release the GIL)."""
+    workers = os.cpu_count() or 1
+    ahead: deque[Future[Decoded]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            ahead.append(pool.submit(decode_item, item, conversion, folder))
+            if len(ahead) > 2 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for future in ahead:
+            if not future.cancelled() and not future.exception() and (spool := future.result().spool):
+                spool.close()
+
+
+def _encoded(line: Line) -> bytes:
+    return json.dumps(line).encode() + b"\n"
+
+
+def _hash(data: Any) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
