@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wavegan.audio import drum_kits, drum_machine, fetch, files
+from wavegan.audio import drum_kits, drum_machine, fetch, files, signatures
+from wavegan.audio.listing import Listing, list_sound
 from wavegan.errors import DataError
 
 DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
@@ -102,15 +103,19 @@ def _folder(folder: Path) -> list[Item]:
     if not folder.is_dir():
         raise DataError(f"the source {folder} is a file; a source is a folder of sound files; name its folder")
     metadata = folder / METADATA
-    labels = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder)
+    listing = list_sound(folder)
+    labels = _read_metadata(metadata) if metadata.exists() else _labels_of_folders(folder, listing)
     if not labels:
-        kinds = " ".join(sorted(files.EXTENSIONS))
-        raise DataError(f"the source {folder} holds no sound file; these are looked for: {kinds}; name another folder")
+        kinds = " ".join(f".{name}" for name in sorted(signatures.EXTENSIONS))
+        others = "".join(f"{len(names):,} files {reason}; " for reason, names in listing.passed_over.items())
+        raise DataError(
+            f"the source {folder} holds no sound file; {others}these are looked for: {kinds}; name another folder"
+        )
     return [_file_item(folder, name, *label_and_group) for name, label_and_group in labels.items()]
 
 
-def _labels_of_folders(folder: Path) -> dict[str, LabelAndGroup]:
-    names = [path.relative_to(folder) for path in files.find_audio(folder)]
+def _labels_of_folders(folder: Path, listing: Listing) -> dict[str, LabelAndGroup]:
+    names = [path.relative_to(folder) for path in listing.paths]
     return {name.as_posix(): (name.parent.name or None, None) for name in names}
 
 
