@@ -23,13 +23,14 @@ from wavegan.audio import corpus as corpus_module
 from wavegan.audio import files
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus, load_corpus
 from wavegan.audio.files import to_int16
+from wavegan.audio.listing import list_sound
 from wavegan.audio.sources import Item
 from wavegan.errors import DataError
 
 RATE = 16000
 Sounds = Callable[..., Path]
 BROKEN_REASONS = {  # what shared/data/broken loses, read at 16 kHz in mono
-    "01_zero_byte.wav": "cannot be decoded",
+    "01_zero_byte.wav": "is empty",
     "02_truncated.wav": "is truncated",
     "03_text_renamed.wav": "cannot be decoded",
     "04_nan_inf_float32.wav": "holds NaN",
@@ -187,7 +188,7 @@ def test_a_listed_file_that_is_missing_is_skipped_by_name(tmp_path: Path):
     corpus = load_corpus(str(tmp_path), RATE, 1)
     assert (corpus.names, corpus.label_names) == (("a.wav",), ("ape",))
     assert corpus.skipped.keys() == {"none.wav"}
-    assert corpus.skipped["none.wav"].startswith("cannot be decoded")
+    assert corpus.skipped["none.wav"] == "is not there"
 
 
 def test_a_bad_file_leaves_no_trace_among_the_samples(tmp_path: Path):
@@ -216,7 +217,7 @@ def test_too_many_bad_files_are_refused_by_name(one_bad_in_four: str):
     with pytest.raises(DataError) as refusal:  # also from the cache
         load_corpus(one_bad_in_four, RATE, 1, max_bad_fraction=0.24)
     assert "1 of 4 files cannot be used; at most data.max_bad_fraction = 0.24" in str(refusal.value)
-    assert "\n  zero.wav: cannot be decoded" in str(refusal.value)
+    assert "\n  zero.wav: is empty" in str(refusal.value)
 
 
 def test_the_limit_is_exact(monkeypatch: pytest.MonkeyPatch):
@@ -258,7 +259,7 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(
 @pytest.mark.skipif("WAVEGAN_TEST_DATA" not in os.environ, reason="WAVEGAN_TEST_DATA names no folder of real audio")
 def test_of_the_broken_files_the_usable_are_used_and_the_others_named():
     folder = Path(os.environ["WAVEGAN_TEST_DATA"], "broken")
-    present = {path.name for path in files.find_audio(folder)}
+    present = {path.name for path in list_sound(folder).paths}
     corpus = load_corpus(str(folder), RATE, 1)
     assert corpus.skipped.keys() == BROKEN_REASONS.keys()
     assert all(corpus.skipped[name].startswith(reason) for name, reason in BROKEN_REASONS.items())
@@ -376,7 +377,7 @@ def test_a_breakdown_costs_only_what_was_not_finished(
     mixed: Path, whole: Corpus, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: int
 ):
     monkeypatch.setenv("WAVEGAN_CACHE", str(tmp_path / "cache"))
-    order = [Path(path).name for path in files.find_audio(mixed)]
+    order = [Path(path).name for path in list_sound(mixed).paths]
     decoding.breaks_at = order[finished]
     with pytest.raises(KeyboardInterrupt):
         load_corpus(str(mixed), RATE, 1)
@@ -503,7 +504,7 @@ def test_kill_9_costs_only_what_was_not_finished(
     finished = (build_of(cache) / "items.jsonl").read_text().count("\n")
     assert 3 <= finished < 16
     resumed = load_corpus(str(folder), RATE, 1)
-    assert decoding.names == [path.name for path in files.find_audio(folder)][finished:]
+    assert decoding.names == [path.name for path in list_sound(folder).paths][finished:]
     monkeypatch.setenv("WAVEGAN_CACHE", str(tmp_path / "cache"))
     assert_same(resumed, load_corpus(str(folder), RATE, 1))
 

@@ -12,13 +12,14 @@ import soundfile
 import soxr
 
 from wavegan.audio import files
-from wavegan.audio.files import decode, find_audio, open_writer, to_int16, write, write_clip
+from wavegan.audio.files import decode, open_writer, to_int16, write, write_clip
+from wavegan.audio.listing import list_sound
 from wavegan.errors import DataError
 
 RATE = 16000
 BROKEN = {  # of shared/data/broken, read at 16 kHz in mono: frames, or the reason for none
     "00_good_16k.wav": 16000,
-    "01_zero_byte.wav": "cannot be decoded",
+    "01_zero_byte.wav": "is empty",
     "02_truncated.wav": "is truncated: its header promises 32044 bytes and the file has 7821",
     "03_text_renamed.wav": "cannot be decoded",
     "04_nan_inf_float32.wav": "holds NaN or infinite samples",
@@ -173,7 +174,7 @@ def test_find_looks_everywhere_but_where_it_is_hidden(tmp_path: Path):
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    paths = [path.relative_to(tmp_path).as_posix() for path in find_audio(tmp_path)]
+    paths = [path.relative_to(tmp_path).as_posix() for path in list_sound(tmp_path).paths]
     assert paths == ["a.flac", "b.WAV", "folder.wav/d.ogg", "sub/deeper/c.Mp3"]
 
 
@@ -250,7 +251,7 @@ def test_an_ogg_named_wav_is_read(tmp_path: Path):
         ("flac", {}),
     ],
 )
-@pytest.mark.parametrize("share", [0.5, 0.99])
+@pytest.mark.parametrize("share", [0.3, 0.7])
 def test_a_truncated_file_is_noticed(tmp_path: Path, extension: str, options: dict[str, Any], share: float):
     path = tmp_path / f"tone.{extension}"
     soundfile.write(path, tones(RATE, 440).T, RATE, **options)
@@ -283,10 +284,10 @@ def test_a_wav_from_a_stream_that_knew_no_length_is_used(tmp_path: Path, promise
 
 def test_chunks_before_the_sound_do_not_hide_a_truncation(tmp_path: Path):
     path = tmp_path / "tagged.wav"
-    path.write_bytes(wav_bytes([(b"odd ", b"xyz"), (b"LIST", b"INFO")], bytes(2000)))
-    assert len(decoded(path)) == 1000
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match="promises 2068 bytes and the file has 2067"):
+    path.write_bytes(wav_bytes([(b"odd ", b"xyz"), (b"LIST", b"INFO")], bytes(20000)))
+    assert len(decoded(path)) == 10000
+    path.write_bytes(path.read_bytes()[:-4098])
+    with pytest.raises(DataError, match="promises 20068 bytes and the file has 15970"):
         decoded(path)
 
 
@@ -309,17 +310,18 @@ def test_what_holds_no_sound_says_why(tmp_path: Path):
     (tmp_path / "header.wav").write_bytes(wav_bytes([], b""))
     soundfile.write(tmp_path / "blink.wav", np.array([0.5]), 48000)  # a third of a frame at 16 kHz
     reasons = {}
-    for path in find_audio(tmp_path):
+    for path in list_sound(tmp_path).paths:
         with pytest.raises(DataError) as refusal:
             decoded(path)
         reasons[path.stem] = str(refusal.value)
-    assert reasons["zero"].startswith("cannot be decoded (")
+    assert reasons["zero"] == "is empty: it has 0 bytes"
     assert reasons["text"].startswith("cannot be decoded (")
-    assert reasons["header"] == reasons["blink"] == "is empty: it holds no samples at 16000 Hz"
+    assert reasons["header"] == "is empty: it holds no samples"
+    assert reasons["blink"] == "is empty: it holds no samples at 16000 Hz"
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match="cannot be decoded"):
+    with pytest.raises(DataError, match="^is not there$"):
         decoded(tmp_path / "none.wav")
 
 
@@ -334,7 +336,7 @@ def test_a_name_that_is_not_text_is_refused(tmp_path: Path):
 @pytest.mark.skipif("WAVEGAN_TEST_DATA" not in os.environ, reason="WAVEGAN_TEST_DATA names no folder of real audio")
 def test_every_broken_file_is_used_or_refused_with_its_reason():
     folder = Path(os.environ["WAVEGAN_TEST_DATA"], "broken")
-    assert [path.name for path in find_audio(folder)] == list(BROKEN)
+    assert [path.name for path in list_sound(folder).paths] == list(BROKEN)
     for name, expected in BROKEN.items():
         if isinstance(expected, int):
             sound = decoded(folder / name)

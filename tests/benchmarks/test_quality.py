@@ -12,7 +12,7 @@ from test_benchmarks import script
 from torch import Tensor, nn
 
 from wavegan import recipe as recipes
-from wavegan.audio.files import find_audio
+from wavegan.audio.listing import list_sound
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 
@@ -43,7 +43,7 @@ def test_the_rival_learns_from_the_recipes_sound_and_writes_clips_part_by_part(t
     assert module.main() == 0
     told = json.loads(capsys.readouterr().out)
     assert [(part["seconds"], part["steps"]) for part in told["parts"]] == [(3, 3), (6, 6)]
-    assert all(len(find_audio(Path(part["folder"]))) == 3 for part in told["parts"])
+    assert all(len(list_sound(Path(part["folder"])).paths) == 3 for part in told["parts"])
     assert bowl.power > 0, "it has learned"
 
 

@@ -1,37 +1,21 @@
-"""Finds sound files, decodes them at any sample rate and writes them in the common formats."""
+"""Decodes sound files at any sample rate and writes them in the common formats."""
 
-import os
-import struct
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
 from wavegan.atomic_write import atomic_write
-from wavegan.dsp.resampling import resampled
+from wavegan.audio import headers, signatures
+from wavegan.audio.conversion import converted
+from wavegan.audio.pieces import Pieces
 from wavegan.errors import DataError
 
-EXTENSIONS = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".caf",
-        ".au",
-        ".snd",
-        ".w64",
-        ".rf64",
-        ".voc",
-    ]
-)
 FORMATS = {  # extension: libsndfile's format and subtype
     "wav": ("WAV", "PCM_16"),
     "flac": ("FLAC", "PCM_16"),
@@ -42,45 +26,72 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 BLOCK_FRAMES = 1 << 18
 FULL_SCALE = 32767  # of int16, as the original scales: sample = round(32767 · x)
 LOSSY = ("MP3", "OGG")  # the headers of these formats only estimate the length
-CHUNKED = {  # first and third word of a file made of chunks: byte order and the chunk that holds the sound
-    (b"RIFF", b"WAVE"): ("<", b"data"),
-    (b"RIFX", b"WAVE"): (">", b"data"),
-    (b"FORM", b"AIFF"): (">", b"SSND"),
-    (b"FORM", b"AIFC"): (">", b"SSND"),
-}
-UNKNOWN_LENGTH = 0x7FFFF000  # SoX streams write this for an unknown length; others write nearly 2³² or 0
+LEAST_RATE, MOST_RATE = 1000, 768000  # of a file, in Hz; a header that claims others is damaged
+LOUDEST = 8.0  # a float file with a higher peak holds integers that were made floats, not a loud mix
+LOST_MP3_FRAMES = 4 * 1152  # an MP3 that lacks fewer is whole: encoders count their own delay in different ways
+UNKNOWN_FRAMES = 1 << 40  # libsndfile gives more where a FLAC does not say its length
+LASTING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
-def find_audio(folder: Path) -> list[Path]:
-    """Finds the sound files in a folder and its sub-folders, sorted; skips hidden files and folders."""
-    paths = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [
-            Path(parent, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
-    return sorted(paths)
+class TemporaryError(DataError):
+    """A file cannot be read now, by permission or by a failing disk, network or system; it may be read another time."""
+
+
+@dataclass
+class OpenSound:
+    """Holds a sound file that is being read.
+
+    blocks: float32 (frames, channels) of bounded size, at the file's own rate and channels. remarks: what was mended
+    or is read with care, each a sentence about the file ("its header …"); complete when blocks is exhausted. frames:
+    of all blocks, where the file tells.
+    """
+
+    sample_rate: int
+    channels: int
+    blocks: Iterator[np.ndarray]
+    remarks: list[str]
+    frames: int | None = None
+
+
+@contextmanager
+def open_sound(sound: Path | BinaryIO, *, strict: bool = False) -> Iterator[OpenSound]:
+    """Opens a sound file, or a file object that can seek, and reads it as far as players do.
+
+    strict: refuses what would need a remark. Raises DataError with the reason, here or while blocks are read, if the
+    file is no sound, is truncated, is empty or holds NaN or infinity; TemporaryError if that may pass.
+    """
+    with ExitStack() as stack:
+        with _in_words():
+            file = stack.enter_context(_opened(sound)) if isinstance(sound, Path) else sound
+            _refuse_other(file)
+            layout = headers.layout(file)
+            remarks = _Remarks(strict)
+            for remark in layout.remarks:
+                remarks.add(remark)
+            first = stack.enter_context(_stream(layout.streams[0]))
+            if not LEAST_RATE <= first.samplerate <= MOST_RATE:
+                raise DataError(
+                    f"claims a sample rate of {first.samplerate:,} Hz, and {LEAST_RATE:,} to {MOST_RATE:,} are "
+                    "possible; its header is damaged; export it again"
+                )
+        is_known = len(layout.streams) == 1 and first.frames < UNKNOWN_FRAMES
+        yield OpenSound(
+            first.samplerate,
+            first.channels,
+            _blocks(first, layout, remarks),
+            remarks,
+            first.frames if is_known else None,
+        )
 
 
 def decode(path: Path, sample_rate: int, channels: int) -> Iterator[np.ndarray]:
     """Yields a file's sound in blocks of bounded size, float32 (frames, channels), resampled to sample_rate.
 
-    Several channels become one by their mean; one becomes several by repetition. Raises DataError with the reason if
-    the file cannot be read to its end, is empty, holds NaN or infinity, or has channels that cannot become `channels`.
+    Several channels become one by their mean; one becomes several by repetition. Raises DataError as `open_sound`, and
+    if the file has channels that cannot become `channels`.
     """
-    try:
-        with soundfile.SoundFile(path) as sound:
-            _check_header(path, sound, channels)
-            frames = 0
-            for block in resampled(_read(sound, channels), sound.samplerate, sample_rate, channels):
-                frames += len(block)
-                yield block
-        if frames == 0:  # also if resampling to a lower rate leaves no frame
-            raise DataError(f"is empty: it holds no samples at {sample_rate} Hz")
-    except UnicodeEncodeError as fault:
-        raise DataError("has a name that is not valid text; rename it") from fault
-    except (soundfile.SoundFileError, OSError) as fault:
-        raise DataError(f"cannot be decoded ({_reason(fault)}); the file is damaged or no sound") from fault
+    with open_sound(path) as sound:
+        yield from converted(sound.blocks, sound.sample_rate, sound.channels, sample_rate, channels)
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
@@ -134,47 +145,133 @@ def check_format(extension: str, sample_rate: int, channels: int) -> None:
         )
 
 
-def _check_header(path: Path, sound: soundfile.SoundFile, channels: int) -> None:
-    if channels > 1 and sound.channels not in (1, channels):
-        raise DataError(
-            f"has {sound.channels} channels where data.channels is {channels}; only mono files are spread to "
-            f"several; set data.channels to 1 or {sound.channels}"
-        )
-    promised = _promised_bytes(path)
-    present = path.stat().st_size
-    if promised and promised > present:
-        raise DataError(f"is truncated: its header promises {promised} bytes and the file has {present}")
+class _Stream(soundfile.SoundFile):
+    """Reads from the start to the end alone: soundfile would seek after each block, which fails at an unknown end."""
+
+    def seekable(self) -> bool:
+        return False
 
 
-def _promised_bytes(path: Path) -> int | None:
-    """Reads from the header at which byte the sound of a WAV or AIFF ends; None for other formats or an open length.
+class _Remarks(list[str]):
+    """Lists remarks, or refuses the file by the first."""
 
-    libsndfile reads a truncated file of these formats without an error, so we compare the lengths ourselves.
-    """
+    def __init__(self, strict: bool):
+        super().__init__()
+        self.is_strict = strict
+
+    def add(self, remark: str) -> None:
+        if self.is_strict:
+            raise DataError(f"is no faultless file: {remark}")
+        self.append(remark)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Raises what libsndfile and the system raise as a DataError that says in words what is wrong."""
+    try:
+        yield
+    except UnicodeEncodeError as fault:
+        raise DataError("has a name that is not valid text; rename it") from fault
+    except FileNotFoundError as fault:
+        raise DataError("is not there") from fault
+    except soundfile.LibsndfileError as fault:
+        reason = fault.error_string.rstrip(".")
+        raise DataError(f"cannot be decoded ({reason}); the file is damaged or no sound") from fault
+    except OSError as fault:
+        kind = DataError if isinstance(fault, LASTING) else TemporaryError
+        raise kind(f"cannot be read ({fault.strerror or fault})") from fault
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    str(path).encode()  # a name that is no text cannot be written into a report
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"is a link to {path.readlink()}, which is not there")
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
+        raise DataError("is no regular file" if not path.is_dir() else "is a folder")
     with path.open("rb") as file:
-        start = file.read(12)
-        if (start[:4], start[8:]) not in CHUNKED:
-            return None
-        order, sound = CHUNKED[start[:4], start[8:]]
-        while len(header := file.read(8)) == 8:
-            name, size = struct.unpack(f"{order}4sI", header)
-            if name == sound:
-                return file.tell() + size if 0 < size < UNKNOWN_LENGTH else None
-            file.seek(size + size % 2, os.SEEK_CUR)
-    return None
+        yield file
 
 
-def _read(sound: soundfile.SoundFile, channels: int) -> Iterator[np.ndarray]:
-    frames = 0  # sound.blocks would fill a file that ends early with uninitialised memory
-    while len(block := sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
-        if not np.isfinite(block).all():
-            raise DataError("holds NaN or infinite samples; export it again")
+def _refuse_other(file: BinaryIO) -> None:
+    """Raises DataError for what is surely no sound that libsndfile can decode, with the remedy."""
+    file.seek(0)
+    start = file.read(signatures.FIRST_BYTES)
+    if not start:
+        raise DataError("is empty: it has 0 bytes")
+    if words := signatures.stand_in(start):
+        raise DataError(words)
+    if kind := signatures.other_kind(start):
+        raise DataError(f"is {kind}, which needs another decoder; convert it to WAV or FLAC, e.g. with ffmpeg")
+
+
+def _blocks(first: _Stream, layout: headers.Layout, remarks: _Remarks) -> Iterator[np.ndarray]:
+    """Yields the sound of all streams, at the rate and with the channels of the first."""
+    frames = 0
+    with _in_words():
+        for number, stream in enumerate(layout.streams):
+            with nullcontext(first) if number == 0 else _stream(stream) as sound:
+                blocks = _read(sound, stream, remarks)
+                if (sound.samplerate, sound.channels) != (first.samplerate, first.channels):
+                    remarks.add(
+                        f"a part of it has {sound.samplerate:,} Hz and {sound.channels} channels, and is converted to "
+                        f"the first's {first.samplerate:,} Hz and {first.channels}"
+                    )
+                    blocks = converted(blocks, sound.samplerate, sound.channels, first.samplerate, first.channels)
+                for block in blocks:
+                    frames += len(block)
+                    yield block
+    if frames == 0:
+        raise DataError("is empty: it holds no samples")
+    if layout.missing_share:
+        seconds = frames / first.samplerate
+        remarks.add(_shorter(seconds * (1 + layout.missing_share), seconds))
+
+
+def _stream(file: Pieces) -> _Stream:
+    try:
+        return _Stream(file, "r")
+    except soundfile.LibsndfileError as error:
+        raise file.fault or error from None
+
+
+def _read(sound: _Stream, file: Pieces, remarks: _Remarks) -> Iterator[np.ndarray]:
+    scale = _full_scale(file, remarks) if sound.subtype in ("FLOAT", "DOUBLE") else 1.0
+    frames = 0
+    for block in _finite(sound, file):
         frames += len(block)
-        yield (block.mean(axis=1, keepdims=True) if channels == 1 else np.repeat(block, channels // block.shape[1], 1))
-    if frames < sound.frames and sound.format not in LOSSY:
+        yield block / np.float32(scale) if scale > 1 else block
+    if sound.format == "MP3" and frames + LOST_MP3_FRAMES < sound.frames:
+        remarks.add(_shorter(sound.frames / sound.samplerate, frames / sound.samplerate))
+    elif sound.format not in LOSSY and frames < sound.frames < UNKNOWN_FRAMES:
         raise DataError(f"is truncated: its header promises {sound.frames} frames and {frames} are there")
 
 
-def _reason(fault: Exception) -> str:
-    text = fault.error_string if isinstance(fault, soundfile.LibsndfileError) else str(fault)
-    return text.rstrip(".")
+def _shorter(promised: float, present: float) -> str:
+    return f"its header promises {promised:.3f} s and {present:.3f} s are there, which are read"
+
+
+def _finite(sound: _Stream, file: Pieces) -> Iterator[np.ndarray]:
+    """Yields blocks until no frame is left; sound.blocks would fill one that ends early with uninitialised memory."""
+    while len(block := sound.read(max(1, min(BLOCK_FRAMES, sound.frames)), dtype="float32", always_2d=True)):
+        if not np.isfinite(block).all():
+            raise DataError("holds NaN or infinite samples; export it again")
+        yield block
+    if file.fault:
+        raise file.fault
+
+
+def _full_scale(file: Pieces, remarks: _Remarks) -> float:
+    """Returns the full scale of integers that a float file holds, 1 if it holds sound in [-1, 1] or little more."""
+    position = file.tell()  # of the decoder that is open already
+    file.seek(0)
+    with _stream(file) as sound:
+        peak = max((float(np.abs(block).max()) for block in _finite(sound, file)), default=0.0)
+    file.seek(position)
+    if peak <= LOUDEST:
+        return 1.0
+    bits = next((bits for bits in (8, 16, 24, 32) if peak <= 1 << bits - 1), None)
+    if bits is None:
+        raise DataError(f"has a peak of {peak:.3g}, and floats should stay in [-1, 1]; export it again")
+    remarks.add(f"its floats reach {peak:,.0f} and not 1, so they are divided by the {1 << bits - 1:,} of {bits} bits")
+    return float(1 << bits - 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wavegan import assemble
 from wavegan.audio.corpus import Corpus
-from wavegan.audio.files import find_audio
+from wavegan.audio.listing import list_sound
 from wavegan.audio.windows import Windows
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.commands.models import load_model
@@ -61,7 +61,7 @@ def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
 
     Raises DataError if the folder holds no sound file.
     """
-    if not find_audio(folder):
+    if not list_sound(folder).paths:
         raise DataError(f"{folder} holds no sound file and no checkpoints", "", "name another folder")
     log_conversions(folder, form)
     corpus = folder_corpus(folder, form)

@@ -5,11 +5,10 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import soundfile
-
 from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus, load_corpus
-from wavegan.audio.files import find_audio
+from wavegan.audio.files import open_sound
+from wavegan.audio.listing import list_sound
 from wavegan.errors import DataError
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 
@@ -80,10 +79,11 @@ def log_conversions(folder: Path, form: ClipFormat) -> None:
 def file_formats(folder: Path) -> list[tuple[int, int, float]]:
     """Returns sample rate, channels and seconds of every file that can be opened; decoding names the others."""
     formats = []
-    for path in find_audio(folder):
+    for path in list_sound(folder).paths:
         try:
-            info = soundfile.info(path)
-        except soundfile.LibsndfileError:
+            with open_sound(path) as sound:
+                frames = sum(map(len, sound.blocks)) if sound.frames is None else sound.frames
+                formats.append((sound.sample_rate, sound.channels, frames / sound.sample_rate))
+        except DataError:
             continue
-        formats.append((info.samplerate, info.channels, info.duration))
     return formats

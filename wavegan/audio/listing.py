@@ -1,0 +1,166 @@
+"""Lists the sound files of a folder, and what is passed over with the reason."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wavegan.audio import signatures
+
+HIDDEN = "are hidden (the name starts with a dot)"
+NO_SOUND = "are no sound (texts, pictures and the like)"
+OTHER_DECODER = "need another decoder; convert them to WAV or FLAC, e.g. with ffmpeg"
+HEADERLESS = "are sound without a header, which says no sample rate; convert them to WAV or FLAC, e.g. with sox"
+UNFINISHED = "are unfinished downloads, copies or backups by their names"
+NO_FILE = "are no regular files, but pipes, sockets or devices"
+LINK_TO_NOTHING = "are links to nothing"
+LINKED_AGAIN = "are links to folders that are read already, or that this folder lies in"
+PARTS_OF_A_RUN = frozenset(["checkpoints", "previews", "generated", "translated", "evaluation", "tensorboard"])
+CLIP = re.compile(r"(clip-\d{6,}|walk)\.(wav|flac|ogg|mp3)(\.partial)?")  # as wavegan generate names its files
+
+
+def _is_run(names: set[str]) -> bool:
+    return "recipe.yaml" in names and not names.isdisjoint(PARTS_OF_A_RUN | {"log.jsonl"})
+
+
+def _is_generated(names: set[str]) -> bool:
+    shown = {name for name in names if not name.startswith(".")}
+    return any(name.startswith("clip-000000.") for name in shown) and all(map(CLIP.fullmatch, shown))
+
+
+MADE_HERE: dict[str, Callable[[set[str]], bool]] = {  # reason: whether a folder of these names is such
+    "are runs, made by wavegan train": _is_run,
+    "are evaluations, made by wavegan evaluate": lambda names: {"metrics.json", "report.html"} <= names,
+    "are caches, made by wavegan": lambda names: {"samples.i16", "items.jsonl"} <= names,
+    "are generated clips, made by wavegan (clip-000000.wav …); name that folder itself to use them": _is_generated,
+}
+PART_OF_THIS_RUN = "are parts of this run, made by wavegan; name one of these folders itself to use it"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Lists the sound files of a folder, sorted, and what is passed over.
+
+    paths: below the folder as it was named, links not followed in them. passed_over: reason, as the end of a sentence
+    whose subject is the files, to their names relative to the folder; a folder's name ends with a slash.
+    """
+
+    paths: tuple[Path, ...]
+    passed_over: dict[str, tuple[str, ...]]
+
+
+@dataclass
+class _Walk:
+    """Collects what is met in a folder; each real folder is read once, by its own path if that is not a link."""
+
+    root: Path
+    paths: list[str] = field(default_factory=list)
+    passed_over: dict[str, list[str]] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
+    read: set[tuple[int, int]] = field(default_factory=set)
+
+    def skip(self, reason: str, path: str, mark: str = "") -> None:
+        name = Path(path).relative_to(self.root).as_posix() + mark
+        self.passed_over.setdefault(reason, []).append(os.fsencode(name).decode(errors="backslashreplace"))
+
+    def enter(self, folder: str, *, is_root: bool = False) -> Iterator[str]:
+        """Takes in the files of a folder; yields the folders in it that are no links."""
+        try:
+            identity = _identity(folder)
+            if identity in self.read:
+                self.skip(LINKED_AGAIN, folder, "/")
+                return
+            self.read.add(identity)
+            with os.scandir(folder) as entries:
+                content = {entry.name: entry for entry in entries}
+        except OSError as fault:
+            self.skip(_unreadable(fault), folder, "/")
+            return
+        names = set(content)
+        made = next((reason for reason, is_such in MADE_HERE.items() if is_such(names)), None)
+        if made and not is_root:
+            self.skip(made, folder, "/")
+            return
+        own = PARTS_OF_A_RUN if is_root and _is_run(names) else ()
+        for name in sorted(content):
+            entry = content[name]
+            if name.startswith("."):
+                self.skip(HIDDEN, entry.path)
+            elif not os.path.isdir(entry.path) if entry.is_symlink() else not entry.is_dir():
+                self.take(entry)
+            elif name in own:
+                self.skip(PART_OF_THIS_RUN, entry.path, "/")
+            elif entry.is_symlink():
+                self.links.append(entry.path)
+            else:
+                yield entry.path
+
+    def take(self, entry: os.DirEntry[str]) -> None:
+        """Takes in a file if it is sound, or notes why it is not."""
+        try:
+            if entry.is_symlink() and not os.path.exists(entry.path):
+                if _extension(entry.name) in signatures.EXTENSIONS:
+                    self.paths.append(entry.path)  # a sound that is lost counts as a bad file
+                else:
+                    self.skip(LINK_TO_NOTHING, entry.path)
+            elif not entry.is_file():
+                self.skip(NO_FILE, entry.path)
+            elif reason := _reason_against(entry):
+                self.skip(reason, entry.path)
+            else:
+                self.paths.append(entry.path)
+        except OSError as fault:
+            self.skip(_unreadable(fault), entry.path)
+
+
+def list_sound(folder: Path) -> Listing:
+    """Lists the sound files in a folder, in its sub-folders and in linked folders.
+
+    A file counts as sound by its extension, or by its first bytes where that is unknown. Never opens what is no regular
+    file. Passes over what this program has made below the folder: it is no one's recording.
+    """
+    walk = _Walk(folder, read={_identity(above) for above in folder.resolve().parents})
+    _read_all(walk, walk.enter(str(folder), is_root=True))
+    while walk.links:  # after all real folders, so that a link to one of these is the one that is passed over
+        walk.links.sort()
+        _read_all(walk, walk.enter(walk.links.pop(0)))
+    passed_over = {reason: tuple(sorted(names)) for reason, names in sorted(walk.passed_over.items())}
+    return Listing(tuple(sorted(map(Path, walk.paths))), passed_over)
+
+
+def _read_all(walk: _Walk, folders: Iterable[str]) -> None:
+    waiting = list(folders)
+    while waiting:
+        waiting += walk.enter(waiting.pop())
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1][1:].lower()
+
+
+def _unreadable(fault: OSError) -> str:
+    return f"cannot be read ({fault.strerror or fault})"
+
+
+def _reason_against(entry: os.DirEntry[str]) -> str | None:
+    """Says why a regular file is no sound to learn from; None for sound."""
+    extension = _extension(entry.name)
+    if extension in signatures.EXTENSIONS:
+        return None
+    if extension in signatures.UNFINISHED or entry.name.endswith("~"):
+        return UNFINISHED
+    if extension in signatures.NO_SOUND:
+        return NO_SOUND
+    with open(entry.path, "rb", buffering=0) as file:
+        start = file.read(signatures.FIRST_BYTES)
+    if signatures.is_sound(start):
+        return None
+    if extension in signatures.OTHER_DECODERS or signatures.other_kind(start):
+        return OTHER_DECODER
+    return HEADERLESS if extension in signatures.HEADERLESS else NO_SOUND

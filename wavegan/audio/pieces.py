@@ -1,0 +1,51 @@
+"""Reads parts of a file, and bytes put in between, as one file."""
+
+import io
+from typing import BinaryIO
+
+
+class Pieces(io.RawIOBase):
+    """Reads pieces of a file, and bytes in between, as one file; keeps the error that libsndfile would swallow."""
+
+    def __init__(self, file: BinaryIO, pieces: list[tuple[int, int] | bytes]):
+        self.file, self.position = file, 0
+        self.fault: OSError | None = None
+        self.pieces: list[tuple[int, int, int | bytes]] = []  # start and end in this file, and what lies there
+        for piece in pieces:
+            start = self.pieces[-1][1] if self.pieces else 0
+            length = len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+            self.pieces.append((start, start + length, piece if isinstance(piece, bytes) else piece[0]))
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        end = self.pieces[-1][1] if self.pieces else 0
+        self.position = max(0, offset + (0, self.position, end)[whence])
+        return self.position
+
+    def readinto(self, buffer) -> int:
+        view, done = memoryview(buffer).cast("B"), 0
+        for start, end, place in self.pieces:
+            if start <= self.position < end and done < len(view):
+                data = self._read(self.position - start, min(end - self.position, len(view) - done), place)
+                view[done : done + len(data)] = data
+                done += len(data)
+                self.position += len(data)
+        return done
+
+    def _read(self, offset: int, count: int, place: int | bytes) -> bytes:
+        if isinstance(place, bytes):
+            return place[offset : offset + count]
+        try:
+            self.file.seek(place + offset)
+            return self.file.read(count)
+        except OSError as fault:  # libsndfile would print it and take this for the end of the file
+            self.fault = fault
+            return b""
