@@ -1,0 +1,81 @@
+"""Matches names of sound files, as people and spreadsheets write them, to the files that are there."""
+
+import posixpath
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aif", ".aiff", ".wma")  # of files converted since
+
+
+class FileNames:
+    """Finds the files that a written name may mean, among these paths below the folder.
+
+    Beside the exact name it accepts other upper and lower case, composed or decomposed accents, backslashes, a missing
+    or another ending of a sound file, a missing folder in front (`a` means `wavs/a.wav`) and an absolute path of another
+    computer that ends in the whole name.
+    """
+
+    def __init__(self, folder: Path, paths: Iterable[Path]):
+        self.names = {path: path.relative_to(folder).as_posix() for path in paths}
+        self._exact = {name: path for path, name in self.names.items()}
+
+    def exact(self, written: str, below: str = "") -> Path | None:
+        """Returns the file of this name, relative to the sub-folder `below`; `./` and `//` do not count."""
+        return self._exact.get(posixpath.normpath(posixpath.join(below, written)))
+
+    def matches(self, written: str, below: str = "") -> list[Path]:
+        """Returns the files that a name may mean: none, one or, if it is ambiguous, several."""
+        if path := self.exact(written, below):
+            return [path]
+        name = posixpath.normpath(written.replace("\\", "/"))
+        if not re.match(r"/|[A-Za-z]:", name):
+            return self._below(name, below)
+        parts = name.split("/")[1:]
+        tails = (self._at("/".join(parts[start:]), below) for start in range(len(parts)))
+        return next((paths for paths in tails if paths), [])
+
+    def _below(self, name: str, below: str) -> list[Path]:
+        if paths := self._at(name, below):
+            return paths
+        inside = f"{below}/" if below else ""
+        wanted = (_key(name), _key(_without_ending(name)))
+        return next((paths for key in wanted if (paths := self._inside(key, inside))), [])
+
+    def _inside(self, key: str, inside: str) -> list[Path]:
+        return [path for path in self._tails.get(key, []) if self.names[path].startswith(inside)]
+
+    def _at(self, name: str, below: str) -> list[Path]:
+        whole = posixpath.normpath(posixpath.join(below, name))
+        return self._whole.get(_key(whole)) or self._whole.get(_key(_without_ending(whole)), [])
+
+    @cached_property
+    def _whole(self) -> dict[str, list[Path]]:
+        """Maps whole names, with and without ending, to files."""
+        files = defaultdict(list)
+        for path, name in self.names.items():
+            for key in (_key(name), _key(posixpath.splitext(name)[0])):
+                files[key].append(path)
+        return files
+
+    @cached_property
+    def _tails(self) -> dict[str, list[Path]]:
+        """Maps the ends of names from some folder on, with and without ending, to files."""
+        files = defaultdict(list)
+        for key, paths in self._whole.items():
+            parts = key.split("/")
+            for start in range(1, len(parts)):
+                files["/".join(parts[start:])] += paths
+        return files
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _without_ending(name: str) -> str:
+    stem, ending = posixpath.splitext(name)
+    return stem if ending.lower() in ENDINGS else name

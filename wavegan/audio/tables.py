@@ -1,0 +1,237 @@
+"""Reads lists of sound files (metadata.csv, .tsv, .jsonl, .parquet) as tables, and finds the columns in them."""
+
+import csv
+import difflib
+import importlib
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wavegan.errors import DataError
+
+NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
+SEPARATORS = (",", ";", "\t", "|")
+# Names of columns by what they hold, the convention's own first. Blanks, hyphens and case do not count.
+FILE = (
+    "file_name", "filename", "file", "file_path", "filepath", "path", "audio_file", "audio_path", "audio", "wav_file",
+    "wav_path", "wav", "sound_file", "sound", "fname", "clip", "name", "id",
+)  # fmt: skip
+LABEL = (
+    "label", "label_name", "labels", "category", "class", "class_name", "classname", "target", "word", "tag", "keyword",
+    "command", "instrument", "sound_class", "genre", "species", "emotion", "digit", "type",
+)  # fmt: skip
+GROUP = ("group", "speaker", "speaker_id", "client_id", "singer", "artist", "performer", "player", "kit", "session")
+SPLIT = ("split", "subset", "partition")
+POINTER = "version https://git-lfs.github.com/spec/"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Holds a list of sound files: its path, its columns as written, and its rows with their line numbers.
+
+    A list without a header has no columns; the first value of each row is the file's name.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: list[tuple[int, Sequence[Any]]]
+
+    def values(self, column: int | None) -> list[str]:
+        """Returns a column's values as stripped text, empty where there is none. Raises DataError for a nested one."""
+        return [self._text(line, row, column) for line, row in self.rows]
+
+    def candidates(self, words: Sequence[str]) -> list[int]:
+        """Returns the columns that are called by one of these words, in the words' order.
+
+        Raises DataError if two columns have the same name.
+        """
+        plain = [_plain(column) for column in self.columns]
+        named = [column for word in words for column, name in enumerate(plain) if name == word]
+        for column in named:
+            if plain.count(plain[column]) > 1:
+                twice = [self.columns[other] for other, name in enumerate(plain) if name == plain[column]]
+                raise DataError(
+                    f"{self.path} has the columns {' and '.join(map(repr, twice))}",
+                    "a column's name must differ from others in more than case and blanks",
+                    "rename or remove one",
+                )
+        return named
+
+    def named(self, name: str, key: str) -> int:
+        """Returns the column of this name. Raises DataError, with the nearest name and the recipe's key, if none is."""
+        if columns := [column for column, text in enumerate(self.columns) if text == name]:
+            return columns[0]
+        if columns := self.candidates([_plain(name)]):
+            return columns[0]
+        shown = ", ".join(self.columns) or "none, because it has no header"
+        near = difflib.get_close_matches(name.casefold(), [column.casefold() for column in self.columns], 1, 0.0)
+        nearest = next((column for column in self.columns if [column.casefold()] == near), None)
+        remedy = f"try {nearest}" if nearest else "add a first line with the columns' names"
+        raise DataError(f"{key} is {name}", f"the columns of {self.path} are {shown}", remedy)
+
+    def _text(self, line: int, row: Sequence[Any], column: int | None) -> str:
+        value = row[column] if column is not None and column < len(row) else None
+        if isinstance(value, list | dict):
+            raise DataError(
+                f"{self.path}:{line}: {self.columns[column or 0]} is {json.dumps(value, default=str)[:60]}",
+                "it must be a text or a number",
+                "write one value",
+            )
+        if value is None or value != value:  # NaN, as pandas writes for an empty field
+            return ""
+        return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def read(path: Path, is_file: Callable[[str], bool]) -> Table:
+    """Reads a list of sound files; is_file says whether a written name is that of a sound file that is there.
+
+    Raises DataError if it cannot be read or has no column of file names.
+    """
+    ending = path.suffix.lower()
+    try:
+        if ending == ".parquet":
+            return _read_parquet(path)
+        text = _text_of(path)
+        return _read_lines_of_json(path, text) if ending == ".jsonl" else _read_separated(path, text, is_file)
+    except (OSError, UnicodeError) as fault:
+        raise DataError(f"{path} cannot be read ({fault})", "it must be UTF-8 text", "export it again") from fault
+
+
+def file_column(table: Table, is_file: Callable[[str], bool]) -> int:
+    """Returns the column of file names: `file_name`, or the first of other usual names whose values are files.
+
+    Raises DataError if no column is called so.
+    """
+    if not table.columns:
+        return 0
+    named = table.candidates([*FILE, *(name for name in map(_plain, table.columns) if name.endswith("_file_name"))])
+    if not named:
+        near = next(iter(difflib.get_close_matches("file_name", map(_plain, table.columns), 1)), None)
+        raise DataError(
+            f"{table.path} has the columns {', '.join(table.columns) or 'none'}",
+            "file_name is required, label and group are optional",
+            f"rename {near} to file_name" if near else "add it or remove the file",
+        )
+    if _plain(table.columns[named[0]]) == "file_name":
+        return named[0]
+    return next((column for column in named if any(map(is_file, table.values(column)))), named[0])
+
+
+def _plain(column: str) -> str:
+    return re.sub(r"[\s-]+", "_", column.strip().casefold())
+
+
+def _text_of(path: Path) -> str:
+    data = path.read_bytes()
+    is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff")) and len(data) % 2 == 0
+    text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    if text.startswith(POINTER):
+        raise DataError(f"{path} is a pointer of git-lfs, not the file itself", remedy="run: git lfs pull")
+    return text
+
+
+def _read_separated(path: Path, text: str, is_file: Callable[[str], bool]) -> Table:
+    if mark := re.match(r'"?sep=.{1,3}\r?\n', text):  # a line for Excel
+        text = text[mark.end() :]
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    fits = {separator: _header(header, separator) for separator in SEPARATORS}
+    named = [mark for mark, columns in fits.items() if any(_is_of_files(_plain(column)) for column in columns)]
+    first = [mark for mark in SEPARATORS if is_file(fits[mark][0])]
+    if first and not any("file_name" in map(_plain, columns) for columns in fits.values()):
+        return Table(path, (), [row for row in _rows(path, text, first[0]) if row[1][0]])
+    separator = max(named or SEPARATORS, key=lambda mark: len(fits[mark]))
+    return _checked(path, _rows(path, text, separator))
+
+
+def _header(line: str, separator: str) -> list[str]:
+    return [column.strip().strip('"').strip() for column in line.split(separator)]
+
+
+def _is_of_files(column: str) -> bool:
+    return column in FILE or column.endswith("_file_name")
+
+
+def _rows(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]:
+    """Splits lines. With bars and tabs, quotes belong to the text unless they enclose a whole field."""
+    is_quoted = separator in ",;"
+    quoting = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, quoting=quoting, skipinitialspace=is_quoted, strict=True
+    )
+    rows = []
+    try:
+        for row in reader:
+            if any(field.strip() for field in row):
+                rows.append((reader.line_num, row if is_quoted else [_unquoted(field) for field in row]))
+    except csv.Error as fault:
+        text = f"{path}:{reader.line_num}: this line cannot be read ({fault})"
+        raise DataError(text, 'a field with quotes is written "so, ""quoted"""', "export it again") from fault
+    return rows
+
+
+def _unquoted(field: str) -> str:
+    field = field.strip()
+    return field[1:-1].replace('""', '"') if len(field) > 1 and field[0] == field[-1] == '"' else field
+
+
+def _checked(path: Path, rows: list[tuple[int, list[str]]]) -> Table:
+    """Takes the first row as the columns' names. Raises DataError for a row with more fields, whose labels may shift."""
+    columns = tuple(column.strip() for column in rows[0][1]) if rows else ()
+    for line, row in rows[1:]:
+        if any(field.strip() for field in row[len(columns) :]):
+            raise DataError(
+                f"{path}:{line}: there are {len(row)} fields where the first line names {len(columns)}",
+                "a field with the separator in it must stand in quotes",
+                "put quotes around it",
+            )
+    return Table(path, columns, rows[1:])
+
+
+def _read_lines_of_json(path: Path, text: str) -> Table:
+    rows, columns = [], {}
+    for line, written in enumerate(text.split("\n"), 1):
+        if not written.strip():
+            continue
+        try:
+            row = json.loads(written)
+        except (ValueError, RecursionError) as fault:
+            raise _no_object(path, line, str(fault)) from fault
+        if not isinstance(row, dict):
+            raise _no_object(path, line, f"it is {written.strip()[:40]}")
+        columns |= dict.fromkeys(row)
+        rows.append((line, row))
+    return Table(path, tuple(columns), [(line, [row.get(column) for column in columns]) for line, row in rows])
+
+
+def _no_object(path: Path, line: int, reason: str) -> DataError:
+    remedy = 'write it like {"file_name": "a.wav", "label": "kick"}'
+    return DataError(f"{path}:{line}: this line cannot be read ({reason})", "each line must be a JSON object", remedy)
+
+
+def _read_parquet(path: Path) -> Table:
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+        arrow = importlib.import_module("pyarrow")
+    except ImportError as fault:
+        remedy = "run: pip install pyarrow, or export it as metadata.csv"
+        raise DataError(
+            f"{path} is a Parquet file", "reading it needs pyarrow, which is not installed", remedy
+        ) from fault
+    try:
+        schema = parquet.read_schema(path)
+        kept = [field.name for field in schema if not _holds_bytes(field.type, arrow)]
+        columns = parquet.read_table(path, columns=kept).to_pydict()
+    except arrow.ArrowInvalid as fault:
+        raise DataError(f"{path} cannot be read ({fault})", "it must be a Parquet file", "export it again") from fault
+    rows = zip(*(columns[name] for name in kept), strict=True)
+    return Table(path, tuple(kept), [(number, row) for number, row in enumerate(rows, 1)])
+
+
+def _holds_bytes(kind: Any, arrow: Any) -> bool:
+    """Says whether a column holds sound itself, which may be large."""
+    types = arrow.types
+    return types.is_binary(kind) or types.is_large_binary(kind) or types.is_struct(kind)
