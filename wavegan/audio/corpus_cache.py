@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,7 @@ def stored_items(folder: Path, items: Sequence[Item], conversion: Conversion) ->
     if lines and not _to_decode(folder, lines, items, conversion.channels):
         return lines
     with _lock(folder):  # a second process waits for the first, then finds a complete cache
-        if not (lines := _complete_lines(folder)):
-            (folder / COMPLETE).unlink(missing_ok=True)
-            lines = _interrupted(folder, 2 * conversion.channels)
+        lines = _complete_lines(folder) or _interrupted(folder, 2 * conversion.channels)
         todo = _to_decode(folder, lines, items, conversion.channels)
         for item in todo:
             lines.pop(item.name, None)
@@ -79,12 +78,22 @@ def _by_name(journal: bytes) -> dict[str, Line]:
 
 
 def _interrupted(folder: Path, frame_bytes: int) -> dict[str, Line]:
-    """Returns the lines of a build that was interrupted, of those items whose samples are all stored."""
-    if not (folder / JOURNAL).exists() or not (folder / SAMPLES).exists():
-        return {}
-    lines = _by_name((folder / JOURNAL).read_bytes())
-    frames = (folder / SAMPLES).stat().st_size // frame_bytes
-    return {name: line for name, line in lines.items() if line.get("start", 0) + line.get("length", 0) <= frames}
+    """Returns the lines of a build that was interrupted, of those items whose samples are all stored.
+
+    Samples behind them are cut off, but not if the cache was complete before: another process may read them.
+    """
+    samples = folder / SAMPLES
+    lines = _by_name((folder / JOURNAL).read_bytes()) if (folder / JOURNAL).exists() and samples.exists() else {}
+    frames = samples.stat().st_size // frame_bytes if lines else 0
+    lines = dict(takewhile(lambda entry: _end(entry[1]) <= frames, lines.items()))
+    if samples.exists() and not (folder / COMPLETE).exists():
+        os.truncate(samples, frame_bytes * max(map(_end, lines.values()), default=0))
+    (folder / COMPLETE).unlink(missing_ok=True)
+    return lines
+
+
+def _end(line: Line) -> int:
+    return line.get("start", 0) + line.get("length", 0)
 
 
 def _to_decode(folder: Path, lines: Mapping[str, Line], items: Sequence[Item], channels: int) -> list[Item]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+import torch
 
 from wavegan import progress
 from wavegan.atomic_write import atomic_write
@@ -82,7 +82,7 @@ def _near_pairs(corpus: Corpus, items: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def _beginnings(corpus: Corpus, items: np.ndarray) -> np.ndarray:
     """Returns the beginning of each item's sound, in mono, after the silence before it, (items, samples) float32."""
-    samples = max(round(COMPARED_SECONDS * corpus.sample_rate), FRAME)
+    samples = max(min(round(COMPARED_SECONDS * corpus.sample_rate), int(corpus.lengths.max())), FRAME)
     rows = np.zeros((len(items), samples), np.float32)
     for row, item in zip(rows, items, strict=True):
         lead = round(float(corpus.measured["lead"][item]) * corpus.sample_rate)
@@ -97,12 +97,13 @@ def _outlines(beginnings: np.ndarray) -> np.ndarray:
 
     beginnings: (items, samples). Returns (items, 192) float32.
     """
-    frames = sliding_window_view(beginnings, FRAME, axis=1)[:, :: FRAME // 2] * np.hanning(FRAME).astype(np.float32)
-    power = np.square(np.abs(np.fft.rfft(frames)))  # (items, frames, FRAME / 2 + 1)
-    edges = np.unique(np.geomspace(1, FRAME // 2, BANDS + 1).astype(int))[:-1]
-    bands = np.add.reduceat(power, edges, axis=2)
-    cuts = np.unique(np.linspace(0, bands.shape[1], SEGMENTS + 1).astype(int))[:-1]
-    outline = np.add.reduceat(bands, cuts, axis=1).reshape(len(beginnings), -1)
+    frames = torch.from_numpy(beginnings).unfold(1, FRAME, FRAME // 2) * torch.hann_window(FRAME)
+    power = torch.fft.rfft(frames).abs().square().numpy()  # (items, frames, FRAME / 2 + 1)
+    band = np.digitize(np.arange(power.shape[2]), np.geomspace(2, FRAME // 2, BANDS))  # of each bin
+    segment = np.arange(power.shape[1]) * SEGMENTS // power.shape[1]  # of each frame
+    in_band = (band[:, None] == np.arange(BANDS)).astype(np.float32)
+    in_segment = (np.arange(SEGMENTS)[:, None] == segment).astype(np.float32)
+    outline = (in_segment @ (power @ in_band)).reshape(len(beginnings), -1)  # (items, 8 · 24)
     outline = np.log(outline + FLOOR * outline.max(1, keepdims=True) + 1e-9)
     outline -= outline.mean(1, keepdims=True)
     norms = np.linalg.norm(outline, axis=1, keepdims=True)
@@ -111,7 +112,7 @@ def _outlines(beginnings: np.ndarray) -> np.ndarray:
 
 def _correlation(left: np.ndarray, right: np.ndarray) -> float:
     """Returns the largest correlation of two waveforms over all shifts, whatever their level and polarity; 0 to 1."""
-    size = 2 * len(left)
-    products = np.fft.irfft(np.fft.rfft(left, size) * np.conj(np.fft.rfft(right, size)), size)
+    spectra = torch.fft.rfft(torch.from_numpy(np.stack([left, right])), 2 * len(left))
+    products = torch.fft.irfft(spectra[0] * spectra[1].conj())
     norm = float(np.linalg.norm(left) * np.linalg.norm(right))
-    return float(np.abs(products).max()) / norm if norm > 0 else 0.0
+    return float(products.abs().max()) / norm if norm > 0 else 0.0

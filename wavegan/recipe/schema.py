@@ -66,6 +66,12 @@ class DataSettings(Settings):
     )
     remove_dc: bool = Field(default=False, description="subtract each file's mean")
     trim_silence: bool = Field(default=False, description="cut the silence before and after each sound")
+    label_column: str | None = Field(
+        default=None, examples=["category"], description="column of a metadata file that holds the labels"
+    )
+    label_level: int | None = Field(
+        default=None, ge=1, le=16, description="folder whose name is the label, 1 is the one that holds the file"
+    )
     strict: bool = Field(default=False, description="refuse files that must be repaired to be read")
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="largest share of files that may be unusable")
     on_device: Automatic = Field(default="auto", description="keep the corpus on the accelerator")
