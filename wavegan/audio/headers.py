@@ -76,7 +76,7 @@ def layout(file: BinaryIO) -> Layout:
     if start.startswith(b"OggS"):
         return _ogg(file, size)
     sound = next((parse(file, size) for mark, parse in PARSERS.items() if start.startswith(mark)), None)
-    if sound is None:
+    if sound is None or sound.start > size:
         return Layout([_edited(file, size, [])])
     present = size - sound.start
     edits, remarks, share = list(sound.edits), list(sound.remarks), 0.0

@@ -56,13 +56,15 @@ def count_edits(file: BinaryIO, start: int, size: int) -> tuple[list[Edit], list
         plain = head[:1] + bytes([head[1] | 1]) + head[2:4]  # without a checksum
         return [(start, 0, (plain.ljust(offset, b"\0") + words).ljust(length, b"\0"))], []
     flags, frames, promised = struct.unpack(">III", head[xing + 4 : xing + 16].ljust(12, b"\0"))
+    if flags & 3 != 3 or not promised:
+        return [], []
     end = tag_end(file, start + promised)
-    if flags & 3 != 3 or size - end < TAG_SLACK or not frame_length(bytes_at(file, end, 4)):
+    goes_on = size - end >= TAG_SLACK and frame_length(bytes_at(file, end, 4)) > 0
+    count = _count(file, start + length, size) if goes_on else 0
+    if count <= frames and end <= size:
         return [], []
-    count = _count(file, start + length, size)
-    if count <= frames:
-        return [], []
-    return [(start + xing + 8, 4, struct.pack(">I", count))], [COUNTS_A_PART]
+    numbers = struct.pack(">II", max(count, frames), size - start)  # the decoder would warn if the bytes were other
+    return [(start + xing + 8, 8, numbers)], [COUNTS_A_PART] if count > frames else []
 
 
 def _side_bytes(head: bytes) -> int:
