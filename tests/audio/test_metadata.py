@@ -249,6 +249,7 @@ def test_numbers_and_missing_values_of_json(tmp_path: Path):
         ("metadata.jsonl", '{"file_name": "kick/a.wav", "label": ["a"]}', r":1: label is \[\"a\"\]; it must be a text"),
         ("metadata.csv", "file_name,label\nkick/a.wav,a,b\n", r"metadata\.csv:2: there are 3 fields where .* names 2"),
         ("metadata.csv", 'file_name,label\n"kick/a.wav,a\n', r"metadata\.csv:2: this line cannot be read"),
+        ("metadata.csv", "sep=;\nfile_name;label\nkick/a.wav;a;b\n", r"metadata\.csv:3: there are 3 fields"),
         ("metadata.csv", "sound_length,label\n1,x\n", r"columns sound_length, label; file_name is required"),
         ("metadata.csv", "file_nam,label\nkick/a.wav,x\n", r"rename file_nam to file_name"),
         ("metadata.csv", "file_name,label,Label\nkick/a.wav,x,y\n", r"has the columns 'label' and 'Label'"),
@@ -417,8 +418,7 @@ def test_a_name_written_otherwise_means_the_only_file_that_fits(tmp_path: Path, 
     description = listed(tmp_path, f"file_name,label\n{written},x\n")
     assert of(description, tmp_path) == {name: "x"}
     assert description.notes == [
-        f"1 name in metadata.csv differed in spelling from the files' and stand for the only file that fits, as "
-        f"{written} for {name}."
+        f"The only file that fits was taken for 1 name spelled otherwise in metadata.csv, such as {name} for {written}."
     ]
 
 

@@ -87,7 +87,7 @@ def _file_column(table: Table, is_file: Callable[[str], bool]) -> int:
 
 
 def _named(table: Table, name: str) -> int:
-    if name in table.columns:
+    if table.columns.count(name) == 1:
         return table.columns.index(name)
     if columns := _called(table, [plain(name)]):
         return columns[0]

@@ -20,7 +20,8 @@ class FileNames:
     """
 
     def __init__(self, folder: Path, paths: Iterable[Path]):
-        self.names = {path: path.relative_to(folder).as_posix() for path in paths}
+        start = len((folder / "x").as_posix()) - 1  # several times as fast as relative_to
+        self.names = {path: path.as_posix()[start:] for path in paths}
         self._exact = {name: path for path, name in self.names.items()}
 
     def exact(self, written: str, below: str = "") -> Path | None:

@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from wavegan.errors import DataError
@@ -72,6 +73,7 @@ def folder_labels(
     return labels, [note] if missing else []
 
 
+@lru_cache(maxsize=1024)
 def normalised(text: str) -> str:
     """Returns a label in composed Unicode, with single blanks inside and none around it."""
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # names of files may be any bytes

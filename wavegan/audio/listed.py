@@ -82,7 +82,8 @@ class Listed:
         for kind, text in texts.items():
             if text:
                 value = SPLITS[text.casefold()] if kind == "split" else normalised(text)
-                if spelling_key(self.values[kind].setdefault(path, value)) != spelling_key(value):
+                before = self.values[kind].setdefault(path, value)
+                if before != value and spelling_key(before) != spelling_key(value):
                     self._files[path] = kind
 
     def _miss(self, name: str, written: str, is_ambiguous: bool) -> None:
@@ -113,8 +114,8 @@ def _told(name: str, loose: dict[str, str], again: int, without: int) -> list[st
     if loose:
         written, actual = next(iter(loose.items()))
         notes.append(
-            f"{counted(len(loose), 'name')} in {name} differed in spelling from the files' and stand for the only file "
-            f"that fits, as {written} for {actual}."
+            f"The only file that fits was taken for {counted(len(loose), 'name')} spelled otherwise in {name}, such as "
+            f"{actual} for {written}."
         )
     if again:
         notes.append(f"Files are listed again in {counted(again, 'line')} of {name}; each is used once at most.")

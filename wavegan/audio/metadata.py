@@ -47,37 +47,34 @@ def describe(
     """
     names = FileNames(folder, listing.paths)
     places = labels.places(names.names)
-    by_list: Mapping[str, Mapping[Path, str]] = {"label": {}, "group": {}, "split": {}}
-    used, passed_over, notes = listing.paths, {}, []
     lists = _lists(folder, names)
     by_folder = not lists or (label_level is not None and label_column is None)
+    listed = Listed(folder, names, label_column=label_column, has_labels=not by_folder)
+    for path in lists:
+        listed.read(path)
+    notes = [*places.notes, *listed.notes]
     if lists:
-        listed = Listed(folder, names, label_column=label_column, has_labels=not by_folder)
-        for path in lists:
-            listed.read(path)
         used, passed_over = listed.sorted_out(listing.passed_over)
-        by_list, notes = listed.values, listed.notes
     else:
         _refuse_column_without_list(folder, label_column, label_level)
-        notes = _other_lists(folder)
+        used, passed_over = listing.paths, {}
+        notes += _other_lists(folder)
+    of_files: Mapping[Path, str | None] = listed.values["label"]
     if by_folder:
-        above = {path: places.folders[path] for path in used}
-        of_files, told = labels.folder_labels(above, folder, label_level)
-        if lists:
-            told = ["The labels are names of folders, as data.label_level asks, whatever the lists say.", *told]
-    else:
-        of_files, told = {path: by_list["label"].get(path) for path in used}, []
-    of_files, merged = labels.merged(of_files)
+        of_files, told = labels.folder_labels({path: places.folders[path] for path in used}, folder, label_level)
+        notes += ["The labels are names of folders, as data.label_level asks, whatever the lists say."] if lists else []
+        notes += told
+    of_files, merged = labels.merged({path: of_files.get(path) for path in used})
+    groups, splits = listed.values["group"], listed.values["split"]
     files = {
-        path: Described(of_files[path], by_list["group"].get(path), by_list["split"].get(path) or places.splits[path])
-        for path in used
+        path: Described(of_files[path], groups.get(path), splits.get(path) or places.splits[path]) for path in used
     }
-    return Description(files, passed_over, [*places.notes, *notes, *told, *merged])
+    return Description(files, passed_over, notes + merged)
 
 
 def _lists(folder: Path, names: FileNames) -> list[Path]:
     """Finds the lists in the folder and in the folders of its sounds. Raises DataError for two in one folder."""
-    parents = {PurePosixPath(name.rpartition("/")[0]) for name in names.names.values()}
+    parents = map(PurePosixPath, {name.rpartition("/")[0] for name in names.names.values()})
     above = {PurePosixPath(), *(folder for parent in parents for folder in (parent, *parent.parents))}
     paths = []
     for below in sorted(above):

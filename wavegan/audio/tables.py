@@ -30,7 +30,7 @@ class Table:
 
     path: Path
     columns: tuple[str, ...]
-    rows: list[tuple[int, Sequence[Any]]]
+    rows: Sequence[tuple[int, Sequence[Any]]]
 
     def values(self, column: int | None) -> list[str]:
         """Returns a column's values as stripped text, empty where there is none. Raises DataError for a nested one."""
@@ -87,13 +87,14 @@ def _text_of(path: Path) -> str:
 
 def _read_separated(path: Path, text: str, is_file: Callable[[str], bool]) -> Table:
     if mark := re.match(r'"?sep=.{1,3}\r?\n', text):  # a line for Excel
-        text = text[mark.end() :]
+        text = "\n" + text[mark.end() :]  # so that lines keep their numbers
     header = next((line for line in text.splitlines() if line.strip()), "")
     fits = {separator: _header(header, separator) for separator in SEPARATORS}
     named = [mark for mark, columns in fits.items() if any(is_of_files(column) for column in columns)]
-    first = [mark for mark in SEPARATORS if is_file(fits[mark][0])]
-    if first and not any("file_name" in map(plain, columns) for columns in fits.values()):
-        return Table(path, (), [row for row in _rows(path, text, first[0]) if row[1][0]])
+    if not any("file_name" in map(plain, columns) for columns in fits.values()):
+        for separator in SEPARATORS:
+            if is_file(fits[separator][0]):  # there is no header
+                return Table(path, (), _rows(path, text, separator))
     separator = max(named or SEPARATORS, key=lambda mark: len(fits[mark]))
     return _checked(path, _rows(path, text, separator))
 
