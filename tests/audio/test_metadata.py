@@ -1,6 +1,5 @@
 """Tests what is known of each sound file of a folder: by lists, by names of folders, and what is told of guesses."""
 
-import importlib.util
 import json
 import os
 import sys
@@ -292,7 +291,6 @@ def test_parquet_without_its_reader_is_told(tmp_path: Path, monkeypatch: pytest.
         listed(tmp_path, b"PAR1", name="metadata.parquet")
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("pyarrow"), reason="pyarrow is not installed")
 def test_parquet(tmp_path: Path):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     columns = {"file_name": list(SOUNDS), "label": [1, 2, None, 2], "sound": [b"x"] * 4}
@@ -430,10 +428,9 @@ def test_a_roundabout_path_is_the_same_name(tmp_path: Path, written: str):
 
 
 def test_accents_match_however_they_are_coded(tmp_path: Path):
-    for inside, outside in (("NFC", "NFD"), ("NFD", "NFC")):
-        name = unicodedata.normalize(inside, "É/é.wav")
-        text = unicodedata.normalize(outside, "file_name,label\né/é.wav,x\n")
-        assert of(listed(tmp_path / inside, text, name), tmp_path / inside) == {name: "x"}
+    composed, decomposed = unicodedata.normalize("NFC", "É/é.wav"), unicodedata.normalize("NFD", "É/é.wav")
+    for folder, name, written in ((tmp_path / "a", composed, decomposed), (tmp_path / "b", decomposed, composed)):
+        assert of(listed(folder, f"file_name,label\n{written},x\n", name), folder) == {name: "x"}
 
 
 @pytest.mark.parametrize(
@@ -495,6 +492,13 @@ def test_lists_in_split_folders_name_files_from_there(tmp_path: Path):
         "train/audio/2.wav": ("x", "train"),
     }
     assert description.passed_over == {"are not listed in test/metadata.csv, train/metadata.csv": ("extra/3.wav",)}
+
+
+def test_a_list_reaches_only_below_its_own_folder(tmp_path: Path):
+    text = "file_name,label\n1.wav,x\n2.wav,x\n"
+    description = listed(tmp_path, text, "train/1.wav", "test/2.wav", name="train/metadata.csv")
+    assert of(description, tmp_path) == {"train/1.wav": "x"}
+    assert description.passed_over["are listed in train/metadata.csv but not there"] == ("train/2.wav",)
 
 
 def test_the_order_is_that_of_the_list(tmp_path: Path):
