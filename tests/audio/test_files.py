@@ -1,6 +1,9 @@
 """Tests finding, decoding and writing sound files: by numbers worked by hand, soxr on the whole file, round trips."""
 
+import errno
+import io
 import os
+import re
 import struct
 import sys
 from pathlib import Path
@@ -12,7 +15,7 @@ import soundfile
 import soxr
 
 from wavegan.audio import files
-from wavegan.audio.files import decode, open_writer, to_int16, write, write_clip
+from wavegan.audio.files import TemporaryError, decode, open_sound, open_writer, to_int16, write, write_clip
 from wavegan.audio.listing import list_sound
 from wavegan.errors import DataError
 
@@ -154,28 +157,6 @@ def test_mp3_holds_the_rates_it_is_said_to_hold(tmp_path: Path, rate: int):
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path):
     with pytest.raises(DataError, match="'aac'; one of wav, flac, ogg, mp3"):
         write(tmp_path / "clip.aac", np.zeros((1, 10)), RATE)
-
-
-# Finding
-
-
-def test_find_looks_everywhere_but_where_it_is_hidden(tmp_path: Path):
-    for name in (
-        "b.WAV",
-        "a.flac",
-        "sub/deeper/c.Mp3",
-        "folder.wav/d.ogg",  # a folder, whatever it is called
-        ".hidden.wav",
-        ".cache/e.wav",
-        "sub/.git/f.wav",
-        "._a.flac",
-        "notes.txt",
-        "wav",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    paths = [path.relative_to(tmp_path).as_posix() for path in list_sound(tmp_path).paths]
-    assert paths == ["a.flac", "b.WAV", "folder.wav/d.ogg", "sub/deeper/c.Mp3"]
 
 
 # Decoding
@@ -331,6 +312,346 @@ def test_a_name_that_is_not_text_is_refused(tmp_path: Path):
     path.write_bytes(wav_bytes([], bytes(200)))
     with pytest.raises(DataError, match="name that is not valid text"):
         decoded(path)
+
+
+# Files that players play
+
+
+def encoded(sound: np.ndarray, form: str, subtype: str = "PCM_16", **options: Any) -> bytearray:
+    """Returns the bytes of a sound file; sound: (frames,) or (frames, channels)."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, sound, RATE, format=form, subtype=subtype, **options)
+    return bytearray(buffer.getvalue())
+
+
+def opened(content: bytes, *, strict: bool = False) -> tuple[np.ndarray, list[str]]:
+    """Returns all frames and the remarks of a file with this content."""
+    with open_sound(io.BytesIO(content), strict=strict) as sound:
+        frames = np.concatenate(list(sound.blocks))
+        assert sound.frames in (None, len(frames)) or sound.remarks
+        return frames, sound.remarks
+
+
+def assert_mended(content: bytes, expected: np.ndarray, remark: str) -> None:
+    """Asserts that a file gives (frames,) with one remark, and nothing where nothing may be mended."""
+    frames, remarks = opened(content)
+    assert np.array_equal(frames[:, 0], expected)
+    assert len(remarks) == 1 and re.search(remark, remarks[0])
+    with pytest.raises(DataError, match="is no faultless file: "):
+        opened(content, strict=True)
+
+
+STEPS = (np.arange(8000) % 20011 - 4000).astype("<i2")  # no two neighbours are equal
+SHARES = STEPS / np.float32(32768)
+NO_LENGTH = "^its header does not say how long it is"
+
+
+def test_a_path_and_a_file_object_give_the_same(tmp_path: Path):
+    path = tmp_path / "two.wav"
+    soundfile.write(path, tones(30000, 300, 500).T, 22050)
+    with path.open("rb") as file, open_sound(file) as second, open_sound(path, strict=True) as first:
+        assert (first.sample_rate, first.channels, first.frames) == (22050, 2, 30000)
+        assert np.array_equal(np.concatenate(list(first.blocks)), np.concatenate(list(second.blocks)))
+        assert first.remarks == second.remarks == []
+
+
+def test_a_file_object_stays_open():
+    file = io.BytesIO(encoded(STEPS, "WAV"))
+    with open_sound(file):
+        pass
+    assert not file.closed
+
+
+@pytest.mark.parametrize("more", [44, 4096, len(STEPS) * 2])
+def test_a_wav_whose_header_promises_a_little_or_twice_too_much_is_mended(more: int):
+    seconds = (16000 + more) / 32000
+    remark = rf"^its header promises {seconds:.3f} s and 0\.500 s are there, which are read$"
+    assert_mended(wav_bytes([], STEPS.tobytes(), 16000 + more), SHARES, remark)
+
+
+@pytest.mark.parametrize("more", [4098, 15998, 16002, 48000])
+def test_a_wav_whose_header_promises_far_more_is_truncated(more: int):
+    with pytest.raises(
+        DataError, match=f"is truncated: its header promises {16044 + more} bytes and the file has 16044"
+    ):
+        opened(wav_bytes([], STEPS.tobytes(), 16000 + more))
+
+
+def test_of_a_short_file_half_must_be_there():
+    assert_mended(wav_bytes([], STEPS[:100].tobytes(), 244), SHARES[:100], r"0\.008 s and 0\.006 s")
+    with pytest.raises(DataError, match="is truncated"):
+        opened(wav_bytes([], STEPS[:100].tobytes(), 402))
+
+
+@pytest.mark.parametrize("promised", [0, 0xFFFFFFFF, 0x7FFFF000])
+def test_a_wav_that_knows_no_length_is_read_to_its_end(promised: int):
+    assert_mended(wav_bytes([], STEPS.tobytes(), promised), SHARES, NO_LENGTH)
+
+
+def test_a_wav_of_no_sound_and_a_tag_is_empty():
+    with pytest.raises(DataError, match="is empty"):
+        opened(wav_bytes([], b"LIST" + struct.pack("<I", 4) + b"INFO", 0))
+
+
+def test_an_odd_chunk_without_the_byte_that_fills_it_up_is_passed():
+    whole = wav_bytes([(b"note", b"hello")], STEPS.tobytes())
+    at = whole.index(b"hello") + 5
+    assert np.array_equal(opened(whole, strict=True)[0][:, 0], SHARES)
+    assert_mended(whole[:at] + whole[at + 1 :], SHARES, "chunk of odd length")
+
+
+def test_a_large_chunk_before_the_sound_is_passed():
+    frames, remarks = opened(wav_bytes([(b"LIST", bytes(393164))], STEPS.tobytes()), strict=True)
+    assert np.array_equal(frames[:, 0], SHARES) and remarks == []
+
+
+def test_sound_behind_the_promised_end_is_told():
+    frames, remarks = opened(wav_bytes([], STEPS.tobytes(), 4000))
+    assert len(frames) == 2000
+    assert remarks == ["12,000 bytes lie after the sound that its header promises and are left out"]
+
+
+LONG = {  # container: position of the length's field, form of an unknown length, from a file of 16 bits in mono
+    "RF64": (b"ds64", 16, bytes(8)),
+    "W64": (b"data\xf3\xac", 16, bytes(8)),
+    "AU": (b".snd", 8, b"\xff" * 4),
+    "CAF": (b"data", 4, b"\xff" * 8),
+    "AIFF": (b"SSND", 4, bytes(4)),
+}
+
+
+@pytest.mark.parametrize("form", LONG)
+def test_a_length_that_is_left_open_is_read_to_the_end(form: str):
+    content = encoded(STEPS, form)
+    mark, offset, unknown = LONG[form]
+    at = content.index(mark) + offset
+    content[at : at + len(unknown)] = unknown
+    assert_mended(content, SHARES, NO_LENGTH)
+
+
+CUT = [(form, "FILE") for form in [*LONG, "NIST", "VOC", "WAVEX"]]
+
+
+@pytest.mark.parametrize(
+    ("form", "endian"), [*CUT, ("AU", "LITTLE"), ("CAF", "LITTLE"), ("AIFF", "LITTLE"), ("WAV", "BIG")]
+)
+def test_the_long_formats_are_refused_where_they_are_cut(form: str, endian: str):
+    content = encoded(STEPS, form, endian=endian)
+    assert np.array_equal(opened(content, strict=True)[0][:, 0], SHARES)
+    for share in (0.3, 0.7):
+        with pytest.raises(
+            DataError, match=f"is truncated: .* the file has {int(share * len(content))}; copy it again"
+        ):
+            opened(content[: int(share * len(content))])
+    frames, remarks = opened(content[:-100])
+    assert len(frames) == len(STEPS) - 50 and "0.500 s and 0.497 s are there" in remarks[0]
+
+
+def test_wave_files_by_their_other_name_for_64_bits_are_read():
+    content = encoded(STEPS, "RF64")
+    content[:4] = b"BW64"
+    assert np.array_equal(opened(content, strict=True)[0][:, 0], SHARES)
+
+
+def test_a_flac_of_unknown_length_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch):
+    content = encoded(STEPS, "FLAC")
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    assert_mended(content, SHARES, NO_LENGTH)
+    monkeypatch.setattr(files, "BLOCK_FRAMES", 1000)
+    assert_mended(content, SHARES, NO_LENGTH)
+    with pytest.raises(DataError, match="cannot be decoded"):
+        opened(content[: len(content) // 2])
+
+
+# Ogg
+
+
+def with_serial(content: bytes, serial: int) -> bytes:
+    """Returns an Ogg file with another serial number and its checksums: parts of a chain must not share one."""
+    pages, at = bytearray(content), 0
+    while at < len(pages):
+        size = 27 + pages[at + 26] + sum(pages[at + 27 : at + 27 + pages[at + 26]])
+        pages[at + 14 : at + 18], pages[at + 22 : at + 26] = struct.pack("<I", serial), bytes(4)
+        checksum = 0
+        for byte in pages[at : at + size]:
+            checksum ^= byte << 24
+            for _ in range(8):
+                checksum = (checksum << 1 ^ (0x04C11DB7 if checksum & 1 << 31 else 0)) & 0xFFFFFFFF
+        pages[at + 22 : at + 26] = struct.pack("<I", checksum)
+        at += size
+    return bytes(pages)
+
+
+def test_every_part_of_an_ogg_chain_is_read():
+    chain = b"".join(
+        with_serial(encoded(tones(RATE, pitch)[0], "OGG", "VORBIS"), number)
+        for number, pitch in enumerate((300, 500, 900))
+    )
+    frames, remarks = opened(chain, strict=True)
+    assert len(frames) == 3 * RATE and remarks == []
+    assert [strongest(part) for part in frames.reshape(3, -1)] == [300, 500, 900]
+
+
+def test_parts_of_another_form_become_as_the_first():
+    other = io.BytesIO()
+    soundfile.write(other, tones(8000, 500, 500, rate=8000).T, 8000, format="OGG", subtype="VORBIS")
+    frames, remarks = opened(encoded(tones(RATE, 300)[0], "OGG", "VORBIS") + with_serial(other.getvalue(), 5))
+    assert frames.shape == (2 * RATE, 1)
+    assert [strongest(part) for part in frames.reshape(2, -1)] == [300, 500]
+    assert remarks == ["a part of it has 8,000 Hz and 2 channels, and is converted to the first's 16,000 Hz and 1"]
+
+
+def test_an_ogg_without_its_end_is_told():
+    content = encoded(np.random.default_rng(0).uniform(-0.5, 0.5, 3 * RATE), "OGG", "VORBIS")
+    frames, remarks = opened(content[: len(content) * 2 // 3])
+    assert RATE < len(frames) < 3 * RATE and remarks == ["it ends before its last page, so its end may be lost"]
+
+
+# MP3
+
+
+def loud_then_silent(**options: Any) -> bytes:
+    """Returns an MP3 of a second of noise and five of silence: the bit rate of its start is not that of the rest."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
+    sound = np.concatenate([noise, np.zeros(5 * RATE)])
+    return bytes(encoded(sound, "MP3", "MPEG_LAYER_III", bitrate_mode="VARIABLE", compression_level=0.1))
+
+
+def test_an_mp3_without_a_count_of_its_frames_is_read_to_its_end():
+    content = loud_then_silent()
+    bare = content[content.index(content[:4], 4) :]  # without the first frame, which holds the count
+    assert b"Xing" in content[:48] and b"Xing" not in bare[:48]
+    frames, remarks = opened(bare, strict=True)
+    assert 6 * RATE <= len(frames) < 6 * RATE + 2400 and remarks == []
+
+
+def test_two_mp3s_one_behind_the_other_are_read_both():
+    content = loud_then_silent()
+    frames, remarks = opened(content + content)
+    assert 12 * RATE <= len(frames) < 12 * RATE + 4800
+    assert np.abs(frames[6 * RATE : 7 * RATE]).max() > 0.2
+    assert remarks == ["its header counts only a part of its frames; all are read"]
+
+
+@pytest.mark.parametrize("tag", [0, 900_000])
+@pytest.mark.parametrize("zeros", [0, 400, 100_000])
+def test_an_mp3_behind_a_large_tag_or_zeros_is_read(tag: int, zeros: int):
+    plain = bytes(encoded(tones(RATE, 440)[0], "MP3", "MPEG_LAYER_III"))
+    size = bytes((tag >> shift) & 127 for shift in (21, 14, 7, 0))
+    head = b"ID3\x03\x00\x00" + size + bytes(tag) if tag else b""
+    frames, remarks = opened(head + bytes(zeros) + plain)
+    assert np.array_equal(frames, opened(plain, strict=True)[0])
+    assert remarks == ([f"{zeros:,} zero bytes stand before its first frame and are left out"] if zeros else [])
+
+
+def test_an_mp3_that_lacks_its_end_says_how_much():
+    content = loud_then_silent()
+    assert re.search(r"promises 6\.000 s and 0\.9\d+ s are there", opened(content[: len(content) // 2])[1][0])
+
+
+def test_what_macos_leaves_beside_an_mp3_does_not_hide_it(tmp_path: Path):
+    """libsndfile takes ._a.mp3 for a part of a.mp3, and the sound for Sound Designer II, if it gets the path."""
+    write(tmp_path / "a.mp3", tones(RATE, 440), RATE)
+    (tmp_path / "._a.mp3").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(200))
+    assert len(decoded(tmp_path / "a.mp3")) == RATE
+
+
+# Floats and rates
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize(("peak", "bits"), [(100, 8), (20000, 16), (32768, 16), (2**20, 24), (2**31, 32)])
+def test_floats_on_the_scale_of_integers_are_divided(subtype: str, peak: float, bits: int):
+    content = encoded(tones(RATE, 440, level=1)[0] * peak, "WAV", subtype)
+    frames, remarks = opened(content)
+    assert np.abs(frames[:, 0] - tones(RATE, 440, level=1)[0] * peak / 2 ** (bits - 1)).max() < 1e-5
+    assert len(remarks) == 1 and f"divided by the {2 ** (bits - 1):,} of {bits} bits" in remarks[0]
+    with pytest.raises(DataError, match="is no faultless file: its floats reach"):
+        opened(content, strict=True)
+
+
+def test_a_loud_mix_of_floats_is_left_alone_and_a_senseless_peak_is_refused():
+    mix = tones(RATE, 440, level=7.9)[0]
+    assert np.array_equal(opened(encoded(mix, "WAV", "FLOAT"), strict=True)[0][:, 0], mix)
+    with pytest.raises(DataError, match=r"has a peak of 1e\+15.*export it again"):
+        opened(encoded(tones(RATE, 4000, level=1e15)[0], "WAV", "FLOAT"))
+
+
+@pytest.mark.parametrize("rate", [1, 999, 768001, 2_000_000_000])
+def test_a_rate_that_no_recorder_has_is_refused(rate: int):
+    content = bytearray(wav_bytes([], STEPS.tobytes()))
+    content[24:28] = struct.pack("<I", rate)
+    with pytest.raises(DataError, match=f"claims a sample rate of {rate:,} Hz, and 1,000 to 768,000 are possible"):
+        opened(content)
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "^is empty: it has 0 bytes$"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 72862\n", "git-lfs .* run: git lfs pull$"),
+        (b"/annex/objects/SHA256E-s1--00.wav\n", "run: git annex get$"),
+        (b"<!DOCTYPE html><title>404", "^is a web page, not sound; download it again$"),
+        (bytes(100_000), "^holds nothing but zero bytes"),
+        (b"\0\0\0\x20ftypM4A " + bytes(50), r"^is MPEG-4 \(m4a, mp4\), which needs another decoder; convert it to WAV"),
+        (b"Dear diary, " * 50, r"^cannot be decoded \(Format not recognised\); the file is damaged or no sound$"),
+    ],
+)
+def test_what_is_no_sound_is_called_by_its_name(content: bytes, reason: str):
+    with pytest.raises(DataError, match=reason) as refusal:
+        opened(content)
+    assert not isinstance(refusal.value, TemporaryError)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENOSPC, errno.ETIMEDOUT])
+def test_a_failure_that_may_pass_is_told_apart_in_the_systems_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    def fail(*_: Any, **__: Any):
+        raise OSError(number, os.strerror(number))
+
+    write(tmp_path / "a.wav", tones(100, 440), RATE)
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(TemporaryError, match=re.escape(f"cannot be read ({os.strerror(number)})")):
+        decoded(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("good_reads", range(2, 40, 4))
+@pytest.mark.parametrize("form", ["WAV", "FLAC"])
+def test_a_disk_that_fails_in_the_middle_is_no_end_of_the_file(form: str, good_reads: int):
+    class Failing(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.reads += 1
+            if self.reads > good_reads:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    noise = np.random.default_rng(0).uniform(-1, 1, 200_000)
+    failing = Failing(encoded(noise, form))
+    with pytest.raises(TemporaryError, match=r"read \(Input/output error\)"), open_sound(failing) as sound:
+        list(sound.blocks)
+
+
+def test_errors_of_the_caller_stay_as_they_are(tmp_path: Path):
+    write(tmp_path / "a.wav", tones(100, 440), RATE)
+    with pytest.raises(OSError, match="my own"), open_sound(tmp_path / "a.wav") as sound:
+        next(sound.blocks)
+        raise OSError("my own")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_or_a_folder_is_refused_without_waiting(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(DataError, match="is no regular file"):
+        decoded(tmp_path / "pipe.wav")
+    with pytest.raises(DataError, match="is a folder"):
+        decoded(tmp_path)
 
 
 @pytest.mark.skipif("WAVEGAN_TEST_DATA" not in os.environ, reason="WAVEGAN_TEST_DATA names no folder of real audio")

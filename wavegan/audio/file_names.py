@@ -14,13 +14,14 @@ ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aif", ".aiff", ".
 class FileNames:
     """Finds the files that a written name may mean, among these paths below the folder.
 
-    Beside the exact name it accepts other upper and lower case, composed or decomposed accents, backslashes, a missing
-    or another ending of a sound file, a missing folder in front (`a` means `wavs/a.wav`) and an absolute path of another
-    computer that ends in the whole name.
+    Beside the exact name it accepts: other upper and lower case, composed or decomposed accents, backslashes; no ending
+    or that of another kind of sound; no folder in front (`a` means `wavs/a.wav`); an absolute path of another computer
+    that ends in the whole name.
     """
 
     def __init__(self, folder: Path, paths: Iterable[Path]):
-        self.names = {path: path.relative_to(folder).as_posix() for path in paths}
+        start = len((folder / "x").as_posix()) - 1  # several times as fast as relative_to
+        self.names = {path: path.as_posix()[start:] for path in paths}
         self._exact = {name: path for path, name in self.names.items()}
 
     def exact(self, written: str, below: str = "") -> Path | None:

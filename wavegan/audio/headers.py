@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from wavegan.audio import signatures
-from wavegan.audio.pieces import Pieces
+from wavegan.audio import mpeg
+from wavegan.audio.pieces import Edit, Pieces, bytes_at
 from wavegan.errors import DataError
 
 FORGIVEN_BYTES = 4096  # a header may promise so much more than there is; recorders count their own header in
+MOST_CHUNKS = 10_000  # of a sane file; a damaged one may have zeros without an end
 RIFF_UNKNOWN = 0x7FFFF000  # SoX streams write this for an unknown length; others write nearly 2³² or 0
 CHUNKS = frozenset(
     [
@@ -38,7 +39,6 @@ CHUNKS = frozenset(
     + [b"SSND", b"FVER", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"COMT", b"APPL", b"junk", b"FLLR", b"ds64"]
 )
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
-Edit = tuple[int, int, bytes]  # position, number of bytes that are replaced, and the bytes in their place
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class Layout:
 def layout(file: BinaryIO) -> Layout:
     """Returns how a file is to be decoded. Raises DataError if it ends far before its header promises."""
     size = file.seek(0, io.SEEK_END)
-    start = _at(file, 0, 64)
+    start = bytes_at(file, 0, 64)
     if start.startswith(b"OggS"):
         return _ogg(file, size)
     sound = next((parse(file, size) for mark, parse in PARSERS.items() if start.startswith(mark)), None)
-    if sound is None:
+    if sound is None or sound.start > size:
         return Layout([_edited(file, size, [])])
     present = size - sound.start
     edits, remarks, share = list(sound.edits), list(sound.remarks), 0.0
@@ -99,13 +99,15 @@ def layout(file: BinaryIO) -> Layout:
 
 def _riff(file: BinaryIO, size: int) -> Sound | None:
     """Reads WAV, AIFF and RF64: chunks of a name, a length and content; an odd content is filled up by a byte."""
-    head = _at(file, 0, 12)
+    head = bytes_at(file, 0, 12)
     order, name_of_sound = (">" if head[:4] in (b"RIFX", b"FORM") else "<"), b"SSND" if head[:4] == b"FORM" else b"data"
     edits: list[Edit] = [(0, 4, b"RF64")] if head[:4] == b"BW64" else []  # the same with another name
     remarks: list[str] = []
     at, long_at, is_odd = 12, 0, False
-    while len(header := _at(file, at, 8)) == 8:
-        if is_odd and header[:4] not in CHUNKS and _at(file, at - 1, 4) in CHUNKS:
+    for _ in range(MOST_CHUNKS):
+        if len(header := bytes_at(file, at, 8)) < 8:
+            break
+        if is_odd and header[:4] not in CHUNKS and bytes_at(file, at - 1, 4) in CHUNKS:
             edits.append((at - 1, 0, b"\0"))
             remarks.append("a chunk of odd length before its sound lacks the byte that fills it up")
             at, is_odd = at - 1, False
@@ -114,6 +116,9 @@ def _riff(file: BinaryIO, size: int) -> Sound | None:
         if name == name_of_sound:
             place = (long_at, "<Q") if long_at and length == 0xFFFFFFFF else (at + 4, f"{order}I")
             promised = _promise(file, size, at + 8, *place)
+            end = at + 8 + (size if promised is None else promised)
+            if size - end > FORGIVEN_BYTES and not {bytes_at(file, end, 4), bytes_at(file, end + 1, 4)} & CHUNKS:
+                remarks.append(f"{size - end:,} bytes lie after the sound that its header promises and are left out")
             return Sound(at + 8, promised, *place, remarks=(*remarks,), edits=(*edits,))
         long_at = at + 16 if name == b"ds64" else long_at
         is_odd = length % 2 == 1
@@ -125,13 +130,15 @@ def _promise(file: BinaryIO, size: int, start: int, size_at: int, form: str) -> 
     """Returns the length of the sound that a chunk's header promises, None if it is open."""
     length = _number(file, size_at, form)
     if length == 0:  # of an empty file, or of a recorder that lost power
-        return 0 if start == size or _at(file, start, 4) in CHUNKS else None
+        return 0 if start == size or bytes_at(file, start, 4) in CHUNKS else None
     return length if length < (RIFF_UNKNOWN if form[1] == "I" else 1 << 62) else None
 
 
 def _w64(file: BinaryIO, size: int) -> Sound | None:
     at = 40
-    while len(header := _at(file, at, 24)) == 24:
+    for _ in range(MOST_CHUNKS):
+        if len(header := bytes_at(file, at, 24)) < 24:
+            break
         (length,) = struct.unpack("<Q", header[16:])  # counts its own header, and is filled up to a multiple of 8
         if header.startswith(W64_DATA):
             is_known = 24 < length < 1 << 62 or size == at + 24
@@ -142,7 +149,9 @@ def _w64(file: BinaryIO, size: int) -> Sound | None:
 
 def _caf(file: BinaryIO, size: int) -> Sound | None:
     at = 8
-    while len(header := _at(file, at, 12)) == 12:
+    for _ in range(MOST_CHUNKS):
+        if len(header := bytes_at(file, at, 12)) < 12:
+            break
         name, length = struct.unpack(">4sq", header)
         if name == b"data":
             return Sound(at + 12, None if length == -1 else length, at + 4, ">q")
@@ -151,7 +160,7 @@ def _caf(file: BinaryIO, size: int) -> Sound | None:
 
 
 def _au(file: BinaryIO, size: int) -> Sound | None:
-    order = ">" if _at(file, 0, 4) == b".snd" else "<"
+    order = ">" if bytes_at(file, 0, 4) == b".snd" else "<"
     start, length = _number(file, 4, f"{order}I"), _number(file, 8, f"{order}I")
     is_known = length < 0xFFFFFFFF and (length > 0 or start >= size)
     return Sound(start, length if is_known else None, 8, f"{order}I")
@@ -159,42 +168,43 @@ def _au(file: BinaryIO, size: int) -> Sound | None:
 
 def _voc(file: BinaryIO, size: int) -> Sound | None:
     at = start = _number(file, 20, "<H")
-    while len(header := _at(file, at, 4)) == 4 and header[0]:
+    for _ in range(MOST_CHUNKS):
+        if len(header := bytes_at(file, at, 4)) < 4 or header[0] == 0:
+            break
         at += 4 + int.from_bytes(header[1:], "little")
     return Sound(start, max(at, size) - start) if start < size else None
 
 
 def _nist(file: BinaryIO, size: int) -> Sound | None:
-    start = int(_at(file, 8, 8).strip() or 0)
-    fields = dict(re.findall(rb"(\w+) -i (\d+)", _at(file, 16, start - 16)))
+    text = bytes_at(file, 0, 4096).partition(b"end_head")[0]
+    length = re.match(rb"NIST_1A\s+(\d{1,6})\s", text)
+    fields = dict(re.findall(rb"(\w+) -i (\d{1,12})\s", text))
     names = (b"sample_count", b"channel_count", b"sample_n_bytes")
-    if not fields.keys() >= set(names) or re.search(rb"shorten|wavpack", _at(file, 16, start - 16)):
-        return None  # shorter than its samples, if they are compressed
-    return Sound(start, math.prod(int(fields[name]) for name in names))
+    if not length or not fields.keys() >= set(names) or b"shorten" in text or b"wavpack" in text:
+        return None  # what is compressed is shorter than its samples
+    return Sound(int(length[1]), math.prod(int(fields[name]) for name in names))
 
 
 def _flac(file: BinaryIO, size: int) -> Sound | None:
-    total = int.from_bytes(_at(file, 21, 5), "big") & (1 << 36) - 1
+    total = int.from_bytes(bytes_at(file, 21, 5), "big") & (1 << 36) - 1
     return None if total else Sound(42, None)
 
 
 def _mpeg(file: BinaryIO, size: int) -> Sound | None:
-    """Finds zeros before the first frame of an MP3, behind its tag if it has one; libsndfile stumbles over them."""
-    tag = _at(file, 0, 10)
-    start = at = (
-        10 + sum((byte & 127) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
-        if tag[:3] == b"ID3"
-        else 0
-    )
-    while (block := _at(file, at, 1 << 16)) and not block.strip(b"\0"):
+    """Reads an MP3, maybe behind a tag or zeros, over which libsndfile stumbles, and has its frames counted."""
+    start = at = mpeg.tag_end(file, 0)
+    while (block := bytes_at(file, at, 1 << 16)) and not block.strip(b"\0"):
         at += len(block)
     if not block and start == 0:
         raise DataError("holds nothing but zero bytes, as a download that broke off; copy it again")
     at += len(block) - len(block.lstrip(b"\0"))
-    if at == start or not signatures.is_sound(_at(file, at, 12)):
+    if not mpeg.frame_length(bytes_at(file, at, 4)):
         return None
-    remark = f"{at - start:,} zero bytes stand before its first frame and are left out"
-    return Sound(at, size - at, remarks=(remark,), edits=((start, at - start, b""),))
+    edits, remarks = mpeg.count_edits(file, at, size)
+    if at > start:
+        edits.append((start, at - start, b""))
+        remarks.append(f"{at - start:,} zero bytes stand before its first frame and are left out")
+    return Sound(at, size - at, remarks=(*remarks,), edits=(*edits,))
 
 
 PARSERS: dict[bytes, Callable[[BinaryIO, int], Sound | None]] = {
@@ -206,19 +216,18 @@ PARSERS: dict[bytes, Callable[[BinaryIO, int], Sound | None]] = {
     b"Creative Voice File": _voc,
     b"NIST_1A": _nist,
     b"fLaC": _flac,
-    b"ID3": _mpeg,
-    b"\0": _mpeg,
+    **dict.fromkeys((b"ID3", b"\0", b"\xff"), _mpeg),
 }
 
 
 def _ogg(file: BinaryIO, size: int) -> Layout:
     """Divides an Ogg file where a new stream begins; libsndfile reads the first alone."""
     starts, at, was_first, is_whole = [0], 0, True, False
-    while len(page := _at(file, at, 27)) == 27 and page.startswith(b"OggS"):
+    while len(page := bytes_at(file, at, 27)) == 27 and page.startswith(b"OggS"):
         if (is_first := bool(page[5] & 2)) and not was_first:
             starts.append(at)
         was_first = is_first
-        at += 27 + page[26] + sum(_at(file, at + 27, page[26]))
+        at += 27 + page[26] + sum(bytes_at(file, at + 27, page[26]))
         is_whole = bool(page[5] & 4) and at <= size
     remarks = [] if is_whole else ["it ends before its last page, so its end may be lost"]
     if is_whole and size - at > FORGIVEN_BYTES:
@@ -234,11 +243,6 @@ def _edited(file: BinaryIO, size: int, edits: list[Edit]) -> Pieces:
     return Pieces(file, [*pieces, (at, size)])
 
 
-def _at(file: BinaryIO, position: int, count: int) -> bytes:
-    file.seek(position)
-    return file.read(count)
-
-
 def _number(file: BinaryIO, position: int, form: str) -> int:
-    data = _at(file, position, struct.calcsize(form))
+    data = bytes_at(file, position, struct.calcsize(form))
     return struct.unpack(form, data.ljust(struct.calcsize(form), b"\0"))[0]

@@ -3,8 +3,9 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from wavegan.errors import DataError
@@ -14,6 +15,7 @@ SPLITS = {  # the words that the AudioFolder convention documents
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -47,29 +49,31 @@ def places(names: Mapping[Path, str]) -> Places:
     )
 
 
-def folder_labels(places: Places, source: Path, level: int | None) -> tuple[dict[Path, str | None], list[str]]:
-    """Returns each file's label, the name of a folder above it that is no split, and what there is to say about it.
+def folder_labels(
+    folders: Mapping[Path, tuple[str, ...]], source: Path, level: int | None
+) -> tuple[dict[Path, str | None], list[str]]:
+    """Returns each file's label, the name of a folder above it, and what there is to say about it.
 
-    level: 1 is the folder directly above the file, 2 the one above that. None takes the first, but the uppermost that
-    differs if most of the lowest folders share their name with another. Raises DataError if no file lies that deep.
+    folders: above each file, from the source down, without splits. level: 1 is the folder directly above the file, 2
+    the one above that. None takes the first; but if most of the lowest folders share their names, the uppermost that
+    differ. Raises DataError if no file lies that deep.
     """
-    folders = places.folders
     if level is None:
         return _guessed_labels(folders)
     labels = {path: above[-level] if len(above) >= level else None for path, above in folders.items()}
-    if missing := sum(label is None for label in labels.values()):
-        if missing == len(labels):
-            deepest = max(map(len, folders.values()), default=0)
-            remedy = f"set it to {deepest} or less" if deepest else "remove it, or move the files into folders"
-            raise DataError(
-                f"data.label_level is {level}, and no sound of {source} lies that deep",
-                f"at most {deepest} folders stand above a file, splits not counted",
-                remedy,
-            )
-        return labels, [f"{missing} of {len(labels)} files have no label: they lie less than {level} folders deep."]
-    return labels, []
+    missing = sum(label is None for label in labels.values())
+    if labels and missing == len(labels):
+        deepest = max(map(len, folders.values()))
+        raise DataError(
+            f"data.label_level is {level}, and no sound in {source} lies so deep",
+            f"the deepest has {counted(deepest, 'folder')} above it, splits not counted",
+            f"set it to {deepest} or less" if deepest else "remove it, or move the files into folders",
+        )
+    note = f"There is no label for {counted(missing, 'file')} with fewer than {counted(level, 'folder')} above."
+    return labels, [note] if missing else []
 
 
+@lru_cache(maxsize=1024)
 def normalised(text: str) -> str:
     """Returns a label in composed Unicode, with single blanks inside and none around it."""
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # names of files may be any bytes
@@ -84,24 +88,29 @@ def spelling_key(label: str) -> str:
 def merged(labels: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[str]]:
     """Gives labels that differ only in case, blanks or the form of accents the commonest spelling; notes say which."""
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for label in labels.values():
-        spellings[spelling_key(label or "")][label or ""] += 1
-    chosen = {key: _commonest(counts) for key, counts in spellings.items()}
-    several = [chosen[key] for key, counts in sorted(spellings.items()) if len(counts) > 1 and key]
-    notes = (
-        [f"{listing(several)} is spelled in more than one way (case, blanks, form of accents) and counts as one label; "
-         "rename it if they are different sounds."]
-        if several
-        else []
-    )  # fmt: skip
-    return {path: chosen[spelling_key(label or "")] or None for path, label in labels.items()}, notes
+    for label, count in Counter(filter(None, labels.values())).items():
+        spellings[spelling_key(label)][label] += count
+    chosen = {label: _commonest(counts) or None for counts in spellings.values() for label in counts}
+    several = sorted({chosen[label] or "" for counts in spellings.values() if len(counts) > 1 for label in counts})
+    notes = [
+        f"The label {label} is spelled in more than one way (case, blanks, form of accents) and counts as one; rename "
+        "a folder or label if they are different sounds."
+        for label in several[:MOST_NAMED]
+    ]
+    if len(several) > MOST_NAMED:
+        notes.append(f"{len(several) - MOST_NAMED} more labels are spelled in more than one way and count as one each.")
+    return {path: chosen[label] if label else None for path, label in labels.items()}, notes
 
 
-def listing(words: Iterable[str], most: int = 5) -> str:
-    """Joins words by commas; after `most` of them it gives the number of the others."""
-    words = list(words)
-    rest = len(words) - most
-    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
+def joined(words: Sequence[str]) -> str:
+    """Joins words by commas; of many it names some and counts the others."""
+    rest = len(words) - MOST_NAMED
+    return ", ".join(words[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with a noun, in the plural where that is needed."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _commonest(counts: Counter[str]) -> str:
@@ -130,7 +139,7 @@ def _split_notes(of_folder: Mapping[PurePosixPath, str], children: Mapping[PureP
     notes = []
     if of_folder:
         split_names = sorted({f"{folder.name} ({split})" for folder, split in of_folder.items()})
-        notes.append(f"These folders are splits, not labels: {listing(split_names)}.")
+        notes.append(f"These folders are splits, not labels: {joined(split_names)}.")
     others = sorted(
         str(parent / name)
         for parent, names in children.items()
@@ -139,8 +148,8 @@ def _split_notes(of_folder: Mapping[PurePosixPath, str], children: Mapping[PureP
     )
     if others:
         notes.append(
-            f"{listing(others)} is called as a split but stands beside other folders, so it is taken as one of them; "
-            "rename it if it is a split."
+            f"A folder is called like a split but stands beside other folders, so it counts as one of them: "
+            f"{joined(others)}; rename or move it if it is a split."
         )
     return notes
 
@@ -159,11 +168,11 @@ def _guessed_labels(folders: Mapping[Path, tuple[str, ...]]) -> tuple[dict[Path,
     if 2 * sum(counts[name] for name in repeated) < len(deep) or len(deep) < len(lists):
         text = "The labels are the names of the folders directly above the files"
         if repeated:
-            text += f"; {listing(repeated)} is the name of several folders and one label"
+            text += f", and folders of one name are one label ({joined(repeated)})"
         return lowest, [f"{text}; data.label_level=2 takes the folders above those."]
     upper: dict[Path, str | None] = {path: above[shared] for path, above in folders.items()}
     names = sorted({label for label in upper.values() if label})
     return upper, [
-        f"The labels are the upper folders ({listing(names)}), because the folders below share their names "
-        f"({listing(repeated)}); data.label_level=1 takes those directly above the files."
+        f"The labels are the upper folders ({joined(names)}), because the folders below share their names "
+        f"({joined(repeated)}); data.label_level=1 takes those directly above the files."
     ]

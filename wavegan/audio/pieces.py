@@ -3,6 +3,16 @@
 import io
 from typing import BinaryIO
 
+Edit = tuple[int, int, bytes]  # position, number of bytes that are replaced, and the bytes in their place
+
+
+def bytes_at(file: BinaryIO, position: int, count: int) -> bytes:
+    """Returns the bytes at a position, fewer at the end of the file, none beyond it."""
+    if position >= 1 << 62:  # a damaged header may say so, and no system seeks so far
+        return b""
+    file.seek(position)
+    return file.read(count)
+
 
 class Pieces(io.RawIOBase):
     """Reads pieces of a file, and bytes in between, as one file; keeps the error that libsndfile would swallow."""

@@ -1,7 +1,6 @@
-"""Reads lists of sound files (metadata.csv, .tsv, .jsonl, .parquet) as tables, and finds the columns in them."""
+"""Reads lists of sound files (metadata.csv, .tsv, .jsonl, .parquet) as tables of text."""
 
 import csv
-import difflib
 import importlib
 import io
 import json
@@ -15,17 +14,10 @@ from wavegan.errors import DataError
 
 NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
 SEPARATORS = (",", ";", "\t", "|")
-# Names of columns by what they hold, the convention's own first. Blanks, hyphens and case do not count.
-FILE = (
+FILE = (  # names of the column of files, the convention's own first
     "file_name", "filename", "file", "file_path", "filepath", "path", "audio_file", "audio_path", "audio", "wav_file",
     "wav_path", "wav", "sound_file", "sound", "fname", "clip", "name", "id",
 )  # fmt: skip
-LABEL = (
-    "label", "label_name", "labels", "category", "class", "class_name", "classname", "target", "word", "tag", "keyword",
-    "command", "instrument", "sound_class", "genre", "species", "emotion", "digit", "type",
-)  # fmt: skip
-GROUP = ("group", "speaker", "speaker_id", "client_id", "singer", "artist", "performer", "player", "kit", "session")
-SPLIT = ("split", "subset", "partition")
 POINTER = "version https://git-lfs.github.com/spec/"
 
 
@@ -38,40 +30,11 @@ class Table:
 
     path: Path
     columns: tuple[str, ...]
-    rows: list[tuple[int, Sequence[Any]]]
+    rows: Sequence[tuple[int, Sequence[Any]]]
 
     def values(self, column: int | None) -> list[str]:
         """Returns a column's values as stripped text, empty where there is none. Raises DataError for a nested one."""
         return [self._text(line, row, column) for line, row in self.rows]
-
-    def candidates(self, words: Sequence[str]) -> list[int]:
-        """Returns the columns that are called by one of these words, in the words' order.
-
-        Raises DataError if two columns have the same name.
-        """
-        plain = [_plain(column) for column in self.columns]
-        named = [column for word in words for column, name in enumerate(plain) if name == word]
-        for column in named:
-            if plain.count(plain[column]) > 1:
-                twice = [self.columns[other] for other, name in enumerate(plain) if name == plain[column]]
-                raise DataError(
-                    f"{self.path} has the columns {' and '.join(map(repr, twice))}",
-                    "a column's name must differ from others in more than case and blanks",
-                    "rename or remove one",
-                )
-        return named
-
-    def named(self, name: str, key: str) -> int:
-        """Returns the column of this name. Raises DataError, with the nearest name and the recipe's key, if none is."""
-        if columns := [column for column, text in enumerate(self.columns) if text == name]:
-            return columns[0]
-        if columns := self.candidates([_plain(name)]):
-            return columns[0]
-        shown = ", ".join(self.columns) or "none, because it has no header"
-        near = difflib.get_close_matches(name.casefold(), [column.casefold() for column in self.columns], 1, 0.0)
-        nearest = next((column for column in self.columns if [column.casefold()] == near), None)
-        remedy = f"try {nearest}" if nearest else "add a first line with the columns' names"
-        raise DataError(f"{key} is {name}", f"the columns of {self.path} are {shown}", remedy)
 
     def _text(self, line: int, row: Sequence[Any], column: int | None) -> str:
         value = row[column] if column is not None and column < len(row) else None
@@ -89,10 +52,12 @@ class Table:
 def read(path: Path, is_file: Callable[[str], bool]) -> Table:
     """Reads a list of sound files; is_file says whether a written name is that of a sound file that is there.
 
-    Raises DataError if it cannot be read or has no column of file names.
+    Raises DataError with the line if it cannot be read.
     """
     ending = path.suffix.lower()
     try:
+        if not path.is_file():
+            raise DataError(f"{path} cannot be read", "a list must be a regular file", "rename or remove it")
         if ending == ".parquet":
             return _read_parquet(path)
         text = _text_of(path)
@@ -101,28 +66,14 @@ def read(path: Path, is_file: Callable[[str], bool]) -> Table:
         raise DataError(f"{path} cannot be read ({fault})", "it must be UTF-8 text", "export it again") from fault
 
 
-def file_column(table: Table, is_file: Callable[[str], bool]) -> int:
-    """Returns the column of file names: `file_name`, or the first of other usual names whose values are files.
-
-    Raises DataError if no column is called so.
-    """
-    if not table.columns:
-        return 0
-    named = table.candidates([*FILE, *(name for name in map(_plain, table.columns) if name.endswith("_file_name"))])
-    if not named:
-        near = next(iter(difflib.get_close_matches("file_name", map(_plain, table.columns), 1)), None)
-        raise DataError(
-            f"{table.path} has the columns {', '.join(table.columns) or 'none'}",
-            "file_name is required, label and group are optional",
-            f"rename {near} to file_name" if near else "add it or remove the file",
-        )
-    if _plain(table.columns[named[0]]) == "file_name":
-        return named[0]
-    return next((column for column in named if any(map(is_file, table.values(column)))), named[0])
-
-
-def _plain(column: str) -> str:
+def plain(column: str) -> str:
+    """Returns a column's name in lower case, with `_` for blanks and hyphens."""
     return re.sub(r"[\s-]+", "_", column.strip().casefold())
+
+
+def is_of_files(column: str) -> bool:
+    """Says whether a column is called as one of file names, perhaps in another spelling."""
+    return plain(column) in FILE or plain(column).endswith("_file_name")
 
 
 def _text_of(path: Path) -> str:
@@ -136,23 +87,20 @@ def _text_of(path: Path) -> str:
 
 def _read_separated(path: Path, text: str, is_file: Callable[[str], bool]) -> Table:
     if mark := re.match(r'"?sep=.{1,3}\r?\n', text):  # a line for Excel
-        text = text[mark.end() :]
+        text = "\n" + text[mark.end() :]  # so that lines keep their numbers
     header = next((line for line in text.splitlines() if line.strip()), "")
     fits = {separator: _header(header, separator) for separator in SEPARATORS}
-    named = [mark for mark, columns in fits.items() if any(_is_of_files(_plain(column)) for column in columns)]
-    first = [mark for mark in SEPARATORS if is_file(fits[mark][0])]
-    if first and not any("file_name" in map(_plain, columns) for columns in fits.values()):
-        return Table(path, (), [row for row in _rows(path, text, first[0]) if row[1][0]])
+    named = [mark for mark, columns in fits.items() if any(is_of_files(column) for column in columns)]
+    if not any("file_name" in map(plain, columns) for columns in fits.values()):
+        for separator in SEPARATORS:
+            if is_file(fits[separator][0]):  # there is no header
+                return Table(path, (), _rows(path, text, separator))
     separator = max(named or SEPARATORS, key=lambda mark: len(fits[mark]))
     return _checked(path, _rows(path, text, separator))
 
 
 def _header(line: str, separator: str) -> list[str]:
     return [column.strip().strip('"').strip() for column in line.split(separator)]
-
-
-def _is_of_files(column: str) -> bool:
-    return column in FILE or column.endswith("_file_name")
 
 
 def _rows(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]:
@@ -179,7 +127,7 @@ def _unquoted(field: str) -> str:
 
 
 def _checked(path: Path, rows: list[tuple[int, list[str]]]) -> Table:
-    """Takes the first row as the columns' names. Raises DataError for a row with more fields, whose labels may shift."""
+    """Takes the first row as the columns' names; refuses a row with more fields, whose labels may have shifted."""
     columns = tuple(column.strip() for column in rows[0][1]) if rows else ()
     for line, row in rows[1:]:
         if any(field.strip() for field in row[len(columns) :]):

@@ -1,0 +1,124 @@
+"""Collects what lists of sound files say of each file, and sorts out what cannot be used."""
+
+import os
+import posixpath
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from wavegan.audio import columns, tables
+from wavegan.audio.file_names import FileNames
+from wavegan.audio.labels import SPLITS, counted, joined, normalised, spelling_key
+from wavegan.errors import DataError
+
+
+class Listed:
+    """Reads lists one after the other; `values` then holds labels, groups and splits of files, `notes` what to tell.
+
+    label_column: the column of the labels if the user named it. has_labels: False if labels come from elsewhere.
+    """
+
+    def __init__(self, folder: Path, names: FileNames, *, label_column: str | None, has_labels: bool):
+        self.folder, self.names = folder, names
+        self.label_column, self.has_labels = label_column, has_labels
+        self.values: dict[str, dict[Path, str]] = {"label": {}, "group": {}, "split": {}}
+        self.notes: list[str] = []
+        self._files: dict[Path, str] = {}  # that are listed, and what is contradictory in them
+        self._passed_over: dict[str, list[str]] = defaultdict(list)
+        self._lists: list[str] = []
+        self._lines = 0
+
+    def read(self, path: Path) -> None:
+        """Reads a list. Raises DataError if it cannot be understood."""
+        below = path.parent.relative_to(self.folder).as_posix().removeprefix(".")
+        name = posixpath.join(below, path.name)
+        self._lists.append(name)
+
+        def is_file(written: str) -> bool:
+            return len(self.names.matches(written, below)) == 1
+
+        table = tables.read(path, is_file)
+        chosen = columns.choose(table, name, is_file, label_column=self.label_column, has_labels=self.has_labels)
+        numbers = {"label": chosen.label, "group": chosen.group, "split": chosen.split}
+        texts = {kind: table.values(column) for kind, column in numbers.items() if column is not None}
+        loose: dict[str, str] = {}
+        again = without = 0
+        for row, written in enumerate(table.values(chosen.file)):
+            if not written:
+                continue
+            self._lines += 1
+            matches = self.names.matches(written, below)
+            if len(matches) != 1:
+                self._miss(name, posixpath.normpath(posixpath.join(below, written)), bool(matches))
+                continue
+            if not self.names.exact(written, below):
+                loose[written] = self.names.names[matches[0]]
+            again += matches[0] in self._files
+            without += "label" in texts and not texts["label"][row]
+            self._take(matches[0], {kind: values[row] for kind, values in texts.items()})
+        self.notes += chosen.notes + _told(name, loose, again, without)
+
+    def sorted_out(self, known: Mapping[str, tuple[str, ...]]) -> tuple[list[Path], dict[str, tuple[str, ...]]]:
+        """Returns the files that can be used, in the lists' order, and what is passed over and why.
+
+        known: what was passed over before, which is not repeated. Raises DataError if no file can be used.
+        """
+        lists = joined(self._lists)
+        for path, kind in self._files.items():
+            if kind:
+                reason = f"are listed in {lists} with more than one {kind}; keep one line for each file"
+                self._passed_over[reason].append(self.names.names[path])
+        used = [path for path, kind in self._files.items() if not kind]
+        if not used:
+            self._refuse(lists)
+        if unlisted := [name for path, name in self.names.names.items() if path not in self._files]:
+            self._passed_over[f"are not listed in {lists}"] += unlisted
+        told = {name for names in known.values() for name in names}
+        passed_over = {reason: tuple(sorted({*names} - told)) for reason, names in self._passed_over.items()}
+        return used, {reason: names for reason, names in passed_over.items() if names}
+
+    def _take(self, path: Path, texts: dict[str, str]) -> None:
+        self._files.setdefault(path, "")
+        for kind, text in texts.items():
+            if text:
+                value = SPLITS[text.casefold()] if kind == "split" else normalised(text)
+                before = self.values[kind].setdefault(path, value)
+                if before != value and spelling_key(before) != spelling_key(value):
+                    self._files[path] = kind
+
+    def _miss(self, name: str, written: str, is_ambiguous: bool) -> None:
+        if is_ambiguous:
+            reason = f"are listed in {name} by names that fit several files; write the folder and the ending"
+        elif not os.path.lexists(self.folder / written):
+            reason = f"are listed in {name} but not there"
+        elif written.startswith(("/", "../")):
+            reason = f"are listed in {name} but lie outside the folder"
+        else:
+            reason = f"are listed in {name} but are no sound, or lie in a folder that is passed over"
+        self._passed_over[reason].append(written)
+
+    def _refuse(self, lists: str) -> None:
+        if not self._lines:
+            raise DataError(f"{lists} in {self.folder} names no file", "only listed files are used", "remove it")
+        reasons = "; ".join(f"{len(names)} {reason}, {names[0]} for one" for reason, names in self._passed_over.items())
+        raise DataError(
+            f"of {counted(self._lines, 'line')} of {lists} in {self.folder} none names a file that can be used "
+            f"({reasons})",
+            "names are relative to the list's own folder",
+            "correct them or remove the list",
+        )
+
+
+def _told(name: str, loose: dict[str, str], again: int, without: int) -> list[str]:
+    notes = []
+    if loose:
+        written, actual = next(iter(loose.items()))
+        notes.append(
+            f"The only file that fits was taken for {counted(len(loose), 'name')} spelled otherwise in {name}, such as "
+            f"{actual} for {written}."
+        )
+    if again:
+        notes.append(f"Files are listed again in {counted(again, 'line')} of {name}; each is used once at most.")
+    if without:
+        notes.append(f"There is no label in {counted(without, 'line')} of {name}.")
+    return notes
