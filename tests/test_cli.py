@@ -144,7 +144,8 @@ def test_generate_gives_its_files_as_json(command, model, here):
         "sample_rate": 16000,
         "clip_samples": CLIP_SAMPLES,
     }
-    assert sorted(everything_under(here)) == [here / f"new/clips/clip-00000{number}.wav" for number in range(3)]
+    names = [*(f"clip-00000{number}.wav" for number in range(3)), "clips.json"]
+    assert sorted(everything_under(here)) == [here / "new/clips" / name for name in names]
     info = soundfile.info("new/clips/clip-000000.wav")
     assert (info.frames, info.samplerate, info.channels, info.subtype) == (CLIP_SAMPLES, 16000, 1, "PCM_16")
 
@@ -198,7 +199,7 @@ def test_clip_k_is_the_same_for_any_count(command, model):
 def test_truncation_brings_clips_nearer_to_each_other(command, model):
     def spread(truncation: float) -> float:
         command("generate", model, "-n", 8, "--out", f"{truncation}", "--truncation", truncation)
-        return float(np.std([soundfile.read(path)[0] for path in Path(f"{truncation}").iterdir()], axis=0).mean())
+        return float(np.std([soundfile.read(path)[0] for path in Path(f"{truncation}").glob("*.wav")], axis=0).mean())
 
     assert spread(0.01) < 0.1 * spread(1.0)
 
@@ -375,13 +376,22 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown device": ("train {mouse} --device gpu", ("the device is 'gpu'", "cuda:N", "--device auto")),
     "a device of torch's": ("train {mouse} --device meta", ("the device is 'meta'", "cuda:N", "--device auto")),
     "no device": ("generate {model} --device=", ("the device is ''", "cuda:N", "--device auto")),
-    "missing model": ("generate nowhere", ("nowhere does not exist", "a run folder or a checkpoint file", "spelling")),
+    "missing model": (
+        "generate nowhere",
+        ("nowhere does not exist", "a run folder or a checkpoint file", "spelling", "no run in runs/"),
+    ),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),
     "random model": ("generate {tmp}/random.pt", ("random.pt cannot be read", "damaged or no checkpoint", "another")),
     "text as model": ("generate {tmp}/notes.txt", ("notes.txt cannot be read", "damaged or no checkpoint", "another")),
     "nothing as model": ("generate {tmp}/nothing", ("nothing cannot be read", "damaged or no checkpoint", "another")),
-    "recipe as model": ("generate {mouse}", ("mouse.yaml cannot be read", "damaged or no checkpoint", "another")),
+    "recipe as model": ("generate {mouse}", ("mouse.yaml is a recipe", "a MODEL is", "did you mean {model}?")),
+    "a run's recipe as model": (
+        "generate {model}/recipe.yaml",
+        ("recipe.yaml is a recipe", "name the run folder {model}"),
+    ),
+    "misspelt model": ("generate {model}s", ("mouses does not exist", "a MODEL is", "did you mean {model}?")),
+    "the folder of runs as model": ("generate {runs}", ("runs holds no checkpoint", "a MODEL is", "name {model}")),
     "zip as model": ("generate {tmp}/other.zip", ("other.zip cannot be read", "damaged or no checkpoint", "another")),
     "tensor as model": ("generate {tmp}/tensor.pt", ("tensor.pt is no wavegan checkpoint", "something else")),
     "truncated model": ("generate {tmp}/cut.pt", ("cut.pt cannot be read", "damaged or no checkpoint", "another")),
@@ -406,7 +416,11 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "missing target": ("evaluate nowhere", ("nowhere does not exist", "a folder of audio", "spelling")),
     "folder without data": ("evaluate {tones}", ("a folder of audio is no model", "must be named", "--data DIR")),
     "folder without sound": ("evaluate {tmp}/empty --data {tones}", ("empty holds no sound", "name another folder")),
-    "file as target": ("evaluate {tones}/tone-0.wav", ("tone-0.wav cannot be read", "no checkpoint", "another")),
+    "file as target": ("evaluate {tones}/tone-0.wav", ("tone-0.wav is a sound file", "a folder of", "name its folder")),
+    "the folder of runs as target": ("evaluate {runs}", ("runs is a folder of runs", "one run", "name {model}")),
+    "a run as data": ("evaluate {model} --data {model}", ("{model} is a run", "real sound is needed", "name a folder")),
+    "a run as training": ("evaluate {model} --training {model}", ("{model} is a run", "real sound", "name a folder")),
+    "a run to classify": ("classifier train {model}", ("{model} is a run", "real sound is needed", "name a folder")),
     "data empty": ("evaluate {model} --data {tmp}/empty", ("empty holds no sound", "another folder")),
     "data missing": ("evaluate {tones} --data nowhere", ("nowhere does not exist", "check the spelling")),
     "data broken": ("evaluate {tones} --data {tmp}/broken", ("2 of 2", "one must be good", "repair")),
@@ -448,6 +462,7 @@ def things(tmp_path_factory, home, model) -> Path:
 def test_a_mistake_is_told(command, home, model, odd_model, things, here, mistake):
     words, parts = MISTAKES[mistake]
     names = {"mouse": home / "mouse.yaml", "tones": home / "tones", "model": model, "odd": odd_model, "tmp": things}
+    names["runs"] = model.parent
     before = {path: everything_under(path) for path in (things, home, model)}
     outcome = command(*(word.format(**names) for word in words.split()))
     one_error(outcome, *(part.format(**names) for part in parts))

@@ -23,11 +23,10 @@ from wavegan.commands.evaluation_data import (
     folder_candidate,
     ground_of_folders,
     ground_of_recipe,
-    is_model,
     noise,
 )
 from wavegan.commands.judging_options import JudgingOptions
-from wavegan.commands.models import load_model
+from wavegan.commands.models import is_model, load_model
 from wavegan.commands.train import train
 from wavegan.errors import DataError
 from wavegan.evaluation import artefacts

@@ -18,7 +18,7 @@ from wavegan.commands import memory
 from wavegan.commands.evaluate import Evaluation, evaluate
 from wavegan.commands.generate import GenerateResult, generate
 from wavegan.commands.judging_options import JudgingOptions
-from wavegan.commands.models import load_model, run_folder_of
+from wavegan.commands.models import load_model, model_path, run_folder_of
 from wavegan.commands.train import TrainingResult, train
 from wavegan.errors import DataError, RunError, UserError
 from wavegan.training import checkpoint
@@ -170,11 +170,14 @@ def test_a_model_is_read_once(mouse, monkeypatch):
     assert loaded.run_folder == Path("run") and list(loaded.models) == ["generator"]
 
 
-def test_the_folder_of_what_comes_of_a_model(tmp_path):
+def test_the_folder_of_what_comes_of_a_model(tmp_path, monkeypatch):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     assert run_folder_of(run) == run_folder_of(run / "checkpoints" / "step-00000001.pt") == run
     assert run_folder_of(tmp_path / "lone.pt") == tmp_path
+    assert run_folder_of(run / "checkpoints") == model_path(run / "checkpoints") == model_path(run) == run
+    monkeypatch.chdir(run / "checkpoints")
+    assert model_path(Path()) == run and model_path(tmp_path) == tmp_path
 
 
 # Errors.
@@ -190,8 +193,8 @@ def test_an_error_keeps_its_parts_and_is_one_sentence():
 
 
 def existing(run: Path) -> Any:
-    """Generates twice into one folder."""
-    generate(run, 1, out=Path("clips"), device="cpu")
+    """Generates clips of two seeds into one folder."""
+    generate(run, 1, out=Path("clips"), seed=1, device="cpu")
     return lambda: generate(run, 1, out=Path("clips"), device="cpu")
 
 

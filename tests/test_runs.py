@@ -383,6 +383,20 @@ def test_a_changed_recipe_is_refused_with_its_keys(mouse, command):
     assert files_of(Path("run")) == before
 
 
+@pytest.mark.parametrize("schedule", ["training.lr_decay=linear", "method.penalty_floor=0.1"])
+def test_a_run_with_a_schedule_says_why_it_cannot_be_longer(mouse, command, schedule):
+    trained(mouse, "run", "training.steps=2", schedule)
+    shown = schedule.replace("=", ": ")
+    done = command("train", mouse, "--run-dir", "run", "training.steps=2", schedule)
+    assert done.code == 0 and "raise training.steps" not in done.err
+    assert f"its schedule ({shown}) ends there, so a longer training is a new run" in done.err
+    longer = command("train", mouse, "--run-dir", "run", "training.steps=3", schedule)
+    assert longer.code == 2 and f"its schedule ({shown}) spans training.steps" in longer.err
+    assert "with more or fewer it is another run" in longer.err and "training.steps: 2 → 3" in longer.err
+    other = command("train", mouse, "--run-dir", "run", "training.steps=2", schedule, "generator.dim=2")
+    assert other.code == 2 and "schedule" not in other.err
+
+
 def test_sound_added_between_two_sittings_is_told(mouse, sounds, capsys, console):
     trained(mouse, "run", "training.steps=2")
     trained(mouse, "run", "training.steps=3")

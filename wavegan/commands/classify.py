@@ -16,7 +16,7 @@ from wavegan.audio.corpus import Corpus, cache_folder, identity
 from wavegan.audio.sources import open_source
 from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips, some_of
-from wavegan.commands.folders import make_folder
+from wavegan.commands.folders import make_folder, refuse_run
 from wavegan.errors import DataError
 from wavegan.evaluation.classifier import FORMAT, Accuracy, Classifier, levels, load, save
 from wavegan.evaluation.classifier_training import learn
@@ -62,6 +62,7 @@ def train_classifier(
     out: a file; None means the one that `classifier_for` looks for. It learns from the start of each item. Raises
     DataError for a source without labels or with too few clips, and for a file that cannot be written.
     """
+    refuse_run(*map(Path, [source] if isinstance(source, str) else source))
     form = ClipFormat(sample_rate, channels, clip_samples, normalize)
     on = assemble.device(device)
     if out is not None:

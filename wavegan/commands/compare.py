@@ -18,13 +18,14 @@ from wavegan.commands.evaluation_data import (
     folder_candidate,
     ground_of_folders,
     ground_of_recipe,
-    is_model,
     model_candidate,
     noise,
+    target_of,
 )
 from wavegan.commands.folders import make_folder
 from wavegan.commands.judged_sets import closing_facts, extract_sets
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
+from wavegan.commands.models import is_model
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat, common_form
 from wavegan.evaluation.evaluate import score
@@ -69,7 +70,7 @@ def compare(
     The first MODEL's sound is the reference, unless the options name other sound. Differences are counted from the
     first target. embedding, errors: as `evaluate`.
     """
-    _check(targets)
+    targets = _checked(targets)
     page = _page(out)
     make_folder(page.parent)  # raises before the work; the next line does so for the device
     assemble.device(options.device)
@@ -150,15 +151,13 @@ def as_json(result: Comparison) -> dict[str, Any]:
     }
 
 
-def _check(targets: Sequence[Path]) -> None:
-    """Raises DataError if a target does not exist or is named twice."""
-    for place, path in enumerate(targets):
-        if not path.exists():
-            raise DataError(
-                f"{path} does not exist", "a MODEL or a folder of audio can be compared", "check the spelling"
-            )
-        if path.absolute() in [earlier.absolute() for earlier in targets[:place]]:
+def _checked(targets: Sequence[Path]) -> list[Path]:
+    """Returns the targets by their usual paths. Raises DataError if one does not exist or is named twice."""
+    paths = [target_of(path) for path in targets]
+    for place, path in enumerate(paths):
+        if path.absolute() in [earlier.absolute() for earlier in paths[:place]]:
             raise DataError(f"{path} is named twice", "a comparison needs different models or folders", "name another")
+    return paths
 
 
 def _page(out: Path | None) -> Path:

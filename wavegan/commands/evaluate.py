@@ -24,14 +24,14 @@ from wavegan.commands.evaluation_data import (
     folder_candidate,
     ground_of_folders,
     ground_of_recipe,
-    is_model,
     model_candidate,
     noise,
+    target_of,
 )
 from wavegan.commands.folders import make_folder
 from wavegan.commands.judged_sets import closing_facts, extract_sets
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
-from wavegan.commands.models import run_folder_of
+from wavegan.commands.models import is_model, run_folder_of
 from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.clips import ClipSet
 from wavegan.evaluation.evaluate import Reference
@@ -78,6 +78,7 @@ def evaluate(
     clips (N, C, T) and their sample rate that gives (N, F); the distances and neighbours are then also taken on these
     features. Raises DataError or RunError for what cannot be judged.
     """
+    target = target_of(target)
     if out is not None:
         make_folder(out)  # raises before the work; the next line does so for the device
     assemble.device(options.device)

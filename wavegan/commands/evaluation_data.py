@@ -9,8 +9,9 @@ from wavegan import assemble
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.listing import list_sound
 from wavegan.audio.windows import Windows
+from wavegan.commands.folders import refuse_run
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
-from wavegan.commands.models import load_model
+from wavegan.commands.models import is_model, load_model, model_path, runs_in, runs_near
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat, clip_set, folder_corpus, log_conversions
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
@@ -19,7 +20,6 @@ from wavegan.evaluation.reference_sets import ReferenceSets, reference_sets
 from wavegan.generation import Model
 from wavegan.recipe import Recipe
 from wavegan.seeding import derive
-from wavegan.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,15 @@ class Candidate:
     recipe: Recipe | None = None
 
 
-def is_model(path: Path) -> bool:
-    """Says whether a path is read as a MODEL rather than as a folder of audio."""
-    return path.is_file() or RunFolder(path).checkpoints.is_dir()
+def target_of(path: Path) -> Path:
+    """Returns a target, a MODEL or a folder of audio, by its usual path. Raises DataError if it does not exist."""
+    if not path.exists():
+        remedy = f"check the spelling; {runs_near(path)}"
+        raise DataError(f"{path} does not exist", "a MODEL or a folder of audio can be judged", remedy)
+    path = model_path(path)
+    if not is_model(path) and (runs := runs_in(path)):
+        raise DataError(f"{path} is a folder of runs", "a MODEL is one run", f"name {runs[0]}, for example")
+    return path
 
 
 def model_candidate(path: Path, options: JudgingOptions = DEFAULTS) -> Candidate:
@@ -84,6 +90,7 @@ def noise(like: ClipSet, count: int, seed: int) -> ClipSet:
 
 def ground_of_recipe(recipe: Recipe, data: Path | None, training: Path | None, *, seed: int) -> ReferenceSets:
     """Gives the recipe's own sound, or folders in place of its held-out part and of its training part."""
+    refuse_run(data, training)
     form = assemble.form_of(recipe)
     learned, held_out, split, source = _recipe_parts(recipe, data, training, form)
     if data is not None:
@@ -104,6 +111,7 @@ def ground_of_folders(form: ClipFormat, data: Path | None, training: Path | None
         raise DataError(
             "a folder of audio is no model, so real audio must be named to judge it by", "", "add `data=DIR`"
         )
+    refuse_run(data, training)
     learned = folder_corpus(training, form) if training else None
     source = (str(training),) if training else ()
     return reference_sets(form, folder_corpus(data, form), learned, "first", f"all of {data}", source, seed)

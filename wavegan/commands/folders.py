@@ -1,9 +1,10 @@
-"""Makes the folders that results are written into."""
+"""Makes the folders that results are written into, and refuses runs as folders of sound."""
 
 import os
 from pathlib import Path
 
 from wavegan.errors import DataError
+from wavegan.training.run_folder import RunFolder
 
 
 def make_folder(folder: Path) -> None:
@@ -16,3 +17,11 @@ def make_folder(folder: Path) -> None:
         ) from fault
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DataError(f"the folder {folder} cannot be written to", "", "name another with `out`")
+
+
+def refuse_run(*folders: Path | None) -> None:
+    """Raises DataError if a folder that must hold real sound is a run: the sound in there is made by its model."""
+    for folder in folders:
+        if folder and RunFolder(folder).checkpoints.is_dir():
+            rule = "the sound in there is made by its model, and real sound is needed"
+            raise DataError(f"{folder} is a run", rule, "name a folder of real sound")

@@ -1,18 +1,24 @@
 """Writes the clips of a model into files."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from wavegan import assemble, generation, progress
 from wavegan.audio import files
+from wavegan.commands.clip_receipt import Receipt, weights_hash
 from wavegan.commands.folders import make_folder
 from wavegan.commands.models import load_model
 from wavegan.errors import DataError, UserError
 from wavegan.generation import Model
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 16  # enough to fill a CPU, and small where clips are long
 
@@ -47,7 +53,8 @@ def generate(
 
     out: generated/ in the MODEL's run folder where None. labels: names that take turns; where the MODEL knows labels
     and none is named, each clip draws its own. Raises RunError as `load_model`, UserError for arguments that do not go
-    together, DataError where a file exists already, unless `force`, and for a format that cannot hold the clips.
+    together, DataError where a file exists already that other settings have made, unless `force`, and for a format that
+    cannot hold the clips.
     """
     _refuse_arguments(count, labels, truncation, interpolate)
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
@@ -76,20 +83,43 @@ def write_clips(
 ) -> list[Path]:
     """Writes clips 0 to `count - 1` of a seed as clip-000000.wav and so on; memory does not grow with `count`.
 
-    labels: names that take turns; where the model knows labels and none is named, each clip draws its own.
+    labels: names that take turns; where the model knows labels and none is named, each clip draws its own. Clips that
+    the same settings have made in this folder are kept, unless `force`.
 
-    Raises DataError where one of the files exists already, unless `force`, and for a format that cannot hold them,
+    Raises DataError where another of the files exists already, unless `force`, and for a format that cannot hold them,
     UserError for a label that the model does not know.
     """
     _refuse_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{index:06d}.{extension}" for index in range(count)]
-    _refuse_existing(paths, force)
+    receipt = Receipt(out, f"clip-*.{extension}", _settings(model, seed, truncation, labels))
+    finished = 0 if force else receipt.finished
+    _refuse_existing(paths, receipt.begun, force)
     make_folder(out)
-    clips = generation.generate(model, count, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE)
-    for path, clip in zip(paths, progress.track(_each(clips), count, "clips"), strict=True):
-        files.write(path, clip.numpy(), model.sample_rate)
+    missing = [index for index, path in enumerate(paths) if index >= finished or not path.exists()]
+    if len(missing) < count:
+        kept = count - len(missing)
+        logger.info(f"{out}: {kept:,} of {count:,} clips are there, made with the same settings, and kept")
+    receipt.write(finished=finished, begun=receipt.begun)
+    clips = _in_batches(model, missing, count, receipt, seed=seed, truncation=truncation, labels=labels)
+    for index, clip in progress.track(clips, len(missing), "clips"):
+        files.write(paths[index], clip.numpy(), model.sample_rate)
+    receipt.write(finished=max(receipt.finished, count), begun=receipt.begun)
     return paths
+
+
+def _in_batches(
+    model: Model, wanted: Sequence[int], count: int, receipt: Receipt, **settings: Any
+) -> Iterator[tuple[int, Tensor]]:
+    """Yields the wanted ones of clips 0 to count - 1 with their numbers, and notes in the receipt how far it is.
+
+    Batches are those of a command that was not interrupted, so that every clip is the same to the last bit.
+    """
+    for start, indices in groupby(wanted, lambda index: index - index % BATCH_SIZE):
+        end = min(start + BATCH_SIZE, count)
+        receipt.write(finished=max(receipt.finished, start), begun=max(receipt.begun, end))
+        [batch] = generation.generate(model, end - start, first=start, batch_size=BATCH_SIZE, **settings)
+        yield from ((index, batch[index - start]) for index in indices)
 
 
 def write_walk(
@@ -105,21 +135,40 @@ def write_walk(
 ) -> list[Path]:
     """Writes one file that walks through the latents of clips 0 to `stations - 1`; errors as `write_clips`.
 
-    Between several labels it walks with the latent of clip 0.
+    Between several labels it walks with the latent of clip 0. An interrupted walk begins anew; a whole one is kept.
     """
     _refuse_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
-    _refuse_existing([path], force)
+    receipt = Receipt(out, path.name, _settings(model, seed, truncation, labels) | {"stations": stations})
+    _refuse_existing([path], receipt.begun, force)
+    if path.exists() and not force:
+        logger.info(f"{path} is there, made with the same settings, and kept")
+        return [path]
     make_folder(out)
     clips = generation.interpolate(
         model, stations, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE
     )
     count = (stations - 1) * (generation.CLIPS_BETWEEN + 1) + 1
+    receipt.write(finished=0, begun=int(not path.exists()))  # a file that is there now is not of these settings
     with files.open_writer(path, model.sample_rate, model.channels) as sound:
         for clip in progress.track(_each(clips), count, "clips"):
             files.write_clip(sound, clip.numpy())
+    receipt.write(finished=1, begun=1)
     return [path]
+
+
+def _settings(model: Model, seed: int, truncation: float, labels: Sequence[str]) -> dict[str, Any]:
+    """Returns all that decides how a clip with a number sounds."""
+    return {
+        "model": model.name,
+        "step": model.step,
+        "weights": weights_hash(model.generator),
+        "precision": model.precision,
+        "seed": seed,
+        "truncation": truncation,
+        "labels": list(labels),
+    }
 
 
 def _refuse_arguments(count: int, labels: Sequence[str], truncation: float, interpolate: bool) -> None:
@@ -150,8 +199,9 @@ def _refuse_labels(model: Model, labels: Sequence[str]) -> None:
         )
 
 
-def _refuse_existing(paths: Sequence[Path], force: bool) -> None:
-    existing = [path for path in paths if path.exists()]
+def _refuse_existing(paths: Sequence[Path], own: int, force: bool) -> None:
+    """Raises DataError for files that exist already, but for the first `own`, which the same settings have made."""
+    existing = [path for path in paths[own:] if path.exists()]
     if existing and not force:
         raise DataError(
             f"{existing[0]} exists already ({len(existing)} of {len(paths)} files do)",

@@ -89,7 +89,7 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
             _refuse_changed_recipe(folder, earlier, recipe)
         if state and state["step"] >= recipe.training.steps:
             distributed.broadcast(None)
-            logger.info(f"{folder.path} has taken its {state['step']:,} steps; raise training.steps to go on")
+            logger.info(f"{folder.path} has taken its {state['step']:,} steps; {_longer(recipe)}")
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
         parts, target = _sound(recipe, state)
@@ -237,13 +237,29 @@ def _move_aside(folder: RunFolder) -> None:
         logger.info(f"moved the earlier run to {folder.move_aside()}")
 
 
+def _longer(recipe: Recipe) -> str:
+    """Returns the remedy for a run that is to be longer."""
+    if schedules := recipes.schedules_of(recipe):
+        schedule = f"its schedule ({', '.join(schedules)}) ends there"
+        return f"{schedule}, so a longer training is a new run: name another folder with `run_dir`"
+    return "raise training.steps to go on"
+
+
+def _why_its_steps(old: Recipe, new: Recipe, changes: list[str]) -> str:
+    """Returns a clause that says why training.steps cannot change; empty if it does not."""
+    if not any(change.startswith("training.steps:") for change in changes):
+        return ""
+    schedules = ", ".join(recipes.schedules_of(old) or recipes.schedules_of(new))
+    return f", and its schedule ({schedules}) spans training.steps, so with more or fewer it is another run"
+
+
 def _refuse_changed_recipe(folder: RunFolder, old: Recipe, new: Recipe) -> None:
     changes = recipes.differences(old, new)
     if changes:
         lines = "\n".join(f"  {change}" for change in changes)
         raise RunError(
             f"{folder.path} was started with another recipe",
-            "a run keeps its recipe",
+            f"a run keeps its recipe{_why_its_steps(old, new, changes)}",
             "take the old values, or name another folder with `run_dir`, or start again with `fresh=True` (the old run "
             f"is kept aside):\n{lines}",
         )

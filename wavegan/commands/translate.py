@@ -96,6 +96,10 @@ def _blocks(path: Path, model: Model) -> Iterator[np.ndarray]:
 
 def _refuse(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:
     missing = [path for path in sounds if not path.is_file()]
+    if missing and missing[0].is_dir():
+        raise DataError(
+            f"{missing[0]} is a folder", "translate takes sound files", f"name those in it: {missing[0]}/*.wav"
+        )
     if missing:
         raise DataError(f"{missing[0]} is no file", "translate takes sound files", "check the spelling")
     twice = [path for path in paths if paths.count(path) > 1]

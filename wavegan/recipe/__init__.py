@@ -72,18 +72,19 @@ def from_dict(values: dict[str, Any]) -> Recipe:
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Lists, as `key: old → new`, each change that keeps a run of `old` from going on with `new`."""
     before, after = _flat(as_dict(old)), _flat(as_dict(new))
-    decays = any(map(_follows_its_length, (old, new)))
+    has_schedule = bool(schedules_of(old) or schedules_of(new))
     changed = [key for key in before | after if after.get(key, _ABSENT) != before.get(key, _ABSENT)]
     return [
         f"{key}: {_told(before, key)} → {_told(after, key)}"
         for key in changed
-        if not _may_change(key) or (decays and key == "training.steps")
+        if not _may_change(key) or (has_schedule and key == "training.steps")
     ]
 
 
-def _follows_its_length(recipe: Recipe) -> bool:
-    """Returns whether a schedule spans the whole run, so that it depends on training.steps."""
-    return recipe.training.lr_decay != "none" or getattr(recipe.method, "penalty_floor", 1) < 1
+def schedules_of(recipe: Recipe) -> list[str]:
+    """Lists, as `key: value`, the schedules that span the whole run, so that training.steps belongs to them."""
+    decay, floor = recipe.training.lr_decay, getattr(recipe.method, "penalty_floor", 1)
+    return [f"training.lr_decay: {decay}"] * (decay != "none") + [f"method.penalty_floor: {floor:g}"] * (floor < 1)
 
 
 def _told(values: dict[str, Any], key: str) -> str:
