@@ -53,8 +53,12 @@ class SoundRecord:
             return None
         return is_held | (held_out_by_name(corpus, share) & ~is_learned)
 
-    def known_share(self, corpus: Corpus) -> float | None:
-        """Returns the share of a corpus's items that the run has learned from or held out; None without a record."""
+    def is_known(self, *corpora: Corpus | None) -> np.ndarray | None:
+        """Says of each item of some corpora whether the run has learned from it or held it out, (items,) bool.
+
+        None for a run that has no record.
+        """
         if self.training is None or self.held_out is None:
             return None
-        return float(np.isin(corpus.hashes, np.concatenate([self.training, self.held_out])).mean())
+        recorded = np.concatenate([self.training, self.held_out])
+        return np.concatenate([np.isin(corpus.hashes, recorded) for corpus in corpora if corpus])

@@ -13,6 +13,7 @@ from wavegan import assemble
 from wavegan.atomic_write import atomic_write
 from wavegan.audio.checks import Cutting, duration, findings, reached_seconds, some_names
 from wavegan.audio.corpus import Corpus
+from wavegan.commands.run_sound import STARTED_IN
 from wavegan.errors import DataError
 from wavegan.recipe import Recipe
 
@@ -24,7 +25,7 @@ WARNED_WEIGHT = 0.3  # a finding of more weight is a warning
 
 def write_report(path: Path, parts: assemble.Corpora, target: assemble.Corpora) -> None:
     """Writes as JSON which sound a run learns from, which it translates to, and which files were left out."""
-    report = _report(parts) | {"started_in": str(Path.cwd())}
+    report = _report(parts) | {STARTED_IN: str(Path.cwd())}
     if target is not parts:
         report["source_b"] = _report(target)
     with atomic_write(path) as partial:

@@ -11,7 +11,8 @@ from wavegan.audio.listing import list_sound
 from wavegan.audio.windows import Windows
 from wavegan.commands.folders import refuse_run
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
-from wavegan.commands.models import is_model, load_model, model_path, runs_in, runs_near
+from wavegan.commands.models import is_model, load_model, model_path, run_folder_of, runs_in, runs_near
+from wavegan.commands.run_sound import sound_of_run
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat, clip_set, folder_corpus, log_conversions
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
@@ -28,7 +29,7 @@ FOLDER_CLIPS = 1000  # at most so many are judged if no recipe and no option say
 
 @dataclass(frozen=True)
 class Candidate:
-    """Holds clips to judge; model and recipe are set if a model makes the clips."""
+    """Holds clips to judge; the last three are set if a model makes the clips. sound: what it has learned from."""
 
     name: str
     clips: ClipSet
@@ -36,6 +37,7 @@ class Candidate:
     facts: dict[str, str] = field(default_factory=dict)
     model: Model | None = None
     recipe: Recipe | None = None
+    sound: assemble.SoundRecord | None = None
 
 
 def target_of(path: Path) -> Path:
@@ -59,7 +61,9 @@ def model_candidate(path: Path, options: JudgingOptions = DEFAULTS) -> Candidate
     has_average = recipe.training.ema or recipe.training.ema_half_life
     weights = "running average" if has_average and not options.raw else "as they learn"
     facts = {"model": model.name, "step": f"{model.step:,}", "weights": weights}
-    return Candidate(model.name, assemble.generated(model, sys.maxsize, options.seed), path, facts, model, recipe)
+    return Candidate(
+        model.name, assemble.generated(model, sys.maxsize, options.seed), path, facts, model, recipe, loaded.sound
+    )
 
 
 def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
@@ -88,11 +92,13 @@ def noise(like: ClipSet, count: int, seed: int) -> ClipSet:
     )
 
 
-def ground_of_recipe(recipe: Recipe, data: Path | None, training: Path | None, *, seed: int) -> ReferenceSets:
-    """Gives the recipe's own sound, or folders in place of its held-out part and of its training part."""
+def ground_of_model(candidate: Candidate, data: Path | None, training: Path | None, *, seed: int) -> ReferenceSets:
+    """Gives a model's own sound, or folders in place of its held-out part and of its training part."""
+    recipe = candidate.recipe
+    assert recipe, "a model has a recipe"
     refuse_run(data, training)
     form = assemble.form_of(recipe)
-    learned, held_out, split, source = _recipe_parts(recipe, data, training, form)
+    learned, held_out, split, source = _own_parts(candidate, data, training, form)
     if data is not None:
         held_out, split = folder_corpus(data, form), f"all of {data}"
         if data.resolve() in [Path(folder).resolve() for folder in assemble.target_source(recipe)]:
@@ -117,12 +123,14 @@ def ground_of_folders(form: ClipFormat, data: Path | None, training: Path | None
     return reference_sets(form, folder_corpus(data, form), learned, "first", f"all of {data}", source, seed)
 
 
-def _recipe_parts(
-    recipe: Recipe, data: Path | None, training: Path | None, form: ClipFormat
+def _own_parts(
+    candidate: Candidate, data: Path | None, training: Path | None, form: ClipFormat
 ) -> tuple[Corpus | None, Corpus | None, str, tuple[str, ...]]:
     """Gives the sound learned from, the sound held out, the split in words, and the source that was learned from."""
+    recipe = candidate.recipe
+    assert recipe and candidate.sound, "a model has both"
     try:
-        learned, held_out, split = assemble.target_corpora(recipe)
+        recipe, (learned, held_out, split, _) = sound_of_run(recipe, candidate.sound, run_folder_of(candidate.path))
     except DataError as fault:
         if data is None:
             raise DataError(

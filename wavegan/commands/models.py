@@ -24,11 +24,15 @@ MOST_NAMED = 8  # runs that a message names
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """Holds a MODEL with its recipe and its networks that make clips, by name; `model` is the usual one."""
+    """Holds a MODEL with its recipe and its networks that make clips, by name; `model` is the usual one.
+
+    sound: which sounds it has learned from; in a translation those of the second source.
+    """
 
     path: Path
     recipe: Recipe
     models: Mapping[str, Model]
+    sound: assemble.SoundRecord
 
     @property
     def model(self) -> Model:
@@ -74,7 +78,8 @@ def load_model(
         generator.load_state_dict(weights[name])
         label_names = content["label_names"]
         models[name] = assemble.model(recipe, generator, label_names, step=content["step"], precision=precision)
-    return LoadedModel(path, recipe, models)
+    sound = assemble.SoundRecord.from_state(content, "_b" if is_translation else "")
+    return LoadedModel(path, recipe, models, sound)
 
 
 def model_path(path: Path) -> Path:

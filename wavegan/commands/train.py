@@ -1,7 +1,6 @@
 """Trains a recipe in a run folder, or goes on where the training there ended."""
 
 import logging
-import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from signal import Signals
@@ -12,10 +11,15 @@ import torch
 from wavegan import assemble, distributed
 from wavegan import recipe as recipes
 from wavegan.atomic_write import atomic_write
-from wavegan.audio.corpus import Corpus
 from wavegan.commands.corpus_report import log_corpora, summary_with_hash, warn_of_changed_sound, write_report
 from wavegan.commands.memory import give_back_freed_memory, memory_explained
-from wavegan.errors import DataError, RunError, UserError
+from wavegan.commands.resuming import (
+    refuse_changed_recipe,
+    refuse_other_sound,
+    refuse_other_source,
+    refuse_renamed_labels,
+    refuse_uneven_shares,
+)
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
@@ -65,7 +69,7 @@ def train(
         distributed.processes(lambda: resume_hint(recipe, folder), supervised=supervised),
         memory_explained(MEMORY_ADVICE),
     ):
-        _refuse_uneven_shares(recipe.training.batch_size)
+        refuse_uneven_shares(recipe.training.batch_size)
         on = assemble.device(device)
         with assemble.current(on):
             if not distributed.is_main():
@@ -86,13 +90,15 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
             assemble.require_present_format(state, folder.path)
             earlier = recipes.from_dict(state["recipe"])
             recipe = assemble.with_label_count(recipe, assemble.label_count(earlier))
-            _refuse_changed_recipe(folder, earlier, recipe)
+            refuse_changed_recipe(folder, earlier, recipe)
         if state and state["step"] >= recipe.training.steps:
             distributed.broadcast(None)
             logger.info(f"{folder.path} has taken its {state['step']:,} steps; {_longer(recipe)}")
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
         parts, target = _sound(recipe, state)
+        if state:
+            refuse_other_source(folder, earlier, recipe, state, parts)
         recipe, line = assemble.with_labels(recipe, parts.training)
         if line:
             logger.info(line)
@@ -121,7 +127,7 @@ def _continue(
     distributed.broadcast(summary_with_hash(parts.training, target.training))
 
     if state:
-        _refuse_renamed_labels(recipe, state["label_names"], parts.training)
+        refuse_renamed_labels(recipe, state["label_names"], parts.training)
     assembly = assemble.assembled(recipe, parts, target, on, state=state)
     training = assembly.training
     if state:
@@ -144,7 +150,7 @@ def _follow(on: torch.device, stop: Stop | None) -> None:
     recipe, records = recipes.from_dict(settings[0]), settings[1]
     theirs = distributed.broadcast()  # so the main process decodes the sound, and the others find it in the cache
     parts, target = _sound(recipe, records)
-    _refuse_other_sound(summary_with_hash(parts.training, target.training), theirs)
+    refuse_other_sound(summary_with_hash(parts.training, target.training), theirs)
     assembly = assemble.assembled(recipe, parts, target, on, measures=False)
     assembly.training.restore(distributed.broadcast())
     assemble.autotune(recipe, assembly.training, assembly.batches(0))
@@ -189,39 +195,6 @@ def dry_run(recipe: Recipe) -> dict[str, int]:
     return {name: parameter_count(network) for name, network in networks.items()}
 
 
-def _refuse_uneven_shares(batch_size: int) -> None:
-    count = distributed.world_size()
-    if batch_size % count:
-        more = -(-batch_size // count) * count
-        raise UserError(
-            f"training.batch_size is {batch_size} and there are {count} processes",
-            "each takes an equal share of every batch",
-            f"start a number of processes that divides {batch_size}, or a new run with training.batch_size={more}",
-        )
-
-
-def _refuse_other_sound(own: str, theirs: str) -> None:
-    if own != theirs:
-        raise DataError(
-            f"the sound on {socket.gethostname()} is {own}, that of the main process {theirs}",
-            "all must learn from the same",
-            "copy the folder to every machine with its files unchanged",
-        )
-
-
-def _refuse_renamed_labels(recipe: Recipe, label_names: list[str], corpus: Corpus) -> None:
-    """Raises DataError if the names of the labels have changed.
-
-    A model knows labels by their place in the list, so the list must stay the same.
-    """
-    if assemble.label_count(recipe) and tuple(label_names) != corpus.label_names:
-        raise DataError(
-            f"the labels were {', '.join(label_names)} and are {', '.join(corpus.label_names)}",
-            "a run keeps its labels",
-            "bring the folders back to their names, or start a new run with `run_dir`",
-        )
-
-
 def resume_hint(recipe: Recipe, folder: RunFolder) -> str:
     """Returns a sentence on how to go on after a process was lost."""
     saved = list(checkpoint.steps(folder.checkpoints))
@@ -243,23 +216,3 @@ def _longer(recipe: Recipe) -> str:
         schedule = f"its schedule ({', '.join(schedules)}) ends there"
         return f"{schedule}, so a longer training is a new run: name another folder with `run_dir`"
     return "raise training.steps to go on"
-
-
-def _why_its_steps(old: Recipe, new: Recipe, changes: list[str]) -> str:
-    """Returns a clause that says why training.steps cannot change; empty if it does not."""
-    if not any(change.startswith("training.steps:") for change in changes):
-        return ""
-    schedules = ", ".join(recipes.schedules_of(old) or recipes.schedules_of(new))
-    return f", and its schedule ({schedules}) spans training.steps, so with more or fewer it is another run"
-
-
-def _refuse_changed_recipe(folder: RunFolder, old: Recipe, new: Recipe) -> None:
-    changes = recipes.differences(old, new)
-    if changes:
-        lines = "\n".join(f"  {change}" for change in changes)
-        raise RunError(
-            f"{folder.path} was started with another recipe",
-            f"a run keeps its recipe{_why_its_steps(old, new, changes)}",
-            "take the old values, or name another folder with `run_dir`, or start again with `fresh=True` (the old run "
-            f"is kept aside):\n{lines}",
-        )

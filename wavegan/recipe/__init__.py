@@ -19,6 +19,10 @@ TEXT_KEYS = {  # on the command line their values are text, even 808 and true
 # A run that goes on may change these keys, and all keys of these sections.
 MAY_CHANGE = (
     "name",
+    "data.source",  # of which the same sound is asked, see commands/train.py
+    "data.test",
+    "data.source_b",
+    "data.test_b",
     "data.max_bad_fraction",
     "data.on_device",
     "generator.griffin_lim_iterations",

@@ -1,0 +1,85 @@
+"""Refuses to train on with what does not go together with a run or with its other processes."""
+
+import socket
+from typing import Any
+
+from wavegan import assemble, distributed
+from wavegan import recipe as recipes
+from wavegan.audio.corpus import Corpus
+from wavegan.commands.run_sound import LEAST_KNOWN
+from wavegan.errors import DataError, RunError, UserError
+from wavegan.recipe import Recipe
+from wavegan.training.run_folder import RunFolder
+
+
+def refuse_other_sound(own: str, theirs: str) -> None:
+    """Raises DataError if two processes have other sound."""
+    if own != theirs:
+        raise DataError(
+            f"the sound on {socket.gethostname()} is {own}, that of the main process {theirs}",
+            "all must learn from the same",
+            "copy the folder to every machine with its files unchanged",
+        )
+
+
+def refuse_other_source(
+    folder: RunFolder, earlier: Recipe, recipe: Recipe, state: dict[str, Any], parts: assemble.Corpora
+) -> None:
+    """Raises RunError if another source is named that is not the run's own sound in another place."""
+    if (earlier.data.source, earlier.data.test) == (recipe.data.source, recipe.data.test):
+        return
+    known = assemble.SoundRecord.from_state(state).is_known(parts.training, parts.held_out)
+    if known is None or known.mean() < LEAST_KNOWN:
+        count = "it is not known which sounds" if known is None else f"only {known.sum():,} of {len(known):,} sounds"
+        raise RunError(
+            f"{folder.path} learned from {', '.join(earlier.data.source)}, and {count} of "
+            f"{', '.join(recipe.data.source)} are the same",
+            "a run keeps its sound",
+            "name the old sound, or another folder with `run_dir`, or start again with `fresh=True`",
+        )
+
+
+def refuse_renamed_labels(recipe: Recipe, label_names: list[str], corpus: Corpus) -> None:
+    """Raises DataError if the names of the labels have changed.
+
+    A model knows labels by their place in the list, so the list must stay the same.
+    """
+    if assemble.label_count(recipe) and tuple(label_names) != corpus.label_names:
+        raise DataError(
+            f"the labels were {', '.join(label_names)} and are {', '.join(corpus.label_names)}",
+            "a run keeps its labels",
+            "bring the folders back to their names, or start a new run with `run_dir`",
+        )
+
+
+def refuse_changed_recipe(folder: RunFolder, old: Recipe, new: Recipe) -> None:
+    """Raises RunError if a key that a run keeps has another value."""
+    changes = recipes.differences(old, new)
+    if changes:
+        lines = "\n".join(f"  {change}" for change in changes)
+        raise RunError(
+            f"{folder.path} was started with another recipe",
+            f"a run keeps its recipe{_why_its_steps(old, new, changes)}",
+            "take the old values, or name another folder with `run_dir`, or start again with `fresh=True` (the old run "
+            f"is kept aside):\n{lines}",
+        )
+
+
+def refuse_uneven_shares(batch_size: int) -> None:
+    """Raises UserError if the batch cannot be shared equally by all processes."""
+    count = distributed.world_size()
+    if batch_size % count:
+        more = -(-batch_size // count) * count
+        raise UserError(
+            f"training.batch_size is {batch_size} and there are {count} processes",
+            "each takes an equal share of every batch",
+            f"start a number of processes that divides {batch_size}, or a new run with training.batch_size={more}",
+        )
+
+
+def _why_its_steps(old: Recipe, new: Recipe, changes: list[str]) -> str:
+    """Returns a clause that says why training.steps cannot change; empty if it does not."""
+    if not any(change.startswith("training.steps:") for change in changes):
+        return ""
+    schedules = ", ".join(recipes.schedules_of(old) or recipes.schedules_of(new))
+    return f", and its schedule ({schedules}) spans training.steps, so with more or fewer it is another run"

@@ -1,0 +1,76 @@
+"""Finds the sound that a run has learned from, from whatever folder the command is started."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from wavegan import assemble
+from wavegan.errors import DataError
+from wavegan.recipe import Recipe
+from wavegan.training.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+STARTED_IN = "started_in"  # the key of corpus.json for the folder in which the training was started
+LEAST_KNOWN = 0.5  # share of the items; with fewer it is taken for other sound
+SOURCES = ("source", "test", "source_b", "test_b")
+
+
+def sound_of_run(recipe: Recipe, record: assemble.SoundRecord, run: Path) -> tuple[Recipe, assemble.Corpora]:
+    """Returns the sound that a run's clips should be like, with the recipe whose sources lead there.
+
+    Relative sources are looked for here first, then in the folder where the training was started. Sound of which the
+    run knows less than half is a stranger's, whatever its folder is called. Raises DataError if no folder has the
+    run's sound.
+    """
+    started_in = _started_in(run)
+    refusal = None
+    for folder in (None, started_in):
+        there = recipe if folder is None else anchored(recipe, folder)
+        if folder is not None and there == recipe:
+            continue
+        try:
+            parts = assemble.target_corpora(there, record=record)
+            _refuse_stranger(there, record, parts)
+        except DataError as error:
+            refusal = refusal or error
+            continue
+        if folder is not None:
+            logger.info(f"the sound is that of {folder}, where {recipe.name} was trained")
+        return there, parts
+    assert refusal, "one place was looked at"
+    raise refusal
+
+
+def anchored(recipe: Recipe, folder: Path) -> Recipe:
+    """Returns the recipe with those of its relative sources that lie in `folder` as absolute paths."""
+    places = {}
+    for key in SOURCES:
+        names = getattr(recipe.data, key)
+        if names is not None:
+            places[key] = tuple(str(folder / name) if (folder / name).exists() else name for name in names)
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=places)})
+
+
+def _started_in(run: Path) -> Path | None:
+    try:
+        return Path(json.loads(RunFolder(run).corpus.read_text())[STARTED_IN])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _refuse_stranger(recipe: Recipe, record: assemble.SoundRecord, parts: assemble.Corpora) -> None:
+    known = record.is_known(parts.training, parts.held_out)
+    if known is None or known.all():
+        return
+    places = " and ".join(assemble.target_source(recipe))
+    count = f"{int(known.sum()):,} of {len(known):,} sounds in {places}"
+    if np.mean(known) < LEAST_KNOWN:
+        raise DataError(
+            f"{count} are those that {recipe.name} has learned from or held out",
+            "a model is judged by its own sound",
+            "start in the folder where it was trained, or name real audio with `data=DIR`",
+        )
+    logger.warning(f"only {count} are those that {recipe.name} has learned from or held out; the sound has changed")
