@@ -60,12 +60,6 @@ class DataSettings(Settings):
     )
     test_b: Paths | None = Field(default=None, description="as test, of source_b")
     windows: Literal["first", "random", "all"] = Field(default="first", description="parts of a file that become clips")
-    label_column: str | None = Field(
-        default=None, description="column of metadata.csv that holds the labels, null for label or a usual name"
-    )
-    label_level: int | None = Field(
-        default=None, ge=1, le=16, description="folder that is a file's label: 1 directly above it, null chooses"
-    )
     normalize: bool = Field(default=True, description="scale each file to a peak of 1")
     channel: int | None = Field(
         default=None, ge=1, le=64, description="take this channel, 1 is the left; null takes the mean of all"
