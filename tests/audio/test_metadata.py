@@ -280,9 +280,12 @@ def test_two_lists_in_one_folder_are_refused(tmp_path: Path):
 
 
 def test_other_lists_are_told(tmp_path: Path):
-    assert listed(tmp_path, "file,label\n", name="index.csv").notes == [
-        "Nothing is read from index.csv; a list of files and labels is called metadata.csv."
+    texts = {"are no sound": ("index.csv", "meta/esc50.csv", "notes.txt")}
+    assert described(tmp_path, *SOUNDS, passed_over=texts).notes == [
+        "Nothing is read from index.csv, meta/esc50.csv; a list is called metadata.csv and lies beside the sounds or "
+        "above."
     ]
+    assert listed(tmp_path, f"file_name,label\n{rows()}", passed_over=texts).notes == []
 
 
 def test_parquet_without_its_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -377,6 +380,13 @@ def test_groups(tmp_path: Path):
     guessed = listed(tmp_path, "Speaker ID,file_name,label\nJo,kick/a.wav,ape\n")
     assert of(guessed, tmp_path, "group") == {"kick/a.wav": "Jo"}
     assert guessed.notes == ["The groups are taken from the column Speaker ID of metadata.csv."]
+
+
+def test_the_column_of_labels_is_not_that_of_groups_or_splits_too(tmp_path: Path):
+    text = "file_name,speaker,subset\nkick/a.wav,Jo,train\n"
+    values = [*listed(tmp_path, text, label_column="speaker").files.values()]
+    values += listed(tmp_path, text, label_column="subset").files.values()
+    assert values == [Described("Jo", None, "train"), Described("train", "Jo", None)]
 
 
 def test_a_column_of_splits(tmp_path: Path):

@@ -58,7 +58,7 @@ def describe(
     else:
         _refuse_column_without_list(folder, label_column, label_level)
         used, passed_over = listing.paths, {}
-        notes += _other_lists(folder)
+        notes += _other_lists(listing)
     of_files: Mapping[Path, str | None] = listed.values["label"]
     if by_folder:
         of_files, told = labels.folder_labels({path: places.folders[path] for path in used}, folder, label_level)
@@ -86,11 +86,11 @@ def _lists(folder: Path, names: FileNames) -> list[Path]:
     return paths
 
 
-def _other_lists(folder: Path) -> list[str]:
-    others = sorted(name for name in os.listdir(folder) if name.lower().endswith(OTHER_LISTS))
-    return (
-        [f"Nothing is read from {joined(others)}; a list of files and labels is called metadata.csv."] if others else []
-    )
+def _other_lists(listing: Listing) -> list[str]:
+    names = (name for names in listing.passed_over.values() for name in names)
+    others = sorted(name for name in names if name.lower().endswith(OTHER_LISTS))
+    note = f"Nothing is read from {joined(others)}; a list is called metadata.csv and lies beside the sounds or above."
+    return [note] if others else []
 
 
 def _refuse_column_without_list(folder: Path, label_column: str | None, label_level: int | None) -> None:

@@ -22,20 +22,9 @@ from wavegan.objectives.penalties import PENALTIES
 from wavegan.objectives.reconstruction import RECONSTRUCTIONS
 from wavegan.recipe.kinds import FrozenDict, NamedSettings, one_of, union
 from wavegan.recipe.optimizers import OPTIMIZERS, AdamSettings
+from wavegan.recipe.papers import refuse_papers_name
 from wavegan.recipe.yaml_text import shown
 from wavegan.settings import Settings
-
-PAPERS = {  # maps the name in a paper to the objective and the keys that go with it
-    "gan": "minimax with penalty: none",
-    "dcgan": "non_saturating with penalty: none",
-    "nsgan": "non_saturating with penalty: none",
-    "lsgan": "least_squares with penalty: none",
-    "wgan": "wasserstein with penalty: none and weight_clip: 0.01",
-    "wgangp": "wasserstein with penalty: gradient_penalty",
-    "ragan": "relativistic_average with penalty: gradient_penalty",
-    "rpgan": "relativistic with penalty: r1_r2",
-    "r3gan": "relativistic with penalty: r1_r2",
-}
 
 Objective = Literal[*OBJECTIVES]
 Penalty = Literal["none", *PENALTIES]
@@ -60,12 +49,6 @@ class DataSettings(Settings):
     )
     test_b: Paths | None = Field(default=None, description="as test, of source_b")
     windows: Literal["first", "random", "all"] = Field(default="first", description="parts of a file that become clips")
-    label_column: str | None = Field(
-        default=None, description="column of metadata.csv that holds the labels, null for label or a usual name"
-    )
-    label_level: int | None = Field(
-        default=None, ge=1, le=16, description="folder that is a file's label: 1 directly above it, null chooses"
-    )
     normalize: bool = Field(default=True, description="scale each file to a peak of 1")
     channel: int | None = Field(
         default=None, ge=1, le=64, description="take this channel, 1 is the left; null takes the mean of all"
@@ -124,7 +107,7 @@ class AdversarySettings(NamedSettings):
     @field_validator("objective", mode="before")
     @classmethod
     def _not_by_paper(cls, value: Any) -> Any:
-        return _refuse_papers_name(value)
+        return refuse_papers_name(value)
 
 
 class SpectralAdversarySettings(AdversarySettings):
@@ -173,7 +156,7 @@ class GameSettings(NamedSettings):
     @field_validator("objective", mode="before")
     @classmethod
     def _not_by_paper(cls, value: Any) -> Any:
-        return _refuse_papers_name(value)
+        return refuse_papers_name(value)
 
 
 class GANSettings(GameSettings):
@@ -283,10 +266,3 @@ class Recipe(Settings):
         if value != fit:
             raise ValueError(f"it must be text of letters, digits, - and _; write name: {shown(fit)}")
         return value
-
-
-def _refuse_papers_name(value: Any) -> Any:
-    """Returns the value; raises ValueError, with the name to write, for a paper's own name of an objective."""
-    if meant := PAPERS.get(re.sub(r"[\W_]", "", str(value).lower())):
-        raise ValueError(f"it must be {meant.partition(' ')[0]}; try objective: {meant}")
-    return value
