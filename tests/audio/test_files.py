@@ -429,7 +429,7 @@ def test_a_length_that_is_left_open_is_read_to_the_end(form: str):
     assert_mended(content, SHARES, NO_LENGTH)
 
 
-CUT = [(form, "FILE") for form in [*LONG, "NIST", "VOC", "WAVEX"]]
+CUT = [(form, "FILE") for form in [*LONG, "NIST", "VOC", "WAVEX", "SVX"]]
 
 
 @pytest.mark.parametrize(
@@ -598,6 +598,7 @@ def test_a_rate_that_no_recorder_has_is_refused(rate: int):
         (b"<!DOCTYPE html><title>404", "^is a web page, not sound; download it again$"),
         (bytes(100_000), "^holds nothing but zero bytes"),
         (b"\0\0\0\x20ftypM4A " + bytes(50), r"^is MPEG-4 \(m4a, mp4\), which needs another decoder; convert it to WAV"),
+        (b"OggS" + bytes(24) + b"\x7fFLAC" + bytes(50), "^is FLAC in Ogg, which needs another decoder"),
         (b"Dear diary, " * 50, r"^cannot be decoded \(Format not recognised\); the file is damaged or no sound$"),
     ],
 )
