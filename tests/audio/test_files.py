@@ -324,7 +324,7 @@ def encoded(sound: np.ndarray, form: str, subtype: str = "PCM_16", **options: An
     return bytearray(buffer.getvalue())
 
 
-def opened(content: bytes, *, strict: bool = False) -> tuple[np.ndarray, list[str]]:
+def opened(content: bytes | bytearray, *, strict: bool = False) -> tuple[np.ndarray, list[str]]:
     """Returns all frames and the remarks of a file with this content."""
     with open_sound(io.BytesIO(content), strict=strict) as sound:
         frames = np.concatenate(list(sound.blocks))
@@ -332,7 +332,7 @@ def opened(content: bytes, *, strict: bool = False) -> tuple[np.ndarray, list[st
         return frames, sound.remarks
 
 
-def assert_mended(content: bytes, expected: np.ndarray, remark: str) -> None:
+def assert_mended(content: bytes | bytearray, expected: np.ndarray, remark: str) -> None:
     """Asserts that a file gives (frames,) with one remark, and nothing where nothing may be mended."""
     frames, remarks = opened(content)
     assert np.array_equal(frames[:, 0], expected)
@@ -429,7 +429,7 @@ def test_a_length_that_is_left_open_is_read_to_the_end(form: str):
     assert_mended(content, SHARES, NO_LENGTH)
 
 
-CUT = [(form, "FILE") for form in [*LONG, "NIST", "VOC", "WAVEX"]]
+CUT = [(form, "FILE") for form in [*LONG, "NIST", "VOC", "WAVEX", "SVX"]]
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def test_a_flac_of_unknown_length_is_read_to_its_end(monkeypatch: pytest.MonkeyP
 # Ogg
 
 
-def with_serial(content: bytes, serial: int) -> bytes:
+def with_serial(content: bytes | bytearray, serial: int) -> bytes:
     """Returns an Ogg file with another serial number and its checksums: parts of a chain must not share one."""
     pages, at = bytearray(content), 0
     while at < len(pages):
@@ -598,6 +598,7 @@ def test_a_rate_that_no_recorder_has_is_refused(rate: int):
         (b"<!DOCTYPE html><title>404", "^is a web page, not sound; download it again$"),
         (bytes(100_000), "^holds nothing but zero bytes"),
         (b"\0\0\0\x20ftypM4A " + bytes(50), r"^is MPEG-4 \(m4a, mp4\), which needs another decoder; convert it to WAV"),
+        (b"OggS" + bytes(24) + b"\x7fFLAC" + bytes(50), "^is FLAC in Ogg, which needs another decoder"),
         (b"Dear diary, " * 50, r"^cannot be decoded \(Format not recognised\); the file is damaged or no sound$"),
     ],
 )

@@ -46,6 +46,7 @@ def test_sound_is_listed_everywhere_in_order_and_the_rest_is_passed_over_with_a_
         "sub/cover.JPG": "are no sound",
         "memo.m4a": "need another decoder; convert them to WAV or FLAC, e.g. with ffmpeg",
         "x.wma": "need another decoder",
+        "old.sd2": "need another decoder",
         "take.raw": "are sound without a header",
         "loop.wav.part": "are unfinished",
         "kick.wav~": "are unfinished",
@@ -163,6 +164,11 @@ def test_folders_and_files_that_cannot_be_read_are_named(tmp_path: Path, monkeyp
         "locked/": "cannot be read (Permission denied)",
         "unknown": "cannot be read (Input/output error)",
     }
+
+
+def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path):
+    assert listed(tmp_path / "no" / "where") == []
+    assert passed_over(tmp_path / "no" / "where") == {"./": "cannot be read (No such file or directory)"}
 
 
 # What this program made

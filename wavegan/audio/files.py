@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -230,7 +230,7 @@ def _blocks(first: _Stream, layout: headers.Layout, remarks: _Remarks) -> Iterat
 
 def _stream(file: Pieces) -> _Stream:
     try:
-        return _Stream(file, "r")
+        return _Stream(cast(BinaryIO, file), "r")
     except soundfile.LibsndfileError as error:
         raise file.fault or error from None
 

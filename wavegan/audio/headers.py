@@ -20,7 +20,7 @@ from wavegan.errors import DataError
 FORGIVEN_BYTES = 4096  # a header may promise so much more than there is; recorders count their own header in
 MOST_CHUNKS = 10_000  # of a sane file; a damaged one may have zeros without an end
 RIFF_UNKNOWN = 0x7FFFF000  # SoX streams write this for an unknown length; others write nearly 2³² or 0
-CHUNKS = frozenset(
+CHUNKS = frozenset(  # names that are met beside the sound
     [
         b"fmt ",
         b"data",
@@ -31,13 +31,15 @@ CHUNKS = frozenset(
         b"smpl",
         b"PEAK",
         b"JUNK",
+        b"junk",
+        b"FLLR",
         b"id3 ",
         b"ID3 ",
-        b"iXML",
-        b"COMM",
     ]
-    + [b"SSND", b"FVER", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"COMT", b"APPL", b"junk", b"FLLR", b"ds64"]
+    + [b"iXML", b"ds64", b"COMM", b"SSND", b"FVER", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"COMT", b"APPL"]
+    + [b"VHDR", b"BODY", b"CHAN", b"(c) "]
 )
+SOUND_CHUNKS = {b"AIFF": b"SSND", b"AIFC": b"SSND", b"8SVX": b"BODY", b"16SV": b"BODY"}  # of others: data
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
@@ -100,7 +102,7 @@ def layout(file: BinaryIO) -> Layout:
 def _riff(file: BinaryIO, size: int) -> Sound | None:
     """Reads WAV, AIFF and RF64: chunks of a name, a length and content; an odd content is filled up by a byte."""
     head = bytes_at(file, 0, 12)
-    order, name_of_sound = (">" if head[:4] in (b"RIFX", b"FORM") else "<"), b"SSND" if head[:4] == b"FORM" else b"data"
+    order, name_of_sound = (">" if head[:4] in (b"RIFX", b"FORM") else "<"), SOUND_CHUNKS.get(head[8:], b"data")
     edits: list[Edit] = [(0, 4, b"RF64")] if head[:4] == b"BW64" else []  # the same with another name
     remarks: list[str] = []
     at, long_at, is_odd = 12, 0, False

@@ -120,7 +120,7 @@ def list_sound(folder: Path) -> Listing:
     A file counts as sound by its extension, or by its first bytes where that is unknown. Never opens what is no regular
     file. Passes over what this program has made below the folder: it is no one's recording.
     """
-    walk = _Walk(folder, read={_identity(above) for above in folder.resolve().parents})
+    walk = _Walk(folder, read={_identity(above) for above in folder.resolve().parents if above.exists()})
     _read_all(walk, walk.enter(str(folder), is_root=True))
     while walk.links:  # after all real folders, so that a link to one of these is the one that is passed over
         walk.links.sort()

@@ -10,7 +10,7 @@ def _names(text: str) -> frozenset[str]:
 HEADERLESS = _names("raw pcm vox gsm sw uw sb ub ul al")  # nothing in the file says how it was recorded
 OTHER_DECODERS = _names(
     "m4a m4b m4r mp4 m4v mov 3gp aac wma wmv asf webm mka mkv avi amr awb ape wv tta tak mpc mpp spx ac3 eac3 dts "
-    "dsf dff ra rm"
+    "dsf dff ra rm sd2"
 )
 UNFINISHED = _names("part partial crdownload download tmp temp bak")
 NO_SOUND = _names(
@@ -19,7 +19,7 @@ NO_SOUND = _names(
     "safetensors onnx h5 mat db sqlite zip tar gz tgz bz2 xz 7z rar py ipynb sh js css toml ini cfg mid midi asd "
     "reapeaks als rpp logicx sfz sf2 exe dll so"
 )
-EXTENSIONS = _names(" ".join(soundfile.available_formats()).lower()) - _names("raw mat4 mat5") | _names(
+EXTENSIONS = _names(" ".join(soundfile.available_formats()).lower()) - _names("raw sd2 mat4 mat5") | _names(
     "aif aifc aiff bwf wave wavex amb bw64 oga opus mp1 mp2 mpga snd sf ircam sph nist iff 8svx 16sv svx"
 )
 SOUND = (  # the first bytes of files that libsndfile may decode, and the bytes at 8 where the first are shared
@@ -69,6 +69,9 @@ OTHER_KINDS = (  # position, bytes, and the kind that needs another decoder
     (0, b"\xff\xf1", "AAC"),
     (0, b"\xff\xf9", "AAC"),
     (0, b"ADIF", "AAC"),
+    (28, b"\x7fFLAC", "FLAC in Ogg"),
+    (28, b"Speex", "Speex"),
+    (28, b"\x80theora", "video in Ogg"),
 )
 STAND_INS = (  # the first bytes of files that lie where sound should lie
     (b"version https://git-lfs.github.com/spec/", "is a git-lfs pointer, not sound; run: git lfs pull"),
@@ -83,6 +86,8 @@ FIRST_BYTES = 64
 
 def is_sound(start: bytes) -> bool:
     """Says whether a file's first bytes are those of a kind that may be decoded."""
+    if other_kind(start):
+        return False
     return any(start.startswith(first) and start[8:].startswith(second) for first, second in SOUND) or _is_mpeg(start)
 
 
