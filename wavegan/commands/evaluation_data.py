@@ -94,6 +94,7 @@ def ground_of_recipe(recipe: Recipe, data: Path | None, training: Path | None, *
     form = assemble.form_of(recipe)
     learned, held_out, split, source = _recipe_parts(recipe, data, training, form)
     if data is not None:
+        log_conversions(data, form)
         held_out, split = folder_corpus(data, form), f"all of {data}"
         if data.resolve() in [Path(folder).resolve() for folder in assemble.target_source(recipe)]:
             logger.info(
@@ -114,6 +115,7 @@ def ground_of_folders(form: ClipFormat, data: Path | None, training: Path | None
     refuse_run(data, training)
     learned = folder_corpus(training, form) if training else None
     source = (str(training),) if training else ()
+    log_conversions(data, form)
     return reference_sets(form, folder_corpus(data, form), learned, "first", f"all of {data}", source, seed)
 
 
