@@ -90,7 +90,11 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
         with evaluation_mode(model.generator):
             return figures(reference.extract(generated(model, count, seed=0)))
 
-    real = figures(reference.extract(ground.real.first(count)))
+    seen = reference.extract(ground.real.first(count))
+    if reason := reference.without_meaning(seen).get(HEADLINE):
+        logger.warning(f"this training is not judged while it goes on: {reason}")
+        return None
+    real = figures(seen)
     logger.info(
         f"judged every {recipe.evaluation.every:,} steps by {count:,} held-out clips; {HEADLINE} of as many other real "
         f"ones is {real[HEADLINE]:.2f} [{real[HEADLINE + '_low']:.2f}, {real[HEADLINE + '_high']:.2f}] "

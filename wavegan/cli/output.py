@@ -59,7 +59,7 @@ def classifier(result: Any) -> str:
 
 
 def _score(score: dict[str, Any] | None) -> str:
-    if score is None:
+    if score is None or score["value"] is None:
         return "-"
     from wavegan.evaluation.pages.html_page import rounded  # html_page imports heavy libraries
 

@@ -4,7 +4,7 @@ It also words sources and lists of names for log lines.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,13 @@ from wavegan.audio.corpus import Corpus, load_corpus
 from wavegan.audio.splits import hold_out
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat
+from wavegan.evaluation.meaning import some_of
 from wavegan.seeding import derive
 
 logger = logging.getLogger(__name__)
 
 HOLDOUT = 0.2
 MOST_HELD_OUT = 0.5  # whole groups may be large; more clips than this are never held out
-NAMED = 3  # groups, labels or files that a line names
 
 
 def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
@@ -102,10 +102,3 @@ def in_words(source: str | Sequence[str]) -> str:
     """
     places = [Path(name) for name in ([source] if isinstance(source, str) else source)]
     return " and ".join("/".join(place.parts[-2:]) if place.is_absolute() else str(place) for place in places)
-
-
-def some_of(names: Iterable[str]) -> str:
-    """Returns the first few of many names, and how many more there are, in words."""
-    listed = list(names)
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    return ", ".join(listed[:NAMED]) + more

@@ -15,12 +15,13 @@ from wavegan import assemble, progress
 from wavegan.audio.corpus import Corpus, cache_folder, identity
 from wavegan.audio.sources import open_source
 from wavegan.audio.windows import gather
-from wavegan.commands.classifier_data import divide, in_words, labelled_clips, some_of
+from wavegan.commands.classifier_data import divide, in_words, labelled_clips
 from wavegan.commands.folders import make_folder, refuse_run
 from wavegan.errors import DataError
 from wavegan.evaluation.classifier import FORMAT, Accuracy, Classifier, levels, load, save
 from wavegan.evaluation.classifier_training import learn
 from wavegan.evaluation.clip_format import ClipFormat
+from wavegan.evaluation.meaning import some_of
 from wavegan.evaluation.reference_sets import ReferenceSets
 
 logger = logging.getLogger(__name__)

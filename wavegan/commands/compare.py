@@ -23,12 +23,12 @@ from wavegan.commands.evaluation_data import (
     target_of,
 )
 from wavegan.commands.folders import make_folder
-from wavegan.commands.judged_sets import closing_facts, extract_sets
+from wavegan.commands.judged_sets import closing_facts, extract_sets, facts_of_meaning
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.commands.models import is_model
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat, common_form
-from wavegan.evaluation.evaluate import score
+from wavegan.evaluation.evaluate import measured, score
 from wavegan.evaluation.features import Embedding, mean_levels, spectrum_frequencies
 from wavegan.evaluation.listening_answers import score_answers
 from wavegan.evaluation.pages.comparison import LISTENING, ComparisonPage, write_comparison
@@ -100,20 +100,23 @@ def _compare(
     rate, first = ground.form.sample_rate, next(iter(sets))
     clips = ground.reference.first(count)
     compared = sets | {"real": ground.real.first(count), "noise": noise(clips, count, seed)}
-    reference, seen = extract_sets(compared, ground, classifier, seed, embedding)
+    models = [candidate.model for candidate in candidates.values() if candidate.model]
+    model_labels = {label for model in models for label in model.label_names}
+    reference, seen = extract_sets(compared, ground, classifier, seed, embedding, sorted(model_labels))
     estimates = {
         name: reference.estimates(features, stream=place) for place, (name, features) in enumerate(seen.items())
     }
     scores = {name: reference.scores(seen[name], values) for name, values in estimates.items()}
     differences = {
         name: {
-            metric: score(estimates[name][metric] - values, count)
-            for metric, values in estimates[first].items()
-            if metric in estimates[name]
+            metric: score(estimates[name][metric] - estimates[first][metric], count)
+            for metric in measured(scores[first])
+            if metric in measured(scores[name])
         }
         for name in list(sets)[1:]
     }
-    facts = ground.facts(count) | closing_facts(classifier, seed)
+    facts = ground.facts(count) | facts_of_meaning(seen | {"reference": reference.features}, scores)
+    facts |= closing_facts(classifier, seed)
     heard = {name: clip_set.first(SHOWN).together() for name, clip_set in compared.items() if name != "noise"}
     write_comparison(
         page,

@@ -29,13 +29,14 @@ from wavegan.commands.evaluation_data import (
     target_of,
 )
 from wavegan.commands.folders import make_folder
-from wavegan.commands.judged_sets import closing_facts, extract_sets
+from wavegan.commands.judged_sets import closing_facts, extract_sets, facts_of_meaning
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.commands.models import is_model, run_folder_of
 from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.clips import ClipSet
 from wavegan.evaluation.evaluate import Reference
 from wavegan.evaluation.features import IDENTITY, Embedding, Features, mean_levels, spectrum_frequencies
+from wavegan.evaluation.meaning import LEAST_CLIPS, some_of
 from wavegan.evaluation.pages import spectrogram_images
 from wavegan.evaluation.pages.report import SHOWN, FaultyClip, Likeness, Report, write_report
 from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count
@@ -52,7 +53,8 @@ RISKIEST = 8  # so many clips are shown for artefacts, and so many beside what t
 class Evaluation:
     """Holds the paths of the pages and the scores.
 
-    scores: metric → value, low, high, n for each set of clips: generated, real, noise, …
+    scores: metric → value, low, high, n for each set of clips: generated, real, noise, …; value is None, with a reason,
+    where the figure means nothing.
     """
 
     out: Path
@@ -124,14 +126,16 @@ def _judge(
     make_folder(out)
     count, rate = len(sets["generated"]), ground.form.sample_rate
     reference_clips = ground.reference.first(count)
-    reference, seen = extract_sets(sets, ground, classifier, seed, embedding)
+    model_labels = candidate.model.label_names if candidate.model else ()
+    reference, seen = extract_sets(sets, ground, classifier, seed, embedding, model_labels)
     scores = {name: reference.scores(features) for name, features in seen.items()}
     curve = {name: reference.curve(seen[name]) for name in ("generated", "real")}
-    labels = _labels(seen | {"reference": reference.features}, classifier)
-    facts = candidate.facts | ground.facts(count)
-    obeyed = _obeyed(candidate.model, seen["generated"], classifier, seed)
-    if obeyed is not None:
-        facts["labels obeyed"] = f"{obeyed:.1%} of the clips sound to the classifier as the label they were asked for"
+    facts = candidate.facts | ground.facts(count) | facts_of_meaning(seen | {"reference": reference.features}, scores)
+    labels, obeyed = None, None
+    if "probabilities" not in reference.distrusted:
+        labels = _labels(seen | {"reference": reference.features}, classifier)
+        obeyed, words = _obeyed(candidate.model, seen["generated"], classifier, seed)
+        facts |= {"labels obeyed": words} if words else {}
     facts |= {"features": IDENTITY} | closing_facts(classifier, seed)
     shown, real = sets["generated"].first(SHOWN).together(), reference_clips.first(SHOWN).together()
     spectrograms = out / "spectrograms.png"
@@ -199,16 +203,26 @@ def _labels(seen: dict[str, Features], classifier: Classifier | None) -> dict[st
     return {name: dict(zip(names, (count / count.sum()).tolist(), strict=True)) for name, count in counts.items()}
 
 
-def _obeyed(model: Model | None, seen: Features, classifier: Classifier | None, seed: int) -> float | None:
-    """Returns the share of clips that the classifier takes for the label asked for; None if none was."""
+def _obeyed(model: Model | None, seen: Features, classifier: Classifier | None, seed: int) -> tuple[float | None, str]:
+    """Returns the share of clips that the classifier takes for the label asked for, and that in words.
+
+    Only clips of labels that it knows count. The share is None if there are none, or too few, and if no label was asked
+    for; then there are no words.
+    """
     if model is None or not model.labels or classifier is None:
-        return None
+        return None, ""
     heard = [classifier.label_names[place] for place in seen["probabilities"].argmax(axis=1)]
-    asked = generation.numbered_labels(model, range(len(heard)), seed=seed)
-    assert asked is not None, "a model with classes is told labels"
-    return float(
-        np.mean([model.label_names[place] == name for place, name in zip(asked.argmax(1), heard, strict=True)])
-    )
+    rows = generation.numbered_labels(model, range(len(heard)), seed=seed)
+    assert rows is not None, "a model with classes is told labels"
+    asked = [model.label_names[place] for place in rows.argmax(1)]
+    obeyed = [name == label for label, name in zip(asked, heard, strict=True) if label in classifier.label_names]
+    unknown = [name for name in model.label_names if name not in classifier.label_names]
+    but = f"; the classifier does not know {some_of(unknown)}" if unknown else ""
+    if len(obeyed) < LEAST_CLIPS:
+        return None, f"left out: {len(obeyed)} clips of labels that the classifier knows, {LEAST_CLIPS} are needed{but}"
+    share = float(np.mean(obeyed))
+    clips = f"{len(obeyed):,} clips" if unknown else "the clips"
+    return share, f"{share:.1%} of {clips} sound to the classifier as the label they were asked for{but}"
 
 
 def _walk(model: Model, seed: int) -> Tensor | None:

@@ -100,6 +100,7 @@ def ground_of_model(candidate: Candidate, data: Path | None, training: Path | No
     form = assemble.form_of(recipe)
     learned, held_out, split, source = _own_parts(candidate, data, training, form)
     if data is not None:
+        log_conversions(data, form)
         held_out, split = folder_corpus(data, form), f"all of {data}"
         if data.resolve() in [Path(folder).resolve() for folder in assemble.target_source(recipe)]:
             logger.info(
@@ -120,6 +121,7 @@ def ground_of_folders(form: ClipFormat, data: Path | None, training: Path | None
     refuse_run(data, training)
     learned = folder_corpus(training, form) if training else None
     source = (str(training),) if training else ()
+    log_conversions(data, form)
     return reference_sets(form, folder_corpus(data, form), learned, "first", f"all of {data}", source, seed)
 
 

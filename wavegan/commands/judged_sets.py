@@ -1,6 +1,8 @@
 """Extracts features of all sets of clips that are judged together, and of the reference that judges them."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -9,7 +11,12 @@ from wavegan.evaluation.classifier import Classifier
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.evaluate import Reference
 from wavegan.evaluation.features import Embedding, Features
+from wavegan.evaluation.meaning import fault_of_classifier, silent_count
 from wavegan.evaluation.reference_sets import ReferenceSets
+
+logger = logging.getLogger(__name__)
+
+OF_CLASSIFIER = ("classifier", "probabilities")  # the kinds of features that a classifier gives
 
 
 def extract_sets(
@@ -18,8 +25,12 @@ def extract_sets(
     classifier: Classifier | None,
     seed: int,
     embedding: Embedding | None = None,
+    model_labels: Iterable[str] = (),
 ) -> tuple[Reference, dict[str, Features]]:
-    """Extracts the features of sets of equally many clips, with progress; gives the reference and features by set."""
+    """Extracts the features of sets of equally many clips, with progress; gives the reference and features by set.
+
+    model_labels: the labels of what is judged, of which the classifier should know some.
+    """
     count = len(next(iter(sets.values())))
     training = _with_progress(ground.training) if ground.training else None
     reference = Reference(
@@ -30,12 +41,37 @@ def extract_sets(
         embedding=embedding,
         seed=seed,
     )
+    if classifier:
+        fault = fault_of_classifier(classifier, reference.features, ground.labels(count), model_labels)
+        reference.distrusted = dict.fromkeys(OF_CLASSIFIER, fault) if fault else {}
     return reference, {name: reference.extract(_with_progress(clips)) for name, clips in sets.items()}
 
 
 def closing_facts(classifier: Classifier | None, seed: int) -> dict[str, str]:
     """Gives the facts that every page and JSON object ends with."""
     return {"classifier": classifier.name if classifier else "none", "seed": str(seed)}
+
+
+def facts_of_meaning(seen: Mapping[str, Features], scores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Gives the facts of what means nothing: figures that are left out, and clips that are silent; logs the former.
+
+    seen: the features of every set and of the reference. scores: those of every set, by metric.
+    """
+    places: dict[str, list[tuple[str, str]]] = {}  # reason → sets and metrics
+    for name, of_set in scores.items():
+        for metric, of_metric in of_set.items():
+            if reason := of_metric.get("reason"):
+                places.setdefault(reason, []).append((name, metric))
+    left_out = [
+        f"{len({metric for _, metric in at})} figures of {', '.join(dict.fromkeys(name for name, _ in at))}: {reason}"
+        for reason, at in places.items()
+    ]
+    for line in left_out:
+        logger.warning(f"left out, as they mean nothing: {line}")
+    silent = {name: silent_count(features) for name, features in seen.items()}
+    some_silent = ", ".join(f"{number} of {name}" for name, number in silent.items() if number)
+    facts = {"left out": ". ".join(left_out), "silent clips": some_silent}
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _with_progress(clips: ClipSet) -> Iterator[Tensor]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 
 logger = logging.getLogger(__name__)
 
+USUAL_SHARE, MOST_MEDIANS = 0.95, 4  # of the files, of their median length: what is beyond both decides no length
 LEAST_SAMPLES = 1024  # of a clip, so that its spectra resolve something
 
 
@@ -31,10 +33,11 @@ class ClipFormat(NamedTuple):
 
 
 def common_form(folder: Path) -> ClipFormat:
-    """Returns the most common sample rate and channel count of a folder, and its longest file's samples at that rate.
+    """Returns the most common sample rate and channel count of a folder, and its usual longest length at that rate.
 
-    The length is at most LONGEST_CLIP. Raises DataError for a folder that is missing, holds no sound that can be read,
-    or only files that are too short.
+    A few files that are far longer than the others do not count, see `usual_longest`. The length is at most
+    LONGEST_CLIP. Raises DataError for a folder that is missing, holds no sound that can be read, or only files that are
+    too short.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist", "a MODEL or a folder of audio can be judged", "check the spelling")
@@ -43,14 +46,24 @@ def common_form(folder: Path) -> ClipFormat:
         raise DataError(f"{folder} holds no sound file that can be read, and no checkpoints", "", "name another folder")
     sample_rate = Counter(rate for rate, _, _ in formats).most_common(1)[0][0]
     channels = Counter(count for _, count, _ in formats).most_common(1)[0][0]
-    longest = round(max(seconds for _, _, seconds in formats) * sample_rate)
+    longest = round(usual_longest([seconds for _, _, seconds in formats]) * sample_rate)
     if longest < LEAST_SAMPLES:
         raise DataError(
-            f"the longest file of {folder} has {longest} samples at {sample_rate:,} Hz",
+            f"the longest files of {folder} have {longest} samples at {sample_rate:,} Hz",
             f"spectra need {LEAST_SAMPLES:,} or more",
             "give longer clips",
         )
     return ClipFormat(sample_rate, channels, min(longest, LONGEST_CLIP))
+
+
+def usual_longest(seconds: Sequence[float]) -> float:
+    """Returns the longest of many lengths, without those that are no rule: fewer than 5 % and above 4 medians.
+
+    So one recording of ten minutes among hits does not make all clips minutes long.
+    """
+    lengths = sorted(seconds)
+    usual = [length for length in lengths if length <= MOST_MEDIANS * lengths[(len(lengths) - 1) // 2]]
+    return max(usual[-1], lengths[int(USUAL_SHARE * (len(lengths) - 1))])
 
 
 def folder_corpus(folder: Path, form: ClipFormat) -> Corpus:
@@ -69,11 +82,19 @@ def clip_set(clips: ClipSource) -> ClipSet:
 
 
 def log_conversions(folder: Path, form: ClipFormat) -> None:
-    """Logs how many files of a folder have another sample rate or channel count."""
-    counts = Counter((rate, channels) for rate, channels, _ in file_formats(folder))
+    """Logs how many files of a folder have another rate or channel count, and how many are longer than a clip."""
+    formats = file_formats(folder)
+    counts = Counter((rate, channels) for rate, channels, _ in formats)
     counts.pop((form.sample_rate, form.channels), None)
     for (rate, channels), count in counts.most_common():
         logger.info(f"{folder}: {count:,} files of {rate:,} Hz, channels: {channels}, are converted to {form}")
+    clip_seconds = form.clip_samples / form.sample_rate
+    longer = [seconds for _, _, seconds in formats if round(seconds * form.sample_rate) > form.clip_samples]
+    if longer:
+        logger.info(
+            f"{folder}: of {len(longer):,} of {len(formats):,} files, up to {max(longer):,.1f} s long, only the first "
+            f"{clip_seconds:.2f} s are judged, the length of a clip; cut them into clips to judge all of them"
+        )
 
 
 def file_formats(folder: Path) -> list[tuple[int, int, float]]:

@@ -1,6 +1,6 @@
 """Computes every metric of any set of clips against the same real clips."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from wavegan.evaluation.features import (
     standardize,
 )
 from wavegan.evaluation.fine_structure import principal_directions
+from wavegan.evaluation.meaning import LEAST_CLIPS, without_meaning
 from wavegan.evaluation.metrics import METRICS
 from wavegan.evaluation.resampling import interval, resamples
 
@@ -65,7 +66,8 @@ class Reference:
 
     real: batches (N, C, T); training: batches of the clips that were learned from, if known, for the share of copies;
     classifier: for the metrics of its features and of labels; embedding: one more kind of features, (N, F) from clips
-    and their sample rate. Figures do not depend on the order of clips.
+    and their sample rate. Figures do not depend on the order of clips. `distrusted` may be set: reasons, by kind of
+    features, why figures of these mean nothing.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Reference:
         seed: int = 0,
     ):
         self.sample_rate, self.classifier, self.embedding, self.seed = sample_rate, classifier, embedding, seed
+        self.distrusted: dict[str, str] = {}
         self._shape: tuple[int, ...] | None = None
         self._has_training = training is not None
         self._raw = self._extract(real)
@@ -113,17 +116,23 @@ class Reference:
             if (kind := METRICS[name].features) in mine
         }
 
+    def without_meaning(self, candidate: Features) -> dict[str, str]:
+        """Gives by metric the reason why its figure of a set means nothing; empty for sets that can be compared."""
+        return without_meaning(candidate, self.features, self.distrusted)
+
     def curve(self, candidate: Features, parts: Sequence[int] = (4, 2, 1)) -> dict[str, dict[str, dict[str, Any]]]:
         """Scores the charted metrics on a quarter, a half and all clips of each set, by number of clips.
 
-        The seed decides which clips a part holds. A part of fewer than two clips is left out.
+        The seed decides which clips a part holds. A part of fewer than six clips is left out, and so is a metric whose
+        figure of all clips means nothing.
         """
-        names = [name for name, metric in METRICS.items() if metric.is_charted]
+        without = self.without_meaning(candidate)
+        names = [name for name, metric in METRICS.items() if metric.is_charted and name not in without]
         mine, real = (_shuffled(_in_order(rows), self.seed) for rows in (candidate, self.features))
         scores = {}
         for part in parts:
             few, few_real = ({kind: rows[: len(rows) // part] for kind, rows in both.items()} for both in (mine, real))
-            if (n := len(few["log_mel"])) >= 2 <= len(few_real["log_mel"]):
+            if (n := len(few["log_mel"])) >= LEAST_CLIPS <= len(few_real["log_mel"]):
                 estimates = self._estimates(few, few_real, names, RESAMPLES, 0)
                 scores[str(n)] = {name: score(values, n) for name, values in estimates.items()}
         return scores
@@ -131,13 +140,16 @@ class Reference:
     def scores(self, candidate: Features, estimates: dict[str, np.ndarray] | None = None) -> dict[str, dict[str, Any]]:
         """Gives each metric's value, 95 % interval (low, high) and number of clips n, and its parts if it has them.
 
-        estimates: those of this candidate, if they have been computed already.
+        Where a figure means nothing, value, low and high are None, and `reason` says why. estimates: those of this
+        candidate, if they have been computed already.
         """
-        count = len(candidate["log_mel"])
-        scores = {name: score(values, count) for name, values in (estimates or self.estimates(candidate)).items()}
-        for name, of_metric in scores.items():
-            if parts := METRICS[name].parts:
-                of_metric[parts.key] = parts.function(candidate[METRICS[name].features], self.sample_rate)
+        count, without = len(candidate["log_mel"]), self.without_meaning(candidate)
+        scores = {}
+        for name, values in (estimates or self.estimates(candidate)).items():
+            reason = without.get(name) or ("" if np.isfinite(values).all() else "it is not a finite number")
+            scores[name] = no_score(reason, count) if reason else score(values, count)
+            if (parts := METRICS[name].parts) and not reason:
+                scores[name][parts.key] = parts.function(candidate[METRICS[name].features], self.sample_rate)
         return scores
 
     def nearest(self, candidate: Features, count: int) -> list[Nearest]:
@@ -184,6 +196,16 @@ def score(values: np.ndarray, n: int) -> dict[str, Any]:
     """Turns the values that `Reference.estimates` gives of a metric into value, low, high and n."""
     low, high = interval(values)
     return {"value": float(values[0]), "low": low, "high": high, "n": n}
+
+
+def no_score(reason: str, n: int) -> dict[str, Any]:
+    """Gives the score of a metric whose figure means nothing, with the reason."""
+    return {"value": None, "low": None, "high": None, "n": n, "reason": reason}
+
+
+def measured(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the scores of a set, by metric, without those whose figures mean nothing."""
+    return {metric: of_metric for metric, of_metric in scores.items() if of_metric["value"] is not None}
 
 
 def _in_order(seen: Features) -> Features:

@@ -41,7 +41,8 @@ def extract(
     """Extracts every kind of feature from clips that come in batches (N, C, T); no batch is kept.
 
     log_mel (N, 128), order (N, 256), partials (N, 4), jitter (N,), attack (N, 8), events (N, kinds), comb (N, stages),
-    third_octaves (N, bands), noise_floor (N,), spectrum (N, bins); with a classifier classifier (N, F) and
+    third_octaves (N, bands), noise_floor (N,), spectrum (N, bins), swing (N,), half of the way from a clip's lowest
+    sample to its highest; with a classifier classifier (N, F) and
     probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the search
     for copies. Raises DataError for samples that are not finite.
     """
@@ -124,6 +125,7 @@ def _features(clips: Tensor, sample_rate: int) -> Features:
         "third_octaves": artefacts.third_octaves(spectra, sample_rate),
         "noise_floor": artefacts.noise_floor(clips, sample_rate),
         "spectrum": artefacts.mean_spectrum(spectra).numpy(),
+        "swing": ((clips.amax(dim=2) - clips.amin(dim=2)).amax(dim=1) / 2).cpu().numpy(),
     }
 
 

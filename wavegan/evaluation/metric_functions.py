@@ -209,3 +209,6 @@ def _entropy(probabilities: Array) -> Array:
 def _mean(rows: Array, weights: Array) -> Array:
     """Averages the rows by weight: (R, …)."""
     return (weights @ rows) / weights.sum(axis=1).reshape(-1, *[1] * (rows.ndim - 1))
+
+
+ABSOLUTE = (comb_db, mean_of_clips, inception_score, modified_inception_score)  # they do not look at the reference

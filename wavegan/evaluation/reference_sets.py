@@ -1,16 +1,18 @@
 """Prepares the real sound that clips are compared with: two halves of the held-out sound, and the training sound."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import torch
 
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.windows import Windows
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat, clip_set
-from wavegan.evaluation.clips import ClipSet
+from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class ReferenceSets:
     training: ClipSet | None
     split: str
     labelled: tuple[str, ...] = ()  # the source that a classifier can learn from
+    labels: Callable[[int], list[str | None]] = lambda count: [None] * count  # of the first clips of the reference
 
     def facts(self, count: int) -> dict[str, str]:
         """Says in words what is compared, if every set has `count` clips."""
@@ -68,12 +71,18 @@ def reference_sets(
     """
     halves = Windows(held_out, form.clip_samples, windows, seed).halves()
     real, reference = (clip_set(half) for half in halves)
+    names = dict(enumerate(halves[1].label_names))
+
+    def labels(count: int) -> list[str | None]:
+        rows = [halves[1].labels(batch, BATCH_SIZE) for batch in range(-(-count // BATCH_SIZE))]
+        return [names.get(place) for place in torch.cat(rows)[:count].tolist()]
+
     training = None
     if learned is not None:  # random windows would leave gaps
         kind = "first" if windows == "first" else "all"
         training = clip_set(Windows(learned, form.clip_samples, kind, seed)).first(MOST_TRAINING_CLIPS)
     labelled = tuple(source) if learned is not None and len(learned.label_names) > 1 else ()
-    return ReferenceSets(form, reference, real, training, split, labelled)
+    return ReferenceSets(form, reference, real, training, split, labelled, labels)
 
 
 def agreed_count(wanted: int, ground: ReferenceSets, candidates: Sequence[Judged] = ()) -> int:

@@ -1,7 +1,7 @@
 """Writes the page of a comparison: one HTML file with scores, differences, spectra and sound of several clip sets."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from wavegan.evaluation.evaluate import measured
 from wavegan.evaluation.metrics import AS_REAL, HIGHER, METRICS
 from wavegan.evaluation.pages.charts import is_number, spectra_chart
 from wavegan.evaluation.pages.html_page import rounded, write_page
@@ -73,6 +74,7 @@ def write_comparison(path: Path, page: ComparisonPage) -> None:
 
     All spectrograms share one dB scale; sounds are as in a report. Equal pages give equal files.
     """
+    page = replace(page, scores={name: measured(of) for name, of in page.scores.items()})
     first, *later = [name for name in page.scores if name not in OTHERS]
     clips = {name: of[:SHOWN] for name, of in page.clips.items()}
     spectra = _in_order(page.spectra, first)

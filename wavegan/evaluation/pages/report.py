@@ -1,7 +1,7 @@
 """Writes the report of an evaluation: one HTML file that holds scores, pictures and sound and needs nothing else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wavegan.evaluation.evaluate import measured
 from wavegan.evaluation.metrics import METRICS
 from wavegan.evaluation.pages.charts import Chart, history_chart, is_number, second_marks, spectra_chart
 from wavegan.evaluation.pages.html_page import write_page
@@ -74,6 +75,7 @@ def write_report(path: Path, report: Report) -> None:
     All spectrograms of the page share one dB scale; sounds are MP3, or WAV where MP3 cannot hold their rate or
     channels. Equal reports give equal files.
     """
+    report = replace(report, scores={name: measured(of) for name, of in report.scores.items()})
     rate = report.sample_rate
     clips = [report.generated[:SHOWN], report.real[:SHOWN]]
     clips += [torch.stack([likeness.generated, likeness.training, likeness.held_out]) for likeness in report.likeness]
