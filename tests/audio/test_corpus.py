@@ -22,7 +22,7 @@ import torch
 from wavegan.audio import corpus as corpus_module
 from wavegan.audio import corpus_cache, files, sources
 from wavegan.audio import decoding as decoding_module
-from wavegan.audio.corpus import LONGEST_CLIP, Corpus, load_corpus
+from wavegan.audio.corpus import LONGEST_CLIP, Corpus, Reading, load_corpus
 from wavegan.audio.files import OpenSound, to_int16
 from wavegan.audio.listing import list_sound
 from wavegan.audio.sources import Item, Source
@@ -610,3 +610,138 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, count: int, second
     assert decoded == 1200
     assert traced < 24 << 20
     assert private < 24 << 20
+
+
+# Conversion and measurements
+
+
+def item_record(corpus: Corpus, name: str) -> np.ndarray:
+    return corpus.measured[corpus.names.index(name)]
+
+
+def test_silence_at_both_ends_is_cut_but_ten_milliseconds(tmp_path: Path):
+    sound_samples = [0.5, -0.5] * 100
+    put(tmp_path / "a.wav", [0.0] * 5000 + sound_samples + [0.001] * 50 + [1e-5] * 4000)
+    corpus = load_corpus(str(tmp_path), RATE, 1, reading=Reading(trim_silence=True))
+    assert corpus.lengths.tolist() == [160 + 200 + 50 + 160]
+    assert sound(corpus, "a.wav")[160:162, 0].tolist() == [32767, -32767]
+    assert item_record(corpus, "a.wav")["lead"] == pytest.approx(0.01)
+    whole = load_corpus(str(tmp_path), RATE, 1)
+    assert whole.lengths.tolist() == [9250] and item_record(whole, "a.wav")["lead"] == pytest.approx(5000 / RATE)
+
+
+def test_the_mean_is_subtracted_before_the_peak_becomes_full_scale(tmp_path: Path):
+    put(tmp_path / "a.wav", [0.7, 0.5, 0.6, 0.6])
+    corpus = load_corpus(str(tmp_path), RATE, 1, reading=Reading(remove_dc=True))
+    assert sound(corpus, "a.wav")[:, 0].tolist() == pytest.approx([32767, -32767, 0, 0], abs=1)
+    assert item_record(corpus, "a.wav")["offset"] == pytest.approx(0.6)
+
+
+def test_one_channel_is_taken_in_place_of_the_mean(tmp_path: Path):
+    put(tmp_path / "wide.wav", [0.5, 0.25], [-0.5, -0.25])
+    put(tmp_path / "mono.wav", [0.5, 0.1])
+    with pytest.raises(DataError, match="wide.wav: has channels that cancel .*data.channel=1"):
+        load_corpus(str(tmp_path), RATE, 1, max_bad_fraction=0)
+    for channel, first in ((1, 32767), (2, -32767)):
+        corpus = load_corpus(str(tmp_path), RATE, 1, reading=Reading(channel=channel))
+        assert sound(corpus, "wide.wav")[0, 0] == first
+        assert item_record(corpus, "wide.wav")["correlation"] == pytest.approx(-1)
+        assert np.isnan(item_record(corpus, "mono.wav")["correlation"])
+    refused = load_corpus(str(tmp_path), RATE, 1, reading=Reading(channel=3)).skipped
+    assert refused == {"wide.wav": "has 2 channels where data.channel is 3; set data.channel to 2 or less"}
+
+
+def test_an_item_is_known_by_its_samples(tmp_path: Path):
+    """Checks the hash against an independent one; another name, level and time are the same sound."""
+    put(tmp_path / "a.wav", [0.5, -0.25])
+    put(tmp_path / "b/c.wav", [0.25, -0.125])
+    put(tmp_path / "d.wav", [0.5, -0.3])
+    corpus = load_corpus(str(tmp_path), RATE, 1)
+    stored = np.array([32767, -16384], np.int16).tobytes()
+    expected = int(hashlib.blake2b(stored, digest_size=8).hexdigest(), 16)
+    assert corpus.hashes[:2].tolist() == [expected, expected] and corpus.hashes[2] != expected
+    assert item_record(corpus, "b/c.wav")["peak"] == pytest.approx(0.25)
+    assert corpus.select(np.array([2])).hashes.tolist() == [corpus.hashes[2]]
+    assert corpus.select(np.array([1])).measured["peak"].tolist() == [0.25]
+
+
+# A cache that is damaged, or that remembers what has passed
+
+
+def test_a_failure_that_may_pass_is_tried_again(sounds: Sounds, decoding: Decoding, monkeypatch: pytest.MonkeyPatch):
+    folder = sounds(4)
+    fails, open_sound = {"tone-001.wav"}, sources.open_sound
+
+    def failing(path: Path, *, strict: bool) -> AbstractContextManager[OpenSound]:
+        if path.name in fails:
+            raise files.TemporaryError("cannot be read now (Permission denied)")
+        return open_sound(path, strict=strict)
+
+    monkeypatch.setattr(sources, "open_sound", failing)
+    first = load_corpus(str(folder), RATE, 1)
+    assert set(first.skipped) == {"tone-001.wav"} and len(first.names) == 3
+    sizes = [path.stat().st_size for path in cache_of(first)]
+    again = load_corpus(str(folder), RATE, 1)
+    assert set(again.skipped) == {"tone-001.wav"} and [path.stat().st_size for path in cache_of(again)] == sizes
+    fails.clear()
+    decoding.names.clear()
+    mended = load_corpus(str(folder), RATE, 1)
+    assert (decoding.names, mended.skipped, len(mended.names)) == (["tone-001.wav"], {}, 4)
+    assert mended.names == tuple(sorted(mended.names))
+    fresh = {name: sound(mended, name).tolist() for name in mended.names}
+    assert fresh == {name: sound(load_corpus(str(folder), RATE, 1), name).tolist() for name in mended.names}
+    assert torch.equal(first.samples[:100], mended.samples[:100]), "what another process reads stays in place"
+    assert not mended.samples[-LONGEST_CLIP:].any()
+
+
+def cache_of(corpus: Corpus) -> list[Path]:
+    assert corpus.folder
+    return [corpus.folder / name for name in ("samples.i16", "items.jsonl")]
+
+
+@pytest.mark.parametrize("place", [10, 9000])
+def test_damaged_samples_are_decoded_again(sounds: Sounds, decoding: Decoding, caplog, place: int):
+    folder = sounds(4)
+    before = load_corpus(str(folder), RATE, 1)
+    expected = {name: sound(before, name).tolist() for name in before.names}
+    samples, _ = cache_of(before)
+    del before
+    with samples.open("r+b") as file:
+        file.seek(2 * place)
+        file.write(b"\x55" * 20)
+    decoding.names.clear()
+    after = load_corpus(str(folder), RATE, 1)
+    assert len(decoding.names) == 1 and "is damaged; these are decoded again: 1 items" in caplog.text
+    assert {name: sound(after, name).tolist() for name in after.names} == expected
+    decoding.names.clear()
+    load_corpus(str(folder), RATE, 1)
+    assert decoding.names == []
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "words", "complete"])
+def test_a_damaged_journal_heals(sounds: Sounds, damage: str):
+    folder = sounds(4)
+    before = load_corpus(str(folder), RATE, 1)
+    expected = {name: sound(before, name).tolist() for name in before.names}
+    _, journal = cache_of(before)
+    text = journal.read_bytes()
+    changed = {
+        "flip": text.replace(b'"start": 8000', b'"start": 9000'),
+        "cut": text[:-30],
+        "empty": b"",
+        "words": b"no journal\n" + text,
+        "complete": text,
+    }[damage]
+    journal.write_bytes(changed)
+    if damage == "complete":
+        (journal.parent / "complete").write_text("{")
+    after = load_corpus(str(folder), RATE, 1)
+    assert {name: sound(after, name).tolist() for name in after.names} == expected
+    assert after.skipped == {}
+
+
+def test_a_complete_cache_is_read_without_rights_to_write(sounds: Sounds, monkeypatch: pytest.MonkeyPatch):
+    folder = sounds(2)
+    load_corpus(str(folder), RATE, 1)
+    monkeypatch.setattr(corpus_cache, "FileLock", None)
+    assert len(load_corpus(str(folder), RATE, 1).names) == 2

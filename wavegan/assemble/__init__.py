@@ -1,6 +1,7 @@
 """Turns a recipe into objects. It is the only place that does so; everything below takes plain arguments."""
 
 from wavegan.assemble.assembly import Assembly, Session, assembled, session
+from wavegan.assemble.corpora import Corpora, corpora, target_corpora, target_source
 from wavegan.assemble.devices import current, device
 from wavegan.assemble.evaluation import form_of, generated, ground_of_parts
 from wavegan.assemble.migration import migrated, require_present_format
@@ -13,14 +14,10 @@ from wavegan.assemble.models import (
     write_preview,
 )
 from wavegan.assemble.sound import (
-    Corpora,
     batches,
-    corpora,
     label_count,
     source_clips,
     target_clips,
-    target_corpora,
-    target_source,
     training_clips,
     windows,
     with_label_count,

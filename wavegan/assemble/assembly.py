@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from wavegan.assemble.corpora import Corpora
 from wavegan.assemble.evaluation import periodic_evaluation
 from wavegan.assemble.models import describe, generating_model, make_watchdog, monitor
-from wavegan.assemble.sound import Corpora, batches, source_clips, target_clips, training_clips, windows
+from wavegan.assemble.sound import batches, source_clips, target_clips, training_clips, windows
 from wavegan.assemble.training import autotune, training
 from wavegan.generation import Model
 from wavegan.recipe import Recipe

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wavegan import generation
-from wavegan.assemble.sound import Corpora, target_source
+from wavegan.assemble.corpora import Corpora, reading, target_source
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
@@ -33,7 +33,8 @@ TRAINING_CLIPS = 2000  # at most so many are searched for copies
 
 def form_of(recipe: Recipe) -> ClipFormat:
     """Gives the format of the clips that a recipe's model makes."""
-    return ClipFormat(recipe.data.sample_rate, recipe.data.channels, recipe.data.clip_samples, recipe.data.normalize)
+    data = recipe.data
+    return ClipFormat(data.sample_rate, data.channels, data.clip_samples, data.normalize, reading(data))
 
 
 def ground_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSets:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wavegan import recipe as recipes
 from wavegan.assemble import networks
-from wavegan.assemble.sound import Corpora
+from wavegan.assemble.corpora import Corpora
 from wavegan.assemble.sound_record import SoundRecord
 from wavegan.assemble.training import method
 from wavegan.audio import files

@@ -1,7 +1,7 @@
 """Finds out what is wrong with a corpus: silence, offsets, clipping, copies, sound that clips never reach."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ def findings(corpus: Corpus, cutting: Cutting) -> list[Finding]:
     return sorted(results, key=lambda finding: (not finding.is_fatal, -finding.weight))
 
 
-def some_names(names: tuple[str, ...] | list[str]) -> str:
+def some_names(names: Sequence[str]) -> str:
     """Returns the first few names and how many more there are, in words."""
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import platformdirs
@@ -18,7 +19,7 @@ from wavegan.audio.measurements import MEASUREMENTS
 from wavegan.audio.sources import Item, Source, open_source
 from wavegan.errors import DataError
 
-__all__ = ["LONGEST_CLIP", "Corpus", "Conversion", "load_corpus", "cache_folder", "identity"]
+__all__ = ["LONGEST_CLIP", "Corpus", "Reading", "cache_folder", "identity", "load_corpus"]
 
 FORMAT = 2  # raised whenever the same sounds would be stored in another way
 
@@ -87,26 +88,35 @@ class Corpus:
         )
 
 
+class Reading(NamedTuple):
+    """Says how a source is read beside its rate and channels; see `Conversion`, and `open_source` for the last three.
+
+    The plain values of a recipe's `data` section of the same names.
+    """
+
+    channel: int | None = None
+    remove_dc: bool = False
+    trim_silence: bool = False
+    strict: bool = False
+    label_column: str | None = None
+    label_level: int | None = None
+
+
 def load_corpus(
     source: str | Sequence[str],
     sample_rate: int,
     channels: int,
     *,
     normalize: bool = True,
-    channel: int | None = None,
-    remove_dc: bool = False,
-    trim_silence: bool = False,
-    strict: bool = False,
-    label_column: str | None = None,
-    label_level: int | None = None,
+    reading: Reading = Reading(),  # noqa: B008  it cannot change
     max_bad_fraction: float = 1,
 ) -> Corpus:
     """Loads the corpus of a source from the cache; if it is not there, decodes it first, with progress on stderr.
 
-    normalize, channel, remove_dc, trim_silence: see `Conversion`. strict, label_column, label_level: see `open_source`.
-    Raises DataError if more than max_bad_fraction of the items, or all of them, cannot be used; the text names each
-    with its reason. Raises it too if the cache fails.
+    normalize: scales each item to a peak of 1, except silence. Raises DataError if more than max_bad_fraction of the
+    items, or all of them, cannot be used; the text names each with its reason. Raises it too if the cache fails.
     """
+    channel, remove_dc, trim_silence, strict, label_column, label_level = reading
     opened = open_source(source, strict=strict, label_column=label_column, label_level=label_level)
     conversion = Conversion(sample_rate, channels, normalize, channel, remove_dc, trim_silence)
     folder = cache_folder() / "corpora" / identity([FORMAT, strict, *asdict(conversion).values()], opened.items)

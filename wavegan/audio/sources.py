@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wavegan.audio import drum_kits, drum_machine, fetch
 from wavegan.audio.files import OpenSound, open_sound
+from wavegan.audio.labels import merged
 from wavegan.audio.listing import list_sound
 from wavegan.audio.metadata import describe
 from wavegan.errors import DataError
@@ -76,7 +77,9 @@ def open_source(
         for reason, files_passed in part.passed_over.items():
             passed_over[reason] = (*passed_over.get(reason, ()), *(f"{prefix}/{name}" for name in files_passed))
         notes += part.notes
-    return Source(tuple(items), passed_over, tuple(notes))
+    labels, spellings = merged({Path(item.name): item.label for item in items})
+    items = [replace(item, label=labels[Path(item.name)]) for item in items]
+    return Source(tuple(items), passed_over, tuple(dict.fromkeys([*notes, *spellings])))
 
 
 def data_folder() -> Path:

@@ -24,10 +24,12 @@ MOST_HELD_OUT = 0.5  # whole groups may be large; more clips than this are never
 
 def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
     """Returns the labelled clips of a source. Raises DataError if there are none."""
-    corpus = load_corpus(source, form.sample_rate, form.channels, normalize=form.normalize)
+    corpus = load_corpus(source, form.sample_rate, form.channels, normalize=form.normalize, reading=form.reading)
     name = in_words(source)
     if corpus.skipped:
         logger.info(f"{name}: {len(corpus.skipped):,} files cannot be used and are left out: {some_of(corpus.skipped)}")
+    if "train" in corpus.splits:  # its other parts are for judging
+        corpus = corpus.select(np.array([split in (None, "train") for split in corpus.splits]))
     labelled = corpus.labels >= 0
     if not labelled.any():
         raise DataError(

@@ -12,8 +12,8 @@ from filelock import FileLock
 from torch import Tensor
 
 from wavegan import assemble, progress
-from wavegan.audio.corpus import Corpus, cache_folder, identity
-from wavegan.audio.sources import open_source
+from wavegan.audio.corpus import Corpus, Reading, cache_folder, identity
+from wavegan.audio.sources import Item, open_source
 from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips
 from wavegan.commands.folders import make_folder, refuse_run
@@ -113,6 +113,7 @@ def classifier_for(
     channels: int = 1,
     clip_samples: int = 16384,
     normalize: bool = True,
+    reading: Reading = Reading(),  # noqa: B008  it cannot change
     seed: int = 0,
     device: str = "auto",
 ) -> Classifier | None:
@@ -120,10 +121,10 @@ def classifier_for(
 
     A line says why labels cannot be used, unless there are fewer than two.
     """
-    labels = {item.label for item in open_source(source)} - {None}
+    labels = {item.label for item in _items(source, reading)} - {None}
     if len(labels) < 2:
         return None
-    form = ClipFormat(sample_rate, channels, clip_samples, normalize)
+    form = ClipFormat(sample_rate, channels, clip_samples, normalize, reading)
     path = _kept_path(source, form, seed)
     make_folder(path.parent)
     on = assemble.device(device)
@@ -240,10 +241,15 @@ def _batches(corpus: Corpus, clip_samples: int) -> Iterator[Tensor]:
         yield gather(corpus.samples, corpus.starts[part], corpus.lengths[part], clip_samples)
 
 
+def _items(source: str | Sequence[str], reading: Reading) -> Sequence[Item]:
+    labels = {"label_column": reading.label_column, "label_level": reading.label_level}
+    return open_source(source, strict=reading.strict, **labels).items
+
+
 def _kept_path(source: str | Sequence[str], form: ClipFormat, seed: int) -> Path:
     """Returns the file where a source's classifier is kept; other sound, labels, groups or settings change it."""
-    items = open_source(source)
-    key = identity(["classifier", FORMAT, *form, seed, [item.group for item in items]], items)
+    items = _items(source, form.reading)
+    key = identity(["classifier", FORMAT, *form, seed, [[item.label, item.group] for item in items]], items)
     return cache_folder() / "classifiers" / f"{key}.pt"
 
 

@@ -17,7 +17,7 @@ from wavegan.commands.evaluation_data import (
     Candidate,
     folder_candidate,
     ground_of_folders,
-    ground_of_model,
+    ground_of_recipe,
     model_candidate,
     noise,
     target_of,
@@ -197,7 +197,7 @@ def _ground(
     assert recipe, "a model has a recipe"
     if options.data is None:
         _tell_other_sound(path, models)
-    ground = ground_of_model(models[path], options.data, options.training, seed=options.seed)
+    ground = ground_of_recipe(recipe, options.data, options.training, seed=options.seed, candidate=models[path])
     return form, ground, recipe.evaluation.count
 
 

@@ -75,7 +75,7 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
 
 
 def _many(reason: str, names: Sequence[str]) -> str:
-    return f"passed over {len(names):,}: {reason} ({some_names(list(names))})"
+    return f"passed over {len(names):,}: {reason} ({some_names(names)})"
 
 
 def _log_reasons(title: str, reasons: Mapping[str, str], shown: int = SHOWN_SKIPS) -> None:

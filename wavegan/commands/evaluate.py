@@ -23,7 +23,7 @@ from wavegan.commands.evaluation_data import (
     Candidate,
     folder_candidate,
     ground_of_folders,
-    ground_of_model,
+    ground_of_recipe,
     model_candidate,
     noise,
     target_of,
@@ -88,7 +88,7 @@ def evaluate(
     if is_model(target):
         candidate = model_candidate(target, options)
         assert candidate.recipe and candidate.model, "a model has both"
-        ground = ground_of_model(candidate, data, training, seed=seed)
+        ground = ground_of_recipe(candidate.recipe, data, training, seed=seed, candidate=candidate)
         wanted = options.count or candidate.recipe.evaluation.count
         place = run_folder_of(target) / "evaluation" / f"step-{candidate.model.step:08d}"
     else:

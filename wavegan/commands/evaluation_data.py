@@ -92,13 +92,21 @@ def noise(like: ClipSet, count: int, seed: int) -> ClipSet:
     )
 
 
-def ground_of_model(candidate: Candidate, data: Path | None, training: Path | None, *, seed: int) -> ReferenceSets:
-    """Gives a model's own sound, or folders in place of its held-out part and of its training part."""
-    recipe = candidate.recipe
-    assert recipe, "a model has a recipe"
+def ground_of_recipe(
+    recipe: Recipe,
+    data: Path | None,
+    training: Path | None,
+    *,
+    seed: int,
+    candidate: Candidate | None = None,
+) -> ReferenceSets:
+    """Gives the recipe's own sound, or folders in place of its held-out part and of its training part.
+
+    candidate: the model of the recipe, which knows which sounds it has learned from.
+    """
     refuse_run(data, training)
     form = assemble.form_of(recipe)
-    learned, held_out, split, source = _own_parts(candidate, data, training, form)
+    learned, held_out, split, source = _own_parts(recipe, candidate, data, training, form)
     if data is not None:
         log_conversions(data, form)
         held_out, split = folder_corpus(data, form), f"all of {data}"
@@ -126,13 +134,13 @@ def ground_of_folders(form: ClipFormat, data: Path | None, training: Path | None
 
 
 def _own_parts(
-    candidate: Candidate, data: Path | None, training: Path | None, form: ClipFormat
+    recipe: Recipe, candidate: Candidate | None, data: Path | None, training: Path | None, form: ClipFormat
 ) -> tuple[Corpus | None, Corpus | None, str, tuple[str, ...]]:
     """Gives the sound learned from, the sound held out, the split in words, and the source that was learned from."""
-    recipe = candidate.recipe
-    assert recipe and candidate.sound, "a model has both"
+    record = candidate.sound if candidate else None
+    run = run_folder_of(candidate.path) if candidate else None
     try:
-        recipe, (learned, held_out, split, _) = sound_of_run(recipe, candidate.sound, run_folder_of(candidate.path))
+        recipe, (learned, held_out, split, _) = sound_of_run(recipe, record or assemble.SoundRecord(None, None), run)
     except DataError as fault:
         if data is None:
             raise DataError(

@@ -18,18 +18,17 @@ LEAST_KNOWN = 0.5  # share of the items; with fewer it is taken for other sound
 SOURCES = ("source", "test", "source_b", "test_b")
 
 
-def sound_of_run(recipe: Recipe, record: assemble.SoundRecord, run: Path) -> tuple[Recipe, assemble.Corpora]:
+def sound_of_run(recipe: Recipe, record: assemble.SoundRecord, run: Path | None) -> tuple[Recipe, assemble.Corpora]:
     """Returns the sound that a run's clips should be like, with the recipe whose sources lead there.
 
     Relative sources are looked for here first, then in the folder where the training was started. Sound of which the
     run knows less than half is a stranger's, whatever its folder is called. Raises DataError if no folder has the
     run's sound.
     """
-    started_in = _started_in(run)
     refusal = None
-    for folder in (None, started_in):
+    for folder in (None, _started_in(run) if run else None):
         there = recipe if folder is None else anchored(recipe, folder)
-        if folder is not None and there == recipe:
+        if refusal and there == recipe:
             continue
         try:
             parts = assemble.target_corpora(there, record=record)

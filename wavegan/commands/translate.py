@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wavegan import assemble, progress
 from wavegan.audio import files
-from wavegan.audio.corpus import SILENCE_PEAK
+from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.overlap import overlapped
 from wavegan.commands.folders import make_folder
 from wavegan.commands.models import TRANSLATORS, load_model

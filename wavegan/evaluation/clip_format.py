@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wavegan.audio.clip_source import ClipSource
-from wavegan.audio.corpus import LONGEST_CLIP, Corpus, load_corpus
+from wavegan.audio.corpus import LONGEST_CLIP, Corpus, Reading, load_corpus
 from wavegan.audio.files import open_sound
 from wavegan.audio.listing import list_sound
 from wavegan.errors import DataError
@@ -26,6 +26,7 @@ class ClipFormat(NamedTuple):
     channels: int
     clip_samples: int
     normalize: bool = True
+    reading: Reading = Reading()
 
     def __str__(self) -> str:
         peaks = "peaks at 1" if self.normalize else "levels as they are"
@@ -68,7 +69,8 @@ def usual_longest(seconds: Sequence[float]) -> float:
 
 def folder_corpus(folder: Path, form: ClipFormat) -> Corpus:
     """Decodes a folder in a format; logs how many files are left out, and why the first one is."""
-    corpus = load_corpus([str(folder)], form.sample_rate, form.channels, normalize=form.normalize)
+    reading = form.reading._replace(label_column=None, label_level=None)  # of another folder
+    corpus = load_corpus([str(folder)], form.sample_rate, form.channels, normalize=form.normalize, reading=reading)
     for name, reason in list(corpus.skipped.items())[:1]:
         logger.info(
             f"{folder}: {len(corpus.skipped):,} files cannot be used and are left out, the first is {name}: {reason}"

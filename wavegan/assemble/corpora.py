@@ -1,0 +1,141 @@
+"""Loads the sound of a recipe and parts it: what is learned from, and what judges."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from wavegan.assemble.sound_record import SoundRecord
+from wavegan.audio.corpus import Corpus, Reading, load_corpus
+from wavegan.audio.splits import hold_out, keeps_groups
+from wavegan.errors import DataError
+from wavegan.recipe import Recipe
+from wavegan.recipe.schema import DataSettings
+
+
+class Corpora(NamedTuple):
+    """Holds the sound to learn from, the sound to judge by (None if there is none), and how they were split.
+
+    notes: sentences on what the split left out.
+    """
+
+    training: Corpus
+    held_out: Corpus | None
+    split: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Returns the names of the files that cannot be used, with the reason."""
+        return self.training.skipped | (self.held_out.skipped if self.held_out else {})
+
+    @property
+    def passed_over(self) -> dict[str, Sequence[str]]:
+        """Returns, by reason, the names of the files beside the sound that are no items."""
+        return dict(self.training.passed_over) | (dict(self.held_out.passed_over) if self.held_out else {})
+
+    @property
+    def remarks(self) -> dict[str, Sequence[str]]:
+        """Returns, by name, what was repaired in reading the files."""
+        return dict(self.training.remarks) | (dict(self.held_out.remarks) if self.held_out else {})
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Returns sentences on what was guessed, converted or left out."""
+        notes = (*self.training.notes, *(self.held_out.notes if self.held_out else ()), *self.notes)
+        return tuple(dict.fromkeys(notes))
+
+
+def corpora(recipe: Recipe, record: SoundRecord | None = None) -> Corpora:
+    """Returns the recipe's sound, decoded or from the cache, in a part to learn from and one to judge by.
+
+    In a translation it is the sound to translate; `target_corpora` returns the sound to translate to. record: that of a
+    checkpoint, so that every item stays in the part where it was.
+    """
+    return _parted(recipe.data, recipe.data.source, recipe.data.test, record)
+
+
+def target_source(recipe: Recipe) -> tuple[str, ...]:
+    """Returns the source that a model's sound should be like: the second one of a translation."""
+    return recipe.data.source_b or recipe.data.source
+
+
+def target_corpora(recipe: Recipe, source: Corpora | None = None, record: SoundRecord | None = None) -> Corpora:
+    """Returns the sound that a model's clips should be like.
+
+    It is the second source of a translation, else the same as `corpora` returns. source: the result of `corpora`, if it
+    is at hand, so that nothing is read twice. record: as `corpora` takes it, of this sound.
+    """
+    if recipe.data.source_b is None:
+        return source or corpora(recipe, record)
+    return _parted(recipe.data, recipe.data.source_b, recipe.data.test_b, record)
+
+
+def reading(data: DataSettings) -> Reading:
+    """Returns how a recipe's sources are read."""
+    return Reading(data.channel, data.remove_dc, data.trim_silence, data.strict, data.label_column, data.label_level)
+
+
+def _parted(
+    data: DataSettings, source: Sequence[str], test: Sequence[str] | None, record: SoundRecord | None
+) -> Corpora:
+    def load(source: Sequence[str]) -> Corpus:
+        return load_corpus(
+            source,
+            data.sample_rate,
+            data.channels,
+            normalize=data.normalize,
+            reading=reading(data),
+            max_bad_fraction=data.max_bad_fraction,
+        )
+
+    whole = _with_training_split(load(source))
+    if test is not None:
+        return _without_copies(_training_split(whole), load(test), f"data.test: {', '.join(test)}")
+    for split in ("test", "validation"):
+        if split in whole.splits:
+            is_held = np.array([name == split for name in whole.splits])
+            folders = f"the source's own {split} part"
+            return _without_copies(_training_split(whole), whole.select(is_held), folders)
+    if not data.holdout:
+        return Corpora(whole, None, "nothing held out (data.holdout is 0)")
+    training, held_out = hold_out(whole, data.holdout, record.is_held_out(whole, data.holdout) if record else None)
+    chosen = "by group" if keeps_groups(whole) else "by file name, copies of one sound on one side"
+    return Corpora(training, held_out, f"a share of {data.holdout:g} of the source, chosen {chosen}")
+
+
+def _with_training_split(corpus: Corpus) -> Corpus:
+    """Takes a source that is nothing but one test or validation part as a whole, and adds a note that says so."""
+    splits = set(corpus.splits)
+    if len(splits) != 1 or splits & {None, "train"}:
+        return corpus
+    note = f"The source holds nothing but a {corpus.splits[0]} part, so all of it is learned from."
+    return replace(corpus, splits=(), notes=(*corpus.notes, note))
+
+
+def _training_split(corpus: Corpus) -> Corpus:
+    """Leaves out the items that the source calls its validation or test part; raises DataError if none remains."""
+    is_training = np.array([split in (None, "train") for split in corpus.splits or [None] * len(corpus.names)], bool)
+    if not is_training.any():
+        raise DataError(
+            "the source holds a test and a validation part, and none to learn from",
+            "a part called train is needed",
+            "name the folder to learn from as data.source",
+        )
+    return corpus.select(is_training)
+
+
+def _without_copies(training: Corpus, held_out: Corpus, split: str) -> Corpora:
+    """Leaves out held-out items that are also learned from. Raises DataError if nothing remains."""
+    is_copy = np.isin(held_out.hashes, training.hashes)
+    if not is_copy.any():
+        return Corpora(training, held_out, split)
+    if is_copy.all():
+        raise DataError(
+            f"every sound of {split} is also learned from",
+            "figures against it would flatter the model",
+            "name other sound, or set data.test=null so that a share of the source is held out",
+        )
+    note = f"{int(is_copy.sum()):,} of {len(is_copy):,} sounds of {split} are also learned from; none of them judges"
+    return Corpora(training, held_out.select(~is_copy), split, (note,))
