@@ -19,7 +19,7 @@ from wavegan.generation import (
     spherical_interpolation,
     synthesize,
 )
-from wavegan.models.dense import LatentLayer
+from wavegan.models.heads import LatentLayer
 from wavegan.models.inputs import DISTRIBUTIONS, Input
 from wavegan.models.wavegan import Generator
 from wavegan.settings import Latent

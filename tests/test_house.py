@@ -201,7 +201,7 @@ PLANTED = {
         "training (level 4) imports",
     ),
     "a neighbour's file": ("generation.py", "import wavegan.training.loop", "generation (level 4) imports training"),
-    "audio and models": ("audio/files.py", "from wavegan.models.layers import PostFilter", "audio (level 2) imports"),
+    "audio and models": ("audio/files.py", "from wavegan.models.conv1d import PostFilter", "audio (level 2) imports"),
     "spectra above": ("dsp/mel.py", "from wavegan.models import specgan", "dsp (level 1) imports models"),
     "a recipe below": ("methods/gan.py", "from wavegan import recipe", "methods (level 3) imports recipe"),
     "a relative one": ("audio/files.py", "from ..commands import train", "audio (level 2) imports commands"),

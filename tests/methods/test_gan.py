@@ -12,7 +12,6 @@ from wavegan.methods import first_order
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
-from wavegan.models import layers
 from wavegan.models.inputs import Input
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.wavegan import Discriminator, Generator
@@ -163,7 +162,7 @@ def test_an_update_draws_fresh_latents():
 def test_phase_shuffle_is_drawn_afresh_for_real_fake_and_interpolated(monkeypatch):
     gan, drawn = small(), []
     randint = torch.randint
-    monkeypatch.setattr(layers.torch, "randint", lambda *a, **k: drawn.append(randint(*a, **k)) or drawn[-1])
+    monkeypatch.setattr(torch, "randint", lambda *a, **k: drawn.append(randint(*a, **k)) or drawn[-1])
     shuffles = sum(isinstance(layer, PhaseShuffle) for layer in gan.networks["discriminators.waveform"].modules())
     torch.manual_seed(0)
     for _ in range(100):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.methods import first_order
-from wavegan.models.layers import Dropout, LeakyReLU
+from wavegan.models.activations import Dropout, LeakyReLU
 from wavegan.models.mlp import DenseStage, Discriminator, Generator
 from wavegan.models.piecewise_linear import ScoreStage
 from wavegan.models.wavegan import parameter_count

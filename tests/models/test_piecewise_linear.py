@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.models.layers import Convolution, LeakyReLU
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv1d import Convolution
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage, Shifts
 from wavegan.models.wavegan import STRIDES, Discriminator

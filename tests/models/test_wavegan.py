@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.models.layers import Convolution, LeakyReLU, NearestUpsampling, PostFilter, TransposedConvolution
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv1d import Convolution, NearestUpsampling, PostFilter, TransposedConvolution
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.wavegan import Discriminator, Generator, parameter_count
 from wavegan.settings import PhaseShuffleSettings

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.representation import Waveform
-from wavegan.models.dense import LatentLayer, Score, as_computed, last_layer
+from wavegan.models.activations import Dropout, LeakyReLU, slope_times
+from wavegan.models.conv1d import initialize_glorot
+from wavegan.models.heads import LatentLayer, Score, as_computed, last_layer
 from wavegan.models.inputs import Input
-from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot, slope_times
 from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
 

@@ -11,9 +11,10 @@ from typing import Self
 import torch.nn.functional as F
 from torch import Tensor
 
+from wavegan.models.activations import LeakyReLU, slope_times
+from wavegan.models.conv1d import Convolution
 from wavegan.models.convolution import adjoint, convolve, correlate
-from wavegan.models.dense import Score, score
-from wavegan.models.layers import Convolution, LeakyReLU, slope_times
+from wavegan.models.heads import Score, score
 from wavegan.models.phase_shuffle import PhaseShuffle, shift, unshift
 
 

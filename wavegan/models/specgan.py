@@ -6,16 +6,17 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.representation import LogSpectrogram
-from wavegan.models.dense import LatentLayer, Score, last_layer
-from wavegan.models.images import (
+from wavegan.models.activations import Dropout, LeakyReLU
+from wavegan.models.conv1d import initialize_glorot
+from wavegan.models.conv2d import (
     Convolution2d,
     Convolution2dStage,
     NearestUpsampling2d,
     TransposedConvolution2d,
     convolution_stages,
 )
+from wavegan.models.heads import LatentLayer, Score, last_layer
 from wavegan.models.inputs import Input
-from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot
 from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.models.dense import Score, last_layer
-from wavegan.models.images import Convolution2d, Convolution2dStage, convolution_stages
-from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot
+from wavegan.models.activations import Dropout, LeakyReLU
+from wavegan.models.conv1d import initialize_glorot
+from wavegan.models.conv2d import Convolution2d, Convolution2dStage, convolution_stages
+from wavegan.models.heads import Score, last_layer
 from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
 

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.models.dense import Score, last_layer
-from wavegan.models.images import Convolution2d, Convolution2dStage, convolution_stages
-from wavegan.models.layers import Convolution, LeakyReLU, initialize_uniform
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv1d import Convolution, initialize_uniform
+from wavegan.models.conv2d import Convolution2d, Convolution2dStage, convolution_stages
+from wavegan.models.heads import Score, last_layer
 from wavegan.models.lengths import Lengths
 from wavegan.models.mlp import DenseStage
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage

@@ -7,17 +7,10 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.representation import Waveform
-from wavegan.models.dense import LatentLayer, Score, last_layer
+from wavegan.models.activations import Dropout, LeakyReLU
+from wavegan.models.conv1d import Convolution, NearestUpsampling, PostFilter, TransposedConvolution, initialize_glorot
+from wavegan.models.heads import LatentLayer, Score, last_layer
 from wavegan.models.inputs import Input
-from wavegan.models.layers import (
-    Convolution,
-    Dropout,
-    LeakyReLU,
-    NearestUpsampling,
-    PostFilter,
-    TransposedConvolution,
-    initialize_glorot,
-)
 from wavegan.models.lengths import Lengths
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage

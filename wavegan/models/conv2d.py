@@ -1,7 +1,7 @@
 """Defines the layers of networks of spectrograms: strided convolutions of images, their adjoints and stages.
 
 Activations are (N, H, W, C) here and weights (C', k, k, C): with channels last in memory the libraries are fastest. The
-modules take and return (N, C, H, W). Padding is the original's, in both directions as in `layers.py`: a kernel of 5 × 5
+modules take and return (N, C, H, W). Padding is the original's, in both directions as in `conv1d.py`: a kernel of 5 × 5
 with stride 2 reads one zero before the image and two after it. If the stride does not divide an image's size, zeros are
 added at the end, so that H becomes H / stride rounded up. A stride is one number, or two for height and width.
 """
@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
+from wavegan.models.activations import LeakyReLU, slope_times
 from wavegan.models.convolution import folded_nearest
-from wavegan.models.dense import as_computed
-from wavegan.models.layers import LeakyReLU, slope_times
+from wavegan.models.heads import as_computed
 
 Stride = int | tuple[int, int]
 

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavegan.models.images import (
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv2d import (
     Convolution2d,
     Convolution2dStage,
     NearestUpsampling2d,
@@ -16,7 +17,6 @@ from wavegan.models.images import (
     correlate,
     pads,
 )
-from wavegan.models.layers import LeakyReLU
 
 DOUBLE = torch.float64
 PADS = {(5, 2): (1, 2), (3, 2): (0, 1), (7, 2): (2, 3), (5, 1): (2, 2), (4, 2): (1, 1), (25, 4): (10, 11)}

@@ -8,15 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wavegan.models.layers import (
-    Convolution,
-    LeakyReLU,
-    NearestUpsampling,
-    PostFilter,
-    TransposedConvolution,
-    initialize_glorot,
-    slope_times,
-)
+from wavegan.models.activations import LeakyReLU, slope_times
+from wavegan.models.conv1d import Convolution, NearestUpsampling, PostFilter, TransposedConvolution, initialize_glorot
 
 DOUBLE = torch.float64
 LEFT = {(25, 4): 10, (25, 2): 11, (25, 1): 12, (9, 4): 2, (5, 2): 1}  # zeros before the first sample, by hand
