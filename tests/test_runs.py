@@ -526,13 +526,13 @@ def spoiling_penalty(*, after_calls: int, spoil: Callable[[torch.Tensor], torch.
     """Returns the usual penalty, spoilt after `after_calls` calls."""
     calls = 0
 
-    def of_slope(slope: torch.Tensor) -> torch.Tensor:
+    def spoilt_value(gradient: torch.Tensor) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        value = gradient_penalty.of_slope(slope)
+        value = gradient_penalty.value(gradient)
         return spoil(value) if calls > after_calls else value
 
-    return gradient_penalty._replace(of_slope=of_slope)
+    return gradient_penalty._replace(value=spoilt_value)
 
 
 SPOILING = {

@@ -50,7 +50,7 @@ def test_each_can_be_loaded_and_says_how_it_is_run(name):
 
 @pytest.mark.parametrize("places", [4, 128])
 def test_the_forms_of_a_convolution_that_are_compared_do_the_same(places):
-    thresholds = convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE
+    thresholds = convolution.FEW_PLACES, convolution.FEW_PLACES_FOR_WEIGHT_GRADIENT
     torch.manual_seed(0)
     forms = script("convolutions").products(2, places, 3, 5, torch.float64, torch.device("cpu"))
     assert set(forms) == {"forward", "input gradient", "weight gradient"}
@@ -62,7 +62,7 @@ def test_the_forms_of_a_convolution_that_are_compared_do_the_same(places):
             expected = expected[1]
         for product in (blocks, matrix):
             torch.testing.assert_close(product().transpose(1, 2), expected, rtol=1e-10, atol=1e-10)
-    assert thresholds == (convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE)
+    assert thresholds == (convolution.FEW_PLACES, convolution.FEW_PLACES_FOR_WEIGHT_GRADIENT)
 
 
 def test_a_gpus_figures_are_told_with_what_is_to_be_reached():

@@ -121,11 +121,11 @@ def test_under_autocast_a_layer_computes_in_bf16_and_learns_in_fp32(kind):
     torch.manual_seed(0)
     layer, x = make(4, 8, 9, stride=stride), torch.randn(2, 4, 64)
     torch.nn.init.normal_(layer.bias)
-    assert [parameter.dtype for parameter in layer.parameters_as_computed()] == [torch.float32] * 2
+    assert [parameter.dtype for parameter in layer.cast_parameters()] == [torch.float32] * 2
     exact = layer(x)
     exact_gradients = torch.autograd.grad(exact.sin().sum(), layer.parameters())
     with torch.autocast("cpu", torch.bfloat16):
-        assert [parameter.dtype for parameter in layer.parameters_as_computed()] == [torch.bfloat16] * 2
+        assert [parameter.dtype for parameter in layer.cast_parameters()] == [torch.bfloat16] * 2
         rough = layer(x)
     assert exact.dtype == torch.float32 and rough.dtype == torch.bfloat16
     rough.float().sin().sum().backward()

@@ -178,7 +178,9 @@ def step_needs(recipe: Recipe) -> Needs:
     judged = []
     for adversary in method.adversaries.values():  # type: ignore[attr-defined]
         seen = adversary.see(generator.output.encode(clips))  # type: ignore[union-attr, operator]
-        extra = 0 if adversary.penalty is None else (2 if adversary.penalty.among else 4) / adversary.penalty_every
+        extra = (
+            0 if adversary.penalty is None else (2 if adversary.penalty.select_rows else 4) / adversary.penalty_every
+        )
         judged.append(DiscriminatorFlops(forward_flops(adversary.discriminator, seen, labels), extra))
     steps = recipe.method.discriminator_steps
     flops = step_flops(

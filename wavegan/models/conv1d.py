@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.models.convolution import adjoint, convolve, folded_nearest
-from wavegan.models.heads import Score, as_computed
+from wavegan.models.convolution import conv_transpose, convolve, folded_nearest
+from wavegan.models.heads import ScoreLayer, cast_for_autocast
 
 
 class _Kernels(nn.Module):
@@ -36,12 +36,12 @@ class _Kernels(nn.Module):
         return self.weight.transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.parameters_as_computed()
+        weight, bias = self.cast_parameters()
         return self.compute(x.transpose(1, 2).to(weight.dtype).contiguous(), weight, bias).transpose(1, 2)
 
-    def parameters_as_computed(self) -> tuple[Tensor, Tensor]:
+    def cast_parameters(self) -> tuple[Tensor, Tensor]:
         """Returns weight and bias in the type in which the layer computes: autocast's, or their own."""
-        return as_computed(self.weight), as_computed(self.bias)
+        return cast_for_autocast(self.weight), cast_for_autocast(self.bias)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Maps (N, T, C) to (N, T', C'); all three arguments have one type."""
@@ -69,7 +69,7 @@ class TransposedConvolution(_Kernels):
         super().__init__((channels_in, kernel_size, channels_out), channels_in, channels_out, stride)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return adjoint(x, weight, bias, self.stride, (self.kernel_size - self.stride) // 2)
+        return conv_transpose(x, weight, bias, self.stride, (self.kernel_size - self.stride) // 2)
 
 
 class NearestUpsampling(_Kernels):
@@ -116,7 +116,7 @@ def initialize_uniform(network: nn.Module) -> None:
 
 def _numbers_joined(layer: "nn.Linear | PostFilter | _Kernels") -> int:
     """Counts the channels in plus the channels out that one kernel connects, times its length."""
-    if isinstance(layer, Score):
+    if isinstance(layer, ScoreLayer):
         return layer.in_features + 1  # each row of weights gives one number
     if isinstance(layer, nn.Linear):
         return layer.in_features + layer.out_features

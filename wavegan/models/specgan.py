@@ -15,7 +15,7 @@ from wavegan.models.conv2d import (
     TransposedConvolution2d,
     convolution_stages,
 )
-from wavegan.models.heads import LatentLayer, Score, last_layer
+from wavegan.models.heads import LatentLayer, ScoreLayer, last_layer
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
@@ -135,7 +135,7 @@ class Discriminator(nn.Module):
 
         Call it as stages(batches, examples, labels).
         """
-        is_piecewise_linear = isinstance(self.dense, Score) and not any(
+        is_piecewise_linear = isinstance(self.dense, ScoreLayer) and not any(
             isinstance(layer, nn.BatchNorm2d | Dropout) for layer in self.blocks
         )
         return self._stages if is_piecewise_linear else None
@@ -143,7 +143,7 @@ class Discriminator(nn.Module):
     def _stages(
         self, batches: int, examples: int, labels: Tensor | None = None
     ) -> list[Convolution2dStage | ScoreStage]:
-        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        assert isinstance(self.dense, ScoreLayer), "an encoder has no score to take apart"
         return [*convolution_stages(self.blocks), ScoreStage.of(self.dense, batches, labels)]
 
 

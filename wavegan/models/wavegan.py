@@ -9,7 +9,7 @@ from wavegan import settings
 from wavegan.dsp.representation import Waveform
 from wavegan.models.activations import Dropout, LeakyReLU
 from wavegan.models.conv1d import Convolution, NearestUpsampling, PostFilter, TransposedConvolution, initialize_glorot
-from wavegan.models.heads import LatentLayer, Score, last_layer
+from wavegan.models.heads import LatentLayer, ScoreLayer, last_layer
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.phase_shuffle import PhaseShuffle
@@ -139,13 +139,13 @@ class Discriminator(nn.Module):
 
         Call it as stages(batches, examples, labels).
         """
-        is_piecewise_linear = isinstance(self.dense, Score) and not any(
+        is_piecewise_linear = isinstance(self.dense, ScoreLayer) and not any(
             isinstance(layer, nn.BatchNorm1d | Dropout) for layer in self.blocks
         )
         return self._stages if is_piecewise_linear else None
 
     def _stages(self, batches: int, examples: int, labels: Tensor | None = None) -> list[ConvolutionStage | ScoreStage]:
-        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        assert isinstance(self.dense, ScoreLayer), "an encoder has no score to take apart"
         layers, stages = list(self.blocks), []
         for place, layer in enumerate(layers):
             if isinstance(layer, Convolution):
