@@ -124,7 +124,7 @@ def main() -> int:
     _, probabilities = classifier.extract(split.reference.audio, split.sample_rate)
     right = float((probabilities.argmax(axis=1) == split.reference.labels).mean())
     start = time.perf_counter()
-    faults = rows(split, classifier, seed=options.seed)
+    scored = rows(split, classifier, seed=options.seed)
     facts = {
         "clips": [len(part.labels) for part in split[:3]],
         "labels": [names[label] for label in split.labels],
@@ -133,14 +133,14 @@ def main() -> int:
         "seconds": round(time.perf_counter() - start),
     }
     real = real_against_real(split, options.seed)
-    text = "\n".join([*told(facts), *tables(faults), *real_lines(real)])
+    text = "\n".join([*told(facts), *tables(scored), *real_lines(real)])
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / Path(options.source).name
     path.with_suffix(".md").write_text(text + "\n")
-    content = {"facts": facts, "rows": {name: row._asdict() for name, row in faults.items()}, "real_against_real": real}
+    content = {"facts": facts, "rows": {name: row._asdict() for name, row in scored.items()}, "real_against_real": real}
     path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
-    missed = [f"{name}: {asked}" for name, row in faults.items() for asked, holds in row.holds.items() if not holds]
+    missed = [f"{name}: {asked}" for name, row in scored.items() for asked, holds in row.holds.items() if not holds]
     print("\n".join(["all holds" if not missed else "does not hold:", *missed]))
     return bool(missed)
 
@@ -256,15 +256,15 @@ def tables(results: Mapping[str, Row]) -> Iterator[str]:
     first = next(iter(results.values()))
     smaller_rows = {row.n: row for row in results.values() if row.n != first.n}
     for title, metrics in TABLES.items():
-        shown = [metric for metric in metrics if metric in first.scores]
+        columns = [metric for metric in metrics if metric in first.scores]
         yield f"### {title}\n"
-        yield f"| planted fault | n | {' | '.join(shown)} |"
-        yield "| --- " * (len(shown) + 2) + "|"
+        yield f"| planted fault | n | {' | '.join(columns)} |"
+        yield "| --- " * (len(columns) + 2) + "|"
         for name, row in results.items():
-            cells = [_cell(row.scores[metric]) + _marks(row, metric) for metric in shown]
+            cells = [_cell(row.scores[metric]) + _marks(row, metric) for metric in columns]
             yield f"| {name} | {row.n:,} | {' | '.join(cells)} |"
         for n, row in smaller_rows.items():
-            yield f"| *none, as many* | {n:,} | {' | '.join(_cell(row.none[metric]) for metric in shown)} |"
+            yield f"| *none, as many* | {n:,} | {' | '.join(_cell(row.none[metric]) for metric in columns)} |"
         yield ""
 
 

@@ -45,7 +45,7 @@ from wavegan.training.run_folder import RunFolder, evaluations
 
 logger = logging.getLogger(__name__)
 
-WALK_STATIONS, WALK_BETWEEN = 4, 3
+WALK_KEYFRAMES, WALK_BETWEEN = 4, 3
 RISKIEST = 8  # so many clips are shown for artefacts, and so many beside what they may copy
 
 
@@ -229,7 +229,7 @@ def _walk(model: Model, seed: int) -> Tensor | None:
     """Returns a sound that walks between latents; None for a translator, which has no latents."""
     if model.source_clips:
         return None
-    clips: Iterable[Tensor] = generation.interpolate(model, WALK_STATIONS, clips_between=WALK_BETWEEN, seed=seed)
+    clips: Iterable[Tensor] = generation.interpolate(model, WALK_KEYFRAMES, clips_between=WALK_BETWEEN, seed=seed)
     return torch.cat([clip for batch in clips for clip in batch], dim=1)
 
 

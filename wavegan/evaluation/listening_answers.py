@@ -119,10 +119,10 @@ def _listening(file: Path | Mapping[str, Any], place: int) -> Listening:
         raise DataError(f"{label} lacks {', '.join(missing)}; only whole files count; save it again from the page")
     names, sides = _open_key(content, label)
     answers = content["answers"] if isinstance(content["answers"], list) else [content["answers"]]
-    wrong = [answer for answer in answers if answer not in (None, *POINTS)]
-    if wrong or len(answers) != len(sides):
+    invalid = [answer for answer in answers if answer not in (None, *POINTS)]
+    if invalid or len(answers) != len(sides):
         raise DataError(
-            f"{label} holds {f'the answer {wrong[0]!r}' if wrong else f'{len(answers)} answers'}; its test takes "
+            f"{label} holds {f'the answer {invalid[0]!r}' if invalid else f'{len(answers)} answers'}; its test takes "
             f"{len(sides)} of A, B, tie and null; save it again from the page"
         )
     results = [(*side, POINTS[answer]) for side, answer in zip(sides, answers, strict=True) if answer is not None]

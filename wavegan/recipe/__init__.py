@@ -9,7 +9,7 @@ from wavegan.recipe.parsing import Reader
 from wavegan.recipe.schema import DataSettings, Paths, Recipe
 from wavegan.recipe.tree import Fault, Place, Tree
 from wavegan.recipe.validation import validate
-from wavegan.recipe.yaml_text import shown, write
+from wavegan.recipe.yaml_text import format_value, write
 
 _ABSENT = object()
 TEXT_KEYS = {  # on the command line their values are text, even 808 and true
@@ -92,7 +92,7 @@ def schedules_of(recipe: Recipe) -> list[str]:
 
 
 def _told(values: dict[str, Any], key: str) -> str:
-    return shown(values[key]) if key in values else "not there"
+    return format_value(values[key]) if key in values else "not there"
 
 
 def _may_change(key: str) -> bool:

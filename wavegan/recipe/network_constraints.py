@@ -9,7 +9,7 @@ from wavegan.models.catalogue import DISCRIMINATORS, GENERATORS
 from wavegan.recipe.conflict import Conflict, judges
 from wavegan.recipe.kinds import arguments
 from wavegan.recipe.schema import Recipe
-from wavegan.recipe.yaml_text import shown
+from wavegan.recipe.yaml_text import format_value
 
 
 def network_conflicts(recipe: Recipe) -> Iterator[Conflict]:
@@ -34,7 +34,7 @@ def _lengths(recipe: Recipe) -> Iterator[Conflict]:
     key, name, _ = networks[at]
     duration = f"{nearest[at] / data.sample_rate:.3g} s at {data.sample_rate / 1000:g} kHz"
     rule = f"{key}: {name} is for {lengths[at]}"
-    text = f"data.clip_samples is {shown(data.clip_samples)}; {rule}; try {nearest[at]} ({duration})"
+    text = f"data.clip_samples is {format_value(data.clip_samples)}; {rule}; try {nearest[at]} ({duration})"
     yield Conflict(("data.clip_samples", key, "data.sample_rate", "method.name"), text)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from wavegan.recipe.tree import Fault, Place, Tree
-from wavegan.recipe.yaml_text import Loader, shown, value_on_the_command_line
+from wavegan.recipe.yaml_text import Loader, format_value, value_on_the_command_line
 
 
 class Reader:
@@ -96,7 +96,7 @@ class Reader:
             return self._unread(place, f"{subject}that file leads back to this one; include one that does not")
         tree = self._parse(text, partial(Place, str(path))) or Tree({}, whole)
         if not isinstance(tree.value, dict):
-            content = "empty" if tree.value is None else shown(tree.value)
+            content = "empty" if tree.value is None else format_value(tree.value)
             return self._unread(whole, f"the recipe is {content}; it must hold sections; begin with data:")
         base = Tree({}, whole)
         include = tree.value.pop("include", Tree([], whole))
@@ -109,7 +109,7 @@ class Reader:
         names = [include.value] if isinstance(include.value, str) else include.value
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             return names
-        text = f"include is {shown(include.plain())}; it must be a path or a list of paths; try base.yaml"
+        text = f"include is {format_value(include.plain())}; it must be a path or a list of paths; try base.yaml"
         self._unread(include.place, text)
         return []
 

@@ -99,7 +99,7 @@ def flow(value: Any) -> str:
     return text.strip()[1:-1]
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Returns a value as it would stand in a recipe, cut to 60 characters."""
     text = flow(value)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -140,22 +140,22 @@ class Captured:
 
 
 def capture(
-    works: Sequence[tuple[Backward, Callable[[], list[Tensor]]]], batch: Batch, record: Record
+    updates: Sequence[tuple[Backward, Callable[[], list[Tensor]]]], batch: Batch, record: Record
 ) -> list[Captured]:
     """Records the updates of one batch.
 
-    works: for each update its backward, and a function that prepares its parameters for learning and returns them.
+    updates: for each its backward, and a function that prepares its parameters for learning and returns them.
     """
     own = batch.map(torch.clone)
 
-    def work(backward: Backward, learning: Callable[[], list[Tensor]]) -> Stats:
-        for parameter in learning():
+    def update(backward: Backward, prepare: Callable[[], list[Tensor]]) -> Stats:
+        for parameter in prepare():
             parameter.grad = None  # so that the record makes gradients of its own
         return backward(own)
 
-    records = record([partial(work, backward, learning) for backward, learning in works])
+    records = record([partial(update, backward, prepare) for backward, prepare in updates])
     return [
-        Captured(own, learning(), replay, stats) for (_, learning), (replay, stats) in zip(works, records, strict=True)
+        Captured(own, prepare(), replay, stats) for (_, prepare), (replay, stats) in zip(updates, records, strict=True)
     ]
 
 
