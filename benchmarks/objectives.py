@@ -186,8 +186,8 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         wanted = {name: settings(name, options.out, options.updates) for name in ROWS}
-    except UserError as fault:
-        parser.error(str(fault))
+    except UserError as error:
+        parser.error(str(error))
     undone = [name for name in names if not is_done(options.out, wanted[name])]
     for name in undone:
         (options.out / f"{slug(name)}.yaml").write_text(write(wanted[name]))

@@ -65,12 +65,12 @@ def differing(first: Any, second: Any, path: str = "") -> list[str]:
     if isinstance(first, dict):
         if list(first) != list(second):
             return [path]
-        return [fault for key in first for fault in differing(first[key], second[key], f"{path}/{key}")]
+        return [difference for key in first for difference in differing(first[key], second[key], f"{path}/{key}")]
     if isinstance(first, list | tuple):
         if len(first) != len(second):
             return [path]
         pairs = enumerate(zip(first, second, strict=True))
-        return [fault for key, pair in pairs for fault in differing(*pair, f"{path}/{key}")]
+        return [difference for key, pair in pairs for difference in differing(*pair, f"{path}/{key}")]
     return [] if first == second else [path]
 
 

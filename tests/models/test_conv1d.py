@@ -169,10 +169,7 @@ GLOROT = [
 
 @pytest.mark.parametrize(("layer", "square_of_limit"), GLOROT)
 def test_start_values_are_glorots_and_biases_zero(layer, square_of_limit):
-    """Guards against fault 12.
-
-    The largest of n uniform numbers lies within 10 / n of the limit, but for one case in 20,000.
-    """
+    """The largest of n uniform numbers lies within 10 / n of the limit, but for one case in 20,000."""
     torch.manual_seed(0)
     initialize_glorot(layer)
     parameters = dict(layer.named_parameters())

@@ -70,7 +70,7 @@ def test_phase_shuffle_of_radius_zero_is_the_identity_and_draws_nothing():
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_phase_shuffle_draws_once_where_the_activations_are(shared, monkeypatch):
-    """Guards against fault 3: a loop on the host.
+    """Guards against a loop on the host.
 
     On the meta device nothing can be read, so any host decision fails.
     """

@@ -44,10 +44,7 @@ def test_a_training_comes_back_whole_without_any_code(training, batches, tmp_pat
 
 
 def test_it_is_written_aside_flushed_and_renamed(tmp_path, monkeypatch):
-    """Guards against fault 19.
-
-    At the moment of the flush the final name must not exist yet, and the old file must be whole.
-    """
+    """At the moment of the flush the final name must not exist yet, and the old file must be whole."""
     (old,) = make(tmp_path, 7)
     before, seen = old.read_bytes(), []
     flush = os.fsync

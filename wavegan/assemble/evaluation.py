@@ -69,8 +69,8 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
     ground = ground_of_parts(recipe, parts, seed=0)
     try:
         count = agreed_count(recipe.evaluation.count, ground)
-    except DataError as fault:  # training is possible all the same
-        logger.warning(f"this training is not judged while it goes on: {fault}")
+    except DataError as error:  # training is possible all the same
+        logger.warning(f"this training is not judged while it goes on: {error}")
         return None
     learned = ground.training.first(TRAINING_CLIPS) if ground.training else None
     reference = Reference(ground.reference.first(count), ground.form.sample_rate, training=learned)

@@ -222,8 +222,8 @@ def _with_sound(recipe: Recipe) -> tuple[Recipe, str]:
     """
     try:
         parts = assemble.corpora(recipe)
-    except DataError as fault:
-        return recipe, str(fault)
+    except DataError as error:
+        return recipe, str(error)
     return assemble.with_labels(recipe, parts.training)[0], ""
 
 

@@ -73,8 +73,8 @@ def train_classifier(
     classifier = _train(source, test, form, seed, on)
     try:
         save(classifier, path)
-    except OSError as fault:
-        raise DataError(f"{path} cannot be written ({fault.strerror})", "", "name another file with `out`") from fault
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror})", "", "name another file with `out`") from error
     return ClassifierResult(
         path=path,
         name=classifier.name,
@@ -131,12 +131,12 @@ def classifier_for(
         if path.exists():
             try:
                 return load(path, on)
-            except DataError as fault:
-                logger.info(f"{fault}; it is trained anew")
+            except DataError as error:
+                logger.info(f"{error}; it is trained anew")
         try:
             classifier = _train(source, None, form, seed, on)
-        except DataError as fault:
-            logger.info(f"no classifier can be trained: {fault}")
+        except DataError as error:
+            logger.info(f"no classifier can be trained: {error}")
             return None
         save(classifier, path)
     return classifier
@@ -252,9 +252,9 @@ def _refuse_other_file(path: Path) -> None:
     if path.exists():
         try:
             load(path)
-        except DataError as fault:
+        except DataError as error:
             raise DataError(
                 f"{path} is there and no classifier",
                 "only a classifier is written over",
                 "name another file with `out`",
-            ) from fault
+            ) from error

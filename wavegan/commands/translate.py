@@ -90,8 +90,8 @@ def _read(path: Path, model: Model) -> Tensor:
 def _blocks(path: Path, model: Model) -> Iterator[np.ndarray]:
     try:
         yield from files.decode(path, model.sample_rate, model.channels)
-    except DataError as fault:
-        raise DataError(f"{path} {fault}") from fault
+    except DataError as error:
+        raise DataError(f"{path} {error}") from error
 
 
 def _refuse(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:

@@ -174,11 +174,11 @@ def load(path: Path, on: torch.device | None = None) -> Classifier:
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as fault:
-        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(
             f"{path} cannot be read ({reason})", "it is damaged or no classifier", "train one: wavegan classifier train"
-        ) from fault
+        ) from error
     if not isinstance(content, dict) or content.get("wavegan classifier") != FORMAT:
         raise DataError(
             f"{path} is no wavegan classifier of format {FORMAT}",

@@ -135,8 +135,8 @@ def _listening(file: Path | Mapping[str, Any], place: int) -> Listening:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise DataError(f"{path} cannot be read ({fault}); answers are whole JSON files; save it again") from fault
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error}); answers are whole JSON files; save it again") from error
 
 
 def _open_key(content: Mapping[str, Any], label: str) -> tuple[list[str], list[tuple[str, str]]]:
@@ -152,6 +152,6 @@ def _open_key(content: Mapping[str, Any], label: str) -> tuple[list[str], list[t
         is_intact = identity_of_key(content["key"]) == content["test"] and all(a != b for a, b in sides)
         if is_intact and (names, key["seed"]) == (content["candidates"], content["seed"]):
             return names, sides
-    except (ValueError, TypeError, AttributeError, LookupError) as fault:
-        raise refusal from fault
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise refusal from error
     raise refusal

@@ -1,4 +1,4 @@
-"""Finds the faults in the values of a recipe, each as one sentence: value, rule, remedy."""
+"""Finds the problems in the values of a recipe, each as one sentence: value, rule, remedy."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ _MOST_ROUNDS = 5
 
 
 class Problem(NamedTuple):
-    """Describes a fault before the place of its key is known."""
+    """Describes a problem before the place of its key is known."""
 
     keys: Keys
     text: str
@@ -60,7 +60,7 @@ def validate(values: dict[str, Any], unread: Iterable[Keys] = ()) -> tuple[Recip
             recipe = Recipe.model_validate(values)
             break
         except ValidationError as error:
-            explained = list(dict.fromkeys(_explained(fault, values) for fault in error.errors()))
+            explained = list(dict.fromkeys(_explained(detail, values) for detail in error.errors()))
         problems += [problem for problem, _ in explained if not _is_covered(problem.keys, invalid)]
         invalid |= {removed for _, removed in explained}
         for _, removed in explained:

@@ -42,11 +42,11 @@ def load(path: Path) -> dict[str, Any]:
     try:
         _refuse_wrong_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as fault:
-        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise RunError(
             f"{path} cannot be read ({reason})", "it is damaged or no checkpoint", "use another one"
-        ) from fault
+        ) from error
     if not isinstance(content, dict) or content.get("format") not in (*OLDER, FORMAT):
         raise RunError(
             f"{path} is no wavegan checkpoint of format {FORMAT}", "", "something else or another version wrote it"
@@ -111,8 +111,8 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
     for path in candidates:
         try:
             return load(path)
-        except RunError as fault:
-            logger.warning(fault)
+        except RunError as error:
+            logger.warning(error)
     if candidates:
         raise RunError(
             f"none of the {len(candidates)} checkpoints in {folder} can be read", "", "start again with `fresh=True`"

@@ -102,8 +102,8 @@ def run_session(
             train(training, batches, steps, after_step=after_step)
         except ProcessLost:
             raise  # its text says how to go on
-        except TrainingError as fault:
-            raise TrainingError(str(fault), "", keeper.recovery_hint()) from fault
+        except TrainingError as error:
+            raise TrainingError(str(error), "", keeper.recovery_hint()) from error
         finally:
             keeper.close()
     return stopped_by or stop_reason(late if (late := stop_number(stop)) < ASKED else 0)  # a signal after the last step
@@ -218,10 +218,10 @@ class _CheckpointManager:
     def _reason(self, look: Callable[[], None]) -> str | None:
         try:
             look()
-        except TrainingError as fault:
+        except TrainingError as error:
             if not self.goes_back:
                 raise
-            return str(fault)
+            return str(error)
         return self.watch.watchdog.collapse if self.watch and self.goes_back else None
 
     def _tell(self, alarms: list[Alarm]) -> None:
