@@ -164,7 +164,7 @@ def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
         "part_flops": needs.flops,
         "generation": measured.generation,
         "data": measured.draws and _data(measured.draws, recipe.training.batch_size, draws_per_step, step),
-        "verdict": verdict(measured.parts, flops, machine.matrix_flops_per_second),
+        "verdict": bottleneck(measured.parts, flops, machine.matrix_flops_per_second),
     }
 
 
@@ -201,7 +201,7 @@ def _reuses_generated(recipe: Recipe) -> bool:
     return getattr(recipe.method, "reuse_generated", False)
 
 
-def verdict(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
+def bottleneck(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
     """Says in one sentence what bounds the step, from the seconds of its parts."""
     whole = parts[TOTAL]
     products = flops / matrix_rate / whole

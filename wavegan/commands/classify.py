@@ -18,7 +18,7 @@ from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips
 from wavegan.commands.folders import make_folder, refuse_run
 from wavegan.errors import DataError
-from wavegan.evaluation.classifier import FORMAT, Accuracy, Classifier, levels, load, save
+from wavegan.evaluation.classifier import CLASSIFIER_FORMAT, Accuracy, Classifier, levels, load, save
 from wavegan.evaluation.classifier_training import learn
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.meaning import some_of
@@ -243,7 +243,7 @@ def _batches(corpus: Corpus, clip_samples: int) -> Iterator[Tensor]:
 def _kept_path(source: str | Sequence[str], form: ClipFormat, seed: int) -> Path:
     """Returns the file where a source's classifier is kept; other sound, labels, groups or settings change it."""
     items = open_source(source)
-    key = identity(["classifier", FORMAT, *form, seed, [item.group for item in items]], items)
+    key = identity(["classifier", CLASSIFIER_FORMAT, *form, seed, [item.group for item in items]], items)
     return cache_folder() / "classifiers" / f"{key}.pt"
 
 

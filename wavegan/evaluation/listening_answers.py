@@ -12,7 +12,7 @@ from typing import Any
 from wavegan.errors import DataError
 from wavegan.evaluation.resampling import wilson_interval
 
-PROGRAM, FORMAT = "wavegan listening test", 1  # both stand in an answers file
+PROGRAM, ANSWERS_FORMAT = "wavegan listening test", 1  # both stand in an answers file
 POINTS = {"A": 1.0, "B": 0.0, "tie": 0.5}  # of the sound on side A, by answer; unanswered trials hold null
 FIELDS = ("test", "key", "seed", "candidates", "session", "listener", "answers")  # and program, format, times
 
@@ -63,11 +63,11 @@ def score_answers(files: Sequence[Path | Mapping[str, Any]]) -> dict[str, Any]:
         ],
         "pairs": pairs,
         "overall": {name: _tally(results, name, set(names)) for name in names},
-        "verdicts": [verdict(pair) for pair in pairs],
+        "verdicts": [preference(pair) for pair in pairs],
     }
 
 
-def verdict(pair: Mapping[str, Any]) -> str:
+def preference(pair: Mapping[str, Any]) -> str:
     """Says one of the pairs of `score_answers` as a sentence, the preferred candidate first."""
     first, second, share, low, high = (pair[key] for key in ("first", "second", "share", "low", "high"))
     if not pair["trials"]:
@@ -113,8 +113,10 @@ def _listening(file: Path | Mapping[str, Any], place: int) -> Listening:
     content = file if isinstance(file, Mapping) else _read(file)
     if not isinstance(content, Mapping) or content.get("program") != PROGRAM:
         raise DataError(f"{label} is not of a {PROGRAM}; only its answers can be scored; give the file its page saved")
-    if (version := content.get("format")) != FORMAT:
-        raise DataError(f"{label} has format {version!r}; {FORMAT} can be read; score it with the wavegan of its page")
+    if (version := content.get("format")) != ANSWERS_FORMAT:
+        raise DataError(
+            f"{label} has format {version!r}; {ANSWERS_FORMAT} can be read; score it with the wavegan of its page"
+        )
     if missing := [key for key in FIELDS if key not in content]:
         raise DataError(f"{label} lacks {', '.join(missing)}; only whole files count; save it again from the page")
     names, sides = _open_key(content, label)

@@ -109,7 +109,7 @@ class Discriminator(nn.Module):
         kernel_size: settings.KernelSize = 25,
         batch_norm: settings.BatchNorm = False,
         dropout: settings.Dropout = 0.0,
-        phase_shuffle: settings.PhaseShuffle = SHUFFLE,
+        phase_shuffle: settings.Shuffle = SHUFFLE,
     ):
         super().__init__()
         channels, clip_samples = shape

@@ -93,10 +93,10 @@ class Records:
         try:
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
                 for phases in _groups(self.method):
-                    works = [
+                    updates = [
                         (partial(self._backward, phase), partial(_learning, self.method, phase)) for phase in phases
                     ]
-                    captured = capture(works, self.batch, self.record)
+                    captured = capture(updates, self.batch, self.record)
                     forms |= {phase.name: replay for phase, replay in zip(phases, captured, strict=True)}
         finally:
             for buffer, value in zip(buffers, before, strict=True):
