@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from wavegan.bench.measure import timed
 from wavegan.commands.memory import keep_freed_memory
 from wavegan.models import convolution
-from wavegan.models.convolution import adjoint, convolve, correlate
+from wavegan.models.convolution import conv_transpose, convolve, weight_gradient
 
 KERNEL, STRIDE, PAD = 25, 4, 10
 PLACES = (4096, 1024, 256, 64, 16)
@@ -68,11 +68,11 @@ def products(
             lambda: F.conv1d(first, kernel, stride=STRIDE),
         ],
         "input gradient": [
-            *both_forms(lambda: adjoint(d, weight, None, STRIDE, PAD)),
+            *both_forms(lambda: conv_transpose(d, weight, None, STRIDE, PAD)),
             torchs(True, False, False),
         ],
         "weight gradient": [
-            *both_forms(lambda: correlate(x, d, KERNEL, STRIDE, PAD)),
+            *both_forms(lambda: weight_gradient(x, d, KERNEL, STRIDE, PAD)),
             torchs(False, True, False),
         ],
     }
@@ -94,12 +94,12 @@ def both_forms(work: Callable[[], object]) -> list[Callable[[], object]]:
 @contextmanager
 def few_places(limit: float) -> Iterator[None]:
     """Sets both thresholds until the block ends."""
-    before = convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE
-    convolution.FEW_PLACES = convolution.FEW_PLACES_TO_CORRELATE = dict.fromkeys(("cpu", "cuda", "mps"), limit)
+    before = convolution.FEW_PLACES, convolution.FEW_PLACES_FOR_WEIGHT_GRADIENT
+    convolution.FEW_PLACES = convolution.FEW_PLACES_FOR_WEIGHT_GRADIENT = dict.fromkeys(("cpu", "cuda", "mps"), limit)
     try:
         yield
     finally:
-        convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE = before
+        convolution.FEW_PLACES, convolution.FEW_PLACES_FOR_WEIGHT_GRADIENT = before
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:

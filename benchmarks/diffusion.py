@@ -59,8 +59,8 @@ def main() -> int:
     recipe = recipes.load(given.recipe, given.overrides)
     try:
         model = unet(recipe.data.channels)
-    except ModuleNotFoundError as fault:
-        print(f"{fault}; pip install audio-diffusion-pytorch", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        print(f"{error}; pip install audio-diffusion-pytorch", file=sys.stderr)
         return 1
     shutil.rmtree(given.out, ignore_errors=True)
     parts = []

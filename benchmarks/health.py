@@ -83,9 +83,9 @@ def draw(folder: RunFolder, title: str, path: Path) -> None:
     parts: Any = figure.subfigures(1, 3, width_ratios=[1, 1, 1.1])
     left, middle, right = parts
     curves(left, statistics(folder.log), {name: name for name in _names(folder)}, "losses and penalty")
-    shown = {"kad_l": "kad_l / 100", "duplicate_share": "duplicate_share", "coverage": "coverage"}
+    plotted = {"kad_l": "kad_l / 100", "duplicate_share": "duplicate_share", "coverage": "coverage"}
     scaled = [{**scores, "kad_l": scores["kad_l"] / 100} for scores in evaluations(folder.log)]
-    curves(middle, scaled, shown, "what the evaluation sees")
+    curves(middle, scaled, plotted, "what the evaluation sees")
     model = load_model(folder.path, torch.device("cpu")).model
     clips = torch.cat(list(generation.generate(model, SHOWN)))
     levels = log_mel(clips, model.sample_rate)

@@ -13,13 +13,14 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from corruptions import CORRUPTIONS, Clips, Split
+from expectations import EXPECTED, Scores, holds_in
 from torch import Tensor
 
 from wavegan.audio.corpus import load_corpus
@@ -40,61 +41,6 @@ TABLES = {
     ),
     "Neighbours": ("precision", "density", "recall", "coverage", "duplicate_share", "copy_share", "copy_z"),
     "Artefacts and labels": ("comb_db", "spectrum_error_db", "noise_floor_db", "inception_score", "mis", "am"),
-}
-Scores = Mapping[str, Mapping[str, float]]
-
-# An expectation names a metric, a relation, and a bound or another metric if the relation needs one. A value "rises"
-# above the interval of clips without fault (`none`), "falls" below it, "stays" within it, or "keeps" within or above
-# it. One metric "outdoes" another of the same scale if it is more than three times as large.
-RELATIONS: dict[str, Callable[[Scores, Scores, str, str], bool]] = {
-    "rises": lambda row, none, metric, _: row[metric]["value"] > none[metric]["high"],
-    "falls": lambda row, none, metric, _: row[metric]["value"] < none[metric]["low"],
-    "stays": lambda row, none, metric, _: none[metric]["low"] <= row[metric]["value"] <= none[metric]["high"],
-    "keeps": lambda row, none, metric, _: none[metric]["low"] <= row[metric]["value"],
-    ">": lambda row, none, metric, bound: row[metric]["value"] > float(bound),
-    "<": lambda row, none, metric, bound: row[metric]["value"] < float(bound),
-    "outdoes": lambda row, none, metric, bound: row[metric]["value"] > 3 * row[bound]["value"],
-}
-EXPECTED = {
-    "none: other real clips": (
-        "kad_l < 1; kad_c < 1; precision > 0.85; recall > 0.85; coverage > 0.9; copy_share < 0.1; "
-        "duplicate_share < 0.06; comb_db < 6; kad_order < 1; kad_partials < 1; kad_attack < 1; artefact_share < 0.03"
-    ),
-    "white noise, 30 dB below": (
-        "kad_l rises; fad_l rises; kad_l outdoes kad_c; recall falls; coverage falls; noise_floor_db rises; comb_db < 6"
-    ),
-    "fs/4 comb, 30 dB below": "comb_db rises; comb_db > 20",
-    "fs/4 comb, 50 dB below": "comb_db rises; comb_db > 6",
-    "low-pass, 1.5 kHz": (
-        "kad_l rises; fad_l rises; kad_c rises; fad_c rises; precision falls; recall falls; coverage falls; "
-        "spectrum_error_db rises; comb_db < 6"
-    ),
-    "played backwards": (
-        "kad_c rises; fad_c rises; kad_c outdoes kad_l; kad_l stays; precision > 0.85; recall > 0.85; "
-        "coverage > 0.85; duplicate_share < 0.06; comb_db < 6; kad_order rises; kad_order outdoes kad_l; "
-        "spectrum_error_db stays"
-    ),
-    "halves swapped": "kad_order rises; artefact_share rises",
-    "30 to 80 ms later": "kad_order rises; kad_order outdoes kad_l; artefact_share < 0.2",
-    "attacks faded in over 40 ms": "kad_attack rises; kad_attack outdoes kad_l; artefact_share < 0.06",
-    "phases by Griffin-Lim": "kad_attack rises; kad_attack outdoes kad_l",
-    "attacks smeared, 20 ms": "kad_attack rises; kad_attack outdoes kad_l; kad_l < 1; artefact_share < 0.06",
-    "partials wobble, 40 cents": ("kad_partials rises; partial_jitter_hz rises; artefact_share < 0.06"),
-    "a click in each": "artefact_share > 0.5; kad_attack rises",
-    "a burst in each": "artefact_share > 0.5; kad_order rises",
-    "a second hit in each": "artefact_share rises; kad_order rises",
-    "clamped, 6 dB": "artefact_share > 0.7; kad_attack rises",
-    "few labels": (
-        "kad_l rises; kad_c rises; coverage falls; precision > 0.75; recall falls; inception_score falls; am rises; "
-        "comb_db < 6"
-    ),
-    "few groups": "coverage falls; precision > 0.75; inception_score keeps; comb_db < 6",
-    "a twentieth, repeated": "recall < 0.05; duplicate_share > 0.99; coverage falls; precision > 0.75; comb_db < 6",
-    "training clips with jitter": (
-        "copy_share > 0.9; copy_z < -10; kad_l stays; precision > 0.85; recall > 0.85; comb_db < 6"
-    ),
-    "the same under hiss, 50 dB below": "copy_share > 0.9; copy_z < -10; noise_floor_db rises; comb_db < 6",
-    "the same, later and softer": "copy_share > 0.9; copy_z < -10; comb_db < 6",
 }
 
 
@@ -124,7 +70,7 @@ def main() -> int:
     _, probabilities = classifier.extract(split.reference.audio, split.sample_rate)
     right = float((probabilities.argmax(axis=1) == split.reference.labels).mean())
     start = time.perf_counter()
-    faults = rows(split, classifier, seed=options.seed)
+    scored = rows(split, classifier, seed=options.seed)
     facts = {
         "clips": [len(part.labels) for part in split[:3]],
         "labels": [names[label] for label in split.labels],
@@ -133,14 +79,14 @@ def main() -> int:
         "seconds": round(time.perf_counter() - start),
     }
     real = real_against_real(split, options.seed)
-    text = "\n".join([*told(facts), *tables(faults), *real_lines(real)])
+    text = "\n".join([*told(facts), *tables(scored), *real_lines(real)])
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / Path(options.source).name
     path.with_suffix(".md").write_text(text + "\n")
-    content = {"facts": facts, "rows": {name: row._asdict() for name, row in faults.items()}, "real_against_real": real}
+    content = {"facts": facts, "rows": {name: row._asdict() for name, row in scored.items()}, "real_against_real": real}
     path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
-    missed = [f"{name}: {asked}" for name, row in faults.items() for asked, holds in row.holds.items() if not holds]
+    missed = [f"{name}: {asked}" for name, row in scored.items() for asked, holds in row.holds.items() if not holds]
     print("\n".join(["all holds" if not missed else "does not hold:", *missed]))
     return bool(missed)
 
@@ -209,16 +155,10 @@ def rows(
         if n not in plain_scores:
             plain_scores[n] = _scores(reference, {view: part[:n] for view, part in plain.items()}, count)
         scores = _scores(reference, reference.extract(clips.split(BATCH_SIZE)), count)
-        outcomes = {asked: _holds(asked, scores, plain_scores[n]) for asked in EXPECTED[name].split("; ")}
+        outcomes = {asked: holds_in(asked, scores, plain_scores[n]) for asked in EXPECTED[name].split("; ")}
         holds = {asked: outcome for asked, outcome in outcomes.items() if outcome is not None}
         results[name] = Row(n, scores, plain_scores[n], holds)
     return results
-
-
-def _holds(asked: str, row: Scores, none: Scores) -> bool | None:
-    metric, relation, bound = [*asked.split(), ""][:3]
-    is_known = {metric, bound} & set(METRICS) <= set(row)
-    return RELATIONS[relation](row, none, metric, bound) if is_known else None
 
 
 def _scores(reference: Reference, features: Features, count: int) -> Scores:
@@ -256,15 +196,15 @@ def tables(results: Mapping[str, Row]) -> Iterator[str]:
     first = next(iter(results.values()))
     smaller_rows = {row.n: row for row in results.values() if row.n != first.n}
     for title, metrics in TABLES.items():
-        shown = [metric for metric in metrics if metric in first.scores]
+        columns = [metric for metric in metrics if metric in first.scores]
         yield f"### {title}\n"
-        yield f"| planted fault | n | {' | '.join(shown)} |"
-        yield "| --- " * (len(shown) + 2) + "|"
+        yield f"| planted fault | n | {' | '.join(columns)} |"
+        yield "| --- " * (len(columns) + 2) + "|"
         for name, row in results.items():
-            cells = [_cell(row.scores[metric]) + _marks(row, metric) for metric in shown]
+            cells = [_cell(row.scores[metric]) + _marks(row, metric) for metric in columns]
             yield f"| {name} | {row.n:,} | {' | '.join(cells)} |"
         for n, row in smaller_rows.items():
-            yield f"| *none, as many* | {n:,} | {' | '.join(_cell(row.none[metric]) for metric in shown)} |"
+            yield f"| *none, as many* | {n:,} | {' | '.join(_cell(row.none[metric]) for metric in columns)} |"
         yield ""
 
 

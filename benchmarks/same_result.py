@@ -31,7 +31,7 @@ from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.evaluation.metrics import METRICS
 from wavegan.evaluation.resampling import resamples
 from wavegan.generation import Model, generate
-from wavegan.models.layers import Convolution, NearestUpsampling, TransposedConvolution
+from wavegan.models.conv1d import Convolution, NearestUpsampling, TransposedConvolution
 from wavegan.recipe import Recipe
 from wavegan.seeding import seed_torch
 from wavegan.training.ema import update_average

@@ -19,7 +19,7 @@ from wavegan.generation import (
     spherical_interpolation,
     synthesize,
 )
-from wavegan.models.dense import LatentLayer
+from wavegan.models.heads import LatentLayer
 from wavegan.models.inputs import DISTRIBUTIONS, Input
 from wavegan.models.wavegan import Generator
 from wavegan.settings import Latent
@@ -119,19 +119,19 @@ def test_a_uniform_walk_is_straight_and_stays_in_the_support(monkeypatch):
     ours = model("uniform")
     z = walked_latents(monkeypatch, ours)
     assert z.shape == (5 * 8 + 1, 8) and z.abs().max() <= 1
-    corners = numbered_latents(ours, range(6))
-    for leg, (here, there) in enumerate(itertools.pairwise(corners)):
+    key_latents = numbered_latents(ours, range(6))
+    for leg, (here, there) in enumerate(itertools.pairwise(key_latents)):
         for step in range(8):
             torch.testing.assert_close(z[8 * leg + step], here + (there - here) * step / 8)
-    assert torch.equal(z[::8], corners)
+    assert torch.equal(z[::8], key_latents)
 
 
 def test_a_normal_walk_keeps_its_length(monkeypatch):
     """Straight lines between normal latents of 512 numbers pass at 0.7 of their length. No latent ever lies there."""
     ours = model("normal", latent_dim=512)
     lengths = walked_latents(monkeypatch, ours).norm(dim=1)
-    corners = numbered_latents(ours, range(6)).norm(dim=1)
-    assert corners.min() * 0.97 < lengths.min() and lengths.max() < corners.max() * 1.03
+    key_latents = numbered_latents(ours, range(6)).norm(dim=1)
+    assert key_latents.min() * 0.97 < lengths.min() and lengths.max() < key_latents.max() * 1.03
 
 
 def test_spherical_interpolation_by_hand():

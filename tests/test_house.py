@@ -36,6 +36,17 @@ LEVELS = {
     "__main__": 8,
 }
 NEIGHBOURS = {8}  # on these levels the rooms are files that belong together
+WHOLE_TREE = {
+    "test_conditional",
+    "test_gpu",
+    "test_house",
+    "test_modern_step",
+    "test_old_checkpoints",
+    "test_recipes",
+    "test_runs",
+    "test_same_results",
+    "test_three_adversaries",
+}  # tests of several rooms together; every other test lies where the file or the folder lies that it tests
 MOST_LINES = 280
 NO_VERB = ("What", "Where", "How", "Those", "Which", "Whether")  # docstrings that open so are no sentences
 VAGUE = ("one", "found")  # names that do not say what they hold
@@ -154,6 +165,28 @@ def test_the_wheel_holds_every_file_of_the_package():
     assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
+def misplaced_tests(tests: Path, package: Path) -> list[str]:
+    """Test files that lie neither in a folder of the package's folder's name nor at the top for a reason."""
+    single_files = {f"test_{path.stem}" for path in package.glob("*.py")}
+    at_top = {path.stem for path in tests.glob("test_*.py")} - single_files - WHOLE_TREE
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")} - {Path("benchmarks"), Path()}
+    return sorted(at_top) + sorted(
+        str(folder) for folder in folders if not (package / folder / "__init__.py").is_file()
+    )
+
+
+def test_tests_lie_where_the_package_has_what_they_test(tmp_path):
+    tests = PROJECT / "tests"
+    assert misplaced_tests(tests, PACKAGE) == []
+    assert {path.stem for path in tests.glob("test_*.py")} >= WHOLE_TREE
+    names = [path.name for path in tests.rglob("test_*.py")]
+    assert len(set(names)) == len(names) > 100, "pytest imports test files by their bare names"
+    for name in ("test_seeding.py", "test_bench.py", "models/test_mlp.py", "room/test_mlp.py", "audio/in/test_mlp.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert misplaced_tests(tmp_path, PACKAGE) == ["test_bench", "audio/in", "room"]
+
+
 def rooms_of_the_readme(text: str) -> list[str]:
     """The rooms in the README's list of the package, from the top."""
     package = text.partition("\nwavegan/\n")[2].partition("\nrecipes/")[0]
@@ -201,7 +234,7 @@ PLANTED = {
         "training (level 4) imports",
     ),
     "a neighbour's file": ("generation.py", "import wavegan.training.loop", "generation (level 4) imports training"),
-    "audio and models": ("audio/files.py", "from wavegan.models.layers import PostFilter", "audio (level 2) imports"),
+    "audio and models": ("audio/files.py", "from wavegan.models.conv1d import PostFilter", "audio (level 2) imports"),
     "spectra above": ("dsp/mel.py", "from wavegan.models import specgan", "dsp (level 1) imports models"),
     "a recipe below": ("methods/gan.py", "from wavegan import recipe", "methods (level 3) imports recipe"),
     "a relative one": ("audio/files.py", "from ..commands import train", "audio (level 2) imports commands"),

@@ -65,12 +65,12 @@ def differing(first: Any, second: Any, path: str = "") -> list[str]:
     if isinstance(first, dict):
         if list(first) != list(second):
             return [path]
-        return [fault for key in first for fault in differing(first[key], second[key], f"{path}/{key}")]
+        return [difference for key in first for difference in differing(first[key], second[key], f"{path}/{key}")]
     if isinstance(first, list | tuple):
         if len(first) != len(second):
             return [path]
         pairs = enumerate(zip(first, second, strict=True))
-        return [fault for key, pair in pairs for fault in differing(*pair, f"{path}/{key}")]
+        return [difference for key, pair in pairs for difference in differing(*pair, f"{path}/{key}")]
     return [] if first == second else [path]
 
 
@@ -528,13 +528,13 @@ def spoiling_penalty(*, after_calls: int, spoil: Callable[[torch.Tensor], torch.
     """Returns the usual penalty, spoilt after `after_calls` calls."""
     calls = 0
 
-    def of_slope(slope: torch.Tensor) -> torch.Tensor:
+    def spoilt_value(gradient: torch.Tensor) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        value = gradient_penalty.of_slope(slope)
+        value = gradient_penalty.value(gradient)
         return spoil(value) if calls > after_calls else value
 
-    return gradient_penalty._replace(of_slope=of_slope)
+    return gradient_penalty._replace(value=spoilt_value)
 
 
 SPOILING = {

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Describes a fault that the user can put right: the wrong value, the rule that it breaks and the remedy.
+    """Describes an error that the user can put right: the wrong value, the rule that it breaks and the remedy.
 
     Its text joins the three into one sentence. A text that is complete already may be passed as the value alone. An
     argument of a Python function stands in backticks, with a value if one is advised: `out`, `device=cpu`,
@@ -22,7 +22,7 @@ class DataError(UserError):
 
 
 class RecipeError(UserError):
-    """A recipe has one or more faults; the text lists all of them, one a line."""
+    """Says that a recipe has one or more problems; the text lists all of them, one a line."""
 
 
 class RunError(UserError):

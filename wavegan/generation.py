@@ -108,7 +108,7 @@ def generate(
 
 def interpolate(
     model: Model,
-    stations: int,
+    keyframes: int,
     *,
     clips_between: int = CLIPS_BETWEEN,
     seed: int = 0,
@@ -116,20 +116,22 @@ def interpolate(
     labels: Sequence[str] = (),
     batch_size: int = 64,
 ) -> Iterator[Tensor]:
-    """Yields batches, as `generate` does, of a walk through the latents of clips 0, 1, … `stations - 1`.
+    """Yields batches, as `generate` does, of a walk through the latents of clips 0, 1, … `keyframes - 1`.
 
     Straight lines join uniform latents. Arcs join normal ones, as along an arc their length stays likely. If the
     generator knows labels, they are mixed on the way. With several `labels`, only the labels change: the latent stays
     that of clip 0. Noise inputs are those of clip 0 all the way.
     """
-    numbers = range(stations)
+    numbers = range(keyframes)
     keeps_latent = len(labels) > 1
-    corners = numbered_latents(model, [0] * stations if keeps_latent else numbers, seed=seed, truncation=truncation)
-    label_rows = numbered_labels(model, numbers, seed=seed, only=labels)
+    key_latents = numbered_latents(
+        model, [0] * keyframes if keeps_latent else numbers, seed=seed, truncation=truncation
+    )
+    key_labels = numbered_labels(model, numbers, seed=seed, only=labels)
     walk = torch.lerp if model.inputs[0].distribution == "uniform" or keeps_latent else spherical_interpolation
     shares = torch.arange(clips_between + 1)[:, None] / (clips_between + 1)
-    z = _walked(corners, walk, shares).split(batch_size)
-    mixed = [None] * len(z) if label_rows is None else _walked(label_rows, torch.lerp, shares).split(batch_size)
+    z = _walked(key_latents, walk, shares).split(batch_size)
+    mixed = [None] * len(z) if key_labels is None else _walked(key_labels, torch.lerp, shares).split(batch_size)
     noise = numbered_noise(model, [0], seed=seed)
     for latents, mixed_labels in zip(z, mixed, strict=True):
         repeated = [drawn.expand(len(latents), *drawn.shape[1:]) for drawn in noise]
@@ -166,9 +168,9 @@ def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tenso
     return (torch.sin((1 - share) * angle) * here + torch.sin(share * angle) * there) / torch.sin(angle)
 
 
-def _walked(corners: Tensor, walk: Callable[[Tensor, Tensor, Tensor], Tensor], shares: Tensor) -> Tensor:
-    legs = [walk(here[None], there[None], shares) for here, there in zip(corners, corners[1:], strict=False)]
-    return torch.cat([*legs, corners[-1:]])
+def _walked(key_latents: Tensor, walk: Callable[[Tensor, Tensor, Tensor], Tensor], shares: Tensor) -> Tensor:
+    legs = [walk(here[None], there[None], shares) for here, there in zip(key_latents, key_latents[1:], strict=False)]
+    return torch.cat([*legs, key_latents[-1:]])
 
 
 def _numbered(declared: Input, numbers: Sequence[int], seed: int, purpose: str) -> Tensor:

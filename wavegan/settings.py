@@ -62,7 +62,7 @@ ClipDeviations = Annotated[float, Field(gt=0, le=100, description="standard devi
 GriffinLimIterations = Annotated[
     int, Field(ge=1, le=10_000, description="steps in which the phases of a spectrogram are found")
 ]
-PhaseShuffle = Annotated[PhaseShuffleSettings, Field(description="random shifts between the layers")]
+Shuffle = Annotated[PhaseShuffleSettings, Field(description="random shifts between the layers")]
 NoiseDeviation = Annotated[float, Field(gt=0, le=1, description="standard deviation of the noise that is added")]
 FadeSteps = Annotated[
     int, Field(ge=0, le=1_000_000_000, description="steps in which the noise falls to zero, 0 keeps it")

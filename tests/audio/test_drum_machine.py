@@ -234,14 +234,15 @@ def test_strike_falls_by_60_db_in_its_decay():
 
 def test_noise_has_unit_density_up_to_22_khz():
     time = np.arange(44100) / 44100
-    made = drum_machine.noise(np.random.default_rng(0), time, 1)
+    made = drum_machine.band_noise(np.random.default_rng(0), time, 1)
     assert made.std() == pytest.approx(1, rel=0.02)
     assert abs(made.mean()) < 1e-12
 
 
 def test_noise_is_the_same_waveform_at_every_rate():
     made = {
-        rate: drum_machine.noise(np.random.default_rng(0), np.arange(rate) / rate, 200, 1000) for rate in (16000, 48000)
+        rate: drum_machine.band_noise(np.random.default_rng(0), np.arange(rate) / rate, 200, 1000)
+        for rate in (16000, 48000)
     }
     np.testing.assert_allclose(made[48000][::3], made[16000], atol=1e-3)
 

@@ -8,8 +8,8 @@ from wavegan.bench import baseline_step
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
+from wavegan.models.conv1d import Convolution, NearestUpsampling, TransposedConvolution
 from wavegan.models.inputs import Input
-from wavegan.models.layers import Convolution, NearestUpsampling, TransposedConvolution
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.wavegan import STRIDES, Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES

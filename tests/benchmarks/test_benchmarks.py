@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import objective_rows
 import pytest
 import torch
 from training_report import Learned
@@ -50,7 +51,7 @@ def test_each_can_be_loaded_and_says_how_it_is_run(name):
 
 @pytest.mark.parametrize("places", [4, 128])
 def test_the_forms_of_a_convolution_that_are_compared_do_the_same(places):
-    thresholds = convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE
+    thresholds = convolution.FEW_PLACES, convolution.FEW_PLACES_FOR_WEIGHT_GRADIENT
     torch.manual_seed(0)
     forms = script("convolutions").products(2, places, 3, 5, torch.float64, torch.device("cpu"))
     assert set(forms) == {"forward", "input gradient", "weight gradient"}
@@ -62,7 +63,7 @@ def test_the_forms_of_a_convolution_that_are_compared_do_the_same(places):
             expected = expected[1]
         for product in (blocks, matrix):
             torch.testing.assert_close(product().transpose(1, 2), expected, rtol=1e-10, atol=1e-10)
-    assert thresholds == (convolution.FEW_PLACES, convolution.FEW_PLACES_TO_CORRELATE)
+    assert thresholds == (convolution.FEW_PLACES, convolution.FEW_PLACES_FOR_WEIGHT_GRADIENT)
 
 
 def test_a_gpus_figures_are_told_with_what_is_to_be_reached():
@@ -184,7 +185,7 @@ def test_names_of_rows_give_distinct_folders_and_whatever_tells_of_a_row_names_o
     module = script("objectives")
     assert module.slug("stereo, 44.1 kHz") == "stereo-44-1-khz" and module.slug("one_sided") == "one-sided"
     assert len({module.slug(name) for name in module.ROWS}) == len(module.ROWS)
-    for names in (module.NOTES, module.LONG, module.RATES):
+    for names in (module.NOTES, module.LONG, objective_rows.RATES):
         assert set(names) <= set(module.ROWS)
 
 

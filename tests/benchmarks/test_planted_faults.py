@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+import expectations
 import numpy as np
 import pytest
 import soundfile
@@ -95,14 +96,14 @@ NONE = {"a": {"value": 2.0, "low": 1.0, "high": 3.0}, "b": {"value": 1.0, "low":
 def test_a_relation_holds_where_it_should_and_nowhere_else(relation, other, true, false):
     for value in [*true, *false]:
         row = {"a": {"value": value, "low": value - 1, "high": value + 1}, "b": NONE["b"]}
-        assert script.RELATIONS[relation](row, NONE, "a", other) is (value in true), value
+        assert expectations.RELATIONS[relation](row, NONE, "a", other) is (value in true), value
 
 
 def test_every_relation_is_tried_and_every_fault_asked_about():
-    assert set(script.RELATIONS) == {"rises", "falls", "stays", "keeps", ">", "<", "outdoes"}
-    assert list(script.EXPECTED) == list(CORRUPTIONS)
-    words = [expectation.split() for expected in script.EXPECTED.values() for expectation in expected.split("; ")]
-    assert {relation for _, relation, *_ in words} <= set(script.RELATIONS)
+    assert set(expectations.RELATIONS) == {"rises", "falls", "stays", "keeps", ">", "<", "outdoes"}
+    assert list(expectations.EXPECTED) == list(CORRUPTIONS)
+    words = [expectation.split() for expected in expectations.EXPECTED.values() for expectation in expected.split("; ")]
+    assert {relation for _, relation, *_ in words} <= set(expectations.RELATIONS)
     assert {metric for metric, *_ in words} <= set(METRICS)
 
 

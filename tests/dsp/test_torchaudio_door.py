@@ -7,15 +7,15 @@ import textwrap
 import pytest
 
 
-@pytest.mark.parametrize("fault", ["OSError", "RuntimeError"])
-def test_torchaudio_opens_although_its_compiled_part_fails(fault):
+@pytest.mark.parametrize("error", ["OSError", "RuntimeError"])
+def test_torchaudio_opens_although_its_compiled_part_fails(error):
     program = f"""
         import sys
 
         class Broken:
             def find_spec(self, name, path, target=None):
                 if name == "torchaudio._extension":
-                    raise {fault}("its CUDA is not ours")
+                    raise {error}("its CUDA is not ours")
 
         sys.meta_path.insert(0, Broken())
         import torch

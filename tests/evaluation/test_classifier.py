@@ -13,7 +13,7 @@ from torch import Tensor
 from wavegan.dsp.mel import band_at
 from wavegan.errors import DataError
 from wavegan.evaluation import classifier_training as training
-from wavegan.evaluation.classifier import FORMAT, Accuracy, Classifier, Network, levels, load, save
+from wavegan.evaluation.classifier import CLASSIFIER_FORMAT, Accuracy, Classifier, Network, levels, load, save
 from wavegan.evaluation.classifier_training import augment, learn, steps_for
 
 RATE, SAMPLES = 16000, 4096
@@ -383,7 +383,7 @@ def test_a_damaged_file_is_refused(classifier, tmp_path: Path, damage):
 def test_a_foreign_file_is_refused(tmp_path: Path):
     for content in ({"format": 2}, [1, 2], {"wavegan classifier": 99}):
         torch.save(content, tmp_path / "other.pt")
-        with pytest.raises(DataError, match=f"is no wavegan classifier of format {FORMAT}"):
+        with pytest.raises(DataError, match=f"is no wavegan classifier of format {CLASSIFIER_FORMAT}"):
             load(tmp_path / "other.pt")
     with pytest.raises(DataError, match="nowhere.pt cannot be read"):
         load(tmp_path / "nowhere.pt")

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from wavegan.errors import DataError
-from wavegan.evaluation.listening_answers import FIELDS, score_answers, verdict
+from wavegan.evaluation.listening_answers import FIELDS, preference, score_answers
 from wavegan.evaluation.resampling import wilson_interval
 
 COUNTS = ("trials", "wins", "losses", "ties", "share")
@@ -91,7 +91,7 @@ def test_the_verdict_is_a_sentence(wins, ties, losses, sentence):
     answers: list[str | None] = [*["A"] * wins, *["tie"] * ties, *["B"] * losses]
     given = answers_file([(0, 1)] * len(answers), answers, candidates=["real", "generated"])
     scores = score_answers([given])
-    assert scores["verdicts"] == [verdict(scores["pairs"][0])] == [sentence]
+    assert scores["verdicts"] == [preference(scores["pairs"][0])] == [sentence]
 
 
 TRIALS = [(0, 1), (1, 0), (0, 2)]

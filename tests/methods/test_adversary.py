@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from wavegan.audio.augmentation import Noise
 from wavegan.methods import first_order
 from wavegan.methods.adversary import Adversary
-from wavegan.models.layers import Dropout
+from wavegan.models.activations import Dropout
 from wavegan.models.wavegan import Discriminator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES, geometric

@@ -70,10 +70,10 @@ class Replay:
         """Returns the same penalty at points that are drawn only once."""
 
         def points(real: Tensor, fake: Tensor) -> Tensor:
-            self.points = self.points or [penalty.points(real, fake)]
+            self.points = self.points or [penalty.sample_points(real, fake)]
             return self.points[0]
 
-        return Penalty(points, penalty.of_slope)
+        return Penalty(points, penalty.value)
 
 
 def gradients(network: nn.Module) -> Gradients:

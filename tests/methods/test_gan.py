@@ -12,7 +12,6 @@ from wavegan.methods import first_order
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
-from wavegan.models import layers
 from wavegan.models.inputs import Input
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.wavegan import Discriminator, Generator
@@ -68,7 +67,7 @@ def small() -> GAN:
 
 @pytest.mark.parametrize("weight", [10.0, 2.5, 0.0])
 def test_the_discriminators_loss_by_hand(weight):
-    """Guards against fault 8: the latent size, here 100, passed as the penalty's weight."""
+    """Guards against the latent size, here 100, passed as the penalty's weight."""
     judge = Linear(torch.tensor([[3.0, 4.0]]))  # a slope of 5: the penalty is 16
     gan = game(Constant(torch.tensor([[1.0, 0.5]])), judge, penalty_weight=weight)
     real = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]])  # scores 7 and -4; each fake scores 5
@@ -117,7 +116,7 @@ def test_phases_and_what_is_averaged():
 
 
 def test_each_phase_changes_exactly_its_own_network():
-    """Guards against fault 9: optimisers swapped."""
+    """Guards against swapped optimisers."""
     gan, changes = small(), []
     optimizers = {name: torch.optim.Adam(network.parameters(), lr=0.01) for name, network in gan.networks.items()}
 
@@ -163,7 +162,7 @@ def test_an_update_draws_fresh_latents():
 def test_phase_shuffle_is_drawn_afresh_for_real_fake_and_interpolated(monkeypatch):
     gan, drawn = small(), []
     randint = torch.randint
-    monkeypatch.setattr(layers.torch, "randint", lambda *a, **k: drawn.append(randint(*a, **k)) or drawn[-1])
+    monkeypatch.setattr(torch, "randint", lambda *a, **k: drawn.append(randint(*a, **k)) or drawn[-1])
     shuffles = sum(isinstance(layer, PhaseShuffle) for layer in gan.networks["discriminators.waveform"].modules())
     torch.manual_seed(0)
     for _ in range(100):

@@ -11,17 +11,17 @@ from torch import Tensor
 from wavegan.models import convolution
 from wavegan.models.convolution import (
     FEW_PLACES,
-    FEW_PLACES_TO_CORRELATE,
-    adjoint,
+    FEW_PLACES_FOR_WEIGHT_GRADIENT,
+    conv_transpose,
     convolve,
-    correlate,
     folded_nearest,
+    weight_gradient,
 )
 
 DOUBLE = torch.float64
 # The number of places up to which a matrix product is taken, and the channels that a block needs.
 FORMS = {"product": (10**9, 0), "blocks": (0, 0), "several places as one": (0, 32)}
-LIMITS = FEW_PLACES["cpu"], FEW_PLACES_TO_CORRELATE["cpu"]
+LIMITS = FEW_PLACES["cpu"], FEW_PLACES_FOR_WEIGHT_GRADIENT["cpu"]
 PLACES = sorted(limit + more for limit in LIMITS for more in (-15, 0, 1, 20))
 CHANNELS = [(1, 1), (1, 3), (3, 2), (4, 1)]
 KERNELS = [(25, 4), (25, 2), (9, 4), (5, 4), (5, 2), (7, 1), (6, 2), (4, 4), (2, 2), (1, 1)]
@@ -53,7 +53,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: 
 
 
 def spread(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
-    """Computes `adjoint` by torch.nn: the whole transposed convolution, then cut to length."""
+    """Computes `conv_transpose` by torch.nn: the whole transposed convolution, then cut to length."""
     samples = d.shape[1] * stride
     whole = F.conv_transpose1d(d.transpose(1, 2), weight.transpose(1, 2), None, stride)
     cut = F.pad(whole, (0, samples))[..., pad : pad + samples].transpose(1, 2)
@@ -61,7 +61,7 @@ def spread(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int
 
 
 def correlated(x: Tensor, d: Tensor, kernel: int, stride: int, pad: int) -> Tensor:
-    """Computes `correlate` by its definition, tap by tap."""
+    """Computes `weight_gradient` by its definition, tap by tap."""
     padded = F.pad(x, (0, 0, pad, kernel + stride))
     taps = [padded[:, tap : tap + d.shape[1] * stride : stride] for tap in range(kernel)]
     return torch.stack([torch.einsum("ntc,nto->oc", seen, d) for seen in taps], dim=1)
@@ -93,24 +93,28 @@ def test_all_three_equal_torchs(shape):
             bias = normal(channels_out, seed=5) if biased else None
             assert_equal(convolve(x, weight, bias, stride, pad), convolved(x, weight, bias, stride, pad))
             bias = normal(channels, seed=6) if biased else None
-            assert_equal(adjoint(d, weight, bias, stride, pad), spread(d, weight, bias, stride, pad))
-        assert_equal(correlate(x, d, kernel, stride, pad), correlated(x, d, kernel, stride, pad))
+            assert_equal(conv_transpose(d, weight, bias, stride, pad), spread(d, weight, bias, stride, pad))
+        assert_equal(weight_gradient(x, d, kernel, stride, pad), correlated(x, d, kernel, stride, pad))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_three_are_one_trilinear_form(shape):
-    """Checks <convolve(x, w), d> = <x, adjoint(d, w)> = <correlate(x, d), w>."""
+    """Checks <convolve(x, w), d> = <x, conv_transpose(d, w)> = <weight_gradient(x, d), w>."""
     (x, weight, d), (*_, kernel, stride) = case(*shape), shape
     pad = max(kernel - stride, 0) // 2
     value = torch.sum(convolve(x, weight, None, stride, pad) * d).item()
-    assert torch.sum(x * adjoint(d, weight, None, stride, pad)).item() == pytest.approx(value, rel=1e-11, abs=1e-11)
-    assert torch.sum(correlate(x, d, kernel, stride, pad) * weight).item() == pytest.approx(value, rel=1e-11, abs=1e-11)
+    assert torch.sum(x * conv_transpose(d, weight, None, stride, pad)).item() == pytest.approx(
+        value, rel=1e-11, abs=1e-11
+    )
+    assert torch.sum(weight_gradient(x, d, kernel, stride, pad) * weight).item() == pytest.approx(
+        value, rel=1e-11, abs=1e-11
+    )
 
 
 def choose(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     few, channels = FORMS[form]
     monkeypatch.setattr(convolution, "FEW_PLACES", {"cpu": few})
-    monkeypatch.setattr(convolution, "FEW_PLACES_TO_CORRELATE", {"cpu": few})
+    monkeypatch.setattr(convolution, "FEW_PLACES_FOR_WEIGHT_GRADIENT", {"cpu": few})
     monkeypatch.setattr(convolution, "LEAST_BLOCK_CHANNELS", {"cpu": channels})
 
 
@@ -124,8 +128,8 @@ def test_all_forms_agree(kernel, stride, monkeypatch):
             results = []
             for form in FORMS:
                 choose(form, monkeypatch)
-                three = convolve(x, weight, down, stride, pad), adjoint(d, weight, up, stride, pad)
-                results.append([*three, correlate(x, d, kernel, stride, pad)])
+                three = convolve(x, weight, down, stride, pad), conv_transpose(d, weight, up, stride, pad)
+                results.append([*three, weight_gradient(x, d, kernel, stride, pad)])
             for by_product, *by_blocks in zip(*results, strict=True):
                 for other in by_blocks:
                     assert_equal(by_product, other)
@@ -150,8 +154,8 @@ def test_a_form_is_chosen_by_the_number_of_places(monkeypatch):
         monkeypatch.setattr(convolution, name, lambda *a, name=name, whole=original: called.append(name) or whole(*a))
     for compute, limit, product_calls, block_calls in (
         (lambda x, w, d: convolve(x, w, None, 4, 2), LIMITS[0], {"_unfold"}, {"_cut", "_block_weight"}),
-        (lambda x, w, d: adjoint(d, w, None, 4, 2), LIMITS[0], {"_fold"}, {"_cut", "_block_weight"}),
-        (lambda x, w, d: correlate(x, d, 9, 4, 2), LIMITS[1], {"_unfold"}, {"_cut"}),
+        (lambda x, w, d: conv_transpose(d, w, None, 4, 2), LIMITS[0], {"_fold"}, {"_cut", "_block_weight"}),
+        (lambda x, w, d: weight_gradient(x, d, 9, 4, 2), LIMITS[1], {"_unfold"}, {"_cut"}),
     ):
         for places, expected in ((limit, product_calls), (limit + 1, block_calls)):
             called.clear()
@@ -161,8 +165,8 @@ def test_a_form_is_chosen_by_the_number_of_places(monkeypatch):
 
 ARGUMENTS = {  # each a function of its tensors alone, and those
     "convolve": (lambda x, w, b: convolve(x, w, b, 2, 1), ((2, 8, 2), (3, 5, 2), (3,))),
-    "adjoint": (lambda d, w, b: adjoint(d, w, b, 2, 1), ((2, 4, 3), (3, 5, 2), (2,))),
-    "correlate": (lambda x, d: convolution.Correlate.apply(x, d, 5, 2, 1), ((2, 8, 2), (2, 4, 3))),
+    "conv_transpose": (lambda d, w, b: conv_transpose(d, w, b, 2, 1), ((2, 4, 3), (3, 5, 2), (2,))),
+    "weight_gradient": (lambda x, d: convolution.WeightGradient.apply(x, d, 5, 2, 1), ((2, 8, 2), (2, 4, 3))),
     "folded": (lambda x, w: convolve(x, folded_nearest(w, 2), None, 1, 2), ((1, 5, 2), (3, 5, 2))),
 }
 
@@ -177,7 +181,7 @@ def test_first_and_second_derivatives(name, form, monkeypatch):
     assert torch.autograd.gradgradcheck(function, given)
 
 
-@pytest.mark.parametrize("name", ["convolve", "adjoint"])
+@pytest.mark.parametrize("name", ["convolve", "conv_transpose"])
 def test_each_gradient_alone(name):
     """Checks that each gradient is the same alone as beside the others, and that none is computed unasked."""
     function, shapes = ARGUMENTS[name]
@@ -202,13 +206,13 @@ def test_a_third_derivative_by_hand():
 
 def test_there_is_no_graph_where_none_is_needed():
     x, weight, d = case(16, 2, 3, 5, 4)
-    made = [convolve(x, weight, None, 4, 0), adjoint(d, weight, None, 4, 0), correlate(x, d, 5, 4, 0)]
+    made = [convolve(x, weight, None, 4, 0), conv_transpose(d, weight, None, 4, 0), weight_gradient(x, d, 5, 4, 0)]
     assert not any(output.requires_grad for output in made)
     weight.requires_grad_()
-    assert convolve(x, weight, None, 4, 0).requires_grad and adjoint(d, weight, None, 4, 0).requires_grad
+    assert convolve(x, weight, None, 4, 0).requires_grad and conv_transpose(d, weight, None, 4, 0).requires_grad
     with torch.no_grad():
         assert not convolve(x, weight, None, 4, 0).requires_grad
-        assert not adjoint(d, weight, None, 4, 0).requires_grad
+        assert not conv_transpose(d, weight, None, 4, 0).requires_grad
 
 
 def channels_apart(x: Tensor) -> Tensor:
@@ -228,7 +232,7 @@ def test_activations_may_lie_anywhere_in_memory_where_gradients_are_taken(kernel
 
     def results(of: Callable[[Tensor], Tensor]) -> list[Tensor]:
         y = convolve(of(x), weight, None, stride, pad)
-        back = adjoint(of(d), weight, None, stride, pad)
+        back = conv_transpose(of(d), weight, None, stride, pad)
         return [y, back, *torch.autograd.grad((y, back), weight, (of(d), of(x)))]
 
     for ours, theirs in zip(results(channels_apart), results(lambda tensor: tensor), strict=True):
@@ -239,9 +243,9 @@ def test_activations_may_lie_anywhere_in_memory_where_gradients_are_taken(kernel
 def test_in_bf16_the_results_are_within_its_precision(form, monkeypatch):
     choose(form, monkeypatch)
     x, weight, d = case(64, 8, 16, 25, 4)
-    exact = convolve(x, weight, None, 4, 10), adjoint(d, weight, None, 4, 10), correlate(x, d, 25, 4, 10)
+    exact = convolve(x, weight, None, 4, 10), conv_transpose(d, weight, None, 4, 10), weight_gradient(x, d, 25, 4, 10)
     x, weight, d = x.bfloat16(), weight.bfloat16(), d.bfloat16()
-    rough = convolve(x, weight, None, 4, 10), adjoint(d, weight, None, 4, 10), correlate(x, d, 25, 4, 10)
+    rough = convolve(x, weight, None, 4, 10), conv_transpose(d, weight, None, 4, 10), weight_gradient(x, d, 25, 4, 10)
     for computed, expected in zip(rough, exact, strict=True):
         assert computed.dtype == torch.bfloat16
         assert (computed - expected).norm() < 0.01 * expected.norm()  # 8 bits: half of 2⁻⁸ for each rounding

@@ -46,7 +46,7 @@ def test_the_distribution(latent):
 
 @pytest.mark.parametrize("latent", DISTRIBUTIONS)
 def test_training_and_generation_draw_alike(latent):
-    """Guards against fault 10: training on uniform latents and previewing on normal ones."""
+    """Guards against training on uniform latents and previewing on normal ones."""
     torch.manual_seed(0)
     network, judge = Sink(latent), nn.Sequential(nn.Flatten(), nn.Linear(20, 1), nn.Flatten(0))
     adversary = Adversary(judge, objective=OBJECTIVES["wasserstein"], penalty=gradient_penalty, penalty_weight=10)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.methods import first_order
-from wavegan.models.layers import Dropout, LeakyReLU
+from wavegan.models.activations import Dropout, LeakyReLU
 from wavegan.models.mlp import DenseStage, Discriminator, Generator
 from wavegan.models.piecewise_linear import ScoreStage
 from wavegan.models.wavegan import parameter_count
@@ -112,8 +112,8 @@ def test_a_stage_by_hand():
     x = torch.tensor([[[1.0, 2.0]]])
     y = stage(x)
     assert y.tolist() == [[5.0, -2.0]]  # 1 + 4, and half of 3 - 8 + 1
-    assert stage.along(torch.tensor([[[1.0, -1.0]]]), y).tolist() == [[-1.0, 3.5]]
-    d = stage.before_activation(torch.tensor([[1.0, 4.0]]), y)
+    assert stage.tangent(torch.tensor([[[1.0, -1.0]]]), y).tolist() == [[-1.0, 3.5]]
+    d = stage.activation_gradient(torch.tensor([[1.0, 4.0]]), y)
     assert d.tolist() == [[1.0, 2.0]]
     assert stage.input_gradient(d, x).tolist() == [[7.0, -6.0]]
     weight, bias = stage.parameter_gradients(x, d, 1)

@@ -6,7 +6,6 @@ import torch
 from scipy.stats import chisquare
 
 from wavegan import distributed
-from wavegan.models import layers
 from wavegan.models.phase_shuffle import PhaseShuffle, shift, shift_by_index, unshift, unshift_by_index
 
 DOUBLE = torch.float64
@@ -71,13 +70,13 @@ def test_phase_shuffle_of_radius_zero_is_the_identity_and_draws_nothing():
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_phase_shuffle_draws_once_where_the_activations_are(shared, monkeypatch):
-    """Guards against fault 3: a loop on the host.
+    """Guards against a loop on the host.
 
     On the meta device nothing can be read, so any host decision fails.
     """
     drawn = []
     randint = torch.randint
-    monkeypatch.setattr(layers.torch, "randint", lambda *a, **k: drawn.append((a[2], k["device"])) or randint(*a, **k))
+    monkeypatch.setattr(torch, "randint", lambda *a, **k: drawn.append((a[2], k["device"])) or randint(*a, **k))
     assert PhaseShuffle(2, shared=shared)(torch.empty(8, 3, 16, device="meta")).shape == (8, 3, 16)
     assert drawn == [((1 if shared else 8, 1), torch.device("meta"))]
 
@@ -186,9 +185,9 @@ def test_batches_and_examples_are_drawn_by_themselves(shared):
 
 def test_the_first_batch_of_several_starts_where_a_lone_batch_would(monkeypatch):
     """Expects the rows of a pass batch by batch, and within each the examples in order."""
-    monkeypatch.setattr(layers.torch, "randint", lambda low, high, shape, device: torch.arange(6).view(shape))
+    monkeypatch.setattr(torch, "randint", lambda low, high, shape, device: torch.arange(6).view(shape))
     assert PhaseShuffle(9, shared=False).draw(3, 2, torch.device("cpu")).tolist() == [0, 3, 1, 4, 2, 5]
-    monkeypatch.setattr(layers.torch, "randint", lambda low, high, shape, device: torch.arange(3).view(shape))
+    monkeypatch.setattr(torch, "randint", lambda low, high, shape, device: torch.arange(3).view(shape))
     assert PhaseShuffle(9, shared=True).draw(3, 2, torch.device("cpu")).tolist() == [0, 0, 1, 1, 2, 2]
 
 

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.models.layers import Convolution, LeakyReLU
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv1d import Convolution
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage, Shifts
 from wavegan.models.wavegan import STRIDES, Discriminator
@@ -89,7 +90,7 @@ def test_a_stage_is_its_layers(case):
 
 def test_along_is_the_derivative_in_a_direction(case):
     _, moved = torch.autograd.functional.jvp(case.by_layers, case.x, case.t)
-    assert_equal(case.stage.along(case.t, case.y), torch.as_tensor(moved))
+    assert_equal(case.stage.tangent(case.t, case.y), torch.as_tensor(moved))
 
 
 def test_a_step_along_moves_the_output_in_a_straight_line(case):
@@ -98,37 +99,37 @@ def test_a_step_along_moves_the_output_in_a_straight_line(case):
     ahead = case.stage(case.x + step * case.t)
     steady = (ahead > 0) == (case.y > 0)
     assert steady.double().mean() > 0.99
-    moved = case.y + step * case.stage.along(case.t, case.y)
+    moved = case.y + step * case.stage.tangent(case.t, case.y)
     assert_equal(ahead[steady], moved[steady])
 
 
 def test_along_the_last_rows_alone(case):
     """Takes the tangents of the penalty's points only, which are shifted as these points were."""
-    last = case.stage.along(case.t[-EXAMPLES:].contiguous(), case.y[-EXAMPLES:])
-    assert_equal(last, case.stage.along(case.t, case.y)[-EXAMPLES:])
+    last = case.stage.tangent(case.t[-EXAMPLES:].contiguous(), case.y[-EXAMPLES:])
+    assert_equal(last, case.stage.tangent(case.t, case.y)[-EXAMPLES:])
 
 
 def test_the_way_back_is_autograds(case):
     x = case.x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(case.by_layers(x), x, case.d)
-    assert_equal(case.stage.input_gradient(case.stage.before_activation(case.d, case.y), case.x), expected)
+    assert_equal(case.stage.input_gradient(case.stage.activation_gradient(case.d, case.y), case.x), expected)
 
 
 def test_the_way_back_is_the_adjoint_of_along(case):
-    back = case.stage.input_gradient(case.stage.before_activation(case.d, case.y), case.x)
-    forth = case.stage.along(case.t, case.y)
+    back = case.stage.input_gradient(case.stage.activation_gradient(case.d, case.y), case.x)
+    forth = case.stage.tangent(case.t, case.y)
     assert torch.sum(forth * case.d).item() == pytest.approx(torch.sum(case.t * back).item(), rel=1e-11)
 
 
-@pytest.mark.parametrize("biased", [ROWS, 2 * EXAMPLES, 0])
-def test_parameter_gradients_are_autograds(case, biased):
+@pytest.mark.parametrize("bias_rows", [ROWS, 2 * EXAMPLES, 0])
+def test_parameter_gradients_are_autograds(case, bias_rows):
     """Takes all rows for the weight, and the first ones alone for the bias."""
-    before = case.stage.before_activation(case.d, case.y)
-    weight, bias = case.stage.parameter_gradients(case.x, before, biased)
+    before = case.stage.activation_gradient(case.d, case.y)
+    weight, bias = case.stage.parameter_gradients(case.x, before, bias_rows)
     (expected,) = torch.autograd.grad(case.by_layers(case.x), case.layer.weight, case.d)
     assert_equal(weight, expected)
     rest = case.d.clone()
-    rest[biased:] = 0
+    rest[bias_rows:] = 0
     (expected,) = torch.autograd.grad(case.by_layers(case.x), case.layer.bias, rest)
     assert_equal(bias, expected)
 
@@ -136,8 +137,8 @@ def test_parameter_gradients_are_autograds(case, biased):
 def test_a_convolution_stage_leaves_what_it_is_given_as_it_was(case):
     given = [case.x, case.t, case.d, case.y]
     before = [tensor.clone() for tensor in given]
-    case.stage.along(case.t, case.y)
-    d = case.stage.before_activation(case.d, case.y)
+    case.stage.tangent(case.t, case.y)
+    d = case.stage.activation_gradient(case.d, case.y)
     case.stage.input_gradient(d, case.x)
     case.stage.parameter_gradients(case.x, d, EXAMPLES)
     case.stage(case.x)
@@ -150,8 +151,8 @@ def test_the_score_by_hand():
     x = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, -1.0], [2.0, 0.0]]])
     y = stage(x)
     assert y.tolist() == [1 + 4 + 0.5, -2 + 6 + 0.5]
-    assert stage.along(x, y).tolist() == [5.0, 4.0]
-    d = stage.before_activation(torch.tensor([1.0, -2.0]), y)
+    assert stage.tangent(x, y).tolist() == [5.0, 4.0]
+    d = stage.activation_gradient(torch.tensor([1.0, -2.0]), y)
     assert d.tolist() == [1.0, -2.0]
     assert stage.input_gradient(d, x).tolist() == [[1, 2, 3, 4], [-2, -4, -6, -8]]
     weight, bias = stage.parameter_gradients(x, d, 1)
@@ -161,7 +162,7 @@ def test_the_score_by_hand():
 
 def test_scores_are_in_the_type_of_their_weight():
     stage, x = ScoreStage(torch.ones(1, 8), torch.zeros(1)), torch.ones(2, 4, 2, dtype=torch.bfloat16)
-    assert stage(x).dtype == stage.along(x, stage(x)).dtype == torch.float32
+    assert stage(x).dtype == stage.tangent(x, stage(x)).dtype == torch.float32
     assert stage.parameter_gradients(x, torch.ones(2), 2)[0].dtype == torch.float32
 
 

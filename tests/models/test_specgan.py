@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.methods import first_order
-from wavegan.models.images import Convolution2d, Convolution2dStage, NearestUpsampling2d, TransposedConvolution2d
-from wavegan.models.layers import Dropout, LeakyReLU
+from wavegan.models.activations import Dropout, LeakyReLU
+from wavegan.models.conv2d import Convolution2d, Convolution2dStage, NearestUpsampling2d, TransposedConvolution2d
 from wavegan.models.piecewise_linear import ScoreStage
 from wavegan.models.specgan import Discriminator, Generator
 from wavegan.models.wavegan import parameter_count

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.models import specgan
-from wavegan.models.images import Convolution2d, Convolution2dStage
-from wavegan.models.layers import Dropout, LeakyReLU
+from wavegan.models.activations import Dropout, LeakyReLU
+from wavegan.models.conv2d import Convolution2d, Convolution2dStage
 from wavegan.models.piecewise_linear import ScoreStage
 from wavegan.models.spectrogram import Discriminator, strides
 

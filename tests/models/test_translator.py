@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.models.layers import Convolution, NearestUpsampling
+from wavegan.models.conv1d import Convolution, NearestUpsampling
 from wavegan.models.translator import ResidualBlock, Translator
 
 

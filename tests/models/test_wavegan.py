@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.models.layers import Convolution, LeakyReLU, NearestUpsampling, PostFilter, TransposedConvolution
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv1d import Convolution, NearestUpsampling, PostFilter, TransposedConvolution
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.wavegan import Discriminator, Generator, parameter_count
 from wavegan.settings import PhaseShuffleSettings
@@ -88,7 +89,7 @@ def test_strides_and_widths_are_the_references(clip_samples):
 
 @pytest.mark.parametrize("clip_samples", STRIDES)
 def test_no_frame_is_lost(clip_samples):
-    """Guards against fault 13: symmetric padding gives 15 frames for 16 behind a stride of 2."""
+    """Symmetric padding would give 15 frames for 16 behind a stride of 2."""
     assert discriminator(clip_samples).blocks(torch.zeros(1, 1, clip_samples)).shape[-1] == 16
 
 
@@ -145,10 +146,7 @@ def test_the_dense_layers_are_time_major():
 
 
 def test_nothing_bounds_the_scores():
-    """Guards against fault 5.
-
-    Without biases the network is homogeneous: a clip three times as loud scores three times as much.
-    """
+    """Without biases the network is homogeneous: a clip three times as loud scores three times as much."""
     judge, clips = discriminator(), torch.randn(4, 1, 4096)
     torch.manual_seed(1)
     once = judge(clips)
@@ -165,7 +163,6 @@ SHUFFLES = {4096: 3, 8192: 4, 16384: 4, 32768: 4, 65536: 4}
 @pytest.mark.parametrize("clip_samples", SHUFFLES)
 @pytest.mark.parametrize("shared", [True, False])
 def test_phase_shuffle_follows_the_first_four_activations_and_never_the_last(clip_samples, shared):
-    """Guards against faults 1, 2 and 4."""
     blocks = list(discriminator(clip_samples, phase_shuffle=PhaseShuffleSettings(radius=3, shared=shared)).blocks)
     after = [
         isinstance(blocks[place + 1], PhaseShuffle)
@@ -181,7 +178,7 @@ def test_phase_shuffle_follows_the_first_four_activations_and_never_the_last(cli
 
 
 def test_phase_shuffle_is_on_by_its_radius():
-    """Guards against fault 1: scores of one clip vary with a radius and never without.
+    """Scores of one clip vary with a radius, and never without.
 
     The default is the authors' 2, shared.
     """
@@ -196,7 +193,7 @@ def test_phase_shuffle_is_on_by_its_radius():
 
 
 def test_transposed_is_the_default():
-    """Guards against fault 11: nearest upsampling presented as WaveGAN."""
+    """Guards against nearest upsampling as the default of WaveGAN."""
     assert [type(layer) for layer in layers(generator(), TransposedConvolution)] == [TransposedConvolution] * 4
     assert not layers(generator(), NearestUpsampling)
     nearest = generator(upsample="nearest")
@@ -206,7 +203,7 @@ def test_transposed_is_the_default():
 
 
 def test_the_post_filter_is_used():
-    """Guards against fault 16. A filter that is 1 at sample 255 of 512 passes the clip on; one of zeros silences it."""
+    """A filter that is 1 at sample 255 of 512 passes the clip on; one of zeros silences it."""
     network, z = generator(channels=2, post_filter=512), torch.randn(2, 3)
     (post,) = layers(network, PostFilter)
     with torch.no_grad():

@@ -41,7 +41,7 @@ def test_the_mean_is_of_squares_over_examples():
 
 
 def test_the_points_lie_uniformly_between_each_real_clip_and_its_fake():
-    """Guards against fault 7: a weight from a normal distribution. With real 0 and fake 1, the point is the weight."""
+    """Guards against a weight from a normal distribution. With real 0 and fake 1, the point is the weight."""
     torch.manual_seed(0)
     seen = []
 

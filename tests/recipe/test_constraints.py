@@ -30,8 +30,8 @@ def faults(tmp_path: Path):
     def sentences(settings: str) -> list[str]:
         try:
             recipes.load(path, settings.split())
-        except recipes.RecipeError as fault:
-            return [re.sub(r"^(command line: [^ ]+|[^ ]+): ", "", line) for line in str(fault).splitlines()]
+        except recipes.RecipeError as error:
+            return [re.sub(r"^(command line: [^ ]+|[^ ]+): ", "", line) for line in str(error).splitlines()]
         return []
 
     return sentences

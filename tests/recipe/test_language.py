@@ -29,7 +29,7 @@ def load(text: str, *overrides: str) -> recipes.Recipe:
     return recipes.load("a.yaml", overrides)
 
 
-def faults(text: str, *overrides: str) -> list[str]:
+def problems(text: str, *overrides: str) -> list[str]:
     with pytest.raises(RecipeError) as caught:
         load(text, *overrides)
     return str(caught.value).split("\n")
@@ -78,18 +78,18 @@ def test_null_over_a_section_takes_it_away():
         over("discriminators: {fine: {optimizer: null}, mel: {optimizer: null}}").discriminators["mel"].optimizer
         is None
     )
-    (fault,) = faults(SOURCE + JUDGES, "discriminators=null")
-    assert "discriminators is empty; method.name: gan needs one or more" in fault
+    (problem,) = problems(SOURCE + JUDGES, "discriminators=null")
+    assert "discriminators is empty; method.name: gan needs one or more" in problem
 
 
 def test_null_where_there_is_no_section_is_told_of():
-    (fault,) = faults(SOURCE + JUDGES, "discriminators.mle=null")
-    assert fault.endswith(
+    (problem,) = problems(SOURCE + JUDGES, "discriminators.mle=null")
+    assert problem.endswith(
         "discriminators.mle is empty; null takes away a section, and there is none of this name in discriminators; "
         "leave it out"
     )
-    (fault,) = faults(SOURCE + JUDGES, "discriminators.mel.view=null")
-    assert fault.endswith(
+    (problem,) = problems(SOURCE + JUDGES, "discriminators.mel.view=null")
+    assert problem.endswith(
         "discriminators.mel.view is missing; a network of this kind needs it; write view: {name: log_mel}"
     )
 
@@ -168,12 +168,12 @@ def test_of_two_paths_with_stars_that_with_fewer_wins():
 def test_a_star_that_stands_for_nothing(path):
     text = f"{SOURCE}encoder: {{name: mlp}}\nmethod: {{name: vae}}\ngenerator: {{latent: normal}}\n"
     rule = f"there is nothing that {path} stands for; name a section with other sections below it"
-    assert faults(text, f"{path}=4") == [f"command line: {path}=4: {rule}"]
+    assert problems(text, f"{path}=4") == [f"command line: {path}=4: {rule}"]
 
 
 def test_a_value_and_a_key_below_it_contradict_each_other():
     for words in permutations(("training.steps=3", "training.steps.x=1")):
-        assert faults(SOURCE + JUDGES, *words) == [
+        assert problems(SOURCE + JUDGES, *words) == [
             "command line: training.steps.x=1: training.steps.x lies in what command line: training.steps=3 sets as a "
             "whole; leave out one"
         ]
@@ -245,7 +245,7 @@ def test_a_name_is_text(written, name):
     ],
 )
 def test_in_a_file_a_path_must_be_text(written, sentence):
-    assert faults(f"{JUDGES}data: {{source: {written}}}") == [f"a.yaml:5:8: data.source {sentence}"]
+    assert problems(f"{JUDGES}data: {{source: {written}}}") == [f"a.yaml:5:8: data.source {sentence}"]
 
 
 def test_every_fault_in_the_mapping_has_its_place():
@@ -268,7 +268,7 @@ discriminators:
   seventh: {optimizer: {name: [sgd], lr: 3}}
   eighth: {name: null}
 """
-    assert [line.partition("; ")[0] for line in faults(text)] == [
+    assert [line.partition("; ")[0] for line in problems(text)] == [
         "a.yaml:3:3: discriminators.waveform.name is missing",
         "a.yaml:4:5: discriminators.waveform.dim is 0",
         "a.yaml:5:5: discriminators.waveform.objective is hnge",
@@ -328,7 +328,7 @@ discriminators:
     ],
 )
 def test_value_rule_and_remedy_in_the_mapping(text, sentence):
-    assert faults(SOURCE + text) == [sentence]
+    assert problems(SOURCE + text) == [sentence]
 
 
 def test_three_discriminators_survive_dump_and_load():
@@ -363,7 +363,7 @@ def test_a_slip_in_a_discriminators_name_adds_none(words):
     """Tries the command line, and a file that includes another."""
     wavefrom = "" if words else "  wavefrom: {dim: 3}\n"
     text = f"{SOURCE}discriminators:\n  waveform: {{name: wavegan}}\n{wavefrom}"
-    (told,) = faults(text, *words)
+    (told,) = problems(text, *words)
     assert told.endswith(
         "discriminators.wavefrom.name is missing; it must be wavegan, specgan, mlp, spectrogram, tiled_spectrum or "
         "tiled_waveform; did you mean discriminators.waveform? Or write name: wavegan"
@@ -380,12 +380,12 @@ WRITTEN = """\
 @pytest.mark.parametrize("section", [*recipes.Recipe.model_fields, "model", "representation", "include"])
 @pytest.mark.parametrize("written", WRITTEN.replace("\n", "; ").split("; "))
 def test_whatever_is_written_has_its_sentence(section, written):
-    told = faults(f"{section}: {written}\ntraning: {{steps: 5}}\n")
-    assert any(fault.startswith("a.yaml:2:1: unknown key traning; did you mean training?") for fault in told)
+    told = problems(f"{section}: {written}\ntraning: {{steps: 5}}\n")
+    assert any(problem.startswith("a.yaml:2:1: unknown key traning; did you mean training?") for problem in told)
 
 
 @pytest.mark.parametrize("entry", ["name: mlp, dim: 4", "dim: 4"])
 def test_a_discriminator_without_a_name_of_its_own(entry):
     name = "" if "name" in entry else "name: wavegan, "
-    (fault,) = faults(SOURCE + f"discriminators: {{{entry}}}\n")
-    assert fault.endswith(f"above; write discriminators: {{waveform: {{{name}{entry}}}}}")
+    (problem,) = problems(SOURCE + f"discriminators: {{{entry}}}\n")
+    assert problem.endswith(f"above; write discriminators: {{waveform: {{{name}{entry}}}}}")

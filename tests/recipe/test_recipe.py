@@ -41,7 +41,7 @@ def load(text, *overrides):
     return recipes.load(write(text), overrides)
 
 
-def faults(text, *overrides):
+def problems(text, *overrides):
     return faults_of(write(text), *overrides)
 
 
@@ -171,7 +171,7 @@ optimizers:
   generator: {betas: [0.5, 1.5], lr: 0}
 monitr: {}
 """
-    assert faults(text, "training.keep_last=0", "training.stpes=5") == [
+    assert problems(text, "training.keep_last=0", "training.stpes=5") == [
         "command line: training.keep_last=0: training.keep_last is 0; it must be a whole number at least 1 and at most "
         "1000000000; try 1",
         "command line: training.stpes=5: unknown key training.stpes; did you mean training.steps?",
@@ -235,7 +235,7 @@ monitr: {}
 )
 def test_value_rule_and_remedy(override, sentence):
     key = "training.steps" if override == "training.steps.x=1" else override.partition("=")[0]
-    assert faults(f"{SOURCE}training: {{steps: 100}}", override) == [f"command line: {override}: {key} {sentence}"]
+    assert problems(f"{SOURCE}training: {{steps: 100}}", override) == [f"command line: {override}: {key} {sentence}"]
 
 
 @pytest.mark.parametrize(
@@ -257,16 +257,16 @@ def test_value_rule_and_remedy(override, sentence):
     ],
 )
 def test_unknown_keys(key, remedy):
-    assert faults(SOURCE, f"{key}=3") == [f"command line: {key}=3: unknown key {key}; {remedy}"]
+    assert problems(SOURCE, f"{key}=3") == [f"command line: {key}=3: unknown key {key}; {remedy}"]
 
 
 def test_the_duration_in_a_remedy_is_at_the_recipes_rate():
-    (fault,) = faults(f"{SOURCE}  sample_rate: 44100\n  clip_samples: 100")
-    assert fault.endswith("try 4096 (0.0929 s at 44.1 kHz)")
+    (problem,) = problems(f"{SOURCE}  sample_rate: 44100\n  clip_samples: 100")
+    assert problem.endswith("try 4096 (0.0929 s at 44.1 kHz)")
 
 
 def test_linear_decay_needs_two_steps():
-    assert faults(SOURCE, "training.lr_decay=linear", "training.steps=1") == [
+    assert problems(SOURCE, "training.lr_decay=linear", "training.steps=1") == [
         "command line: training.lr_decay=linear: training.lr_decay is linear; that needs at least 2 steps, and "
         "training.steps is 1; try none"
     ]
@@ -283,16 +283,16 @@ def test_discriminator_batch_norm_without_penalty_is_possible():
 
 
 def test_no_combination_is_judged_by_a_value_that_is_wrong_itself():
-    (fault,) = faults(SOURCE, "discriminators.waveform.batch_norm=true", "method.penalty_weight=none")
-    assert "penalty_weight is none; it must be a number" in fault
+    (problem,) = problems(SOURCE, "discriminators.waveform.batch_norm=true", "method.penalty_weight=none")
+    assert "penalty_weight is none; it must be a number" in problem
 
 
 def test_a_missing_source_is_placed_at_its_section_or_the_file():
     missing = "data.source is missing; a recipe must say what to learn from; add source: FOLDER below data:"
     judged = "discriminators: {waveform: {name: wavegan, dim: 8}}"
-    assert faults(f"{judged}\ndata: {{channels: 2}}") == [f"voices.yaml:2:1: {missing}"]
-    assert faults(judged, "data.channels=2", "generator.dim=4")[0].endswith(missing)
-    assert faults(judged) == [f"voices.yaml: {missing}"]
+    assert problems(f"{judged}\ndata: {{channels: 2}}") == [f"voices.yaml:2:1: {missing}"]
+    assert problems(judged, "data.channels=2", "generator.dim=4")[0].endswith(missing)
+    assert problems(judged) == [f"voices.yaml: {missing}"]
 
 
 @pytest.mark.parametrize(
@@ -310,19 +310,19 @@ def test_a_missing_source_is_placed_at_its_section_or_the_file():
     ],
 )
 def test_text_that_is_not_yaml(text, place, rule):
-    (fault,) = faults(text)
-    assert fault.startswith(f"voices.yaml:{place}: {rule}")
+    (problem,) = problems(text)
+    assert problem.startswith(f"voices.yaml:{place}: {rule}")
 
 
 def test_keys_written_twice():
-    assert faults("data:\n  source: a\n  channels: 1\n  source: b\ndata: {}\n")[1:3] == [
+    assert problems("data:\n  source: a\n  channels: 1\n  source: b\ndata: {}\n")[1:3] == [
         "voices.yaml:4:3: data.source is written twice, first at voices.yaml:2:3; keep one",
         "voices.yaml:5:1: data is written twice, first at voices.yaml:1:1; keep one",
     ]
 
 
 def test_a_dotted_key_in_a_file():
-    assert faults(f"{SOURCE}training.steps: 5") == [
+    assert problems(f"{SOURCE}training.steps: 5") == [
         "voices.yaml:4:1: unknown key training.steps with a dot; write steps: on an indented line below training:"
     ]
 
@@ -331,7 +331,7 @@ def test_a_dotted_key_in_a_file():
     ("text", "content"), [("", "empty"), ("# only\n", "empty"), ("- a\n- b", "[a, b]"), ("5", "5")]
 )
 def test_a_file_without_sections(text, content):
-    assert faults(text) == [f"voices.yaml: the recipe is {content}; it must hold sections; begin with data:"]
+    assert problems(text) == [f"voices.yaml: the recipe is {content}; it must hold sections; begin with data:"]
 
 
 def test_files_that_cannot_be_read():
@@ -362,7 +362,7 @@ def test_a_byte_order_mark_is_no_text():
 @pytest.mark.parametrize("override", ["training.steps", "=5", "training..steps=5", ".=1", "include=base.yaml"])
 def test_malformed_overrides(override):
     rule = "an override sets one value; write key.path=value, for example training.steps=1000"
-    assert faults(SOURCE, override) == [f"command line: {override}: {rule}"]
+    assert problems(SOURCE, override) == [f"command line: {override}: {rule}"]
 
 
 def test_the_later_override_of_a_key_wins_and_leaves_the_rest_alone():
@@ -393,7 +393,7 @@ def test_the_later_and_the_including_file_win():
 
 def test_faults_are_placed_in_the_file_that_has_them():
     write("generator:\n  dim: 0\n  dmi: 3\ntraining: {ema: 2}", "base/one.yaml")
-    assert faults(f"include: base/one.yaml\n{SOURCE}training:\n  ema: 3", "generator.post_filter=-1") == [
+    assert problems(f"include: base/one.yaml\n{SOURCE}training:\n  ema: 3", "generator.post_filter=-1") == [
         "base/one.yaml:2:3: generator.dim is 0; it must be a whole number at least 1 and at most 1024; try 1",
         "base/one.yaml:3:3: unknown key generator.dmi; did you mean generator.dim?",
         "command line: generator.post_filter=-1: generator.post_filter is -1; it must be a whole number at least 0 and "
@@ -405,8 +405,8 @@ def test_faults_are_placed_in_the_file_that_has_them():
 def test_includes_that_cannot_be_read_hide_no_other_fault_and_invent_none():
     write("data: {source: 'a", "broken.yaml")
     write("", "base.yaml")
-    told = faults("include: [broken.yaml, bse.yaml, base.yaml]\ngenerator:\n  dim: 0")
-    assert [fault.partition("; ")[0] for fault in told] == [
+    told = problems("include: [broken.yaml, bse.yaml, base.yaml]\ngenerator:\n  dim: 0")
+    assert [problem.partition("; ")[0] for problem in told] == [
         "base.yaml: the recipe is empty",
         "broken.yaml:1:18: this is not YAML: while scanning a quoted scalar, found unexpected end of stream",
         "voices.yaml:1:1: include is bse.yaml",
@@ -421,7 +421,9 @@ def test_files_that_include_each_other():
     assert faults_of("a.yaml") == [
         "b.yaml:2:1: include is ./a.yaml; that file leads back to this one; include one that does not"
     ]
-    assert faults("include: voices.yaml")[0].startswith("voices.yaml:1:1: include is voices.yaml; that file leads back")
+    assert problems("include: voices.yaml")[0].startswith(
+        "voices.yaml:1:1: include is voices.yaml; that file leads back"
+    )
 
 
 def test_one_file_may_be_included_twice():
@@ -432,9 +434,9 @@ def test_one_file_may_be_included_twice():
 
 @pytest.mark.parametrize("include", ["5", "[a.yaml, 5]", "{a: b}", ""])
 def test_an_include_that_is_no_path(include):
-    (fault,) = faults(f"{SOURCE}include: {include}")
-    assert fault.startswith("voices.yaml:4:1: include is ")
-    assert fault.endswith("; it must be a path or a list of paths; try base.yaml")
+    (problem,) = problems(f"{SOURCE}include: {include}")
+    assert problem.startswith("voices.yaml:4:1: include is ")
+    assert problem.endswith("; it must be a path or a list of paths; try base.yaml")
 
 
 def test_a_file_name_that_is_no_recipe_name():

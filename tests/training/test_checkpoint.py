@@ -40,14 +40,11 @@ def test_a_training_comes_back_whole_without_any_code(training, batches, tmp_pat
         for name, tensors in made.state()[kind].items():
             assert all(torch.equal(content[kind][name][key], value) for key, value in tensors.items())
     loaded = torch.load(path, weights_only=True)  # tensors and plain values only
-    assert loaded["step"] == 1 and loaded["format"] == checkpoint.FORMAT
+    assert loaded["step"] == 1 and loaded["format"] == checkpoint.CHECKPOINT_FORMAT
 
 
 def test_it_is_written_aside_flushed_and_renamed(tmp_path, monkeypatch):
-    """Guards against fault 19.
-
-    At the moment of the flush the final name must not exist yet, and the old file must be whole.
-    """
+    """At the moment of the flush the final name must not exist yet, and the old file must be whole."""
     (old,) = make(tmp_path, 7)
     before, seen = old.read_bytes(), []
     flush = os.fsync
@@ -137,7 +134,7 @@ def test_a_foreign_file_is_refused(tmp_path, content):
 
 
 def test_code_is_never_run(tmp_path):
-    torch.save({"format": checkpoint.FORMAT, "step": 1, "bad": Path("x")}, tmp_path / "code.pt")
+    torch.save({"format": checkpoint.CHECKPOINT_FORMAT, "step": 1, "bad": Path("x")}, tmp_path / "code.pt")
     with pytest.raises(RunError, match="cannot be read"):
         checkpoint.load(tmp_path / "code.pt")
 

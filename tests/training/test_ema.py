@@ -76,7 +76,7 @@ def test_a_training_averages_by_half_life(training, batches):
 
 
 def test_every_step_counts(training, batches):
-    """Guards against fault 23: an average moved only at checkpoints. It is compared with one kept here in float64."""
+    """Guards against an average moved only at checkpoints. It is compared with one kept here in float64."""
     made = training(ema=0.3)
     network, average = made.method.networks["generator"], made.averages["generator"]
     mine = network.dense.weight.detach().double().clone()

@@ -52,10 +52,7 @@ def assert_same(first: dict, second: dict) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "everything"])
 def test_a_resumed_training_equals_the_uninterrupted_one(training, batches, tmp_path, precision, settings):
-    """Guards against fault 24.
-
-    The state goes through a file, into networks that started elsewhere: nothing may be left out of it.
-    """
+    """The state goes through a file, into networks that started elsewhere: nothing may be left out of it."""
     whole = training(precision=precision, **settings)
     seen = []
     train(whole, batches, 6, after_step=lambda stats: seen.append(flat(stats)) or True)
@@ -332,7 +329,7 @@ def test_decay_goes_on_from_the_first_rate_after_a_resume():
 
 
 def test_the_optimisers_are_the_papers_and_each_holds_its_own_network():
-    """Guards against fault 9, in the training of a recipe: Adam 1e-4, 0.5 and 0.9, one for each network."""
+    """Takes the settings of a recipe: Adam 1e-4, 0.5 and 0.9, one for each network."""
     path = Path(__file__).parents[2] / "recipes" / "sc09.yaml"
     made = assemble.training(recipes.load(path, ["generator.dim=1", f"{JUDGE}.dim=1"]), CPU)
     assert made.optimizers.keys() == made.method.networks.keys() == {"generator", JUDGE}

@@ -14,7 +14,7 @@ from wavegan.errors import TrainingError
 from wavegan.seeding import derive
 from wavegan.training import checkpoint, session, watchdog
 from wavegan.training.monitor import Monitor
-from wavegan.training.session import ROLLBACK, WARN, CollapsePolicy, Evaluation, follow_session, run_session
+from wavegan.training.session import ROLLBACK, WARN, CollapsePolicy, PeriodicEvaluation, follow_session, run_session
 from wavegan.training.signals import StopRequest
 from wavegan.training.watchdog import Watchdog
 
@@ -311,7 +311,7 @@ def test_nan_ends_a_training_that_only_warns(training, batches, tmp_path):
 
 def test_silence_is_seen_between_checkpoints(training, batches, tmp_path, monkeypatch):
     monkeypatch.setattr(watchdog, "GRACE_STEPS", 0)
-    monkeypatch.setattr(session, "LOOK_EVERY", 2)
+    monkeypatch.setattr(session, "CHECK_CLIPS_EVERY", 2)
     made, watch = training(), Watchdog()
     noise = torch.rand(8, 1, 2048, generator=torch.Generator().manual_seed(0)) - 0.5
     policy = CollapsePolicy(watch, clips=lambda: noise * (made.step < 5))
@@ -450,7 +450,7 @@ def test_no_figures_are_made_of_a_collapse(training, batches, tmp_path):
         return {"fad": 1.0 / made.step}
 
     sick = once(batches, 9, lambda: repeat(made))
-    evaluation = Evaluation(every=3, headline="fad", figures=figures)
+    evaluation = PeriodicEvaluation(every=3, headline="fad", figures=figures)
     sit(made, sick, tmp_path, steps=9, checkpoint_every=4, watch=watched(made), evaluation=evaluation)
     assert judged == [3, 6, 9] and log_of(tmp_path, "rollback")[0]["step"] == 4
     best = checkpoint.load(tmp_path / "checkpoints" / "best.pt")

@@ -11,7 +11,7 @@ from scipy import signal
 
 from wavegan.audio import drum_machine
 from wavegan.training import checkpoint
-from wavegan.training.watchdog import GRACE_STEPS, KEPT_LINES, History, Watchdog, duplicate_share, silent
+from wavegan.training.watchdog import GRACE_STEPS, KEPT_LINES, History, Watchdog, alike_share, silent
 
 LOSS = "discriminators/waveform/loss"
 PENALTY = "discriminators/waveform/penalty"
@@ -196,7 +196,7 @@ def test_duplicates_agree_with_a_loop_over_scipys_spectra():
     for unlike in (0.2, 0.3, 0.7, 4):
         parts = torch.linspace(0, 1, 10)[:, None, None] * unlike
         clips = base + parts * noise(10, channels=2, seed=3)
-        share = duplicate_share(clips) or 0.0
+        share = alike_share(clips) or 0.0
         assert share == pytest.approx(share_by_loop(clips.double().numpy()))
         shares.append(share)
     assert shares[0] == 1 and 0 < shares[2] < shares[1] < 1 and shares[3] == 0
@@ -210,25 +210,25 @@ def test_what_only_one_of_two_clips_holds_counts():
         torch.cat([clips[:, :, 1024:], clips[:, :, :1024]], dim=2) * torch.logspace(-2.65, -2.45, 12)[:, None, None]
     )
     both = torch.cat([clips, clips + onward])
-    share = duplicate_share(both) or 0.0
+    share = alike_share(both) or 0.0
     assert share == pytest.approx(share_by_loop(both.double().numpy()[:, 0])) and 0.2 < share < 0.8
 
 
 def test_copies_are_counted_whatever_their_level_and_sign():
     clips = drums(range(10))
-    assert duplicate_share(clips) == 0
+    assert alike_share(clips) == 0
     clips[7], clips[8], clips[9] = 0.2 * clips[0], -clips[1], 0.999 * clips[1]
-    assert duplicate_share(clips) == pytest.approx(0.5)
+    assert alike_share(clips) == pytest.approx(0.5)
 
 
 def test_drums_of_one_kind_are_no_duplicates():
     for voice in range(10):
-        assert duplicate_share(drums(range(voice, 160, 10))) == 0
+        assert alike_share(drums(range(voice, 160, 10))) == 0
 
 
 def test_fewer_than_two_clips_tell_nothing():
-    assert duplicate_share(noise(1)) is None
-    assert duplicate_share(noise(0)) is None
+    assert alike_share(noise(1)) is None
+    assert alike_share(noise(0)) is None
 
 
 def test_a_generator_that_falls_silent():

@@ -23,11 +23,11 @@ def device(choice: str) -> torch.device:
     choice = distributed.rank_device(choice)
     try:
         chosen = torch.empty(1, device=choice).device  # its index is set, which torch needs in some places
-    except (RuntimeError, AssertionError, NotImplementedError) as fault:
-        reason = str(fault).partition("\n")[0].partition(". ")[0]
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0]
         raise UserError(
             f"the device is {choice}, which cannot be used here ({reason})", "", "`device=auto` takes one that can"
-        ) from fault
+        ) from error
     return chosen
 
 

@@ -22,12 +22,12 @@ from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count, refer
 from wavegan.generation import Model
 from wavegan.models.evaluation_mode import evaluation_mode
 from wavegan.recipe import Recipe
-from wavegan.training.session import Evaluation
+from wavegan.training.session import PeriodicEvaluation
 
 PERIODIC = tuple(name for name, metric in METRICS.items() if metric.is_periodic)
 logger = logging.getLogger(__name__)
 
-RESAMPLES = 50
+PERIODIC_RESAMPLES = 50
 TRAINING_CLIPS = 2000  # at most so many are searched for copies
 
 
@@ -57,7 +57,7 @@ def generated(model: Model, count: int, seed: int) -> ClipSet:
     return ClipSet(count, batch)
 
 
-def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Model]) -> Evaluation | None:
+def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Model]) -> PeriodicEvaluation | None:
     """Prepares the evaluation of a training while it goes on.
 
     parts: the sound that its clips should be like. current() returns the model as it is at that time. Returns None if
@@ -70,14 +70,14 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
     ground = ground_of_parts(recipe, parts, seed=0)
     try:
         count = agreed_count(recipe.evaluation.count, ground)
-    except DataError as fault:  # training is possible all the same
-        logger.warning(f"this training is not judged while it goes on: {fault}")
+    except DataError as error:  # training is possible all the same
+        logger.warning(f"this training is not judged while it goes on: {error}")
         return None
     learned = ground.training.first(TRAINING_CLIPS) if ground.training else None
     reference = Reference(ground.reference.first(count), ground.form.sample_rate, training=learned)
 
     def figures(seen: Features) -> dict[str, float]:
-        estimates = reference.estimates(seen, only=PERIODIC, count=RESAMPLES)
+        estimates = reference.estimates(seen, only=PERIODIC, count=PERIODIC_RESAMPLES)
         scores = {name: score(values, count) for name, values in estimates.items()}
         parts_by_ending = {"": "value", "_low": "low", "_high": "high"}
         return {
@@ -101,4 +101,4 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
         f"ones is {real[HEADLINE]:.2f} [{real[HEADLINE + '_low']:.2f}, {real[HEADLINE + '_high']:.2f}] "
         f"(prepared in {time.monotonic() - started:.0f} s)"
     )
-    return Evaluation(recipe.evaluation.every, HEADLINE, judge)
+    return PeriodicEvaluation(recipe.evaluation.every, HEADLINE, judge)

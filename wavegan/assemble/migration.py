@@ -5,7 +5,7 @@ from typing import Any
 from wavegan.assemble.models import GENERATING
 from wavegan.errors import RunError
 from wavegan.recipe.migration import migrated as migrated_recipe
-from wavegan.training.checkpoint import FORMAT
+from wavegan.training.checkpoint import CHECKPOINT_FORMAT
 
 
 def migrated(content: dict[str, Any]) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def migrated(content: dict[str, Any]) -> dict[str, Any]:
     Format 2 (one discriminator, `model` and `representation` in the recipe) kept the statistics of spectrograms beside
     the networks; they are buffers of the generator now. Its discriminators and optimisers are left out.
     """
-    if content["format"] == FORMAT:
+    if content["format"] == CHECKPOINT_FORMAT:
         return content
     kept = content["representation"]
     statistics = {f"output.{name}": kept[name] for name in ("means", "deviations") if name in kept}
@@ -24,7 +24,7 @@ def migrated(content: dict[str, Any]) -> dict[str, Any]:
 
     return {
         **content,
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "recipe": migrated_recipe(content["recipe"]),
         "networks": generators(content["networks"]),
         "averages": generators(content["averages"]),
@@ -33,7 +33,7 @@ def migrated(content: dict[str, Any]) -> dict[str, Any]:
 
 def require_present_format(content: dict[str, Any], run: Any) -> None:
     """Raises RunError for a checkpoint of an earlier version, from which no training can go on."""
-    if content["format"] != FORMAT:
+    if content["format"] != CHECKPOINT_FORMAT:
         raise RunError(
             f"{run} was trained by an earlier version of wavegan, whose training cannot be continued by this one; "
             "generate and evaluate still read it; start again with `fresh=True`, or name a new folder with `run_dir`"

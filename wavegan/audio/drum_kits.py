@@ -9,14 +9,14 @@ import numpy as np
 from scipy.signal import fftconvolve, lfilter
 
 from wavegan.audio import drum_machine
-from wavegan.audio.drum_machine import LONGEST_SECONDS, noise, strike
+from wavegan.audio.drum_machine import LONGEST_SECONDS, band_noise, strike
 
 VERSION = 1  # raised whenever a kit or the stereo field would sound different
 PLAIN = "plain"
 STEREO_ROOM = 0.3  # level of the room around a drum in the stereo field
 
-# Reverberation that starts as noise of unit density (see `drum_machine.noise`) and falls by 60 dB in a decay has a gain
-# of sqrt(decay / (6 ln 10) / (2 · 22050)) at every frequency: the Fourier integral of the squared envelope.
+# Reverberation that starts as noise of unit density (see `drum_machine.band_noise`) and falls by 60 dB in a decay has a
+# gain of sqrt(decay / (6 ln 10) / (2 · 22050)) at every frequency: the Fourier integral of the squared envelope.
 REVERBERATION_GAIN = np.sqrt(1 / (6 * np.log(10)) / 44100)
 
 
@@ -57,7 +57,7 @@ def reverberation(
     The room passes `low` to `high` Hz and falls by 60 dB in `decay` seconds.
     """
     time = np.arange(round(decay * sample_rate)) / sample_rate
-    impulse_response = noise(np.random.default_rng([number, 0]), time, low, high) * strike(time, decay)
+    impulse_response = band_noise(np.random.default_rng([number, 0]), time, low, high) * strike(time, decay)
     return fftconvolve(sound, impulse_response) / (sample_rate * REVERBERATION_GAIN * np.sqrt(decay))
 
 

@@ -100,7 +100,7 @@ def squares(pitches: np.ndarray, low: float, high: float) -> tuple[np.ndarray, n
     return frequencies[is_audible], levels[is_audible]
 
 
-def noise(random: Generator, time: np.ndarray, low: float, high: float = np.inf) -> np.ndarray:
+def band_noise(random: Generator, time: np.ndarray, low: float, high: float = np.inf) -> np.ndarray:
     """Makes noise from `low` to `high` Hz: the same waveform at every sample rate, up to half of the rate.
 
     At low rates `low` is reduced, so that at least the top quarter of the spectrum is left.
@@ -121,7 +121,7 @@ def finish(random: Generator, time: np.ndarray, sound: np.ndarray) -> np.ndarray
     """
     sound = np.asarray(lfilter([1, -1], [1, -np.exp(-2 * np.pi * 25 * time[1])], sound))
     sound /= np.abs(sound).max()
-    sound += between(random, *HISS) * np.clip(time / 0.001, 0, 1) * noise(random, time, 25, 7000)
+    sound += between(random, *HISS) * np.clip(time / 0.001, 0, 1) * band_noise(random, time, 25, 7000)
     sound *= np.sin(np.pi / 2 * np.clip(5 * (1 - time / time[-1]), 0, 1)) ** 2
     return (sound / np.abs(sound).max()).astype(np.float32)
 
@@ -137,7 +137,7 @@ def kick(random: Generator, sample_rate: int) -> np.ndarray:
 
     time = timeline(1.1 * decay, sample_rate)
     body = tone(time, glide(time, pitch, bend, bend_seconds), strike(time, decay, 0.002), drive)
-    beater = noise(random, time, 200, brightness) * strike(time, thud_decay)
+    beater = band_noise(random, time, 200, brightness) * strike(time, thud_decay)
     return finish(random, time, body + thud * beater)
 
 
@@ -150,8 +150,8 @@ def snare(random: Generator, sample_rate: int) -> np.ndarray:
     time = timeline(1.1 * max(head_decay, wire_decay), sample_rate)
     frequency, envelope = glide(time, pitch, bend, 0.03), strike(time, head_decay)
     head = tone(time, frequency, envelope, 0.4) + 0.5 * tone(time, second * frequency, envelope, 0)
-    bright = noise(random, time, low, high) * strike(time, 0.6 * wire_decay)
-    dark = noise(random, time, 300, 2 * low) * strike(time, wire_decay)
+    bright = band_noise(random, time, low, high) * strike(time, 0.6 * wire_decay)
+    dark = band_noise(random, time, 300, 2 * low) * strike(time, wire_decay)
     return finish(random, time, head + wires * (bright + 0.5 * dark))
 
 
@@ -164,7 +164,7 @@ def hihat(random: Generator, sample_rate: int) -> np.ndarray:
 
     time = timeline(1.1 * decay, sample_rate)
     metal = ring(time, *squares(pitches, corner, 12000), decay)
-    return finish(random, time, metal + hiss * noise(random, time, corner) * strike(time, decay))
+    return finish(random, time, metal + hiss * band_noise(random, time, corner) * strike(time, decay))
 
 
 def clap(random: Generator, sample_rate: int) -> np.ndarray:
@@ -178,7 +178,7 @@ def clap(random: Generator, sample_rate: int) -> np.ndarray:
     envelope = room * strike(time - starts[-1], room_decay)
     for start in starts:
         envelope += strike(time - start, hand_decay)
-    return finish(random, time, envelope * noise(random, time, centre / width, centre * width))
+    return finish(random, time, envelope * band_noise(random, time, centre / width, centre * width))
 
 
 def tom(random: Generator, sample_rate: int) -> np.ndarray:
@@ -190,7 +190,7 @@ def tom(random: Generator, sample_rate: int) -> np.ndarray:
     time = timeline(1.1 * decay, sample_rate)
     head = tone(time, glide(time, pitch, bend, bend_seconds), strike(time, decay, 0.002), drive)
     modes = ring(time, pitch * MEMBRANE, overtones / MEMBRANE, decay / MEMBRANE)
-    tap = noise(random, time, 300, brightness) * strike(time, 0.1 * decay)
+    tap = band_noise(random, time, 300, brightness) * strike(time, 0.1 * decay)
     return finish(random, time, head + modes + stick * tap)
 
 
@@ -202,7 +202,7 @@ def conga(random: Generator, sample_rate: int) -> np.ndarray:
     time = timeline(1.1 * decay, sample_rate)
     skin = tone(time, glide(time, pitch, bend, 0.04), strike(time, decay), 0.2)
     modes = ring(time, pitch * MEMBRANE, overtones / MEMBRANE, decay / MEMBRANE)
-    return finish(random, time, skin + modes + slap * noise(random, time, 700, 5000) * strike(time, slap_decay))
+    return finish(random, time, skin + modes + slap * band_noise(random, time, 700, 5000) * strike(time, slap_decay))
 
 
 def cowbell(random: Generator, sample_rate: int) -> np.ndarray:
@@ -222,7 +222,7 @@ def rim(random: Generator, sample_rate: int) -> np.ndarray:
     levels, speck, decay = random.uniform(0.3, 1.2, 3), between(random, 0.5, 4), between(random, 0.04, 0.16)
 
     time = timeline(0.03 + 1.1 * decay, sample_rate)
-    click = noise(random, time, 1200) * strike(time, 0.3 * decay, 0.0005)
+    click = band_noise(random, time, 1200) * strike(time, 0.3 * decay, 0.0005)
     return finish(random, time, ring(time, modes, levels, decay) + speck * click)
 
 
@@ -235,7 +235,7 @@ def cymbal(random: Generator, sample_rate: int) -> np.ndarray:
     time = timeline(decay, sample_rate)
     decays = decay * np.clip(3000 / modes, 0.2, 1) ** 0.3
     plate = ring(time, modes, levels * passed(modes, corner) * (modes / 3000) ** tilt, decays)
-    sizzle = hiss * noise(random, time, corner) * strike(time, hiss_decay)
+    sizzle = hiss * band_noise(random, time, corner) * strike(time, hiss_decay)
     return finish(random, time, (plate + sizzle) * (1 + ping * strike(time, 0.05)))
 
 
@@ -247,7 +247,7 @@ def shaker(random: Generator, sample_rate: int) -> np.ndarray:
 
     time = timeline(attack + 1.1 * decay, sample_rate)
     rattle = np.interp(time * grains_per_second, np.arange(300), grains)
-    return finish(random, time, noise(random, time, low, high) * rattle * strike(time, decay, attack))
+    return finish(random, time, band_noise(random, time, low, high) * rattle * strike(time, decay, attack))
 
 
 VOICES = (kick, snare, hihat, clap, tom, conga, cowbell, rim, cymbal, shaker)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wavegan.models.images import Convolution2d, NearestUpsampling2d, TransposedConvolution2d
-from wavegan.models.layers import Convolution, NearestUpsampling, PostFilter, TransposedConvolution
+from wavegan.models.conv1d import Convolution, NearestUpsampling, PostFilter, TransposedConvolution
+from wavegan.models.conv2d import Convolution2d, NearestUpsampling2d, TransposedConvolution2d
 
 # Adam reads the parameter, gradient and two moments, and writes all but the gradient; each has four bytes.
 ADAM_BYTES = 7 * 4

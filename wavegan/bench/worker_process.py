@@ -43,13 +43,13 @@ class WorkerProcess:
     def _answer(self) -> Any:
         try:
             is_fine, value = self._connection.recv()
-        except (EOFError, ConnectionResetError) as fault:
+        except (EOFError, ConnectionResetError) as error:
             self._process.join()
             raise UserError(
                 f"the system ended a process (exit code {self._process.exitcode}), as it does where memory runs out",
                 "",
                 "lower training.batch_size, generator.dim or data.clip_samples",
-            ) from fault
+            ) from error
         if is_fine:
             return value
         self.__exit__()
@@ -83,9 +83,9 @@ def _reply(connection: Connection, work: Callable[..., Any], args: tuple[Any, ..
     """Sends the result of work(*args), or its exception; without is_value it sends only that the work is done."""
     try:
         value = work(*args)
-    except Exception as fault:
-        fault.add_note(traceback.format_exc())
-        connection.send((False, fault))
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        connection.send((False, error))
         return None
     connection.send((True, value if is_value else None))
     return value

@@ -115,7 +115,8 @@ def _whole(figures: dict[str, Any]) -> list[str]:
     rows = [row("step", figures["step_seconds"], spread("step_seconds", "step_repeats"))]
     if has_plain:
         note = spread("plain_step_seconds", "plain_step_repeats")
-        rows.append(row("plain step, fp32", figures["plain_step_seconds"], note))
+        precision = "TF32" if figures["device"].startswith("cuda") else "fp32"  # as `bench.baseline_timing` allows
+        rows.append(row(f"plain step, {precision}", figures["plain_step_seconds"], note))
     rows.append(row("floor", figures["floor_seconds"], _floor(figures)))
     if has_plain:
         rows.append(f"{'speed-up':<22}{figures['speedup']:>12.2f} times  the plain step")

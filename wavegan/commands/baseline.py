@@ -20,8 +20,8 @@ def plain_obstacle(recipe: Recipe) -> str:
         "optimizers.generator.name": (optimizers.generator.name, "adam"),
         "the discriminator's optimizer": ((judges[0].optimizer or optimizers.discriminator).name, "adam"),
     }
-    wrong = (f"{key} is {value}, and its is {needed}" for key, (value, needed) in asked.items() if value != needed)
-    return next(wrong, "")
+    mismatches = (f"{key} is {value}, and its is {needed}" for key, (value, needed) in asked.items() if value != needed)
+    return next(mismatches, "")
 
 
 def plain_settings(recipe: Recipe) -> BaselineSettings:

@@ -164,7 +164,7 @@ def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
         "part_flops": needs.flops,
         "generation": measured.generation,
         "data": measured.draws and _data(measured.draws, recipe.training.batch_size, draws_per_step, step),
-        "verdict": verdict(measured.parts, flops, machine.matrix_flops_per_second),
+        "verdict": bottleneck(measured.parts, flops, machine.matrix_flops_per_second),
     }
 
 
@@ -178,7 +178,9 @@ def step_needs(recipe: Recipe) -> Needs:
     judged = []
     for adversary in method.adversaries.values():  # type: ignore[attr-defined]
         seen = adversary.see(generator.output.encode(clips))  # type: ignore[union-attr, operator]
-        extra = 0 if adversary.penalty is None else (2 if adversary.penalty.among else 4) / adversary.penalty_every
+        extra = (
+            0 if adversary.penalty is None else (2 if adversary.penalty.select_rows else 4) / adversary.penalty_every
+        )
         judged.append(DiscriminatorFlops(forward_flops(adversary.discriminator, seen, labels), extra))
     steps = recipe.method.discriminator_steps
     flops = step_flops(
@@ -199,7 +201,7 @@ def _reuses_generated(recipe: Recipe) -> bool:
     return getattr(recipe.method, "reuse_generated", False)
 
 
-def verdict(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
+def bottleneck(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
     """Says in one sentence what bounds the step, from the seconds of its parts."""
     whole = parts[TOTAL]
     products = flops / matrix_rate / whole
@@ -220,8 +222,8 @@ def _with_sound(recipe: Recipe) -> tuple[Recipe, str]:
     """
     try:
         parts = assemble.corpora(recipe)
-    except DataError as fault:
-        return recipe, str(fault)
+    except DataError as error:
+        return recipe, str(error)
     return assemble.with_labels(recipe, parts.training)[0], ""
 
 

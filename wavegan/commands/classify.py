@@ -18,7 +18,7 @@ from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips
 from wavegan.commands.folders import make_folder, refuse_run
 from wavegan.errors import DataError
-from wavegan.evaluation.classifier import FORMAT, Accuracy, Classifier, levels, load, save
+from wavegan.evaluation.classifier import CLASSIFIER_FORMAT, Accuracy, Classifier, levels, load, save
 from wavegan.evaluation.classifier_training import learn
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.meaning import some_of
@@ -73,8 +73,8 @@ def train_classifier(
     classifier = _train(source, test, form, seed, on)
     try:
         save(classifier, path)
-    except OSError as fault:
-        raise DataError(f"{path} cannot be written ({fault.strerror})", "", "name another file with `out`") from fault
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror})", "", "name another file with `out`") from error
     return ClassifierResult(
         path=path,
         name=classifier.name,
@@ -132,12 +132,12 @@ def classifier_for(
         if path.exists():
             try:
                 return load(path, on)
-            except DataError as fault:
-                logger.info(f"{fault}; it is trained anew")
+            except DataError as error:
+                logger.info(f"{error}; it is trained anew")
         try:
             classifier = _train(source, None, form, seed, on)
-        except DataError as fault:
-            logger.info(f"no classifier can be trained: {fault}")
+        except DataError as error:
+            logger.info(f"no classifier can be trained: {error}")
             return None
         save(classifier, path)
     return classifier
@@ -249,7 +249,7 @@ def _items(source: str | Sequence[str], reading: Reading) -> Sequence[Item]:
 def _kept_path(source: str | Sequence[str], form: ClipFormat, seed: int) -> Path:
     """Returns the file where a source's classifier is kept; other sound, labels, groups or settings change it."""
     items = _items(source, form.reading)
-    key = identity(["classifier", FORMAT, *form, seed, [[item.label, item.group] for item in items]], items)
+    key = identity(["classifier", CLASSIFIER_FORMAT, *form, seed, [[item.label, item.group] for item in items]], items)
     return cache_folder() / "classifiers" / f"{key}.pt"
 
 
@@ -258,9 +258,9 @@ def _refuse_other_file(path: Path) -> None:
     if path.exists():
         try:
             load(path)
-        except DataError as fault:
+        except DataError as error:
             raise DataError(
                 f"{path} is there and no classifier",
                 "only a classifier is written over",
                 "name another file with `out`",
-            ) from fault
+            ) from error

@@ -45,7 +45,7 @@ from wavegan.training.run_folder import RunFolder, evaluations
 
 logger = logging.getLogger(__name__)
 
-WALK_STATIONS, WALK_BETWEEN = 4, 3
+WALK_KEYFRAMES, WALK_BETWEEN = 4, 3
 RISKIEST = 8  # so many clips are shown for artefacts, and so many beside what they may copy
 
 
@@ -123,45 +123,59 @@ def _judge(
     out: Path,
     seed: int,
 ) -> Evaluation:
+    """Extracts features of all sets, scores them, and writes the three files into `out`."""
     make_folder(out)
-    count, rate = len(sets["generated"]), ground.form.sample_rate
-    reference_clips = ground.reference.first(count)
+    # Features are extracted once for each set, and every figure and picture is made from them. Of the reference as many
+    # clips are used as of each set: most distances depend on the number.
     model_labels = candidate.model.label_names if candidate.model else ()
-    reference, seen = extract_sets(sets, ground, classifier, seed, embedding, model_labels)
-    scores = {name: reference.scores(features) for name, features in seen.items()}
-    curve = {name: reference.curve(seen[name]) for name in ("generated", "real")}
-    facts = candidate.facts | ground.facts(count) | facts_of_meaning(seen | {"reference": reference.features}, scores)
+    reference, features = extract_sets(sets, ground, classifier, seed, embedding, model_labels)
+    with_reference = features | {"reference": reference.features}
+    scores = {name: reference.scores(of_set) for name, of_set in features.items()}
+    curve = {name: reference.curve(features[name]) for name in ("generated", "real")}
+    facts = candidate.facts | ground.facts(len(sets["generated"])) | facts_of_meaning(with_reference, scores)
     labels, obeyed = None, None
     if "probabilities" not in reference.distrusted:
-        labels = _labels(seen | {"reference": reference.features}, classifier)
-        obeyed, words = _obeyed(candidate.model, seen["generated"], classifier, seed)
+        labels = _labels(with_reference, classifier)
+        obeyed, words = _obeyed(candidate.model, features["generated"], classifier, seed)
         facts |= {"labels obeyed": words} if words else {}
     facts |= {"features": IDENTITY} | closing_facts(classifier, seed)
-    shown, real = sets["generated"].first(SHOWN).together(), reference_clips.first(SHOWN).together()
-    spectrograms = out / "spectrograms.png"
-    spectrogram_images.spectrogram_grid(spectrograms, shown, real, rate)
-    report = Report(
-        title=f"{candidate.name}",
-        facts=facts,
-        sample_rate=rate,
-        scores=scores,
-        curve=curve,
-        generated=shown,
-        real=real,
-        artefacts=_artefacts(reference, seen["generated"], sets["generated"]),
-        likeness=_likeness(reference, seen["generated"], sets["generated"], ground),
-        spectra={name: mean_levels(features) for name, features in seen.items() if name != "untrained"},
-        frequencies=spectrum_frequencies(seen["generated"], rate),
-        history=evaluations(RunFolder(run_folder_of(candidate.path)).log) if candidate.model else [],
-        walk=_walk(candidate.model, seed) if candidate.model else None,
-        labels=labels,
-    )
-    page = out / "report.html"
-    write_report(page, report)
-    result = Evaluation(out, page, spectrograms, scores, facts, labels, obeyed, curve)
-    with atomic_write(out / "metrics.json") as partial:
+    page, pictures = out / "report.html", out / "spectrograms.png"
+    result = Evaluation(out, page, pictures, scores, facts, labels, obeyed, curve)
+    report = _report(result, candidate, sets["generated"], ground, reference, features, seed)
+    spectrogram_images.spectrogram_grid(result.spectrograms, report.generated, report.real, report.sample_rate)
+    write_report(result.report, report)
+    with atomic_write(out / "metrics.json") as partial:  # the last: whoever sees it sees the others too
         partial.write_text(json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
     return result
+
+
+def _report(
+    result: Evaluation,
+    candidate: Candidate,
+    clips: ClipSet,
+    ground: ReferenceSets,
+    reference: Reference,
+    features: dict[str, Features],
+    seed: int,
+) -> Report:
+    """Returns the page's content: the figures, and clips beside real ones. clips: the candidate's."""
+    rate = ground.form.sample_rate
+    return Report(
+        title=f"{candidate.name}",
+        facts=result.facts,
+        sample_rate=rate,
+        scores=result.scores,
+        curve=result.curve,
+        generated=clips.first(SHOWN).together(),
+        real=ground.reference.first(len(clips)).first(SHOWN).together(),
+        artefacts=_artefacts(reference, features["generated"], clips),
+        likeness=_likeness(reference, features["generated"], clips, ground),
+        spectra={name: mean_levels(of_set) for name, of_set in features.items() if name != "untrained"},
+        frequencies=spectrum_frequencies(features["generated"], rate),
+        history=evaluations(RunFolder(run_folder_of(candidate.path)).log) if candidate.model else [],
+        walk=_walk(candidate.model, seed) if candidate.model else None,
+        labels=result.labels,
+    )
 
 
 def _artefacts(reference: Reference, seen: Features, clips: ClipSet) -> list[FaultyClip]:
@@ -229,7 +243,7 @@ def _walk(model: Model, seed: int) -> Tensor | None:
     """Returns a sound that walks between latents; None for a translator, which has no latents."""
     if model.source_clips:
         return None
-    clips: Iterable[Tensor] = generation.interpolate(model, WALK_STATIONS, clips_between=WALK_BETWEEN, seed=seed)
+    clips: Iterable[Tensor] = generation.interpolate(model, WALK_KEYFRAMES, clips_between=WALK_BETWEEN, seed=seed)
     return torch.cat([clip for batch in clips for clip in batch], dim=1)
 
 

@@ -11,10 +11,10 @@ def make_folder(folder: Path) -> None:
     """Makes a folder and those above it. Raises DataError if that fails or nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
+    except OSError as error:
         raise DataError(
-            f"the folder {folder} cannot be made ({fault.strerror})", "", "name another with `out`"
-        ) from fault
+            f"the folder {folder} cannot be made ({error.strerror})", "", "name another with `out`"
+        ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DataError(f"the folder {folder} cannot be written to", "", "name another with `out`")
 

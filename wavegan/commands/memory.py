@@ -17,11 +17,11 @@ def memory_explained(advice: str) -> Iterator[None]:
     """Turns too little memory, on the host or an accelerator, into a UserError that ends with `advice`."""
     try:
         yield
-    except (MemoryError, RuntimeError) as fault:
-        is_short = isinstance(fault, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(fault)
+    except (MemoryError, RuntimeError) as error:
+        is_short = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
         if not is_short:
             raise
-        raise UserError("there is too little memory for this", "", advice) from fault
+        raise UserError("there is too little memory for this", "", advice) from error
 
 
 def give_back_freed_memory() -> None:

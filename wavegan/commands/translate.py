@@ -11,7 +11,7 @@ from torch import Tensor
 from wavegan import assemble, progress
 from wavegan.audio import files
 from wavegan.audio.decoding import SILENCE_PEAK
-from wavegan.audio.overlap import overlapped
+from wavegan.audio.overlap_add import overlap_add
 from wavegan.commands.folders import make_folder
 from wavegan.commands.models import TRANSLATORS, load_model
 from wavegan.errors import DataError, UserError
@@ -74,7 +74,7 @@ def _translated(sound: Tensor, model: Model, *, is_scaled: bool) -> Tensor:
     """
     peak = float(sound.abs().max())
     scale = peak if is_scaled and peak > SILENCE_PEAK else 1.0
-    return scale * overlapped(
+    return scale * overlap_add(
         lambda windows: synthesize(model, windows),
         sound / scale,
         model.clip_samples,
@@ -90,8 +90,8 @@ def _read(path: Path, model: Model) -> Tensor:
 def _blocks(path: Path, model: Model) -> Iterator[np.ndarray]:
     try:
         yield from files.decode(path, model.sample_rate, model.channels)
-    except DataError as fault:
-        raise DataError(f"{path} {fault}") from fault
+    except DataError as error:
+        raise DataError(f"{path} {error}") from error
 
 
 def _refuse(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:

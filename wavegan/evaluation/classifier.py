@@ -24,7 +24,7 @@ from wavegan.dsp.mel import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_
 from wavegan.errors import DataError
 from wavegan.evaluation.resampling import wilson_interval
 
-FORMAT = 2  # raised when the same file is read differently, or the same sounds are learned differently
+CLASSIFIER_FORMAT = 2  # raised when the same file is read differently, or the same sounds are learned differently
 PLAIN = ("label_names", "sample_rate", "clip_samples", "seed", "source", "split", "clips")  # stored as they are
 FEATURES = 48
 DIM = 16
@@ -126,7 +126,9 @@ class Classifier:
     @cached_property
     def identity(self) -> str:
         """Returns a short hash of weights, labels and sample rate: classifiers with equal hashes recognise alike."""
-        digest = hashlib.blake2b(json.dumps([FORMAT, self.label_names, self.sample_rate]).encode(), digest_size=6)
+        digest = hashlib.blake2b(
+            json.dumps([CLASSIFIER_FORMAT, self.label_names, self.sample_rate]).encode(), digest_size=6
+        )
         for name, weights in self.network.state_dict().items():
             digest.update(name.encode() + weights.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -164,7 +166,7 @@ def save(classifier: Classifier, path: Path) -> None:
     content |= {"held_out": asdict(classifier.held_out), "test": classifier.test and asdict(classifier.test)}
     weights = {name: values.cpu() for name, values in classifier.network.state_dict().items()}
     with atomic_write(path, is_durable=True, is_shared=True) as partial, partial.open("wb") as file:
-        torch.save({"wavegan classifier": FORMAT, **content, "network": weights}, file)
+        torch.save({"wavegan classifier": CLASSIFIER_FORMAT, **content, "network": weights}, file)
 
 
 def load(path: Path, on: torch.device | None = None) -> Classifier:
@@ -174,14 +176,14 @@ def load(path: Path, on: torch.device | None = None) -> Classifier:
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as fault:
-        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(
             f"{path} cannot be read ({reason})", "it is damaged or no classifier", "train one: wavegan classifier train"
-        ) from fault
-    if not isinstance(content, dict) or content.get("wavegan classifier") != FORMAT:
+        ) from error
+    if not isinstance(content, dict) or content.get("wavegan classifier") != CLASSIFIER_FORMAT:
         raise DataError(
-            f"{path} is no wavegan classifier of format {FORMAT}",
+            f"{path} is no wavegan classifier of format {CLASSIFIER_FORMAT}",
             "something else or another version wrote it",
             "train one: wavegan classifier train",
         )

@@ -69,19 +69,26 @@ def augment(pictures: Tensor, random: torch.Generator) -> Tensor:
     pictures: `levels`, (N, 64, frames). There is no change of level: pictures do not show it.
     """
     count, bands, frames = pictures.shape
-    draws = _uniform(10, count, random).to(pictures)
-    stretch, shift, bend, transpose, tilt, noise = draws[:6] ** 3  # mostly small: pitch and colour tell drums apart
+    draws = _uniform(10, count, random).to(pictures)  # (10, N) in [-1, 1)
+    stretch, shift, mel_stretch, transpose, tilt, noise = (
+        draws[:6] ** 3
+    )  # mostly small: pitch and colour tell drums apart
     gaps = draws[6:]
-    places = torch.zeros(count, 2, 3, dtype=pictures.dtype, device=pictures.device)  # where each place takes its value
-    places[:, 0, 0], places[:, 1, 1] = (STRETCH * stretch).exp(), (MEL_STRETCH * bend).exp()
-    places[:, 0, 2] = places[:, 0, 0] - 1 + 2 * SHIFT * shift  # the start stays where it is but for the shift
-    places[:, 1, 2] = places[:, 1, 1] - 1 + 2 * TRANSPOSE * transpose
-    grid = functional.affine_grid(places, [count, 1, bands, frames], align_corners=False)
-    moved = functional.grid_sample(pictures[:, None], grid, align_corners=False)[:, 0]
-    slope = torch.linspace(-1, 1, bands).to(moved)[:, None] * TILT * tilt[:, None, None]
-    drowned = NOISE * noise.abs()[:, None, None]
-    heard = ((moved + slope * (moved > 0) - drowned) / (1 - drowned)).clamp(min=0)
-    is_gap = _gaps(frames, *gaps[:2])[:, None, :] | _gaps(bands, *gaps[2:])[:, :, None]
+    # The new picture at x takes the value of the old one at a · x + b, with x from -1 to 1 over the frames (row 0) and
+    # over the bands (row 1). The start stays in place, a · (-1) + b = -1, if b = a - 1. The whole length is 2, so a
+    # part s of it is 2 · s.
+    affine = torch.zeros(count, 2, 3, dtype=pictures.dtype, device=pictures.device)
+    affine[:, 0, 0], affine[:, 1, 1] = (STRETCH * stretch).exp(), (MEL_STRETCH * mel_stretch).exp()
+    affine[:, 0, 2] = affine[:, 0, 0] - 1 + 2 * SHIFT * shift
+    affine[:, 1, 2] = affine[:, 1, 1] - 1 + 2 * TRANSPOSE * transpose
+    grid = functional.affine_grid(affine, [count, 1, bands, frames], align_corners=False)  # (N, 64, frames, 2)
+    moved = functional.grid_sample(pictures[:, None], grid, align_corners=False)[:, 0]  # zeros from beyond the edges
+    # Values are levels from 0, silent, to 1, the loudest. A microphone adds a slope over the bands, but no sound to
+    # silence. Noise at level n masks what is softer: 0 to n become 0, and n to 1 are spread over 0 to 1.
+    slope = torch.linspace(-1, 1, bands).to(moved)[:, None] * TILT * tilt[:, None, None]  # (N, 64, 1)
+    noise_level = NOISE * noise.abs()[:, None, None]  # (N, 1, 1)
+    heard = ((moved + slope * (moved > 0) - noise_level) / (1 - noise_level)).clamp(min=0)
+    is_gap = _gaps(frames, *gaps[:2])[:, None, :] | _gaps(bands, *gaps[2:])[:, :, None]  # (N, 64, frames)
     return heard.masked_fill(is_gap, 0)
 
 

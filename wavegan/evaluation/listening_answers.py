@@ -12,7 +12,7 @@ from typing import Any
 from wavegan.errors import DataError
 from wavegan.evaluation.resampling import wilson_interval
 
-PROGRAM, FORMAT = "wavegan listening test", 1  # both stand in an answers file
+PROGRAM, ANSWERS_FORMAT = "wavegan listening test", 1  # both stand in an answers file
 POINTS = {"A": 1.0, "B": 0.0, "tie": 0.5}  # of the sound on side A, by answer; unanswered trials hold null
 FIELDS = ("test", "key", "seed", "candidates", "session", "listener", "answers")  # and program, format, times
 
@@ -63,11 +63,11 @@ def score_answers(files: Sequence[Path | Mapping[str, Any]]) -> dict[str, Any]:
         ],
         "pairs": pairs,
         "overall": {name: _tally(results, name, set(names)) for name in names},
-        "verdicts": [verdict(pair) for pair in pairs],
+        "verdicts": [preference(pair) for pair in pairs],
     }
 
 
-def verdict(pair: Mapping[str, Any]) -> str:
+def preference(pair: Mapping[str, Any]) -> str:
     """Says one of the pairs of `score_answers` as a sentence, the preferred candidate first."""
     first, second, share, low, high = (pair[key] for key in ("first", "second", "share", "low", "high"))
     if not pair["trials"]:
@@ -113,16 +113,18 @@ def _listening(file: Path | Mapping[str, Any], place: int) -> Listening:
     content = file if isinstance(file, Mapping) else _read(file)
     if not isinstance(content, Mapping) or content.get("program") != PROGRAM:
         raise DataError(f"{label} is not of a {PROGRAM}; only its answers can be scored; give the file its page saved")
-    if (version := content.get("format")) != FORMAT:
-        raise DataError(f"{label} has format {version!r}; {FORMAT} can be read; score it with the wavegan of its page")
+    if (version := content.get("format")) != ANSWERS_FORMAT:
+        raise DataError(
+            f"{label} has format {version!r}; {ANSWERS_FORMAT} can be read; score it with the wavegan of its page"
+        )
     if missing := [key for key in FIELDS if key not in content]:
         raise DataError(f"{label} lacks {', '.join(missing)}; only whole files count; save it again from the page")
     names, sides = _open_key(content, label)
     answers = content["answers"] if isinstance(content["answers"], list) else [content["answers"]]
-    wrong = [answer for answer in answers if answer not in (None, *POINTS)]
-    if wrong or len(answers) != len(sides):
+    invalid = [answer for answer in answers if answer not in (None, *POINTS)]
+    if invalid or len(answers) != len(sides):
         raise DataError(
-            f"{label} holds {f'the answer {wrong[0]!r}' if wrong else f'{len(answers)} answers'}; its test takes "
+            f"{label} holds {f'the answer {invalid[0]!r}' if invalid else f'{len(answers)} answers'}; its test takes "
             f"{len(sides)} of A, B, tie and null; save it again from the page"
         )
     results = [(*side, POINTS[answer]) for side, answer in zip(sides, answers, strict=True) if answer is not None]
@@ -135,8 +137,8 @@ def _listening(file: Path | Mapping[str, Any], place: int) -> Listening:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise DataError(f"{path} cannot be read ({fault}); answers are whole JSON files; save it again") from fault
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error}); answers are whole JSON files; save it again") from error
 
 
 def _open_key(content: Mapping[str, Any], label: str) -> tuple[list[str], list[tuple[str, str]]]:
@@ -152,6 +154,6 @@ def _open_key(content: Mapping[str, Any], label: str) -> tuple[list[str], list[t
         is_intact = identity_of_key(content["key"]) == content["test"] and all(a != b for a, b in sides)
         if is_intact and (names, key["seed"]) == (content["candidates"], content["seed"]):
             return names, sides
-    except (ValueError, TypeError, AttributeError, LookupError) as fault:
-        raise refusal from fault
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise refusal from error
     raise refusal

@@ -176,12 +176,12 @@ class Adversary:
         """Returns the scores of both, in one pass if the discriminator `joins_batches`, and the penalty that is due."""
         penalty, judge = self.due_penalty, partial(self._judge, labels=labels)
         joins = getattr(self.discriminator, "joins_batches", False)
-        if joins and penalty and penalty.among:
+        if joins and penalty and penalty.select_rows:
             both = torch.cat([real, fake]).requires_grad_()
             scores = judge(both)
-            (slope,) = torch.autograd.grad(penalty.among(scores).sum(), both, create_graph=True)
+            (gradient,) = torch.autograd.grad(penalty.select_rows(scores).sum(), both, create_graph=True)
             real_scores, fake_scores = scores.chunk(2)
-            return real_scores, fake_scores, penalty.of_slope(penalty.among(slope))
+            return real_scores, fake_scores, penalty.value(penalty.select_rows(gradient))
         real_scores, fake_scores = judge(torch.cat([real, fake])).chunk(2) if joins else (judge(real), judge(fake))
         return real_scores, fake_scores, penalty(judge, real, fake) if penalty else None
 

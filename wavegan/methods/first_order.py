@@ -1,6 +1,6 @@
 """Computes a discriminator's gradients with a penalty on its slope, exactly and without a double backward.
 
-A penalty is L = weight · of_slope(g) with g = ∇ₓD at points x̂. Its gradient with respect to a parameter is that of
+A penalty is L = weight · value(g) with g = ∇ₓD at points x̂. Its gradient with respect to a parameter is that of
 ⟨v, g⟩ with v = ∂L/∂g held constant. Now ⟨v, g⟩ is the derivative of D at x̂ in the direction v. If D is piecewise
 linear, this derivative is the output for the input v of a linear network: the affine maps of D without their biases,
 the activations with their slopes at x̂. So v goes forward through that network; the input of each affine map on this
@@ -41,10 +41,10 @@ class Stage(Protocol):
     @property
     def bias(self) -> Tensor: ...
     def __call__(self, x: Tensor) -> Tensor: ...
-    def along(self, t: Tensor, y: Tensor) -> Tensor: ...
-    def before_activation(self, d: Tensor, y: Tensor) -> Tensor: ...
+    def tangent(self, t: Tensor, y: Tensor) -> Tensor: ...
+    def activation_gradient(self, d: Tensor, y: Tensor) -> Tensor: ...
     def input_gradient(self, d: Tensor, x: Tensor) -> Tensor: ...
-    def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]: ...
+    def parameter_gradients(self, x: Tensor, d: Tensor, bias_rows: int) -> tuple[Tensor, Tensor]: ...
 
 
 Stages = Callable[[int, int, Tensor | None], Sequence[Stage]]
@@ -72,26 +72,31 @@ def discriminator_backward(
     """
     passes = passes or Passes(forward, backward, accumulate, accumulate_joined)
     penalty = penalty if isinstance(penalty_weight, Tensor) or penalty_weight else None
-    if penalty and penalty.among and not _draws(stages, real, labels):
+    if penalty and penalty.select_rows and not _draws(stages, real, labels):
         chain = stages(2, len(real), labels)
         return _joined_backward(chain, real, fake, objective, penalty, penalty_weight, passes)
-    points = penalty.points(real, fake) if penalty else real[:0]
+    points = penalty.sample_points(real, fake) if penalty else real[:0]
     chain = stages(2 + len(points) // len(real), len(real), labels)
     with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
-        x = torch.cat([real, fake, points]).movedim(1, -1).to(chain[0].weight.dtype).contiguous()
-        activations = passes.forward(chain, x)
+        # 1. One pass for all rows. P is the number of points: 0, N or 2N.
+        x = torch.cat([real, fake, points]).movedim(1, -1).to(chain[0].weight.dtype).contiguous()  # (2N + P, T, C)
+        activations = passes.forward(chain, x)  # the last are the scores, (2N + P,)
         real_scores, fake_scores = activations[-1][: 2 * len(real)].chunk(2)
         loss, seeds = _value_and_gradient(
             lambda s: objective.discriminator(*s.chunk(2)), torch.cat([real_scores, fake_scores])
-        )
+        )  # ∂loss/∂score: (2N,)
         stats = {"wasserstein": real_scores.mean() - fake_scores.mean()}
-        seeds = torch.cat([seeds, seeds.new_ones(len(points))])
-        slope, adjoints = passes.backward(chain, activations, seeds)
-        direction = slope[2 * len(real) :].movedim(-1, 1).to(real.dtype)
+        # 2. The seed 1 of a point makes its row of the input's gradient g = ∇ₓD(x̂). Rows do not mix, so real and fake
+        # clips can have other seeds in the same pass.
+        seeds = torch.cat([seeds, seeds.new_ones(len(points))])  # (2N + P,)
+        input_gradient, adjoints = passes.backward(chain, activations, seeds)
+        direction = input_gradient[2 * len(real) :].movedim(-1, 1).to(real.dtype)  # g: (P, C, T)
         if penalty:
-            value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.of_slope(g), direction)
+            # 3. v = ∂L/∂g: (P, C, T). From here on it is a constant, as ∂L/∂θ = ⟨v, ∂g/∂θ⟩.
+            value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.value(g), direction)
             stats["penalty"] = value / penalty_weight
             loss = loss + value
+        # 4. v goes forward as tangents, which replace the points' activations; biases learn from the first 2N rows.
         gradients = passes.accumulate(chain, activations, adjoints, direction.movedim(1, -1), 2 * len(real))
     _add([weight_or_bias for stage in chain for weight_or_bias in (stage.weight, stage.bias)], gradients)
     return Judged(stats | {"loss": loss}, real_scores, fake_scores)
@@ -107,16 +112,18 @@ def _joined_backward(
     passes: "Passes",
 ) -> Judged:
     """Adds the same gradients for a penalty at the clips themselves, without extra rows; the network draws nothing."""
-    among = penalty.among
-    assert among is not None, "the penalty looks at points of its own"
+    select_rows = penalty.select_rows
+    assert select_rows is not None, "the penalty looks at points of its own"
     with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
-        x = torch.cat([real, fake]).movedim(1, -1).to(chain[0].weight.dtype).contiguous()
+        x = torch.cat([real, fake]).movedim(1, -1).to(chain[0].weight.dtype).contiguous()  # (2N, T, C)
         activations = passes.forward(chain, x)
-        scores = activations[-1]
+        scores = activations[-1]  # (2N,)
         loss, seeds = _value_and_gradient(lambda s: objective.discriminator(*s.chunk(2)), scores)
-        slope, adjoints = passes.backward(chain, activations, torch.ones_like(seeds))
-        slope = slope.movedim(-1, 1).to(real.dtype)
-        value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.of_slope(among(g)), slope)
+        # With seeds of 1 the adjoints are those of the scores, δ; those of the loss are δ times the clip's own seed.
+        gradient, adjoints = passes.backward(chain, activations, torch.ones_like(seeds))
+        gradient = gradient.movedim(-1, 1).to(real.dtype)  # g of every clip: (2N, C, T)
+        # v = ∂L/∂g is zero for the rows that the penalty does not select: their tangents add nothing.
+        value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.value(select_rows(g)), gradient)
         gradients = passes.accumulate_joined(chain, activations, adjoints, direction.movedim(1, -1).to(x.dtype), seeds)
     _add([weight_or_bias for stage in chain for weight_or_bias in (stage.weight, stage.bias)], gradients)
     real_scores, fake_scores = scores.chunk(2)
@@ -146,21 +153,22 @@ def backward(chain: Sequence[Stage], activations: Sequence[Tensor], seeds: Tenso
     """Returns the gradient of the input and the adjoints, the gradients of the affine maps' outputs, in order."""
     d, adjoints = seeds, []
     for stage, x, y in zip(reversed(chain), reversed(activations[:-1]), reversed(activations), strict=False):
-        adjoints.insert(0, stage.before_activation(d.view(y.shape).to(y.dtype), y))
+        adjoints.insert(0, stage.activation_gradient(d.view(y.shape).to(y.dtype), y))
         d = stage.input_gradient(adjoints[0], x)
     return d.view(activations[0].shape), adjoints
 
 
 def accumulate(
-    chain: Sequence[Stage], activations: Sequence[Tensor], adjoints: Sequence[Tensor], t: Tensor, biased: int
+    chain: Sequence[Stage], activations: Sequence[Tensor], adjoints: Sequence[Tensor], t: Tensor, bias_rows: int
 ) -> list[Tensor]:
     """Returns weight and bias gradients, stage by stage; overwrites the last rows of the activations with tangents."""
     gradients = []
     for stage, x, y, d in zip(chain, activations, activations[1:], adjoints, strict=False):
         if len(t):
-            x[biased:] = t
-            t = stage.along(x[biased:], y[biased:])
-        gradients += stage.parameter_gradients(x, d, biased)
+            x[bias_rows:] = t  # the points' inputs are not read again: their tangents take the place
+            t = stage.tangent(x[bias_rows:], y[bias_rows:])
+        # Sum over rows: inputs x times adjoints δ for real and fake, tangents t times δ for the points.
+        gradients += stage.parameter_gradients(x, d, bias_rows)
     return gradients
 
 
@@ -173,11 +181,13 @@ def accumulate_joined(
     """
     gradients = []
     for stage, x, y, d in zip(chain, activations, activations[1:], adjoints, strict=False):
-        own = seeds.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
-        weight, _ = stage.parameter_gradients(torch.addcmul(t, x, own), d, 0)
+        row_seeds = seeds.to(x.dtype).view(-1, *[1] * (x.dim() - 1))  # (2N, 1, …)
+        # The objective gives (s · δ) · x and the penalty δ · t, so one product of δ with s · x + t gives their sum.
+        weight, _ = stage.parameter_gradients(torch.addcmul(t, x, row_seeds), d, 0)
+        # A bias has no part in the gradient g, so its own is the sum of s · δ, over rows and then over places.
         bias = (seeds.to(d.dtype) @ d.reshape(len(d), -1)).view(-1, len(stage.bias)).sum(0)
         gradients += [weight, bias]
-        t = stage.along(t, y)
+        t = stage.tangent(t, y)
     return gradients
 
 

@@ -26,7 +26,7 @@ from torch.nn.grad import conv2d_weight
 # Measured by benchmarks/convolutions.py: matrix products are faster up to so many places, and a convolution needs at
 # least so many channels in a block to be fast. Kinds of device that are not listed have no such limit.
 FEW_PLACES = {"cpu": 32}
-FEW_PLACES_TO_CORRELATE = {"cpu": 64}
+FEW_PLACES_FOR_WEIGHT_GRADIENT = {"cpu": 64}
 LEAST_BLOCK_CHANNELS = {"cuda": 16}
 
 
@@ -44,13 +44,13 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: i
     return blocks.view(len(x), places, -1)
 
 
-def adjoint(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
+def conv_transpose(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
     """Returns the gradient (N, T, C) of `convolve`'s input from that of its output.
 
     d: the output's gradient, (N, T / stride, C'). bias: (C,), added to the result.
     """
     if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (d, weight, bias)):
-        return Adjoint.apply(d, weight, bias, stride, pad)
+        return ConvTranspose.apply(d, weight, bias, stride, pad)
     if d.shape[1] <= FEW_PLACES.get(d.device.type, 0):
         columns = d.flatten(0, 1) @ weight.flatten(1)
         return _fold(columns.view(*d.shape[:2], *weight.shape[1:]), bias, stride, pad)
@@ -61,9 +61,9 @@ def adjoint(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: in
     return _from_image(image).view(len(d), d.shape[1] * stride, -1)
 
 
-def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:
+def weight_gradient(x: Tensor, d: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:
     """Returns the gradient (C', k, C) of `convolve`'s weight from its input and the gradient of its output."""
-    if d.shape[1] <= FEW_PLACES_TO_CORRELATE.get(d.device.type, 0):
+    if d.shape[1] <= FEW_PLACES_FOR_WEIGHT_GRADIENT.get(d.device.type, 0):
         # The transposed copy is cheap beside the product, which would be slow without it in bf16.
         product = d.flatten(0, 1).t().contiguous() @ _unfold(x, kernel_size, stride, pad)
         return product.view(d.shape[2], kernel_size, -1)
@@ -171,7 +171,7 @@ def _from_image(x: Tensor) -> Tensor:
 
 
 class Convolve(Function):
-    """Makes `convolve` differentiable any number of times, together with Adjoint and Correlate."""
+    """Makes `convolve` differentiable any number of times, together with ConvTranspose and WeightGradient."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, stride, pad):
@@ -184,22 +184,22 @@ class Convolve(Function):
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias, *_ = ctx.needs_input_grad
         return (
-            Adjoint.apply(d, weight, None, *ctx.steps) if for_x else None,
-            Correlate.apply(x, d, weight.shape[1], *ctx.steps) if for_weight else None,
+            ConvTranspose.apply(d, weight, None, *ctx.steps) if for_x else None,
+            WeightGradient.apply(x, d, weight.shape[1], *ctx.steps) if for_weight else None,
             d.sum((0, 1)) if for_bias else None,
             None,
             None,
         )
 
 
-class Adjoint(Function):
-    """Makes `adjoint` differentiable by ⟨g, adjoint(d, w)⟩ = ⟨convolve(g, w), d⟩."""
+class ConvTranspose(Function):
+    """Makes `conv_transpose` differentiable by ⟨g, conv_transpose(d, w)⟩ = ⟨convolve(g, w), d⟩."""
 
     @staticmethod
     def forward(ctx, d, weight, bias, stride, pad):
         ctx.save_for_backward(d, weight)
         ctx.steps = stride, pad
-        return adjoint(d.contiguous(), weight, bias, stride, pad)
+        return conv_transpose(d.contiguous(), weight, bias, stride, pad)
 
     @staticmethod
     def backward(ctx, g):
@@ -207,28 +207,28 @@ class Adjoint(Function):
         for_d, for_weight, for_bias, *_ = ctx.needs_input_grad
         return (
             Convolve.apply(g, weight, None, *ctx.steps) if for_d else None,
-            Correlate.apply(g, d, weight.shape[1], *ctx.steps) if for_weight else None,
+            WeightGradient.apply(g, d, weight.shape[1], *ctx.steps) if for_weight else None,
             g.sum((0, 1)) if for_bias else None,
             None,
             None,
         )
 
 
-class Correlate(Function):
-    """Makes `correlate` differentiable by ⟨g, correlate(x, d)⟩ = ⟨convolve(x, g), d⟩."""
+class WeightGradient(Function):
+    """Makes `weight_gradient` differentiable by ⟨g, weight_gradient(x, d)⟩ = ⟨convolve(x, g), d⟩."""
 
     @staticmethod
     def forward(ctx, x, d, kernel_size, stride, pad):
         ctx.save_for_backward(x, d)
         ctx.steps = stride, pad
-        return correlate(x.contiguous(), d.contiguous(), kernel_size, stride, pad)
+        return weight_gradient(x.contiguous(), d.contiguous(), kernel_size, stride, pad)
 
     @staticmethod
     def backward(ctx, g):
         x, d = ctx.saved_tensors
         for_x, for_d, *_ = ctx.needs_input_grad
         return (
-            Adjoint.apply(d, g, None, *ctx.steps) if for_x else None,
+            ConvTranspose.apply(d, g, None, *ctx.steps) if for_x else None,
             Convolve.apply(x, g, None, *ctx.steps) if for_d else None,
             None,
             None,

@@ -18,9 +18,9 @@ from wavegan import settings
 from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
 from wavegan.dsp.representation import Waveform
 from wavegan.dsp.stft import full_scale
-from wavegan.models.dense import LatentLayer, full_precision
+from wavegan.models.conv1d import Convolution, initialize_uniform
+from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
-from wavegan.models.layers import Convolution, initialize_uniform
 from wavegan.models.lengths import Lengths
 from wavegan.models.pulses import Pulses
 from wavegan.models.spectral_head import Spectra, channel_mix, map_count

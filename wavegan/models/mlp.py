@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.representation import Waveform
-from wavegan.models.dense import LatentLayer, Score, as_computed, last_layer
+from wavegan.models.activations import Dropout, LeakyReLU, slope_times
+from wavegan.models.conv1d import initialize_glorot
+from wavegan.models.heads import LatentLayer, ScoreLayer, cast_for_autocast, last_layer
 from wavegan.models.inputs import Input
-from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot, slope_times
 from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
 
@@ -97,13 +98,13 @@ class Discriminator(nn.Module):
 
         Call it as stages(batches, examples, labels).
         """
-        is_piecewise_linear = isinstance(self.dense, Score) and not any(
+        is_piecewise_linear = isinstance(self.dense, ScoreLayer) and not any(
             isinstance(layer, Dropout) for layer in self.blocks
         )
         return self._stages if is_piecewise_linear else None
 
     def _stages(self, batches: int, examples: int, labels: Tensor | None = None) -> "list[DenseStage | ScoreStage]":
-        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        assert isinstance(self.dense, ScoreLayer), "an encoder has no score to take apart"
         layers, stages = list(self.blocks), []
         for linear, activation in zip(layers[::2], layers[1::2], strict=True):
             assert isinstance(linear, nn.Linear) and isinstance(activation, LeakyReLU), "they take turns"
@@ -125,17 +126,17 @@ class DenseStage:
     @classmethod
     def of(cls, layer: nn.Linear, activation: LeakyReLU) -> Self:
         """Makes the stage of these two layers."""
-        return cls(as_computed(layer.weight), as_computed(layer.bias), activation.negative_slope)
+        return cls(cast_for_autocast(layer.weight), cast_for_autocast(layer.bias), activation.negative_slope)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Returns y (N, F') for x (N, …)."""
         return F.leaky_relu_(F.linear(x.flatten(1), self.weight, self.bias), self.negative_slope)
 
-    def along(self, t: Tensor, y: Tensor) -> Tensor:
+    def tangent(self, t: Tensor, y: Tensor) -> Tensor:
         """Returns the derivative of y in the direction t of x; t and y may hold only the last rows of a pass."""
         return slope_times(F.linear(t.flatten(1), self.weight), y, self.negative_slope)
 
-    def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
+    def activation_gradient(self, d: Tensor, y: Tensor) -> Tensor:
         """Returns the gradient of the affine map's output from the gradient of y."""
         return slope_times(d, y, self.negative_slope)
 
@@ -143,6 +144,6 @@ class DenseStage:
         """Returns the gradient of x, flattened, from that of the affine map's output."""
         return d @ self.weight
 
-    def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
-        """Returns the gradients of weight and bias; that of the bias sums only the first `biased` rows."""
-        return d.t() @ x.flatten(1), d[:biased].sum(0)
+    def parameter_gradients(self, x: Tensor, d: Tensor, bias_rows: int) -> tuple[Tensor, Tensor]:
+        """Returns the gradients of weight and bias; that of the bias sums only the first `bias_rows` rows."""
+        return d.t() @ x.flatten(1), d[:bias_rows].sum(0)

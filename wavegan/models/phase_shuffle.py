@@ -57,14 +57,20 @@ def unshift(d: Tensor, shifts: Tensor, radius: int) -> Tensor:
     """Computes the adjoint of `shift`: every sample receives the sum of the gradients of its copies."""
     if d.device.type != "cpu":
         return unshift_by_index(d, shifts)
-    starts, places = _rows_and_places(d)
-    rows = (starts + shifts[:, None] + places).clamp_(0, len(d) * len(places) - 1)
-    moved = d.flatten(0, 1).index_select(0, rows.flatten()).view(d.shape)
-    # Near the ends `shift` copies a sample twice or never, so all samples that may be its copies are compared there.
+    # `shift` is y[p] = x[r(p - s)], where s is the example's shift and r reflects at both ends. So the gradient of x[q]
+    # is the sum of d[p] over all places p with r(p - s) = q. Far from the ends only p = q + s is such a place, and the
+    # result is d moved left by s.
+    starts, places = _rows_and_places(d)  # (N, 1), (T,)
+    rows = (starts + shifts[:, None] + places).clamp_(0, len(d) * len(places) - 1)  # (N, T)
+    moved = d.flatten(0, 1).index_select(0, rows.flatten()).view(d.shape)  # (N, T, C)
+    # Near the start, at q ≤ radius, p = s - q is another such place, since r(-q) = q, and a place below 0 is none. Both
+    # are at most 2 · radius. So these places are compared with q, and d is multiplied by a matrix of zeros and ones.
+    # The end is the mirror image.
     first, last = slice(radius + 1), slice(-radius - 1, None)
     for edge, takers in ((first, slice(2 * radius + 1)), (last, slice(-2 * radius - 1, None))):
-        taken = _sources(places[takers], shifts, len(places))[:, None] == places[edge, None]
-        moved[:, edge] = taken.to(d.dtype) @ d[:, takers]  # (N, radius + 1, 2 · radius + 1) and (N, 2 · radius + 1, C)
+        sources = _sources(places[takers], shifts, len(places))  # r(p - s): (N, 2 · radius + 1)
+        is_copy = sources[:, None] == places[edge, None]  # (N, radius + 1, 2 · radius + 1)
+        moved[:, edge] = is_copy.to(d.dtype) @ d[:, takers]  # (N, radius + 1, C)
     return moved
 
 

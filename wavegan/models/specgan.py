@@ -6,16 +6,17 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.representation import LogSpectrogram
-from wavegan.models.dense import LatentLayer, Score, last_layer
-from wavegan.models.images import (
+from wavegan.models.activations import Dropout, LeakyReLU
+from wavegan.models.conv1d import initialize_glorot
+from wavegan.models.conv2d import (
     Convolution2d,
     Convolution2dStage,
     NearestUpsampling2d,
     TransposedConvolution2d,
     convolution_stages,
 )
+from wavegan.models.heads import LatentLayer, ScoreLayer, last_layer
 from wavegan.models.inputs import Input
-from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot
 from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
 
@@ -134,7 +135,7 @@ class Discriminator(nn.Module):
 
         Call it as stages(batches, examples, labels).
         """
-        is_piecewise_linear = isinstance(self.dense, Score) and not any(
+        is_piecewise_linear = isinstance(self.dense, ScoreLayer) and not any(
             isinstance(layer, nn.BatchNorm2d | Dropout) for layer in self.blocks
         )
         return self._stages if is_piecewise_linear else None
@@ -142,7 +143,7 @@ class Discriminator(nn.Module):
     def _stages(
         self, batches: int, examples: int, labels: Tensor | None = None
     ) -> list[Convolution2dStage | ScoreStage]:
-        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        assert isinstance(self.dense, ScoreLayer), "an encoder has no score to take apart"
         return [*convolution_stages(self.blocks), ScoreStage.of(self.dense, batches, labels)]
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.models.dense import Score, last_layer
-from wavegan.models.images import Convolution2d, Convolution2dStage, convolution_stages
-from wavegan.models.layers import Dropout, LeakyReLU, initialize_glorot
+from wavegan.models.activations import Dropout, LeakyReLU
+from wavegan.models.conv1d import initialize_glorot
+from wavegan.models.conv2d import Convolution2d, Convolution2dStage, convolution_stages
+from wavegan.models.heads import ScoreLayer, last_layer
 from wavegan.models.lengths import Lengths
 from wavegan.models.piecewise_linear import ScoreStage
 
@@ -66,12 +67,12 @@ class Discriminator(nn.Module):
         Call it as stages(batches, examples, labels).
         """
         has_dropout = any(isinstance(layer, Dropout) for layer in self.blocks)
-        return self._stages if isinstance(self.dense, Score) and not has_dropout else None
+        return self._stages if isinstance(self.dense, ScoreLayer) and not has_dropout else None
 
     def _stages(
         self, batches: int, examples: int, labels: Tensor | None = None
     ) -> list[Convolution2dStage | ScoreStage]:
-        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        assert isinstance(self.dense, ScoreLayer), "an encoder has no score to take apart"
         return [*convolution_stages(self.blocks), ScoreStage.of(self.dense, batches, labels)]
 
 

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.models.dense import Score, last_layer
-from wavegan.models.images import Convolution2d, Convolution2dStage, convolution_stages
-from wavegan.models.layers import Convolution, LeakyReLU, initialize_uniform
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv1d import Convolution, initialize_uniform
+from wavegan.models.conv2d import Convolution2d, Convolution2dStage, convolution_stages
+from wavegan.models.heads import ScoreLayer, last_layer
 from wavegan.models.lengths import Lengths
 from wavegan.models.mlp import DenseStage
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage
@@ -69,11 +70,11 @@ class _Tiled(nn.Module):
 
         Call it as stages(batches, examples, labels).
         """
-        return self._stages if isinstance(self.dense, Score) and not self.spread_copies else None
+        return self._stages if isinstance(self.dense, ScoreLayer) and not self.spread_copies else None
 
     def _stages(self, batches: int, examples: int, labels: Tensor | None = None) -> list[Any]:
         linear, activation = self.hidden
-        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        assert isinstance(self.dense, ScoreLayer), "an encoder has no score to take apart"
         assert isinstance(linear, nn.Linear) and isinstance(activation, LeakyReLU), "they take turns"
         first, *following = self.convolutions(batches, examples)
         last = [DenseStage.of(linear, activation), ScoreStage.of(self.dense, batches, labels)]
@@ -102,22 +103,22 @@ class TilesStage:
     def __call__(self, x: Tensor) -> Tensor:
         return self.convolution(self._tiled(x))
 
-    def along(self, t: Tensor, y: Tensor) -> Tensor:
+    def tangent(self, t: Tensor, y: Tensor) -> Tensor:
         """Returns the derivative of y in the direction t of x; t and y may hold only the last rows of a pass."""
-        return self.convolution.along(self._tiled(t), y)
+        return self.convolution.tangent(self._tiled(t), y)
 
-    def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
+    def activation_gradient(self, d: Tensor, y: Tensor) -> Tensor:
         """Returns the gradient of the affine map's output from the gradient of y."""
-        return self.convolution.before_activation(d, y)
+        return self.convolution.activation_gradient(d, y)
 
     def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
         """Returns the gradient of x from that of the affine map's output; of x only the shape is read."""
         tiles = self.convolution.input_gradient(d, d)  # there are as many tiles as places: the stride is 1
         return self.untiled(tiles.movedim(-1, 1), x.movedim(-1, 1)).movedim(1, -1).contiguous()
 
-    def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
-        """Returns the gradients of weight and bias; that of the bias sums only the first `biased` rows."""
-        return self.convolution.parameter_gradients(self._tiled(x), d, biased)
+    def parameter_gradients(self, x: Tensor, d: Tensor, bias_rows: int) -> tuple[Tensor, Tensor]:
+        """Returns the gradients of weight and bias; that of the bias sums only the first `bias_rows` rows."""
+        return self.convolution.parameter_gradients(self._tiled(x), d, bias_rows)
 
     def _tiled(self, x: Tensor) -> Tensor:
         return self.tiles(x.movedim(-1, 1)).movedim(1, -1).contiguous()

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.representation import Waveform
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv1d import Convolution, NearestUpsampling, initialize_glorot
 from wavegan.models.inputs import Input
-from wavegan.models.layers import Convolution, LeakyReLU, NearestUpsampling, initialize_glorot
 from wavegan.models.lengths import Lengths
 
 STRIDES = (4, 4)

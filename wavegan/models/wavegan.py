@@ -7,17 +7,10 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.representation import Waveform
-from wavegan.models.dense import LatentLayer, Score, last_layer
+from wavegan.models.activations import Dropout, LeakyReLU
+from wavegan.models.conv1d import Convolution, NearestUpsampling, PostFilter, TransposedConvolution, initialize_glorot
+from wavegan.models.heads import LatentLayer, ScoreLayer, last_layer
 from wavegan.models.inputs import Input
-from wavegan.models.layers import (
-    Convolution,
-    Dropout,
-    LeakyReLU,
-    NearestUpsampling,
-    PostFilter,
-    TransposedConvolution,
-    initialize_glorot,
-)
 from wavegan.models.lengths import Lengths
 from wavegan.models.phase_shuffle import PhaseShuffle
 from wavegan.models.piecewise_linear import ConvolutionStage, ScoreStage
@@ -116,7 +109,7 @@ class Discriminator(nn.Module):
         kernel_size: settings.KernelSize = 25,
         batch_norm: settings.BatchNorm = False,
         dropout: settings.Dropout = 0.0,
-        phase_shuffle: settings.PhaseShuffle = SHUFFLE,
+        phase_shuffle: settings.Shuffle = SHUFFLE,
     ):
         super().__init__()
         channels, clip_samples = shape
@@ -146,13 +139,13 @@ class Discriminator(nn.Module):
 
         Call it as stages(batches, examples, labels).
         """
-        is_piecewise_linear = isinstance(self.dense, Score) and not any(
+        is_piecewise_linear = isinstance(self.dense, ScoreLayer) and not any(
             isinstance(layer, nn.BatchNorm1d | Dropout) for layer in self.blocks
         )
         return self._stages if is_piecewise_linear else None
 
     def _stages(self, batches: int, examples: int, labels: Tensor | None = None) -> list[ConvolutionStage | ScoreStage]:
-        assert isinstance(self.dense, Score), "an encoder has no score to take apart"
+        assert isinstance(self.dense, ScoreLayer), "an encoder has no score to take apart"
         layers, stages = list(self.blocks), []
         for place, layer in enumerate(layers):
             if isinstance(layer, Convolution):

@@ -1,6 +1,6 @@
 """Defines the penalties that are added to a discriminator's loss, not yet multiplied by their weights.
 
-A penalty chooses points and turns the discriminator's slope there into a scalar. When called, it computes this with
+A penalty chooses points and turns the discriminator's gradient there into a scalar. When called, it computes this with
 plain autograd. If the discriminator is piecewise linear, `methods/first_order.py` computes the same gradients from the
 same two functions without a double backward.
 """
@@ -18,25 +18,25 @@ FALL = 0.8  # of a run, in which a weight falls; then it stays, as the end of a 
 
 
 class Penalty(NamedTuple):
-    """Chooses points for a pair of batches and turns the slopes there into a scalar.
+    """Chooses points for a pair of batches and turns the discriminator's gradients there into a scalar.
 
-    points(real, fake) gives P clips, one or two for each pair; of_slope(slope) gives a scalar from the gradients there.
-    real, fake: (N, C, T), slope: (P, C, T), or spectrograms. among: if the points are clips themselves, picks their
-    rows from a tensor that has a row for each real and then each fake clip.
+    sample_points(real, fake) gives P clips, one or two for each pair. value(gradient) gives a scalar from the
+    discriminator's gradients there. real, fake: (N, C, T), gradient: (P, C, T), or spectrograms. select_rows: if the
+    points are clips themselves, picks their rows from a tensor that has a row for each real and then each fake clip.
     """
 
-    points: Callable[[Tensor, Tensor], Tensor]
-    of_slope: Callable[[Tensor], Tensor]
-    among: Callable[[Tensor], Tensor] | None = None
+    sample_points: Callable[[Tensor, Tensor], Tensor]
+    value: Callable[[Tensor], Tensor]
+    select_rows: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
         """Computes the penalty, a scalar that can be differentiated by the discriminator's parameters.
 
         real, fake: (N, C, T) in [-1, 1]; no gradient reaches them. discriminator: takes the P points.
         """
-        points = self.points(real, fake).detach().requires_grad_()
-        (slope,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
-        return self.of_slope(slope)
+        points = self.sample_points(real, fake).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(discriminator(points).sum(), points, create_graph=True)
+        return self.value(gradient)
 
 
 def between(real: Tensor, fake: Tensor) -> Tensor:
@@ -61,27 +61,27 @@ def at_both(real: Tensor, fake: Tensor) -> Tensor:
     return torch.cat([real, fake])
 
 
-def distance_from_one(slope: Tensor) -> Tensor:
+def distance_from_one(gradient: Tensor) -> Tensor:
     """Computes the mean squared distance from 1 of each example's norm (Gulrajani et al. 2017, eq. 3)."""
-    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def excess_over_one(slope: Tensor) -> Tensor:
+def excess_over_one(gradient: Tensor) -> Tensor:
     """Computes the mean squared excess of each example's norm over 1; smaller norms count as 0.
 
     Gulrajani et al. 2017, section 4; Petzka et al. 2018, eq. 8.
     """
-    return F.relu(slope.flatten(1).norm(dim=1) - 1).square().mean()
+    return F.relu(gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def half_square(slope: Tensor) -> Tensor:
+def half_square(gradient: Tensor) -> Tensor:
     """Computes half the mean squared norm (Mescheder et al. 2018, eq. 9)."""
-    return slope.flatten(1).square().sum(1).mean() / 2
+    return gradient.flatten(1).square().sum(1).mean() / 2
 
 
-def square(slope: Tensor) -> Tensor:
+def square(gradient: Tensor) -> Tensor:
     """Computes the mean squared norm: over real and fake clips together it is R1 + R2."""
-    return 2 * half_square(slope)
+    return 2 * half_square(gradient)
 
 
 def geometric(floor: float, steps: int) -> Callable[[int], float]:

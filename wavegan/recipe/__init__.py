@@ -1,4 +1,4 @@
-"""Reads a recipe file into validated, frozen objects, or reports all of its faults at once."""
+"""Reads a recipe file into validated, frozen objects, or reports all of its problems at once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 from wavegan.errors import RecipeError
 from wavegan.recipe.parsing import Reader
 from wavegan.recipe.schema import DataSettings, Paths, Recipe
-from wavegan.recipe.tree import Fault, Place, Tree
+from wavegan.recipe.tree import Place, PlacedProblem, Tree
 from wavegan.recipe.validation import validate
-from wavegan.recipe.yaml_text import shown, write
+from wavegan.recipe.yaml_text import format_value, write
 
 _ABSENT = object()
 TEXT_KEYS = {  # on the command line their values are text, even 808 and true
@@ -41,7 +41,7 @@ MAY_CHANGE = (
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Returns the recipe in a file, laid over the files that it includes, under `key.path=value` overrides.
 
-    Raises RecipeError with one line for each fault.
+    Raises RecipeError with one line for each problem.
     """
     reader = Reader()
     tree = reader.read(Path(path))
@@ -49,7 +49,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     tree.value.setdefault("name", Tree(Path(path).stem, tree.place))
     unread = () if reader.is_complete else (("data", "source"), ("discriminators",))
     recipe, problems = validate(tree.plain(), unread)
-    _refuse(reader.faults + [Fault(tree.place_of(keys), text) for keys, text in problems])
+    _refuse(reader.problems + [PlacedProblem(tree.place_of(keys), text) for keys, text in problems])
     return recipe
 
 
@@ -69,7 +69,7 @@ def from_dict(values: dict[str, Any]) -> Recipe:
     Raises RecipeError if this version of wavegan has other keys.
     """
     recipe, problems = validate(values)
-    _refuse([Fault(Place("stored recipe"), text) for _, text in problems])
+    _refuse([PlacedProblem(Place("stored recipe"), text) for _, text in problems])
     return recipe
 
 
@@ -92,7 +92,7 @@ def schedules_of(recipe: Recipe) -> list[str]:
 
 
 def _told(values: dict[str, Any], key: str) -> str:
-    return shown(values[key]) if key in values else "not there"
+    return format_value(values[key]) if key in values else "not there"
 
 
 def _may_change(key: str) -> bool:
@@ -106,6 +106,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _refuse(faults: list[Fault]) -> None:
-    if faults:
-        raise RecipeError("\n".join(map(str, sorted(set(faults)))))
+def _refuse(problems: list[PlacedProblem]) -> None:
+    if problems:
+        raise RecipeError("\n".join(map(str, sorted(set(problems)))))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from wavegan.recipe.schema import Recipe
-from wavegan.recipe.yaml_text import shown
+from wavegan.recipe.yaml_text import format_value
 
 
 class Conflict(NamedTuple):
@@ -20,7 +20,7 @@ class Conflict(NamedTuple):
 
 def listed(values: Iterable, conjunction: str = "or") -> str:
     """Joins values into words: a, b or c."""
-    *first, last = map(shown, values)
+    *first, last = map(format_value, values)
     return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 

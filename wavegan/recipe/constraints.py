@@ -10,7 +10,7 @@ from wavegan.recipe.conflict import Conflict, judges, listed
 from wavegan.recipe.kinds import arguments
 from wavegan.recipe.network_constraints import network_conflicts
 from wavegan.recipe.schema import Recipe
-from wavegan.recipe.yaml_text import shown
+from wavegan.recipe.yaml_text import format_value
 
 
 def conflicts(recipe: Recipe) -> Iterator[Conflict]:
@@ -36,11 +36,13 @@ def _sound(recipe: Recipe) -> Iterator[Conflict]:
     if translates and data.source_b and (data.test is None) != (data.test_b is None):
         key, null_key = ("data.test", "data.test_b") if data.test_b is None else ("data.test_b", "data.test")
         rule = f"the two sources are parted in the same way; name {null_key} too, or set {key}: null"
-        yield Conflict((key, null_key), f"{key} is {shown(_value_at(recipe, key))}, and {null_key} is null; {rule}")
+        yield Conflict(
+            (key, null_key), f"{key} is {format_value(_value_at(recipe, key))}, and {null_key} is null; {rule}"
+        )
     for key in ("data.source_b", "data.test_b"):
         if not translates and (value := _value_at(recipe, key)):
             rule = f"method.name is {recipe.method.name}, and only a translation has a second source"
-            yield Conflict((key, "method.name"), f"{key} is {shown(value)}; {rule}; leave it out")
+            yield Conflict((key, "method.name"), f"{key} is {format_value(value)}; {rule}; leave it out")
 
 
 def _method(recipe: Recipe) -> Iterator[Conflict]:
@@ -153,7 +155,7 @@ class _Game:
     def conflicts(self) -> Iterator[Conflict]:
         """Yields all conflicts in this game."""
         objective, penalty = f"{self.objective_key}: {self.objective}", f"{self.penalty_key}: {self.penalty}"
-        clip = f"method.weight_clip is {shown(self.method.weight_clip)}"
+        clip = f"method.weight_clip is {format_value(self.method.weight_clip)}"
         is_bounded = OBJECTIVES[self.objective].is_bounded
         if getattr(self.settings, "batch_norm", False) and self.is_penalised:
             key = f"{self.path}.batch_norm"
@@ -172,7 +174,7 @@ class _Game:
         if self.method.label_smoothing and not OBJECTIVES[self.objective].is_smoothable:
             smoothable = [name for name, each in OBJECTIVES.items() if each.is_smoothable]
             rule = f"{objective} has no target to smooth, as {listed(smoothable, 'and')} have"
-            text = f"method.label_smoothing is {shown(self.method.label_smoothing)}; {rule}; try 0"
+            text = f"method.label_smoothing is {format_value(self.method.label_smoothing)}; {rule}; try 0"
             yield self.conflict("method.label_smoothing", text)
 
 
@@ -181,7 +183,9 @@ def _training(recipe: Recipe) -> Iterator[Conflict]:
     if recipe.evaluation.every and data.test is None and not data.holdout:
         rule = "an evaluation needs sound that is held out, and data.holdout is 0"
         keys = ("evaluation.every", "data.holdout", "data.test")
-        yield Conflict(keys, f"evaluation.every is {shown(recipe.evaluation.every)}; {rule}; try data.holdout: 0.1")
+        yield Conflict(
+            keys, f"evaluation.every is {format_value(recipe.evaluation.every)}; {rule}; try data.holdout: 0.1"
+        )
     if training.lr_decay != "none" and training.steps < 2:
         rule = f"that needs at least 2 steps, and training.steps is {training.steps}"
         keys = ("training.lr_decay", "training.steps")
@@ -189,11 +193,15 @@ def _training(recipe: Recipe) -> Iterator[Conflict]:
     if training.lr_floor and training.lr_decay == "none":
         rule = "training.lr_decay is none, so no rate falls"
         keys = ("training.lr_floor", "training.lr_decay")
-        yield Conflict(keys, f"training.lr_floor is {shown(training.lr_floor)}; {rule}; try training.lr_decay: cosine")
+        yield Conflict(
+            keys, f"training.lr_floor is {format_value(training.lr_floor)}; {rule}; try training.lr_decay: cosine"
+        )
     if training.ema_half_life and training.ema:
-        rule = f"training.ema is {shown(training.ema)}, and an average has one of the two"
+        rule = f"training.ema is {format_value(training.ema)}, and an average has one of the two"
         keys = ("training.ema_half_life", "training.ema")
-        yield Conflict(keys, f"training.ema_half_life is {shown(training.ema_half_life)}; {rule}; set training.ema: 0")
+        yield Conflict(
+            keys, f"training.ema_half_life is {format_value(training.ema_half_life)}; {rule}; set training.ema: 0"
+        )
     method = recipe.method
     if method.name == "gan" and method.reuse_generated and method.discriminator_steps > 1:
         rule = f"that is for one update, and method.discriminator_steps is {method.discriminator_steps}"

@@ -9,7 +9,7 @@ from wavegan.models.catalogue import DISCRIMINATORS, GENERATORS
 from wavegan.recipe.conflict import Conflict, judges
 from wavegan.recipe.kinds import arguments
 from wavegan.recipe.schema import Recipe
-from wavegan.recipe.yaml_text import shown
+from wavegan.recipe.yaml_text import format_value
 
 
 def network_conflicts(recipe: Recipe) -> Iterator[Conflict]:
@@ -34,7 +34,7 @@ def _lengths(recipe: Recipe) -> Iterator[Conflict]:
     key, name, _ = networks[at]
     duration = f"{nearest[at] / data.sample_rate:.3g} s at {data.sample_rate / 1000:g} kHz"
     rule = f"{key}: {name} is for {lengths[at]}"
-    text = f"data.clip_samples is {shown(data.clip_samples)}; {rule}; try {nearest[at]} ({duration})"
+    text = f"data.clip_samples is {format_value(data.clip_samples)}; {rule}; try {nearest[at]} ({duration})"
     yield Conflict(("data.clip_samples", key, "data.sample_rate", "method.name"), text)
 
 
@@ -68,12 +68,12 @@ def _views(recipe: Recipe) -> Iterator[Conflict]:
         if view.name == "low_rate" and lengths.values:
             rule = f"discriminators.{name}.name: {settings.name} is for {lengths}; try name: tiled_waveform"
             yield Conflict((f"{path}.name", f"discriminators.{name}.name"), f"{path}.name is low_rate; {rule}")
-        if fault := _view_fault(view, recipe.data.sample_rate):
-            keys = (f"{path}.{fault.partition(' is ')[0]}", f"{path}.*", "data.sample_rate")
-            yield Conflict(keys, f"{path}.{fault}")
+        if problem := _view_problem(view, recipe.data.sample_rate):
+            keys = (f"{path}.{problem.partition(' is ')[0]}", f"{path}.*", "data.sample_rate")
+            yield Conflict(keys, f"{path}.{problem}")
 
 
-def _view_fault(settings: Any, sample_rate: int) -> str:
+def _view_problem(settings: Any, sample_rate: int) -> str:
     """Returns why a view cannot be made, as its class words it: `KEY is VALUE; RULE; REMEDY`; empty if it can."""
     kind = VIEWS[settings.name]
     rate = {"sample_rate": sample_rate} if "sample_rate" in signature(kind).parameters else {}

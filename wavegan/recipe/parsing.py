@@ -10,18 +10,18 @@ from pathlib import Path
 
 import yaml
 
-from wavegan.recipe.tree import Fault, Place, Tree
-from wavegan.recipe.yaml_text import Loader, shown, value_on_the_command_line
+from wavegan.recipe.tree import Place, PlacedProblem, Tree
+from wavegan.recipe.yaml_text import Loader, format_value, value_on_the_command_line
 
 
 class Reader:
-    """Reads recipe files and overrides into trees, and gathers the faults that it meets.
+    """Reads recipe files and overrides into trees, and gathers the problems that it meets.
 
     `is_complete` turns false if something cannot be read; a key that seems to be missing may stand there.
     """
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.problems: list[PlacedProblem] = []
         self.is_complete = True
 
     def read(self, path: Path) -> Tree:
@@ -55,7 +55,7 @@ class Reader:
         return taken.merged_with(_joined(general, tree.place)).merged_with(_joined(own, tree.place))
 
     def _without_contradictions(self, named: dict[tuple[str, ...], Tree]) -> dict[tuple[str, ...], Tree]:
-        """Leaves out, with a fault, each key below another one that a word sets to a value."""
+        """Leaves out, with a problem, each key below another one that a word sets to a value."""
         kept = {}
         for keys, value in named.items():
             above = next((keys[:end] for end in range(1, len(keys)) if keys[:end] in named), None)
@@ -63,7 +63,9 @@ class Reader:
                 kept[keys] = value
             else:
                 path, whole = ".".join(keys), named[above].place
-                self.faults.append(Fault(value.place, f"{path} lies in what {whole} sets as a whole; leave out one"))
+                self.problems.append(
+                    PlacedProblem(value.place, f"{path} lies in what {whole} sets as a whole; leave out one")
+                )
         return kept
 
     def _resolved(
@@ -78,14 +80,14 @@ class Reader:
             places = list(whole.matching(keys))
             if not places:
                 rule = f"there is nothing that {'.'.join(keys)} stands for; name a section with other sections below it"
-                self.faults.append(Fault(patterns[keys].place, rule))
+                self.problems.append(PlacedProblem(patterns[keys].place, rule))
             for place in places:
                 if not any(_overlap(place, named_keys) for named_keys in named):
                     resolved[place] = patterns[keys]
         return resolved
 
     def _read(self, path: Path, place: Place, subject: str, including: tuple[str, ...]) -> Tree:
-        """Works as `read`; a file that cannot be read is a fault at `place` about `subject`, and an empty tree."""
+        """Works as `read`; a file that cannot be read is a problem at `place` about `subject`, and an empty tree."""
         whole = Place(str(path))
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -96,7 +98,7 @@ class Reader:
             return self._unread(place, f"{subject}that file leads back to this one; include one that does not")
         tree = self._parse(text, partial(Place, str(path))) or Tree({}, whole)
         if not isinstance(tree.value, dict):
-            content = "empty" if tree.value is None else shown(tree.value)
+            content = "empty" if tree.value is None else format_value(tree.value)
             return self._unread(whole, f"the recipe is {content}; it must hold sections; begin with data:")
         base = Tree({}, whole)
         include = tree.value.pop("include", Tree([], whole))
@@ -109,12 +111,12 @@ class Reader:
         names = [include.value] if isinstance(include.value, str) else include.value
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             return names
-        text = f"include is {shown(include.plain())}; it must be a path or a list of paths; try base.yaml"
+        text = f"include is {format_value(include.plain())}; it must be a path or a list of paths; try base.yaml"
         self._unread(include.place, text)
         return []
 
     def _parse(self, text: str, locate: Callable[[int, int], Place]) -> Tree | None:
-        """Returns the tree of a YAML text; None, with a fault, if it cannot be parsed."""
+        """Returns the tree of a YAML text; None, with a problem, if it cannot be parsed."""
         try:
             loader = Loader(text, locate)
             tree = loader.tree()
@@ -122,11 +124,11 @@ class Reader:
             line, column, problem = _syntax(error, text)
             self._unread(locate(line, column), f"this is not YAML: {problem}")
             return None
-        self.faults += loader.faults
+        self.problems += loader.problems
         return tree
 
     def _unread(self, place: Place, text: str) -> Tree:
-        self.faults.append(Fault(place, text))
+        self.problems.append(PlacedProblem(place, text))
         self.is_complete = False
         return Tree({}, place)
 

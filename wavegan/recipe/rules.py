@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from wavegan.recipe.conflict import listed
 from wavegan.recipe.optimizers import Betas
 from wavegan.recipe.schema import Automatic, Paths
-from wavegan.recipe.yaml_text import shown
+from wavegan.recipe.yaml_text import format_value
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -31,7 +31,7 @@ def rule(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         return listed([None, *get_args(kind)] if may_be_none else get_args(kind))
     limits = _limits(field)
-    bounds = [f"{words} {shown(limits[name])}" for name, words in _BOUNDS.items() if name in limits]
+    bounds = [f"{words} {format_value(limits[name])}" for name, words in _BOUNDS.items() if name in limits]
     return f"{'null or ' if may_be_none else ''}{_WORDS[kind]} {' and '.join(bounds)}".strip()
 
 

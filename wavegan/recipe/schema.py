@@ -23,7 +23,7 @@ from wavegan.objectives.reconstruction import RECONSTRUCTIONS
 from wavegan.recipe.kinds import FrozenDict, NamedSettings, one_of, union
 from wavegan.recipe.optimizers import OPTIMIZERS, AdamSettings
 from wavegan.recipe.papers import refuse_papers_name
-from wavegan.recipe.yaml_text import shown
+from wavegan.recipe.yaml_text import format_value
 from wavegan.settings import Settings
 
 Objective = Literal[*OBJECTIVES]
@@ -264,5 +264,5 @@ class Recipe(Settings):
     def _fit_for_a_folder(cls, value: Any) -> Any:
         fit = re.sub(r"[^A-Za-z0-9_-]+", "-", str(value or "recipe"))
         if value != fit:
-            raise ValueError(f"it must be text of letters, digits, - and _; write name: {shown(fit)}")
+            raise ValueError(f"it must be text of letters, digits, - and _; write name: {format_value(fit)}")
         return value

@@ -18,7 +18,7 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
-class Fault(NamedTuple):
+class PlacedProblem(NamedTuple):
     """Describes one thing that is wrong with a recipe, and where; as text it is one line."""
 
     place: Place

@@ -1,4 +1,4 @@
-"""Finds the faults in the values of a recipe, each as one sentence: value, rule, remedy."""
+"""Finds the problems in the values of a recipe, each as one sentence: value, rule, remedy."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from wavegan.recipe.kinds import is_mapping, kinds_of
 from wavegan.recipe.migration import instead_of, is_old, migrated
 from wavegan.recipe.rules import remedy, rule
 from wavegan.recipe.schema import Recipe
-from wavegan.recipe.yaml_text import flow, shown
+from wavegan.recipe.yaml_text import flow, format_value
 from wavegan.settings import Settings
 
 Keys = tuple[str, ...]
@@ -24,7 +24,7 @@ _MOST_ROUNDS = 5
 
 
 class Problem(NamedTuple):
-    """Describes a fault before the place of its key is known."""
+    """Describes a problem before the place of its key is known."""
 
     keys: Keys
     text: str
@@ -60,7 +60,7 @@ def validate(values: dict[str, Any], unread: Iterable[Keys] = ()) -> tuple[Recip
             recipe = Recipe.model_validate(values)
             break
         except ValidationError as error:
-            explained = list(dict.fromkeys(_explained(fault, values) for fault in error.errors()))
+            explained = list(dict.fromkeys(_explained(detail, values) for detail in error.errors()))
         problems += [problem for problem, _ in explained if not _is_covered(problem.keys, invalid)]
         invalid |= {removed for _, removed in explained}
         for _, removed in explained:
@@ -137,7 +137,9 @@ def _explained(error: Any, values: dict[str, Any]) -> tuple[Problem, Keys]:
         return Problem(keys[:1], f"{text}{keys[0]}: {flow({'waveform': {'name': 'wavegan', **entry}})}"), keys[:1]
     if "[key]" in error["loc"]:
         fit = "a name of letters, digits, - and _ that begins with a letter"
-        return Problem(keys, f"{keys[0]} has the name {shown(keys[-1])}; it must be {fit}; try {keys[0]}.mel"), keys
+        return Problem(
+            keys, f"{keys[0]} has the name {format_value(keys[-1])}; it must be {fit}; try {keys[0]}.mel"
+        ), keys
     ours = error.get("ctx", {}).get("error")  # the ValueError of a validator in the schema
     return Problem(keys, f"{place} is {_told(value)}; {ours or _advice(place, field, value)}"), keys
 
@@ -163,7 +165,7 @@ def _keys_of_entries(field: FieldInfo) -> set[str]:
 
 
 def _told(value: Any) -> str:
-    return "empty" if value is None else shown(value)
+    return "empty" if value is None else format_value(value)
 
 
 def _value_at(values: Any, keys: Keys) -> Any:
@@ -187,4 +189,4 @@ def _advice(place: Located, field: FieldInfo, value: Any) -> str:
     if section:
         names = listed(section.model_fields, "and")
         return f"it is a section; write its keys ({names}) on indented lines below it"
-    return f"it must be {rule(field)}; try {shown(remedy(field, value))}"
+    return f"it must be {rule(field)}; try {format_value(remedy(field, value))}"

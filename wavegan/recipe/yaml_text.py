@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from wavegan.recipe.tree import Fault, Place, Tree
+from wavegan.recipe.tree import Place, PlacedProblem, Tree
 
 _TAG = "tag:yaml.org,2002:"
 # Unquoted text means the same as in YAML 1.2: 1e-4 is a number and yes is text. PyYAML says the opposite.
@@ -29,7 +29,7 @@ class Loader(yaml.SafeLoader):
     def __init__(self, text: str, locate: Callable[[int, int], Place]) -> None:
         super().__init__(text)
         self.locate = locate
-        self.faults: list[Fault] = []
+        self.problems: list[PlacedProblem] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Composes a node as PyYAML does; raises MarkedYAMLError for an alias or a tag."""
@@ -55,7 +55,7 @@ class Loader(yaml.SafeLoader):
             here = self.locate(mark.line + 1, mark.column + 1)
             if key.value in section:
                 text = f"{path}{key.value} is written twice, first at {section[key.value].place}; keep one"
-                self.faults.append(Fault(here, text))
+                self.problems.append(PlacedProblem(here, text))
             section[key.value] = self._tree(value, f"{path}{key.value}.", here)
         return Tree(section, place)
 
@@ -99,7 +99,7 @@ def flow(value: Any) -> str:
     return text.strip()[1:-1]
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Returns a value as it would stand in a recipe, cut to 60 characters."""
     text = flow(value)
     return text if len(text) <= 60 else text[:59] + "…"

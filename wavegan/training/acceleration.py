@@ -69,8 +69,8 @@ def settle_graphs(training: Training, batch: Batch, record: Record | None = None
     if is_kept:
         try:
             training.backwards.update(recorded(training.method))
-        except Exception as fault:  # memory may suffice only for the trial
-            line = _failed(fault)
+        except Exception as error:  # memory may suffice only for the trial
+            line = _failed(error)
     return f"CUDA graphs: {line}"
 
 
@@ -93,10 +93,10 @@ class Records:
         try:
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
                 for phases in _groups(self.method):
-                    works = [
+                    updates = [
                         (partial(self._backward, phase), partial(_learning, self.method, phase)) for phase in phases
                     ]
-                    captured = capture(works, self.batch, self.record)
+                    captured = capture(updates, self.batch, self.record)
                     forms |= {phase.name: replay for phase, replay in zip(phases, captured, strict=True)}
         finally:
             for buffer, value in zip(buffers, before, strict=True):
@@ -111,9 +111,9 @@ class Records:
         if self.method.form not in self.forms:
             try:
                 self.add_form()
-            except Exception as fault:  # as at the start: without a graph everything still works
+            except Exception as error:  # as at the start: without a graph everything still works
                 self.forms[self.method.form] = {}
-                logger.warning(f"CUDA graphs for some of the steps: {_failed(fault)}")
+                logger.warning(f"CUDA graphs for some of the steps: {_failed(error)}")
             _learning(self.method, phase)
         return self.forms[self.method.form].get(phase.name, phase.backward)(batch)
 
@@ -140,22 +140,22 @@ class Captured:
 
 
 def capture(
-    works: Sequence[tuple[Backward, Callable[[], list[Tensor]]]], batch: Batch, record: Record
+    updates: Sequence[tuple[Backward, Callable[[], list[Tensor]]]], batch: Batch, record: Record
 ) -> list[Captured]:
     """Records the updates of one batch.
 
-    works: for each update its backward, and a function that prepares its parameters for learning and returns them.
+    updates: for each its backward, and a function that prepares its parameters for learning and returns them.
     """
     own = batch.map(torch.clone)
 
-    def work(backward: Backward, learning: Callable[[], list[Tensor]]) -> Stats:
-        for parameter in learning():
+    def update(backward: Backward, prepare: Callable[[], list[Tensor]]) -> Stats:
+        for parameter in prepare():
             parameter.grad = None  # so that the record makes gradients of its own
         return backward(own)
 
-    records = record([partial(work, backward, learning) for backward, learning in works])
+    records = record([partial(update, backward, prepare) for backward, prepare in updates])
     return [
-        Captured(own, learning(), replay, stats) for (_, learning), (replay, stats) in zip(works, records, strict=True)
+        Captured(own, prepare(), replay, stats) for (_, prepare), (replay, stats) in zip(updates, records, strict=True)
     ]
 
 
@@ -192,8 +192,8 @@ def _tried(
     try:
         seconds, gradients = _measured(training, batch, lambda method: {})
         prepared_seconds, prepared_gradients = _measured(training, batch, prepare)
-    except Exception as fault:  # of any kind, from a compiler or a driver: without them everything still works
-        return _failed(fault), False
+    except Exception as error:  # of any kind, from a compiler or a driver: without them everything still works
+        return _failed(error), False
     if not torch.cosine_similarity(gradients, prepared_gradients, dim=0).item() >= LEAST_AGREEMENT:
         return "not used, its gradients differ from those of the step as it is written", False
     if must_gain and prepared_seconds >= seconds:
@@ -201,9 +201,9 @@ def _tried(
     return f"used, a step takes {prepared_seconds / seconds:.2f} of the time without", True
 
 
-def _failed(fault: Exception) -> str:
-    reason = str(fault).strip().partition("\n")[0][:200]
-    return f"not used, it failed ({type(fault).__name__}: {reason})"
+def _failed(error: Exception) -> str:
+    reason = str(error).strip().partition("\n")[0][:200]
+    return f"not used, it failed ({type(error).__name__}: {reason})"
 
 
 def _measured(

@@ -17,7 +17,7 @@ from wavegan.errors import RunError
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3  # increased whenever the layout of the content changes
+CHECKPOINT_FORMAT = 3  # increased whenever the layout of the content changes
 OLDER = (2,)  # formats that assemble/migration.py brings to the present one
 NAME = re.compile(r"step-(\d{8,})\.pt")
 NEWEST, BEST = "newest", "best"  # names that choose a checkpoint of a folder, beside a step
@@ -33,7 +33,8 @@ def save(folder: Path, content: dict[str, Any], *, is_best: bool = False) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{BEST}.pt" if is_best else path_of(folder, content["step"])
     with atomic_write(path, is_durable=True) as partial, partial.open("wb") as file:
-        torch.save({"format": FORMAT, **content}, file)  # with a path, torch would store the temporary name in the file
+        # With a path, torch would store the temporary name in the file.
+        torch.save({"format": CHECKPOINT_FORMAT, **content}, file)
     return path
 
 
@@ -42,14 +43,16 @@ def load(path: Path) -> dict[str, Any]:
     try:
         _refuse_wrong_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as fault:
-        reason = (str(fault).splitlines() or [type(fault).__name__])[0][:120]
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise RunError(
             f"{path} cannot be read ({reason})", "it is damaged or no checkpoint", "use another one"
-        ) from fault
-    if not isinstance(content, dict) or content.get("format") not in (*OLDER, FORMAT):
+        ) from error
+    if not isinstance(content, dict) or content.get("format") not in (*OLDER, CHECKPOINT_FORMAT):
         raise RunError(
-            f"{path} is no wavegan checkpoint of format {FORMAT}", "", "something else or another version wrote it"
+            f"{path} is no wavegan checkpoint of format {CHECKPOINT_FORMAT}",
+            "",
+            "something else or another version wrote it",
         )
     return content
 
@@ -111,8 +114,8 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
     for path in candidates:
         try:
             return load(path)
-        except RunError as fault:
-            logger.warning(fault)
+        except RunError as error:
+            logger.warning(error)
     if candidates:
         raise RunError(
             f"none of the {len(candidates)} checkpoints in {folder} can be read", "", "start again with `fresh=True`"

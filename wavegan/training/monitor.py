@@ -156,12 +156,12 @@ def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
         return None
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as fault:
+    except ImportError as error:
         if choice == "auto":
             return None
         raise TrainingError(
             "monitor.tensorboard is true and TensorBoard not installed", "", "run: pip install tensorboard"
-        ) from fault
+        ) from error
     return SummaryWriter(str(folder), purge_step=step)
 
 

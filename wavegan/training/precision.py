@@ -9,7 +9,7 @@ import torch
 from wavegan.methods.base import Batch, Method
 
 PRECISIONS = ("fp32", "bf16")
-MEASURED_CLIPS = 4
+TRIAL_CLIPS = 4
 REPETITIONS = 3
 
 
@@ -26,7 +26,7 @@ def faster_precision(method: Method, batch: Batch) -> str:
     """
     method = copy.deepcopy(method)
     if batch.x.device.type == "cpu":  # on an accelerator, few clips would only measure the launches of kernels
-        batch = batch.map(lambda rows: rows[:MEASURED_CLIPS])
+        batch = batch.map(lambda rows: rows[:TRIAL_CLIPS])
     return min(PRECISIONS, key=lambda precision: _seconds(method, batch, precision))
 
 

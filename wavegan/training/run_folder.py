@@ -75,9 +75,9 @@ class RunFolder:
             raise RunError(f"the run folder {self.path} is a file", "", "name another with `run_dir`")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as fault:
-            reason = f"cannot be made ({fault.strerror})"
-            raise RunError(f"the run folder {self.path} {reason}", "", "name another with `run_dir`") from fault
+        except OSError as error:
+            reason = f"cannot be made ({error.strerror})"
+            raise RunError(f"the run folder {self.path} {reason}", "", "name another with `run_dir`") from error
         holder = self.path / "lock.holder"
         lock = FileLock(self.path / "lock")
         try:

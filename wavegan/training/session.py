@@ -19,12 +19,12 @@ from wavegan.training.signals import ASKED, Stop, listening, stop_number, stop_r
 from wavegan.training.watchdog import Alarm, Watchdog
 
 WARN, ROLLBACK = "warn", "rollback"  # the reactions to a collapse
-LOOK_EVERY = 250  # steps between looks at clips, beside those before a checkpoint; a silent generator learns nothing
+CHECK_CLIPS_EVERY = 250  # steps, beside the check before a checkpoint; a silent generator learns nothing
 GO_BACK = 1 << 16  # the number on which processes agree to go back; above every signal and ASKED
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class PeriodicEvaluation:
     """Describes the evaluation of a training every so many steps: figures by name; a lower headline is better."""
 
     every: int
@@ -58,7 +58,7 @@ def run_session(
     keep_last: int,
     keep_every: int,
     description: dict[str, Any],
-    evaluation: Evaluation | None = None,
+    evaluation: PeriodicEvaluation | None = None,
     watch: CollapsePolicy | None = None,
     resumed: Mapping[str, Any] | None = None,
     stop: Stop | None = None,
@@ -70,31 +70,43 @@ def run_session(
     checkpoint from which the training was restored; None for a new training. stop: called after every step, in every
     process. Raises TrainingError if a statistic is not finite and the watch may not go back, or not again.
     """
-    keeper = _CheckpointManager(
+    manager = _CheckpointManager(
         training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}
     )
-    distributed.broadcast(keeper.rollbacks)
+    distributed.broadcast(manager.rollbacks)  # the other processes receive it in `follow_session`
     stopped_by = None
 
+    def is_due(every: int) -> bool:
+        return training.step == steps or training.step % every == 0
+
     def after_step(stats: Stats) -> bool:
+        """Ends a step in this order: report, check, agree with the other processes, go back or save, evaluate.
+
+        Returns whether the training goes on.
+        """
         nonlocal stopped_by
-        saves = training.step == steps or training.step % checkpoint_every == 0
-        evaluates = evaluation is not None and (training.step == steps or training.step % evaluation.every == 0)
-        collapse = keeper.after_step(stats, looks=saves or evaluates)
-        # It calls `stop` only once: a later signal ends the next step, which is then saved.
+        saves, evaluates = is_due(checkpoint_every), evaluation is not None and is_due(evaluation.every)
+        # Nothing is saved or evaluated that has not passed the check, which takes longer than a step and so is not made
+        # after each.
+        collapse = manager.after_step(stats, checks=saves or evaluates)
+        # All processes agree on one number, the largest. So a collapse outweighs a signal, and each process knows
+        # whether to receive a state, to stop or to go on. `stop` is called only once: a later signal ends the next
+        # step, which is then saved.
         stop_code = distributed.max_over_ranks(GO_BACK if collapse else stop_number(stop))
         stopped_by = None if stop_code == GO_BACK else stop_reason(stop_code)
         if collapse:
-            keeper.go_back(collapse)
-            distributed.broadcast((keeper.rollbacks, training.state()))
+            manager.go_back(collapse)
+            distributed.broadcast((manager.rollbacks, training.state()))  # the others wait for it, by GO_BACK
             return True
-        if stopped_by and not (saves or evaluates) and (collapse := keeper.look()):
-            keeper.go_back(collapse)
+        # A signal may come after any step, so its checkpoint needs a check of its own. If that fails, the run goes back
+        # alone and stops: the others stop too, and need no state.
+        if stopped_by and not (saves or evaluates) and (collapse := manager.check_health()):
+            manager.go_back(collapse)
             return False
         if stopped_by or saves:
-            keeper.save()
+            manager.save()
         if evaluation and evaluates:
-            keeper.evaluate(evaluation)
+            manager.evaluate(evaluation)
         return not stopped_by
 
     with listening(stop):
@@ -102,10 +114,10 @@ def run_session(
             train(training, batches, steps, after_step=after_step)
         except ProcessLost:
             raise  # its text says how to go on
-        except TrainingError as fault:
-            raise TrainingError(str(fault), "", keeper.recovery_hint()) from fault
+        except TrainingError as error:
+            raise TrainingError(str(error), "", manager.recovery_hint()) from error
         finally:
-            keeper.close()
+            manager.close()
     return stopped_by or stop_reason(late if (late := stop_number(stop)) < ASKED else 0)  # a signal after the last step
 
 
@@ -139,16 +151,17 @@ class _CheckpointManager:
             self.healthy_step = training.step
             self.save()  # there must be something to go back to
 
-    def after_step(self, stats: Stats, *, looks: bool) -> str | None:
-        """Reports a step; returns why the training must go back, None if it may go on. looks: checks it for a save."""
-        reason = self._reason(lambda: self.monitor.after_step(self.training.step, stats))
-        if looks and not reason:
-            return self.look()
-        return self._reason(self._look_at_clips) if self.training.step % LOOK_EVERY == 0 and not reason else reason
+    def after_step(self, stats: Stats, *, checks: bool) -> str | None:
+        """Reports a step; returns why the training must go back, None if it may go on. checks: it may be saved then."""
+        if reason := self._reason_to_go_back(lambda: self.monitor.after_step(self.training.step, stats)):
+            return reason
+        if checks:
+            return self.check_health()
+        return self._reason_to_go_back(self._check_clips) if self.training.step % CHECK_CLIPS_EVERY == 0 else None
 
-    def look(self) -> str | None:
-        """Checks the training for a save and returns why it must go back; None if it may be saved."""
-        return self._reason(self._look)
+    def check_health(self) -> str | None:
+        """Checks statistics, weights and clips; returns why the training must go back, None if it may be saved."""
+        return self._reason_to_go_back(self._check_all)
 
     def save(self, **judged: Any) -> None:
         """Writes a checkpoint; with `judged`, which holds the figures of an evaluation, writes best.pt."""
@@ -162,7 +175,7 @@ class _CheckpointManager:
         healthy = [] if self.healthy_step is None else [self.healthy_step]
         checkpoint.prune(self.checkpoints, keep_last=self.keep_last, keep_every=self.keep_every, keep=healthy)
 
-    def evaluate(self, evaluation: Evaluation) -> None:
+    def evaluate(self, evaluation: PeriodicEvaluation) -> None:
         """Evaluates the training as it is now; saves it as best.pt if the headline figure is the lowest of the run."""
         figures, headline = evaluation.figures(), evaluation.headline
         self.monitor.tell(figures)
@@ -205,23 +218,24 @@ class _CheckpointManager:
         good = "there is no checkpoint yet" if newest is None else f"the last good checkpoint is {saved[newest]}"
         return f"{good}; try a lower optimizers.*.lr, training.gradient_clip=1 or training.precision=fp32"
 
-    def _look(self) -> None:
+    def _check_all(self) -> None:
         self.monitor.flush()  # raises if a statistic is not finite, so that no spoilt network is saved
         if spoilt := self.training.spoilt_networks():  # a gradient can do this although the loss is finite
             raise TrainingError(f"weights became infinite or nan by step {self.training.step}, network {spoilt[0]}")
-        self._look_at_clips()
+        self._check_clips()
 
-    def _look_at_clips(self) -> None:
+    def _check_clips(self) -> None:
         if self.watch and self.watch.clips:
             self._tell(self.watch.watchdog.look_at_clips(self.training.step, self.watch.clips()))
 
-    def _reason(self, look: Callable[[], None]) -> str | None:
+    def _reason_to_go_back(self, check: Callable[[], None]) -> str | None:
+        """Returns why the training must go back after a check; None if it need not or may not."""
         try:
-            look()
-        except TrainingError as fault:
+            check()
+        except TrainingError as error:
             if not self.goes_back:
                 raise
-            return str(fault)
+            return str(error)
         return self.watch.watchdog.collapse if self.watch and self.goes_back else None
 
     def _tell(self, alarms: list[Alarm]) -> None:

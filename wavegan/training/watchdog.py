@@ -93,7 +93,7 @@ class Watchdog:
         self.healthy_steps: dict[str, int] = {}
         self.bounds = {"silent": MOST_SHARE, "alike": MOST_SHARE, "loud": MOST_LOUD_SHARE}
         if real is not None:
-            shares = {"silent": silent(real).float().mean().item(), "alike": duplicate_share(real) or 0.0}
+            shares = {"silent": silent(real).float().mean().item(), "alike": alike_share(real) or 0.0}
             self.bounds |= {name: share + (1 - share) * MOST_SHARE for name, share in shares.items()}
 
     @property
@@ -132,7 +132,7 @@ class Watchdog:
         text = f"clips exceed {LOUD_PEAK:g} times full scale, where a file cuts them"
         loud = (clips.abs().amax(dim=(1, 2)) > LOUD_PEAK).float().mean().item()
         raised += self._look_at_share(step, "loud", loud, text, CALMER)
-        alike = duplicate_share(clips[~is_silent])
+        alike = alike_share(clips[~is_silent])
         if alike is not None:
             text = f"clips sound as another one does (spectra within {ALIKE_DECIBELS:g} dB)"
             raised += self._look_at_share(step, "alike", alike, text, MORE_VARIED)
@@ -197,7 +197,7 @@ def silent(clips: Tensor) -> Tensor:
     return (clips.amax(dim=2) - clips.amin(dim=2)).amax(dim=1) < SILENT_SPAN
 
 
-def duplicate_share(clips: Tensor) -> float | None:
+def alike_share(clips: Tensor) -> float | None:
     """Measures the share of clips (N, C, T) that are nearly the same as another; None for fewer than two clips.
 
     T is at least 256. Two clips are nearly the same if the root mean square of their difference in level is under

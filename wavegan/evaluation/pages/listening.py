@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wavegan.audio.files import FORMATS, write_clip
 from wavegan.errors import DataError
-from wavegan.evaluation.listening_answers import FORMAT, PROGRAM, identity_of_key
+from wavegan.evaluation.listening_answers import ANSWERS_FORMAT, PROGRAM, identity_of_key
 from wavegan.evaluation.pages.html_page import data_uri, write_page
 from wavegan.seeding import numpy_generator
 
@@ -58,7 +58,7 @@ def write_listening_test(
         seconds=seconds,
         minutes=math.ceil(len(plan) * (2 * seconds + ANSWER_SECONDS) / 60),
         test={
-            "head": {"program": PROGRAM, "format": FORMAT, "test": identity_of_key(key), "key": key},
+            "head": {"program": PROGRAM, "format": ANSWERS_FORMAT, "test": identity_of_key(key), "key": key},
             "trials": [[used.index(sound) for sound in trial] for trial in plan],
             "clips": [data_uri(content, EXTENSION) for content in contents],
         },

@@ -286,7 +286,7 @@ def test_what_the_plain_step_leaves_out_is_said(tmp_path):
 )
 def test_the_verdict(parts, flops, words):
     """Judges a step of 10 s where the matrix rate is 10 FLOP/s."""
-    assert bench.verdict({**parts, "total": 10.0}, flops, 10).startswith(words)
+    assert bench.bottleneck({**parts, "total": 10.0}, flops, 10).startswith(words)
 
 
 class Fake:

@@ -1,4 +1,4 @@
-"""Defines the layers of WaveGAN, with the padding and start values of the original.
+"""Defines the convolutions of waveforms of WaveGAN, with the padding and start values of the original.
 
 A strided convolution with "same" padding maps T samples to T / stride. It adds `kernel - stride` zeros, the smaller
 half on the left (kernel 25, stride 4: 10 and 11). The transposed convolution is its adjoint and crops as much.
@@ -10,11 +10,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd import Function
 
-from wavegan import distributed
-from wavegan.models.convolution import adjoint, convolve, folded_nearest
-from wavegan.models.dense import Score, as_computed
+from wavegan.models.convolution import conv_transpose, convolve, folded_nearest
+from wavegan.models.heads import ScoreLayer, cast_for_autocast
 
 
 class _Kernels(nn.Module):
@@ -38,12 +36,12 @@ class _Kernels(nn.Module):
         return self.weight.transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.parameters_as_computed()
+        weight, bias = self.cast_parameters()
         return self.compute(x.transpose(1, 2).to(weight.dtype).contiguous(), weight, bias).transpose(1, 2)
 
-    def parameters_as_computed(self) -> tuple[Tensor, Tensor]:
+    def cast_parameters(self) -> tuple[Tensor, Tensor]:
         """Returns weight and bias in the type in which the layer computes: autocast's, or their own."""
-        return as_computed(self.weight), as_computed(self.bias)
+        return cast_for_autocast(self.weight), cast_for_autocast(self.bias)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Maps (N, T, C) to (N, T', C'); all three arguments have one type."""
@@ -71,7 +69,7 @@ class TransposedConvolution(_Kernels):
         super().__init__((channels_in, kernel_size, channels_out), channels_in, channels_out, stride)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return adjoint(x, weight, bias, self.stride, (self.kernel_size - self.stride) // 2)
+        return conv_transpose(x, weight, bias, self.stride, (self.kernel_size - self.stride) // 2)
 
 
 class NearestUpsampling(_Kernels):
@@ -97,66 +95,6 @@ class PostFilter(nn.Conv1d):
         return super().forward(F.pad(x, self.pads))
 
 
-class Dropout(nn.Dropout):
-    """Sets a share of the activations to zero while training; all processes share one mask, each has its rows of it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.p:
-            return x
-        drawn = distributed.rank_rows(lambda rows: torch.rand(rows, *x.shape[1:], device=x.device), len(x))
-        return x * (drawn >= self.p) / (1 - self.p)
-
-
-class LeakyReLU(nn.Module):
-    """Applies leaky ReLU to any shape, without a second derivative, since that is zero.
-
-    Otherwise the double backward of a gradient penalty would compute with those zeros through the whole graph.
-    """
-
-    def __init__(self, negative_slope: float = 0.2):
-        super().__init__()
-        self.negative_slope = negative_slope
-
-    def forward(self, x: Tensor) -> Tensor:
-        return Activate.apply(x, self.negative_slope)
-
-
-def slope_times(d: Tensor, y: Tensor, negative_slope: float) -> Tensor:
-    """Returns d times the slope of leaky ReLU at output y."""
-    return torch.ops.aten.leaky_relu_backward(d, y, negative_slope, True)
-
-
-class Activate(Function):
-    """Computes leaky ReLU; its derivative is `Slope`."""
-
-    @staticmethod
-    def forward(ctx, x, negative_slope):
-        y = F.leaky_relu(x, negative_slope)
-        ctx.save_for_backward(y)
-        ctx.negative_slope = negative_slope
-        return y
-
-    @staticmethod
-    def backward(ctx, d):
-        (y,) = ctx.saved_tensors
-        return Slope.apply(d, y, ctx.negative_slope), None
-
-
-class Slope(Function):
-    """Makes `slope_times` differentiable with respect to d; y is a constant."""
-
-    @staticmethod
-    def forward(ctx, d, y, negative_slope):
-        ctx.save_for_backward(y)
-        ctx.negative_slope = negative_slope
-        return slope_times(d, y, negative_slope)
-
-    @staticmethod
-    def backward(ctx, g):
-        (y,) = ctx.saved_tensors
-        return Slope.apply(g, y, ctx.negative_slope), None, None
-
-
 def initialize_glorot(network: nn.Module) -> None:
     """Fills kernels uniformly within ±√(6 / (k · (c_in + c_out))), biases with zero (Glorot & Bengio 2010)."""
     for layer in network.modules():
@@ -178,7 +116,7 @@ def initialize_uniform(network: nn.Module) -> None:
 
 def _numbers_joined(layer: "nn.Linear | PostFilter | _Kernels") -> int:
     """Counts the channels in plus the channels out that one kernel connects, times its length."""
-    if isinstance(layer, Score):
+    if isinstance(layer, ScoreLayer):
         return layer.in_features + 1  # each row of weights gives one number
     if isinstance(layer, nn.Linear):
         return layer.in_features + layer.out_features

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wavegan.audio.overlap import overlapped
+from wavegan.audio.overlap_add import overlap_add
 
 
 def sound(channels: int, samples: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -21,7 +21,7 @@ LENGTHS = [0, 1, 3, 4, 7, 8, 9, 12, 13, 15, 16, 17, 100]
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
 def test_the_identity_gives_the_sound_back_bit_for_bit(samples, batch_size):
     x = sound(2, samples)
-    made = overlapped(lambda windows: windows, x, 8, batch_size=batch_size)
+    made = overlap_add(lambda windows: windows, x, 8, batch_size=batch_size)
     assert made.shape == x.shape and torch.equal(made, x)
     assert samples == 0 or made.data_ptr() != x.data_ptr()
 
@@ -57,7 +57,7 @@ def test_windows_are_faded_into_each_other(samples, batch_size):
         return windows * slope + windows.sum(dim=2, keepdim=True)
 
     expected = by_numpy(lambda part: part * slope.numpy() + part.sum(1, keepdims=True), x.numpy(), 8)
-    made = overlapped(process, x, 8, batch_size=batch_size)
+    made = overlap_add(process, x, 8, batch_size=batch_size)
     np.testing.assert_allclose(made.numpy(), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -70,7 +70,7 @@ def test_two_windows_by_hand():
         return torch.arange(len(windows)).view(-1, 1, 1).expand(windows.shape).float()
 
     x = torch.arange(1.0, 7.0)[None]
-    made = overlapped(process, x, 4)
+    made = overlap_add(process, x, 4)
     assert seen[0].tolist() == [[[1, 2, 3, 4]], [[3, 4, 5, 6]]]
     low, high = (2 - 2**0.5) / 4, (2 + 2**0.5) / 4
     torch.testing.assert_close(made, torch.tensor([[0, 0, low, high, 1, 1]]))
@@ -78,14 +78,14 @@ def test_two_windows_by_hand():
 
 def test_a_short_sound_is_filled_up_with_silence():
     seen = []
-    made = overlapped(lambda windows: seen.append(windows.clone()) or windows + 1, torch.ones(1, 3), 8)
+    made = overlap_add(lambda windows: seen.append(windows.clone()) or windows + 1, torch.ones(1, 3), 8)
     assert [batch.tolist() for batch in seen] == [[[[1, 1, 1, 0, 0, 0, 0, 0]]]]
     assert made.tolist() == [[2, 2, 2]]
 
 
 def test_every_window_is_whole_and_no_batch_too_large():
     shapes = []
-    overlapped(lambda windows: shapes.append(tuple(windows.shape)) or windows, sound(2, 61), 8, batch_size=4)
+    overlap_add(lambda windows: shapes.append(tuple(windows.shape)) or windows, sound(2, 61), 8, batch_size=4)
     assert shapes == [(4, 2, 8)] * 3 + [(3, 2, 8)]  # 61 samples are 15.25 hops, filled up to 16: 15 windows
 
 
@@ -93,7 +93,7 @@ def test_no_window_but_for_its_half_is_silence():
     """Checks that a sound which ends with a hop needs no extra window."""
     for samples, count in ((8, 1), (9, 2), (12, 2), (13, 3)):
         numbers = []
-        overlapped(lambda windows, n=numbers: n.append(len(windows)) or windows, sound(1, samples), 8)
+        overlap_add(lambda windows, n=numbers: n.append(len(windows)) or windows, sound(1, samples), 8)
         assert numbers == [count]
 
 
@@ -107,26 +107,26 @@ def test_progress_can_be_watched():
             yield number
 
     x = sound(1, 61)
-    assert torch.equal(overlapped(lambda windows: windows, x, 8, batch_size=4, watch=watch), x)
+    assert torch.equal(overlap_add(lambda windows: windows, x, 8, batch_size=4, watch=watch), x)
     assert told == [4, 0, 1, 2, 3]
 
 
 def test_types_stay_and_no_graph_is_held():
     weight = torch.ones(1, requires_grad=True)
     for dtype in (torch.float32, torch.float64):
-        made = overlapped(lambda windows: (windows * weight).bfloat16(), torch.ones(1, 10, dtype=dtype), 4)
+        made = overlap_add(lambda windows: (windows * weight).bfloat16(), torch.ones(1, 10, dtype=dtype), 4)
         assert made.dtype == dtype and not made.requires_grad and made.tolist() == [[1] * 10]
 
 
 @pytest.mark.parametrize("window_samples", [7, 1, 0])
 def test_windows_without_halves_are_refused(window_samples):
     with pytest.raises(ValueError, match=f"window_samples is {window_samples};.*even"):
-        overlapped(lambda windows: windows, torch.zeros(1, 10), window_samples)
+        overlap_add(lambda windows: windows, torch.zeros(1, 10), window_samples)
 
 
 def test_a_process_that_changes_the_length_is_a_fault():
     with pytest.raises(AssertionError, match=r"made \(2, 1, 3\) of \(2, 1, 4\)"):
-        overlapped(lambda windows: windows[..., 1:], torch.zeros(1, 6), 4)
+        overlap_add(lambda windows: windows[..., 1:], torch.zeros(1, 6), 4)
 
 
 def test_no_batch_but_the_last_two_is_held():
@@ -140,6 +140,6 @@ def test_no_batch_but_the_last_two_is_held():
         most = max(most, sum(reference() is not None for reference in arrays))
         return torch.from_numpy(array)
 
-    overlapped(process, sound(1, 8 * 100), 8, batch_size=5)
+    overlap_add(process, sound(1, 8 * 100), 8, batch_size=5)
     assert len(arrays) == 40 and most == 2
     assert not any(reference() is not None for reference in arrays), "the result is of its own"

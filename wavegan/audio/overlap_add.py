@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def overlapped(
+def overlap_add(
     process: Callable[[Tensor], Tensor],
     sound: Tensor,
     window_samples: int,

@@ -6,17 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavegan.models.images import (
+from wavegan.models.activations import LeakyReLU
+from wavegan.models.conv2d import (
     Convolution2d,
     Convolution2dStage,
     NearestUpsampling2d,
     TransposedConvolution2d,
-    adjoint,
+    conv_transpose,
     convolve,
-    correlate,
     pads,
+    weight_gradient,
 )
-from wavegan.models.layers import LeakyReLU
 
 DOUBLE = torch.float64
 PADS = {(5, 2): (1, 2), (3, 2): (0, 1), (7, 2): (2, 3), (5, 1): (2, 2), (4, 2): (1, 1), (25, 4): (10, 11)}
@@ -91,13 +91,17 @@ def test_nearest_repeats_pixels_and_convolves(kernel, stride):
 
 @pytest.mark.parametrize(("kernel", "stride"), PADS)
 def test_the_three_are_one_trilinear_form(kernel, stride):
-    """Checks <convolve(x, w), d> = <x, adjoint(d, w)> = <correlate(x, d), w>, and the shapes of the three."""
+    """Checks <convolve(x, w), d> = <x, conv_transpose(d, w)> = <weight_gradient(x, d), w>, and their shapes."""
     x, weight, d = (
         normal(2, 4 * stride, 6 * stride, 2),
         normal(3, kernel, kernel, 2, seed=1),
         normal(2, 4, 6, 3, seed=2),
     )
-    three = convolve(x, weight, None, stride), adjoint(d, weight, None, stride), correlate(x, d, kernel, stride)
+    three = (
+        convolve(x, weight, None, stride),
+        conv_transpose(d, weight, None, stride),
+        weight_gradient(x, d, kernel, stride),
+    )
     assert [tensor.shape for tensor in three] == [d.shape, x.shape, weight.shape]
     assert all(tensor.is_contiguous() for tensor in three)
     values = [torch.sum(tensor * factor).item() for tensor, factor in zip(three, (d, x, weight), strict=True)]
@@ -122,8 +126,8 @@ def test_an_image_of_any_size_is_filled_up_with_zeros_at_its_end(size, stride, k
     d = normal(*y.shape, seed=3)
     slope, weight = torch.autograd.grad(y, (x, layer.weight), d)
     x_rows, d_rows = x.detach().movedim(1, -1), d.movedim(1, -1)
-    assert_equal(adjoint(d_rows, layer.weight, None, stride, size), slope.movedim(1, -1))
-    assert_equal(correlate(x_rows, d_rows, kernel, stride), weight)
+    assert_equal(conv_transpose(d_rows, layer.weight, None, stride, size), slope.movedim(1, -1))
+    assert_equal(weight_gradient(x_rows, d_rows, kernel, stride), weight)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -210,28 +214,28 @@ def test_a_stage_is_its_layers(case):
 def test_along_is_the_derivative_in_a_direction(case):
     _, moved = torch.autograd.functional.jvp(case.by_layers, case.x, case.t)
     with torch.no_grad():
-        along = case.stage.along(case.t, case.y)
+        along = case.stage.tangent(case.t, case.y)
         assert_equal(along, torch.as_tensor(moved))
-        assert_equal(case.stage.along(case.t[-2:], case.y[-2:]), along[-2:])
+        assert_equal(case.stage.tangent(case.t[-2:], case.y[-2:]), along[-2:])
 
 
 def test_the_way_back_is_autograds(case):
     x = case.x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(case.by_layers(x), x, case.d)
     with torch.no_grad():
-        assert_equal(case.stage.input_gradient(case.stage.before_activation(case.d, case.y), case.x), expected)
+        assert_equal(case.stage.input_gradient(case.stage.activation_gradient(case.d, case.y), case.x), expected)
 
 
-@pytest.mark.parametrize("biased", [6, 4, 0])
-def test_parameter_gradients_are_autograds(case, biased):
+@pytest.mark.parametrize("bias_rows", [6, 4, 0])
+def test_parameter_gradients_are_autograds(case, bias_rows):
     """Takes all rows for the weight, and the first ones alone for the bias."""
     with torch.no_grad():
-        before = case.stage.before_activation(case.d, case.y)
-        weight, bias = case.stage.parameter_gradients(case.x, before, biased)
+        before = case.stage.activation_gradient(case.d, case.y)
+        weight, bias = case.stage.parameter_gradients(case.x, before, bias_rows)
     (expected,) = torch.autograd.grad(case.by_layers(case.x), case.layer.weight, case.d)
     assert_equal(weight, expected)
     rest = case.d.clone()
-    rest[biased:] = 0
+    rest[bias_rows:] = 0
     (expected,) = torch.autograd.grad(case.by_layers(case.x), case.layer.bias, rest)
     assert_equal(bias, expected)
 
@@ -240,8 +244,8 @@ def test_parameter_gradients_are_autograds(case, biased):
 def test_a_stage_leaves_what_it_is_given_as_it_was(case):
     given = [case.x, case.t, case.d, case.y]
     before = [tensor.clone() for tensor in given]
-    case.stage.along(case.t, case.y)
-    case.stage.parameter_gradients(case.x, case.stage.before_activation(case.d, case.y), 2)
+    case.stage.tangent(case.t, case.y)
+    case.stage.parameter_gradients(case.x, case.stage.activation_gradient(case.d, case.y), 2)
     case.stage.input_gradient(case.d, case.x)
     case.stage(case.x)
     assert all(torch.equal(tensor, was) for tensor, was in zip(given, before, strict=True))

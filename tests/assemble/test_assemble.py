@@ -52,7 +52,7 @@ def batches_of(asked: Recipe) -> Batches:
 
 @pytest.mark.parametrize("kind", ["first", "random", "all"])
 def test_every_clip_comes_with_its_own_label(recipe, sounds, kind):
-    """Guards against fault 17: class names in one order and indices in another.
+    """Guards against class names in one order and indices in another.
 
     A tone's pitch tells which file a clip is of.
     """

@@ -208,7 +208,7 @@ def test_a_walk_is_one_file_from_the_first_clip_to_the_last(command, model):
     outcome = command("generate", model, "-n", 3, "--interpolate", "--out", "new", "--format", "flac", "--json")
     assert json.loads(outcome.out)["files"] == ["new/walk.flac"]
     walk = soundfile.read("new/walk.flac")[0].reshape(-1, CLIP_SAMPLES)
-    assert len(walk) == 17, "3 stations and 7 clips between each two"
+    assert len(walk) == 17, "3 keyframes and 7 clips between each two"
     command("generate", model, "-n", 3, "--out", "clips")
     for number in range(3):
         clip = soundfile.read(f"clips/clip-00000{number}.wav")[0]

@@ -8,15 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wavegan.models.layers import (
-    Convolution,
-    LeakyReLU,
-    NearestUpsampling,
-    PostFilter,
-    TransposedConvolution,
-    initialize_glorot,
-    slope_times,
-)
+from wavegan.models.activations import LeakyReLU, slope_times
+from wavegan.models.conv1d import Convolution, NearestUpsampling, PostFilter, TransposedConvolution, initialize_glorot
 
 DOUBLE = torch.float64
 LEFT = {(25, 4): 10, (25, 2): 11, (25, 1): 12, (9, 4): 2, (5, 2): 1}  # zeros before the first sample, by hand
@@ -128,11 +121,11 @@ def test_under_autocast_a_layer_computes_in_bf16_and_learns_in_fp32(kind):
     torch.manual_seed(0)
     layer, x = make(4, 8, 9, stride=stride), torch.randn(2, 4, 64)
     torch.nn.init.normal_(layer.bias)
-    assert [parameter.dtype for parameter in layer.parameters_as_computed()] == [torch.float32] * 2
+    assert [parameter.dtype for parameter in layer.cast_parameters()] == [torch.float32] * 2
     exact = layer(x)
     exact_gradients = torch.autograd.grad(exact.sin().sum(), layer.parameters())
     with torch.autocast("cpu", torch.bfloat16):
-        assert [parameter.dtype for parameter in layer.parameters_as_computed()] == [torch.bfloat16] * 2
+        assert [parameter.dtype for parameter in layer.cast_parameters()] == [torch.bfloat16] * 2
         rough = layer(x)
     assert exact.dtype == torch.float32 and rough.dtype == torch.bfloat16
     rough.float().sin().sum().backward()
@@ -176,10 +169,7 @@ GLOROT = [
 
 @pytest.mark.parametrize(("layer", "square_of_limit"), GLOROT)
 def test_start_values_are_glorots_and_biases_zero(layer, square_of_limit):
-    """Guards against fault 12.
-
-    The largest of n uniform numbers lies within 10 / n of the limit, but for one case in 20,000.
-    """
+    """The largest of n uniform numbers lies within 10 / n of the limit, but for one case in 20,000."""
     torch.manual_seed(0)
     initialize_glorot(layer)
     parameters = dict(layer.named_parameters())

@@ -27,7 +27,7 @@ class LatentLayer(nn.Linear):
         return super().forward(torch.cat([z, self.label_length * labels.to(z.dtype)], dim=1))
 
 
-class Score(nn.Linear):
+class ScoreLayer(nn.Linear):
     """Maps features (N, F) to one unbounded score each, (N,).
 
     All clips share the first row of weights. With labels, each label has a row of its own beside it. This is the
@@ -42,9 +42,9 @@ class Score(nn.Linear):
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         with full_precision(features):  # only differences of scores matter, and bf16 would round them away
-            return score(features.to(self.weight.dtype), self.weight, self.bias, self.shares(labels))
+            return weighted_score(features.to(self.weight.dtype), self.weight, self.bias, self.label_weights(labels))
 
-    def shares(self, labels: Tensor | None) -> Tensor | None:
+    def label_weights(self, labels: Tensor | None) -> Tensor | None:
         """Returns the factor of each row of weights for each clip, (N, 1 + K); None if there is only one row."""
         if not self.labels:
             return None
@@ -52,7 +52,7 @@ class Score(nn.Linear):
         return F.pad(labels.to(self.weight.dtype), (1, 0), value=1.0)
 
 
-class Encoding(nn.Linear):
+class EncodingLayer(nn.Linear):
     """Maps features (N, F) to an encoder's outputs (N, outputs); it ignores labels."""
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -60,19 +60,19 @@ class Encoding(nn.Linear):
             return super().forward(features.to(self.weight.dtype))
 
 
-def last_layer(features: int, outputs: int, labels: int) -> Score | Encoding:
+def last_layer(features: int, outputs: int, labels: int) -> ScoreLayer | EncodingLayer:
     """Makes the last layer of a network that reads clips: a score if it has one output, else an encoder's."""
-    return Score(features, labels) if outputs == 1 else Encoding(features, outputs)
+    return ScoreLayer(features, labels) if outputs == 1 else EncodingLayer(features, outputs)
 
 
-def score(features: Tensor, weight: Tensor, bias: Tensor | None, shares: Tensor | None) -> Tensor:
+def weighted_score(features: Tensor, weight: Tensor, bias: Tensor | None, label_weights: Tensor | None) -> Tensor:
     """Computes scores (N,) of features (N, F).
 
-    weight: (R, F), whose rows give R numbers for each clip. shares: (N, R), the factors by which these are added up;
-    None if R is 1.
+    weight: (R, F), whose rows give R numbers for each clip. label_weights: (N, R), the factors by which these are added
+    up; None if R is 1.
     """
     by_row = F.linear(features, weight)
-    scores = by_row.squeeze(1) if shares is None else (by_row * shares).sum(1)
+    scores = by_row.squeeze(1) if label_weights is None else (by_row * label_weights).sum(1)
     return scores if bias is None else scores + bias
 
 
@@ -81,7 +81,7 @@ def full_precision(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
-def as_computed(parameter: Tensor) -> Tensor:
+def cast_for_autocast(parameter: Tensor) -> Tensor:
     """Returns a parameter in the type in which its layer computes: autocast's, or its own."""
     kind = parameter.device.type
     return parameter.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else parameter

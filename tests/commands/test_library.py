@@ -293,7 +293,7 @@ def test_bars_are_shown_only_to_those_who_ask(capsys, monkeypatch):
 
 
 def test_the_example_of_the_docs_runs(mouse, capsys, monkeypatch):
-    text = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
     example = text.partition("```python\n")[2].partition("```")[0]
     for written, small in {'"recipes/quickstart.yaml"': '"mouse.yaml"', "steps=200": "steps=2"}.items():
         assert written in example

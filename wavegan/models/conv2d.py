@@ -1,7 +1,7 @@
 """Defines the layers of networks of spectrograms: strided convolutions of images, their adjoints and stages.
 
 Activations are (N, H, W, C) here and weights (C', k, k, C): with channels last in memory the libraries are fastest. The
-modules take and return (N, C, H, W). Padding is the original's, in both directions as in `layers.py`: a kernel of 5 × 5
+modules take and return (N, C, H, W). Padding is the original's, in both directions as in `conv1d.py`: a kernel of 5 × 5
 with stride 2 reads one zero before the image and two after it. If the stride does not divide an image's size, zeros are
 added at the end, so that H becomes H / stride rounded up. A stride is one number, or two for height and width.
 """
@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
+from wavegan.models.activations import LeakyReLU, slope_times
 from wavegan.models.convolution import folded_nearest
-from wavegan.models.dense import as_computed
-from wavegan.models.layers import LeakyReLU, slope_times
+from wavegan.models.heads import cast_for_autocast
 
 Stride = int | tuple[int, int]
 
@@ -29,7 +29,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride) -> 
     return _from_image(F.conv2d(_as_image(_padded(x, weight.shape[1], stride)), _as_image(weight), bias, stride))
 
 
-def adjoint(
+def conv_transpose(
     d: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride, size: tuple[int, int] | None = None
 ) -> Tensor:
     """Returns the gradient (N, H, W, C) of `convolve`'s input from that of its output.
@@ -43,7 +43,7 @@ def adjoint(
     return _from_image(x[:, :, :height, :width])  # cuts off the gradient of the padding at the other end
 
 
-def correlate(x: Tensor, d: Tensor, kernel_size: int, stride: Stride) -> Tensor:
+def weight_gradient(x: Tensor, d: Tensor, kernel_size: int, stride: Stride) -> Tensor:
     """Returns the gradient (C', k, k, C) of `convolve`'s weight from its input and the gradient of its output."""
     size = (d.shape[3], x.shape[3], kernel_size, kernel_size)
     image = _as_image(_padded(x, kernel_size, stride))
@@ -77,12 +77,12 @@ class _Kernels2d(nn.Module):
         return self.weight.movedim(-1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.parameters_as_computed()
+        weight, bias = self.cast_parameters()
         return self.compute(x.movedim(1, -1).to(weight.dtype).contiguous(), weight, bias).movedim(-1, 1)
 
-    def parameters_as_computed(self) -> tuple[Tensor, Tensor]:
+    def cast_parameters(self) -> tuple[Tensor, Tensor]:
         """Returns weight and bias in the type in which the layer computes: autocast's, or their own."""
-        return as_computed(self.weight), as_computed(self.bias)
+        return cast_for_autocast(self.weight), cast_for_autocast(self.bias)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Maps (N, H, W, C) to (N, H', W', C'); all three arguments have one type."""
@@ -109,7 +109,7 @@ class TransposedConvolution2d(_Kernels2d):
         super().__init__(channels_in, channels_out, channels_in, channels_out, kernel_size, stride)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return adjoint(x, weight, bias, self.stride)
+        return conv_transpose(x, weight, bias, self.stride)
 
 
 class NearestUpsampling2d(_Kernels2d):
@@ -138,27 +138,27 @@ class Convolution2dStage:
     @classmethod
     def of(cls, layer: Convolution2d, activation: LeakyReLU) -> Self:
         """Makes the stage of these two layers."""
-        return cls(*layer.parameters_as_computed(), layer.stride, activation.negative_slope)
+        return cls(*layer.cast_parameters(), layer.stride, activation.negative_slope)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Returns y (N, H / stride, W / stride, C') for x (N, H, W, C), sizes rounded up."""
         return F.leaky_relu_(convolve(x, self.weight, self.bias, self.stride), self.negative_slope)
 
-    def along(self, t: Tensor, y: Tensor) -> Tensor:
+    def tangent(self, t: Tensor, y: Tensor) -> Tensor:
         """Returns the derivative of y in the direction t of x; t and y may hold only the last rows of a pass."""
         return slope_times(convolve(t, self.weight, None, self.stride), y, self.negative_slope)
 
-    def before_activation(self, d: Tensor, y: Tensor) -> Tensor:
+    def activation_gradient(self, d: Tensor, y: Tensor) -> Tensor:
         """Returns the gradient of the affine map's output from the gradient of y."""
         return slope_times(d, y, self.negative_slope)
 
     def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
         """Returns the gradient of x from that of the affine map's output; of x only the shape is read."""
-        return adjoint(d, self.weight, None, self.stride, (x.shape[1], x.shape[2]))
+        return conv_transpose(d, self.weight, None, self.stride, (x.shape[1], x.shape[2]))
 
-    def parameter_gradients(self, x: Tensor, d: Tensor, biased: int) -> tuple[Tensor, Tensor]:
-        """Returns the gradients of weight and bias; that of the bias sums only the first `biased` rows."""
-        return correlate(x, d, self.weight.shape[1], self.stride), d[:biased].sum((0, 1, 2))
+    def parameter_gradients(self, x: Tensor, d: Tensor, bias_rows: int) -> tuple[Tensor, Tensor]:
+        """Returns the gradients of weight and bias; that of the bias sums only the first `bias_rows` rows."""
+        return weight_gradient(x, d, self.weight.shape[1], self.stride), d[:bias_rows].sum((0, 1, 2))
 
 
 def convolution_stages(blocks: nn.Sequential) -> list[Convolution2dStage]:
