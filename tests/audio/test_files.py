@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import soxr
 
-from wavegan.audio import files
+from wavegan.audio import files, headers
 from wavegan.audio.files import TemporaryError, decode, open_sound, open_writer, to_int16, write, write_clip
 from wavegan.audio.listing import list_sound
 from wavegan.errors import DataError
@@ -427,6 +427,16 @@ def test_a_length_that_is_left_open_is_read_to_the_end(form: str):
     at = content.index(mark) + offset
     content[at : at + len(unknown)] = unknown
     assert_mended(content, SHARES, NO_LENGTH)
+
+
+@pytest.mark.parametrize("form", LONG)
+def test_a_mended_header_is_that_of_the_whole_file(form: str):
+    whole = encoded(STEPS, form)
+    content = bytearray(whole)
+    mark, offset, unknown = LONG[form]
+    at = content.index(mark) + offset
+    content[at : at + len(unknown)] = unknown
+    assert headers.layout(io.BytesIO(content)).streams[0].read() == whole
 
 
 CUT = [(form, "FILE") for form in [*LONG, "NIST", "VOC", "WAVEX", "SVX"]]

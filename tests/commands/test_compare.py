@@ -441,6 +441,20 @@ def test_the_form_of_a_folder_is_its_most_common_one():
     assert common_form(Path("long")) == ClipFormat(RATE, 1, 65536)
 
 
+def test_a_file_that_does_not_tell_its_length_counts_as_long_as_it_is():
+    write_clips(Path("stream"), np.ones((1, 3000)))
+    path = next(Path("stream").iterdir())
+    content = bytearray(path.read_bytes())
+    content[40:44] = b"\xff" * 4  # the size of the sound
+    path.write_bytes(content)
+    assert common_form(Path("stream")) == ClipFormat(RATE, 1, 3000)
+    soundfile.write(path, np.ones(2000), RATE, format="FLAC")
+    content = bytearray(path.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])  # the number of frames
+    path.write_bytes(content)
+    assert common_form(Path("stream")) == ClipFormat(RATE, 1, 2000)
+
+
 def test_a_model_is_a_file_or_a_run(home):
     assert is_model(home / "mouse") and is_model(next((home / "mouse/checkpoints").iterdir()))
     assert not is_model(home / "tones") and not is_model(home / "nowhere")
