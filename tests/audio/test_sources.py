@@ -188,7 +188,7 @@ def test_fetched_sets_lie_in_data_by_default(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_source_without_sound_is_refused(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("no sound")
-    with pytest.raises(DataError, match=rf"{tmp_path} holds no sound file that can be read; .*\n  1 passed over"):
+    with pytest.raises(DataError, match=rf"{tmp_path} holds no sound file that can be read; .*\n  1 that are"):
         open_source(str(tmp_path))
 
 

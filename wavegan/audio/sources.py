@@ -128,7 +128,7 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
     description = describe(folder, listing, label_column=label_column, label_level=label_level)
     passed_over = {**listing.passed_over, **description.passed_over}
     if not description.files:
-        reasons = "".join(f"\n  {len(names):,} passed over: {reason}" for reason, names in passed_over.items())
+        reasons = "".join(f"\n  {len(names):,} that {reason}" for reason, names in passed_over.items())
         raise DataError(f"the source {folder} holds no sound file that can be read; name another folder{reasons}")
     items = [
         Item(

@@ -65,17 +65,13 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
     for note in parts.told:
         logger.info(note)
     for reason, names in parts.passed_over.items():
-        logger.info(f"passed over, as it {reason}: {some_names(names)}" if len(names) == 1 else _many(reason, names))
+        logger.info(f"passed over: {len(names):,} that {reason} ({some_names(names)})")
     _log_reasons("skipped, since it cannot be used", parts.skipped)
     _log_reasons("read with care", {name: "; ".join(remarks) for name, remarks in parts.remarks.items()}, 3)
     for finding in findings(parts.training, cutting):
         if finding.is_fatal:
             raise DataError(finding.text, "nothing can be learned from it", finding.remedy)
         logger.log(logging.WARNING if finding.weight >= WARNED_WEIGHT else logging.INFO, finding)
-
-
-def _many(reason: str, names: Sequence[str]) -> str:
-    return f"passed over {len(names):,}: {reason} ({some_names(names)})"
 
 
 def _log_reasons(title: str, reasons: Mapping[str, str], shown: int = SHOWN_SKIPS) -> None:
