@@ -129,7 +129,7 @@ def test_damage_of_any_kind_is_a_run_error_or_harmless(tmp_path):
 @pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], {"format": 999, "step": 1}])
 def test_a_foreign_file_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(RunError, match="no wavegan checkpoint of format 3; something else or another version"):
+    with pytest.raises(RunError, match="is not a checkpoint of this version of wavegan; only those can be read"):
         checkpoint.load(tmp_path / "other.pt")
 
 

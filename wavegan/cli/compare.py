@@ -52,13 +52,19 @@ def compare(
     from wavegan.commands.memory import prepare_process
 
     if answers and targets:
-        raise UserError("--answers scores a test that was taken, and names its models itself; give either, not both")
+        raise UserError(
+            "both --answers and models are given",
+            "--answers scores a finished test, which names its models",
+            "give only one of the two",
+        )
     if answers:
         scored = commands.score_listening(answers)
         print_result(scored, as_json, output.listening(scored))
         return
     if len(targets) < 2:
-        raise UserError(f"{len(targets)} to compare; two or more models or folders are needed; name another one")
+        raise UserError(
+            f"the models or folders to compare number {len(targets)}; at least two are needed; name another one"
+        )
     prepare_process()
     result = commands.compare(targets, options, out=out, trials=trials)
     text = f"{output.comparison(result)}\n{result.report}\n{result.listening}"
