@@ -92,7 +92,7 @@ def test_a_damaged_newest_gives_way_to_the_one_before_with_a_warning(tmp_path, c
     assert newest_step(tmp_path) == 2
     [warning] = caplog.records
     assert warning.levelname == "WARNING"
-    assert re.search(r"step-00000003.pt cannot be read .*; it is damaged or no checkpoint; use", warning.getMessage())
+    assert re.search(r"step-00000003.pt cannot be read .*; it is damaged or not a checkpoint;", warning.getMessage())
 
 
 def test_all_damaged_is_an_error_that_says_what_to_do(tmp_path, caplog):

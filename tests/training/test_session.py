@@ -290,7 +290,7 @@ def test_a_warning_comes_once_and_the_healthy_checkpoint_is_kept(training, batch
     sick = at_draw(batches, 9, lambda: hush(made))
     sit(made, sick, tmp_path, steps=14, checkpoint_every=2, keep_last=2, watch=watch)
     (alarm,) = log_of(tmp_path, "alarm")
-    assert alarm["step"] == 6 and "silent" in alarm["alarm"] and "not so at step 4" in alarm["alarm"]
+    assert alarm["step"] == 6 and "silent" in alarm["alarm"] and "last within the limit at step 4" in alarm["alarm"]
     assert capsys.readouterr().err.count(f"warning: {alarm['alarm']}\n") == 1
     assert saved(tmp_path) == [4, 12, 14] and not log_of(tmp_path, "rollback")
     assert {newest(tmp_path)[key] for key in ("healthy_step", "rollbacks")} == {4, 0}
