@@ -164,7 +164,7 @@ def test_too_little_held_out_is_told_and_trained_all_the_same(judged, sounds, ca
 
 @pytest.mark.parametrize(
     ("which", "words"),
-    [("best", "has no best checkpoint"), ("5", "this run has 6"), ("last", "newest, best or a step")],
+    [("best", "has no best checkpoint"), ("5", "this run has 6"), ("last", "newest, best or the step")],
 )
 def test_a_checkpoint_that_is_not_there(judged, which, words):
     run = trained(judged, "run", "evaluation.every=0")
