@@ -30,6 +30,8 @@ UNCHECKED = {
     "runs/drums/": "the content of a run folder",
     "error: rank 1": "a message, which tests/test_distributed.py provokes",
     "diff --git": "an old commit, quoted",
+    "drums/kick/01.wav": "a list of files and their labels",
+    "file_name,": "the content of a metadata.csv",
 }
 SECTIONS = "|".join(name for name in Recipe.model_fields if name != "name")
 WIDTH = 120
