@@ -49,7 +49,7 @@ def classifier() -> None:
     show_default=True,
     type=click.IntRange(0, LARGEST_SEED),
     metavar="N",
-    help="Seed of the split, the weights and the order of clips.",
+    help="Seed of the start weights and the order of clips; the split does not depend on it.",
 )
 @device_option
 @json_option
