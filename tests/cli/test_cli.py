@@ -382,9 +382,18 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),
-    "random model": ("generate {tmp}/random.pt", ("random.pt cannot be read", "damaged or not a checkpoint", "another")),
-    "text as model": ("generate {tmp}/notes.txt", ("notes.txt cannot be read", "damaged or not a checkpoint", "another")),
-    "nothing as model": ("generate {tmp}/nothing", ("nothing cannot be read", "damaged or not a checkpoint", "another")),
+    "random model": (
+        "generate {tmp}/random.pt",
+        ("random.pt cannot be read", "damaged or not a checkpoint", "another"),
+    ),
+    "text as model": (
+        "generate {tmp}/notes.txt",
+        ("notes.txt cannot be read", "damaged or not a checkpoint", "another"),
+    ),
+    "nothing as model": (
+        "generate {tmp}/nothing",
+        ("nothing cannot be read", "damaged or not a checkpoint", "another"),
+    ),
     "recipe as model": ("generate {mouse}", ("mouse.yaml is a recipe", "a MODEL is", "did you mean {model}?")),
     "a run's recipe as model": (
         "generate {model}/recipe.yaml",
@@ -392,8 +401,14 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "misspelt model": ("generate {model}s", ("mouses does not exist", "a MODEL is", "did you mean {model}?")),
     "the folder of runs as model": ("generate {runs}", ("runs holds no checkpoint", "a MODEL is", "name {model}")),
-    "zip as model": ("generate {tmp}/other.zip", ("other.zip cannot be read", "damaged or not a checkpoint", "another")),
-    "tensor as model": ("generate {tmp}/tensor.pt", ("tensor.pt is not a checkpoint of this version", "name another file")),
+    "zip as model": (
+        "generate {tmp}/other.zip",
+        ("other.zip cannot be read", "damaged or not a checkpoint", "another"),
+    ),
+    "tensor as model": (
+        "generate {tmp}/tensor.pt",
+        ("tensor.pt is not a checkpoint of this version", "name another file"),
+    ),
     "truncated model": ("generate {tmp}/cut.pt", ("cut.pt cannot be read", "damaged or not a checkpoint", "another")),
     "flipped model": (
         "generate {tmp}/flipped.pt",
@@ -416,15 +431,11 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "missing target": ("evaluate nowhere", ("nowhere does not exist", "a folder of audio", "spelling")),
     "folder without data": ("evaluate {tones}", ("a folder of audio is no model", "must be named", "--data DIR")),
     "folder without sound": ("evaluate {tmp}/empty --data {tones}", ("empty holds no sound", "name another folder")),
-<<<<<<< HEAD
     "file as target": ("evaluate {tones}/tone-0.wav", ("tone-0.wav is a sound file", "a folder of", "name its folder")),
     "the folder of runs as target": ("evaluate {runs}", ("runs is a folder of runs", "one run", "name {model}")),
     "a run as data": ("evaluate {model} --data {model}", ("{model} is a run", "real sound is needed", "name a folder")),
     "a run as training": ("evaluate {model} --training {model}", ("{model} is a run", "real sound", "name a folder")),
     "a run to classify": ("classifier train {model}", ("{model} is a run", "real sound is needed", "name a folder")),
-=======
-    "file as target": ("evaluate {tones}/tone-0.wav", ("tone-0.wav cannot be read", "not a checkpoint", "another")),
->>>>>>> f47cace (Errors and warnings name value, rule and remedy in words that read at first sight; docs say what the code does)
     "data empty": ("evaluate {model} --data {tmp}/empty", ("empty holds no sound", "another folder")),
     "data missing": ("evaluate {tones} --data nowhere", ("nowhere does not exist", "check the spelling")),
     "data broken": ("evaluate {tones} --data {tmp}/broken", ("2 of 2", "one must be good", "repair")),

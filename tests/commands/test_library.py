@@ -224,9 +224,9 @@ ERRORS = {
     "a checkpoint that is not there": (
         lambda run: lambda: generate(run, 1, checkpoint="7", device="cpu"),
         RunError,
-        "`checkpoint` is 7; it must be newest, best or a step that is kept",
+        "`checkpoint` is 7; it must be newest, best or the step of a kept checkpoint",
         ("generate", "run", "--checkpoint", "7"),
-        "--checkpoint is 7; it must be newest, best or a step that is kept",
+        "--checkpoint is 7; it must be newest, best or the step of a kept checkpoint",
     ),
     "another recipe": (
         lambda run: lambda: train(recipes.load("mouse.yaml", ["generator.dim=2"]), run, device="cpu"),
