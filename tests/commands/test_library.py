@@ -293,8 +293,9 @@ def test_bars_are_shown_only_to_those_who_ask(capsys, monkeypatch):
 # What the docs say.
 
 
-def test_the_examples_of_the_docs_run(mouse, capsys, monkeypatch):
+def test_the_examples_of_the_docs_run(mouse, sounds, capsys, monkeypatch):
     """Runs the blocks of docs/python.md one after another, as a reader would, with a small recipe."""
+    mouse.write_text(RECIPE.format(source=sounds(60, seconds=0.3, name="enough")))
     text = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
     example = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     for written, small in {'"recipes/quickstart.yaml"': '"mouse.yaml"', "steps=200": "steps=2"}.items():
