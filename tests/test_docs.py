@@ -276,6 +276,13 @@ def wide_lines(text: str) -> list[str]:
     return [line for line in lines if len(line) > WIDTH and not line.startswith(("|", "!", "    "))]
 
 
+def test_the_keys_that_may_change_are_listed():
+    paragraph = PAGES["docs/training.md"].partition("**Keys that may change**")[2].partition("\n\n")[0]
+    listed = spans(" ".join(paragraph.split()))
+    missing = [key for key in recipes.MAY_CHANGE if not {key, key.rpartition(".")[2]} & set(listed)]
+    assert missing == []
+
+
 # Examples in docstrings.
 
 WITH_EXAMPLES = [path for path in sorted((PROJECT / "wavegan").rglob("*.py")) if ">>> " in path.read_text()]
