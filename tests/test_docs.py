@@ -28,7 +28,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 UNCHECKED = {
     "wavegan/": "a list of folders, which tests/test_house.py checks",
     "runs/drums/": "the content of a run folder",
-    "error: rank 1": "a message, which tests/test_distributed.py provokes",
+    "error: rank 1": "a message, which tests/distributed/test_distributed.py provokes",
     "diff --git": "an old commit, quoted",
     "drums/kick/01.wav": "a list of files and their labels",
     "file_name,": "the content of a metadata.csv",
@@ -160,7 +160,9 @@ def test_every_block_is_checked_or_excused():
     assert blocks(*others) == []
     first_lines = [block.lines()[0] for block in BLOCKS]
     assert [start for start in UNCHECKED if not any(line.startswith(start) for line in first_lines)] == []
-    assert {block.page for block in blocks("python")} == {"docs/python.md"}, "tests/test_library.py runs that page"
+    assert {block.page for block in blocks("python")} == {"docs/python.md"}, (
+        "tests/commands/test_library.py runs that page"
+    )
 
 
 # Names.
