@@ -38,6 +38,7 @@ LEVELS = {
 NEIGHBOURS = {8}  # on these levels the rooms are files that belong together
 WHOLE_TREE = {
     "test_conditional",
+    "test_docs",
     "test_gpu",
     "test_house",
     "test_modern_step",

@@ -32,70 +32,111 @@ class PhaseShuffleSettings(Settings):
     """Sets the random shifts between the layers of the discriminator."""
 
     radius: int = Field(default=2, ge=0, le=7, description="largest shift in positions, 0 for none")
-    shared: bool = Field(default=True, description="one shift for all clips of a batch")
+    shared: bool = Field(default=True, description="draw one shift for all clips of a batch, not one for each")
 
 
-Dim = Annotated[int, Field(ge=1, le=1024, description="channels of the longest layer; the others multiply it")]
+Dim = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=1024,
+        description="base width: the layers have multiples of this many channels or units",
+    ),
+]
 KernelSize = Annotated[
     int, Field(ge=5, le=65, description="length of each convolution in samples, odd"), AfterValidator(_odd)
 ]
 SquareKernelSize = Annotated[
     int, Field(ge=3, le=9, description="height and width of each convolution, odd"), AfterValidator(_odd)
 ]
-LatentDim = Annotated[int, Field(ge=1, le=65536, description="numbers from which a clip is made")]
+LatentDim = Annotated[int, Field(ge=1, le=65536, description="length of the latent vector from which a clip is made")]
 Latent = Annotated[Literal["uniform", "normal"], Field(description="distribution of the latents")]
 # "auto" stands in recipes alone: assemble puts a number in its place before it makes a network.
 Labels = Annotated[
     int,
-    Field(ge=0, le=65536, description="labels that the networks know, 0 for none; auto takes those of the sound"),
+    Field(
+        ge=0, le=65536, description="number of labels that the networks know, 0 for none; auto counts those of the data"
+    ),
     WrapValidator(lambda value, validated: value if value == "auto" else validated(value)),
     PlainSerializer(lambda value: value),
 ]
 BatchNorm = Annotated[bool, Field(description="batch normalisation")]
-Dropout = Annotated[float, Field(ge=0, lt=1, description="share of the activations that is left out while training")]
-Upsample = Annotated[Literal["transposed", "nearest"], Field(description="how the generator lengthens")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="share of the activations set to 0 while training")]
+Upsample = Annotated[
+    Literal["transposed", "nearest"],
+    Field(description="upsampling: transposed convolutions, or nearest neighbour and convolutions"),
+]
 PostFilterSamples = Annotated[
     int, Field(ge=0, le=4096, description="length in samples of a learned filter at the end, 0 for none")
 ]
 Blocks = Annotated[int, Field(ge=0, le=64, description="residual blocks of a translator")]
-ClipDeviations = Annotated[float, Field(gt=0, le=100, description="standard deviations that become 1")]
+ClipDeviations = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=100,
+        description="standard deviations from the mean of a frequency bin that become 1; values beyond are clipped",
+    ),
+]
 GriffinLimIterations = Annotated[
-    int, Field(ge=1, le=10_000, description="steps in which the phases of a spectrogram are found")
+    int, Field(ge=1, le=10_000, description="Griffin-Lim iterations that estimate the phases of a spectrogram")
 ]
 Shuffle = Annotated[PhaseShuffleSettings, Field(description="random shifts between the layers")]
 NoiseDeviation = Annotated[float, Field(gt=0, le=1, description="standard deviation of the noise that is added")]
 FadeSteps = Annotated[
-    int, Field(ge=0, le=1_000_000_000, description="steps in which the noise falls to zero, 0 keeps it")
+    int, Field(ge=0, le=1_000_000_000, description="steps within which the noise falls to zero, 0 keeps it constant")
 ]
 MOST_CHANGE_PROBABILITY = 0.8  # above it the changes leak into generated clips (Karras et al. 2020)
 ChangeProbability = Annotated[
-    float, Field(ge=0, le=MOST_CHANGE_PROBABILITY, description="probability of each change, at the start")
+    float, Field(ge=0, le=MOST_CHANGE_PROBABILITY, description="probability of each change when training starts")
 ]
 TargetCertainty = Annotated[
-    float, Field(gt=0, lt=1, description="surplus of pairs told apart, above which clips are changed more often")
+    float,
+    Field(gt=0, lt=1, description="certainty of the discriminator, from 0 to 1, above which the probability rises"),
 ]
 RampClips = Annotated[
     int,
-    Field(ge=0, le=1_000_000_000, description="clips in which the probability would rise from 0 to 1, 0 keeps it"),
+    Field(
+        ge=0,
+        le=1_000_000_000,
+        description="clips within which the probability can rise from 0 to 1, 0 keeps it constant",
+    ),
 ]
-ShiftMilliseconds = Annotated[float, Field(ge=0, le=1000, description="standard deviation of shifts in time")]
-GainDecibels = Annotated[float, Field(ge=0, le=20, description="standard deviation of the level")]
-EqualizerDecibels = Annotated[float, Field(ge=0, le=20, description="standard deviation of a smooth spectral curve")]
+ShiftMilliseconds = Annotated[
+    float, Field(ge=0, le=1000, description="standard deviation of the shift in time, in milliseconds")
+]
+GainDecibels = Annotated[float, Field(ge=0, le=20, description="standard deviation of the change of level, in dB")]
+EqualizerDecibels = Annotated[
+    float, Field(ge=0, le=20, description="standard deviation of a smooth equaliser curve, in dB")
+]
 Window = Annotated[int, Field(ge=4, le=65536, description="length of the analysis window in samples, even")]
 Hop = Annotated[int, Field(ge=1, le=65536, description="samples from one frame to the next")]
-Bands = Annotated[int, Field(ge=4, le=4096, description="mel bands")]
-Factor = Annotated[int, Field(ge=2, le=1024, description="samples of which one is left")]
-TileRows = Annotated[int, Field(ge=1, le=64, description="rows of a spectrum that become channels")]
-TileFrames = Annotated[int, Field(ge=1, le=64, description="frames of a spectrum that become channels")]
-Group = Annotated[int, Field(ge=1, le=64, description="clips whose differences are seen, 1 for none")]
-Coordinate = Annotated[bool, Field(description="shows each row's place as one more channel")]
-Pulses = Annotated[bool, Field(description="a source of pulses, for sounds with harmonics, beside the hiss")]
-Period = Annotated[int, Field(ge=2, le=1024, description="samples of a column")]
-Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes: below 1, soft parts count more")]
+Bands = Annotated[int, Field(ge=4, le=4096, description="number of mel bands")]
+Factor = Annotated[int, Field(ge=2, le=1024, description="downsampling factor")]
+TileRows = Annotated[
+    int, Field(ge=1, le=64, description="adjacent rows of a spectrum that become channels of one tile")
+]
+TileFrames = Annotated[
+    int, Field(ge=1, le=64, description="adjacent frames of a spectrum that become channels of one tile")
+]
+Group = Annotated[
+    int, Field(ge=1, le=64, description="clips in a group whose differences the discriminator sees, 1 for none")
+]
+Coordinate = Annotated[bool, Field(description="adds the frequency of each row as one more channel")]
+Pulses = Annotated[bool, Field(description="adds a pulse train beside the noise, for sounds with harmonics")]
+Period = Annotated[int, Field(ge=2, le=1024, description="samples in each column of the image")]
+Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes; below 1, quiet parts count more")]
 PowerBeside = Annotated[
     float,
-    Field(ge=0, le=1, description="exponent of the magnitudes that are shown beside their logarithms, 0 for none"),
+    Field(
+        ge=0,
+        le=1,
+        description="exponent of magnitudes shown as extra channels beside their logarithms, 0 for no such channels",
+    ),
 ]
 FloorDecibels = Annotated[
-    float, Field(ge=-120, le=-20, description="level below which differences vanish, in dB of a full-scale sine")
+    float,
+    Field(
+        ge=-120, le=-20, description="level in dB, relative to a full-scale sine, below which all values count as equal"
+    ),
 ]

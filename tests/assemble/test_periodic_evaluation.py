@@ -138,7 +138,7 @@ def test_judging_changes_nothing_of_the_training(judged, keys):
 def test_the_progress_line_holds_the_headline(judged, capfd, console):
     trained(judged, "run")
     err = capfd.readouterr().err
-    assert "judged every 2 steps by" in err and "kad_l of as many other real ones is" in err
+    assert "evaluating every 2 steps with" in err and "kad_l of as many other real clips is" in err
     assert "  kad_l " in err.splitlines()[-1] and " at 4" in err.splitlines()[-1]
 
 
@@ -158,13 +158,13 @@ def test_nothing_held_out_is_refused_with_the_recipe(judged):
 
 def test_too_little_held_out_is_told_and_trained_all_the_same(judged, sounds, capfd, console):
     run = trained(judged, "run", f"data.test={sounds(3, name='few')}")
-    assert "warning: this training is not judged while it goes on: 1 held-out" in capfd.readouterr().err
+    assert "warning: evaluation.every is ignored, so no best checkpoint is kept: 1 held-out" in capfd.readouterr().err
     assert list(checkpoint.steps(run.checkpoints)) == [6] and evaluations(run.log) == []
 
 
 @pytest.mark.parametrize(
     ("which", "words"),
-    [("best", "holds no best checkpoint"), ("5", "there are 6"), ("last", "newest, best or a step")],
+    [("best", "has no best checkpoint"), ("5", "this run has 6"), ("last", "newest, best or the step")],
 )
 def test_a_checkpoint_that_is_not_there(judged, which, words):
     run = trained(judged, "run", "evaluation.every=0")

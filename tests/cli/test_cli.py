@@ -382,9 +382,18 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),
-    "random model": ("generate {tmp}/random.pt", ("random.pt cannot be read", "damaged or no checkpoint", "another")),
-    "text as model": ("generate {tmp}/notes.txt", ("notes.txt cannot be read", "damaged or no checkpoint", "another")),
-    "nothing as model": ("generate {tmp}/nothing", ("nothing cannot be read", "damaged or no checkpoint", "another")),
+    "random model": (
+        "generate {tmp}/random.pt",
+        ("random.pt cannot be read", "damaged or not a checkpoint", "another"),
+    ),
+    "text as model": (
+        "generate {tmp}/notes.txt",
+        ("notes.txt cannot be read", "damaged or not a checkpoint", "another"),
+    ),
+    "nothing as model": (
+        "generate {tmp}/nothing",
+        ("nothing cannot be read", "damaged or not a checkpoint", "another"),
+    ),
     "recipe as model": ("generate {mouse}", ("mouse.yaml is a recipe", "a MODEL is", "did you mean {model}?")),
     "a run's recipe as model": (
         "generate {model}/recipe.yaml",
@@ -392,12 +401,18 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "misspelt model": ("generate {model}s", ("mouses does not exist", "a MODEL is", "did you mean {model}?")),
     "the folder of runs as model": ("generate {runs}", ("runs holds no checkpoint", "a MODEL is", "name {model}")),
-    "zip as model": ("generate {tmp}/other.zip", ("other.zip cannot be read", "damaged or no checkpoint", "another")),
-    "tensor as model": ("generate {tmp}/tensor.pt", ("tensor.pt is no wavegan checkpoint", "something else")),
-    "truncated model": ("generate {tmp}/cut.pt", ("cut.pt cannot be read", "damaged or no checkpoint", "another")),
+    "zip as model": (
+        "generate {tmp}/other.zip",
+        ("other.zip cannot be read", "damaged or not a checkpoint", "another"),
+    ),
+    "tensor as model": (
+        "generate {tmp}/tensor.pt",
+        ("tensor.pt is not a checkpoint of this version", "name another file"),
+    ),
+    "truncated model": ("generate {tmp}/cut.pt", ("cut.pt cannot be read", "damaged or not a checkpoint", "another")),
     "flipped model": (
         "generate {tmp}/flipped.pt",
-        ("flipped.pt cannot be read", "damaged or no checkpoint", "another"),
+        ("flipped.pt cannot be read", "damaged or not a checkpoint", "another"),
     ),
     "no clips": ("generate {model} -n 0", ("'-n'", "0 is not in the range", "wavegan generate --help")),
     "too many clips": ("generate {model} -n 99999999999", ("'-n'", "not in the range", "wavegan generate --help")),

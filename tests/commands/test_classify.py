@@ -157,8 +157,11 @@ def test_files_without_a_label_and_broken_ones_are_left_out_with_a_line(source, 
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: {"low": 3}, "low is the only label; 2 or more are needed"),
-        (lambda: {"low": 1, "high": 1}, "each of the 2 labels has a single clip; one label with 2 or more is needed"),
+        (lambda: {"low": 3}, "low is the only label; a classifier needs two or more labels"),
+        (
+            lambda: {"low": 1, "high": 1},
+            "each of the 2 labels has a single clip; at least one label needs two clips or more",
+        ),
     ],
     ids=["one label", "one clip each"],
 )
@@ -176,7 +179,7 @@ def test_a_source_without_labels_is_refused(sounds, tmp_path):
 def test_only_a_classifier_is_written_over(source, tmp_path, lessons):
     (tmp_path / "song.wav").write_bytes(b"my only copy")
     for taken in (tmp_path / "song.wav", tmp_path):
-        with pytest.raises(DataError, match="is there and no classifier; .* another file with `out`"):
+        with pytest.raises(DataError, match="exists and is not a classifier; .* another file with `out`"):
             train(source(), taken)
     assert (tmp_path / "song.wav").read_bytes() == b"my only copy" and not lessons
 
@@ -305,7 +308,7 @@ def test_a_kept_file_that_is_damaged_is_made_anew(source, lessons, cache, capfd,
     path.write_bytes(path.read_bytes()[:-99])
     again = listen(folder)
     assert first and again and first.identity == again.identity and len(lessons) == 2
-    assert "it is trained anew" in capfd.readouterr().err
+    assert "a new one is trained" in capfd.readouterr().err
     assert listen(folder) and len(lessons) == 2
 
 
@@ -320,7 +323,10 @@ def test_a_source_without_usable_labels_has_none(source, sounds, capfd, console)
     assert listen(str(sounds(3))) is None
     assert listen(source("one", low=3)) is None
     assert listen(source("few", low=1, high=1)) is None
-    assert "no classifier can be trained: each of the 2 labels has a single clip" in capfd.readouterr().err
+    assert (
+        "no classifier was trained, so its metrics are left out: each of the 2 labels has a single clip"
+        in capfd.readouterr().err
+    )
 
 
 def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons):

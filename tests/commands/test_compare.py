@@ -333,7 +333,7 @@ def test_folders_alone_take_the_most_common_form_of_the_first(home):
 
 
 def test_models_that_have_learned_from_other_sound_are_told(command, home):
-    word = f"{home / 'orphan'} has not learned from the same sound as {home / 'mouse'}"
+    word = f"{home / 'orphan'} and {home / 'mouse'} were not trained on the same sound"
     assert word in command("compare", home / "mouse", home / "orphan", "--count", 5).err
     assert "not learned" not in command("compare", home / "mouse", home / "rat", "--count", 5).err
 
@@ -426,7 +426,7 @@ def test_a_test_set_is_held_out_and_all_else_learned_from(home):
 
 def test_nothing_held_out_is_refused_unless_data_is_named(home):
     recipe = recipe_of(home / "mouse", "data.holdout=0")
-    with pytest.raises(DataError, match="holds nothing out .* `data=DIR`"):
+    with pytest.raises(DataError, match="has no held-out sound .* `data=DIR`"):
         ground_of_recipe(recipe, None, None, seed=0)
     ground = ground_of_recipe(recipe, write_sounds(Path("new"), 6), None, seed=0)
     assert ground.split == "all of new" and len(names(ground.training, home / "tones")) == 24
@@ -535,8 +535,8 @@ def one_error(outcome: Any) -> str:
 
 
 MISTAKES = {
-    "nothing": ("", ("0 to compare", "two or more", "name another one")),
-    "one alone": ("{mouse}", ("1 to compare", "two or more", "name another one")),
+    "nothing": ("", ("number 0", "at least two", "name another one")),
+    "one alone": ("{mouse}", ("number 1", "at least two", "name another one")),
     "one twice": ("{mouse} {rat} {mouse}", ("{mouse} is named twice", "different", "name another")),
     "one twice, otherwise": ("{tones} {mouse} {mouse}/", ("{mouse} is named twice", "different", "name another")),
     "a slip": ("{mouse} nowhere", ("nowhere does not exist", "a MODEL or a folder", "check the spelling")),
@@ -545,7 +545,7 @@ MISTAKES = {
     "no sound": ("{mouse} {empty}", ("{empty} holds no sound file and no checkpoints", "name another folder")),
     "no sound at first": ("{empty} {tones} --data {tones}", ("{empty} holds no sound file", "name another folder")),
     "only broken": ("{mouse} {broken}", ("1 of 1 files cannot be used", "repair", "a.wav")),
-    "a text": ("{mouse} {notes}", ("notes.txt cannot be read", "no checkpoint", "another")),
+    "a text": ("{mouse} {notes}", ("notes.txt cannot be read", "not a checkpoint", "another")),
     "one file": ("{mouse} {single}", ("1 clip of each set", "no more in {single}", "2 or more", "folder of more")),
     "one file of data": ("{mouse} {rat} --data {single}", ("1 held-out clips", "2 or more", "--data DIR")),
     "missing data": ("{mouse} {rat} --data nowhere", ("nowhere does not exist", "check the spelling")),

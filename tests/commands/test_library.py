@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -223,9 +224,9 @@ ERRORS = {
     "a checkpoint that is not there": (
         lambda run: lambda: generate(run, 1, checkpoint="7", device="cpu"),
         RunError,
-        "`checkpoint` is 7; it must be newest, best or a step that is kept",
+        "`checkpoint` is 7; it must be newest, best or the step of a kept checkpoint",
         ("generate", "run", "--checkpoint", "7"),
-        "--checkpoint is 7; it must be newest, best or a step that is kept",
+        "--checkpoint is 7; it must be newest, best or the step of a kept checkpoint",
     ),
     "another recipe": (
         lambda run: lambda: train(recipes.load("mouse.yaml", ["generator.dim=2"]), run, device="cpu"),
@@ -292,13 +293,17 @@ def test_bars_are_shown_only_to_those_who_ask(capsys, monkeypatch):
 # What the docs say.
 
 
-def test_the_example_of_the_docs_runs(mouse, capsys, monkeypatch):
+def test_the_examples_of_the_docs_run(mouse, sounds, capsys, monkeypatch):
+    """Runs the blocks of docs/python.md one after another, as a reader would, with a small recipe."""
+    mouse.write_text(RECIPE.format(source=sounds(60, seconds=0.3, name="enough")))
     text = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
-    example = text.partition("```python\n")[2].partition("```")[0]
+    example = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     for written, small in {'"recipes/quickstart.yaml"': '"mouse.yaml"', "steps=200": "steps=2"}.items():
         assert written in example
         example = example.replace(written, small)
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     exec(compile(example, "docs/python.md", "exec"), {})  # noqa: S102
-    step, path, score = capsys.readouterr().out.split()
+    first, second = capsys.readouterr().out.splitlines()
+    step, path, score = first.split()
     assert step == "2" and path == "clips/clip-000000.wav" and float(score) > 0
+    assert second.count("'value': ") == 2, "kad_e of generated and of real clips"

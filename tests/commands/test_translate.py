@@ -101,7 +101,7 @@ def test_several_files_at_once_and_nothing_is_written_over(command, translator, 
     assert done.out.splitlines() == [str(tmp_path / "out" / f"{name}-to-B.wav") for name in ("loop", "again")]
     assert len(soundfile.read(tmp_path / "out" / "again-to-B.wav")[0]) == 100
     refused = command(*words)
-    assert refused.code == 2 and "exists already; nothing is written over" in refused.err
+    assert refused.code == 2 and "exists already; existing files are kept" in refused.err
     assert command(*words, "--force").code == 0
 
 
@@ -135,7 +135,7 @@ def test_a_conditional_run_keeps_its_labels(tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["missing.wav"], "missing.wav is no file; translate takes sound files; check the spelling"),
+        (["missing.wav"], "missing.wav is not a file; translate takes sound files; check the spelling"),
         (["{loop}", "{loop}"], "loop-to-B.wav; translate one of them into another --out"),
         (["{text}"], "notes.wav cannot be decoded (Format not recognised); the file is damaged or no sound"),
         ([], "Missing argument 'SOUND…'"),

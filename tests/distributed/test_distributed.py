@@ -553,7 +553,7 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
 
 def test_other_commands_run_in_one_process(by_torchrun):
     by_torchrun(0, 2)
-    with pytest.raises(UserError, match="torchrun started 2 processes; wavegan train alone uses several; leave"):
+    with pytest.raises(UserError, match="torchrun started 2 processes; only wavegan train uses several; run"):
         assemble.device("cpu")
 
 

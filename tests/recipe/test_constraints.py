@@ -81,18 +81,19 @@ def test_what_goes_together(faults, settings):
         ),
         (
             "method.objective=non_saturating method.penalty=none method.weight_clip=0.01",
-            "method.weight_clip is 0.01; clipping keeps a Wasserstein distance finite, and method.objective: "
-            "non_saturating is so by itself; try null",
+            "method.weight_clip is 0.01; clipping bounds a Wasserstein distance, and method.objective: "
+            "non_saturating is bounded without it; try null",
         ),
         (
             "method.weight_clip=0.01",
-            "method.weight_clip is 0.01; method.penalty: gradient_penalty bounds the discriminator already, and the "
-            "two work against each other; try method.penalty: none",
+            "method.weight_clip is 0.01; method.penalty: gradient_penalty bounds the discriminator already; use "
+            "one of the two; try method.penalty: none",
         ),
         (
             "method.penalty=none",
-            "method.objective is wasserstein; its discriminator's scores grow without end unless a penalty or "
-            "method.weight_clip bounds its slope; try method.penalty: gradient_penalty with method.penalty_weight: 10",
+            "method.objective is wasserstein; its scores grow without limit unless a penalty or "
+            "method.weight_clip bounds the gradient; try method.penalty: gradient_penalty with "
+            "method.penalty_weight: 10",
         ),
         (
             "method.label_smoothing=0.1",
@@ -158,7 +159,7 @@ def test_what_goes_together(faults, settings):
         ),
         (
             f"{TRANSLATION} data.test=c",
-            "data.test is [c], and data.test_b is null; the two sources are parted in the same way; name data.test_b "
+            "data.test is [c], and data.test_b is null; both sources must be split in the same way; name data.test_b "
             "too, or set data.test: null",
         ),
         (
@@ -172,13 +173,13 @@ def test_what_goes_together(faults, settings):
         ),
         (
             "method.reuse_generated=true",
-            "method.reuse_generated is true; that is for one update, and method.discriminator_steps is 5; try "
+            "method.reuse_generated is true; it needs one update per step, and method.discriminator_steps is 5; try "
             "method.discriminator_steps: 1",
         ),
         (
             "training.ema_half_life=10000",
-            "training.ema_half_life is 10000.0; training.ema is 0.999, and an average has one of the two; set "
-            "training.ema: 0",
+            "training.ema_half_life is 10000.0; training.ema is 0.999, and only one of the two may set the "
+            "average; set training.ema: 0",
         ),
         (
             f"{SPECGAN} method.augment.name=adaptive",
@@ -236,26 +237,26 @@ def test_every_objective_goes_with_every_penalty(faults):
         ),
         (
             f"{FREE} discriminators.mel.objective=wasserstein",
-            "discriminators.mel.objective is wasserstein; its discriminator's scores grow without end unless a penalty "
-            "or method.weight_clip bounds its slope; try method.penalty: gradient_penalty with method.penalty_weight: "
-            "10",
+            "discriminators.mel.objective is wasserstein; its scores grow without limit unless a penalty "
+            "or method.weight_clip bounds the gradient; try method.penalty: gradient_penalty with "
+            "method.penalty_weight: 10",
         ),
         (
             "discriminators.mel.penalty=none",
-            "method.objective is wasserstein; its discriminator's scores grow without end unless a penalty or "
-            "method.weight_clip bounds its slope; try discriminators.mel.penalty: gradient_penalty with "
+            "method.objective is wasserstein; its scores grow without limit unless a penalty or "
+            "method.weight_clip bounds the gradient; try discriminators.mel.penalty: gradient_penalty with "
             "method.penalty_weight: 10",
         ),
         (
             "discriminators.mel.penalty_weight=0",
-            "method.objective is wasserstein; its discriminator's scores grow without end unless a penalty or "
-            "method.weight_clip bounds its slope; try method.penalty: gradient_penalty with "
+            "method.objective is wasserstein; its scores grow without limit unless a penalty or "
+            "method.weight_clip bounds the gradient; try method.penalty: gradient_penalty with "
             "discriminators.mel.penalty_weight: 10",
         ),
         (
             "method.penalty=none method.weight_clip=0.01 discriminators.mel.objective=hinge",
-            "method.weight_clip is 0.01; clipping keeps a Wasserstein distance finite, and "
-            "discriminators.mel.objective: hinge is so by itself; try null",
+            "method.weight_clip is 0.01; clipping bounds a Wasserstein distance, and "
+            "discriminators.mel.objective: hinge is bounded without it; try null",
         ),
         (
             "method.objective=minimax method.label_smoothing=0.1 discriminators.mel.objective=hinge",

@@ -85,8 +85,7 @@ def test_null_over_a_section_takes_it_away():
 def test_null_where_there_is_no_section_is_told_of():
     (problem,) = problems(SOURCE + JUDGES, "discriminators.mle=null")
     assert problem.endswith(
-        "discriminators.mle is empty; null takes away a section, and there is none of this name in discriminators; "
-        "leave it out"
+        "discriminators.mle is empty; null removes a section, and discriminators has none of this name; leave it out"
     )
     (problem,) = problems(SOURCE + JUDGES, "discriminators.mel.view=null")
     assert problem.endswith(
@@ -167,15 +166,15 @@ def test_of_two_paths_with_stars_that_with_fewer_wins():
 @pytest.mark.parametrize("path", ["discriminators.*.dim", "data.*.x", "nothing.*", "data.source.*.x"])
 def test_a_star_that_stands_for_nothing(path):
     text = f"{SOURCE}encoder: {{name: mlp}}\nmethod: {{name: vae}}\ngenerator: {{latent: normal}}\n"
-    rule = f"there is nothing that {path} stands for; name a section with other sections below it"
+    rule = f"no section matches {path}; * stands for a section below the one before it"
     assert problems(text, f"{path}=4") == [f"command line: {path}=4: {rule}"]
 
 
 def test_a_value_and_a_key_below_it_contradict_each_other():
     for words in permutations(("training.steps=3", "training.steps.x=1")):
         assert problems(SOURCE + JUDGES, *words) == [
-            "command line: training.steps.x=1: training.steps.x lies in what command line: training.steps=3 sets as a "
-            "whole; leave out one"
+            "command line: training.steps.x=1: training.steps.x lies in a section that command line: "
+            "training.steps=3 sets as a whole; leave out one of the two"
         ]
 
 

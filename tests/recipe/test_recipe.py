@@ -419,10 +419,10 @@ def test_files_that_include_each_other():
     write("include: b.yaml", "a.yaml")
     write("generator: {dim: 8}\ninclude: ./a.yaml", "b.yaml")
     assert faults_of("a.yaml") == [
-        "b.yaml:2:1: include is ./a.yaml; that file leads back to this one; include one that does not"
+        "b.yaml:2:1: include is ./a.yaml; that file includes this one again; remove one of the two includes"
     ]
     assert problems("include: voices.yaml")[0].startswith(
-        "voices.yaml:1:1: include is voices.yaml; that file leads back"
+        "voices.yaml:1:1: include is voices.yaml; that file includes this one again"
     )
 
 

@@ -149,7 +149,7 @@ def test_a_form_that_cannot_be_recorded_is_taken_as_written(training, batches, c
     made.backwards.update(Records(made.method, batches(7), made, fails).backwards)
     for run in (plain, made):
         train(run, batches, 2, after_step=lambda stats: True)
-    assert caplog.messages == ["CUDA graphs for some of the steps: not used, it failed (RuntimeError: out of memory)"]
+    assert caplog.messages == ["CUDA graphs of some steps: not used, it failed (RuntimeError: out of memory)"]
     after = weights(made)
     assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
 

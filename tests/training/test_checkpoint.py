@@ -92,7 +92,7 @@ def test_a_damaged_newest_gives_way_to_the_one_before_with_a_warning(tmp_path, c
     assert newest_step(tmp_path) == 2
     [warning] = caplog.records
     assert warning.levelname == "WARNING"
-    assert re.search(r"step-00000003.pt cannot be read .*; it is damaged or no checkpoint; use", warning.getMessage())
+    assert re.search(r"step-00000003.pt cannot be read .*; it is damaged or not a checkpoint;", warning.getMessage())
 
 
 def test_all_damaged_is_an_error_that_says_what_to_do(tmp_path, caplog):
@@ -129,7 +129,7 @@ def test_damage_of_any_kind_is_a_run_error_or_harmless(tmp_path):
 @pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], {"format": 999, "step": 1}])
 def test_a_foreign_file_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(RunError, match="no wavegan checkpoint of format 3; something else or another version"):
+    with pytest.raises(RunError, match="is not a checkpoint of this version of wavegan; only those can be read"):
         checkpoint.load(tmp_path / "other.pt")
 
 

@@ -186,7 +186,7 @@ def test_tensorboard_by_choice(tmp_path, monkeypatch):
     assert not (tmp_path / "tb").exists()
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if not installed
     assert open_tensorboard(tmp_path / "tb", "auto", 0) is None
-    with pytest.raises(TrainingError, match=r"TensorBoard not installed; run: pip install tensorboard"):
+    with pytest.raises(TrainingError, match=r"TensorBoard is not installed; run: pip install tensorboard"):
         open_tensorboard(tmp_path / "tb", True, 0)
 
 

@@ -116,8 +116,8 @@ def test_an_alarm_is_a_sentence_with_value_bound_time_and_remedy():
     watchdog = Watchdog()
     told(watchdog, [2] * 30 + [150] * 3)
     assert watchdog.collapse == (
-        "discriminators/waveform/loss is 150 at step 1,320 and its median so far 2, so above 100 is too much; it was "
-        "last below that at step 1,290; try a lower optimizers.*.lr or training.gradient_clip=1"
+        "discriminators/waveform/loss is 150 at step 1,320, above its limit of 100; its median so far is 2; it was "
+        "last within the limit at step 1,290; try a lower optimizers.*.lr or training.gradient_clip=1"
     )
 
 
@@ -240,8 +240,8 @@ def test_a_generator_that_falls_silent():
     clips[:5] *= 0
     (alarm,) = watchdog.look_at_clips(800, clips)
     assert alarm.text == (
-        "62% of clips are silent (all samples within ±0.001 of a constant) at step 800, and more than 50% is too much; "
-        "it was not so at step 700; try a lower optimizers.*.lr or training.gradient_clip=1"
+        "62% of clips are silent (all samples within ±0.001 of a constant) at step 800, above the limit of 50%; "
+        "it was last within the limit at step 700; try a lower optimizers.*.lr or training.gradient_clip=1"
     )
     assert watchdog.collapse == alarm.text
     assert watchdog.look_at_clips(900, clips) == [] and watchdog.collapse == alarm.text
@@ -253,10 +253,8 @@ def test_a_generator_that_repeats_itself():
     assert watchdog.look_at_clips(600, noise(8)) == []
     same = noise(1) + 0.003 * noise(8, seed=2)
     (alarm,) = watchdog.look_at_clips(700, same)
-    assert alarm.is_collapse and alarm.text.startswith(
-        "100% of clips sound as another one does (spectra within 1.5 dB)"
-    )
-    assert "it was not so at step 600; try another training.seed" in alarm.text
+    assert alarm.is_collapse and alarm.text.startswith("100% of clips sound like another clip (spectra within 1.5 dB)")
+    assert "it was last within the limit at step 600; try another training.seed" in alarm.text
 
 
 def test_a_generator_whose_clips_run_away():
@@ -267,8 +265,8 @@ def test_a_generator_whose_clips_run_away():
     clips[3, :, 500] = -2.5
     (alarm,) = watchdog.look_at_clips(900, clips)
     assert alarm.is_collapse and alarm.text == (
-        "12% of clips exceed 2 times full scale, where a file cuts them at step 900, and more than 10% is too much; it "
-        "was not so at step 800; try a lower optimizers.*.lr or training.gradient_clip=1"
+        "12% of clips exceed 2 times full scale, and a file clips them at step 900, above the limit of 10%; it "
+        "was last within the limit at step 800; try a lower optimizers.*.lr or training.gradient_clip=1"
     )
 
 
@@ -285,7 +283,11 @@ def test_what_has_never_been_healthy_is_told_late_and_is_no_collapse(clips):
     assert watchdog.look_at_clips(GRACE_STEPS - 1, noise(8)) == [], "not yet looked at"
     assert [step for step in range(500, 6001, 250) if watchdog.look_at_clips(step, clips)] == [1500]
     (alarm,) = watchdog.alarms.values()
-    assert not alarm.is_collapse and watchdog.collapse is None and "it has never been otherwise" in alarm.text
+    assert (
+        not alarm.is_collapse
+        and watchdog.collapse is None
+        and "it has been above the limit from the start" in alarm.text
+    )
 
 
 def test_a_corpus_that_is_silent_or_alike_itself_makes_more_of_it_usual():

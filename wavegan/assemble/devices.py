@@ -17,7 +17,7 @@ def device(choice: str) -> torch.device:
     Raises UserError for a device that is unknown or cannot be used. Each process of a machine has a GPU of its own.
     """
     if not DEVICES.fullmatch(choice):
-        raise UserError(f"the device is {choice!r}", "auto, cpu, cuda, cuda:N and mps are known", "try `device=auto`")
+        raise UserError(f"the device is {choice!r}", "it must be auto, cpu, cuda, cuda:N or mps", "try `device=auto`")
     if choice == "auto":
         choice = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     choice = distributed.rank_device(choice)

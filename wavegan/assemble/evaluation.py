@@ -40,7 +40,11 @@ def form_of(recipe: Recipe) -> ClipFormat:
 def ground_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSets:
     """Gives the real sound that a recipe's clips are judged by. Raises DataError if none is held out."""
     if parts.held_out is None:
-        raise DataError("the recipe holds nothing out (data.holdout is 0)", "", "name real audio with `data=DIR`")
+        raise DataError(
+            "the recipe has no held-out sound to compare with (data.holdout is 0)",
+            "",
+            "name real audio with `data=DIR`",
+        )
     form = form_of(recipe)
     return reference_sets(
         form, parts.held_out, parts.training, recipe.data.windows, parts.split, target_source(recipe), seed
@@ -71,7 +75,7 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
     try:
         count = agreed_count(recipe.evaluation.count, ground)
     except DataError as error:  # training is possible all the same
-        logger.warning(f"this training is not judged while it goes on: {error}")
+        logger.warning(f"evaluation.every is ignored, so no best checkpoint is kept: {error}")
         return None
     learned = ground.training.first(TRAINING_CLIPS) if ground.training else None
     reference = Reference(ground.reference.first(count), ground.form.sample_rate, training=learned)
@@ -97,8 +101,8 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
         return None
     real = figures(seen)
     logger.info(
-        f"judged every {recipe.evaluation.every:,} steps by {count:,} held-out clips; {HEADLINE} of as many other real "
-        f"ones is {real[HEADLINE]:.2f} [{real[HEADLINE + '_low']:.2f}, {real[HEADLINE + '_high']:.2f}] "
+        f"evaluating every {recipe.evaluation.every:,} steps with {count:,} held-out clips; {HEADLINE} of as many "
+        f"other real clips is {real[HEADLINE]:.2f} [{real[HEADLINE + '_low']:.2f}, {real[HEADLINE + '_high']:.2f}] "
         f"(prepared in {time.monotonic() - started:.0f} s)"
     )
     return PeriodicEvaluation(recipe.evaluation.every, HEADLINE, judge)

@@ -35,6 +35,6 @@ def require_present_format(content: dict[str, Any], run: Any) -> None:
     """Raises RunError for a checkpoint of an earlier version, from which no training can go on."""
     if content["format"] != CHECKPOINT_FORMAT:
         raise RunError(
-            f"{run} was trained by an earlier version of wavegan, whose training cannot be continued by this one; "
+            f"{run} was trained by an earlier version of wavegan, and this one cannot continue its training; "
             "generate and evaluate still read it; start again with `fresh=True`, or name a new folder with `run_dir`"
         )

@@ -46,8 +46,8 @@ class WorkerProcess:
         except (EOFError, ConnectionResetError) as error:
             self._process.join()
             raise UserError(
-                f"the system ended a process (exit code {self._process.exitcode}), as it does where memory runs out",
-                "",
+                f"the system ended a process of this measurement (exit code {self._process.exitcode})",
+                "it does so where memory runs out",
                 "lower training.batch_size, generator.dim or data.clip_samples",
             ) from error
         if is_fine:

@@ -24,7 +24,10 @@ DISK_ERRORS = {
 @click.version_option(__version__, prog_name="wavegan")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """From a folder of sounds and one recipe to new sounds.
+    """Trains networks that make sound, generates clips with them, and measures how good they are.
+
+    A RECIPE is a YAML file with the settings of a training; recipes/ holds ready ones. A MODEL is the folder of a
+    training, runs/NAME by default, or one checkpoint file.
 
     \b
     Examples:

@@ -8,14 +8,23 @@ from wavegan.cli.options import device_option, json_option
 from wavegan.cli.output import print_result
 
 
-@click.command(short_help="Time a recipe's step.")
+@click.command(short_help="Measure how fast a recipe trains here.")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
-@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 1000), help="Figures behind a median.")
+@click.option(
+    "--repeats",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Measurements of which the median is shown.",
+)
 @device_option
 @json_option
 def bench(recipe: Path, overrides: tuple[str, ...], repeats: int, device: str, as_json: bool) -> None:
-    """Times the step of RECIPE by part, beside the plain one and the least that this machine could need.
+    """Measures the time of one training step of RECIPE on this machine, in total and by part.
+
+    Beside it stand the same step in plain PyTorch and the floor: the least time that this machine could need.
+    Without the recipe's sound it uses noise.
 
     \b
     Examples:

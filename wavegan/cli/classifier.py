@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 
 from wavegan.cli.options import (
+    LARGEST_SEED,
     device_option,
     json_option,
-    seed_option,
 )
 from wavegan.cli.output import print_result
 
 
-@click.group(short_help="Networks that recognise labels, for evaluation.")
+@click.group(short_help="Train a classifier of labels, for evaluation.")
 def classifier() -> None:
-    """Networks that recognise the labels of sounds; some metrics listen through one.
+    """Trains networks that recognise the labels of sounds; the metrics kad_c, fad_c and of labels use one.
 
     \b
     Examples:
@@ -23,13 +23,34 @@ def classifier() -> None:
     """
 
 
-@classifier.command("train", short_help="Learn the labels of a source.")
+@classifier.command("train", short_help="Train a classifier on labelled sound.")
 @click.argument("source", nargs=-1, required=True, metavar="DATA...")
-@click.option("--test", help="Another labelled folder, to tell how well they are recognised there.")
-@click.option("--out", type=click.Path(path_type=Path), help="File; classifier.pt if not given.")
-@click.option("--clip-samples", default=16384, show_default=True, type=click.IntRange(1024, 65536), metavar="N")
-@click.option("--sample-rate", default=16000, show_default=True, type=click.IntRange(1000, 192000), metavar="HZ")
-@seed_option
+@click.option("--test", help="Another labelled folder, on which the accuracy is measured as well.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; classifier.pt if not given.")
+@click.option(
+    "--clip-samples",
+    default=16384,
+    show_default=True,
+    type=click.IntRange(1024, 65536),
+    metavar="N",
+    help="Length of a clip in samples.",
+)
+@click.option(
+    "--sample-rate",
+    default=16000,
+    show_default=True,
+    type=click.IntRange(1000, 192000),
+    metavar="HZ",
+    help="Sound is resampled to this rate.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, LARGEST_SEED),
+    metavar="N",
+    help="Seed of the start weights and the order of clips; the split does not depend on it.",
+)
 @device_option
 @json_option
 def train_classifier(
@@ -42,10 +63,10 @@ def train_classifier(
     device: str,
     as_json: bool,
 ) -> None:
-    """Learns the labels of DATA: the names of its sub-folders, or the label column of its metadata.csv.
+    """Trains a classifier of the labels of DATA: names of sub-folders, or the column label of metadata.csv.
 
-    How well is measured on a part that it does not learn from, and stored with it. A column group of metadata.csv,
-    the speaker say, is kept on one side.
+    The accuracy is measured on a part that is held out of training, and stored in the file. Sounds with the same value
+    in the column group of metadata.csv, for example one speaker, are all trained on or all held out.
 
     \b
     Examples:

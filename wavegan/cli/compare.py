@@ -10,18 +10,24 @@ from wavegan.commands.judging_options import JudgingOptions
 from wavegan.errors import UserError
 
 
-@click.command(short_help="Models or folders side by side, and a blind listening test.")
+@click.command(short_help="Compare models or folders; make a blind listening test.")
 @click.argument("targets", nargs=-1, metavar="[MODEL|DIR]...", type=click.Path(path_type=Path))
 @judging_options
-@click.option("--out", type=click.Path(path_type=Path), help="The report; comparison/report.html if not given.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="HTML file of the report; comparison/report.html if not given."
+)
 @click.option(
     "--answers",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Score the answers that a listening page has saved; may be given several times.",
+    help="Score a file of answers that listening.html saved; may be given several times.",
 )
 @click.option(
-    "--trials", default=40, show_default=True, type=click.IntRange(1, 1000), help="Pairs in the listening test."
+    "--trials",
+    default=40,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Pairs of clips in the listening test.",
 )
 @json_option
 def compare(
@@ -32,9 +38,9 @@ def compare(
     trials: int,
     as_json: bool,
 ) -> None:
-    """Compares models or folders: the same real sound, the same seed, the same number of clips.
+    """Compares two or more models or folders of sound files, all with the same real sound, seed and number of clips.
 
-    Beside the report lies listening.html, a blind test for ears. It saves its answers as a file for --answers.
+    Writes a report, and beside it listening.html, a blind listening test. That page saves a file for --answers.
 
     \b
     Examples:
@@ -46,13 +52,19 @@ def compare(
     from wavegan.commands.memory import prepare_process
 
     if answers and targets:
-        raise UserError("--answers scores a test that was taken, and names its models itself; give either, not both")
+        raise UserError(
+            "both --answers and models are given",
+            "--answers scores a finished test, which names its models",
+            "give only one of the two",
+        )
     if answers:
         scored = commands.score_listening(answers)
         print_result(scored, as_json, output.listening(scored))
         return
     if len(targets) < 2:
-        raise UserError(f"{len(targets)} to compare; two or more models or folders are needed; name another one")
+        raise UserError(
+            f"the models or folders to compare number {len(targets)}; at least two are needed; name another one"
+        )
     prepare_process()
     result = commands.compare(targets, options, out=out, trials=trials)
     text = f"{output.comparison(result)}\n{result.report}\n{result.listening}"

@@ -9,13 +9,20 @@ from wavegan.cli.output import print_result
 from wavegan.commands.judging_options import JudgingOptions
 
 
-@click.command(short_help="Figures, spectrograms and a report.")
+@click.command(short_help="Measure how good a model is; write a report.")
 @click.argument("target", metavar="MODEL|DIR", type=click.Path(path_type=Path))
 @judging_options
-@click.option("--out", type=click.Path(path_type=Path), help="Folder; MODEL's evaluation/step-… if not given.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write to; by default evaluation/step-… of the run, or evaluation/NAME of a DIR.",
+)
 @json_option
 def evaluate(target: Path, options: JudgingOptions, out: Path | None, as_json: bool) -> None:
-    """Judges MODEL, or a folder of audio made by any other system, by real sound.
+    """Compares clips of MODEL, or the sound files in DIR, with real sound.
+
+    Prints metrics with 95 % intervals, and writes metrics.json, spectrograms.png and report.html. DIR may come from any
+    other system, and needs --data.
 
     \b
     Examples:

@@ -10,10 +10,14 @@ from wavegan.cli.output import print_result
 
 @click.command(short_help="Download a known data set.")
 @click.argument("name")
-@click.option("--to", default=Path("data"), show_default=True, type=click.Path(path_type=Path), help="Where to.")
+@click.option(
+    "--to", default=Path("data"), show_default=True, type=click.Path(path_type=Path), help="Folder to write to."
+)
 @json_option
 def fetch(name: str, to: Path, as_json: bool) -> None:
-    """Downloads the data set NAME, checks it and lays it out in its official parts.
+    """Downloads the data set NAME, checks its checksum and extracts it into train, validation and test.
+
+    NAME: sc09, the spoken digits of Speech Commands (1.5 GB).
 
     \b
     Examples:

@@ -11,19 +11,32 @@ PRECISIONS = ("fp32", "bf16")
 MOST_CLIPS = 10**6  # a clip's name has six digits
 
 
-@click.command(short_help="Write new clips.")
+@click.command(short_help="Write new clips of a model.")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1, MOST_CLIPS), help="How many clips.")
+@click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1, MOST_CLIPS), help="Number of clips.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder; generated/ beside MODEL's checkpoints if not given."
+    "--out", type=click.Path(path_type=Path), help="Folder to write to; generated/ in the run folder if not given."
 )
 @seed_option
-@click.option("--label", "labels", multiple=True, help="What the clips are to be; several take turns.")
-@click.option("--truncation", default=1.0, show_default=True, help="Below 1: more typical, less varied.")
+@click.option(
+    "--label", "labels", multiple=True, help="Label of the clips; may be given several times, then clips take turns."
+)
+@click.option(
+    "--truncation",
+    default=1.0,
+    show_default=True,
+    help="Factor of the latents; below 1, clips are more typical and vary less.",
+)
 @format_option
-@click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS), help="bf16 is faster.")
-@click.option("--interpolate", is_flag=True, help="One file that walks between the latents of -n clips.")
-@click.option("--force", is_flag=True, help="Write over existing clips.")
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    type=click.Choice(PRECISIONS),
+    help="Arithmetic; bf16 is faster on some machines and adds noise of about -40 dB.",
+)
+@click.option("--interpolate", is_flag=True, help="Write one file that moves smoothly through the latents of -n clips.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @checkpoint_option
 @raw_option
 @device_option
@@ -44,7 +57,7 @@ def generate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Writes new clips of MODEL, a run folder or a checkpoint file.
+    """Writes new clips of MODEL, which is a run folder or a checkpoint file.
 
     \b
     Examples:

@@ -13,32 +13,56 @@ from wavegan.commands.judging_options import JudgingOptions
 LARGEST_SEED = 2**63 - 1
 FORMATS = ("wav", "flac", "ogg", "mp3")
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 device_option = click.option(
-    "--device", default="auto", show_default=True, metavar="D", help="auto, cpu, cuda, cuda:N or mps."
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="D",
+    help="auto, cpu, cuda, cuda:N or mps; auto takes an accelerator if there is one.",
 )
 seed_option = click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0, LARGEST_SEED), metavar="N", help="Series of clips."
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, LARGEST_SEED),
+    metavar="N",
+    help="Seed of all random choices; the same seed gives the same clips.",
 )
-raw_option = click.option("--raw", is_flag=True, help="Use the weights that learn, not their running average.")
+raw_option = click.option(
+    "--raw", is_flag=True, help="Use the generator's latest weights instead of their running average."
+)
 checkpoint_option = click.option(
     "--checkpoint",
     default="newest",
     show_default=True,
     metavar="WHICH",
-    help="Of a run: newest, best (by the evaluations while training) or a step.",
+    help="Checkpoint of a run: newest, best (has the lowest kad_l of evaluation.every) or a step.",
 )
-data_option = click.option("--data", type=click.Path(path_type=Path), help="Folder of real audio to judge by.")
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of real sound to compare with; the run's held-out sound if not given.",
+)
 training_option = click.option(
-    "--training", type=click.Path(path_type=Path), help="Folder of what was learned from, to look for copies in."
+    "--training",
+    type=click.Path(path_type=Path),
+    help="Folder of training sound, to find copies; the run's own if not given.",
 )
 classifier_option = click.option(
-    "--classifier", metavar="FILE|none", help="Of labels; trained, once, where the training source has labels."
+    "--classifier",
+    metavar="FILE|none",
+    help="Classifier file, or none; if not given, one is trained once where the sound has labels.",
 )
 count_option = click.option(
-    "--count", type=click.IntRange(2), metavar="N", help="Clips at most; the recipe's evaluation.count if not given."
+    "--count",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Largest number of clips of each set; the recipe's evaluation.count if not given.",
 )
-format_option = click.option("--format", "extension", default="wav", show_default=True, type=click.Choice(FORMATS))
+format_option = click.option(
+    "--format", "extension", default="wav", show_default=True, type=click.Choice(FORMATS), help="File format."
+)
 
 
 def judging_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -20,14 +20,16 @@ def _refuse_old_option(context: click.Context, parameter: click.Parameter, value
         raise UserError(f"--run is {value}", "the option is called --run-dir now", f"write --run-dir {value}")
 
 
-@click.command(short_help="Train a recipe, or go on where it ended.")
+@click.command(short_help="Train a recipe, or continue an interrupted training.")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Run folder; runs/<recipe name> if not given.")
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), help="Folder of the training; runs/<recipe name> if not given."
+)
 @click.option("--run", hidden=True, expose_value=False, callback=_refuse_old_option)
 @device_option
-@click.option("--fresh", is_flag=True, help="Start again; an earlier run in the folder is moved aside.")
-@click.option("--dry-run", is_flag=True, help="Print the resolved recipe and the networks' sizes, and stop.")
+@click.option("--fresh", is_flag=True, help="Start again; an earlier run is renamed to NAME.1, not deleted.")
+@click.option("--dry-run", is_flag=True, help="Print all settings and the size of each network; train nothing.")
 @json_option
 def train(
     recipe: Path,
@@ -38,7 +40,9 @@ def train(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Trains RECIPE, or goes on where its run folder ended.
+    """Trains RECIPE in its run folder; the same command again continues from the newest checkpoint.
+
+    KEY.PATH=VALUE sets any key of the recipe, for example data.source=my/sounds. Ctrl-C saves a checkpoint and stops.
 
     \b
     Examples:

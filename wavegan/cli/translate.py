@@ -8,7 +8,7 @@ from wavegan.cli.options import checkpoint_option, device_option, format_option,
 from wavegan.cli.output import print_result
 
 
-@click.command(short_help="Make one kind of sound from another.")
+@click.command(short_help="Turn sound files into the other kind of sound.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=click.Path(path_type=Path))
 @click.option(
@@ -16,13 +16,13 @@ from wavegan.cli.output import print_result
     default="B",
     show_default=True,
     type=click.Choice(("A", "B"), case_sensitive=False),
-    help="data.source is A, data.source_b is B.",
+    help="Kind of sound to make: A is that of data.source, B that of data.source_b.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder; translated/ beside MODEL's checkpoints if not given."
+    "--out", type=click.Path(path_type=Path), help="Folder to write to; translated/ in the run folder if not given."
 )
 @format_option
-@click.option("--force", is_flag=True, help="Write over existing files.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @checkpoint_option
 @raw_option
 @device_option
@@ -39,7 +39,7 @@ def translate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Translates sound files of any length by MODEL, which was trained with method.name: translation.
+    """Translates sound files of any length with MODEL, a run of a recipe with method.name: translation.
 
     \b
     Examples:

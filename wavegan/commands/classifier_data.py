@@ -51,7 +51,7 @@ def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
     if len(corpus.label_names) < 2:
         raise DataError(
             f"{some_of(corpus.label_names)} is the only label",
-            "2 or more are needed, to be told apart",
+            "a classifier needs two or more labels",
             "sort the files into one folder for each label",
         )
     groups = sorted({group for group in corpus.groups if group})
@@ -74,7 +74,7 @@ def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
     if not is_held.any():
         raise DataError(
             f"each of the {len(corpus.label_names)} labels has a single clip",
-            "one label with 2 or more is needed, so that one can be held out",
+            "at least one label needs two clips or more, so that one can be held out",
             "add clips",
         )
     return corpus.select(~is_held), corpus.select(is_held), f"a share of {HOLDOUT:g} of each label, chosen by file name"

@@ -133,11 +133,11 @@ def classifier_for(
             try:
                 return load(path, on)
             except DataError as error:
-                logger.info(f"{error}; it is trained anew")
+                logger.info(f"{error}; a new one is trained")
         try:
             classifier = _train(source, None, form, seed, on)
         except DataError as error:
-            logger.info(f"no classifier can be trained: {error}")
+            logger.info(f"no classifier was trained, so its metrics are left out: {error}")
             return None
         save(classifier, path)
     return classifier
@@ -176,7 +176,7 @@ def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Seq
     unknown = [name for name in corpus.label_names if name not in label_names]
     if not is_known.any():
         raise DataError(
-            f"the labels of {in_words(source)} are {some_of(unknown)}, the classifier knows {some_of(label_names)}",
+            f"the labels of {in_words(source)} are {some_of(unknown)}, and the classifier knows {some_of(label_names)}",
             "at least one must be the same",
             "name another source",
         )
@@ -260,7 +260,7 @@ def _refuse_other_file(path: Path) -> None:
             load(path)
         except DataError as error:
             raise DataError(
-                f"{path} is there and no classifier",
-                "only a classifier is written over",
+                f"{path} exists and is not a classifier",
+                "only a classifier may be replaced",
                 "name another file with `out`",
             ) from error

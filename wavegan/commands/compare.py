@@ -190,7 +190,7 @@ def _ground(
         if later_form[:3] != form[:3]:
             raise DataError(
                 f"{path} makes clips of {form} and {later_path} of {later_form}",
-                "only equal forms can be compared",
+                "only clips of the same rate, channels and length can be compared",
                 "write one model's clips with wavegan generate and name their folder, which is converted",
             )
     recipe = models[path].recipe
@@ -215,7 +215,7 @@ def _tell_other_sound(path: Path, models: dict[Path, Candidate]) -> None:
     for target, part in parts.items():
         if part != parts[path]:
             logger.info(
-                f"{target} has not learned from the same sound as {path}: what is held out from one may be known to it"
+                f"{target} and {path} were not trained on the same sound: one may have learned what the other held out"
             )
 
 

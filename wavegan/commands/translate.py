@@ -48,7 +48,7 @@ def translate(
     loaded = load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint)
     if not loaded.is_translation:
         raise UserError(
-            f"{model} was trained by method.name: {loaded.recipe.method.name}, which makes sound from nothing",
+            f"{model} was trained by method.name: {loaded.recipe.method.name}, which makes sound from random numbers",
             "translate needs one of method.name: translation",
             "try wavegan generate",
         )
@@ -101,16 +101,16 @@ def _refuse(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:
             f"{missing[0]} is a folder", "translate takes sound files", f"name those in it: {missing[0]}/*.wav"
         )
     if missing:
-        raise DataError(f"{missing[0]} is no file", "translate takes sound files", "check the spelling")
+        raise DataError(f"{missing[0]} is not a file", "translate takes sound files", "check the spelling")
     twice = [path for path in paths if paths.count(path) > 1]
     if twice:
         raise DataError(
-            f"two of the files would be written as {twice[0]}", "", "translate one of them into another `out`"
+            f"two of the results would have the name {twice[0]}", "", "translate one of them into another `out`"
         )
     existing = [path for path in paths if path.exists()]
     if existing and not force:
         raise DataError(
             f"{existing[0]} exists already",
-            "nothing is written over",
+            "existing files are kept",
             "name another folder with `out` or add `force=True`",
         )

@@ -135,8 +135,8 @@ def rank_device(choice: str) -> str:
     if world_size() == 1:
         raise UserError(
             f"{origin} started {environment.world_size} processes",
-            "wavegan train alone uses several",
-            f"leave {origin} out",
+            "only wavegan train uses several",
+            f"run this command without {origin}",
         )
     if choice == "mps" or (choice.startswith("cuda:") and here > 1):
         raise UserError(

@@ -65,7 +65,7 @@ def expanded_hosts(text: str) -> list[str]:
     for part in re.split(r",(?![^\[]*\])", text):  # commas outside brackets
         match = re.fullmatch(r"([\w.-]+)(?:\[([\d,-]+)\])?", part)
         if match is None:
-            raise ValueError(f"{part!r} is no host name and no bracketed list of host names")
+            raise ValueError(f"{part!r} is neither a host name nor a bracketed list of host names")
         prefix, numbers = match.groups()
         if numbers is None:
             hosts.append(prefix)
@@ -85,7 +85,7 @@ def tasks_per_node(text: str) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
         if match is None:
-            raise ValueError(f"{part!r} is no count of tasks")
+            raise ValueError(f"{part!r} is not a count of tasks")
         counts += [int(match[1])] * int(match[2] or 1)
     return counts
 
@@ -139,6 +139,6 @@ def _slurm_address(variables: Mapping[str, str]) -> str:
             return address
         raise UserError(
             f"{name} is {variables.get(name, 'not set')!r}",
-            "its first machine holds rank 0, and wavegan cannot read it",
+            "rank 0 runs on its first machine, and wavegan cannot read that name",
             "name that machine: export MASTER_ADDR=HOST",
         ) from None

@@ -53,9 +53,9 @@ def join(environment: Environment, resume_hint: Callable[[], str]) -> Process:
         setup_group = dist.new_group(backend="gloo", timeout=SETUP_TIMEOUT)
     except RuntimeError as error:
         raise UserError(
-            f"process {environment.rank} does not reach the others by way of {address} ({reason(error)})",
+            f"process {environment.rank} cannot reach the others at {address} ({reason(error)})",
             "every machine must be able to reach every other",
-            "docs/processes.md says how",
+            "see docs/processes.md",
         ) from error
     return Process(environment, None, setup_group, store, None, resume_hint)
 

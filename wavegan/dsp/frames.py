@@ -20,7 +20,12 @@ def precise(clips: Tensor) -> Tensor:
 
 
 def framed(x: Tensor, *, window: int, hop: int) -> Tensor:
-    """Cuts sound (..., T) into the frames (..., count, window) that fit into it, one every hop samples."""
+    """Cuts sound (..., T) into the frames (..., count, window) that fit into it, one every hop samples.
+
+    >>> framed(torch.arange(6), window=4, hop=2)
+    tensor([[0, 1, 2, 3],
+            [2, 3, 4, 5]])
+    """
     if window % hop or x.shape[-1] % hop:
         return x.unfold(-1, window, hop)
     pieces = x.unflatten(-1, (-1, hop))
@@ -32,6 +37,9 @@ def overlap_added(frames: Tensor, *, hop: int) -> Tensor:
     """Adds up frames (..., count, window) that begin every hop samples: (..., T) with T = (count - 1) · hop + window.
 
     hop divides window.
+
+    >>> overlap_added(torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1]]), hop=2)
+    tensor([1, 1, 2, 2, 1, 1])
     """
     parts = frames.shape[-1] // hop
     pieces = frames.unflatten(-1, (parts, hop)).unbind(-2)

@@ -20,6 +20,9 @@ def window_samples(sample_rate: int) -> int:
     It spans at least 32 ms above 8 kHz, so an FFT bin there is at most 31 Hz wide and the narrowest of 64 mel
     bands 72 Hz: none is empty. Below, bands narrow to sample_rate / 65, where 256 samples keep them filled.
     Even 4,096 samples at 48 kHz give nine frames.
+
+    >>> [window_samples(sample_rate) for sample_rate in (2000, 16000, 44100)]
+    [256, 1024, 2048]
     """
     return max(256, 2 ** math.floor(math.log2(0.064 * sample_rate)))
 

@@ -10,6 +10,10 @@ def resampled(blocks: Iterator[np.ndarray], rate: int, new_rate: int, channels: 
     """Yields the blocks' sound at the new rate (soxr, HQ), the same blocks where both rates are equal.
 
     blocks: float32 (frames, channels). The results are too, of other lengths.
+
+    >>> second = iter([np.zeros((22050, 1), np.float32), np.zeros((22050, 1), np.float32)])
+    >>> sum(len(block) for block in resampled(second, 44100, 16000, 1))
+    16000
     """
     if rate == new_rate:
         yield from blocks

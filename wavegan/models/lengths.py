@@ -10,7 +10,11 @@ class Lengths(NamedTuple):
     multiple: int = 1
 
     def nearest(self, clip_samples: int) -> int:
-        """Returns the allowed length nearest to `clip_samples`."""
+        """Returns the allowed length nearest to `clip_samples`.
+
+        >>> Lengths(values=(4096, 16384)).nearest(5000), Lengths(multiple=256).nearest(5000)
+        (4096, 5120)
+        """
         if self.values:
             return min(self.values, key=lambda length: abs(length - clip_samples))
         return max(1, round(clip_samples / self.multiple)) * self.multiple

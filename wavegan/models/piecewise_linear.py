@@ -69,7 +69,7 @@ class ConvolutionStage:
         return d if self.shifts is None else unshift(d, self.shifts.drawn, self.shifts.radius)
 
     def input_gradient(self, d: Tensor, x: Tensor) -> Tensor:
-        """Returns the gradient of x from that of the affine map's output; of x only the shape is read."""
+        """Returns the gradient of x from that of the affine map's output; x itself is not read."""
         return conv_transpose(d, self.weight, None, self.stride, self.pad)
 
     def parameter_gradients(self, x: Tensor, d: Tensor, bias_rows: int) -> tuple[Tensor, Tensor]:

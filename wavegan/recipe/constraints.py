@@ -35,7 +35,7 @@ def _sound(recipe: Recipe) -> Iterator[Conflict]:
         yield Conflict(("data.source_b", "method.name"), f"data.source_b is missing; {rule}")
     if translates and data.source_b and (data.test is None) != (data.test_b is None):
         key, null_key = ("data.test", "data.test_b") if data.test_b is None else ("data.test_b", "data.test")
-        rule = f"the two sources are parted in the same way; name {null_key} too, or set {key}: null"
+        rule = f"both sources must be split in the same way; name {null_key} too, or set {key}: null"
         yield Conflict(
             (key, null_key), f"{key} is {format_value(_value_at(recipe, key))}, and {null_key} is null; {rule}"
         )
@@ -162,13 +162,13 @@ class _Game:
             rule = f"it mixes the clips of a batch, but {penalty} needs each clip's own gradient"
             yield self.conflict(key, f"{key} is true; {rule}; try false")
         if self.method.weight_clip is not None and is_bounded:
-            rule = f"clipping keeps a Wasserstein distance finite, and {objective} is so by itself"
+            rule = f"clipping bounds a Wasserstein distance, and {objective} is bounded without it"
             yield self.conflict("method.weight_clip", f"{clip}; {rule}; try null")
         elif self.method.weight_clip is not None and self.is_penalised:
-            rule = f"{penalty} bounds the discriminator already, and the two work against each other"
+            rule = f"{penalty} bounds the discriminator already; use one of the two"
             yield self.conflict("method.weight_clip", f"{clip}; {rule}; try {self.penalty_key}: none")
         elif self.method.weight_clip is None and not is_bounded and not self.is_penalised:
-            rule = "its discriminator's scores grow without end unless a penalty or method.weight_clip bounds its slope"
+            rule = "its scores grow without limit unless a penalty or method.weight_clip bounds the gradient"
             remedy = f"try {self.penalty_key}: gradient_penalty with {self.weight_key}: 10"
             yield self.conflict(self.objective_key, f"{self.objective_key} is {self.objective}; {rule}; {remedy}")
         if self.method.label_smoothing and not OBJECTIVES[self.objective].is_smoothable:
@@ -197,14 +197,14 @@ def _training(recipe: Recipe) -> Iterator[Conflict]:
             keys, f"training.lr_floor is {format_value(training.lr_floor)}; {rule}; try training.lr_decay: cosine"
         )
     if training.ema_half_life and training.ema:
-        rule = f"training.ema is {format_value(training.ema)}, and an average has one of the two"
+        rule = f"training.ema is {format_value(training.ema)}, and only one of the two may set the average"
         keys = ("training.ema_half_life", "training.ema")
         yield Conflict(
             keys, f"training.ema_half_life is {format_value(training.ema_half_life)}; {rule}; set training.ema: 0"
         )
     method = recipe.method
     if method.name == "gan" and method.reuse_generated and method.discriminator_steps > 1:
-        rule = f"that is for one update, and method.discriminator_steps is {method.discriminator_steps}"
+        rule = f"it needs one update per step, and method.discriminator_steps is {method.discriminator_steps}"
         keys = ("method.reuse_generated", "method.discriminator_steps", "method.name")
         yield Conflict(keys, f"method.reuse_generated is true; {rule}; try method.discriminator_steps: 1")
 

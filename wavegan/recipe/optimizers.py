@@ -10,8 +10,13 @@ from wavegan.settings import Settings
 
 Betas = tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]]
 LEARNING_RATE = Field(default=1e-4, gt=0, le=1, description="learning rate")
-MOMENTUM = Field(default=0.0, ge=0, lt=1, description="share of the last update that is taken again")
-WEIGHT_DECAY = Field(default=0.0, ge=0, le=1, description="share of the weights that is taken off in each update")
+MOMENTUM = Field(default=0.0, ge=0, lt=1, description="momentum: share of the last update that is repeated")
+WEIGHT_DECAY = Field(
+    default=0.0,
+    ge=0,
+    le=1,
+    description="weight decay: each update takes off the learning rate times this share of the weights",
+)
 
 
 class AdamSettings(NamedSettings):
@@ -19,7 +24,7 @@ class AdamSettings(NamedSettings):
 
     name: Literal["adam"] = "adam"
     lr: float = LEARNING_RATE
-    betas: Betas = Field(default=(0.5, 0.9), description="decay of the two running means")
+    betas: Betas = Field(default=(0.5, 0.9), description="decay of the running means of gradients and of their squares")
     eps: float = Field(default=1e-8, gt=0, le=1, description="added to each divisor, so that none is zero")
 
 
@@ -35,7 +40,7 @@ class RMSPropSettings(NamedSettings):
 
     name: Literal["rmsprop"] = "rmsprop"
     lr: float = LEARNING_RATE
-    decay: float = Field(default=0.9, ge=0, lt=1, description="decay of the running mean")
+    decay: float = Field(default=0.9, ge=0, lt=1, description="decay of the running mean of squared gradients")
     momentum: float = MOMENTUM
     eps: float = Field(default=1e-8, gt=0, le=1, description="added to each divisor, so that none is zero")
 

@@ -64,7 +64,9 @@ class Reader:
             else:
                 path, whole = ".".join(keys), named[above].place
                 self.problems.append(
-                    PlacedProblem(value.place, f"{path} lies in what {whole} sets as a whole; leave out one")
+                    PlacedProblem(
+                        value.place, f"{path} lies in a section that {whole} sets as a whole; leave out one of the two"
+                    )
                 )
         return kept
 
@@ -79,7 +81,7 @@ class Reader:
         for keys in sorted(patterns, key=lambda keys: -keys.count("*")):
             places = list(whole.matching(keys))
             if not places:
-                rule = f"there is nothing that {'.'.join(keys)} stands for; name a section with other sections below it"
+                rule = f"no section matches {'.'.join(keys)}; * stands for a section below the one before it"
                 self.problems.append(PlacedProblem(patterns[keys].place, rule))
             for place in places:
                 if not any(_overlap(place, named_keys) for named_keys in named):
@@ -95,7 +97,7 @@ class Reader:
             return self._unread(place, subject + _why_unread(path, error))
         real = os.path.realpath(path)
         if real in including:
-            return self._unread(place, f"{subject}that file leads back to this one; include one that does not")
+            return self._unread(place, f"{subject}that file includes this one again; remove one of the two includes")
         tree = self._parse(text, partial(Place, str(path))) or Tree({}, whole)
         if not isinstance(tree.value, dict):
             content = "empty" if tree.value is None else format_value(tree.value)

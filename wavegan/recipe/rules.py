@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 
 from wavegan.recipe.conflict import listed
 from wavegan.recipe.optimizers import Betas
-from wavegan.recipe.schema import Automatic, Paths
+from wavegan.recipe.schema import Paths
+from wavegan.recipe.training_keys import Automatic
 from wavegan.recipe.yaml_text import format_value
 
 _WORDS: dict[Any, str] = {

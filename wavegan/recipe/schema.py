@@ -23,47 +23,58 @@ from wavegan.objectives.reconstruction import RECONSTRUCTIONS
 from wavegan.recipe.kinds import FrozenDict, NamedSettings, one_of, union
 from wavegan.recipe.optimizers import OPTIMIZERS, AdamSettings
 from wavegan.recipe.papers import refuse_papers_name
+from wavegan.recipe.training_keys import MANY, Automatic, EvaluationSettings, MonitorSettings, TrainingSettings
 from wavegan.recipe.yaml_text import format_value
 from wavegan.settings import Settings
 
 Objective = Literal[*OBJECTIVES]
 Penalty = Literal["none", *PENALTIES]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
-Automatic = Literal["auto"] | bool
 Paths = tuple[Annotated[str, MinLen(1)], ...]
-_MANY = 1_000_000_000
 
 
 class DataSettings(Settings):
     """Describes the sound to learn from, and how clips are cut from it."""
 
-    source: Paths = Field(default=(), examples=["data/drums"], description="folders or named sources")
-    test: Paths | None = Field(default=None, description="the same, kept for evaluation")
+    source: Paths = Field(
+        default=(), examples=["data/drums"], description="folders of sound, or names of built-in sources"
+    )
+    test: Paths | None = Field(
+        default=None, description="folders or named sources kept for evaluation; null holds out a part of source"
+    )
     holdout: float = Field(default=0.1, ge=0, lt=0.5, description="share of files kept for evaluation if test is null")
     sample_rate: int = Field(default=16000, ge=1000, le=192000, description="samples per second")
     channels: int = Field(default=1, ge=1, le=8, description="1 is mono, 2 stereo")
     # Each network has lengths of its own; constraints.py checks them.
-    clip_samples: int = Field(default=16384, ge=1, le=_MANY, description="length of a clip in samples")
+    clip_samples: int = Field(default=16384, ge=1, le=MANY, description="length of a clip in samples")
     source_b: Paths | None = Field(
-        default=None, examples=["data/other_drums"], description="what sound of the source is translated to, and back"
+        default=None,
+        examples=["data/other_drums"],
+        description="the second source of a translation; sound of source is translated to it, and back",
     )
-    test_b: Paths | None = Field(default=None, description="as test, of source_b")
-    windows: Literal["first", "random", "all"] = Field(default="first", description="parts of a file that become clips")
-    normalize: bool = Field(default=True, description="scale each file to a peak of 1")
-    channel: int | None = Field(
-        default=None, ge=1, le=64, description="take this channel, 1 is the left; null takes the mean of all"
+    test_b: Paths | None = Field(default=None, description="the same as test, for source_b")
+    windows: Literal["first", "random", "all"] = Field(
+        default="first", description="parts of a file that become clips: the start, random places, or all parts in turn"
     )
-    remove_dc: bool = Field(default=False, description="subtract each file's mean")
-    trim_silence: bool = Field(default=False, description="cut the silence before and after each sound")
     label_column: str | None = Field(
-        default=None, examples=["category"], description="column of a metadata file that holds the labels"
+        default=None, examples=["category"], description="column of a metadata file that holds the labels; null: label"
     )
     label_level: int | None = Field(
         default=None, ge=1, le=16, description="folder whose name is the label, 1 is the one that holds the file"
     )
-    strict: bool = Field(default=False, description="refuse files that must be repaired to be read")
-    max_bad_fraction: float = Field(default=0.05, ge=0, le=1, description="largest share of files that may be unusable")
-    on_device: Automatic = Field(default="auto", description="keep the corpus on the accelerator")
+    normalize: bool = Field(default=True, description="scale each file to a peak of 1")
+    channel: int | None = Field(
+        default=None, ge=1, le=64, description="use this channel of each file, 1 is the left; null: the mean of all"
+    )
+    remove_dc: bool = Field(default=False, description="subtract each file's mean")
+    trim_silence: bool = Field(default=False, description="cut the silence before and after each sound")
+    strict: bool = Field(default=False, description="refuse files that cannot be read without repair")
+    max_bad_fraction: float = Field(
+        default=0.05, ge=0, le=1, description="share of unusable files above which training refuses to start"
+    )
+    on_device: Automatic = Field(
+        default="auto", description="keep all samples in the memory of the accelerator; auto does so where they fit"
+    )
 
     @field_validator("source", "test", "source_b", "test_b", mode="before")
     @classmethod
@@ -94,15 +105,21 @@ _SPECTRAL_JUDGES = [name for name, kind in DISCRIMINATORS.items() if kind.sees =
 class AdversarySettings(NamedSettings):
     """Sets a discriminator's part in the game; null means the value of `method` or `optimizers.discriminator`."""
 
-    objective: Objective | None = Field(default=None, description="what is minimised; null is method.objective")
-    penalty: Penalty | None = Field(default=None, description="what is added to it; null is method.penalty")
-    penalty_weight: float | None = Field(default=None, ge=0, description="its factor; null is method.penalty_weight")
-    penalty_every: int | None = Field(
-        default=None, ge=1, le=1000, description="steps from one penalty to the next; null is method.penalty_every"
+    objective: Objective | None = Field(
+        default=None, description="objective of this discriminator; null: method.objective"
     )
-    weight: float = Field(default=1.0, gt=0, le=1000, description="its factor in the generator's loss")
-    augment: AugmentSettings | None = Field(default=None, description="null is method.augment")
-    optimizer: OptimizerSettings | None = Field(default=None, description="null is optimizers.discriminator")
+    penalty: Penalty | None = Field(default=None, description="penalty added to the objective; null: method.penalty")
+    penalty_weight: float | None = Field(
+        default=None, ge=0, description="factor of the penalty; null: method.penalty_weight"
+    )
+    penalty_every: int | None = Field(
+        default=None, ge=1, le=1000, description="steps from one penalty to the next; null: method.penalty_every"
+    )
+    weight: float = Field(
+        default=1.0, gt=0, le=1000, description="factor of this discriminator in the generator's loss"
+    )
+    augment: AugmentSettings | None = Field(default=None, description="augmentation of all clips; null: method.augment")
+    optimizer: OptimizerSettings | None = Field(default=None, description="null: optimizers.discriminator")
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -113,13 +130,15 @@ class AdversarySettings(NamedSettings):
 class SpectralAdversarySettings(AdversarySettings):
     """Adds the view that makes spectra for a discriminator that sees spectra."""
 
-    view: ViewSettings = Field(description="the spectra that it sees")
+    view: ViewSettings = Field(description="transform that makes the spectra it sees")
 
 
 class WaveformAdversarySettings(AdversarySettings):
     """Adds the view for a discriminator that sees waveforms; it may have none."""
 
-    view: WaveformViewSettings | None = Field(default=None, description="null shows the clips themselves")
+    view: WaveformViewSettings | None = Field(
+        default=None, description="transform of the clips; null: the clips themselves"
+    )
 
     @field_validator("view", mode="before")
     @classmethod
@@ -137,20 +156,27 @@ DiscriminatorSettings = one_of(DISCRIMINATORS, lambda kind: ADVERSARIES.get(kind
 class GameSettings(NamedSettings):
     """Holds the settings that all methods with discriminators have in common."""
 
-    objective: Objective = Field(default="wasserstein", description="what is minimised")
-    penalty: Penalty = Field(default="gradient_penalty", description="what is added to it")
+    objective: Objective = Field(default="wasserstein", description="objective of the game")
+    penalty: Penalty = Field(default="gradient_penalty", description="penalty added to the objective")
     penalty_weight: float = Field(default=10.0, ge=0, description="factor of the penalty")
     penalty_every: int = Field(
-        default=1, ge=1, le=1000, description="steps from one penalty to the next, which weighs so many times more"
+        default=1, ge=1, le=1000, description="apply the penalty in every N-th step, with N times its weight"
     )
     penalty_floor: float = Field(
-        default=1.0, gt=0, le=1, description="part of the penalty's weight to which it falls in the run, 1 keeps it"
+        default=1.0,
+        gt=0,
+        le=1,
+        description="factor to which the penalty's weight falls during the run, 1 keeps it constant",
     )
     discriminator_steps: int = Field(default=5, ge=1, le=1000, description="discriminator updates per generator update")
-    weight_clip: float | None = Field(default=None, gt=0, description="bound of the discriminators' weights")
-    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5, description="the target of real clips is 1 minus this")
+    weight_clip: float | None = Field(
+        default=None, gt=0, description="clip the discriminators' weights to ± this value"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=0.5, description="one-sided label smoothing: the target of real clips is 1 minus this"
+    )
     augment: AugmentSettings | None = Field(
-        default=None, description="change of all clips before a discriminator sees them"
+        default=None, description="augmentation of all clips, real and generated, before a discriminator sees them"
     )
 
     @field_validator("objective", mode="before")
@@ -164,7 +190,7 @@ class GANSettings(GameSettings):
 
     name: Literal["gan"] = "gan"
     reuse_generated: bool = Field(
-        default=False, description="one pass of the generator for both updates; needs discriminator_steps: 1"
+        default=False, description="use the same generated clips for both updates; needs discriminator_steps: 1"
     )
 
 
@@ -172,8 +198,14 @@ class TranslationSettings(GameSettings):
     """Sets up unpaired translation between two sources (Zhu et al. 2017)."""
 
     name: Literal["translation"] = "translation"
-    cycle_weight: float = Field(default=10.0, ge=0, description="factor of what is lost by translating there and back")
-    identity_weight: float = Field(default=5.0, ge=0, description="factor of what is changed that needs no change")
+    cycle_weight: float = Field(
+        default=10.0, ge=0, description="factor of the cycle loss: the difference after translating there and back"
+    )
+    identity_weight: float = Field(
+        default=5.0,
+        ge=0,
+        description="factor of the identity loss: the change of sound that is of the target source already",
+    )
 
 
 class VAESettings(NamedSettings):
@@ -183,68 +215,26 @@ class VAESettings(NamedSettings):
     reconstruction: Literal[*RECONSTRUCTIONS] = Field(
         default="l1", description="distance between the output and the input"
     )
-    kl_weight: float = Field(default=0.01, ge=0, description="factor of the divergence from the latents")
-    kl_warmup_steps: int = Field(default=0, ge=0, le=_MANY, description="steps in which that weight rises from 0")
+    kl_weight: float = Field(
+        default=0.01, ge=0, description="factor of the KL divergence of the latents from a normal distribution"
+    )
+    kl_warmup_steps: int = Field(default=0, ge=0, le=MANY, description="steps within which kl_weight rises from 0")
 
 
 METHODS: dict[str, type[Settings]] = {"gan": GANSettings, "vae": VAESettings, "translation": TranslationSettings}
 MethodSettings = union(METHODS)
 
 
-class TrainingSettings(Settings):
-    """Sets how long, how fast and how safely a recipe is trained."""
-
-    batch_size: int = Field(default=64, ge=1, le=65536, description="clips per update, over all processes")
-    steps: int = Field(default=200_000, ge=1, le=_MANY, description="generator updates in all")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="start of everything random")
-    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="number format of multiplications")
-    compile: Automatic = Field(
-        default="auto", description="torch.compile; auto where faster on an accelerator; false: no CUDA graphs either"
-    )
-    ema: float = Field(default=0.999, ge=0, lt=1, description="decay per step of the averaged generator, 0 for none")
-    ema_half_life: float | None = Field(
-        default=None, gt=0, le=_MANY, description="clips in which the average forgets a half; needs ema: 0"
-    )
-    gradient_clip: float | None = Field(default=None, gt=0, description="largest total norm of the gradients")
-    lr_decay: Literal["none", "linear", "cosine"] = Field(
-        default="none", description="how the learning rates fall to zero at training.steps"
-    )
-    lr_floor: float = Field(default=0.0, ge=0, lt=1, description="part of the learning rates below which none falls")
-    on_collapse: Literal["warn", "rollback"] = Field(
-        default="warn", description="rollback goes back to the last healthy checkpoint, with a new seed"
-    )
-    max_rollbacks: int = Field(default=3, ge=1, le=1000, description="after which the training ends")
-    checkpoint_every: int = Field(default=1000, ge=1, le=_MANY, description="steps between checkpoints")
-    keep_last: int = Field(default=3, ge=1, le=_MANY, description="newest checkpoints that stay")
-    keep_every: int = Field(default=0, ge=0, le=_MANY, description="steps between checkpoints that stay, 0 for none")
-
-
-class MonitorSettings(Settings):
-    """Sets what training shows, and how often."""
-
-    log_every: int = Field(default=10, ge=1, le=_MANY, description="steps between log lines")
-    preview_every: int = Field(default=1000, ge=0, le=_MANY, description="steps between previews, 0 for never")
-    preview_count: int = Field(default=16, ge=1, le=64, description="clips in a preview")
-    tensorboard: Automatic = Field(default="auto", description="also write for TensorBoard")
-
-
-class EvaluationSettings(Settings):
-    """Sets how often training is evaluated, and on how many clips."""
-
-    every: int = Field(default=0, ge=0, le=_MANY, description="steps between evaluations while training, 0 for none")
-    count: int = Field(default=1000, ge=2, le=_MANY, description="clips to compare")
-
-
 class Recipe(Settings):
     """Holds everything that was asked of one training."""
 
-    name: str = Field(default="recipe", description="name of the run folder, by default that of the file")
+    name: str = Field(default="recipe", description="name of the run folder; by default the name of the file")
     data: DataSettings = DataSettings()
     generator: GeneratorSettings = Field(default={}, validate_default=True)
     discriminators: dict[Name, DiscriminatorSettings] = Field(
         default=FrozenDict(), description="discriminators by names of your own"
     )
-    encoder: EncoderSettings | None = Field(default=None, description="the other half of a VAE")
+    encoder: EncoderSettings | None = Field(default=None, description="network that maps clips to latents, for a VAE")
     method: MethodSettings = GANSettings()
     optimizers: OptimizersSettings = OptimizersSettings()
     training: TrainingSettings = TrainingSettings()

@@ -133,7 +133,7 @@ def _explained(error: Any, values: dict[str, Any]) -> tuple[Problem, Keys]:
         return Problem((*keys, "name"), text), keys
     if is_mapping(field.annotation) and len(keys) == 2 and keys[-1] in _keys_of_entries(field):
         entry = {key: value for key, value in values[keys[0]].items() if not isinstance(value, dict)}
-        text = f"{keys[0]} has {listed(entry, 'and')}, and no name of your own above; write "
+        text = f"{keys[0]} has {listed(entry, 'and')} without a discriminator's name above; write "
         return Problem(keys[:1], f"{text}{keys[0]}: {flow({'waveform': {'name': 'wavegan', **entry}})}"), keys[:1]
     if "[key]" in error["loc"]:
         fit = "a name of letters, digits, - and _ that begins with a letter"
@@ -181,7 +181,7 @@ def _advice(place: Located, field: FieldInfo, value: Any) -> str:
     if is_mapping(field.annotation) and place.keys[-1] in place.section.model_fields:
         return f"it holds sections by names of your own; write {_EXAMPLES[place.keys[-1]]}"
     if is_mapping(field.annotation) and value is None:
-        return f"null takes away a section, and there is none of this name in {place.keys[0]}; leave it out"
+        return f"null removes a section, and {place.keys[0]} has none of this name; leave it out"
     kinds = kinds_of(field.annotation)
     if isinstance(value, str) and value in kinds:
         return f"it is a section, and that is its name; write {place.keys[-1]}: {{name: {value}}}"

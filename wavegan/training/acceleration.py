@@ -86,7 +86,7 @@ class Records:
         self.backwards = {phase.name: partial(self._replay, phase) for phase in method.phases}
 
     def add_form(self) -> None:
-        """Records all phases in the method's present form. It does not change networks and random number generators."""
+        """Records all phases in the method's present form; weights, buffers and random states stay as they are."""
         device, forms = self.training.device, {}
         buffers = [buffer for network in self.method.networks.values() for buffer in network.buffers()]
         before = [buffer.clone() for buffer in buffers]
@@ -113,7 +113,7 @@ class Records:
                 self.add_form()
             except Exception as error:  # as at the start: without a graph everything still works
                 self.forms[self.method.form] = {}
-                logger.warning(f"CUDA graphs for some of the steps: {_failed(error)}")
+                logger.warning(f"CUDA graphs of some steps: {_failed(error)}")
             _learning(self.method, phase)
         return self.forms[self.method.form].get(phase.name, phase.backward)(batch)
 

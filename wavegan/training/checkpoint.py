@@ -46,13 +46,11 @@ def load(path: Path) -> dict[str, Any]:
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise RunError(
-            f"{path} cannot be read ({reason})", "it is damaged or no checkpoint", "use another one"
+            f"{path} cannot be read ({reason})", "it is damaged or not a checkpoint", "name another one"
         ) from error
     if not isinstance(content, dict) or content.get("format") not in (*OLDER, CHECKPOINT_FORMAT):
         raise RunError(
-            f"{path} is no wavegan checkpoint of format {CHECKPOINT_FORMAT}",
-            "",
-            "something else or another version wrote it",
+            f"{path} is not a checkpoint of this version of wavegan", "only those can be read", "name another file"
         )
     return content
 
@@ -79,15 +77,17 @@ def load_chosen(folder: Path, which: str) -> dict[str, Any] | None:
     if which == BEST:
         if not (folder / f"{BEST}.pt").exists():
             raise RunError(
-                f"{folder} holds no best checkpoint",
-                "one is kept where a recipe has evaluation.every above 0",
+                f"{folder} has no best checkpoint",
+                "only a recipe with evaluation.every above 0 keeps one",
                 "leave `checkpoint` out for the newest",
             )
         return load(folder / f"{BEST}.pt")
     if not which.isdecimal() or int(which) not in paths:
         there = ", ".join(map(str, paths)) or "no steps"
         raise RunError(
-            f"`checkpoint` is {which}", "it must be newest, best or a step that is kept", f"there are {there}"
+            f"`checkpoint` is {which}",
+            "it must be newest, best or the step of a kept checkpoint",
+            f"this run has {there}",
         )
     return load(paths[int(which)])
 

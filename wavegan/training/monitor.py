@@ -160,7 +160,7 @@ def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
         if choice == "auto":
             return None
         raise TrainingError(
-            "monitor.tensorboard is true and TensorBoard not installed", "", "run: pip install tensorboard"
+            "monitor.tensorboard is true, but TensorBoard is not installed", "", "run: pip install tensorboard"
         ) from error
     return SummaryWriter(str(folder), purge_step=step)
 

@@ -60,8 +60,8 @@ class RunFolder:
         foreign = sorted(path.name for path in self.path.iterdir() if not path.name.startswith((".", "lock")))
         if foreign:
             raise RunError(
-                f"{self.path} holds {foreign[0]} and no recipe.yaml, so it is no run",
-                "a run has a folder of its own",
+                f"{self.path} holds {foreign[0]} but no recipe.yaml, so it is not a run folder",
+                "a new run needs a folder of its own",
                 "name a new one with `run_dir`",
             )
 

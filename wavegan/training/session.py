@@ -197,7 +197,9 @@ class _CheckpointManager:
         assert self.watch is not None and self.healthy_step is not None, "only a watch that goes back finds a reason"
         if self.rollbacks >= self.watch.max_rollbacks:
             times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
-            raise TrainingError(reason, f"went back {times} already, and training.max_rollbacks allows no more")
+            raise TrainingError(
+                reason, f"the training went back {times} already, and training.max_rollbacks allows no more"
+            )
         content = checkpoint.load(checkpoint.path_of(self.checkpoints, self.healthy_step))
         self.rollbacks += 1
         checkpoint.forget_later(self.checkpoints, self.healthy_step)

@@ -129,12 +129,12 @@ class Watchdog:
         is_silent = silent(clips)
         text = f"clips are silent (all samples within ±{SILENT_SPAN / 2:g} of a constant)"
         raised += self._look_at_share(step, "silent", is_silent.float().mean().item(), text, CALMER)
-        text = f"clips exceed {LOUD_PEAK:g} times full scale, where a file cuts them"
+        text = f"clips exceed {LOUD_PEAK:g} times full scale, and a file clips them"
         loud = (clips.abs().amax(dim=(1, 2)) > LOUD_PEAK).float().mean().item()
         raised += self._look_at_share(step, "loud", loud, text, CALMER)
         alike = alike_share(clips[~is_silent])
         if alike is not None:
-            text = f"clips sound as another one does (spectra within {ALIKE_DECIBELS:g} dB)"
+            text = f"clips sound like another clip (spectra within {ALIKE_DECIBELS:g} dB)"
             raised += self._look_at_share(step, "alike", alike, text, MORE_VARIED)
         return raised
 
@@ -175,8 +175,8 @@ class Watchdog:
         if step < GRACE_STEPS or history.lines <= GRACE_LINES or statistics.median(history.recent) <= bound:
             return None
         return Alarm(
-            f"{name} is {value:.4g} at step {step:,} and its median so far {usual:.4g}, so above {bound:.4g} is too "
-            f"much; it was last below that at step {history.usual_step:,}; {rule.remedy}"
+            f"{name} is {value:.4g} at step {step:,}, above its limit of {bound:.4g}; its median so far is "
+            f"{usual:.4g}; it was last within the limit at step {history.usual_step:,}; {rule.remedy}"
         )
 
     def _look_at_share(self, step: int, kind: str, share: float, what: str, remedy: str) -> list[Alarm]:
@@ -187,8 +187,10 @@ class Watchdog:
         healthy = self.healthy_steps.get(kind)
         if healthy is None and step < PATIENCE_STEPS:
             return []
-        since = "it has never been otherwise" if healthy is None else f"it was not so at step {healthy:,}"
-        text = f"{share:.0%} of {what} at step {step:,}, and more than {bound:.0%} is too much; {since}; {remedy}"
+        since = "it has been above the limit from the start"
+        if healthy is not None:
+            since = f"it was last within the limit at step {healthy:,}"
+        text = f"{share:.0%} of {what} at step {step:,}, above the limit of {bound:.0%}; {since}; {remedy}"
         return self._settle(kind, Alarm(text, is_collapse=healthy is not None))
 
 
