@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 def judged(sounds: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns a recipe that trains in a tenth of a second and is judged three times."""
     path = tmp_path / "judged.yaml"
-    path.write_text(RECIPE.format(source=sounds(24, seconds=0.3)))
+    path.write_text(RECIPE.format(source=sounds(48, seconds=0.3)))
     monkeypatch.chdir(tmp_path)
     return path
 
@@ -71,7 +71,7 @@ def test_the_figures_are_those_of_the_averaged_generator_on_held_out_sound(judge
     loaded = load_model(run.path, CPU)
     recipe, model = loaded.recipe, loaded.model
     ground = ground_of_parts(recipe, assemble.corpora(recipe), seed=0)
-    count = min(len(ground.reference), len(ground.real))
+    count = min(recipe.evaluation.count, len(ground.reference), len(ground.real))
     reference = Reference(ground.reference.first(count), 16000)
     clips = reference.extract(generate(model, count, batch_size=16))
     value = reference.estimates(clips, only=["kad_l"], count=2)["kad_l"][0]

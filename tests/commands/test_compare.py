@@ -100,6 +100,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     kept = dict(METRICS)
     METRICS.pop("fad_l")
+    monkeypatch.setattr("wavegan.evaluation.meaning.LEAST_CLIPS", 1)  # here few clips are enough to see the arithmetic
     yield folder
     METRICS.clear()
     METRICS.update(kept)  # in their order
@@ -544,7 +545,7 @@ MISTAKES = {
     "folders alone": ("{tones} {few}", ("is no model", "real audio must be named", "add --data DIR")),
     "no sound": ("{mouse} {empty}", ("{empty} holds no sound file and no checkpoints", "name another folder")),
     "no sound at first": ("{empty} {tones} --data {tones}", ("{empty} holds no sound file", "name another folder")),
-    "only broken": ("{mouse} {broken}", ("1 of 1 files cannot be used", "repair", "a.wav")),
+    "only broken": ("{mouse} {broken}", ("none of the 1 files can be used", "repair", "a.wav")),
     "a text": ("{mouse} {notes}", ("notes.txt cannot be read", "not a checkpoint", "another")),
     "one file": ("{mouse} {single}", ("1 clip of each set", "no more in {single}", "2 or more", "folder of more")),
     "one file of data": ("{mouse} {rat} --data {single}", ("1 held-out clips", "2 or more", "--data DIR")),

@@ -16,7 +16,7 @@ from wavegan.commands.clip_receipt import RECEIPT
 from wavegan.commands.train import train
 
 RECIPE = """\
-data: {source: drum_machine/test, test: drum_machine/test, clip_samples: 4096, sample_rate: 4000}
+data: {source: drum_machine/test, clip_samples: 4096, sample_rate: 4000}
 generator: {dim: 1, latent_dim: 4, labels: 10}
 discriminators: {waveform: {name: wavegan, dim: 1}}
 training: {steps: 2, batch_size: 2, checkpoint_every: 1, precision: fp32}

@@ -56,6 +56,7 @@ def test_every_form_of_clip_has_its_views(rate, channels, samples, bands):
         "third_octaves": (bands,),
         "noise_floor": (),
         "spectrum": (1025,),
+        "swing": (),
     }
     assert all(len(rows) == 3 and np.isfinite(rows).all() for rows in seen.values())
 

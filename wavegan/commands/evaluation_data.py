@@ -116,7 +116,11 @@ def ground_of_recipe(
                 "without `data` its held-out part judges it"
             )
     if held_out is None:
-        raise DataError("the recipe holds nothing out (data.holdout is 0)", "", "name real audio with `data=DIR`")
+        raise DataError(
+            "the recipe has no held-out sound to compare with (data.holdout is 0)",
+            "",
+            "name real audio with `data=DIR`",
+        )
     return reference_sets(form, held_out, learned, recipe.data.windows, split, source, seed)
 
 

@@ -50,7 +50,7 @@ def common_form(folder: Path) -> ClipFormat:
     longest = round(usual_longest([seconds for _, _, seconds in formats]) * sample_rate)
     if longest < LEAST_SAMPLES:
         raise DataError(
-            f"the longest files of {folder} have {longest} samples at {sample_rate:,} Hz",
+            f"the longest file of {folder} has {longest} samples at {sample_rate:,} Hz",
             f"spectra need {LEAST_SAMPLES:,} or more",
             "give longer clips",
         )
