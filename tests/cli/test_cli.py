@@ -358,7 +358,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "empty source": ("train {mouse} data.source={tmp}/empty", ("empty holds no sound", "another folder")),
     "folder of texts": (
         "train {mouse} data.source={tmp}/texts",
-        ("texts holds no sound", "another folder", "no sound (texts"),
+        ("texts holds no sound", "no sound (texts"),
     ),
     "all broken": ("train {mouse} data.source={tmp}/broken", ("none of the 2 files can be used", "repair", "a.wav: ")),
     "some broken": ("train {mouse} data.source={tmp}/mixed", ("1 of 3", "0.05", "raise data.max_bad", "bad.wav: ")),
