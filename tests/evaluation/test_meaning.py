@@ -182,7 +182,8 @@ def here(tmp_path, monkeypatch) -> None:
 
 
 def test_evaluate_tells_once_what_it_leaves_out(command):
-    write("made", plucks(16)), write("silent", torch.zeros(24, 1, SAMPLES))
+    write("made", plucks(16))
+    write("silent", torch.zeros(24, 1, SAMPLES))
     outcome = command("evaluate", "made", "--data", "silent", "--classifier", "none", "--out", "out", "--json")
     assert outcome.code == 0, outcome.err
     values = json.loads(outcome.out)
@@ -198,7 +199,9 @@ def test_evaluate_tells_once_what_it_leaves_out(command):
 
 
 def test_compare_has_no_difference_from_a_set_without_meaning(command):
-    write("made", plucks(16)), write("same", plucks(1, 999).expand(16, -1, -1)), write("real", plucks(32, 222))
+    write("made", plucks(16))
+    write("same", plucks(1, 999).expand(16, -1, -1))
+    write("real", plucks(32, 222))
     outcome = command("compare", "made", "same", "--data", "real", "--classifier", "none", "--trials", 2, "--json")
     assert outcome.code == 0, outcome.err
     values = json.loads(outcome.out)

@@ -26,8 +26,9 @@ class Receipt:
     def __init__(self, folder: Path, pattern: str, settings: dict[str, Any]) -> None:
         self._path, self._pattern, self._settings = folder / RECEIPT, pattern, settings
         earlier = _read(self._path).get(pattern)
-        is_same = isinstance(earlier, dict) and earlier.get("settings") == settings
-        self.finished, self.begun = (earlier["finished"], earlier["begun"]) if is_same else (0, 0)
+        self.finished, self.begun = 0, 0
+        if isinstance(earlier, dict) and earlier.get("settings") == settings:
+            self.finished, self.begun = earlier["finished"], earlier["begun"]
 
     def write(self, *, finished: int, begun: int) -> None:
         """Notes how far the command has come."""
