@@ -76,12 +76,16 @@ def _items(
     level: int | None,
 ) -> list[Item]:
     """Makes the items of samples, described by their texts or by the folders of their members; adds to the notes."""
-    folders = labels.places({Path(name): name.removeprefix(f"{each.shard}/") for each in samples for name in each.sounds})
+    folders = labels.places(
+        {Path(name): name.removeprefix(f"{each.shard}/") for each in samples for name in each.sounds}
+    )
     of_shards = labels.places({Path(shard): f"{shard}/" for shard in shards})
     notes += [*folders.notes, *of_shards.notes]
     described = table(source, samples)
     if given := sample_labels(samples, described, column, notes):
-        label_of = {Path(name): label or None for each, label in zip(samples, given, strict=True) for name in each.sounds}
+        label_of = {
+            Path(name): label or None for each, label in zip(samples, given, strict=True) for name in each.sounds
+        }
     else:
         label_of, told = labels.folder_labels(folders, source, level)
         notes += told

@@ -107,7 +107,9 @@ def _opened(path: Path) -> Iterator[io.FileIO]:
     try:
         file = path.open("rb", buffering=0)
     except OSError as fault:
-        raise TemporaryError(f"{path} cannot be opened ({fault.strerror}); see whether it is there and readable") from fault
+        raise TemporaryError(
+            f"{path} cannot be opened ({fault.strerror}); see whether it is there and readable"
+        ) from fault
     with file:
         yield file
 
