@@ -228,7 +228,8 @@ def test_members_that_are_no_sound_are_passed_over_with_the_reason(tmp_path):
     assert np.array_equal(heard(source.items[1])[:, 0], heard_bytes(sound(2)))
     names = {name: reason for reason, names in source.passed_over.items() for name in names}
     assert set(names) == {
-        "a/x.jpg", "a/._x.wav", "a/y.wav", "a/x.json", "a/y.json", "a/bad.cls", "a/long.txt", "a/metadata.csv", "a/z.m4a"
+        "a/x.jpg", "a/._x.wav", "a/y.wav", "a/x.json", "a/y.json", "a/bad.cls", "a/long.txt", "a/metadata.csv",
+        "a/z.m4a",
     }  # fmt: skip
     assert "more than once" in names["a/y.wav"] and "describe nothing" in names["a/x.json"] == names["a/bad.cls"]
     assert "hidden" in names["a/._x.wav"] and "unpack the tar" in names["a/metadata.csv"]

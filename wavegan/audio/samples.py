@@ -97,7 +97,9 @@ def table(source: Path, samples: Sequence[Sample]) -> tables.Table:
     """Returns the keys of all .json members as columns, with one row for each sample."""
     objects = [sample.texts.get("json") or {} for sample in samples]
     columns = tuple(dict.fromkeys(key for each in objects for key in each))
-    rows = [(row, [each.get(column) for column in columns]) for row, each in enumerate(objects, 1)]
+    rows: list[tuple[int, Sequence[Any]]] = [
+        (row, [each.get(column) for column in columns]) for row, each in enumerate(objects, 1)
+    ]
     return tables.Table(source, columns, rows)
 
 

@@ -86,7 +86,7 @@ def members(path: Path) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
         try:
             tar = tarfile.open(fileobj=file, mode="r:", errorlevel=2)  # noqa: SIM115  `file` is closed, it holds no other
             while member := tar.next():
-                tar.members = []  # the headers of a large shard would fill the memory
+                tar.members = []  # pyright: ignore  the headers of a large shard would fill the memory
                 last, end = repr(member.name), member.offset_data + (member.size if member.isreg() else 0)
                 if member.size < 0 or tar.offset <= offset or end > size:
                     raise tarfile.ReadError("unexpected end of data")
