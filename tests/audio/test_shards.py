@@ -128,7 +128,7 @@ def test_labels_come_from_json_then_cls_then_the_folder(tmp_path):
     assert [(item.label, item.group) for item in source.items] == [
         ("Kick", "s0"), ("snare", "s1"), ("Kick", "s2"), ("snare", "s3")
     ]  # fmt: skip
-    assert source.notes == ("The groups are taken from the key speaker of the .json members.",)
+    assert source.notes == ("The groups are taken from the column speaker of .json.",)
     assert labels_of(path, label_column="word") == ["no"] * 4
     with pytest.raises(DataError, match="data.label_column is wrd.*try word"):
         list_shards(str(path), label_column="wrd")
@@ -136,6 +136,9 @@ def test_labels_come_from_json_then_cls_then_the_folder(tmp_path):
     folders = [(f"drums/{label}/{number}.wav", sound(number)) for label in ("kick", "snare") for number in range(2)]
     assert labels_of(shard(tmp_path / "c.tar", folders)) == ["kick", "kick", "snare", "snare"]
     assert labels_of(tmp_path / "c.tar", label_level=2) == ["drums"] * 4
+    both = shard(tmp_path / "both.tar", [*folders, ("drums/kick/0.cls", "7"), ("drums/kick/1.cls", "8")])
+    assert labels_of(both) == ["7", "8", None, None]
+    assert labels_of(both, label_level=1) == ["kick", "kick", "snare", "snare"]
     assert labels_of(shard(tmp_path / "d.tar", [("a.wav", sound())])) == [None]
 
 

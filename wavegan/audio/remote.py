@@ -135,7 +135,7 @@ def _chosen(remote: Remote, infos: Iterable[str]) -> tuple[dict[str, str], dict[
         kinds = sorted({Path(name).suffix or name for name in passed_over[OTHER_KINDS]})
         raise DataError(
             f"the source {remote.address} holds no sound file and no tar file",
-            f"it holds {len(passed_over[OTHER_KINDS]):,} others ({labels.listing(kinds)})" if kinds else "it is empty",
+            f"it holds {len(passed_over[OTHER_KINDS]):,} others ({labels.joined(kinds)})" if kinds else "it is empty",
             "see whether the address is right and names the folder of the sounds",
         )
     return paths, {reason: tuple(names) for reason, names in passed_over.items()}

@@ -5,10 +5,11 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wavegan.audio import labels, listing, signatures, tables
+from wavegan.audio import columns, labels, listing, signatures, tables
 from wavegan.audio.tar_reader import Tar, members, refusal
 
 DESCRIBING = ("json", "cls", "txt")
@@ -93,45 +94,41 @@ def _text(content: bytes, *, is_json: bool) -> Any:
     return value if isinstance(value, dict if is_json else str) else None
 
 
-def table(source: Path, samples: Sequence[Sample]) -> tables.Table:
-    """Returns the keys of all .json members as columns, with one row for each sample."""
-    objects = [sample.texts.get("json") or {} for sample in samples]
-    columns = tuple(dict.fromkeys(key for each in objects for key in each))
-    rows: list[tuple[int, Sequence[Any]]] = [
-        (row, [each.get(column) for column in columns]) for row, each in enumerate(objects, 1)
-    ]
-    return tables.Table(source, columns, rows)
+@dataclass(frozen=True)
+class Described:
+    """Holds what the texts say of each sample, empty where they say nothing; labels is None if none has one."""
+
+    labels: list[str] | None
+    groups: list[str]
+    splits: list[str]
+    notes: list[str]
 
 
-def values(table: tables.Table, words: Sequence[str], column: int | None, notes: list[str]) -> list[str]:
-    """Returns the text of a column in each row; without a column, of the first that is called by one of the words."""
-    if column is None:
-        column = next(iter(table.candidates(words)), None)
-        if column is not None and table.columns[column].casefold() != words[0]:
-            notes.append(f"The {words[0]}s are taken from the key {table.columns[column]} of the .json members.")
-    return table.values(column)
+def described(samples: Sequence[Sample], source: Path, label_column: str | None) -> Described:
+    """Reads the .json of samples as a list of files is read; a label may also be a .cls, or a .txt of few short words.
 
-
-def sample_labels(
-    samples: Sequence[Sample], table: tables.Table, label_column: str | None, notes: list[str]
-) -> list[str] | None:
-    """Returns the label of each sample by its .json, or else its .cls, or else its .txt; None if these give none.
-
-    Adds to the notes what was guessed. Raises DataError if no .json has the key label_column.
+    Raises DataError if no .json has the key label_column.
     """
-    named = None if label_column is None else table.named(label_column, "data.label_column")
-    given = values(table, tables.LABEL, named, notes)
-    kind = ".json"
-    if not any(given) and named is None:
-        given, kind = [sample.texts.get("cls") or "" for sample in samples], ".cls"
-    if not any(given) and named is None:
+    objects = [sample.texts.get("json") or {} for sample in samples]
+    keys = [key for key in dict.fromkeys(chain.from_iterable(objects)) if tables.plain(key) != "file_name"]
+    rows: list[tuple[int, Sequence[Any]]] = [
+        (row, [sample.key, *map(values.get, keys)])
+        for row, (sample, values) in enumerate(zip(samples, objects, strict=True), 1)
+    ]
+    table = tables.Table(source, ("file_name", *keys), rows)
+    classes = [sample.texts.get("cls") or "" for sample in samples]
+    names = set(map(tables.plain, keys))
+    has_labels = label_column is not None or "label" in names or not (any(classes) or names.isdisjoint(columns.LABEL))
+    chosen = columns.choose(table, ".json", lambda name: True, label_column=label_column, has_labels=has_labels)
+    notes = chosen.notes
+    given, kind = table.values(chosen.label), ".json"
+    if not any(given) and label_column is None:
+        given, kind = classes, ".cls"
+    if not any(given) and label_column is None:
         given, kind = _labels_of_texts(samples, notes), ".txt"
-    missing = sum(not label for label in given)
-    if missing == len(given):
-        return None
-    if missing:
+    if 0 < (missing := given.count("")) < len(given):
         notes.append(f"{missing:,} of {len(given):,} samples have no label in a {kind} member.")
-    return given
+    return Described(given if any(given) else None, table.values(chosen.group), table.values(chosen.split), notes)
 
 
 def _labels_of_texts(samples: Sequence[Sample], notes: list[str]) -> list[str]:
@@ -145,5 +142,5 @@ def _labels_of_texts(samples: Sequence[Sample], notes: list[str]) -> list[str]:
             "write labels as .cls members."
         )
         return [""] * len(texts)
-    notes.append(f"The .txt members are the labels, because they are few and short: {labels.listing(sorted(words))}.")
+    notes.append(f"The .txt members are the labels, because they are few and short: {labels.joined(sorted(words))}.")
     return texts

@@ -10,10 +10,10 @@ from itertools import chain
 from pathlib import Path
 
 from wavegan import progress
-from wavegan.audio import labels, signatures, tables
+from wavegan.audio import labels, signatures
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
-from wavegan.audio.samples import Sample, Samples, sample_labels, table, values
+from wavegan.audio.samples import Sample, Samples, described
 from wavegan.audio.tar_reader import Tar
 from wavegan.errors import DataError
 
@@ -28,8 +28,8 @@ def is_shards(source: str) -> bool:
     folder = Path(source).expanduser()
     if not folder.is_dir():
         return bool(TAR.fullmatch(source))
-    paths = _files(folder)
-    return any(map(_is_tar, paths)) and not any(path.suffix[1:].lower() in signatures.EXTENSIONS for path in paths)
+    names = [name for _, names in _walk(folder) for name in names]
+    return any(map(TAR.fullmatch, names)) and not any(map(_is_sound, names))
 
 
 def list_shards(
@@ -81,17 +81,16 @@ def _items(
     )
     of_shards = labels.places({Path(shard): f"{shard}/" for shard in shards})
     notes += [*folders.notes, *of_shards.notes]
-    described = table(source, samples)
-    if given := sample_labels(samples, described, column, notes):
-        label_of = {
-            Path(name): label or None for each, label in zip(samples, given, strict=True) for name in each.sounds
-        }
+    texts = described(samples, source, column)
+    notes += texts.notes
+    if texts.labels and (level is None or column is not None):
+        pairs = zip(samples, texts.labels, strict=True)
+        label_of = {Path(name): label or None for sample, label in pairs for name in sample.sounds}
     else:
-        label_of, told = labels.folder_labels(folders, source, level)
+        label_of, told = labels.folder_labels(folders.folders, source, level)
         notes += told
     label_of, told = labels.merged(label_of)
     notes += told
-    groups, splits = (values(described, words, None, notes) for words in (tables.GROUP, tables.SPLIT))
     return [
         Item(
             name,
@@ -101,7 +100,7 @@ def _items(
             group or (sample.key if sample.texts and len(sample.sounds) > 1 else None),  # a song's parts stay together
             labels.SPLITS.get(split.casefold()) or folders.splits[Path(name)] or of_shards.splits[Path(sample.shard)],
         )
-        for sample, group, split in zip(samples, groups, splits, strict=True)
+        for sample, group, split in zip(samples, texts.groups, texts.splits, strict=True)
         for name, place in sample.sounds.items()
     ]
 
@@ -112,13 +111,19 @@ def _open(tar: Tar, offset: int, size: int, strict: bool, _rate: int, _channels:
         yield sound
 
 
-def _files(folder: Path) -> list[Path]:
-    """Returns the files in a folder and its sub-folders, sorted, but no hidden one."""
-    paths = []
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yields a folder and its sub-folders, each with the names of its files, but no hidden ones."""
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(paths)
+        yield parent, [name for name in names if not name.startswith(".")]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(Path(parent, name) for parent, names in _walk(folder) for name in names)
+
+
+def _is_sound(name: str) -> bool:
+    return os.path.splitext(name)[1][1:].lower() in signatures.EXTENSIONS
 
 
 def _is_tar(path: Path) -> bool:
@@ -146,7 +151,7 @@ def shard_paths(source: str) -> list[Path]:
     if missing := [str(path) for path in paths if not path.is_file()]:
         raise DataError(
             f"the source {source} means {len(paths):,} shards",
-            f"{len(missing):,} of them are not there ({labels.listing(missing)})",
+            f"{len(missing):,} of them are not there ({labels.joined(missing)})",
             "correct the numbers in the braces, or the folder",
         )
     return paths
