@@ -24,6 +24,7 @@ import soundfile
 from remote_shop import Shop
 
 from wavegan.audio import remote, transfer
+from wavegan.audio.corpus import load_corpus
 from wavegan.audio.files import TemporaryError
 from wavegan.audio.listing import list_sound
 from wavegan.audio.remote import fetched, is_address
@@ -367,3 +368,24 @@ def test_a_web_folder_is_fetched(tmp_path):
             server.shutdown()
             thread.join()
     assert "its 4 files are used as fetched before" in fetched(address, tmp_path / "cache").notes[0]
+
+
+def test_a_corpus_of_an_address_is_that_of_a_folder_and_tells_what_was_left(shop, tmp_path):
+    address = fill(SOUNDS | {"README.md": b"words"})
+    corpus = load_corpus(address, 16_000, 1)
+    for name, content in SOUNDS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    plain = load_corpus(str(tmp_path), 16_000, 1)
+    assert (corpus.names, corpus.label_names) == (plain.names, plain.label_names)
+    assert list(corpus.hashes) == list(plain.hashes)
+    assert corpus.passed_over == {remote.OTHER_KINDS: ("README.md",)}
+    shop.is_reachable = False
+    again = load_corpus(address, 16_000, 1)
+    assert again.names == corpus.names and "as fetched before" in again.notes[0]
+
+
+def test_a_corpus_of_remote_shards_names_each_sound_by_its_shard(tmp_path):
+    fill({f"s-{number}.tar": tar_of(number) for number in range(2)}, "shop://shards")
+    corpus = load_corpus("shop://shards/s-{0..1}.tar", 16_000, 1)
+    assert corpus.names == ("s-0/x.wav", "s-1/x.wav") and corpus.label_names == ("0", "1")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from wavegan.audio.corpus import load_corpus
 from wavegan.audio.files import open_sound
 from wavegan.audio.shards import expanded, is_shards, list_shards
 from wavegan.audio.tar_reader import members
@@ -108,7 +109,7 @@ def test_missing_shards_are_named(tmp_path):
 def test_shards_are_told_from_folders_of_sound(tmp_path):
     for source in ("a.tar", "s-{000..099}.tar", "x/*.tar", "a.tgz", "a.tar.gz", "A.TAR"):
         assert is_shards(source)
-    for source in ("sounds", "drum_machine", "a.wav", "tar", "guitar", str(tmp_path)):
+    for source in ("sounds", "drum_machine", "a.wav", "tar", "guitar", "s3://a/b.tar", str(tmp_path)):
         assert not is_shards(source)
     shard(tmp_path / "deep/a.tar", samples(1))
     (tmp_path / "README.md").write_text("shards")
@@ -309,3 +310,16 @@ def test_the_headers_of_a_large_shard_do_not_stay_in_memory(tmp_path):
     for _ in range(200):
         next(reader)
     assert sum(type(each) is tarfile.TarInfo for each in gc.get_objects()) < 10
+
+
+def test_a_corpus_of_shards_is_that_of_the_same_files_in_a_folder(tmp_path):
+    contents = {f"{label}/{number}.wav": sound(number) for label in ("kick", "snare") for number in range(3)}
+    members = list(contents.items())
+    paths = [str(shard(tmp_path / f"s-{number}.tar", members[number::2])) for number in range(2)]
+    for name, content in members:
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(content)
+    packed, plain = load_corpus(paths, 16_000, 1), load_corpus(str(tmp_path / "folder"), 16_000, 1)
+    assert packed.label_names == plain.label_names == ("kick", "snare")
+    assert sorted(packed.hashes) == sorted(plain.hashes) and len(set(packed.names)) == 6
+    assert packed.names[0] == "s-0/kick/0.wav"

@@ -27,7 +27,7 @@ def is_shards(source: str) -> bool:
     """Says whether a source means tar shards: by its name, or as a folder that holds tar files and no sound."""
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        return bool(TAR.fullmatch(source))
+        return bool(TAR.fullmatch(source)) and "://" not in source
     names = [name for _, names in _walk(folder) for name in names]
     return any(map(TAR.fullmatch, names)) and not any(map(_is_sound, names))
 
