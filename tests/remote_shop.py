@@ -7,6 +7,8 @@ import time
 import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
 
+PIECES = 10  # in which a file comes
+
 
 class Shop(MemoryFileSystem):
     """Keeps files in memory, and tells of each its etag, not the time, so that two processes can fill it alike."""
@@ -52,7 +54,6 @@ class Shop(MemoryFileSystem):
             Shop.at_once += 1
             Shop.most_at_once = max(Shop.most_at_once, Shop.at_once)
         try:
-            time.sleep(self.pause)
             if self.faults:
                 raise self.faults.pop(0)
             content = self.store[rpath].getvalue()
@@ -60,10 +61,13 @@ class Shop(MemoryFileSystem):
                 Shop.short_reads -= 1
                 content = content[:-1]
             self.read.append(rpath)
+            piece = len(content) // PIECES + 1
             with open(str(lpath), "wb") as file:
-                file.write(content)
-            if callback is not None:
-                callback.relative_update(len(content))
+                for start in range(0, len(content), piece):
+                    time.sleep(self.pause / PIECES)
+                    written = file.write(content[start : start + piece])
+                    if callback is not None:
+                        callback.relative_update(written)
         finally:
             with self.lock:
                 Shop.at_once -= 1

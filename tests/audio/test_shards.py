@@ -14,7 +14,7 @@ import soundfile
 from wavegan.audio.corpus import load_corpus
 from wavegan.audio.files import open_sound
 from wavegan.audio.shards import expanded, is_shards, list_shards
-from wavegan.audio.tar_reader import members
+from wavegan.audio.tar_reader import Tar, members
 from wavegan.errors import DataError
 
 
@@ -72,6 +72,17 @@ def test_every_sound_is_read_at_its_place_as_from_a_file_of_its_own(tmp_path, fo
         with open_sound(path) as alone:
             expected = np.concatenate(list(alone.blocks))
         assert len(expected) >= 5000 and np.array_equal(heard(item), expected)
+
+
+def test_a_member_is_a_file_of_its_own_with_both_ends(tmp_path):
+    path = shard(tmp_path / "a.tar", [("a.bin", b"before"), ("b.bin", b"0123456789"), ("c.bin", b"after")])
+    with tarfile.open(path) as tar:
+        offset = tar.getmember("b.bin").offset_data
+    with Tar.of(path).open(offset, 10) as part:
+        assert part.read() == b"0123456789" and part.read(1) == b""
+        assert (part.seek(-3, os.SEEK_END), part.read(9), part.tell()) == (7, b"789", 10)
+        assert (part.seek(2), part.seek(1, os.SEEK_CUR), part.read(2)) == (2, 3, b"34")
+        assert (part.seek(50), part.read(1)) == (50, b"")
 
 
 def test_shards_in_braces_keep_their_order_and_equal_names_apart(tmp_path):
