@@ -24,8 +24,8 @@ from wavegan.audio import corpus_cache, files, sources
 from wavegan.audio import decoding as decoding_module
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus, Reading, load_corpus
 from wavegan.audio.files import OpenSound, to_int16
+from wavegan.audio.items import Item, Source
 from wavegan.audio.listing import list_sound
-from wavegan.audio.sources import Item, Source
 from wavegan.errors import DataError
 
 RATE = 16000

@@ -9,7 +9,8 @@ import soundfile
 
 from wavegan.audio import drum_kits, drum_machine
 from wavegan.audio.conversion import converted
-from wavegan.audio.sources import Item, data_folder, open_source
+from wavegan.audio.items import Item
+from wavegan.audio.sources import data_folder, open_source
 from wavegan.errors import DataError
 
 RATE = 16000

@@ -2,21 +2,20 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import platformdirs
 import torch
 from torch import Tensor
 
 from wavegan.audio.corpus_cache import LONGEST_CLIP, SAMPLES, Line, stored_items
 from wavegan.audio.decoding import Conversion
+from wavegan.audio.items import Item, Source
 from wavegan.audio.measurements import MEASUREMENTS
-from wavegan.audio.sources import Item, Source, open_source
+from wavegan.audio.sources import cache_folder, open_source
 from wavegan.errors import DataError
 
 __all__ = ["LONGEST_CLIP", "Corpus", "Reading", "cache_folder", "identity", "load_corpus"]
@@ -136,11 +135,6 @@ def identity(settings: list, items: Sequence[Item]) -> str:
     """Hashes the settings (plain values) and each item's name and fingerprint into 24 hexadecimal digits."""
     text = json.dumps([settings, [[item.name, *item.fingerprint] for item in items]])
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-
-
-def cache_folder() -> Path:
-    """Returns the folder for decoded sound: the environment variable WAVEGAN_CACHE, or the platform's user cache."""
-    return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan"))
 
 
 def _refuse_bad(corpus: Corpus, items: int, max_bad_fraction: float) -> None:

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from wavegan import progress
 from wavegan.atomic_write import atomic_write
 from wavegan.audio.decoding import Conversion, Decoded, append, decode_item
-from wavegan.audio.sources import Item
+from wavegan.audio.items import Item
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from wavegan.audio.conversion import converted
 from wavegan.audio.files import TemporaryError, to_int16
+from wavegan.audio.items import Item
 from wavegan.audio.measurements import FileMeter, LevelMeter
-from wavegan.audio.sources import Item
 from wavegan.errors import DataError
 
 SILENCE_PEAK = 10 ** (-60 / 20)  # a file with a lower peak counts as silence and keeps its level

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from wavegan.audio import signatures
@@ -106,7 +107,7 @@ class _Walk:
                     self.skip(LINK_TO_NOTHING, entry.path)
             elif not entry.is_file():
                 self.skip(NO_FILE, entry.path)
-            elif reason := _reason_against(entry):
+            elif reason := reason_against(entry.name, partial(_first_bytes, entry.path)):
                 self.skip(reason, entry.path)
             else:
                 self.paths.append(entry.path)
@@ -148,19 +149,23 @@ def _unreadable(fault: OSError) -> str:
     return f"cannot be read ({fault.strerror or fault})"
 
 
-def _reason_against(entry: os.DirEntry[str]) -> str | None:
-    """Says why a regular file is no sound to learn from; None for sound."""
-    extension = _extension(entry.name)
+def reason_against(name: str, start: Callable[[], bytes]) -> str | None:
+    """Says why a regular file is no sound to learn from, by its name or its first bytes; None for sound."""
+    extension = _extension(name)
     if extension in signatures.EXTENSIONS:
         return None
-    if extension in signatures.UNFINISHED or entry.name.endswith("~"):
+    if extension in signatures.UNFINISHED or name.endswith("~"):
         return UNFINISHED
     if extension in signatures.NO_SOUND:
         return NO_SOUND
-    with open(entry.path, "rb", buffering=0) as file:
-        start = file.read(signatures.FIRST_BYTES)
-    if signatures.is_sound(start):
+    first = start()
+    if signatures.is_sound(first):
         return None
-    if extension in signatures.OTHER_DECODERS or signatures.other_kind(start):
+    if extension in signatures.OTHER_DECODERS or signatures.other_kind(first):
         return OTHER_DECODER
     return HEADERLESS if extension in signatures.HEADERLESS else NO_SOUND
+
+
+def _first_bytes(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read(signatures.FIRST_BYTES)

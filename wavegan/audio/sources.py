@@ -1,17 +1,21 @@
-"""Lists the sounds of a source, not yet decoded: of folders, of fetched data sets or of the drum machine."""
+"""Lists the sounds of a source, not yet decoded: folders, tar shards, addresses, fetched data sets, drum machine."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from wavegan.audio import drum_kits, drum_machine, fetch
+import platformdirs
+
+from wavegan.audio import drum_kits, drum_machine, fetch, remote
 from wavegan.audio.files import OpenSound, open_sound
+from wavegan.audio.items import Item, Source
 from wavegan.audio.labels import merged
 from wavegan.audio.listing import list_sound
 from wavegan.audio.metadata import describe
+from wavegan.audio.shards import is_shards, list_shards
 from wavegan.errors import DataError
 
 DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
@@ -19,36 +23,6 @@ DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
     for suffix, kit in (("", drum_kits.PLAIN), ("/dry", "dry"), ("/room", "room"))
     for part, clips in (("", (0, 2000)), ("/test", (1, 400)))
 }
-
-
-@dataclass(frozen=True)
-class Item:
-    """Describes one sound of a source, not yet decoded.
-
-    name: unique within the source. fingerprint: plain values that change when the sound may have changed.
-    open(sample_rate, channels) opens it; a file has a rate and channels of its own, a built-in instrument plays at
-    those. It raises DataError with the reason if it cannot. group: a property that items share beside the label, such
-    as the speaker. split: "train", "validation" or "test" if the source says which part the item belongs to.
-    """
-
-    name: str
-    label: str | None
-    fingerprint: tuple[str | int, ...]
-    open: Callable[[int, int], AbstractContextManager[OpenSound]]
-    group: str | None = None
-    split: str | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """Lists the items of a source in a fixed order, and what is to be told about it.
-
-    passed_over: reason to the names of files that are no items. notes: sentences on what was guessed or converted.
-    """
-
-    items: tuple[Item, ...]
-    passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 def open_source(
@@ -60,12 +34,14 @@ def open_source(
 ) -> Source:
     """Lists the items of one or several sources.
 
-    A source is a folder, a fetched data set or the drum machine. strict: a file that must be repaired to be read is
-    refused. label_column, label_level: the place of the labels, see `metadata.describe`. Raises DataError for a name
-    that is none of these, and for a folder without a sound file.
+    A source is a folder, tar shards, an address, a fetched data set or the drum machine. strict: a file that must be
+    repaired to be read is refused. label_column, label_level: the place of the labels, see `metadata.describe`. Raises
+    DataError for a name that is none of these, and for a source without sound.
     """
     read = partial(_open_one, strict=strict, label_column=label_column, label_level=label_level)
     places = [source] if isinstance(source, str) else list(dict.fromkeys(source))
+    if all(map(is_shards, places)):
+        return list_shards(places, strict=strict, label_column=label_column, label_level=label_level)
     if len(places) == 1:
         return read(places[0])
     names = [Path(place).name for place in places]
@@ -87,7 +63,20 @@ def data_folder() -> Path:
     return Path(os.environ.get("WAVEGAN_DATA", "data"))
 
 
+def cache_folder() -> Path:
+    """Returns the folder for decoded sound: the environment variable WAVEGAN_CACHE, or the platform's user cache."""
+    return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan"))
+
+
 def _open_one(source: str, *, strict: bool, label_column: str | None, label_level: int | None) -> Source:
+    if remote.is_address(source):
+        there = remote.fetched(source, cache_folder() / "remote")
+        part = open_source(str(there.folder), strict=strict, label_column=label_column, label_level=label_level)
+        reasons = dict.fromkeys((*there.passed_over, *part.passed_over))
+        passed_over = {each: (*there.passed_over.get(each, ()), *part.passed_over.get(each, ())) for each in reasons}
+        return replace(part, passed_over=passed_over, notes=(*there.notes, *part.notes))
+    if is_shards(source):
+        return list_shards(source, strict=strict, label_column=label_column, label_level=label_level)
     if source in DRUM_MACHINE_CLIPS:
         return Source(tuple(_drum_machine(*DRUM_MACHINE_CLIPS[source])))
     dataset, _, split = source.partition("/")

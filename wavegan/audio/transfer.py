@@ -1,0 +1,249 @@
+"""Copies files from any fsspec address, several at a time, with retries and a journal by which a later call goes on."""
+
+import errno
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+from fsspec.asyn import AsyncFileSystem
+from fsspec.callbacks import Callback
+
+from wavegan import progress
+from wavegan.atomic_write import atomic_write
+from wavegan.audio.download import RETRY_PAUSES_SECONDS, TRANSIENT_STATUS
+from wavegan.audio.files import TemporaryError
+from wavegan.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 8
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # faults of the disk that is written to
+FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+PASSING = {  # names of the libraries' classes of faults of a connection, as these libraries may be absent
+    "ClientConnectionError", "ClientPayloadError",  # aiohttp
+    "TransportError", "TimeoutException",  # httpx, google.auth
+    "HTTPClientError", "ConnectionError",  # botocore
+    "SSHException",  # paramiko
+}  # fmt: skip
+VERSION_KEYS = (  # of what the protocols tell of a file, these change when its content does
+    "ETag", "etag", "md5Hash", "Content-MD5", "content_md5", "generation", "blob_id", "lfs", "mtime", "LastModified",
+    "Last-Modified", "last_modified", "updated", "modify", "created",
+)  # fmt: skip
+Version = list[str]
+Result = TypeVar("Result")
+
+
+class _Stopped(Exception):
+    """Ends a copy because another one failed or the user stopped all."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Holds the connection to an address, and the path on it."""
+
+    address: str
+    system: fsspec.AbstractFileSystem
+    path: str
+
+    @classmethod
+    def connect(cls, address: str) -> "Remote":
+        """Connects to an address. Raises DataError if its protocol is unknown, local, or lacks a package."""
+        try:
+            system, path = fsspec.url_to_fs(address)
+        except ImportError as fault:
+            raise DataError(
+                f"the source {address} cannot be read ({fault})",
+                "its protocol needs a package",
+                'run: pip install "wavegan[cloud]" for s3, gs, hf and http, or install the package that is named',
+            ) from fault
+        except ValueError as fault:
+            raise DataError(
+                f"the source {address} cannot be read ({fault})",
+                "an address begins with a protocol that fsspec knows, such as s3://, gs://, hf:// or https://",
+                "correct it",
+            ) from fault
+        if isinstance(system, fsspec.get_filesystem_class("file")):
+            raise DataError(f"the source {address} is on this computer", "", f"name the path itself: {path}")
+        system.invalidate_cache()
+        return cls(address, system, path)
+
+    def ask(self, call: Callable[[], Result], *, is_patient: bool = True) -> Result:
+        """Returns the result of a call to the remote system; tries again after faults that may pass, if patient.
+
+        Raises DataError in the user's words, TemporaryError if the fault may pass, OSError if the local disk is full.
+        """
+        for pause in (*(RETRY_PAUSES_SECONDS if is_patient else ()), None):
+            try:
+                return call()
+            except _Stopped:
+                raise
+            except Exception as fault:  # each protocol has errors of its own
+                if isinstance(fault, OSError) and fault.errno in FULL:
+                    raise
+                text = f"the source {self.address} cannot be read ({_words(fault)})"
+                if not _may_pass(fault):
+                    raise DataError(text, "", "check the address and your access to it") from fault
+                if pause is None:
+                    raise TemporaryError(text, "it takes a network connection", "run the same command again") from fault
+                logger.info(f"{text}; trying again in {pause} s")
+                time.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    def find(self, folder: str, *, is_patient: bool = True) -> dict[str, dict[str, Any]]:
+        """Returns what the system tells of each file in a folder and its sub-folders, by path. Raises as `ask`."""
+        system: Any = self.system
+        general = AsyncFileSystem._find if system.async_impl else fsspec.AbstractFileSystem.find
+        if getattr(type(system), general.__name__) is not general:
+            return self.ask(lambda: system.find(folder, detail=True), is_patient=is_patient)
+        infos, folders = {}, [folder]  # because the general one leaves out, in silence, folders that it cannot list
+        for each in folders:
+            for info in self.ask(lambda each=each: system.ls(each, detail=True), is_patient=is_patient):
+                if info["type"] != "directory":
+                    infos[info["name"]] = info
+                elif info["name"] not in folders:
+                    folders.append(info["name"])
+        return infos
+
+
+class Journal:
+    """Remembers which files are there, and in which version, so that an interrupted fetch goes on."""
+
+    def __init__(self, path: Path, folder: Path):
+        self.path, self.folder, self._lock = path, folder, threading.Lock()
+        self.lines: dict[str, dict[str, Any]] = {}
+        text = path.read_text() if path.exists() else ""
+        for line in text.splitlines():
+            with suppress(ValueError):  # a kill cut this line off
+                entry = json.loads(line)
+                self.lines[entry["name"]] = entry
+        if not text.endswith("\n") and text:
+            self.keep(self.lines)
+
+    def holds(self, name: str, version: Version) -> bool:
+        """Says whether a file is there in this version."""
+        return name in self.lines and self.lines[name]["version"] == version and self._is_there(name)
+
+    def is_whole(self) -> bool:
+        """Says whether all files that were fetched are still there."""
+        return all(map(self._is_there, self.lines))
+
+    def add(self, name: str, version: Version) -> None:
+        """Notes a file that has just been fetched; several threads may call it."""
+        entry = {"name": name, "version": version, "bytes": (self.folder / name).stat().st_size}
+        with self._lock, self.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+            self.lines[name] = entry
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Forgets all other files."""
+        self.lines = {name: self.lines[name] for name in names}
+        with atomic_write(self.path) as partial:
+            partial.write_text("".join(json.dumps(entry) + "\n" for entry in self.lines.values()))
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            return (self.folder / name).stat().st_size == self.lines[name]["bytes"]
+        except OSError:
+            return False
+
+
+def version(info: Mapping[str, Any]) -> Version:
+    """Returns words that change when a remote file does."""
+    return [str(info[key]) for key in ("size", *VERSION_KEYS) if info.get(key) is not None]
+
+
+def complete_infos(remote: Remote, infos: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Asks for each file's size and version where the listing did not tell, as over http."""
+
+    def info(path: str) -> dict[str, Any]:
+        return infos[path] | remote.ask(lambda: remote.system.info(path))
+
+    lacking = [path for path, known in infos.items() if known.get("size") is None]
+    with ThreadPoolExecutor(_workers(remote)) as pool:
+        return infos | dict(zip(lacking, pool.map(info, lacking), strict=True))
+
+
+def fetch_all(remote: Remote, infos: Mapping[str, dict[str, Any]], paths: Mapping[str, str], journal: Journal) -> None:
+    """Copies remote files, name to path, into the journal's folder, several at a time; each appears when it is whole.
+
+    Raises DataError or TemporaryError as `Remote.ask`; what has been fetched stays.
+    """
+    stop = threading.Event()
+    total = sum(infos[path].get("size") or 0 for path in paths.values())
+    bar = progress.bar(total, "B", unit_scale=True, desc="fetching", leave=False)
+
+    def fetch(name: str, path: str) -> None:
+        target = journal.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remote.ask(lambda: _copy(remote, path, target, infos[path].get("size"), _Count(bar, stop)))
+        journal.add(name, version(infos[path]))
+
+    with bar, ThreadPoolExecutor(_workers(remote)) as pool:
+        try:
+            for future in as_completed([pool.submit(fetch, name, path) for name, path in paths.items()]):
+                future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+class _Count(Callback):
+    """Counts the bytes of a copy on the bar, and ends the copy when all are to stop."""
+
+    def __init__(self, bar: Any, stop: threading.Event):
+        super().__init__()
+        self.bar, self.stop = bar, stop
+
+    def relative_update(self, inc: int = 1) -> None:
+        if self.stop.is_set():
+            raise _Stopped
+        self.value += inc
+        self.bar.update(inc)
+
+
+def _copy(remote: Remote, path: str, target: Path, size: int | None, count: _Count) -> None:
+    try:
+        with atomic_write(target) as partial:
+            count.relative_update(0)
+            remote.system.get_file(path, str(partial), callback=count)  # pyright: ignore  typed as its default
+            present = partial.stat().st_size
+            if size is not None and present != size:
+                raise ConnectionError(f"{path} has {size:,} bytes and {present:,} came")
+    except BaseException:
+        count.bar.update(-count.value)
+        count.value = 0
+        raise
+
+
+def _workers(remote: Remote) -> int:
+    """Returns how many files are read at once: one where a protocol's connection is not made for threads, as ftp."""
+    return WORKERS if remote.system.async_impl or {"hf", "memory"} & set(_protocols(remote)) else 1
+
+
+def _protocols(remote: Remote) -> tuple[str, ...]:
+    protocol = remote.system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _may_pass(fault: BaseException) -> bool:
+    """Says whether another try may help: a busy server or a connection that broke, not a wrong address or right."""
+    status = getattr(fault, "status", None) or getattr(getattr(fault, "response", None), "status_code", None)
+    if status := status or getattr(fault, "code", None):
+        return str(status) in map(str, TRANSIENT_STATUS)
+    if isinstance(fault, FOR_GOOD):  # fsspec says so of any fault over http
+        return type(fault.__cause__).__module__.startswith("aiohttp") and _may_pass(fault.__cause__ or fault)
+    return isinstance(fault, OSError) or not PASSING.isdisjoint(base.__name__ for base in type(fault).__mro__)
+
+
+def _words(fault: Exception) -> str:
+    text = " ".join(str(fault).split())[:300]
+    return f"{type(fault).__name__}: {text}" if text else type(fault).__name__
