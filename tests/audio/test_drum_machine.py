@@ -70,7 +70,7 @@ def without_hiss(monkeypatch):
 @pytest.fixture
 def without_noise(monkeypatch):
     """Removes the noise and leaves a voice its tones only."""
-    monkeypatch.setattr(drum_machine, "noise", lambda random, time, low, high=np.inf: np.zeros_like(time))
+    monkeypatch.setattr(drum_machine, "band_noise", lambda random, time, low, high=np.inf: np.zeros_like(time))
 
 
 def test_a_clip_is_a_pure_function_of_index_rate_and_seed():

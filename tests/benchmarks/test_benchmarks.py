@@ -338,7 +338,7 @@ def test_what_a_run_has_left_is_told(tmp_path, sounds, command, monkeypatch):
     module = script("objectives")
     small = ["generator.dim=4", "discriminators.waveform.dim=4", "training.batch_size=2", "training.steps=2"]
     small += ["monitor.log_every=1", "monitor.preview_every=0", "monitor.tensorboard=false", "training.compile=false"]
-    small += [f"data.source={sounds(8)}", "data.holdout=0.4", "evaluation.every=2", "evaluation.count=2"]
+    small += [f"data.source={sounds(40)}", "data.holdout=0.4", "evaluation.every=2", "evaluation.count=6"]
     small += ["method.penalty=r1", "method.discriminator_steps=1"]
     recipe = FOLDER.parent / "recipes" / "mlp_gan.yaml"
     assert command("train", recipe, "--run-dir", tmp_path / "mlp", *small).code == 0

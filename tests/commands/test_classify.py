@@ -186,7 +186,7 @@ def test_only_a_classifier_is_written_over(source, tmp_path, lessons):
 
 def test_a_test_source_of_other_labels_is_refused_before_the_work(source, tmp_path, lessons):
     place(tmp_path / "words/yes/0.wav", "low", 0)
-    with pytest.raises(DataError, match="words are yes, the classifier knows high, low; at least one must"):
+    with pytest.raises(DataError, match="words are yes, and the classifier knows high, low; at least one must"):
         train(source(), tmp_path / "ears.pt", test=str(tmp_path / "words"))
     assert not lessons
 

@@ -108,7 +108,7 @@ def test_node_lists(text, hosts):
 
 @pytest.mark.parametrize("text", ["", "gpu[1-2]x", "rack[1-2]n[3-4]", "a b"])
 def test_other_node_lists_are_not_guessed_at(text):
-    with pytest.raises(ValueError, match="is no host name"):
+    with pytest.raises(ValueError, match="is neither a host name"):
         expanded_hosts(text)
     other = SLURM | {"SLURM_NODELIST": text}
     assert find_environment(other | {"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.1"}).address == "10.0.0.1"
@@ -119,7 +119,7 @@ def test_other_node_lists_are_not_guessed_at(text):
 
 def test_task_counts():
     assert tasks_per_node("2(x3),1") == [2, 2, 2, 1] and tasks_per_node("4") == [4]
-    with pytest.raises(ValueError, match="is no count"):
+    with pytest.raises(ValueError, match="is not a count"):
         tasks_per_node("")
     with pytest.raises(UserError, match="SLURM_TASKS_PER_NODE is 'not set'; it must say .*--ntasks-per-node=N"):
         find_environment({name: value for name, value in SLURM.items() if name != "SLURM_NTASKS_PER_NODE"})

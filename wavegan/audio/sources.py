@@ -1,7 +1,7 @@
 """Lists the sounds of a source, not yet decoded: folders, tar shards, addresses, fetched data sets, drum machine."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from wavegan.audio.labels import merged
 from wavegan.audio.listing import list_sound
 from wavegan.audio.metadata import describe
 from wavegan.audio.shards import is_shards, list_shards
+from wavegan.audio.tables import NAMES as LISTS
 from wavegan.errors import DataError
 
 DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
@@ -115,7 +116,7 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
         raise DataError(f"the source {folder} is a file; a source is a folder of sound files; name its folder")
     listing = list_sound(folder)
     description = describe(folder, listing, label_column=label_column, label_level=label_level)
-    passed_over = {**listing.passed_over, **description.passed_over}
+    passed_over = {**_without_lists(listing.passed_over), **description.passed_over}
     if not description.files:
         reasons = "".join(f"\n  {len(names):,} that {reason}" for reason, names in passed_over.items())
         raise DataError(f"the source {folder} holds no sound file that can be read; name another folder{reasons}")
@@ -131,6 +132,15 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
         for path, described in description.files.items()
     ]
     return Source(tuple(items), passed_over, tuple(description.notes))
+
+
+def _without_lists(passed_over: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Leaves out the lists of labels: they are read, though they are no sound."""
+    kept = {
+        reason: tuple(name for name in names if Path(name).name.lower() not in LISTS)
+        for reason, names in passed_over.items()
+    }
+    return {reason: names for reason, names in kept.items() if names}
 
 
 def _open_file(path: Path, strict: bool, _sample_rate: int, _channels: int) -> AbstractContextManager[OpenSound]:

@@ -44,7 +44,8 @@ def _split_names(corpus: Corpus) -> list[str]:
     """Returns for each item the name that decides its part: of its group, or of the first item that sounds the same."""
     if keeps_groups(corpus):
         return [f"group {group}" for group in corpus.groups]
-    return [corpus.names[first] for first in clusters(corpus)]
+    names = [corpus.names[first] for first in clusters(corpus)]
+    return names if len(set(names)) > 1 else list(corpus.names)  # one sound alone has no two sides
 
 
 def keeps_groups(corpus: Corpus) -> bool:

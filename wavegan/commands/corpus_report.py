@@ -116,7 +116,7 @@ def _names_before(path: Path) -> dict[str, str]:
 
 
 def _summary(corpus: Corpus, cutting: Cutting | None = None) -> str:
-    labels = f", {len(corpus.label_names)} labels" if corpus.label_names else ""
+    labels = f", {len(corpus.label_names)} label{'s'[: len(corpus.label_names) - 1]}" if corpus.label_names else ""
     files = "1 file" if len(corpus.names) == 1 else f"{len(corpus.names):,} files"
     length = duration(corpus.seconds)
     if cutting and (reached := reached_seconds(corpus, cutting)) < 0.95 * corpus.seconds:

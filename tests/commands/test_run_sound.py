@@ -1,0 +1,146 @@
+"""Tests that a run knows its sound by what it sounds like: moved, renamed, exchanged, or a stranger's of that name."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from wavegan.training import checkpoint
+
+RATE = 16000
+RECIPE = """\
+data: {source: sounds, holdout: 0.3, clip_samples: 4096}
+generator: {dim: 1, latent_dim: 4}
+discriminators: {waveform: {name: wavegan, dim: 1}}
+training: {steps: 1, batch_size: 2, precision: fp32, compile: false}
+monitor: {preview_every: 0, tensorboard: false}
+evaluation: {count: 20}
+"""
+
+
+def write_tones(folder: Path, count: int, first: int = 0) -> None:
+    """Writes decaying tones, another for each number."""
+    folder.mkdir(parents=True, exist_ok=True)
+    time = np.arange(4000) / RATE
+    for number in range(first, first + count):
+        noise = np.random.default_rng(number).normal(scale=0.05, size=4000)
+        tone = (0.5 * np.sin(2 * np.pi * (200 + 31 * number) * time) + noise) * np.exp(-8 * time)
+        soundfile.write(folder / f"tone-{number:03d}.wav", tone, RATE)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable) -> Path:
+    """Returns a folder with 60 sounds and a run of one step; it is the current one."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    write_tones(Path("sounds"), 60)
+    Path("mouse.yaml").write_text(RECIPE)
+    assert command("train", "mouse.yaml", "--run-dir", "run", "--device", "cpu").code == 0
+    return tmp_path / "home"
+
+
+def train_on(command: Callable, *words: str) -> str:
+    outcome = command("train", "mouse.yaml", "--run-dir", "run", "--device", "cpu", *words)
+    return f"{outcome.code} {outcome.err}"
+
+
+def parts() -> tuple[set[str], set[str]]:
+    """Returns the hashes of the items learned from and held out, as corpus.json of the run has them."""
+    items = json.loads(Path("run/corpus.json").read_text())["items"]
+    return set(items["training"].values()), set(items["held_out"].values())
+
+
+def test_run_and_checkpoint_know_the_same_items(home: Path):
+    training, held_out = parts()
+    state = checkpoint.load_newest(Path("run/checkpoints"))
+    assert state and len(training | held_out) == 60 and len(held_out) > 5
+    for name, hashes in (("training_items", training), ("held_out_items", held_out)):
+        assert {f"{value:016x}" for value in state[name].numpy().view(np.uint64)} == hashes
+
+
+def test_moved_and_renamed_sound_goes_on_without_a_word_and_keeps_its_parts(home: Path, command: Callable):
+    before = parts()
+    Path("elsewhere").mkdir()
+    for number, path in enumerate(sorted(Path("sounds").iterdir())):
+        path.rename(f"elsewhere/{(7 * number) % 60:02d} take.wav")
+    told = train_on(command, "training.steps=2", "data.source=elsewhere/")
+    assert told.startswith("0 ") and "going on from step 1" in told and "changed" not in told
+    assert parts() == before, "renamed items stay in their part"
+
+
+def test_changed_sound_is_counted(home: Path, command: Callable):
+    write_tones(Path("more"), 3, first=100)
+    for number, path in enumerate(sorted(Path("more").iterdir())):
+        shutil.copy(path, f"sounds/tone-{number:03d}.wav")  # another sound under an old name
+    Path("sounds/tone-050.wav").unlink()
+    write_tones(Path("sounds"), 2, first=200)
+    told = train_on(command, "training.steps=2")
+    assert "of 60 items 1 are gone, 3 sound different and 2 are new" in told and told.startswith("0 ")
+
+
+def test_other_sound_under_another_name_is_refused(home: Path, command: Callable):
+    write_tones(Path("other"), 60, first=300)
+    told = train_on(command, "training.steps=2", "data.source=other")
+    assert told.startswith("2 ") and "only 0 of 60 sounds of other are the same" in told and "--fresh" in told
+
+
+def test_evaluate_finds_the_sound_where_the_training_was_started(
+    home: Path, command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "away")
+    outcome = command("evaluate", home / "run", "--classifier", "none", "--device", "cpu")
+    assert outcome.code == 0 and f"the sound is that of {home}" in outcome.err
+
+
+def test_evaluate_takes_no_strangers_sound_of_that_name(
+    home: Path, command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_tones(Path("sounds"), 60, first=300)
+    told = command("evaluate", home / "run", "--classifier", "none", "--device", "cpu")
+    assert told.code == 0 and f"the sound is that of {home}" in told.err
+    shutil.rmtree(home / "sounds")
+    told = command("evaluate", home / "run", "--classifier", "none", "--device", "cpu")
+    assert told.code == 2 and "0 of 60 sounds in sounds are those that mouse has learned from" in told.err
+    told = command("evaluate", home / "run", "--classifier", "none", "--device", "cpu", "--data", "sounds")
+    assert told.code == 0 and "the sound that mouse has learned from is not here" in told.err
+
+
+def test_an_older_run_without_a_record_goes_on_and_keeps_its_split(home: Path, command: Callable):
+    before = parts()
+    path = checkpoint.newest_path(Path("run/checkpoints"))
+    state = checkpoint.load(path)
+    for key in ("training_items", "held_out_items"):
+        del state[key]
+    checkpoint.save(Path("run/checkpoints"), state)
+    told = train_on(command, "training.steps=2")
+    assert told.startswith("0 ") and "changed" not in told and parts() == before
+
+
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_a_part_that_the_source_calls_so_judges_and_is_not_learned_from(home: Path, command: Callable, name: str):
+    write_tones(Path("parted/train/kick"), 6)
+    write_tones(Path(f"parted/{name}/kick"), 4, first=50)
+    outcome = command("train", "mouse.yaml", "data.source=parted", "--run-dir", "parts", "--device", "cpu")
+    assert outcome.code == 0 and f"the source's own {name} part" in outcome.err
+    items = json.loads(Path("parts/corpus.json").read_text())["items"]
+    assert {part: len(hashes) for part, hashes in items.items()} == {"training": 6, "held_out": 4}
+    assert all(item.startswith(name) for item in items["held_out"])
+
+
+def test_what_is_also_learned_from_does_not_judge(home: Path, command: Callable):
+    write_tones(Path("test"), 4, first=58)
+    words = ("train", "mouse.yaml", "--device", "cpu", "--run-dir", "judged")
+    outcome = command(*words, "data.test=test")
+    assert (
+        outcome.code == 0
+        and "2 of 4 sounds of data.test: test are also learned from; none of them judges" in outcome.err
+    )
+    assert json.loads(Path("judged/corpus.json").read_text())["held_out_files"] == ["tone-060.wav", "tone-061.wav"]
+    outcome = command(*words, "data.test=sounds", "--fresh")
+    assert outcome.code == 2 and "every sound of data.test: sounds is also learned from" in outcome.err
