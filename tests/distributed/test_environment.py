@@ -113,7 +113,9 @@ def test_other_node_lists_are_not_guessed_at(text):
     other = SLURM | {"SLURM_NODELIST": text}
     assert find_environment(other | {"SLURM_LAUNCH_NODE_IPADDR": "10.0.0.1"}).address == "10.0.0.1"
     assert find_environment(other | {"MASTER_ADDR": "gpu03"}).address == "gpu03"
-    with pytest.raises(UserError, match=r"SLURM_NODELIST is .* its first machine, and .*; name that machine: export MASTER"):
+    with pytest.raises(
+        UserError, match=r"SLURM_NODELIST is .* its first machine, and .*; name that machine: export MASTER"
+    ):
         find_environment(other)
 
 

@@ -170,8 +170,6 @@ def _in_words() -> Iterator[None]:
     """Raises what libsndfile and the system raise as a DataError that says in words what is wrong."""
     try:
         yield
-    except UnicodeEncodeError as fault:
-        raise DataError("has a name that is not valid text; rename it") from fault
     except FileNotFoundError as fault:
         raise DataError("is not there") from fault
     except soundfile.LibsndfileError as fault:
@@ -184,7 +182,6 @@ def _in_words() -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    str(path).encode()  # a name that is no text cannot be written into a report
     if path.is_symlink() and not path.exists():
         raise DataError(f"is a link to {path.readlink()}, which is not there")
     if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end

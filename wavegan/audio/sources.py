@@ -122,8 +122,8 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
         raise DataError(f"the source {folder} holds no sound file that can be read; name another folder{reasons}")
     items = [
         Item(
-            path.relative_to(folder).as_posix(),
-            described.label,
+            as_text(path.relative_to(folder).as_posix()),
+            described.label and as_text(described.label),
             _fingerprint(path),
             partial(_open_file, path, strict),
             described.group,
@@ -132,6 +132,11 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
         for path, described in description.files.items()
     ]
     return Source(tuple(items), passed_over, tuple(description.notes))
+
+
+def as_text(name: str) -> str:
+    """Returns a file's name as valid text: bytes that are none, as old archives have them, become \\xe9 and the like."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _without_lists(passed_over: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
