@@ -135,7 +135,7 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
 
 
 def as_text(name: str) -> str:
-    """Returns a file's name as valid text: bytes that are none, as old archives have them, become \\xe9 and the like."""
+    """Returns a file's name as valid text: bytes that are none, as in old archives, become \\xe9 and the like."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
