@@ -38,13 +38,15 @@ class Probe(NamedTuple):
 class Hearing(NamedTuple):
     """Describes a sample of a corpus's items: their names, the sounds in each, apart by silence, and its onsets.
 
-    ends: seconds from an item's start to where the sound has died away: 30 dB less than all of it is still to come.
+    leads: seconds of silence before each. ends: seconds from there to where it has died away: what is still to come is
+    30 dB below all of it.
     tonal: share of the loud frames that have a pitch, of some of the items. pitches: of these frames, in Hz.
     """
 
     names: tuple[str, ...]
     sounds: np.ndarray
     onsets: np.ndarray
+    leads: np.ndarray
     ends: np.ndarray
     tonal: np.ndarray
     pitches: np.ndarray
@@ -74,6 +76,7 @@ def hear(corpus: Corpus) -> Hearing:
         tuple(corpus.names[index] for index in chosen),
         np.array([sounds for sounds, _ in counts], int),
         np.array([onsets for _, onsets in counts], int),
+        corpus.measured["lead"][chosen].astype(float),
         np.array([_end(corpus, index) for index in chosen], float),
         np.array([np.isfinite(of_item).mean() for of_item in pitches if len(of_item)], float),
         np.concatenate([of_item[np.isfinite(of_item)] for of_item in pitches]) if pitches else np.zeros(0),
@@ -119,11 +122,11 @@ def _beginning(corpus: Corpus, index: int, seconds: float) -> np.ndarray:
 
 
 def _end(corpus: Corpus, index: int) -> float:
-    if corpus.lengths[index] > SECONDS * corpus.sample_rate:
-        return float(corpus.lengths[index] / corpus.sample_rate)
+    seconds = float(corpus.lengths[index] / corpus.sample_rate - corpus.measured["lead"][index])
+    if seconds > SECONDS:
+        return seconds
     energy = np.square(_beginning(corpus, index, SECONDS)).cumsum()
-    end = np.searchsorted(energy, energy[-1] * (1 - 10 ** (-DIED_DECIBELS / 10)))
-    return float(corpus.measured["lead"][index] + end / corpus.sample_rate)
+    return float(np.searchsorted(energy, energy[-1] * (1 - 10 ** (-DIED_DECIBELS / 10))) / corpus.sample_rate)
 
 
 def _sounds_and_onsets(sound: np.ndarray, sample_rate: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Finds out what is wrong with a source beyond its levels: lost files, bandwidth, several sounds in one, labels, splits."""
+"""Finds out what is wrong with a source beyond its levels: lost files, bandwidth, several sounds in one, labels."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from wavegan.audio.splits import LEAST_GROUPS
 
 EMPTY_BAND = 0.55  # of half the sample rate; sound that ends below leaves much of the spectrum empty
 LOWEST_RATE = 8000  # Hz; a lower one is never advised
+MOST_REASONS = 3  # are told each by itself
 MANY = 0.1  # of a sample; fewer items are an exception
 UNEVEN = 10  # times as many files of one label as of another
 FEW_CLIPS = 300  # fewer are soon known by heart
@@ -54,28 +55,33 @@ def _passed_over(examined: Examined) -> Iterator[Finding]:
     for reason, names in examined.corpus.passed_over.items():
         if reason not in NOT_MEANT:
             text, _, remedy = reason.partition("; ")
-            files = "1 file is" if len(names) == 1 else f"{len(names):,} files are"
             share = len(names) / (len(names) + len(examined.corpus.names))
-            whole = f"{files} not used, as they {text} ({some_names(names)})"
+            whole = f"{_files(len(names))} not used, because they {text} ({some_names(names)})"
             yield Finding("passed over", whole, remedy, tuple(names), 0.3 + 0.6 * share)
 
 
 def _skipped(examined: Examined) -> Iterator[Finding]:
     skipped = examined.corpus.skipped
-    if skipped:
-        share = len(skipped) / (len(skipped) + len(examined.corpus.names))
-        example = next(iter(skipped))
-        text = f"{len(skipped):,} files cannot be used ({some_names(list(skipped))}); the first {skipped[example]}"
-        yield Finding("unusable", text, "repair or remove them", tuple(skipped), 0.2 + 0.6 * share)
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        by_reason.setdefault(reason, []).append(name)
+    share = len(skipped) / max(len(skipped) + len(examined.corpus.names), 1)
+    for reason, names in sorted(by_reason.items(), key=lambda entry: -len(entry[1]))[:MOST_REASONS]:
+        why, _, remedy = reason.partition("; ")
+        text = f"{_files(len(names))} not used: {names[0]} {why}" + f"; so {len(names) - 1:,} more" * (len(names) > 1)
+        yield Finding("unusable", text, remedy or "repair or remove them", tuple(names), 0.2 + 0.6 * share)
+    if len(by_reason) > MOST_REASONS:
+        text = f"{_files(len(skipped))} not used in all, for {len(by_reason)} reasons"
+        yield Finding("unusable", text, "see them all with --json", tuple(skipped), 0.2 + 0.6 * share)
 
 
 def _repaired(examined: Examined) -> Iterator[Finding]:
-    remarks = examined.corpus.remarks
-    if remarks:
-        first = "; ".join(next(iter(remarks.values())))
-        text = f"{len(remarks):,} files were read with care ({some_names(list(remarks))}); the first: {first}"
-        remedy = "listen to them; data.strict=true refuses such files"
-        yield Finding("repaired", text, remedy, tuple(remarks), 0.2)
+    by_remark: dict[str, list[str]] = {}
+    for name, remarks in examined.corpus.remarks.items():
+        by_remark.setdefault("; ".join(remarks), []).append(name)
+    for remark, names in sorted(by_remark.items(), key=lambda entry: -len(entry[1]))[:MOST_REASONS]:
+        text = f"{_files(len(names))} read with care ({some_names(names)}): {remark}"
+        yield Finding("repaired", text, "listen to them; data.strict=true refuses such files", tuple(names), 0.2)
 
 
 def _bandwidth(examined: Examined) -> Iterator[Finding]:
@@ -148,8 +154,8 @@ def _groups(examined: Examined) -> Iterator[Finding]:
         yield Finding("groups", text, "give every file a group in the list", (), 0.25)
     elif len(set(groups)) < LEAST_GROUPS:
         text = (
-            f"there are {len(set(groups))} groups, and {LEAST_GROUPS} are needed to hold out whole ones, so figures are "
-            "taken on groups that are learned from"
+            f"there are {len(set(groups))} groups, and {LEAST_GROUPS} are needed to hold out whole ones, so figures "
+            "are taken on groups that are learned from"
         )
         yield Finding("groups", text, "name sound of other groups as data.test", (), 0.25)
 
@@ -183,6 +189,10 @@ CONTENT_CHECKS: tuple[Callable[[Examined], Iterator[Finding]], ...] = (
     _groups,
     _splits,
 )
+
+
+def _files(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count:,} files are"
 
 
 def _of_sample(count: int, size: int) -> str:

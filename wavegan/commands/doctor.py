@@ -22,7 +22,7 @@ from wavegan.audio.sources import open_source
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
 from wavegan.commands.recipe_advice import Advice, advised, cutting_of, form_of, mended
-from wavegan.commands.source_facts import facts, figures
+from wavegan.commands.source_facts import facts, figures, writable
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import UserError
 from wavegan.evaluation.pages.doctor import Example, Section, example, write_doctor_page
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 PAGE = "doctor.html"
 HOPELESS = {"silent", "split"}  # where one of these is fatal, no recipe helps
-EXAMPLES, TYPICAL, SHOWN_SECONDS = 3, 6, 5.0
+EXAMPLES, TYPICAL, SHOWN_SECONDS = 3, 8, 5.0  # on the page
 TIMED_STEPS = 4  # as many as penalty_every, so that each kind of step is among them
 STEP_LIMIT_SECONDS = 3.0  # of a single step; a slower one is not repeated
 
@@ -96,16 +96,15 @@ def doctor(
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
         form = mended(form, raw, corpus)
         stored = load_corpus(places, **form.conversion)
-        lead = float(np.median(corpus.measured["lead"])) if form.trim_silence else 0.0
-        cutting = cutting_of(_training_part(stored), hearing.ends - lead)
+        cutting = cutting_of(_training_part(stored), hearing.ends + (0 if form.trim_silence else hearing.leads))
         advice = advised(places, stored, form, cutting, on, recipe)
         remaining = _findings(Examined(stored, cutting, form.sample_rate, probes, hearing, near))
     problems = _problems(raw, remaining)
     step_seconds = _step_seconds(advice.recipe, stored, on) if advice and timing else None
     result = Diagnosis(
         places,
-        facts(corpus, probes, hearing, near),
-        figures(corpus, probes, hearing, near),
+        writable(facts(corpus, probes, hearing, near)),
+        writable(figures(corpus, probes, hearing, near)),
         problems,
         advice,
         step_seconds,
@@ -152,12 +151,13 @@ def _plain(problem: Problem) -> dict[str, Any]:
         "weight": round(finding.weight, 3),
         "is_fatal": finding.is_fatal and not problem.is_mended,
         "is_mended": problem.is_mended,
-        "names": list(finding.names),
+        "names": writable(finding.names),
     }
 
 
 def _findings(examined: Examined) -> list[Finding]:
-    return [*findings(_training_part(examined.corpus), examined.cutting), *content_findings(examined)]
+    every = [*findings(_training_part(examined.corpus), examined.cutting), *content_findings(examined)]
+    return [replace(finding, text=writable(finding.text)) for finding in every]
 
 
 def _training_part(corpus: Corpus) -> Corpus:
@@ -224,10 +224,10 @@ def _write_page(path: Path, result: Diagnosis, corpus: Corpus) -> None:
 
 
 def _example(corpus: Corpus, index: int) -> Example:
-    """Returns the beginning of an item; its name can be written, though a file's name need not be valid text."""
     frames = min(int(corpus.lengths[index]), round(SHOWN_SECONDS * corpus.sample_rate))
-    name = os.fsencode(corpus.names[index]).decode(errors="backslashreplace")
-    return example(name, corpus.samples[corpus.starts[index] : corpus.starts[index] + frames].numpy())
+    return example(
+        writable(corpus.names[index]), corpus.samples[corpus.starts[index] : corpus.starts[index] + frames].numpy()
+    )
 
 
 def _refuse_existing(recipe: Path | None, force: bool) -> None:

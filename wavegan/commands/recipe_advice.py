@@ -1,4 +1,4 @@
-"""Advises a recipe of the modern model for a source: rate, channels, clips, labels, split and size, as YAML with reasons."""
+"""Advises a recipe of the modern model for a source: rate, clips, labels, split and size, as YAML with reasons."""
 
 import math
 from collections.abc import Sequence
@@ -121,7 +121,7 @@ def mended(form: Form, problems: Sequence[Finding], corpus: Corpus) -> Form:
 def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
     """Chooses the clip's length and the windows: nine of ten files whole, or clips from anywhere in recordings.
 
-    ends: as `Hearing` has them, of a sample.
+    ends: seconds from the items' starts to where they have died away, of a sample.
     """
     longest = float(np.percentile(ends, COVERED)) * corpus.sample_rate if len(ends) else corpus.lengths.max()
     clip_samples = min((samples for samples in CLIPS if samples >= longest), default=0)
@@ -186,7 +186,7 @@ def _data_lines(corpus: Corpus, form: Form, cutting: Cutting) -> list[str]:
     bad = len(corpus.skipped) / (len(corpus.skipped) + len(corpus.names))
     if bad > DataSettings().max_bad_fraction:
         share = math.ceil(bad * 100) / 100
-        lines.append((f"max_bad_fraction: {share:g}", f"{len(corpus.skipped):,} files cannot be used"))
+        lines.append((f"max_bad_fraction: {share:g}", f"not used: {len(corpus.skipped):,} of the files"))
     return [f"{key:<24}# {reason}" if reason else key for key, reason in lines]
 
 

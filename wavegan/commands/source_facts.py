@@ -1,5 +1,6 @@
 """Describes what a source holds, in words for people and as figures for programs."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -72,6 +73,15 @@ def figures(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: Pai
         "repaired": {name: list(remarks) for name, remarks in corpus.remarks.items()},
         "notes": list(corpus.notes),
     }
+
+
+def writable(values: Any) -> Any:
+    """Returns a text, or all texts in dicts and lists, as text that can be written: a name of a file may be no text."""
+    if isinstance(values, str):
+        return os.fsencode(values).decode(errors="backslashreplace")
+    if isinstance(values, dict):
+        return {writable(name): writable(value) for name, value in values.items()}
+    return [writable(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def _quantiles(values: Sequence[float] | np.ndarray) -> dict[str, float] | None:
@@ -175,7 +185,8 @@ def _onsets(hearing: Hearing) -> str:
         return ""
     several = float((hearing.sounds > 1).mean())
     apart = f"; {several:.0%} of the files hold several sounds apart by silence" if several else ""
-    return f"{np.median(hearing.onsets):.0f} in the first {SECONDS:.0f} s of the middle file, by {_sampled(len(hearing.onsets))}{apart}"
+    middle = f"{np.median(hearing.onsets):.0f} in the middle file's first {SECONDS:.0f} s"
+    return f"{middle}, by {_sampled(len(hearing.onsets))}{apart}"
 
 
 def _pitch(hearing: Hearing) -> str:
