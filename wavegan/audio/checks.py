@@ -17,6 +17,7 @@ AGAINST = -0.3  # correlation of two channels whose mix loses much of them
 CLIPPED = 1e-3  # share of the samples on a flat top
 REACHED = 0.5  # share of the sound; if clips reach less, that is told
 FILLED = 0.3  # share of the clips that is sound; if less is, that is told
+SHORTEST_CLIP = 4096  # samples; no shipped recipe makes shorter ones
 QUIET_PEAK = 10 ** (-40 / 20)  # scaled to full level, the noise of 16-bit sound is heard
 
 
@@ -120,7 +121,9 @@ def _padding(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     if filled.mean() < FILLED:
         clip_seconds = cutting.clip_samples / corpus.sample_rate
         text = f"files fill {filled.mean():.0%} of their clips of {clip_seconds:.2f} s; the rest is silence"
-        yield Finding("padding", text, "data.clip_samples may be smaller", _names(corpus, filled < FILLED), 0.4)
+        is_shortest = cutting.clip_samples <= SHORTEST_CLIP
+        remedy = "join them to longer files" if is_shortest else "choose a smaller data.clip_samples"
+        yield Finding("padding", text, remedy, _names(corpus, filled < FILLED), 0.4)
 
 
 def _quiet(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:

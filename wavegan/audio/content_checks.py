@@ -27,8 +27,8 @@ NOT_MEANT = (  # reasons for passing over files that are not taken for sound by 
 class Examined:
     """Holds what is known of a source, and how it would be learned from.
 
-    corpus: all items. sample_rate: at which a model would learn, in Hz. probes, hearing: of samples. near: pairs of
-    items, by index, that sound nearly the same.
+    corpus: all items. sample_rate: at which a model would learn, in Hz. probes, hearing: of samples. near: items, by
+    index, that sound nearly like earlier ones.
     """
 
     corpus: Corpus
@@ -36,7 +36,7 @@ class Examined:
     sample_rate: int
     probes: list[Probe]
     hearing: Hearing
-    near: list[tuple[int, int]]
+    near: np.ndarray
 
     @property
     def clips(self) -> int:
@@ -113,12 +113,11 @@ def _several_sounds(examined: Examined) -> Iterator[Finding]:
 
 
 def _near(examined: Examined) -> Iterator[Finding]:
-    later = sorted({right for _, right in examined.near})
-    if later:
-        names = tuple(examined.corpus.names[item] for item in later)
-        text = f"{len(later):,} files sound nearly like another one ({some_names(names)})"
+    if len(examined.near):
+        names = tuple(examined.corpus.names[item] for item in examined.near)
+        text = f"{len(names):,} files sound nearly like another one ({some_names(names)})"
         remedy = "they stay on one side of the split; remove them if they are copies"
-        yield Finding("near copies", text, remedy, names, 0.3 * (0.2 + 0.8 * len(later) / len(examined.corpus.names)))
+        yield Finding("near copies", text, remedy, names, 0.3 * (0.2 + 0.8 * len(names) / len(examined.corpus.names)))
 
 
 def _few(examined: Examined) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from wavegan.audio.checks import Finding, findings
 from wavegan.audio.content import hear, probe, sample
 from wavegan.audio.content_checks import Examined, content_findings
 from wavegan.audio.corpus import Corpus, load_corpus
-from wavegan.audio.duplicates import MOST_ITEMS, near_pairs
+from wavegan.audio.duplicates import clusters
 from wavegan.audio.sources import open_source
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
@@ -87,7 +87,7 @@ def doctor(
     probes = probe(open_source(places).items)
     form = form_of(probes, on)
     corpus = load_corpus(places, **form.conversion)
-    near, hearing = _near(corpus), hear(corpus)
+    near, hearing = _near_copies(corpus), hear(corpus)
     plain = cutting_of(_training_part(corpus), hearing.ends)._replace(
         windows="first"
     )  # as a recipe has it that says nothing else
@@ -174,12 +174,9 @@ def _problems(raw: list[Finding], remaining: list[Finding]) -> tuple[Problem, ..
     return (*(Problem(finding, False) for finding in remaining), *(Problem(finding, True) for finding in gone))
 
 
-def _near(corpus: Corpus) -> list[tuple[int, int]]:
-    """Returns pairs of nearly equal items, as the split will look for them; none where there are too many items."""
-    _, distinct = np.unique(corpus.hashes, return_index=True)
-    if not 2 <= len(distinct) <= MOST_ITEMS:
-        return []
-    return near_pairs(corpus, np.sort(distinct))
+def _near_copies(corpus: Corpus) -> np.ndarray:
+    """Returns the items that the split takes for near copies of earlier ones, by index."""
+    return np.flatnonzero(clusters(corpus) != clusters(corpus, near=False))
 
 
 def _step_seconds(recipe: Recipe, corpus: Corpus, on: torch.device) -> float | None:

@@ -14,10 +14,9 @@ from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 
 MOST_LABELS = 12  # are shown with their counts
-Pairs = Sequence[tuple[int, int]]
 
 
-def facts(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: Pairs) -> dict[str, str]:
+def facts(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: np.ndarray) -> dict[str, str]:
     """Returns what is there, in words, by name."""
     measured = corpus.measured
     audible = measured["peak"] >= SILENCE_PEAK
@@ -42,7 +41,7 @@ def facts(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: Pairs
     return {name: text for name, text in lines.items() if text} | _notes(corpus)
 
 
-def figures(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: Pairs) -> dict[str, Any]:
+def figures(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: np.ndarray) -> dict[str, Any]:
     """Returns what is there as plain values."""
     seconds = corpus.lengths / corpus.sample_rate
     measured = corpus.measured
@@ -62,7 +61,7 @@ def figures(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: Pai
         "groups": len({group for group in corpus.groups if group is not None}),
         "splits": dict(Counter(split for split in corpus.splits if split)),
         "copies": len(corpus.names) - len(set(corpus.hashes.tolist())),
-        "near_copies": len({right for _, right in near}),
+        "near_copies": len(near),
         "bandwidth": _quantiles(heard),
         "listened_to": len(hearing.names),
         "onsets": _quantiles(hearing.onsets),
@@ -159,8 +158,8 @@ def _groups(corpus: Corpus) -> str:
     return f"{len(counts):,}, of {min(counts.values()):,} to {max(counts.values()):,} files"
 
 
-def _copies(corpus: Corpus, near: Pairs) -> str:
-    exact, alike = len(corpus.names) - len(set(corpus.hashes.tolist())), len({right for _, right in near})
+def _copies(corpus: Corpus, near: np.ndarray) -> str:
+    exact, alike = len(corpus.names) - len(set(corpus.hashes.tolist())), len(near)
     return f"{exact:,} sample by sample, {alike:,} more nearly" if exact or alike else ""
 
 
