@@ -21,7 +21,7 @@ from wavegan.audio.duplicates import clusters
 from wavegan.audio.sources import open_source
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
-from wavegan.commands.recipe_advice import Advice, advised, cutting_of, form_of, mended
+from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended
 from wavegan.commands.source_facts import facts, figures, writable
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import UserError
@@ -86,7 +86,7 @@ def doctor(
     on = assemble.device(device)
     probes = probe(open_source(places).items)
     form = form_of(probes, on)
-    corpus = load_corpus(places, **form.conversion)
+    corpus = _loaded(places, form)
     near, hearing = _near_copies(corpus), hear(corpus)
     plain = cutting_of(_training_part(corpus), hearing.ends)._replace(
         windows="first"
@@ -95,8 +95,8 @@ def doctor(
     advice, remaining = None, raw
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
         form = mended(form, raw, corpus)
-        stored = load_corpus(places, **form.conversion)
-        cutting = cutting_of(_training_part(stored), hearing.ends + (0 if form.trim_silence else hearing.leads))
+        stored = _loaded(places, form)
+        cutting = cutting_of(_training_part(stored), hearing.ends + (0 if form.reading.trim_silence else hearing.leads))
         advice = advised(places, stored, form, cutting, on, recipe)
         remaining = _findings(Examined(stored, cutting, form.sample_rate, probes, hearing, near))
     problems = _problems(raw, remaining)
@@ -158,6 +158,10 @@ def _plain(problem: Problem) -> dict[str, Any]:
 def _findings(examined: Examined) -> list[Finding]:
     every = [*findings(_training_part(examined.corpus), examined.cutting), *content_findings(examined)]
     return [replace(finding, text=writable(finding.text)) for finding in every]
+
+
+def _loaded(source: Sequence[str], form: Form) -> Corpus:
+    return load_corpus(source, form.sample_rate, form.channels, reading=form.reading)
 
 
 def _training_part(corpus: Corpus) -> Corpus:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from wavegan import recipe as recipes
 from wavegan.assemble.sound import LEAST_FILES_PER_LABEL
 from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, duration, reached_seconds
 from wavegan.audio.content import Probe
-from wavegan.audio.corpus import Corpus
+from wavegan.audio.corpus import Corpus, Reading
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
 from wavegan.recipe.tree import Place
@@ -41,20 +40,7 @@ class Form:
     channels: int
     file_rate: int
     remarks: tuple[str, ...] = ()
-    channel: int | None = None
-    remove_dc: bool = False
-    trim_silence: bool = False
-
-    @property
-    def conversion(self) -> dict[str, Any]:
-        """Returns the arguments of `load_corpus`."""
-        return {
-            "sample_rate": self.sample_rate,
-            "channels": self.channels,
-            "channel": self.channel,
-            "remove_dc": self.remove_dc,
-            "trim_silence": self.trim_silence,
-        }
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True)
@@ -101,7 +87,7 @@ def form_of(probes: Sequence[Probe], device: torch.device) -> Form:
             f"{rate / TUNED_RATE:.1f} times as long"
         )
         rate = TUNED_RATE
-    return Form(max(rate, 1000), _channels(audible), file_rate, tuple(remarks), _channel(audible))
+    return Form(max(rate, 1000), _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible)))
 
 
 def mended(form: Form, problems: Sequence[Finding], corpus: Corpus) -> Form:
@@ -109,13 +95,13 @@ def mended(form: Form, problems: Sequence[Finding], corpus: Corpus) -> Form:
     least = WORTH_MENDING * len(corpus.names)
     kinds = {finding.kind for finding in problems if len(finding.names) > least}
     cancels = any("data.channel=1" in reason for reason in corpus.skipped.values())
-    return replace(
-        form,
-        channels=1 if "mono" in kinds or cancels else form.channels,
-        channel=1 if form.channels == 1 and ("phase" in kinds or cancels) else form.channel,
+    channels = 1 if "mono" in kinds or cancels else form.channels
+    reading = Reading(
+        channel=1 if channels == 1 and ("phase" in kinds or cancels) else form.reading.channel,
         remove_dc="offset" in kinds,
         trim_silence=bool(kinds & {"late", "delayed"}),
     )
+    return replace(form, channels=channels, reading=reading)
 
 
 def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
@@ -177,11 +163,11 @@ def _data_lines(corpus: Corpus, form: Form, cutting: Cutting) -> list[str]:
         (f"clip_samples: {cutting.clip_samples}", reason),
         (f"windows: {cutting.windows}", windows),
     ]
-    if form.channel:
-        lines.append((f"channel: {form.channel}", "the left one; mixed, the channels work against each other"))
-    if form.remove_dc:
+    if form.reading.channel:
+        lines.append((f"channel: {form.reading.channel}", "the left one; mixed, the channels work against each other"))
+    if form.reading.remove_dc:
         lines.append(("remove_dc: true", "the sound is shifted from zero"))
-    if form.trim_silence:
+    if form.reading.trim_silence:
         lines.append(("trim_silence: true", "files begin with silence"))
     bad = len(corpus.skipped) / (len(corpus.skipped) + len(corpus.names))
     if bad > DataSettings().max_bad_fraction:
