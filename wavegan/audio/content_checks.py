@@ -130,13 +130,16 @@ def _few(examined: Examined) -> Iterator[Finding]:
 
 def _labels(examined: Examined) -> Iterator[Finding]:
     corpus, names = examined.corpus, examined.corpus.label_names
-    if len(names) < 2 or not examined.cutting.knows_labels:
+    if len(names) < 2:
         return
     counts = Counter(corpus.labels.tolist())
     missing = tuple(name for name, label in zip(corpus.names, corpus.labels, strict=True) if label < 0)
     if missing:
         text = f"{len(missing):,} of {len(corpus.names):,} files have no label ({some_names(missing)})"
         yield Finding("unlabelled", f"{text}, so no label is learned", "give them one, or remove them", missing, 0.5)
+    elif not examined.cutting.knows_labels:
+        text = f"{len(names):,} labels have {len(corpus.names) / len(names):.1f} files each, so no label is learned"
+        yield Finding("labels", text, "add files, or choose other labels with data.label_level", (), 0.5)
     most, least = (choose(range(len(names)), key=lambda label: counts[label]) for choose in (max, min))
     if counts[least] >= LEAST_FILES_PER_LABEL and counts[most] > UNEVEN * counts[least]:
         text = f"labels are uneven: {names[most]} has {counts[most]:,} files and {names[least]} {counts[least]:,}"
@@ -149,7 +152,7 @@ def _groups(examined: Examined) -> Iterator[Finding]:
     if not groups or is_split:
         return
     if len(groups) < len(examined.corpus.names):
-        text = f"{len(examined.corpus.names) - len(groups):,} files have no group, so files are held out one by one"
+        text = f"{_files(len(examined.corpus.names) - len(groups))} in no group, so files are held out one by one"
         yield Finding("groups", text, "give every file a group in the list", (), 0.25)
     elif len(set(groups)) < LEAST_GROUPS:
         text = (

@@ -21,7 +21,7 @@ from wavegan.audio.duplicates import clusters
 from wavegan.audio.sources import open_source
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
-from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended
+from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended, plain_cutting
 from wavegan.commands.source_facts import facts, figures, writable
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import UserError
@@ -87,37 +87,46 @@ def doctor(
     probes = probe(open_source(places).items)
     form = form_of(probes, on)
     corpus = _loaded(places, form)
-    near, hearing = _near_copies(corpus), hear(corpus)
-    plain = cutting_of(_training_part(corpus), hearing.ends)._replace(
-        windows="first"
-    )  # as a recipe has it that says nothing else
-    raw = _findings(Examined(replace(corpus, conversion=None), plain, form.file_rate, probes, hearing, near))
-    advice, remaining = None, raw
+    hearing = hear(corpus)
+    cutting = plain_cutting(_training_part(corpus), hearing.ends)
+    plain = Examined(corpus, cutting, form.file_rate, probes, hearing, _near_copies(corpus))
+    raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))
+    learned, advice, step_seconds = plain, None, None
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
         form = mended(form, raw, corpus)
-        stored = _loaded(places, form)
-        cutting = cutting_of(_training_part(stored), hearing.ends + (0 if form.reading.trim_silence else hearing.leads))
-        advice = advised(places, stored, form, cutting, on, recipe)
-        remaining = _findings(Examined(stored, cutting, form.sample_rate, probes, hearing, near))
-    problems = _problems(raw, remaining)
-    step_seconds = _step_seconds(advice.recipe, stored, on) if advice and timing else None
+        learned = _as_learned(plain, form, places)
+        advice = advised(places, learned.corpus, form, learned.cutting, on, recipe)
+        step_seconds = _step_seconds(advice.recipe, learned.corpus, on) if timing else None
+    problems = _problems(raw, _findings(learned) if advice else raw)
     result = Diagnosis(
         places,
-        writable(facts(corpus, probes, hearing, near)),
-        writable(figures(corpus, probes, hearing, near)),
+        writable(facts(plain)),
+        writable(figures(plain) | {"clips": learned.clips}),
         problems,
         advice,
         step_seconds,
         str(on),
+        out and out / PAGE,
+        recipe if advice else None,
     )
-    if out:
-        result = replace(result, page=out / PAGE)
-        _write_page(out / PAGE, result, corpus)
-    if recipe and advice:
-        with atomic_write(recipe) as partial:
-            partial.write_text(advice.text, encoding="utf-8")
-        result = replace(result, recipe_file=recipe)
+    _write(result, corpus)
     return result
+
+
+def _as_learned(plain: Examined, form: Form, source: Sequence[str]) -> Examined:
+    """Returns the same source as the advised recipe reads and cuts it."""
+    corpus, hearing = _loaded(source, form), plain.hearing
+    ends = hearing.ends if form.reading.trim_silence else hearing.leads + hearing.ends
+    cutting = cutting_of(_training_part(corpus), ends)
+    return replace(plain, corpus=corpus, cutting=cutting, sample_rate=form.sample_rate)
+
+
+def _write(result: Diagnosis, corpus: Corpus) -> None:
+    if result.page:
+        _write_page(result.page, result, corpus)
+    if result.recipe_file and result.advice:
+        with atomic_write(result.recipe_file) as partial:
+            partial.write_text(result.advice.text, encoding="utf-8")
 
 
 def as_json(result: Diagnosis) -> dict[str, Any]:

@@ -104,19 +104,23 @@ def mended(form: Form, problems: Sequence[Finding], corpus: Corpus) -> Form:
     return replace(form, channels=channels, reading=reading)
 
 
-def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
-    """Chooses the clip's length and the windows: nine of ten files whole, or clips from anywhere in recordings.
+def plain_cutting(corpus: Corpus, ends: np.ndarray) -> Cutting:
+    """Returns the start of each file, as a recipe has it that says nothing else, in clips that nine of ten files fit.
 
     ends: seconds from the items' starts to where they have died away, of a sample.
     """
     longest = float(np.percentile(ends, COVERED)) * corpus.sample_rate if len(ends) else corpus.lengths.max()
-    clip_samples = min((samples for samples in CLIPS if samples >= longest), default=0)
-    knows_labels = _learns_labels(corpus)
-    whole = Cutting(clip_samples, "first", knows_labels)
-    if clip_samples and reached_seconds(corpus, whole) >= REACHED * corpus.seconds:
-        return whole
-    scale = _scale(corpus.sample_rate)
-    return Cutting(min(round(RECORDING_CLIP * scale), CLIPS[-1]), "random", knows_labels)
+    recording = min(round(RECORDING_CLIP * _scale(corpus.sample_rate)), CLIPS[-1])
+    clip_samples = min((samples for samples in CLIPS if samples >= longest), default=recording)
+    return Cutting(clip_samples, "first")
+
+
+def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
+    """Chooses the clip's length and the windows: as `plain_cutting`, or from anywhere if that leaves out most sound."""
+    plain = plain_cutting(corpus, ends)._replace(knows_labels=_learns_labels(corpus))
+    if reached_seconds(corpus, plain) >= REACHED * corpus.seconds:
+        return plain
+    return plain._replace(windows="random")
 
 
 def advised(
@@ -140,7 +144,7 @@ def advised(
         test_value=test and flow(test),
         holdout=None if any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1,
         data=_data_lines(corpus, form, cutting),
-        labels="auto" if cutting.knows_labels else 0,
+        labels=_labels_line(corpus, cutting),
         scaled=lambda samples: max(2, round(samples * scale)),
         bands=128 if scale >= 1 else 64,
         **vars(size),
@@ -174,6 +178,13 @@ def _data_lines(corpus: Corpus, form: Form, cutting: Cutting) -> list[str]:
         share = math.ceil(bad * 100) / 100
         lines.append((f"max_bad_fraction: {share:g}", f"not used: {len(corpus.skipped):,} of the files"))
     return [f"{key:<24}# {reason}" if reason else key for key, reason in lines]
+
+
+def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
+    names = len(corpus.label_names)
+    if cutting.knows_labels:
+        return f"auto            # those of the sound, {names:,}"
+    return "0" if names < 2 else "0               # too many files have none, or too many labels have few files"
 
 
 def _parsed(text: str, path: Path) -> Recipe:

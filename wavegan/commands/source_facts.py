@@ -10,14 +10,16 @@ import numpy as np
 
 from wavegan.audio.checks import CLIPPED, OFFSET, duration
 from wavegan.audio.content import SECONDS, Hearing, Probe
+from wavegan.audio.content_checks import Examined
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 
 MOST_LABELS = 12  # are shown with their counts
 
 
-def facts(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: np.ndarray) -> dict[str, str]:
+def facts(examined: Examined) -> dict[str, str]:
     """Returns what is there, in words, by name."""
+    corpus, probes, hearing, near = examined.corpus, examined.probes, examined.hearing, examined.near
     measured = corpus.measured
     audible = measured["peak"] >= SILENCE_PEAK
     lines = {
@@ -41,8 +43,9 @@ def facts(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: np.nd
     return {name: text for name, text in lines.items() if text} | _notes(corpus)
 
 
-def figures(corpus: Corpus, probes: Sequence[Probe], hearing: Hearing, near: np.ndarray) -> dict[str, Any]:
+def figures(examined: Examined) -> dict[str, Any]:
     """Returns what is there as plain values."""
+    corpus, probes, hearing, near = examined.corpus, examined.probes, examined.hearing, examined.near
     seconds = corpus.lengths / corpus.sample_rate
     measured = corpus.measured
     labels = Counter(corpus.labels.tolist())
