@@ -244,4 +244,4 @@ def _refuse_existing(recipe: Path | None, force: bool) -> None:
     if recipe and recipe.exists() and not force:
         raise UserError(f"{recipe} exists", "a recipe is not written over unasked", "name another file or add `force`")
     if recipe and not (recipe.parent.is_dir() and os.access(recipe.parent, os.W_OK)):
-        raise UserError(f"the folder {recipe.parent} cannot be written to", "", "name another file for `recipe`")
+        raise UserError(f"the folder {recipe.parent} cannot be written to", "", "name another with `recipe`")
