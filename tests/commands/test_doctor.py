@@ -18,7 +18,8 @@ from wavegan.audio.content import Probe
 from wavegan.audio.corpus import load_corpus
 from wavegan.commands import doctor as doctor_module
 from wavegan.commands.doctor import as_json, doctor, training_seconds
-from wavegan.commands.recipe_advice import cutting_of, form_of
+from wavegan.commands.recipe_advice import Form, cutting_of, form_of, plain_cutting
+from wavegan.commands.recipe_advice import advised as advised_for
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
 
@@ -217,6 +218,9 @@ def test_a_test_folder_beside_a_train_folder_judges(folder):
     folder(lambda number: hit(number + 20), name="test")
     assert advised("train").data.test == ("test",)
     assert advised("test").data.test is None
+    corpus, cutting = load_corpus("train", RATE, 1), Cutting(8192, "first")
+    built_in = advised_for(["drum_machine/room"], corpus, Form(RATE, 1, RATE), cutting, CPU, None).recipe
+    assert built_in.data.test == ("drum_machine/room/test",)
 
 
 def test_labels_are_learned_where_there_are_enough(folder):
@@ -302,3 +306,17 @@ def test_stereo_is_learned_where_it_is_heard(channels, correlation, expected):
 def test_a_clip_holds_most_files_until_they_have_died_away(folder, seconds, end, expected):
     corpus = load_corpus(folder(lambda number: hit(number, seconds), 3), RATE, 1)
     assert cutting_of(corpus, np.full(3, end)) == Cutting(*expected, knows_labels=False)
+
+
+@pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000])
+@pytest.mark.parametrize("device", [CPU, CUDA], ids=["cpu", "cuda"])
+def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device):
+    """A recipe whose windows, bands or lengths do not go together raises RecipeError."""
+    corpus = load_corpus(folder(count=3), RATE, 1)
+    recipe = advised_for(
+        ["sounds"], corpus, Form(rate, 1, rate), plain_cutting(corpus, np.ones(3)), device, None
+    ).recipe
+    assert recipe.data.sample_rate == rate
+    # A window lasts as long as at 16 kHz, within a factor of the square root of 2; above 32 kHz it is kept shorter.
+    assert 2**-0.5 <= (recipe.generator.window / rate) / (512 / 16000) <= 2**0.5 or rate > 45255 or rate < 5000
+    assert (recipe.generator.dim, recipe.training.batch_size) == ((512, 64) if device == CUDA else (128, 8))

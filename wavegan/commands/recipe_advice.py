@@ -14,6 +14,8 @@ from wavegan.assemble.sound import LEAST_FILES_PER_LABEL
 from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, duration, reached_seconds
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import Corpus, Reading
+from wavegan.audio.fetch import DATASETS
+from wavegan.audio.sources import DRUM_MACHINE_CLIPS
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
 from wavegan.recipe.tree import Place
@@ -217,8 +219,11 @@ def _scale(sample_rate: int) -> float:
 
 
 def _test_beside(source: Sequence[str]) -> str | None:
-    """Returns the folder `test` beside a folder `train`, if there is one."""
-    folder = Path(source[0]).expanduser()
-    beside = Path(source[0]).parent / "test"
-    is_there = len(source) == 1 and folder.name == "train" and beside.expanduser().is_dir()
-    return str(beside) if is_there else None
+    """Returns the test part that belongs to a source: a folder beside a folder `train`, or that of a known name."""
+    if len(source) > 1:
+        return None
+    name, folder = source[0], Path(source[0])
+    if f"{name}/test" in DRUM_MACHINE_CLIPS or name in DATASETS:
+        return f"{name}/test"
+    beside = folder.parent / "test"
+    return str(beside) if folder.name == "train" and beside.expanduser().is_dir() else None

@@ -14,6 +14,7 @@ from wavegan.audio.content_checks import Examined
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 
+NO_EXTENSION = "no extension"
 MOST_LABELS = 12  # are shown with their counts
 
 
@@ -24,7 +25,7 @@ def facts(examined: Examined) -> dict[str, str]:
     audible = measured["peak"] >= SILENCE_PEAK
     lines = {
         "sound": f"{len(corpus.names):,} files, {duration(corpus.seconds)}",
-        "formats": _counted(Counter(_format(name) for name in corpus.names)),
+        "formats": _formats(corpus.names),
         "sample rates": _counted(Counter(f"{rate:,} Hz" for rate in measured["file_rate"].tolist())),
         "channels": _channels(measured),
         "lengths": _lengths(corpus),
@@ -95,7 +96,12 @@ def _quantiles(values: Sequence[float] | np.ndarray) -> dict[str, float] | None:
 
 
 def _format(name: str) -> str:
-    return PurePosixPath(name).suffix[1:].upper() or "no extension"
+    return PurePosixPath(name).suffix[1:].upper() or NO_EXTENSION
+
+
+def _formats(names: Sequence[str]) -> str:
+    counts = Counter(map(_format, names))
+    return "" if set(counts) == {NO_EXTENSION} else _counted(counts)  # built-in sounds have none
 
 
 def _counted(counts: Mapping[str, int]) -> str:
