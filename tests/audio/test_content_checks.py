@@ -61,7 +61,7 @@ def test_files_that_need_another_decoder_weigh_by_their_share():
     passed = {listing.OTHER_DECODER: tuple(f"{number}.m4a" for number in range(1200)), listing.NO_SOUND: ("a.txt",)}
     finding = only(examined(corpus=corpus(passed_over=passed)))
     assert finding.kind == "passed over" and finding.weight == pytest.approx(0.3 + 0.6 * 1200 / 1600)
-    assert finding.text.startswith("1,200 files are not used, because they need another decoder (0.m4a")
+    assert finding.text.startswith("files that need another decoder are not used: 1,200 (0.m4a")
     assert "ffmpeg" in finding.remedy and len(finding.names) == 1200
 
 
@@ -70,12 +70,18 @@ def test_unusable_files_are_told_by_reason():
     first, second = content_findings(examined(corpus=corpus(skipped=skipped)))
     assert "2 files are not used: b.wav is truncated" in first.text and first.remedy == "copy it again"
     assert "1 file is not used: a.wav is empty" in second.text and second.remedy == "repair or remove them"
-    many = {f"{number}.wav": f"is bad in way {number}" for number in range(5)}
+    assert first.text.endswith("; 1 more like it")
+    many = {f"{letter}.wav": f"is bad in way {letter}" for letter in "abcde"}
     *_, last = content_findings(examined(corpus=corpus(skipped=many)))
     assert "5 files are not used in all" in last.text and len(last.names) == 5
 
 
 def test_repaired_files_are_told():
+    alike = corpus(remarks={"a.wav": ["its floats reach 3.5"], "b.wav": ["its floats reach 1,200"]})
+    assert (
+        "2 files are read with care (a.wav, b.wav); the first: its floats reach 3.5"
+        in only(examined(corpus=alike)).text
+    )
     finding = only(examined(corpus=corpus(remarks={"a.wav": ["its header lies", "so"]})))
     assert "its header lies; so" in finding.text and "data.strict=true" in finding.remedy
 

@@ -1,7 +1,8 @@
 """Finds out what is wrong with a source beyond its levels: lost files, bandwidth, several sounds in one, labels."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,32 +57,38 @@ def _passed_over(examined: Examined) -> Iterator[Finding]:
         if reason not in NOT_MEANT:
             text, _, remedy = reason.partition("; ")
             share = len(names) / (len(names) + len(examined.corpus.names))
-            whole = f"{_files(len(names))} not used, because they {text} ({some_names(names)})"
+            whole = f"files that {text} are not used: {len(names):,} ({some_names(names)})"
             yield Finding("passed over", whole, remedy, tuple(names), 0.3 + 0.6 * share)
 
 
 def _skipped(examined: Examined) -> Iterator[Finding]:
     skipped = examined.corpus.skipped
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in skipped.items():
-        by_reason.setdefault(reason, []).append(name)
-    share = len(skipped) / max(len(skipped) + len(examined.corpus.names), 1)
-    for reason, names in sorted(by_reason.items(), key=lambda entry: -len(entry[1]))[:MOST_REASONS]:
+    weight = 0.2 + 0.6 * len(skipped) / max(len(skipped) + len(examined.corpus.names), 1)
+    alike = _alike(skipped)
+    for reason, names in alike[:MOST_REASONS]:
         why, _, remedy = reason.partition("; ")
-        text = f"{_files(len(names))} not used: {names[0]} {why}" + f"; so {len(names) - 1:,} more" * (len(names) > 1)
-        yield Finding("unusable", text, remedy or "repair or remove them", tuple(names), 0.2 + 0.6 * share)
-    if len(by_reason) > MOST_REASONS:
-        text = f"{_files(len(skipped))} not used in all, for {len(by_reason)} reasons"
-        yield Finding("unusable", text, "see them all with --json", tuple(skipped), 0.2 + 0.6 * share)
+        more = f"; {len(names) - 1:,} more like it" if len(names) > 1 else ""
+        text = f"{_files(len(names))} not used: {names[0]} {why}{more}"
+        yield Finding("unusable", text, remedy or "repair or remove them", tuple(names), weight)
+    if len(alike) > MOST_REASONS:
+        text = f"{_files(len(skipped))} not used in all, for {len(alike)} reasons"
+        yield Finding("unusable", text, "see them all with --json", tuple(skipped), weight)
 
 
 def _repaired(examined: Examined) -> Iterator[Finding]:
-    by_remark: dict[str, list[str]] = {}
-    for name, remarks in examined.corpus.remarks.items():
-        by_remark.setdefault("; ".join(remarks), []).append(name)
-    for remark, names in sorted(by_remark.items(), key=lambda entry: -len(entry[1]))[:MOST_REASONS]:
-        text = f"{_files(len(names))} read with care ({some_names(names)}): {remark}"
+    remarks = {name: "; ".join(of_file) for name, of_file in examined.corpus.remarks.items()}
+    for remark, names in _alike(remarks)[:MOST_REASONS]:
+        text = f"{_files(len(names))} read with care ({some_names(names)}); the first: {remark}"
         yield Finding("repaired", text, "listen to them; data.strict=true refuses such files", tuple(names), 0.2)
+
+
+def _alike(reasons: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Groups names by their reason, whatever the numbers in it; with each group's first reason, the largest first."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        groups.setdefault(re.sub(r"[\d.,]+", "0", reason), []).append(name)
+    ordered = sorted(groups.values(), key=lambda names: -len(names))
+    return [(reasons[names[0]], names) for names in ordered]
 
 
 def _bandwidth(examined: Examined) -> Iterator[Finding]:
