@@ -21,6 +21,7 @@ from wavegan.audio.duplicates import clusters
 from wavegan.audio.sources import open_source
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
+from wavegan.commands.memory import memory_explained
 from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended, plain_cutting
 from wavegan.commands.source_facts import facts, figures, writable
 from wavegan.commands.step_timing import StepTiming
@@ -31,6 +32,7 @@ from wavegan.recipe import Recipe
 logger = logging.getLogger(__name__)
 
 PAGE = "doctor.html"
+MEMORY_ADVICE = "lower training.batch_size or generator.dim in the recipe"
 HOPELESS = {"silent", "split"}  # where one of these is fatal, no recipe helps
 EXAMPLES, TYPICAL, SHOWN_SECONDS = 3, 8, 5.0  # on the page
 TIMED_STEPS = 4  # as many as penalty_every, so that each kind of step is among them
@@ -195,9 +197,13 @@ def _near_copies(corpus: Corpus) -> np.ndarray:
 def _step_seconds(recipe: Recipe, corpus: Corpus, on: torch.device) -> float | None:
     """Takes a few steps in a process of its own, on noise; None if that fails for lack of memory."""
     recipe, _ = assemble.with_labels(recipe, corpus)
-    logger.info(f"timing a few steps of the recipe on {on}")
+    threads = torch.get_num_threads()
+    logger.info(f"timing a few steps of the recipe on {on}; threads: {threads}")
     try:
-        with WorkerProcess(StepTiming, recipe, str(on), torch.get_num_threads(), False) as process:
+        with (
+            memory_explained(MEMORY_ADVICE),
+            WorkerProcess(StepTiming, recipe, str(on), torch.get_num_threads(), False) as process,
+        ):
             first = process.call("steps", 1)
             return process.call("steps", TIMED_STEPS) / TIMED_STEPS if first < STEP_LIMIT_SECONDS else first
     except UserError as fault:
