@@ -21,7 +21,7 @@ from wavegan.cli import options
 from wavegan.commands.train import train
 from wavegan.training import checkpoint
 
-COMMANDS = ("train", "generate", "translate", "evaluate", "compare", "classifier", "bench", "fetch")
+COMMANDS = ("doctor", "train", "generate", "translate", "evaluate", "compare", "classifier", "bench", "fetch")
 CLIP_SAMPLES = 4096
 RECIPE = """\
 # A recipe for mice

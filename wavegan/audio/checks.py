@@ -16,13 +16,20 @@ OFFSET = 0.05  # of the peak; less is not heard and not learned
 AGAINST = -0.3  # correlation of two channels whose mix loses much of them
 CLIPPED = 1e-3  # share of the samples on a flat top
 REACHED = 0.5  # share of the sound; if clips reach less, that is told
+FILLED = 0.3  # share of the clips that is sound; if less is, that is told
+SHORTEST_CLIP = 4096  # samples; no shipped recipe makes shorter ones
+QUIET_PEAK = 10 ** (-40 / 20)  # scaled to full level, the noise of 16-bit sound is heard
 
 
 class Cutting(NamedTuple):
-    """Says how clips are cut from a corpus: their length and which parts of an item they are, see `Windows`."""
+    """Says how clips are cut from a corpus: their length and which parts of an item they are, see `Windows`.
+
+    knows_labels: the networks are told each clip's label.
+    """
 
     clip_samples: int
     windows: str
+    knows_labels: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,26 @@ def _reach(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
         yield Finding("reach", text, remedy, _names(corpus, longer), 0.9 * (1 - reached / corpus.seconds))
 
 
+def _padding(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    filled = np.minimum(corpus.lengths, cutting.clip_samples) / cutting.clip_samples
+    if filled.mean() < FILLED:
+        clip_seconds = cutting.clip_samples / corpus.sample_rate
+        text = f"files fill {filled.mean():.0%} of their clips of {clip_seconds:.2f} s; the rest is silence"
+        is_shortest = cutting.clip_samples <= SHORTEST_CLIP
+        remedy = "join them to longer files" if is_shortest else "choose a smaller data.clip_samples"
+        yield Finding("padding", text, remedy, _names(corpus, filled < FILLED), 0.4)
+
+
+def _quiet(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    quiet = (corpus.measured["peak"] >= SILENCE_PEAK) & (corpus.measured["peak"] < QUIET_PEAK)
+    if quiet.any():
+        text = "are very quiet (below -40 dBFS), so that scaling makes their noise loud"
+        yield _finding(corpus, "quiet", quiet, text, "listen to them, and remove those that hold only noise", 0.5)
+
+
 def _offset(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    if corpus.conversion and corpus.conversion.remove_dc:
+        return
     peak = np.maximum(corpus.measured["peak"], 1e-9)
     moved = (corpus.measured["offset"] > OFFSET * peak) & (peak >= SILENCE_PEAK)
     if moved.any():
@@ -121,7 +147,8 @@ def _offset(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
 def _phase(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     correlation = np.nan_to_num(corpus.measured["correlation"], nan=0)
     against = correlation < AGAINST
-    if corpus.channels == 1 and against.any():
+    takes_one = corpus.conversion is not None and corpus.conversion.channel is not None
+    if corpus.channels == 1 and not takes_one and against.any():
         text = "have channels that work against each other, so mixing them to mono loses part of the sound"
         yield _finding(corpus, "phase", against, text, "take one channel with data.channel=1", 0.9)
     same = (correlation > 0.9999) & (corpus.measured["file_channels"] > 1)
@@ -155,6 +182,8 @@ def _copies(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
 
 
 def _labels(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    if not cutting.knows_labels:
+        return
     counts = Counter(corpus.labels[corpus.labels >= 0].tolist())
     few = [corpus.label_names[label] for label, count in sorted(counts.items()) if count < LEAST_FILES_PER_LABEL]
     if few and len(corpus.label_names) > 1:
@@ -171,6 +200,8 @@ CHECKS: tuple[Callable[[Corpus, Cutting], Iterator[Finding]], ...] = (
     _silent,
     _late,
     _reach,
+    _padding,
+    _quiet,
     _offset,
     _phase,
     _clipped,

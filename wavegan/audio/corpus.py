@@ -33,7 +33,7 @@ class Corpus:
     "test" if the source divides its items, else None. hashes: (items,) uint64, of the stored samples: equal for items
     that sound the same. measured: (items,) records of `MEASUREMENTS`. remarks: name to what was repaired in reading it.
     passed_over: reason to the names of files that are not items. notes: sentences about how the source was read.
-    The last eight may be empty.
+    The last nine may be empty. conversion: how the items were converted, None if that is not known.
     """
 
     samples: Tensor
@@ -52,6 +52,7 @@ class Corpus:
     passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     folder: Path | None = None  # of the cache
+    conversion: Conversion | None = None
 
     @property
     def channels(self) -> int:
@@ -180,6 +181,7 @@ def _open(folder: Path, source: Source, lines: Mapping[str, Line], conversion: C
         passed_over=source.passed_over,
         notes=tuple(source.notes),
         folder=folder,
+        conversion=conversion,
     )
 
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from wavegan import __version__, distributed
-from wavegan.cli import bench, classifier, compare, console, evaluate, fetch, generate, train, translate
+from wavegan.cli import bench, classifier, compare, console, doctor, evaluate, fetch, generate, train, translate
 from wavegan.errors import UserError
 
 EXIT_USER, EXIT_INTERRUPTED = 2, 130
@@ -39,6 +39,7 @@ def cli(context: click.Context) -> None:
 
 
 for command in (
+    doctor.doctor,
     train.train,
     generate.generate,
     translate.translate,

@@ -58,7 +58,7 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
 
     Raises DataError if nothing can be learned from it.
     """
-    cutting = Cutting(recipe.data.clip_samples, recipe.data.windows)
+    cutting = Cutting(recipe.data.clip_samples, recipe.data.windows, assemble.label_count(recipe) > 0)
     logger.info(f"learning from {_summary(parts.training, cutting)}")
     if parts.held_out:
         logger.info(f"held out: {_summary(parts.held_out)} ({parts.split})")

@@ -1,0 +1,322 @@
+"""Tests `wavegan doctor`: what it says of faults, the recipe that it advises, and that training with that is quiet."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from page_reader import Page
+from soxr import resample
+
+from wavegan import recipe as recipes
+from wavegan.audio import corpus_cache
+from wavegan.audio.checks import Cutting
+from wavegan.audio.content import Probe
+from wavegan.audio.corpus import load_corpus
+from wavegan.commands import doctor as doctor_module
+from wavegan.commands.doctor import as_json, doctor, training_seconds
+from wavegan.commands.recipe_advice import Form, cutting_of, form_of, plain_cutting
+from wavegan.commands.recipe_advice import advised as advised_for
+from wavegan.commands.train import train
+from wavegan.errors import DataError, UserError
+
+RATE = 16000
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+SMALL = ["training.steps=2", "training.batch_size=4", "generator.dim=8", "discriminators.*.dim=8"]
+QUIET = ["monitor.preview_every=0", "monitor.tensorboard=false", "training.precision=fp32"]
+
+
+def hit(number: int, seconds: float = 0.5, rate: int = RATE) -> np.ndarray:
+    """Returns a decaying tone with some noise, another for each number."""
+    time = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(number).normal(size=len(time))
+    return 0.5 * (np.sin(2 * np.pi * (110 + 37 * number) * time) + 0.1 * noise) * np.exp(-6 * time)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """folder(make) writes 12 sounds make(number) as WAVs and returns their folder, in an empty current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(make=hit, count=12, rate=RATE, name="sounds") -> str:
+        Path(name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            soundfile.write(f"{name}/hit-{number:03d}.wav", make(number), rate)
+        return name
+
+    return write
+
+
+def advised(source: str) -> recipes.Recipe:
+    """Returns the recipe that is advised for a source."""
+    advice = doctor(source, timing=False).advice
+    assert advice, "something can be learned from it"
+    return advice.recipe
+
+
+def late(number):
+    return np.concatenate([np.zeros(3 * RATE), hit(number)])
+
+
+def upside_down(number):
+    return np.stack([hit(number), -hit(number)], 1)
+
+
+def wide(number):
+    return np.stack([hit(number), hit(number + 100)], 1)
+
+
+def recording(number):
+    return np.tile(hit(number), 20)
+
+
+def telephone(number):
+    return resample(hit(number, rate=8000), 8000, RATE)
+
+
+MENDED = {  # the sound, the kind of its fault, and what the recipe says of data
+    "late": (late, "late", {"trim_silence": True, "windows": "first", "clip_samples": 8192}),
+    "shifted": (lambda number: 0.1 * hit(number) + 0.6, "offset", {"remove_dc": True}),
+    "upside down": (upside_down, "phase", {"channel": 1, "channels": 1}),
+    "recordings": (recording, "reach", {"windows": "random", "clip_samples": 16384}),
+    "telephone": (telephone, "bandwidth", {"sample_rate": 8000}),
+    "stereo": (wide, None, {"channels": 2}),
+    "plain": (hit, None, {"sample_rate": RATE, "windows": "first", "channels": 1, "holdout": 0.2}),
+}
+
+
+@pytest.mark.parametrize("case", MENDED)
+def test_the_recipe_mends_what_it_can_and_trains_without_a_warning(folder, caplog, case):
+    make, kind, data = MENDED[case]
+    result = doctor(folder(make), recipe=Path("my.yaml"), timing=False)
+    assert [problem.finding.kind for problem in result.problems if not problem.is_mended] in (["few"], [])
+    assert kind is None or kind in [problem.finding.kind for problem in result.problems if problem.is_mended]
+    settings = recipes.load(Path("my.yaml"), [*SMALL, *QUIET])
+    assert settings.name == "my" and data.items() <= settings.data.model_dump().items()
+    with caplog.at_level(logging.INFO, "wavegan"):
+        train(settings, Path("run"))
+    assert any("learning from" in record.message for record in caplog.records)
+    assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+def test_training_finds_the_sound_in_the_cache(folder, monkeypatch):
+    doctor(folder(late), recipe=Path("my.yaml"), timing=False)
+    monkeypatch.setattr(corpus_cache, "decode_item", None)
+    train(recipes.load(Path("my.yaml"), [*SMALL, *QUIET]), Path("run"))
+
+
+def test_the_advised_model_is_the_shipped_one(folder):
+    """The text of the recipe stands beside recipes/base/modern.yaml, so they must not drift apart."""
+    written = recipes.as_dict(advised(folder()))
+    shipped = recipes.load(
+        Path(__file__).parents[2] / "recipes" / "drums_modern.yaml", ["training.keep_every=0", "generator.labels=0"]
+    )
+    shipped = recipes.as_dict(shipped)
+    for part in ("generator", "discriminators", "method", "optimizers", "training", "evaluation"):
+        assert written[part] == shipped[part], part
+
+
+def test_a_fatal_fault_is_the_first_line(folder, command):
+    outcome = command("doctor", folder(lambda number: np.zeros(RATE)), "--recipe", "my.yaml")
+    assert outcome.code == 0 and not Path("my.yaml").exists()
+    assert outcome.out.startswith("nothing can be learned so: all files hold nothing but silence")
+    assert "The recipe" not in outcome.out
+
+
+def test_it_speaks_of_the_sound_as_an_expert_would(folder, command):
+    place = folder(late)
+    Path(place, "memo.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(200))
+    Path(place, "bad.wav").write_bytes(b"no sound")
+    outcome = command("doctor", place, "--no-timing")
+    assert outcome.code == 0 and outcome.err == ""
+    there, wrong, mended, advice, *_ = outcome.out.split("\n\n")
+    assert "12 files, 42.0 seconds" in there and "12 files begin with silence, 3.00 s" in there
+    assert "need another decoder: 1" in there and "16,000 Hz" in there and "3.50 s each" in there
+    assert wrong.startswith("What will go wrong") and "→ convert them to WAV or FLAC" in wrong and "bad.wav" in wrong
+    assert mended.startswith("What the recipe below takes care of") and "begin after the clip's 0.51 s" in mended
+    assert "trim_silence: true" in outcome.out and "--recipe FILE writes it" in advice
+    assert "max_bad_fraction: 0.08 " in outcome.out
+
+
+def test_json_holds_everything(folder, command):
+    place = folder()
+    for number in range(4):
+        Path(place, f"copy-{number}.wav").write_bytes(Path(place, "hit-000.wav").read_bytes())
+    values = json.loads(command("doctor", place, "--json", "--no-timing").out)
+    assert (values["files"], values["clips"], values["copies"]) == (16, 16, 4)
+    assert values["sample_rates"] == {"16000": 16} and values["formats"] == {"WAV": 16}
+    copies = next(problem for problem in values["problems"] if problem["kind"] == "copies")
+    assert set(copies) == {"kind", "text", "remedy", "weight", "is_fatal", "is_mended", "names"}
+    assert len(copies["names"]) == 4 and copies["weight"] == pytest.approx(0.5 * (0.2 + 0.8 * 4 / 16))
+    assert recipes.from_dict(values["recipe"]).data.source == (place,)
+    assert values["step_seconds"] is values["training_seconds"] is None
+
+
+def test_a_recipe_is_not_written_over_unasked(folder, command):
+    place = folder()
+    Path("my.yaml").write_text("mine")
+    outcome = command("doctor", place, "--recipe", "my.yaml", "--no-timing")
+    assert (outcome.code, outcome.out) == (2, "") and "my.yaml exists; " in outcome.err and "--force" in outcome.err
+    assert Path("my.yaml").read_text() == "mine"
+    assert (
+        "next: wavegan train my.yaml" in command("doctor", place, "--recipe", "my.yaml", "--no-timing", "--force").out
+    )
+    assert recipes.load(Path("my.yaml")).data.source == (place,)
+    with pytest.raises(UserError, match="nowhere cannot be written to"):
+        doctor(place, recipe=Path("nowhere/my.yaml"))
+
+
+@pytest.mark.parametrize("name", ["my recipe #2.yaml", "808.yaml", "a_b.yaml", "é.yaml"])
+def test_any_name_of_a_file_gives_a_recipe_that_loads(folder, name):
+    doctor(folder(name="Kicks #2: [loud]"), recipe=Path(name), timing=False)
+    settings = recipes.load(Path(name))
+    assert settings.data.source == ("Kicks #2: [loud]",)
+
+
+def test_sound_that_cannot_be_read_is_an_error(folder, command):
+    outcome = command("doctor", "nowhere")
+    assert outcome.code == 2 and "the source nowhere does not exist" in outcome.err
+    Path("sounds").mkdir()
+    Path("sounds/bad.wav").write_bytes(b"")
+    with pytest.raises(DataError, match="none of the 1 files can be used"):
+        doctor("sounds")
+
+
+def test_the_page_shows_examples_with_escaped_names(folder):
+    place = folder(lambda number: 0.1 * hit(number) + 0.6, 5)
+    soundfile.write(f"{place}/<b>&loud.wav", hit(7), RATE)
+    result = doctor(place, out=Path("checked"), timing=False)
+    assert result.page, "a page was asked for"
+    page = Page(result.page)
+    assert page.headings == [
+        "What will go wrong", "What the recipe takes care of", "Some of the sounds", "The recipe that fits",
+    ]  # fmt: skip
+    assert "&lt;b&gt;&amp;loud.wav" in page.source and "<b>" not in page.source
+    mended = page.section("What the recipe takes care of")
+    assert "shifted from zero" in mended.text and len(mended.all("audio")) == len(mended.all("img")) == 3
+    assert len(page.section("Some of the sounds").all("audio")) == 6
+    assert page.section("The recipe that fits").all("pre")[0].text.startswith("# For sounds, advised by wavegan doctor")
+
+
+def test_names_that_are_no_text_can_be_written(folder):
+    place = folder()
+    try:
+        Path(place, "caf\udce9.wav").write_bytes(Path(place, "hit-000.wav").read_bytes())
+    except OSError:
+        pytest.skip("this system has no such names")
+    result = doctor(place, out=Path("checked"), timing=False)
+    text = json.dumps(as_json(result), ensure_ascii=False) + str(result.problems[-1].finding.text)
+    assert "caf\\\\xe9.wav" in text
+    text.encode()
+
+
+def test_a_test_folder_beside_a_train_folder_judges(folder):
+    folder(name="train")
+    folder(lambda number: hit(number + 20), name="test")
+    assert advised("train").data.test == ("test",)
+    assert advised("test").data.test is None
+    corpus, cutting = load_corpus("train", RATE, 1), Cutting(8192, "first")
+    built_in = advised_for(["drum_machine/room"], corpus, Form(RATE, 1, RATE), cutting, CPU, None).recipe
+    assert built_in.data.test == ("drum_machine/room/test",)
+
+
+def test_labels_are_learned_where_there_are_enough(folder):
+    for number in range(4):
+        folder(lambda index, number=number: hit(index + 10 * number), 6, name=f"drums/{number}")
+    assert advised("drums").generator.labels == "auto"
+    folder(lambda index: hit(index + 50), 1, name="drums")
+    result = doctor("drums", timing=False)
+    assert result.advice and result.advice.recipe.generator.labels == 0
+    assert "unlabelled" in [problem.finding.kind for problem in result.problems]
+
+
+def test_the_step_is_timed_in_a_process_of_its_own(folder, monkeypatch):
+    asked = []
+
+    class Worker:
+        def __init__(self, make, recipe, device, threads, has_corpus):
+            assert recipe.generator.labels == 0, "auto is settled before"
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def call(self, method, count):
+            asked.append((method, count))
+            return 0.5 * count
+
+    monkeypatch.setattr(doctor_module, "WorkerProcess", Worker)
+    result = doctor(folder())
+    assert asked == [("steps", 1), ("steps", 4)] and result.step_seconds == 0.5
+    assert training_seconds(result) == 0.5 * 20_000
+
+
+# Rules by numbers.
+
+
+def probes(*kinds: tuple[int, float, int, float]) -> list[Probe]:
+    return [Probe("", rate, channels, bandwidth, correlation) for rate, bandwidth, channels, correlation in kinds]
+
+
+MONO = (1, float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("heard", "device", "rate"),
+    [
+        ([(16000, 7800.0, *MONO)] * 9, CPU, 16000),
+        ([(44100, 20000.0, *MONO)] * 9, CUDA, 44100),
+        ([(44100, 20000.0, *MONO)] * 9, CPU, 16000),
+        ([(44100, 15000.0, *MONO)] * 9, CUDA, 32000),
+        ([(48000, 3900.0, *MONO)] * 9, CPU, 8000),
+        ([(22050, 11000.0, *MONO)] * 9, CPU, 22050),
+        ([(44100, 20000.0, *MONO)] * 8 + [(8000, 3900.0, *MONO)] * 2, CUDA, 8000),
+        ([(44100, 20000.0, *MONO)] * 19 + [(8000, 3900.0, *MONO)], CUDA, 44100),
+        ([(44100, 0.0, *MONO)], CPU, 16000),
+        ([], CPU, 16000),
+    ],
+)
+def test_the_rate_is_what_nearly_all_files_hold(heard, device, rate):
+    assert form_of(probes(*heard), device).sample_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("channels", "correlation", "expected"),
+    [(2, 0.5, (2, None)), (2, 0.999, (1, None)), (2, -0.8, (1, 1)), (1, float("nan"), (1, None)), (6, 0.1, (1, None))],
+)
+def test_stereo_is_learned_where_it_is_heard(channels, correlation, expected):
+    form = form_of(probes(*[(16000, 7800.0, channels, correlation)] * 9), CPU)
+    assert (form.channels, form.reading.channel) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "end", "expected"),
+    [
+        (0.2, 0.2, (4096, "first")),
+        (2.5, 0.9, (16384, "random")),
+        (2.0, 1.9, (32768, "first")),
+        (9, 9, (16384, "random")),
+    ],
+)
+def test_a_clip_holds_most_files_until_they_have_died_away(folder, seconds, end, expected):
+    corpus = load_corpus(folder(lambda number: hit(number, seconds), 3), RATE, 1)
+    assert cutting_of(corpus, np.full(3, end)) == Cutting(*expected, knows_labels=False)
+
+
+@pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000])
+@pytest.mark.parametrize("device", [CPU, CUDA], ids=["cpu", "cuda"])
+def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device):
+    """A recipe whose windows, bands or lengths do not go together raises RecipeError."""
+    corpus = load_corpus(folder(count=3), RATE, 1)
+    recipe = advised_for(
+        ["sounds"], corpus, Form(rate, 1, rate), plain_cutting(corpus, np.ones(3)), device, None
+    ).recipe
+    assert recipe.data.sample_rate == rate
+    # A window lasts as long as at 16 kHz, within a factor of the square root of 2; above 32 kHz it is kept shorter.
+    assert 2**-0.5 <= (recipe.generator.window / rate) / (512 / 16000) <= 2**0.5 or rate > 45255 or rate < 5000
+    assert (recipe.generator.dim, recipe.training.batch_size) == ((512, 64) if device == CUDA else (128, 8))

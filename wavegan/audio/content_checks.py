@@ -1,0 +1,209 @@
+"""Finds out what is wrong with a source beyond its levels: lost files, bandwidth, several sounds in one, labels."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from wavegan.audio import listing
+from wavegan.audio.checks import LEAST_FILES_PER_LABEL, Cutting, Finding, some_names
+from wavegan.audio.content import Hearing, Probe
+from wavegan.audio.corpus import Corpus
+from wavegan.audio.splits import LEAST_GROUPS
+
+EMPTY_BAND = 0.55  # of half the sample rate; sound that ends below leaves much of the spectrum empty
+LOWEST_RATE = 8000  # Hz; a lower one is never advised
+MOST_REASONS = 3  # are told each by itself
+MANY = 0.1  # of a sample; fewer items are an exception
+UNEVEN = 10  # times as many files of one label as of another
+FEW_CLIPS = 300  # fewer are soon known by heart
+NOT_MEANT = (  # reasons for passing over files that are not taken for sound by anybody
+    listing.HIDDEN, listing.NO_SOUND, listing.UNFINISHED, listing.PART_OF_THIS_RUN, *listing.MADE_HERE
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Holds what is known of a source, and how it would be learned from.
+
+    corpus: all items. sample_rate: at which a model would learn, in Hz. probes, hearing: of samples. near: items, by
+    index, that sound nearly like earlier ones.
+    """
+
+    corpus: Corpus
+    cutting: Cutting
+    sample_rate: int
+    probes: list[Probe]
+    hearing: Hearing
+    near: np.ndarray
+
+    @property
+    def clips(self) -> int:
+        """Returns the number of different clips, side by side."""
+        if self.cutting.windows == "first":
+            return len(self.corpus.lengths)
+        return int((-(-self.corpus.lengths // self.cutting.clip_samples)).sum())
+
+
+def content_findings(examined: Examined) -> list[Finding]:
+    """Returns what is wrong beside what `checks.findings` returns, in no order."""
+    return [finding for check in CONTENT_CHECKS for finding in check(examined)]
+
+
+def _passed_over(examined: Examined) -> Iterator[Finding]:
+    for reason, names in examined.corpus.passed_over.items():
+        if reason not in NOT_MEANT:
+            text, _, remedy = reason.partition("; ")
+            share = len(names) / (len(names) + len(examined.corpus.names))
+            whole = f"files that {text} are not used: {len(names):,} ({some_names(names)})"
+            yield Finding("passed over", whole, remedy, tuple(names), 0.3 + 0.6 * share)
+
+
+def _skipped(examined: Examined) -> Iterator[Finding]:
+    skipped = examined.corpus.skipped
+    weight = 0.2 + 0.6 * len(skipped) / max(len(skipped) + len(examined.corpus.names), 1)
+    alike = _alike(skipped)
+    for reason, names in alike[:MOST_REASONS]:
+        why, _, remedy = reason.partition("; ")
+        more = f"; {len(names) - 1:,} more like it" if len(names) > 1 else ""
+        text = f"{_files(len(names))} not used: {names[0]} {why}{more}"
+        yield Finding("unusable", text, remedy or "repair or remove them", tuple(names), weight)
+    if len(alike) > MOST_REASONS:
+        text = f"{_files(len(skipped))} not used in all, for {len(alike)} reasons"
+        yield Finding("unusable", text, "see them all with --json", tuple(skipped), weight)
+
+
+def _repaired(examined: Examined) -> Iterator[Finding]:
+    remarks = {name: "; ".join(of_file) for name, of_file in examined.corpus.remarks.items()}
+    for remark, names in _alike(remarks)[:MOST_REASONS]:
+        text = f"{_files(len(names))} read with care ({some_names(names)}); the first: {remark}"
+        yield Finding("repaired", text, "listen to them; data.strict=true refuses such files", tuple(names), 0.2)
+
+
+def _alike(reasons: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Groups names by their reason, whatever the numbers in it; with each group's first reason, the largest first."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        groups.setdefault(re.sub(r"[\d.,]+", "0", reason), []).append(name)
+    ordered = sorted(groups.values(), key=lambda names: -len(names))
+    return [(reasons[names[0]], names) for names in ordered]
+
+
+def _bandwidth(examined: Examined) -> Iterator[Finding]:
+    if examined.sample_rate <= LOWEST_RATE:
+        return
+    audible = [probe for probe in examined.probes if probe.bandwidth > 0]
+    dull = [probe for probe in audible if probe.bandwidth < EMPTY_BAND * examined.sample_rate / 2]
+    if audible and len(dull) > MANY * len(audible):
+        edge = float(np.percentile([probe.bandwidth for probe in dull], 90))
+        share = len(dull) / len(audible)
+        text = (
+            f"{_of_sample(len(dull), len(audible))} hold nothing above {edge / 1000:.1f} kHz; at a sample rate of "
+            f"{examined.sample_rate:,} Hz a model spends much of its work on an empty band"
+        )
+        remedy = "a lower data.sample_rate treats all alike" if share > 0.9 else "leave these out, or lower the rate"
+        yield Finding("bandwidth", text, remedy, tuple(probe.name for probe in dull), 0.6 * share)
+
+
+def _several_sounds(examined: Examined) -> Iterator[Finding]:
+    several = examined.hearing.sounds > 1
+    if examined.cutting.windows == "first" and len(several) and several.mean() > MANY:
+        names = tuple(np.array(examined.hearing.names, object)[several])
+        text = (
+            f"{_of_sample(len(names), len(several))} hold several sounds with silence between, "
+            f"{np.median(examined.hearing.sounds[several]):.0f} in the middle case ({some_names(names)})"
+        )
+        remedy = "cut them into files of their own, or take clips from anywhere with data.windows=random"
+        yield Finding("several", text, remedy, names, 0.5 * float(several.mean()))
+
+
+def _near(examined: Examined) -> Iterator[Finding]:
+    if len(examined.near):
+        names = tuple(examined.corpus.names[item] for item in examined.near)
+        text = f"{len(names):,} files sound nearly like another one ({some_names(names)})"
+        remedy = "they stay on one side of the split; remove them if they are copies"
+        yield Finding("near copies", text, remedy, names, 0.3 * (0.2 + 0.8 * len(names) / len(examined.corpus.names)))
+
+
+def _few(examined: Examined) -> Iterator[Finding]:
+    clips = examined.clips
+    if clips < FEW_CLIPS:
+        text = f"there are {clips:,} different clips, which a model soon knows by heart"
+        remedy = "add sound; several hundred clips are a good start"
+        yield Finding("few", text, remedy, (), 0.9 - 0.6 * clips / FEW_CLIPS)
+
+
+def _labels(examined: Examined) -> Iterator[Finding]:
+    corpus, names = examined.corpus, examined.corpus.label_names
+    if len(names) < 2:
+        return
+    counts = Counter(corpus.labels.tolist())
+    missing = tuple(name for name, label in zip(corpus.names, corpus.labels, strict=True) if label < 0)
+    if missing:
+        text = f"{len(missing):,} of {len(corpus.names):,} files have no label ({some_names(missing)})"
+        yield Finding("unlabelled", f"{text}, so no label is learned", "give them one, or remove them", missing, 0.5)
+    elif not examined.cutting.knows_labels:
+        text = f"{len(names):,} labels have {len(corpus.names) / len(names):.1f} files each, so no label is learned"
+        yield Finding("labels", text, "add files, or choose other labels with data.label_level", (), 0.5)
+    most, least = (choose(range(len(names)), key=lambda label: counts[label]) for choose in (max, min))
+    if counts[least] >= LEAST_FILES_PER_LABEL and counts[most] > UNEVEN * counts[least]:
+        text = f"labels are uneven: {names[most]} has {counts[most]:,} files and {names[least]} {counts[least]:,}"
+        yield Finding("uneven", text, "add sound to the rare ones, which are learned last", (), 0.25)
+
+
+def _groups(examined: Examined) -> Iterator[Finding]:
+    groups = [group for group in examined.corpus.groups if group is not None]
+    is_split = any(examined.corpus.splits)
+    if not groups or is_split:
+        return
+    if len(groups) < len(examined.corpus.names):
+        text = f"{_files(len(examined.corpus.names) - len(groups))} in no group, so files are held out one by one"
+        yield Finding("groups", text, "give every file a group in the list", (), 0.25)
+    elif len(set(groups)) < LEAST_GROUPS:
+        text = (
+            f"there are {len(set(groups))} groups, and {LEAST_GROUPS} are needed to hold out whole ones, so figures "
+            "are taken on groups that are learned from"
+        )
+        yield Finding("groups", text, "name sound of other groups as data.test", (), 0.25)
+
+
+def _splits(examined: Examined) -> Iterator[Finding]:
+    splits = np.array([split or "train" for split in examined.corpus.splits])
+    if not len(splits) or (splits == "train").all():
+        return
+    if not (splits == "train").any():
+        text = "the source holds nothing but a test or validation part"
+        yield Finding("split", text, "name its folder itself as data.source", (), 1.0, is_fatal=True)
+        return
+    held = splits == ("test" if "test" in splits else "validation")
+    copies = held & np.isin(examined.corpus.hashes, examined.corpus.hashes[splits == "train"])
+    if copies.any():
+        names = tuple(np.array(examined.corpus.names, object)[copies])
+        text = f"{len(names):,} of {held.sum():,} sounds to judge by are also learned from ({some_names(names)})"
+        remedy = "remove them from one part; none of them judges"
+        yield Finding("leak", text, remedy, names, 0.6, is_fatal=bool(copies.sum() == held.sum()))
+
+
+CONTENT_CHECKS: tuple[Callable[[Examined], Iterator[Finding]], ...] = (
+    _passed_over,
+    _skipped,
+    _repaired,
+    _bandwidth,
+    _several_sounds,
+    _near,
+    _few,
+    _labels,
+    _groups,
+    _splits,
+)
+
+
+def _files(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count:,} files are"
+
+
+def _of_sample(count: int, size: int) -> str:
+    share = "all files" if count == size else f"{count:,} of {size:,} files"
+    return f"{share} of a sample"

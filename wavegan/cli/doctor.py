@@ -1,0 +1,98 @@
+"""Defines `wavegan doctor`, which examines a source before training."""
+
+import shlex
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wavegan.cli.options import device_option, json_option
+from wavegan.cli.output import print_result
+
+if TYPE_CHECKING:
+    from wavegan.commands.doctor import Diagnosis, Problem
+
+WIDTH = 100
+NAME_WIDTH = 14
+
+
+@click.command(short_help="Examine sound before training, and advise a recipe.")
+@click.argument("source", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE", help="Write the recipe that fits there.")
+@click.option("--force", is_flag=True, help="Write over an existing recipe.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder for doctor.html, a page to see and hear."
+)
+@click.option("--no-timing", is_flag=True, help="Do not time the recipe's step.")
+@device_option
+@json_option
+def doctor(
+    source: tuple[str, ...],
+    recipe: Path | None,
+    force: bool,
+    out: Path | None,
+    no_timing: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Says what SOURCE holds, what will go wrong in training and why, and which recipe fits.
+
+    A source is a folder of sounds, or a name that data.source knows. The sound is decoded once; training finds it.
+
+    \b
+    Examples:
+      wavegan doctor my/drums --recipe drums.yaml
+      wavegan doctor my/words --out checked --json
+    """
+    from wavegan.commands import doctor as commands
+
+    result = commands.doctor(source, out=out, recipe=recipe, force=force, timing=not no_timing, device=device)
+    print_result(commands.as_json(result), as_json, _text(result))
+
+
+def _text(result: "Diagnosis") -> str:
+    """Returns a diagnosis as text; a fatal problem comes first."""
+    yours = [problem for problem in result.problems if not problem.is_mended]
+    mended = [problem for problem in result.problems if problem.is_mended]
+    fatal = [problem for problem in yours if problem.finding.is_fatal]
+    blocks = [[f"nothing can be learned so: {problem.finding}"] for problem in fatal]
+    blocks.append(["What is there", *(_row(name, text) for name, text in result.facts.items())])
+    if yours:
+        blocks.append(["What will go wrong, the worst first", *map(_problem, yours)])
+    if mended:
+        blocks.append(["What the recipe below takes care of", *map(_problem, mended)])
+    if not result.problems:
+        blocks.append(["Nothing is wrong."])
+    return "\n\n".join("\n".join(block) for block in [*blocks, *_recipe(result)])
+
+
+def _row(name: str, text: str) -> str:
+    lines = textwrap.wrap(text, WIDTH - NAME_WIDTH - 2, break_on_hyphens=False)
+    return f"  {name:<{NAME_WIDTH}}" + f"\n{'':{NAME_WIDTH + 2}}".join(lines)
+
+
+def _problem(problem: "Problem") -> str:
+    finding = problem.finding
+    text = textwrap.fill(f"- {finding.text}", WIDTH, initial_indent="  ", subsequent_indent="    ")
+    if not finding.remedy or problem.is_mended:
+        return text
+    return text + "\n" + textwrap.fill(f"→ {finding.remedy}", WIDTH, initial_indent="    ", subsequent_indent="      ")
+
+
+def _recipe(result: "Diagnosis") -> list[list[str]]:
+    from wavegan.audio.checks import duration
+    from wavegan.commands.doctor import training_seconds
+
+    if result.advice is None:
+        return []
+    steps = result.advice.recipe.training.steps
+    seconds = training_seconds(result)
+    time = f"{steps:,} steps"
+    if seconds:
+        time += f", about {duration(seconds)} on this {result.device} at {result.step_seconds:.2f} s a step"
+    page = [[f"page: {result.page}"]] if result.page else []
+    if result.recipe_file:
+        command = shlex.join(["wavegan", "train", str(result.recipe_file)])
+        return [*page, [f"{result.recipe_file} holds the recipe that fits: {time}", f"next: {command}"]]
+    return [*page, [f"The recipe that fits ({time}); --recipe FILE writes it", "", result.advice.text.rstrip()]]

@@ -1,0 +1,229 @@
+"""Advises a recipe of the modern model for a source: rate, clips, labels, split and size, as YAML with reasons."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from wavegan import recipe as recipes
+from wavegan.assemble.sound import LEAST_FILES_PER_LABEL
+from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, duration, reached_seconds
+from wavegan.audio.content import Probe
+from wavegan.audio.corpus import Corpus, Reading
+from wavegan.audio.fetch import DATASETS
+from wavegan.audio.sources import DRUM_MACHINE_CLIPS
+from wavegan.recipe import Recipe
+from wavegan.recipe.schema import DataSettings
+from wavegan.recipe.tree import Place
+from wavegan.recipe.yaml_text import Loader, flow
+
+TEMPLATE = Path(__file__).with_name("recipe_advice.yaml.j2")
+TUNED_RATE = 16_000  # Hz, for which the windows of the modern model were chosen
+RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000)
+HIGHEST_RATE_WITHOUT_GPU = 22_050
+CLIPS = (4096, 8192, 16384, 32768, 65536)  # samples
+RECORDING_CLIP = 16384  # samples, of long recordings, at the rate that the model was tuned for
+COVERED = 90  # percent of the files that a clip holds until they have died away
+WIDE = 0.98  # two channels with a lower correlation are heard as stereo
+MOST = 0.8  # share of the files that are stereo, if stereo is learned
+WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
+SMALL_SOURCE = 1000  # files; of fewer a larger share is held out
+
+
+@dataclass(frozen=True)
+class Form:
+    """Says in which form a source is learned from; file_rate is that of nearly all files, all in Hz."""
+
+    sample_rate: int
+    channels: int
+    file_rate: int
+    remarks: tuple[str, ...] = ()
+    reading: Reading = Reading()
+
+
+@dataclass(frozen=True)
+class Size:
+    """Says how large a model is and how long it is trained, for a device."""
+
+    dim: int = 128
+    judge_dim: int = 32
+    latent_dim: int = 64
+    batch_size: int = 8
+    steps: int = 20_000
+    ema_half_life: int = 10_000
+    checkpoint_every: int = 500
+
+
+SIZES = {  # the sizes of the shipped recipes: that of drums_modern, that of sc09_modern
+    "cpu": Size(),
+    "cuda": Size(512, 128, 128, 64, 50_000, 100_000, 1000),
+}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Holds a recipe that fits a source, as text with reasons and as settings."""
+
+    text: str
+    recipe: Recipe = field(repr=False)
+
+
+def form_of(probes: Sequence[Probe], device: torch.device) -> Form:
+    """Chooses the sample rate and the channels by a sample of files."""
+    audible = [probe for probe in probes if probe.bandwidth > 0]
+    if not audible:
+        return Form(TUNED_RATE, 1, TUNED_RATE)
+    file_rate = int(np.percentile([probe.sample_rate for probe in audible], 10, method="lower"))
+    bandwidth = float(np.percentile([probe.bandwidth for probe in audible], 90))
+    needed = min((rate for rate in RATES if rate >= 2 * bandwidth), default=RATES[-1])
+    rate, remarks = min(needed, file_rate), []
+    if rate < file_rate:
+        remarks.append(f"nothing lies above {bandwidth / 1000:.1f} kHz, so {rate:,} Hz hold all of it")
+    if rate > HIGHEST_RATE_WITHOUT_GPU and device.type != "cuda":
+        remarks.append(
+            f"the files hold sound up to {bandwidth / 1000:.1f} kHz: sample_rate: {rate} keeps it, and takes about "
+            f"{rate / TUNED_RATE:.1f} times as long"
+        )
+        rate = TUNED_RATE
+    return Form(max(rate, 1000), _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible)))
+
+
+def mended(form: Form, problems: Sequence[Finding], corpus: Corpus) -> Form:
+    """Returns the form with the switches that the findings ask for."""
+    least = WORTH_MENDING * len(corpus.names)
+    kinds = {finding.kind for finding in problems if len(finding.names) > least}
+    cancels = any("data.channel=1" in reason for reason in corpus.skipped.values())
+    channels = 1 if "mono" in kinds or cancels else form.channels
+    reading = Reading(
+        channel=1 if channels == 1 and ("phase" in kinds or cancels) else form.reading.channel,
+        remove_dc="offset" in kinds,
+        trim_silence=bool(kinds & {"late", "delayed"}),
+    )
+    return replace(form, channels=channels, reading=reading)
+
+
+def plain_cutting(corpus: Corpus, ends: np.ndarray) -> Cutting:
+    """Returns the start of each file, as a recipe has it that says nothing else, in clips that nine of ten files fit.
+
+    ends: seconds from the items' starts to where they have died away, of a sample.
+    """
+    longest = float(np.percentile(ends, COVERED)) * corpus.sample_rate if len(ends) else corpus.lengths.max()
+    recording = min(round(RECORDING_CLIP * _scale(corpus.sample_rate)), CLIPS[-1])
+    clip_samples = min((samples for samples in CLIPS if samples >= longest), default=recording)
+    return Cutting(clip_samples, "first")
+
+
+def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
+    """Chooses the clip's length and the windows: as `plain_cutting`, or from anywhere if that leaves out most sound."""
+    plain = plain_cutting(corpus, ends)._replace(knows_labels=_learns_labels(corpus))
+    if reached_seconds(corpus, plain) >= REACHED * corpus.seconds:
+        return plain
+    return plain._replace(windows="random")
+
+
+def advised(
+    source: Sequence[str], corpus: Corpus, form: Form, cutting: Cutting, device: torch.device, file: Path | None
+) -> Advice:
+    """Writes the recipe of the modern model for a source; corpus: all of its items, loaded in this form."""
+    size, scale = SIZES.get(device.type, SIZES["cpu"]), _scale(form.sample_rate)
+    path = file or Path("my.yaml")
+    fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
+    test = None if any(corpus.splits) else _test_beside(source)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.get_template(TEMPLATE.name).render(
+        source=" ".join(", ".join(source).split()),
+        summary=f"{len(corpus.names):,} files, {duration(corpus.seconds)}",
+        remarks=form.remarks,
+        file=path,
+        name=None if fit == path.stem.replace("_", "-") else fit.strip("-") or "recipe",
+        source_value=flow(source[0] if len(source) == 1 else list(source)),
+        test_value=test and flow(test),
+        holdout=None if any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1,
+        data=_data_lines(corpus, form, cutting),
+        labels=_labels_line(corpus, cutting),
+        scaled=lambda samples: max(2, round(samples * scale)),
+        bands=128 if scale >= 1 else 64,
+        **vars(size),
+    )
+    return Advice(text, _parsed(text, path))
+
+
+def _data_lines(corpus: Corpus, form: Form, cutting: Cutting) -> list[str]:
+    """Returns the keys of the section data, each with its reason."""
+    seconds = cutting.clip_samples / form.sample_rate
+    if cutting.windows == "first":
+        reason = f"{seconds:.2f} s, in which nine of ten files die away"
+        windows = "the start of each file"
+    else:
+        reason = f"{seconds:.2f} s"
+        windows = "clips from anywhere, as the files are longer; all tiles them"
+    lines = [
+        (f"sample_rate: {form.sample_rate}", ""),
+        (f"channels: {form.channels}", "left and right differ" if form.channels > 1 else ""),
+        (f"clip_samples: {cutting.clip_samples}", reason),
+        (f"windows: {cutting.windows}", windows),
+    ]
+    if form.reading.channel:
+        lines.append((f"channel: {form.reading.channel}", "the left one; mixed, the channels work against each other"))
+    if form.reading.remove_dc:
+        lines.append(("remove_dc: true", "the sound is shifted from zero"))
+    if form.reading.trim_silence:
+        lines.append(("trim_silence: true", "files begin with silence"))
+    bad = len(corpus.skipped) / (len(corpus.skipped) + len(corpus.names))
+    if bad > DataSettings().max_bad_fraction:
+        share = math.ceil(bad * 100) / 100
+        lines.append((f"max_bad_fraction: {share:g}", f"not used: {len(corpus.skipped):,} of the files"))
+    return [f"{key:<24}# {reason}" if reason else key for key, reason in lines]
+
+
+def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
+    names = len(corpus.label_names)
+    if cutting.knows_labels:
+        return f"auto            # those of the sound, {names:,}"
+    return "0" if names < 2 else "0               # too many files have none, or too many labels have few files"
+
+
+def _parsed(text: str, path: Path) -> Recipe:
+    values = Loader(text, lambda line, column: Place(str(path), line, column)).tree().plain()
+    return recipes.from_dict({"name": path.stem} | values)
+
+
+def _channels(probes: Sequence[Probe]) -> int:
+    wide = [probe.channels == 2 and AGAINST <= probe.correlation < WIDE for probe in probes]
+    return 2 if np.mean(wide) >= MOST and max(probe.channels for probe in probes) == 2 else 1
+
+
+def _channel(probes: Sequence[Probe]) -> int | None:
+    """Returns 1, the left channel, if mixing would lose many of the files; else None."""
+    return 1 if np.mean([probe.correlation < AGAINST for probe in probes]) > 1 - MOST else None
+
+
+def _learns_labels(corpus: Corpus) -> bool:
+    """Says whether `generator.labels: auto` would learn labels, and enough of them are common enough."""
+    names = len(corpus.label_names)
+    if names < 2 or (corpus.labels < 0).any():
+        return False
+    counts = np.bincount(corpus.labels, minlength=names)
+    return len(corpus.names) >= LEAST_FILES_PER_LABEL * names and float((counts >= LEAST_FILES_PER_LABEL).mean()) > 0.5
+
+
+def _scale(sample_rate: int) -> float:
+    """Returns the power of 2 nearest to this rate in units of the rate that the model was tuned for, 2 at most."""
+    return min(2.0 ** round(math.log2(sample_rate / TUNED_RATE)), 2.0)
+
+
+def _test_beside(source: Sequence[str]) -> str | None:
+    """Returns the test part that belongs to a source: a folder beside a folder `train`, or that of a known name."""
+    if len(source) > 1:
+        return None
+    name, folder = source[0], Path(source[0])
+    if f"{name}/test" in DRUM_MACHINE_CLIPS or name in DATASETS:
+        return f"{name}/test"
+    beside = folder.parent / "test"
+    return str(beside) if folder.name == "train" and beside.expanduser().is_dir() else None
