@@ -10,7 +10,7 @@ import soundfile
 from wavegan.audio import duplicates
 from wavegan.audio.corpus import Corpus, load_corpus
 from wavegan.audio.duplicates import clusters
-from wavegan.audio.splits import hold_out, keeps_groups
+from wavegan.audio.splits import halves, hold_out, keeps_groups
 
 RATE = 16000
 
@@ -103,3 +103,12 @@ def test_whole_groups_are_held_out_if_there_are_enough(tmp_path: Path):
     assert held.names and not set(kept.groups) & set(held.groups)
     few = corpus.select(np.arange(36) % 12 < 9)
     assert not keeps_groups(few)
+
+
+def test_copies_fall_into_one_half_of_what_is_held_out(tmp_path: Path):
+    sounds = {f"s{number:02d}": hit(number) for number in range(40)}
+    corpus = corpus_of(tmp_path / "a", **sounds, **{f"copy{number:02d}": hit(number) for number in range(40)})
+    first, second = halves(corpus)
+    assert len(first.names) == len(second.names) == 40
+    both = {name[-6:-4] for name in first.names} & {name[-6:-4] for name in second.names}
+    assert len(both) <= 1

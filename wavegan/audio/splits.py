@@ -56,12 +56,14 @@ def keeps_groups(corpus: Corpus) -> bool:
 def halves(corpus: Corpus) -> tuple[Corpus, Corpus]:
     """Splits a corpus into two parts with equal numbers of items, by another hash of their names.
 
-    An odd item goes to the second part. A single item is cut in the middle.
+    Items that sound the same come one after the other in that order, so at most one sound is in both parts. An odd item
+    goes to the second part. A single item is cut in the middle.
     """
     count = len(corpus.names)
     if count == 1:
         return _cut(corpus, 0.5)
-    order = np.argsort([derive(0, 0, f"half {name}") for name in corpus.names], kind="stable")
+    names = [corpus.names[first] for first in clusters(corpus)]
+    order = np.argsort([derive(0, 0, f"half {name}") for name in names], kind="stable")
     return corpus.select(np.sort(order[: count // 2])), corpus.select(np.sort(order[count // 2 :]))
 
 

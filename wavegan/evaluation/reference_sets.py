@@ -1,6 +1,7 @@
 """Prepares the real sound that clips are compared with: two halves of the held-out sound, and the training sound."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,15 +45,17 @@ class ReferenceSets:
     split: str
     labelled: tuple[str, ...] = ()  # the source that a classifier can learn from
     labels: Callable[[int], list[str | None]] = lambda count: [None] * count  # of the first clips of the reference
+    not_used: str = ""  # the real files that are left out, in words
 
     def facts(self, count: int) -> dict[str, str]:
         """Says in words what is compared, if every set has `count` clips."""
-        return {
+        facts = {
             "clips": f"{count:,} of {self.form.clip_samples / self.form.sample_rate:.2f} s in each set",
             "sound": str(self.form),
             "held out": f"{self.split}; one half is the reference, the other stands beside as real",
             "training": f"{len(self.training):,} clips" if self.training else "not known",
         }
+        return facts | ({"not used": self.not_used} if self.not_used else {})
 
 
 def reference_sets(
@@ -82,7 +85,17 @@ def reference_sets(
         kind = "first" if windows == "first" else "all"
         training = clip_set(Windows(learned, form.clip_samples, kind, seed)).first(MOST_TRAINING_CLIPS)
     labelled = tuple(source) if learned is not None and len(learned.label_names) > 1 else ()
-    return ReferenceSets(form, reference, real, training, split, labelled, labels)
+    return ReferenceSets(form, reference, real, training, split, labelled, labels, _not_used(held_out, learned))
+
+
+def _not_used(*corpora: Corpus | None) -> str:
+    """Says in words how many files of some sound are left out, by reason."""
+    skipped = {name for corpus in corpora if corpus for name in corpus.skipped}
+    counts = Counter({"cannot be decoded": len(skipped)})
+    for corpus in filter(None, corpora):
+        for reason, names in corpus.passed_over.items():
+            counts[reason] = max(counts[reason], len(names))  # both parts may come from one folder
+    return "; ".join(f"{count:,} that {reason}" for reason, count in counts.items() if count)
 
 
 def agreed_count(wanted: int, ground: ReferenceSets, candidates: Sequence[Judged] = ()) -> int:
