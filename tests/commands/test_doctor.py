@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_a_fatal_fault_is_the_first_line(folder, command):
     outcome = command("doctor", folder(lambda number: np.zeros(RATE)), "--recipe", "my.yaml")
     assert outcome.code == 0 and not Path("my.yaml").exists()
     assert outcome.out.startswith("nothing can be learned so: all files hold nothing but silence")
-    assert "The recipe" not in outcome.out
+    assert outcome.out.endswith("No recipe helps, so none is written.\n") and "data:" not in outcome.out
 
 
 def test_it_speaks_of_the_sound_as_an_expert_would(folder, command):
@@ -173,6 +174,7 @@ def test_a_recipe_is_not_written_over_unasked(folder, command):
 def test_any_name_of_a_file_gives_a_recipe_that_loads(folder, name):
     doctor(folder(name="Kicks #2: [loud]"), recipe=Path(name), timing=False)
     settings = recipes.load(Path(name))
+    assert f"wavegan train {shlex.quote(name)}" in Path(name).read_text(encoding="utf-8")
     assert settings.data.source == ("Kicks #2: [loud]",)
 
 
@@ -183,6 +185,8 @@ def test_sound_that_cannot_be_read_is_an_error(folder, command):
     Path("sounds/bad.wav").write_bytes(b"")
     with pytest.raises(DataError, match="none of the 1 files can be used"):
         doctor("sounds")
+    with pytest.raises(DataError, match="not valid text; rename it"):
+        doctor("caf\udce9")
 
 
 def test_the_page_shows_examples_with_escaped_names(folder):

@@ -84,14 +84,14 @@ def _recipe(result: "Diagnosis") -> list[list[str]]:
     from wavegan.audio.checks import duration
     from wavegan.commands.doctor import training_seconds
 
+    page = [[f"page: {result.page}"]] if result.page else []
     if result.advice is None:
-        return []
+        return [*page, ["No recipe helps, so none is written."]]
     steps = result.advice.recipe.training.steps
     seconds = training_seconds(result)
     time = f"{steps:,} steps"
     if seconds:
-        time += f", about {duration(seconds)} on this {result.device} at {result.step_seconds:.2f} s a step"
-    page = [[f"page: {result.page}"]] if result.page else []
+        time += f", about {duration(seconds)} at {result.step_seconds:.2f} s a step on this {result.device}"
     if result.recipe_file:
         command = shlex.join(["wavegan", "train", str(result.recipe_file)])
         return [*page, [f"{result.recipe_file} holds the recipe that fits: {time}", f"next: {command}"]]

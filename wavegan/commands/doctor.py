@@ -25,7 +25,7 @@ from wavegan.commands.memory import memory_explained
 from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended, plain_cutting
 from wavegan.commands.source_facts import facts, figures, writable
 from wavegan.commands.step_timing import StepTiming
-from wavegan.errors import UserError
+from wavegan.errors import DataError, UserError
 from wavegan.evaluation.pages.doctor import Example, Section, example, write_doctor_page
 from wavegan.recipe import Recipe
 
@@ -82,6 +82,7 @@ def doctor(
     its files can be used, UserError if the recipe's file exists.
     """
     places = (source,) if isinstance(source, str) else tuple(source)
+    _refuse_unwritable(places)
     _refuse_existing(recipe, force)
     if out:
         make_folder(out)
@@ -244,6 +245,12 @@ def _example(corpus: Corpus, index: int) -> Example:
     return example(
         writable(corpus.names[index]), corpus.samples[corpus.starts[index] : corpus.starts[index] + frames].numpy()
     )
+
+
+def _refuse_unwritable(source: Sequence[str]) -> None:
+    for place in source:
+        if place != writable(place):
+            raise DataError(f"the source {writable(place)} has a name that is not valid text", "", "rename it")
 
 
 def _refuse_existing(recipe: Path | None, force: bool) -> None:

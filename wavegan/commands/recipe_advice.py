@@ -1,6 +1,7 @@
 """Advises a recipe of the modern model for a source: rate, clips, labels, split and size, as YAML with reasons."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -140,7 +141,7 @@ def advised(
         source=" ".join(", ".join(source).split()),
         summary=f"{len(corpus.names):,} files, {duration(corpus.seconds)}",
         remarks=form.remarks,
-        file=path,
+        file=" ".join(shlex.quote(str(path)).split()),
         name=None if fit == path.stem.replace("_", "-") else fit.strip("-") or "recipe",
         source_value=flow(source[0] if len(source) == 1 else list(source)),
         test_value=test and flow(test),
