@@ -41,10 +41,11 @@ class Examined:
 
     @property
     def clips(self) -> int:
-        """Returns the number of different clips, side by side."""
+        """Returns the number of different clips, side by side; copies of a sound count once."""
+        _, items = np.unique(self.corpus.hashes, return_index=True)
         if self.cutting.windows == "first":
-            return len(self.corpus.lengths)
-        return int((-(-self.corpus.lengths // self.cutting.clip_samples)).sum())
+            return len(items)
+        return int((-(-self.corpus.lengths[items] // self.cutting.clip_samples)).sum())
 
 
 def content_findings(examined: Examined) -> list[Finding]:
