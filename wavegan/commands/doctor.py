@@ -23,7 +23,7 @@ from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
 from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended, plain_cutting
-from wavegan.commands.source_facts import facts, figures, writable
+from wavegan.commands.source_facts import facts, figures
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.pages.doctor import Example, Section, example, write_doctor_page
@@ -103,8 +103,8 @@ def doctor(
     problems = _problems(raw, _findings(learned) if advice else raw)
     result = Diagnosis(
         places,
-        writable(facts(plain)),
-        writable(figures(plain) | {"clips": learned.clips}),
+        facts(plain),
+        figures(plain) | {"clips": learned.clips},
         problems,
         advice,
         step_seconds,
@@ -163,13 +163,12 @@ def _plain(problem: Problem) -> dict[str, Any]:
         "weight": round(finding.weight, 3),
         "is_fatal": finding.is_fatal and not problem.is_mended,
         "is_mended": problem.is_mended,
-        "names": writable(finding.names),
+        "names": list(finding.names),
     }
 
 
 def _findings(examined: Examined) -> list[Finding]:
-    every = [*findings(_training_part(examined.corpus), examined.cutting), *content_findings(examined)]
-    return [replace(finding, text=writable(finding.text)) for finding in every]
+    return [*findings(_training_part(examined.corpus), examined.cutting), *content_findings(examined)]
 
 
 def _loaded(source: Sequence[str], form: Form) -> Corpus:
@@ -242,15 +241,15 @@ def _write_page(path: Path, result: Diagnosis, corpus: Corpus) -> None:
 
 def _example(corpus: Corpus, index: int) -> Example:
     frames = min(int(corpus.lengths[index]), round(SHOWN_SECONDS * corpus.sample_rate))
-    return example(
-        writable(corpus.names[index]), corpus.samples[corpus.starts[index] : corpus.starts[index] + frames].numpy()
-    )
+    return example(corpus.names[index], corpus.samples[corpus.starts[index] : corpus.starts[index] + frames].numpy())
 
 
 def _refuse_unwritable(source: Sequence[str]) -> None:
+    """Raises DataError for a name that no recipe can hold, as it is not valid text."""
     for place in source:
-        if place != writable(place):
-            raise DataError(f"the source {writable(place)} has a name that is not valid text", "", "rename it")
+        text = os.fsencode(place).decode(errors="backslashreplace")
+        if place != text:
+            raise DataError(f"the source {text} has a name that is not valid text", "", "rename it")
 
 
 def _refuse_existing(recipe: Path | None, force: bool) -> None:

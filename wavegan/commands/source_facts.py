@@ -1,6 +1,5 @@
 """Describes what a source holds, in words for people and as figures for programs."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -76,15 +75,6 @@ def figures(examined: Examined) -> dict[str, Any]:
         "repaired": {name: list(remarks) for name, remarks in corpus.remarks.items()},
         "notes": list(corpus.notes),
     }
-
-
-def writable(values: Any) -> Any:
-    """Returns a text, or all texts in dicts and lists, as text that can be written: a name of a file may be no text."""
-    if isinstance(values, str):
-        return os.fsencode(values).decode(errors="backslashreplace")
-    if isinstance(values, dict):
-        return {writable(name): writable(value) for name, value in values.items()}
-    return [writable(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def _quantiles(values: Sequence[float] | np.ndarray) -> dict[str, float] | None:
