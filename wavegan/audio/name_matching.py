@@ -11,7 +11,7 @@ from pathlib import Path
 ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aif", ".aiff", ".wma")  # of files converted since
 
 
-class FileNames:
+class NameMatcher:
     """Finds the files that a written name may mean, among these paths below the folder.
 
     Beside the exact name it accepts: other upper and lower case, composed or decomposed accents, backslashes; no ending
