@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from wavegan.audio import drum_kits, drum_machine, fetch, remote
+from wavegan.audio import drum_kits, drum_machine, fetch, remote_cache
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
 from wavegan.audio.labels import merged
@@ -70,8 +70,8 @@ def cache_folder() -> Path:
 
 
 def _open_one(source: str, *, strict: bool, label_column: str | None, label_level: int | None) -> Source:
-    if remote.is_address(source):
-        there = remote.fetched(source, cache_folder() / "remote")
+    if remote_cache.is_address(source):
+        there = remote_cache.mirror(source, cache_folder() / "remote")
         part = open_source(str(there.folder), strict=strict, label_column=label_column, label_level=label_level)
         reasons = dict.fromkeys((*there.passed_over, *part.passed_over))
         passed_over = {each: (*there.passed_over.get(each, ()), *part.passed_over.get(each, ())) for each in reasons}

@@ -14,10 +14,10 @@ from urllib.parse import unquote
 
 from filelock import FileLock
 
-from wavegan.audio import labels, listing, signatures, tables, tar_reader, transfer
+from wavegan.audio import labels, listing, remote_copy, signatures, tables, tar_reader
 from wavegan.audio.files import TemporaryError
+from wavegan.audio.remote_copy import FetchJournal, Remote
 from wavegan.audio.shards import TAR, expanded
-from wavegan.audio.transfer import Journal, Remote
 from wavegan.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ LEADS_OUT = "are refused: their names lead out of the folder (absolute, with .. 
 
 
 @dataclass(frozen=True)
-class Fetched:
+class Mirror:
     """Holds the local folder of an address, what was left there, by reason, and what is to be told."""
 
     folder: Path
@@ -42,7 +42,7 @@ def is_address(source: str) -> bool:
     return bool(ADDRESS.match(source))
 
 
-def fetched(address: str, cache: Path) -> Fetched:
+def mirror(address: str, cache: Path) -> Mirror:
     """Returns a folder below `cache` with the sounds, tar files and metadata lists of an address.
 
     The address is a folder, a file, or a pattern with braces or `*`. Fetches only what is not there yet in the same
@@ -53,7 +53,7 @@ def fetched(address: str, cache: Path) -> Fetched:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):  # a second process waits for the first, then finds all files
-            return _fetched(address, folder)
+            return _mirror(address, folder)
     except OSError as fault:
         raise DataError(
             f"the cache folder {folder} cannot be used ({fault.strerror or fault})",
@@ -62,21 +62,21 @@ def fetched(address: str, cache: Path) -> Fetched:
         ) from fault
 
 
-def _fetched(address: str, folder: Path) -> Fetched:
+def _mirror(address: str, folder: Path) -> Mirror:
     files, complete = folder / "files", folder / "complete"
-    journal = Journal(folder / "fetched.jsonl", files)
+    journal = FetchJournal(folder / "fetched.jsonl", files)
     was_complete = complete.exists() and journal.is_whole()
     remote = Remote.connect(address)
     try:
         infos = _listed(remote, is_patient=not was_complete)
         paths, passed_over = _chosen(remote, infos)
-        infos = transfer.complete_infos(remote, {path: infos[path] for path in paths.values()})
+        infos = remote_copy.complete_infos(remote, {path: infos[path] for path in paths.values()})
     except TemporaryError as fault:
         if not was_complete:
             raise
         note = f"{fault.value}, so its {len(journal.lines):,} files are used as fetched before."
-        return Fetched(files, notes=(note,))
-    missing = {name: path for name, path in paths.items() if not journal.holds(name, transfer.version(infos[path]))}
+        return Mirror(files, notes=(note,))
+    missing = {name: path for name, path in paths.items() if not journal.holds(name, remote_copy.version(infos[path]))}
     if missing or set(journal.lines) != set(paths):
         complete.unlink(missing_ok=True)
         _remove_others(files, paths)
@@ -85,11 +85,11 @@ def _fetched(address: str, folder: Path) -> Fetched:
         _check_room(address, folder, size)
         there = f"; {len(paths) - len(missing):,} are there already" if len(missing) < len(paths) else ""
         logger.info(f"fetching {len(missing):,} files ({size / 1e6:,.1f} MB) of {address} to {files}{there}")
-        transfer.fetch_all(remote, infos, missing, journal)
+        remote_copy.fetch_all(remote, infos, missing, journal)
     if not complete.exists():
         journal.keep(paths)
         complete.touch()
-    return Fetched(files, passed_over)
+    return Mirror(files, passed_over)
 
 
 def _listed(remote: Remote, *, is_patient: bool) -> dict[str, dict[str, Any]]:

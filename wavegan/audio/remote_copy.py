@@ -113,7 +113,7 @@ class Remote:
         return infos
 
 
-class Journal:
+class FetchJournal:
     """Remembers which files are there, and in which version, so that an interrupted fetch goes on."""
 
     def __init__(self, path: Path, folder: Path):
@@ -171,7 +171,9 @@ def complete_infos(remote: Remote, infos: dict[str, dict[str, Any]]) -> dict[str
         return infos | dict(zip(lacking, pool.map(info, lacking), strict=True))
 
 
-def fetch_all(remote: Remote, infos: Mapping[str, dict[str, Any]], paths: Mapping[str, str], journal: Journal) -> None:
+def fetch_all(
+    remote: Remote, infos: Mapping[str, dict[str, Any]], paths: Mapping[str, str], journal: FetchJournal
+) -> None:
     """Copies remote files, name to path, into the journal's folder, several at a time; each appears when it is whole.
 
     Raises DataError or TemporaryError as `Remote.ask`; what has been fetched stays.
