@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from wavegan.audio import drum_kits, drum_machine, fetch, remote_cache
+from wavegan.audio import drum_effects, drum_machine, fetch, remote_cache
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
 from wavegan.audio.labels import merged
@@ -21,7 +21,7 @@ from wavegan.errors import DataError
 
 DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
     f"drum_machine{suffix}{part}": (kit, *clips)
-    for suffix, kit in (("", drum_kits.PLAIN), ("/dry", "dry"), ("/room", "room"))
+    for suffix, kit in (("", drum_effects.PLAIN), ("/dry", "dry"), ("/room", "room"))
     for part, clips in (("", (0, 2000)), ("/test", (1, 400)))
 }
 
@@ -95,13 +95,13 @@ def _open_one(source: str, *, strict: bool, label_column: str | None, label_leve
 def _drum_machine(kit: str, seed: int, clips: int) -> Iterator[Item]:
     for index in range(clips):
         label = drum_machine.label(index)
-        fingerprint = ("drum_machine", drum_machine.VERSION, drum_kits.VERSION, kit, seed, index)
+        fingerprint = ("drum_machine", drum_machine.VERSION, drum_effects.VERSION, kit, seed, index)
         yield Item(f"{index:04d}-{label}", label, fingerprint, partial(_play_drum, kit, seed, index))
 
 
 @contextmanager
 def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int) -> Iterator[OpenSound]:
-    sound = drum_kits.render(index, sample_rate, channels=channels, seed=seed, kit=kit)
+    sound = drum_effects.render(index, sample_rate, channels=channels, seed=seed, kit=kit)
     yield OpenSound(sample_rate, channels, iter([sound]), [])
 
 
