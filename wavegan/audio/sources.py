@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from wavegan.audio import drum_effects, drum_machine, fetch, remote_cache
+from wavegan.audio import drum_effects, drum_machine, public_datasets, remote_cache
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
 from wavegan.audio.labels import merged
@@ -82,7 +82,7 @@ def _open_one(source: str, *, strict: bool, label_column: str | None, label_leve
         return Source(tuple(_drum_machine(*DRUM_MACHINE_CLIPS[source])))
     dataset, _, split = source.partition("/")
     folder = Path(source).expanduser()
-    if dataset in fetch.DATASETS and split in ("", *fetch.SPLITS):
+    if dataset in public_datasets.DATASETS and split in ("", *public_datasets.SPLITS):
         folder = data_folder() / dataset / (split or "train")
         if not folder.is_dir():
             raise DataError(
@@ -107,7 +107,7 @@ def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int)
 
 def _folder(folder: Path, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if not folder.exists():
-        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *fetch.DATASETS))
+        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *public_datasets.DATASETS))
         raise DataError(
             f"the source {folder} does not exist; a source is a folder of sound files or one of {built_in}; "
             "check the spelling and the folder you are in"

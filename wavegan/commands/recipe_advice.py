@@ -15,7 +15,7 @@ from wavegan.assemble.sound import LEAST_FILES_PER_LABEL
 from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, duration, reached_seconds
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import Corpus, Reading
-from wavegan.audio.fetch import DATASETS
+from wavegan.audio.public_datasets import DATASETS
 from wavegan.audio.sources import DRUM_MACHINE_CLIPS
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
