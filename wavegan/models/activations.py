@@ -29,7 +29,7 @@ class LeakyReLU(nn.Module):
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Tensor:
-        return Activate.apply(x, self.negative_slope)
+        return LeakyReLUFunction.apply(x, self.negative_slope)
 
 
 def slope_times(d: Tensor, y: Tensor, negative_slope: float) -> Tensor:
@@ -37,8 +37,8 @@ def slope_times(d: Tensor, y: Tensor, negative_slope: float) -> Tensor:
     return torch.ops.aten.leaky_relu_backward(d, y, negative_slope, True)
 
 
-class Activate(Function):
-    """Computes leaky ReLU; its derivative is `Slope`."""
+class LeakyReLUFunction(Function):
+    """Computes leaky ReLU; its derivative is `LeakyReLUGradient`."""
 
     @staticmethod
     def forward(ctx, x, negative_slope):
@@ -50,10 +50,10 @@ class Activate(Function):
     @staticmethod
     def backward(ctx, d):
         (y,) = ctx.saved_tensors
-        return Slope.apply(d, y, ctx.negative_slope), None
+        return LeakyReLUGradient.apply(d, y, ctx.negative_slope), None
 
 
-class Slope(Function):
+class LeakyReLUGradient(Function):
     """Makes `slope_times` differentiable with respect to d; y is a constant."""
 
     @staticmethod
@@ -65,4 +65,4 @@ class Slope(Function):
     @staticmethod
     def backward(ctx, g):
         (y,) = ctx.saved_tensors
-        return Slope.apply(g, y, ctx.negative_slope), None, None
+        return LeakyReLUGradient.apply(g, y, ctx.negative_slope), None, None
