@@ -11,7 +11,7 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wavegan import recipe as recipes
-from wavegan.assemble.sound import LEAST_FILES_PER_LABEL
+from wavegan.assemble.training_clips import LEAST_FILES_PER_LABEL
 from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, duration, reached_seconds
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import Corpus, Reading
