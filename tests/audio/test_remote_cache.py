@@ -194,7 +194,7 @@ def test_a_file_that_comes_too_short_is_fetched_again(shop, tmp_path):
 def test_what_came_before_a_failure_stays(shop, tmp_path, monkeypatch):
     monkeypatch.setattr(remote_copy, "WORKERS", 1)
     address = fill(SOUNDS)
-    monkeypatch.setattr(remote_copy, "_may_pass", lambda fault: False)
+    monkeypatch.setattr(remote_copy, "_is_temporary", lambda fault: False)
     shop.faults = []
     copy = remote_copy._copy
     monkeypatch.setattr(remote_copy, "_copy", lambda *words: fail() if "snare" in str(words[2]) else copy(*words))

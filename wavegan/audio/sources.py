@@ -1,4 +1,7 @@
-"""Lists the sounds of a source, not yet decoded: folders, tar shards, addresses, fetched data sets, drum machine."""
+"""Lists the sounds of a source without decoding them.
+
+A source is a folder, tar shards, a remote address, a fetched data set or the drum machine.
+"""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,9 +38,8 @@ def open_source(
 ) -> Source:
     """Lists the items of one or several sources.
 
-    A source is a folder, tar shards, an address, a fetched data set or the drum machine. strict: a file that must be
-    repaired to be read is refused. label_column, label_level: the place of the labels, see `metadata.describe`. Raises
-    DataError for a name that is none of these, and for a source without sound.
+    strict: refuse a file that can be read only after repair. label_column, label_level: the place of the labels, see
+    `metadata.describe`. Raises DataError for an unknown source, and for a source without sound.
     """
     read = partial(_open_one, strict=strict, label_column=label_column, label_level=label_level)
     places = [source] if isinstance(source, str) else list(dict.fromkeys(source))
@@ -71,11 +73,11 @@ def cache_folder() -> Path:
 
 def _open_one(source: str, *, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if remote_cache.is_address(source):
-        there = remote_cache.mirror(source, cache_folder() / "remote")
-        part = open_source(str(there.folder), strict=strict, label_column=label_column, label_level=label_level)
-        reasons = dict.fromkeys((*there.passed_over, *part.passed_over))
-        passed_over = {each: (*there.passed_over.get(each, ()), *part.passed_over.get(each, ())) for each in reasons}
-        return replace(part, passed_over=passed_over, notes=(*there.notes, *part.notes))
+        mirror = remote_cache.mirror(source, cache_folder() / "remote")
+        part = open_source(str(mirror.folder), strict=strict, label_column=label_column, label_level=label_level)
+        reasons = dict.fromkeys((*mirror.passed_over, *part.passed_over))
+        passed_over = {each: (*mirror.passed_over.get(each, ()), *part.passed_over.get(each, ())) for each in reasons}
+        return replace(part, passed_over=passed_over, notes=(*mirror.notes, *part.notes))
     if is_shards(source):
         return list_shards(source, strict=strict, label_column=label_column, label_level=label_level)
     if source in DRUM_MACHINE_CLIPS:
@@ -135,12 +137,12 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
 
 
 def as_text(name: str) -> str:
-    """Returns a file's name as valid text: bytes that are none, as in old archives, become \\xe9 and the like."""
+    """Returns a file's name as valid text: bytes that are not valid UTF-8 become escapes such as \\xe9."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _without_lists(passed_over: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Leaves out the lists of labels: they are read, though they are no sound."""
+    """Removes metadata lists from the passed-over files, because they are read."""
     kept = {
         reason: tuple(name for name in names if Path(name).name.lower() not in LISTS)
         for reason, names in passed_over.items()
@@ -153,12 +155,12 @@ def _open_file(path: Path, strict: bool, _sample_rate: int, _channels: int) -> A
 
 
 def _fingerprint(path: Path) -> tuple[str | int, ...]:
-    """Returns a file's address, size and times; ctime changes with the content, even if somebody sets the other back.
+    """Returns a file's path, size and times, which decide only whether the file is decoded again.
 
-    They decide only whether the file is decoded again.
+    ctime is included because mtime can be set back by hand.
     """
     try:
         status = path.stat()
-    except OSError:  # opening it says why
+    except OSError:  # opening the file later reports the error
         return (str(path.absolute()),)
     return (str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)

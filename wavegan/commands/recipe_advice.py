@@ -186,7 +186,7 @@ def _data_lines(corpus: Corpus, form: Form, cutting: Cutting) -> list[str]:
 def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
     names = len(corpus.label_names)
     if cutting.knows_labels:
-        return f"auto            # those of the sound, {names:,}"
+        return f"auto            # the sound's labels, {names:,}"
     return "0" if names < 2 else "0               # too many files have none, or too many labels have few files"
 
 

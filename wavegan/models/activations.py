@@ -1,4 +1,4 @@
-"""Defines leaky ReLU, with a derivative that a double backward does not enter, and dropout."""
+"""Defines dropout, and leaky ReLU whose slope the double backward treats as constant."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,10 @@ from wavegan import distributed
 
 
 class Dropout(nn.Dropout):
-    """Sets a share of the activations to zero while training; all processes share one mask, each has its rows of it."""
+    """Sets a share of the activations to zero while training.
+
+    One mask is drawn for the whole batch; each process takes its own rows.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
@@ -21,7 +24,7 @@ class Dropout(nn.Dropout):
 class LeakyReLU(nn.Module):
     """Applies leaky ReLU to any shape, without a second derivative, since that is zero.
 
-    Otherwise the double backward of a gradient penalty would compute with those zeros through the whole graph.
+    Otherwise the double backward of a gradient penalty would carry zero tensors through the whole graph.
     """
 
     def __init__(self, negative_slope: float = 0.2):
