@@ -27,7 +27,7 @@ from wavegan.audio.corpus import load_corpus
 from wavegan.audio.windows import gather
 from wavegan.evaluation.classifier import Classifier, levels
 from wavegan.evaluation.classifier_training import learn
-from wavegan.evaluation.evaluate import RESAMPLES, Reference, score
+from wavegan.evaluation.evaluate import RESAMPLES, Reference, score_record
 from wavegan.evaluation.features import ClipClassifier, Features, extract, standardize
 from wavegan.evaluation.metrics import METRICS
 
@@ -163,7 +163,7 @@ def rows(
 
 def _scores(reference: Reference, features: Features, count: int) -> Scores:
     estimates = reference.estimates(features, count=count).items()
-    return {name: score(values, len(features["log_mel"])) for name, values in estimates}
+    return {name: score_record(values, len(features["log_mel"])) for name, values in estimates}
 
 
 def real_against_real(split: Split, seed: int) -> dict[int, dict[str, list[float]]]:

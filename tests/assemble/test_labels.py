@@ -24,7 +24,7 @@ def with_labels(recipe: recipes.Recipe) -> tuple[recipes.Recipe, str]:
 @pytest.mark.parametrize(
     ("labels", "count", "told"),
     [
-        (("low", "high"), 2, "those of the sound"),
+        (("low", "high"), 2, "the sound's labels"),
         ((), 0, "the sound has no labels"),
         (("only",), 0, "the sound has no labels"),
         (("a", "b", "c", "d"), 0, "4 labels have 2.5 files each, and 5 are needed"),

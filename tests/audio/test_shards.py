@@ -78,7 +78,7 @@ def test_a_member_is_a_file_of_its_own_with_both_ends(tmp_path):
     path = shard(tmp_path / "a.tar", [("a.bin", b"before"), ("b.bin", b"0123456789"), ("c.bin", b"after")])
     with tarfile.open(path) as tar:
         offset = tar.getmember("b.bin").offset_data
-    with Tar.of(path).open(offset, 10) as part:
+    with Tar.snapshot(path).open(offset, 10) as part:
         assert part.read() == b"0123456789" and part.read(1) == b""
         assert (part.seek(-3, os.SEEK_END), part.read(9), part.tell()) == (7, b"789", 10)
         assert (part.seek(2), part.seek(1, os.SEEK_CUR), part.read(2)) == (2, 3, b"34")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavegan.audio import drum_kits, drum_machine
+from wavegan.audio import drum_effects, drum_machine
 from wavegan.audio.conversion import converted
 from wavegan.audio.items import Item
 from wavegan.audio.sources import data_folder, open_source
@@ -135,7 +135,7 @@ def test_the_drum_machine_is_a_labelled_source(name: str, kit: str, seed: int, c
     assert [item.label for item in items] == [drum_machine.label(index) for index in range(clips)]
     assert voices == len(drum_machine.DRUMS)
     for channels in (1, 2, 3):
-        expected = drum_kits.render(7, RATE, channels=channels, seed=seed, kit=kit)
+        expected = drum_effects.render(7, RATE, channels=channels, seed=seed, kit=kit)
         assert expected.shape[1] == channels and np.array_equal(sound(items[7], channels=channels), expected)
     if kit == "plain":
         assert np.array_equal(sound(items[7])[:, 0], drum_machine.render(7, RATE, seed=seed))
@@ -153,7 +153,7 @@ def test_the_fingerprints_of_the_drum_machine_tell_kits_and_versions_apart(monke
         item.fingerprint for name in [*names, *(f"{name}/test" for name in names)] for item in open_source(name).items
     ]
     assert len(set(fingerprints)) == len(fingerprints) == 3 * 2400
-    for module in (drum_machine, drum_kits):
+    for module in (drum_machine, drum_effects):
         before = open_source("drum_machine").items[0].fingerprint
         monkeypatch.setattr(module, "VERSION", 99)
         assert open_source("drum_machine").items[0].fingerprint != before

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from wavegan.errors import DataError
-from wavegan.evaluation.evaluate import Reference, score
+from wavegan.evaluation.evaluate import Reference, score_record
 from wavegan.evaluation.features import white_noise
 from wavegan.evaluation.metrics import AS_REAL, HIGHER, LOWER, METRICS
 
@@ -104,7 +104,7 @@ def scores(reference, candidates):
     by_set = {}
     for name, clips in candidates.items():
         seen = reference.extract(clips.split(64))
-        by_set[name] = {key: score(values, COUNT) for key, values in reference.estimates(seen, count=40).items()}
+        by_set[name] = {key: score_record(values, COUNT) for key, values in reference.estimates(seen, count=40).items()}
     return by_set
 
 
@@ -185,8 +185,8 @@ def test_kad_of_real_clips_holds_zero_at_every_number_and_fad_never_does(count):
     clips = plucks(count, 2 * count)
     reference = Reference(clips[:count].split(500), RATE)
     seen = reference.extract(clips[count:].split(500))
-    kad = score(reference.estimates(seen, only=["kad_l"])["kad_l"], count)
-    fad = score(reference.estimates(seen, only=["fad_l"], count=20)["fad_l"], count)
+    kad = score_record(reference.estimates(seen, only=["kad_l"])["kad_l"], count)
+    fad = score_record(reference.estimates(seen, only=["fad_l"], count=20)["fad_l"], count)
     assert kad["low"] < 0 < kad["high"] and abs(kad["value"]) < 100 / count
     assert fad["low"] > 0 and 1000 < fad["value"] * count < 3000, (
         "it falls as the number rises, and that is all it tells"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wavegan.evaluation.classifier import Accuracy
-from wavegan.evaluation.clip_format import common_form, usual_longest
+from wavegan.evaluation.clip_format import common_form, longest_without_outliers
 from wavegan.evaluation.evaluate import Reference
 from wavegan.evaluation.meaning import LEAST_CLIPS, fault_of_classifier
 from wavegan.evaluation.metrics import METRICS
@@ -160,10 +160,10 @@ def test_a_classifier_of_other_labels_than_the_models_says_nothing_of_it():
 
 
 def test_a_few_odd_files_do_not_decide_how_long_clips_are():
-    assert usual_longest([0.5] * 39 + [600]) == 0.5 and usual_longest([0.5, 600]) == 0.5
-    assert usual_longest([0.2] * 30 + [0.8] * 2 + [5]) == 0.8, "four medians are usual"
-    assert usual_longest([0.2] * 90 + [2.0] * 10) == 2.0, "a tenth of the files is no exception"
-    assert usual_longest([1, 2, 3]) == 3 and usual_longest([7]) == 7
+    assert longest_without_outliers([0.5] * 39 + [600]) == 0.5 and longest_without_outliers([0.5, 600]) == 0.5
+    assert longest_without_outliers([0.2] * 30 + [0.8] * 2 + [5]) == 0.8, "four medians are usual"
+    assert longest_without_outliers([0.2] * 90 + [2.0] * 10) == 2.0, "a tenth of the files is no exception"
+    assert longest_without_outliers([1, 2, 3]) == 3 and longest_without_outliers([7]) == 7
 
 
 # The commands.

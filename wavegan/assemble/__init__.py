@@ -13,7 +13,9 @@ from wavegan.assemble.models import (
     untrained_model,
     write_preview,
 )
-from wavegan.assemble.sound import (
+from wavegan.assemble.sound_record import SoundRecord
+from wavegan.assemble.training import autotune, method, training
+from wavegan.assemble.training_clips import (
     batches,
     label_count,
     source_clips,
@@ -23,8 +25,6 @@ from wavegan.assemble.sound import (
     with_label_count,
     with_labels,
 )
-from wavegan.assemble.sound_record import SoundRecord
-from wavegan.assemble.training import autotune, method, training
 
 __all__ = [
     "GENERATING",

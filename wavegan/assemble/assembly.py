@@ -11,8 +11,8 @@ import torch
 from wavegan.assemble.corpora import Corpora
 from wavegan.assemble.evaluation import periodic_evaluation
 from wavegan.assemble.models import describe, generating_model, make_watchdog, monitor
-from wavegan.assemble.sound import batches, source_clips, target_clips, training_clips, windows
 from wavegan.assemble.training import autotune, training
+from wavegan.assemble.training_clips import batches, source_clips, target_clips, training_clips, windows
 from wavegan.generation import Model
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Batches, Training

@@ -15,7 +15,7 @@ from wavegan.assemble.corpora import Corpora, reading, target_source
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
-from wavegan.evaluation.evaluate import Reference, score
+from wavegan.evaluation.evaluate import Reference, score_record
 from wavegan.evaluation.features import Features
 from wavegan.evaluation.metrics import HEADLINE, METRICS
 from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count, reference_sets
@@ -82,7 +82,7 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
 
     def figures(seen: Features) -> dict[str, float]:
         estimates = reference.estimates(seen, only=PERIODIC, count=PERIODIC_RESAMPLES)
-        scores = {name: score(values, count) for name, values in estimates.items()}
+        scores = {name: score_record(values, count) for name, values in estimates.items()}
         parts_by_ending = {"": "value", "_low": "low", "_high": "high"}
         return {
             f"{name}{ending}": interval[part]

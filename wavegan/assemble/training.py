@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from wavegan.assemble import networks
-from wavegan.assemble.sound import measured_clips
+from wavegan.assemble.training_clips import measured_clips
 from wavegan.audio.clip_source import ClipSource
 from wavegan.methods.base import Batch, Method
 from wavegan.methods.gan import GAN

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wavegan.audio import columns, tables
-from wavegan.audio.file_names import FileNames
 from wavegan.audio.labels import SPLITS, counted, joined, normalised, spelling_key
+from wavegan.audio.name_matching import NameMatcher
 from wavegan.errors import DataError
 
 
@@ -18,7 +18,7 @@ class Listed:
     label_column: the column of the labels if the user named it. has_labels: False if labels come from elsewhere.
     """
 
-    def __init__(self, folder: Path, names: FileNames, *, label_column: str | None, has_labels: bool):
+    def __init__(self, folder: Path, names: NameMatcher, *, label_column: str | None, has_labels: bool):
         self.folder, self.names = folder, names
         self.label_column, self.has_labels = label_column, has_labels
         self.values: dict[str, dict[Path, str]] = {"label": {}, "group": {}, "split": {}}

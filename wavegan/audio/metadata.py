@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wavegan.audio import labels, tables
-from wavegan.audio.file_names import FileNames
 from wavegan.audio.labels import joined
 from wavegan.audio.listed import Listed
 from wavegan.audio.listing import Listing
+from wavegan.audio.name_matching import NameMatcher
 from wavegan.errors import DataError
 
 OTHER_LISTS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -45,7 +45,7 @@ def describe(
     label, 2 the one above that, splits not counted; both None guesses. If both are given, the column is for folders
     with a list. Raises DataError if a list cannot be understood, names no file that is there, or has no such column.
     """
-    names = FileNames(folder, listing.paths)
+    names = NameMatcher(folder, listing.paths)
     places = labels.places(names.names)
     lists = _lists(folder, names)
     by_folder = not lists or (label_level is not None and label_column is None)
@@ -72,7 +72,7 @@ def describe(
     return Description(files, passed_over, notes + merged)
 
 
-def _lists(folder: Path, names: FileNames) -> list[Path]:
+def _lists(folder: Path, names: NameMatcher) -> list[Path]:
     """Finds the lists in the folder and in the folders of its sounds. Raises DataError for two in one folder."""
     parents = map(PurePosixPath, {name.rpartition("/")[0] for name in names.names.values()})
     above = {PurePosixPath(), *(folder for parent in parents for folder in (parent, *parent.parents))}

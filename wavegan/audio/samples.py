@@ -45,7 +45,7 @@ class Samples:
 
     def add(self, shard: str, path: Path) -> None:
         """Reads the headers and the descriptions of a shard, which goes by the name `shard`. Raises DataError."""
-        tar = Tar.of(path)
+        tar = Tar.snapshot(path)
         for member, file in members(path):
             if not member.isdir() and (reason := self._take(shard, tar, member, file)):
                 name = f"{shard}/{member.name}".encode(errors="surrogateescape")

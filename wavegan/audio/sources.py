@@ -1,4 +1,7 @@
-"""Lists the sounds of a source, not yet decoded: folders, tar shards, addresses, fetched data sets, drum machine."""
+"""Lists the sounds of a source without decoding them.
+
+A source is a folder, tar shards, a remote address, a fetched data set or the drum machine.
+"""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-from wavegan.audio import drum_kits, drum_machine, fetch, remote
+from wavegan.audio import drum_effects, drum_machine, public_datasets, remote_cache
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
 from wavegan.audio.labels import merged
@@ -21,7 +24,7 @@ from wavegan.errors import DataError
 
 DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
     f"drum_machine{suffix}{part}": (kit, *clips)
-    for suffix, kit in (("", drum_kits.PLAIN), ("/dry", "dry"), ("/room", "room"))
+    for suffix, kit in (("", drum_effects.PLAIN), ("/dry", "dry"), ("/room", "room"))
     for part, clips in (("", (0, 2000)), ("/test", (1, 400)))
 }
 
@@ -35,9 +38,8 @@ def open_source(
 ) -> Source:
     """Lists the items of one or several sources.
 
-    A source is a folder, tar shards, an address, a fetched data set or the drum machine. strict: a file that must be
-    repaired to be read is refused. label_column, label_level: the place of the labels, see `metadata.describe`. Raises
-    DataError for a name that is none of these, and for a source without sound.
+    strict: refuse a file that can be read only after repair. label_column, label_level: the place of the labels, see
+    `metadata.describe`. Raises DataError for an unknown source, and for a source without sound.
     """
     read = partial(_open_one, strict=strict, label_column=label_column, label_level=label_level)
     places = [source] if isinstance(source, str) else list(dict.fromkeys(source))
@@ -70,19 +72,19 @@ def cache_folder() -> Path:
 
 
 def _open_one(source: str, *, strict: bool, label_column: str | None, label_level: int | None) -> Source:
-    if remote.is_address(source):
-        there = remote.fetched(source, cache_folder() / "remote")
-        part = open_source(str(there.folder), strict=strict, label_column=label_column, label_level=label_level)
-        reasons = dict.fromkeys((*there.passed_over, *part.passed_over))
-        passed_over = {each: (*there.passed_over.get(each, ()), *part.passed_over.get(each, ())) for each in reasons}
-        return replace(part, passed_over=passed_over, notes=(*there.notes, *part.notes))
+    if remote_cache.is_address(source):
+        mirror = remote_cache.mirror(source, cache_folder() / "remote")
+        part = open_source(str(mirror.folder), strict=strict, label_column=label_column, label_level=label_level)
+        reasons = dict.fromkeys((*mirror.passed_over, *part.passed_over))
+        passed_over = {each: (*mirror.passed_over.get(each, ()), *part.passed_over.get(each, ())) for each in reasons}
+        return replace(part, passed_over=passed_over, notes=(*mirror.notes, *part.notes))
     if is_shards(source):
         return list_shards(source, strict=strict, label_column=label_column, label_level=label_level)
     if source in DRUM_MACHINE_CLIPS:
         return Source(tuple(_drum_machine(*DRUM_MACHINE_CLIPS[source])))
     dataset, _, split = source.partition("/")
     folder = Path(source).expanduser()
-    if dataset in fetch.DATASETS and split in ("", *fetch.SPLITS):
+    if dataset in public_datasets.DATASETS and split in ("", *public_datasets.SPLITS):
         folder = data_folder() / dataset / (split or "train")
         if not folder.is_dir():
             raise DataError(
@@ -95,19 +97,19 @@ def _open_one(source: str, *, strict: bool, label_column: str | None, label_leve
 def _drum_machine(kit: str, seed: int, clips: int) -> Iterator[Item]:
     for index in range(clips):
         label = drum_machine.label(index)
-        fingerprint = ("drum_machine", drum_machine.VERSION, drum_kits.VERSION, kit, seed, index)
+        fingerprint = ("drum_machine", drum_machine.VERSION, drum_effects.VERSION, kit, seed, index)
         yield Item(f"{index:04d}-{label}", label, fingerprint, partial(_play_drum, kit, seed, index))
 
 
 @contextmanager
 def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int) -> Iterator[OpenSound]:
-    sound = drum_kits.render(index, sample_rate, channels=channels, seed=seed, kit=kit)
+    sound = drum_effects.render(index, sample_rate, channels=channels, seed=seed, kit=kit)
     yield OpenSound(sample_rate, channels, iter([sound]), [])
 
 
 def _folder(folder: Path, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if not folder.exists():
-        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *fetch.DATASETS))
+        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *public_datasets.DATASETS))
         raise DataError(
             f"the source {folder} does not exist; a source is a folder of sound files or one of {built_in}; "
             "check the spelling and the folder you are in"
@@ -135,12 +137,12 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
 
 
 def as_text(name: str) -> str:
-    """Returns a file's name as valid text: bytes that are none, as in old archives, become \\xe9 and the like."""
+    """Returns a file's name as valid text: bytes that are not valid UTF-8 become escapes such as \\xe9."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _without_lists(passed_over: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Leaves out the lists of labels: they are read, though they are no sound."""
+    """Removes metadata lists from the passed-over files, because they are read."""
     kept = {
         reason: tuple(name for name in names if Path(name).name.lower() not in LISTS)
         for reason, names in passed_over.items()
@@ -153,12 +155,12 @@ def _open_file(path: Path, strict: bool, _sample_rate: int, _channels: int) -> A
 
 
 def _fingerprint(path: Path) -> tuple[str | int, ...]:
-    """Returns a file's address, size and times; ctime changes with the content, even if somebody sets the other back.
+    """Returns a file's path, size and times, which decide only whether the file is decoded again.
 
-    They decide only whether the file is decoded again.
+    ctime is included because mtime can be set back by hand.
     """
     try:
         status = path.stat()
-    except OSError:  # opening it says why
+    except OSError:  # opening the file later reports the error
         return (str(path.absolute()),)
     return (str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -28,7 +28,7 @@ class Tar:
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path) -> "Tar":
+    def snapshot(cls, path: Path) -> "Tar":
         """Returns a tar file in its present state. Raises DataError if it is not there."""
         with _opened(path) as file:
             status = os.fstat(file.fileno())
@@ -43,7 +43,7 @@ class Tar:
     def open(self, offset: int, size: int) -> Iterator[BinaryIO]:
         """Opens `size` bytes from `offset` on as a file of their own; raises DataError if the tar has changed since."""
         with _opened(self.path) as file:
-            if Tar.of(self.path) != self:
+            if Tar.snapshot(self.path) != self:
                 raise DataError(f"lies in {self.path}, which was written anew meanwhile; run the same command again")
             with io.BufferedReader(_Part(file, offset, size), BUFFER_BYTES) as part:
                 yield part

@@ -1,4 +1,7 @@
-"""Times the plain step with the sizes of any recipe, in fp32; on CUDA, products and convolutions may use TF32."""
+"""Times the textbook training step of `baseline_step` with the sizes of any recipe.
+
+It computes in fp32; on CUDA, matrix products and convolutions may use TF32.
+"""
 
 from dataclasses import dataclass
 
@@ -13,7 +16,7 @@ from wavegan.models.wavegan import STRIDES, widths
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """Holds the settings of a plain step, named as in the recipe; in a pair, the generator's value comes first."""
+    """Holds the textbook step's settings, named as in the recipe; each outer pair is (generator, discriminator)."""
 
     clip_samples: int
     channels: int
@@ -42,7 +45,7 @@ def plain_networks(settings: BaselineSettings) -> tuple[Generator, Discriminator
 
 
 class BaselineTiming:
-    """Runs the plain step on a device; its real clips are noise, made in advance."""
+    """Runs the textbook step on a device; its real clips are noise, made in advance."""
 
     def __init__(self, settings: BaselineSettings, device: str, threads: int):
         torch.set_num_threads(threads)
@@ -68,7 +71,7 @@ class BaselineTiming:
         return timed(self.step, count, self.device)
 
     def peak_memory(self) -> int:
-        """Returns the most bytes that the networks and steps have needed so far."""
+        """Returns the peak memory in bytes, less what was in use before the networks were made."""
         return self.memory.bytes
 
     def generations(self, clips: int, count: int) -> float:
@@ -78,7 +81,7 @@ class BaselineTiming:
             return timed(lambda: self.plain.generator(z).cpu(), count, self.device)
 
     def step(self) -> None:
-        """Makes the discriminator updates and the generator update, each with random draws of its own."""
+        """Makes the discriminator updates and the generator update; every update draws new latents and phase shifts."""
         for _ in range(self.settings.discriminator_steps):
             self.update_discriminator()
         self.update_generator()
@@ -98,6 +101,6 @@ class BaselineTiming:
 
     def _shift(self, layer: int, examples: int) -> Tensor:
         radius, shared = self.settings.shuffle_radius, self.settings.shuffle_shared or not self.settings.shuffle_radius
-        # A shared shift becomes the bounds of a slice. Drawn on the host, it needs no synchronisation with the device.
+        # A shared shift is used as slice bounds. Drawn on the CPU, it needs no synchronisation with the GPU.
         device = torch.device("cpu") if shared else self.device
         return torch.randint(-radius, radius + 1, (1 if shared else examples,), device=device)

@@ -24,7 +24,7 @@ def fetch(name: str, to: Path, as_json: bool) -> None:
       wavegan fetch sc09
       wavegan fetch sc09 --to /data
     """
-    from wavegan.audio.fetch import fetch as download
+    from wavegan.audio.public_datasets import fetch as download
 
     result = download(name, to)
     print_result({"path": str(result.path), "clips": result.clips}, as_json, str(result.path))

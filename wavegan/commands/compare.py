@@ -28,7 +28,7 @@ from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.commands.models import is_model
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat, common_form
-from wavegan.evaluation.evaluate import measured, score
+from wavegan.evaluation.evaluate import measured, score_record
 from wavegan.evaluation.features import Embedding, mean_levels, spectrum_frequencies
 from wavegan.evaluation.listening_answers import score_answers
 from wavegan.evaluation.pages.comparison import LISTENING, ComparisonPage, write_comparison
@@ -109,7 +109,7 @@ def _compare(
     scores = {name: reference.scores(seen[name], values) for name, values in estimates.items()}
     differences = {
         name: {
-            metric: score(estimates[name][metric] - estimates[first][metric], count)
+            metric: score_record(estimates[name][metric] - estimates[first][metric], count)
             for metric in measured(scores[first])
             if metric in measured(scores[name])
         }

@@ -11,11 +11,11 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wavegan import recipe as recipes
-from wavegan.assemble.sound import LEAST_FILES_PER_LABEL
+from wavegan.assemble.training_clips import LEAST_FILES_PER_LABEL
 from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, duration, reached_seconds
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import Corpus, Reading
-from wavegan.audio.fetch import DATASETS
+from wavegan.audio.public_datasets import DATASETS
 from wavegan.audio.sources import DRUM_MACHINE_CLIPS
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
@@ -186,7 +186,7 @@ def _data_lines(corpus: Corpus, form: Form, cutting: Cutting) -> list[str]:
 def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
     names = len(corpus.label_names)
     if cutting.knows_labels:
-        return f"auto            # those of the sound, {names:,}"
+        return f"auto            # the sound's labels, {names:,}"
     return "0" if names < 2 else "0               # too many files have none, or too many labels have few files"
 
 

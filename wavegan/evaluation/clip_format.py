@@ -36,7 +36,7 @@ class ClipFormat(NamedTuple):
 def common_form(folder: Path) -> ClipFormat:
     """Returns the most common sample rate and channel count of a folder, and its usual longest length at that rate.
 
-    A few files that are far longer than the others do not count, see `usual_longest`. The length is at most
+    A few files that are far longer than the others do not count, see `longest_without_outliers`. The length is at most
     LONGEST_CLIP. Raises DataError for a folder that is missing, holds no sound that can be read, or only files that are
     too short.
     """
@@ -47,7 +47,7 @@ def common_form(folder: Path) -> ClipFormat:
         raise DataError(f"{folder} holds no sound file that can be read, and no checkpoints", "", "name another folder")
     sample_rate = Counter(rate for rate, _, _ in formats).most_common(1)[0][0]
     channels = Counter(count for _, count, _ in formats).most_common(1)[0][0]
-    longest = round(usual_longest([seconds for _, _, seconds in formats]) * sample_rate)
+    longest = round(longest_without_outliers([seconds for _, _, seconds in formats]) * sample_rate)
     if longest < LEAST_SAMPLES:
         raise DataError(
             f"the longest file of {folder} has {longest} samples at {sample_rate:,} Hz",
@@ -57,7 +57,7 @@ def common_form(folder: Path) -> ClipFormat:
     return ClipFormat(sample_rate, channels, min(longest, LONGEST_CLIP))
 
 
-def usual_longest(seconds: Sequence[float]) -> float:
+def longest_without_outliers(seconds: Sequence[float]) -> float:
     """Returns the longest of many lengths, without those that are no rule: fewer than 5 % and above 4 medians.
 
     So one recording of ten minutes among hits does not make all clips minutes long.

@@ -134,7 +134,7 @@ class Reference:
             few, few_real = ({kind: rows[: len(rows) // part] for kind, rows in both.items()} for both in (mine, real))
             if (n := len(few["log_mel"])) >= LEAST_CLIPS <= len(few_real["log_mel"]):
                 estimates = self._estimates(few, few_real, names, RESAMPLES, 0)
-                scores[str(n)] = {name: score(values, n) for name, values in estimates.items()}
+                scores[str(n)] = {name: score_record(values, n) for name, values in estimates.items()}
         return scores
 
     def scores(self, candidate: Features, estimates: dict[str, np.ndarray] | None = None) -> dict[str, dict[str, Any]]:
@@ -147,7 +147,7 @@ class Reference:
         scores = {}
         for name, values in (estimates or self.estimates(candidate)).items():
             reason = without.get(name) or ("" if np.isfinite(values).all() else "it is not a finite number")
-            scores[name] = no_score(reason, count) if reason else score(values, count)
+            scores[name] = no_score(reason, count) if reason else score_record(values, count)
             if (parts := METRICS[name].parts) and not reason:
                 scores[name][parts.key] = parts.function(candidate[METRICS[name].features], self.sample_rate)
         return scores
@@ -192,8 +192,11 @@ class Reference:
         return rows
 
 
-def score(values: np.ndarray, n: int) -> dict[str, Any]:
-    """Turns the values that `Reference.estimates` gives of a metric into value, low, high and n."""
+def score_record(values: np.ndarray, n: int) -> dict[str, Any]:
+    """Makes one metric's record: its value, its 95 % interval (low, high) and n, the number of clips.
+
+    values: (1 + count,) as of `Reference.estimates`; values[0] is the metric itself, the others are its resamples.
+    """
     low, high = interval(values)
     return {"value": float(values[0]), "low": low, "high": high, "n": n}
 

@@ -1,4 +1,4 @@
-"""Defines leaky ReLU, with a derivative that a double backward does not enter, and dropout."""
+"""Defines dropout, and leaky ReLU whose slope the double backward treats as constant."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,10 @@ from wavegan import distributed
 
 
 class Dropout(nn.Dropout):
-    """Sets a share of the activations to zero while training; all processes share one mask, each has its rows of it."""
+    """Sets a share of the activations to zero while training.
+
+    One mask is drawn for the whole batch; each process takes its own rows.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
@@ -21,7 +24,7 @@ class Dropout(nn.Dropout):
 class LeakyReLU(nn.Module):
     """Applies leaky ReLU to any shape, without a second derivative, since that is zero.
 
-    Otherwise the double backward of a gradient penalty would compute with those zeros through the whole graph.
+    Otherwise the double backward of a gradient penalty would carry zero tensors through the whole graph.
     """
 
     def __init__(self, negative_slope: float = 0.2):
@@ -29,7 +32,7 @@ class LeakyReLU(nn.Module):
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Tensor:
-        return Activate.apply(x, self.negative_slope)
+        return LeakyReLUFunction.apply(x, self.negative_slope)
 
 
 def slope_times(d: Tensor, y: Tensor, negative_slope: float) -> Tensor:
@@ -37,8 +40,8 @@ def slope_times(d: Tensor, y: Tensor, negative_slope: float) -> Tensor:
     return torch.ops.aten.leaky_relu_backward(d, y, negative_slope, True)
 
 
-class Activate(Function):
-    """Computes leaky ReLU; its derivative is `Slope`."""
+class LeakyReLUFunction(Function):
+    """Computes leaky ReLU; its derivative is `LeakyReLUGradient`."""
 
     @staticmethod
     def forward(ctx, x, negative_slope):
@@ -50,10 +53,10 @@ class Activate(Function):
     @staticmethod
     def backward(ctx, d):
         (y,) = ctx.saved_tensors
-        return Slope.apply(d, y, ctx.negative_slope), None
+        return LeakyReLUGradient.apply(d, y, ctx.negative_slope), None
 
 
-class Slope(Function):
+class LeakyReLUGradient(Function):
     """Makes `slope_times` differentiable with respect to d; y is a constant."""
 
     @staticmethod
@@ -65,4 +68,4 @@ class Slope(Function):
     @staticmethod
     def backward(ctx, g):
         (y,) = ctx.saved_tensors
-        return Slope.apply(g, y, ctx.negative_slope), None, None
+        return LeakyReLUGradient.apply(g, y, ctx.negative_slope), None, None

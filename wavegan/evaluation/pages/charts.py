@@ -78,10 +78,10 @@ def history_chart(history: Sequence[Mapping[str, Any]], metric: str, band: Mappi
 
     history: maps with "step" and, if measured, the metric, its "_low" and its "_high"; band: low and high.
     """
-    lines = [line for line in history if is_number(line.get(metric))]
+    lines = [line for line in history if is_finite_number(line.get(metric))]
     steps = np.array([line["step"] for line in lines], float)
     value, low, high = (_column(lines, metric, end) for end in ("", "_low", "_high"))
-    edges = [band["low"], band["high"]] if band and all(map(is_number, (band["low"], band["high"]))) else []
+    edges = [band["low"], band["high"]] if band and all(map(is_finite_number, (band["low"], band["high"]))) else []
     up = _around([*_finite(low, high, value), *edges])
     across = Scale(0, max([1.0, *steps]))
     x = across.at(steps)
@@ -178,7 +178,7 @@ def _finite(*values: Iterable[float]) -> list[float]:
     return [float(value) for part in values for value in part if math.isfinite(value)]
 
 
-def is_number(value: Any) -> bool:
+def is_finite_number(value: Any) -> bool:
     """Tells whether a value is a finite number: not None, NaN or absent."""
     return isinstance(value, int | float) and math.isfinite(value)
 
@@ -186,4 +186,4 @@ def is_number(value: Any) -> bool:
 def _column(lines: Sequence[Mapping[str, Any]], metric: str, end: str) -> np.ndarray:
     """Returns each line's value of a metric, or one end of its interval; the value replaces a missing end."""
     ends = [line.get(f"{metric}{end}") for line in lines]
-    return np.array([at if is_number(at) else line[metric] for at, line in zip(ends, lines, strict=True)], float)
+    return np.array([at if is_finite_number(at) else line[metric] for at, line in zip(ends, lines, strict=True)], float)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wavegan.evaluation.evaluate import measured
 from wavegan.evaluation.metrics import AS_REAL, HIGHER, METRICS
-from wavegan.evaluation.pages.charts import is_number, spectra_chart
+from wavegan.evaluation.pages.charts import is_finite_number, spectra_chart
 from wavegan.evaluation.pages.html_page import rounded, write_page
 from wavegan.evaluation.pages.page_components import WIDEST, cells, grouped, score_values, spectrogram_values
 
@@ -107,7 +107,7 @@ def verdict(metric: str, difference: Score, first: float, real: Score | None = N
     and outside the interval of that middle. Else the two only differ.
     """
     low, high = difference["low"], difference["high"]
-    if not (is_number(low) and is_number(high)):
+    if not (is_finite_number(low) and is_finite_number(high)):
         return UNKNOWN
     if low <= 0 <= high:
         return SAME
@@ -143,13 +143,13 @@ def _differences(page: ComparisonPage, first: str, metric: str) -> dict[str, Dif
 def _difference(score: Score, judgement: str, longest: float) -> Difference:
     points = [score[key] for key in ("value", "low", "high")]
     value, low, high = (("+" if point > 0 else "") + rounded(point, _length(score)) for point in points)
-    bar = Bar(*(50 + 50 * point / longest for point in points)) if all(map(is_number, points)) else None
+    bar = Bar(*(50 + 50 * point / longest for point in points)) if all(map(is_finite_number, points)) else None
     return Difference(value, low, high, judgement, judgement not in (SAME, UNKNOWN), bar)
 
 
 def _length(score: Score) -> float:
     """Returns how far from 0 a difference and its interval reach."""
-    return max((abs(score[key]) for key in ("value", "low", "high") if is_number(score[key])), default=0)
+    return max((abs(score[key]) for key in ("value", "low", "high") if is_finite_number(score[key])), default=0)
 
 
 def _summary(differences: Mapping[str, Mapping[str, Difference]], name: str) -> str:

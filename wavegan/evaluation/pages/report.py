@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wavegan.evaluation.evaluate import measured
 from wavegan.evaluation.metrics import METRICS
-from wavegan.evaluation.pages.charts import Chart, history_chart, is_number, second_marks, spectra_chart
+from wavegan.evaluation.pages.charts import Chart, history_chart, is_finite_number, second_marks, spectra_chart
 from wavegan.evaluation.pages.html_page import write_page
 from wavegan.evaluation.pages.page_components import WIDEST, cells, score_values, spectrogram_values
 from wavegan.evaluation.pages.spectrogram_images import SIDE
@@ -122,5 +122,5 @@ def _curve(curve: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, An
 def _histories(report: Report) -> dict[str, Chart]:
     """Draws the charted metrics that the history holds, each with the band of real clips."""
     real = report.scores.get("real", {})
-    held = [metric for metric in CHARTED if any(is_number(line.get(metric)) for line in report.history)]
+    held = [metric for metric in CHARTED if any(is_finite_number(line.get(metric)) for line in report.history)]
     return {metric: history_chart(report.history, metric, real.get(metric)) for metric in held}

@@ -1,4 +1,4 @@
-"""Cuts the clips that the networks see from a recipe's sound, and settles its labels."""
+"""Cuts a recipe's sound into clips for the networks, and decides the number of labels."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -19,7 +19,7 @@ from wavegan.training.loop import Batches
 from wavegan.training.prefetch import Prefetcher
 
 LEAST_FILES_PER_LABEL = 5
-MEASURED_CLIPS = 4096  # statistics of spectrograms are taken from so many at most
+MEASURED_CLIPS = 4096  # at most this many clips are measured for spectrogram statistics
 BATCH_SIZE = 64
 
 
@@ -36,7 +36,7 @@ def training_clips(recipe: Recipe, parts: Corpora) -> ClipSource:
 def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
     """Returns the clips that a translation learns to make; None for any other method.
 
-    They have an order of their own. Otherwise two kits that play the same hits would come in pairs.
+    They are ordered by another seed; otherwise two kits with the same hits would give matching pairs.
     """
     if recipe.data.source_b is None:
         return None
@@ -46,24 +46,24 @@ def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
 def label_count(recipe: Recipe) -> int:
     """Returns how many labels the recipe's networks know; 0 for none.
 
-    It is also 0 as long as generator.labels is auto.
+    It is also 0 while generator.labels is auto.
     """
     labels = getattr(recipe.generator, "labels", 0)
     return 0 if labels == "auto" else labels
 
 
 def with_label_count(recipe: Recipe, count: int) -> Recipe:
-    """Replaces generator.labels: auto by a number; a recipe with another value stays as it is."""
+    """Replaces the value `auto` of generator.labels with a number; a recipe with another value stays as it is."""
     if getattr(recipe.generator, "labels", 0) != "auto":
         return recipe
     return recipe.model_copy(update={"generator": recipe.generator.model_copy(update={"labels": count})})
 
 
 def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
-    """Replaces generator.labels: auto by the sound's number of labels; also returns a line that says so.
+    """Replaces the value `auto` of generator.labels with the sound's number of labels; also returns a line about it.
 
-    The line is empty if the recipe says another value. There must be two labels or more, each file must have one, and
-    each label must have five files or more on average. For other sound the number is 0.
+    The line is empty if the recipe has another value. There must be two labels or more, each file must have one, and
+    each label must have five files or more on average. Otherwise the number is 0.
     """
     if getattr(recipe.generator, "labels", 0) != "auto":
         return recipe, ""
@@ -76,15 +76,17 @@ def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
             f"{len(names):,} labels have {files / len(names):.1f} files each, and {LEAST_FILES_PER_LABEL} are needed"
         )
     elif len(names) > 1:
-        count, reason = len(names), "those of the sound"
+        count, reason = len(names), "the sound's labels"
     return with_label_count(recipe, count), f"generator.labels auto: {count}, {reason}"
 
 
 def batches(recipe: Recipe, clips: ClipSource, on: torch.device, targets: ClipSource | None = None) -> Batches:
-    """Makes batches of training clips on a device; the sound itself moves there if it fits or the recipe says so.
+    """Makes batches of training clips on a device.
 
-    targets: the clips of a translation's second source. If the sound stays on the host, batches for an accelerator are
-    made and copied one ahead. Raises DataError if the recipe's networks know another number of labels.
+    The sound itself moves to the device unless data.on_device is false; with `auto` on CUDA it moves only if it needs
+    less than a quarter of the free memory. Otherwise each batch is made on the host and copied ahead of its step.
+    targets: the clips of a translation's second source. Raises DataError if the recipe's networks know another number
+    of labels, or if they know labels and a file has none.
     """
     labels_known = label_count(recipe)
     _refuse_other_labels(labels_known, clips)
@@ -105,9 +107,10 @@ def batches(recipe: Recipe, clips: ClipSource, on: torch.device, targets: ClipSo
 
 
 def source_clips(recipe: Recipe, parts: Corpora) -> Callable[[Sequence[int]], Tensor] | None:
-    """Returns a function that gives the clips with some numbers, which a translation takes in place of latents.
+    """Returns a function from clip numbers to clips, which a translation uses instead of latents.
 
-    It returns None if no clips are needed. The clips are held out if any are, and repeat if more are asked for.
+    Returns None for any other method. The clips are the held-out clips if there are any, else the training clips;
+    numbers past the end wrap around.
     """
     if recipe.method.name != "translation":
         return None
@@ -147,4 +150,4 @@ def _belongs_on_device(choice: str | bool, size: int, on: torch.device) -> bool:
     if choice != "auto" or on.type != "cuda":
         return choice is True or choice == "auto"
     free, _ = torch.cuda.mem_get_info(on)
-    return size < free / 4  # the step needs the other memory
+    return size < free / 4  # the step needs the rest

@@ -1,4 +1,4 @@
-"""Keeps the sounds or tar shards of any fsspec address (s3://, hf://, gs://, http://) in a local folder."""
+"""Mirrors the sounds or tar shards of any fsspec address (s3://, hf://, gs://, http://) in a local folder."""
 
 import hashlib
 import logging
@@ -14,23 +14,23 @@ from urllib.parse import unquote
 
 from filelock import FileLock
 
-from wavegan.audio import labels, listing, signatures, tables, tar_reader, transfer
+from wavegan.audio import labels, listing, remote_copy, signatures, tables, tar_reader
 from wavegan.audio.files import TemporaryError
+from wavegan.audio.remote_copy import FetchJournal, Remote
 from wavegan.audio.shards import TAR, expanded
-from wavegan.audio.transfer import Journal, Remote
 from wavegan.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-OTHER_KINDS = "are not fetched: by their names they are no sound, no tar and no metadata list"
+OTHER_KINDS = "are not fetched: their names are not those of a sound, a tar file or a metadata list"
 TARS_BESIDE = "are not fetched: they are tar files beside sound files; name them to use them"
 LEADS_OUT = "are refused: their names lead out of the folder (absolute, with .. or with empty parts)"
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """Holds the local folder of an address, what was left there, by reason, and what is to be told."""
+class Mirror:
+    """Holds the local copy of an address: its folder, remote files not fetched (by reason), and notes for the user."""
 
     folder: Path
     passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -38,67 +38,67 @@ class Fetched:
 
 
 def is_address(source: str) -> bool:
-    """Says whether a source is an address, such as s3://bucket/sounds, and no path."""
+    """Says whether a source is an address, such as s3://bucket/sounds, rather than a path."""
     return bool(ADDRESS.match(source))
 
 
-def fetched(address: str, cache: Path) -> Fetched:
+def mirror(address: str, cache: Path) -> Mirror:
     """Returns a folder below `cache` with the sounds, tar files and metadata lists of an address.
 
-    The address is a folder, a file, or a pattern with braces or `*`. Fetches only what is not there yet in the same
-    version, several files at a time; a call after a kill goes on. Without a connection, a folder that is complete is
-    used as it is. Raises DataError if the address cannot be read or holds no sound, TemporaryError if that may pass.
+    The address is a folder, a file, or a pattern with braces or `*`. Downloads only missing or changed files, several
+    at once; after a kill the next call continues. Without a connection, a complete folder is used as it is. Raises
+    DataError if the address cannot be read or holds no sound, TemporaryError if a later try may succeed.
     """
     folder = cache / hashlib.blake2b(address.rstrip("/").encode(), digest_size=12).hexdigest()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):  # a second process waits for the first, then finds all files
-            return _fetched(address, folder)
+        with FileLock(folder / "lock"):  # a second process waits until the first has fetched all files
+            return _mirror(address, folder)
     except OSError as fault:
         raise DataError(
             f"the cache folder {folder} cannot be used ({fault.strerror or fault})",
-            f"the files of {address} are kept there",
+            f"the files of {address} are kept in it",
             "free some space or name another folder in the environment variable WAVEGAN_CACHE",
         ) from fault
 
 
-def _fetched(address: str, folder: Path) -> Fetched:
+def _mirror(address: str, folder: Path) -> Mirror:
     files, complete = folder / "files", folder / "complete"
-    journal = Journal(folder / "fetched.jsonl", files)
+    journal = FetchJournal(folder / "fetched.jsonl", files)
     was_complete = complete.exists() and journal.is_whole()
     remote = Remote.connect(address)
     try:
         infos = _listed(remote, is_patient=not was_complete)
         paths, passed_over = _chosen(remote, infos)
-        infos = transfer.complete_infos(remote, {path: infos[path] for path in paths.values()})
+        infos = remote_copy.complete_infos(remote, {path: infos[path] for path in paths.values()})
     except TemporaryError as fault:
         if not was_complete:
             raise
         note = f"{fault.value}, so its {len(journal.lines):,} files are used as fetched before."
-        return Fetched(files, notes=(note,))
-    missing = {name: path for name, path in paths.items() if not journal.holds(name, transfer.version(infos[path]))}
+        return Mirror(files, notes=(note,))
+    missing = {name: path for name, path in paths.items() if not journal.holds(name, remote_copy.version(infos[path]))}
     if missing or set(journal.lines) != set(paths):
         complete.unlink(missing_ok=True)
         _remove_others(files, paths)
     if missing:
         size = sum(infos[path].get("size") or 0 for path in missing.values())
         _check_room(address, folder, size)
-        there = f"; {len(paths) - len(missing):,} are there already" if len(missing) < len(paths) else ""
-        logger.info(f"fetching {len(missing):,} files ({size / 1e6:,.1f} MB) of {address} to {files}{there}")
-        transfer.fetch_all(remote, infos, missing, journal)
+        kept = f"; {len(paths) - len(missing):,} are already in it" if len(missing) < len(paths) else ""
+        logger.info(f"fetching {len(missing):,} files ({size / 1e6:,.1f} MB) of {address} to {files}{kept}")
+        remote_copy.fetch_all(remote, infos, missing, journal)
     if not complete.exists():
         journal.keep(paths)
         complete.touch()
-    return Fetched(files, passed_over)
+    return Mirror(files, passed_over)
 
 
 def _listed(remote: Remote, *, is_patient: bool) -> dict[str, dict[str, Any]]:
-    """Returns what the remote system tells of each file of the address, by its path there."""
+    """Returns fsspec's info of each file of the address, by remote path."""
     infos = {}
     for pattern in expanded(remote.path):
         if "*" in pattern:
-            there = remote.find(_folder_of(pattern), is_patient=is_patient)
-            infos |= {path: info for path, info in there.items() if fnmatch(path, pattern)}
+            in_folder = remote.find(_folder_of(pattern), is_patient=is_patient)
+            infos |= {path: info for path, info in in_folder.items() if fnmatch(path, pattern)}
         elif _is_wanted(pattern):
             infos[pattern] = remote.ask(lambda pattern=pattern: remote.system.info(pattern), is_patient=is_patient)
         else:
@@ -107,14 +107,14 @@ def _listed(remote: Remote, *, is_patient: bool) -> dict[str, dict[str, Any]]:
 
 
 def _folder_of(pattern: str) -> str:
-    """Returns the folder in which all files of a pattern lie, without a slash at its end."""
+    """Returns the remote folder that holds all files of a pattern, without a final slash."""
     fixed = re.split(r"[{*]", pattern)[0]
     is_folder = fixed == pattern and not _is_wanted(fixed)
     return fixed.rstrip("/") if is_folder else fixed.rpartition("/")[0]
 
 
 def _chosen(remote: Remote, infos: Iterable[str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """Returns the files to fetch, local name to remote path, and those that are left, by reason.
+    """Returns the files to fetch, local name to remote path, and those not fetched, by reason.
 
     Raises DataError if there is neither a sound nor a tar file.
     """
@@ -142,7 +142,7 @@ def _chosen(remote: Remote, infos: Iterable[str]) -> tuple[dict[str, str], dict[
 
 
 def _reason_against(name: str) -> str | None:
-    """Says why a remote file is left there; None if it is to be fetched."""
+    """Returns the reason why a remote file is not fetched; None if it is."""
     parts = name.split("/")
     if tar_reader.LEADS_OUT.match(name) or "\0" in name or not {"", ".", ".."}.isdisjoint(parts):
         return LEADS_OUT
@@ -170,7 +170,7 @@ def _check_room(address: str, folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise DataError(
-            f"the files of {address} that are not here yet hold {size / 1e9:,.2f} GB",
+            f"the files of {address} still to be fetched take {size / 1e9:,.2f} GB",
             f"{folder} has {free / 1e9:,.2f} GB free",
             "free some space or name another folder in the environment variable WAVEGAN_CACHE",
         )

@@ -23,11 +23,11 @@ import pytest
 import soundfile
 from remote_shop import Shop
 
-from wavegan.audio import remote, transfer
+from wavegan.audio import remote_cache, remote_copy
 from wavegan.audio.corpus import load_corpus
 from wavegan.audio.files import TemporaryError
 from wavegan.audio.listing import list_sound
-from wavegan.audio.remote import fetched, is_address
+from wavegan.audio.remote_cache import is_address, mirror
 from wavegan.audio.shards import is_shards, list_shards
 from wavegan.errors import DataError
 
@@ -43,7 +43,7 @@ SOUNDS = {"kick/a.wav": sound(0), "kick/b.flac": sound(1), "snare/a.wav": sound(
 
 @pytest.fixture(autouse=True)
 def shop(monkeypatch):
-    monkeypatch.setattr(transfer, "RETRY_PAUSES_SECONDS", (0, 0))
+    monkeypatch.setattr(remote_copy, "RETRY_PAUSES_SECONDS", (0, 0))
     Shop.reset()
     yield Shop
     Shop.reset()
@@ -73,9 +73,12 @@ def test_a_folder_is_fetched_as_it_is(address, tmp_path, caplog):
     fill(
         SOUNDS | {"metadata.csv": b"file_name\n", "README.md": b"words", "kick/.hidden.wav": b"x"}, address.rstrip("/")
     )
-    result = fetched(address, tmp_path)
+    result = mirror(address, tmp_path)
     assert content_of(result.folder) == SOUNDS | {"metadata.csv": b"file_name\n"}
-    assert result.passed_over == {remote.OTHER_KINDS: ("README.md",), remote.listing.HIDDEN: ("kick/.hidden.wav",)}
+    assert result.passed_over == {
+        remote_cache.OTHER_KINDS: ("README.md",),
+        remote_cache.listing.HIDDEN: ("kick/.hidden.wav",),
+    }
     assert f"fetching 4 files (0.0 MB) of {address}" in caplog.text
     assert len(list_sound(result.folder).paths) == 3
     if address.startswith("memory"):
@@ -84,28 +87,28 @@ def test_a_folder_is_fetched_as_it_is(address, tmp_path, caplog):
 
 def test_a_second_call_reads_nothing_and_a_change_reads_what_changed(shop, tmp_path):
     address = fill(SOUNDS)
-    folder = fetched(address, tmp_path).folder
+    folder = mirror(address, tmp_path).folder
     assert sorted(shop.read) == [f"/sounds/{name}" for name in SOUNDS]
     shop.read.clear()
-    assert fetched(address, tmp_path) == fetched(f"{address}/", tmp_path) == remote.Fetched(folder, {})
+    assert mirror(address, tmp_path) == mirror(f"{address}/", tmp_path) == remote_cache.Mirror(folder, {})
     assert shop.read == []
     changed = SOUNDS["kick/a.wav"][:-1] + b"\1"  # as long as before
     fill({"kick/a.wav": changed, "new.wav": sound(9)})
     del shop.store["/sounds/snare/a.wav"]
-    assert fetched(address, tmp_path).folder == folder
+    assert mirror(address, tmp_path).folder == folder
     assert sorted(shop.read) == ["/sounds/kick/a.wav", "/sounds/new.wav"]
     expected = {"kick/a.wav": changed, "kick/b.flac": SOUNDS["kick/b.flac"], "new.wav": sound(9)}
     assert content_of(folder) == expected
-    assert fetched(address, tmp_path).folder == folder and len(shop.read) == 2
+    assert mirror(address, tmp_path).folder == folder and len(shop.read) == 2
 
 
 def test_a_file_that_was_lost_or_damaged_in_the_cache_is_fetched_again(shop, tmp_path):
-    folder = fetched(fill(SOUNDS), tmp_path).folder
+    folder = mirror(fill(SOUNDS), tmp_path).folder
     (folder / "kick/a.wav").unlink()
     (folder / "kick/b.flac").write_bytes(b"cut")
     (folder / "kick/stranger.wav").write_bytes(b"no one's")
     shop.read.clear()
-    fetched("shop://sounds", tmp_path)
+    mirror("shop://sounds", tmp_path)
     assert sorted(shop.read) == ["/sounds/kick/a.wav", "/sounds/kick/b.flac"]
     assert content_of(folder) == SOUNDS
 
@@ -126,21 +129,21 @@ def tar_of(number: int) -> bytes:
 )
 def test_shards_are_fetched_by_folder_braces_and_wildcards(pattern, numbers, tmp_path):
     fill({f"s-{number}.tar": tar_of(number) for number in range(4)} | {"README.md": b"words"}, "shop://shards")
-    folder = fetched(f"shop://shards{pattern}", tmp_path).folder
+    folder = mirror(f"shop://shards{pattern}", tmp_path).folder
     assert is_shards(str(folder))
     items = list_shards(str(folder)).items
     assert [(item.name, item.label) for item in items] == [(f"s-{number}/x.wav", number) for number in numbers]
 
 
 def test_tars_beside_sounds_are_left_and_told(tmp_path):
-    result = fetched(fill(SOUNDS | {"all.tar": tar_of(0)}), tmp_path)
+    result = mirror(fill(SOUNDS | {"all.tar": tar_of(0)}), tmp_path)
     assert content_of(result.folder) == SOUNDS
-    assert result.passed_over == {remote.TARS_BESIDE: ("all.tar",)}
+    assert result.passed_over == {remote_cache.TARS_BESIDE: ("all.tar",)}
 
 
 def test_one_sound_is_a_folder_of_one(tmp_path):
     fill(SOUNDS)
-    assert content_of(fetched("shop://sounds/kick/a.wav", tmp_path).folder) == {"a.wav": SOUNDS["kick/a.wav"]}
+    assert content_of(mirror("shop://sounds/kick/a.wav", tmp_path).folder) == {"a.wav": SOUNDS["kick/a.wav"]}
 
 
 def test_names_that_lead_out_are_refused(shop, tmp_path):
@@ -148,25 +151,25 @@ def test_names_that_lead_out_are_refused(shop, tmp_path):
     hostile = ("../evil.wav", "a/../../../evil.wav", "a//evil.wav", "..\\evil.wav", "./evil.wav", "C:\\evil.wav")
     for name in hostile:
         shop.store[f"/sounds/{name}"] = shop.store["/sounds/good.wav"]
-    result = fetched(address, tmp_path / "cache")
+    result = mirror(address, tmp_path / "cache")
     assert content_of(result.folder) == {"good.wav": sound()}
-    assert result.passed_over == {remote.LEADS_OUT: tuple(sorted(hostile))}
+    assert result.passed_over == {remote_cache.LEADS_OUT: tuple(sorted(hostile))}
     assert shop.read == ["/sounds/good.wav"] and list(tmp_path.rglob("*evil*")) == []
 
 
 def test_passing_failures_are_tried_again_and_others_are_not(shop, tmp_path):
     address = fill({"a.wav": sound()})
     shop.faults = [ConnectionError("reset"), TimeoutError()]
-    assert content_of(fetched(address, tmp_path).folder) == {"a.wav": sound()}
+    assert content_of(mirror(address, tmp_path).folder) == {"a.wav": sound()}
     shop.faults = [PermissionError("not yours"), ConnectionError("stays")]
     with pytest.raises(
         DataError, match="shop://sounds cannot be read.*PermissionError: not yours.*your access to it"
     ) as fault:
-        fetched(address, tmp_path / "other")
+        mirror(address, tmp_path / "other")
     assert not isinstance(fault.value, TemporaryError) and len(shop.faults) == 1
     shop.faults = [ConnectionError("reset")] * 3
     with pytest.raises(TemporaryError, match="ConnectionError: reset.*run the same command again"):
-        fetched(address, tmp_path / "other")
+        mirror(address, tmp_path / "other")
 
 
 @pytest.mark.parametrize(("status", "may_pass"), [(503, True), (429, True), (404, False), (401, False)])
@@ -175,31 +178,31 @@ def test_a_servers_answer_says_whether_to_try_again(shop, tmp_path, status, may_
     fault.status = status  # pyright: ignore  as aiohttp's errors have it
     shop.faults = [fault]
     with contextlib.nullcontext() if may_pass else pytest.raises(DataError):
-        fetched(fill({"a.wav": sound()}), tmp_path)
+        mirror(fill({"a.wav": sound()}), tmp_path)
 
 
 def test_a_file_that_comes_too_short_is_fetched_again(shop, tmp_path):
     shop.short_reads = 1
-    assert content_of(fetched(fill(SOUNDS), tmp_path).folder) == SOUNDS
+    assert content_of(mirror(fill(SOUNDS), tmp_path).folder) == SOUNDS
     assert len(shop.read) == 4
     shop.short_reads = 9
     with pytest.raises(TemporaryError, match="bytes and .* came"):
-        fetched("shop://sounds", tmp_path / "other")
+        mirror("shop://sounds", tmp_path / "other")
     assert list(tmp_path.glob("other/*/files/**/*.*")) == []
 
 
 def test_what_came_before_a_failure_stays(shop, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "WORKERS", 1)
+    monkeypatch.setattr(remote_copy, "WORKERS", 1)
     address = fill(SOUNDS)
-    monkeypatch.setattr(transfer, "_may_pass", lambda fault: False)
+    monkeypatch.setattr(remote_copy, "_is_temporary", lambda fault: False)
     shop.faults = []
-    copy = transfer._copy
-    monkeypatch.setattr(transfer, "_copy", lambda *words: fail() if "snare" in str(words[2]) else copy(*words))
+    copy = remote_copy._copy
+    monkeypatch.setattr(remote_copy, "_copy", lambda *words: fail() if "snare" in str(words[2]) else copy(*words))
     with pytest.raises(DataError):
-        fetched(address, tmp_path)
+        mirror(address, tmp_path)
     assert len(shop.read) == 2
-    monkeypatch.setattr(transfer, "_copy", copy)
-    assert content_of(fetched(address, tmp_path).folder) == SOUNDS
+    monkeypatch.setattr(remote_copy, "_copy", copy)
+    assert content_of(mirror(address, tmp_path).folder) == SOUNDS
     assert len(shop.read) == 3
 
 
@@ -211,46 +214,46 @@ def test_without_a_connection_a_complete_folder_is_used_and_told(shop, tmp_path)
     address = fill(SOUNDS)
     shop.is_reachable = False
     with pytest.raises(TemporaryError, match="no route to the shop"):
-        fetched(address, tmp_path)
+        mirror(address, tmp_path)
     shop.is_reachable = True
-    folder = fetched(address, tmp_path).folder
+    folder = mirror(address, tmp_path).folder
     shop.is_reachable = False
-    result = fetched(address, tmp_path)
+    result = mirror(address, tmp_path)
     assert result.folder == folder and len(result.notes) == 1
     assert "shop://sounds cannot be read" in result.notes[0] and "its 3 files are used as" in result.notes[0]
     (folder / "kick/a.wav").unlink()
     with pytest.raises(TemporaryError):
-        fetched(address, tmp_path)
+        mirror(address, tmp_path)
 
 
 def test_a_fetch_that_was_killed_is_not_complete_without_a_connection(shop, tmp_path):
     """A change of the address makes the folder incomplete until all has come."""
     address = fill(SOUNDS)
-    fetched(address, tmp_path)
+    mirror(address, tmp_path)
     fill({"new.wav": sound(5)})
     shop.faults = [PermissionError("planted")]
     with pytest.raises(DataError):
-        fetched(address, tmp_path)
+        mirror(address, tmp_path)
     shop.is_reachable = False
     with pytest.raises(TemporaryError):
-        fetched(address, tmp_path)
+        mirror(address, tmp_path)
 
 
 def test_several_files_are_fetched_at_once(shop, tmp_path):
     shop.pause = 0.02
-    fetched(fill({f"{number}.wav": sound() for number in range(24)}), tmp_path)
-    assert 2 <= shop.most_at_once <= transfer.WORKERS
+    mirror(fill({f"{number}.wav": sound() for number in range(24)}), tmp_path)
+    assert 2 <= shop.most_at_once <= remote_copy.WORKERS
 
 
 KILLED = """
 import sys
 from pathlib import Path
 from remote_shop import Shop
-from test_remote import fill, many
-from wavegan.audio.remote import fetched
+from test_remote_cache import fill, many
+from wavegan.audio.remote_cache import mirror
 fill(many())
 Shop.pause = 0.2
-fetched("shop://sounds", Path(sys.argv[1]))
+mirror("shop://sounds", Path(sys.argv[1]))
 """
 
 
@@ -260,7 +263,7 @@ def many() -> dict[str, bytes]:
 
 def test_a_fetch_that_was_killed_goes_on(shop, tmp_path):
     tests = Path(__file__).parents[1]
-    package = Path(remote.__file__).parents[2]
+    package = Path(remote_cache.__file__).parents[2]
     paths = os.pathsep.join(map(str, (package, tests, tests / "audio")))
     child = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], env=os.environ | {"PYTHONPATH": paths})
     deadline = time.monotonic() + 60
@@ -277,8 +280,8 @@ def test_a_fetch_that_was_killed_goes_on(shop, tmp_path):
     fill(many())
     shop.faults = [PermissionError("planted")]
     with pytest.raises(DataError, match="planted"):
-        fetched("shop://sounds", tmp_path)
-    assert fetched("shop://sounds", tmp_path).folder == folder
+        mirror("shop://sounds", tmp_path)
+    assert mirror("shop://sounds", tmp_path).folder == folder
     assert content_of(folder) == many()
     assert {name.removeprefix("/sounds/") for name in shop.read} == set(many()) - came
 
@@ -289,44 +292,44 @@ def test_ctrl_c_stops_all_copies(shop, tmp_path):
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        fetched(address, tmp_path)
-    assert time.monotonic() - start < 3 and len(shop.read) == transfer.WORKERS
+        mirror(address, tmp_path)
+    assert time.monotonic() - start < 3 and len(shop.read) == remote_copy.WORKERS
     assert list(tmp_path.glob("*/files/*")) == []
     shop.pause = 0
-    assert set(content_of(fetched(address, tmp_path).folder).values()) == {sound()}
+    assert set(content_of(mirror(address, tmp_path).folder).values()) == {sound()}
 
 
 def test_a_missing_package_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(DataError, match=r'Install s3fs.*pip install "wavegan\[cloud\]"') as fault:
-        fetched("s3://bucket/sounds", tmp_path)
+        mirror("s3://bucket/sounds", tmp_path)
     assert "\n" not in str(fault.value)
     with pytest.raises(DataError, match="Protocol not known: s4"):
-        fetched("s4://bucket/sounds", tmp_path)
+        mirror("s4://bucket/sounds", tmp_path)
     with pytest.raises(DataError, match=f"is on this computer; name the path itself: {tmp_path}"):
-        fetched(f"file://{tmp_path}", tmp_path)
+        mirror(f"file://{tmp_path}", tmp_path)
 
 
 def test_an_address_without_sound_says_what_it_holds(tmp_path):
     fill({"a.parquet": b"x", "b.parquet": b"x", "LICENSE": b"x"})
     with pytest.raises(DataError, match=r"no sound file and no tar file; it holds 3 others \(.parquet, LICENSE\)"):
-        fetched("shop://sounds", tmp_path)
+        mirror("shop://sounds", tmp_path)
     with pytest.raises(DataError, match="it is empty"):
-        fetched("shop://nothing", tmp_path)
+        mirror("shop://nothing", tmp_path)
     with pytest.raises(DataError, match="FileNotFoundError"):
-        fetched("shop://nothing/a.wav", tmp_path)
+        mirror("shop://nothing/a.wav", tmp_path)
 
 
 def test_a_full_disk_is_told_before_and_during_the_fetch(shop, tmp_path, monkeypatch):
     address = fill(SOUNDS)
     shop.faults = [OSError(errno.ENOSPC, "No space left on device")]
     with pytest.raises(DataError, match="cache folder .* cannot be used .No space left.*WAVEGAN_CACHE"):
-        fetched(address, tmp_path)
+        mirror(address, tmp_path)
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(remote.shutil, "disk_usage", lambda path: usage(100))
+    monkeypatch.setattr(remote_cache.shutil, "disk_usage", lambda path: usage(100))
     shop.read.clear()
     with pytest.raises(DataError, match="0.00 GB free"):
-        fetched(address, tmp_path / "other")
+        mirror(address, tmp_path / "other")
     assert shop.read == []
 
 
@@ -354,18 +357,18 @@ def test_a_web_folder_is_fetched(tmp_path):
         thread.start()
         try:
             address = f"http://127.0.0.1:{server.server_port}/"
-            folder = fetched(address, tmp_path / "cache").folder
+            folder = mirror(address, tmp_path / "cache").folder
             assert content_of(folder) == SOUNDS | {"kick/with blank #1.wav": sound(7)}
             assert len(QuietHandler.heads) == 4
             os.utime(web / "kick/a.wav", (1, 1))
-            fetched(address, tmp_path / "cache")
+            mirror(address, tmp_path / "cache")
             assert QuietHandler.heads[4:] == ["/kick/a.wav"]
             with pytest.raises(DataError, match="cannot be read .*FileNotFoundError"):
-                fetched(f"{address}nothing.wav", tmp_path / "cache")
+                mirror(f"{address}nothing.wav", tmp_path / "cache")
         finally:
             server.shutdown()
             thread.join()
-    assert "its 4 files are used as fetched before" in fetched(address, tmp_path / "cache").notes[0]
+    assert "its 4 files are used as fetched before" in mirror(address, tmp_path / "cache").notes[0]
 
 
 def test_a_corpus_of_an_address_is_that_of_a_folder_and_tells_what_was_left(shop, tmp_path):
@@ -377,7 +380,7 @@ def test_a_corpus_of_an_address_is_that_of_a_folder_and_tells_what_was_left(shop
     plain = load_corpus(str(tmp_path), 16_000, 1)
     assert (corpus.names, corpus.label_names) == (plain.names, plain.label_names)
     assert list(corpus.hashes) == list(plain.hashes)
-    assert corpus.passed_over == {remote.OTHER_KINDS: ("README.md",)}
+    assert corpus.passed_over == {remote_cache.OTHER_KINDS: ("README.md",)}
     shop.is_reachable = False
     again = load_corpus(address, 16_000, 1)
     assert again.names == corpus.names and "as fetched before" in again.notes[0]

@@ -1,4 +1,4 @@
-"""Copies files from any fsspec address, several at a time, with retries and a journal by which a later call goes on."""
+"""Copies files from any fsspec address, several at once, with retries and a journal that lets a later call continue."""
 
 import errno
 import json
@@ -25,15 +25,15 @@ from wavegan.errors import DataError
 logger = logging.getLogger(__name__)
 
 WORKERS = 8
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # faults of the disk that is written to
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # errors of the local disk
 FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
-PASSING = {  # names of the libraries' classes of faults of a connection, as these libraries may be absent
+PASSING = {  # class names of connection errors; compared by name because the libraries may not be installed
     "ClientConnectionError", "ClientPayloadError",  # aiohttp
     "TransportError", "TimeoutException",  # httpx, google.auth
     "HTTPClientError", "ConnectionError",  # botocore
     "SSHException",  # paramiko
 }  # fmt: skip
-VERSION_KEYS = (  # of what the protocols tell of a file, these change when its content does
+VERSION_KEYS = (  # info keys that change when the content changes
     "ETag", "etag", "md5Hash", "Content-MD5", "content_md5", "generation", "blob_id", "lfs", "mtime", "LastModified",
     "Last-Modified", "last_modified", "updated", "modify", "created",
 )  # fmt: skip
@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 
 
 class _Stopped(Exception):
-    """Ends a copy because another one failed or the user stopped all."""
+    """Ends a copy because another copy failed or the user stopped the command."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,10 @@ class Remote:
         return cls(address, system, path)
 
     def ask(self, call: Callable[[], Result], *, is_patient: bool = True) -> Result:
-        """Returns the result of a call to the remote system; tries again after faults that may pass, if patient.
+        """Returns the result of a call to the remote system; retries temporary errors if is_patient.
 
-        Raises DataError in the user's words, TemporaryError if the fault may pass, OSError if the local disk is full.
+        Raises DataError with a message for the user, TemporaryError if a later try may succeed, OSError if the local
+        disk is full.
         """
         for pause in (*(RETRY_PAUSES_SECONDS if is_patient else ()), None):
             try:
@@ -89,7 +90,7 @@ class Remote:
                 if isinstance(fault, OSError) and fault.errno in FULL:
                     raise
                 text = f"the source {self.address} cannot be read ({_words(fault)})"
-                if not _may_pass(fault):
+                if not _is_temporary(fault):
                     raise DataError(text, "", "check the address and your access to it") from fault
                 if pause is None:
                     raise TemporaryError(text, "it takes a network connection", "run the same command again") from fault
@@ -103,7 +104,7 @@ class Remote:
         general = AsyncFileSystem._find if system.async_impl else fsspec.AbstractFileSystem.find
         if getattr(type(system), general.__name__) is not general:
             return self.ask(lambda: system.find(folder, detail=True), is_patient=is_patient)
-        infos, folders = {}, [folder]  # because the general one leaves out, in silence, folders that it cannot list
+        infos, folders = {}, [folder]  # fsspec's own walk silently skips folders that it cannot list
         for each in folders:
             for info in self.ask(lambda each=each: system.ls(each, detail=True), is_patient=is_patient):
                 if info["type"] != "directory":
@@ -113,8 +114,8 @@ class Remote:
         return infos
 
 
-class Journal:
-    """Remembers which files are there, and in which version, so that an interrupted fetch goes on."""
+class FetchJournal:
+    """Records which files are in the local folder, in which version, so that an interrupted fetch continues."""
 
     def __init__(self, path: Path, folder: Path):
         self.path, self.folder, self._lock = path, folder, threading.Lock()
@@ -128,22 +129,22 @@ class Journal:
             self.keep(self.lines)
 
     def holds(self, name: str, version: Version) -> bool:
-        """Says whether a file is there in this version."""
+        """Says whether the local folder holds a file in this version."""
         return name in self.lines and self.lines[name]["version"] == version and self._is_there(name)
 
     def is_whole(self) -> bool:
-        """Says whether all files that were fetched are still there."""
+        """Says whether the local folder still holds all files that were fetched."""
         return all(map(self._is_there, self.lines))
 
     def add(self, name: str, version: Version) -> None:
-        """Notes a file that has just been fetched; several threads may call it."""
+        """Adds a file that has just been fetched; several threads may call it."""
         entry = {"name": name, "version": version, "bytes": (self.folder / name).stat().st_size}
         with self._lock, self.path.open("a") as file:
             file.write(json.dumps(entry) + "\n")
             self.lines[name] = entry
 
     def keep(self, names: Iterable[str]) -> None:
-        """Forgets all other files."""
+        """Rewrites the journal with these names only."""
         self.lines = {name: self.lines[name] for name in names}
         with atomic_write(self.path) as partial:
             partial.write_text("".join(json.dumps(entry) + "\n" for entry in self.lines.values()))
@@ -156,12 +157,12 @@ class Journal:
 
 
 def version(info: Mapping[str, Any]) -> Version:
-    """Returns words that change when a remote file does."""
+    """Returns strings that change when a remote file changes."""
     return [str(info[key]) for key in ("size", *VERSION_KEYS) if info.get(key) is not None]
 
 
 def complete_infos(remote: Remote, infos: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Asks for each file's size and version where the listing did not tell, as over http."""
+    """Completes the info of files whose size the listing lacks, as over http."""
 
     def info(path: str) -> dict[str, Any]:
         return infos[path] | remote.ask(lambda: remote.system.info(path))
@@ -171,10 +172,12 @@ def complete_infos(remote: Remote, infos: dict[str, dict[str, Any]]) -> dict[str
         return infos | dict(zip(lacking, pool.map(info, lacking), strict=True))
 
 
-def fetch_all(remote: Remote, infos: Mapping[str, dict[str, Any]], paths: Mapping[str, str], journal: Journal) -> None:
-    """Copies remote files, name to path, into the journal's folder, several at a time; each appears when it is whole.
+def fetch_all(
+    remote: Remote, infos: Mapping[str, dict[str, Any]], paths: Mapping[str, str], journal: FetchJournal
+) -> None:
+    """Copies remote files into the journal's folder, several at a time; each appears under its name only when complete.
 
-    Raises DataError or TemporaryError as `Remote.ask`; what has been fetched stays.
+    paths: local name to remote path. Raises as `Remote.ask`; files already fetched stay.
     """
     stop = threading.Event()
     total = sum(infos[path].get("size") or 0 for path in paths.values())
@@ -197,7 +200,7 @@ def fetch_all(remote: Remote, infos: Mapping[str, dict[str, Any]], paths: Mappin
 
 
 class _Count(Callback):
-    """Counts the bytes of a copy on the bar, and ends the copy when all are to stop."""
+    """Counts the bytes of a copy on the bar; ends the copy once `stop` is set."""
 
     def __init__(self, bar: Any, stop: threading.Event):
         super().__init__()
@@ -214,7 +217,7 @@ def _copy(remote: Remote, path: str, target: Path, size: int | None, count: _Cou
     try:
         with atomic_write(target) as partial:
             count.relative_update(0)
-            remote.system.get_file(path, str(partial), callback=count)  # pyright: ignore  typed as its default
+            remote.system.get_file(path, str(partial), callback=count)  # pyright: ignore  the type hint fits only the default
             present = partial.stat().st_size
             if size is not None and present != size:
                 raise ConnectionError(f"{path} has {size:,} bytes and {present:,} came")
@@ -225,7 +228,7 @@ def _copy(remote: Remote, path: str, target: Path, size: int | None, count: _Cou
 
 
 def _workers(remote: Remote) -> int:
-    """Returns how many files are read at once: one where a protocol's connection is not made for threads, as ftp."""
+    """Returns the number of parallel reads: 1 if the protocol is not known to be safe for threads (ftp), else 8."""
     return WORKERS if remote.system.async_impl or {"hf", "memory"} & set(_protocols(remote)) else 1
 
 
@@ -234,13 +237,16 @@ def _protocols(remote: Remote) -> tuple[str, ...]:
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
 
-def _may_pass(fault: BaseException) -> bool:
-    """Says whether another try may help: a busy server or a connection that broke, not a wrong address or right."""
+def _is_temporary(fault: BaseException) -> bool:
+    """Says whether a retry may help.
+
+    Yes for a busy server or a broken connection, no for a wrong address or a missing permission.
+    """
     status = getattr(fault, "status", None) or getattr(getattr(fault, "response", None), "status_code", None)
     if status := status or getattr(fault, "code", None):
         return str(status) in map(str, TRANSIENT_STATUS)
-    if isinstance(fault, FOR_GOOD):  # fsspec says so of any fault over http
-        return type(fault.__cause__).__module__.startswith("aiohttp") and _may_pass(fault.__cause__ or fault)
+    if isinstance(fault, FOR_GOOD):  # over http fsspec raises one of these for any fault, so look at the cause
+        return type(fault.__cause__).__module__.startswith("aiohttp") and _is_temporary(fault.__cause__ or fault)
     return isinstance(fault, OSError) or not PASSING.isdisjoint(base.__name__ for base in type(fault).__mro__)
 
 

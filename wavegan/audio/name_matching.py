@@ -8,15 +8,16 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aif", ".aiff", ".wma")  # of files converted since
+# A list may still name these endings after its files were converted.
+ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aif", ".aiff", ".wma")
 
 
-class FileNames:
-    """Finds the files that a written name may mean, among these paths below the folder.
+class NameMatcher:
+    """Finds which of `paths`, all below `folder`, a written name may mean.
 
-    Beside the exact name it accepts: other upper and lower case, composed or decomposed accents, backslashes; no ending
-    or that of another kind of sound; no folder in front (`a` means `wavs/a.wav`); an absolute path of another computer
-    that ends in the whole name.
+    Besides the exact name it accepts: other upper and lower case, composed or decomposed accents, backslashes; a
+    missing or different sound ending; missing leading folders (`a` means `wavs/a.wav`); an absolute path from another
+    computer, if its end equals a file's whole path below the folder.
     """
 
     def __init__(self, folder: Path, paths: Iterable[Path]):
@@ -29,7 +30,7 @@ class FileNames:
         return self._exact.get(posixpath.normpath(posixpath.join(below, written)))
 
     def matches(self, written: str, below: str = "") -> list[Path]:
-        """Returns the files that a name may mean: none, one or, if it is ambiguous, several."""
+        """Returns the files that a name may mean: several if it is ambiguous, an empty list if no file matches."""
         if path := self.exact(written, below):
             return [path]
         name = posixpath.normpath(written.replace("\\", "/"))
@@ -55,7 +56,7 @@ class FileNames:
 
     @cached_property
     def _whole(self) -> dict[str, list[Path]]:
-        """Maps whole names, with and without ending, to files."""
+        """Maps paths below the folder, with and without ending, to files."""
         files = defaultdict(list)
         for path, name in self.names.items():
             for key in (_key(name), _key(posixpath.splitext(name)[0])):
@@ -64,7 +65,10 @@ class FileNames:
 
     @cached_property
     def _tails(self) -> dict[str, list[Path]]:
-        """Maps the ends of names from some folder on, with and without ending, to files."""
+        """Maps each tail that starts after a slash (`b/c.wav` and `c.wav` for `a/b/c.wav`) to its files.
+
+        Each tail also stands without its ending.
+        """
         files = defaultdict(list)
         for key, paths in self._whole.items():
             parts = key.split("/")

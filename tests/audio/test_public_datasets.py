@@ -14,8 +14,8 @@ import soundfile
 from tqdm import tqdm
 
 from wavegan.audio import download as download_module
-from wavegan.audio import fetch as fetch_module
-from wavegan.audio.fetch import DATASETS, Dataset, fetch
+from wavegan.audio import public_datasets
+from wavegan.audio.public_datasets import DATASETS, Dataset, fetch
 from wavegan.errors import DataError
 
 WORDS = DATASETS["sc09"].words
@@ -252,7 +252,7 @@ def test_an_interrupted_extraction_is_redone(server, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fetch_module, "_split", interrupted)
+        patch.setattr(public_datasets, "_split", interrupted)
         fetch("sc09", tmp_path, dataset=dataset_of(server))
     assert not (tmp_path / "sc09").exists()
     (tmp_path / "sc09.partial/train/one/left_over.wav").write_bytes(b"")
@@ -314,16 +314,16 @@ def test_an_archive_without_lists_is_refused(server, tmp_path):
 def test_too_little_room_is_noticed_before_the_download(server, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     dataset = replace(dataset_of(server), extracted_bytes=2_000_000_000)
-    monkeypatch.setattr(fetch_module.shutil, "disk_usage", lambda path: usage(0, 0, 1_500_000_000))
+    monkeypatch.setattr(public_datasets.shutil, "disk_usage", lambda path: usage(0, 0, 1_500_000_000))
     with pytest.raises(DataError, match=r"1.50 GB free; sc09 still needs 2.00 GB"):
         fetch("sc09", tmp_path, dataset=dataset)
     assert server.ranges == []
     needed = len(server.body) - 7000 + 2_000_000_000
     (tmp_path / f"{ARCHIVE}.partial").write_bytes(server.body[:7000])
-    monkeypatch.setattr(fetch_module.shutil, "disk_usage", lambda path: usage(0, 0, needed - 1))
+    monkeypatch.setattr(public_datasets.shutil, "disk_usage", lambda path: usage(0, 0, needed - 1))
     with pytest.raises(DataError, match="GB free"):
         fetch("sc09", tmp_path, dataset=dataset)
-    monkeypatch.setattr(fetch_module.shutil, "disk_usage", lambda path: usage(0, 0, needed))
+    monkeypatch.setattr(public_datasets.shutil, "disk_usage", lambda path: usage(0, 0, needed))
     assert fetch("sc09", tmp_path, dataset=dataset).clips["train"] == 31
 
 

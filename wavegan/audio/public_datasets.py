@@ -27,7 +27,7 @@ CLIP_NAME = re.compile(r"\w[\w.-]*\.wav")
 class Dataset:
     """Describes a data set: its address, its archive's checksum and sizes, and the words whose clips we keep.
 
-    The archive is a gzipped tar of `WORD/NAME.wav` with the two lists of SPLIT_LISTS beside the words.
+    The archive is a gzipped tar of `WORD/NAME.wav` with the two lists of SPLIT_LISTS beside the word folders.
     """
 
     name: str
@@ -146,7 +146,7 @@ def _verify(dataset: Dataset, archive: Path) -> None:
 
 
 def _build(dataset: Dataset, archive: Path, folder: Path) -> dict[str, int]:
-    """Extracts an archive to `folder` and returns the clips per split; the folder gets its name when it is complete."""
+    """Unpacks an archive into a temporary folder, renamed to `folder` at the end; returns the clips per split."""
     partial = partial_path(folder)
     if partial.exists():
         shutil.rmtree(partial)
@@ -202,7 +202,7 @@ def _checked_path(member: tarfile.TarInfo, folder: Path) -> PurePosixPath:
             raise tarfile.TarError("its path leaves the folder")
         if not (member.isfile() or member.isdir()):
             raise tarfile.TarError("it is a link or a device")
-        if hasattr(tarfile, "data_filter"):  # Python 3.11.0 to 3.11.3 lack it; the rules above stand alone
+        if hasattr(tarfile, "data_filter"):  # Python 3.11.0 to 3.11.3 lack it; there only the checks above apply
             tarfile.data_filter(member, str(folder))
     except tarfile.TarError as error:
         raise DataError(

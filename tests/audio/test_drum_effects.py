@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from wavegan.audio import drum_kits, drum_machine
-from wavegan.audio.drum_kits import KITS, placement, render, reverberation, stereo
+from wavegan.audio import drum_effects, drum_machine
+from wavegan.audio.drum_effects import KITS, placement, render, reverberation, stereo
 from wavegan.audio.drum_machine import DRUMS
 
 RATES = (4000, 16000, 44100, 96000)
@@ -121,7 +121,7 @@ def test_a_kit_sounds_the_same_at_every_rate(kit):
 
 
 def test_stereo_is_panned_at_constant_power_in_a_room_of_two_ears(monkeypatch):
-    monkeypatch.setattr(drum_kits, "STEREO_ROOM", 0)
+    monkeypatch.setattr(drum_effects, "STEREO_ROOM", 0)
     sound = drum_machine.render(0, 16000)
     for angle in (0.0, np.pi / 6, np.pi / 4, np.pi / 2):
         left, right = stereo(sound, 16000, angle=angle).T

@@ -15,8 +15,9 @@ VERSION = 1  # raised whenever a kit or the stereo field would sound different
 PLAIN = "plain"
 STEREO_ROOM = 0.3  # level of the room around a drum in the stereo field
 
-# Reverberation that starts as noise of unit density (see `drum_machine.band_noise`) and falls by 60 dB in a decay has a
-# gain of sqrt(decay / (6 ln 10) / (2 · 22050)) at every frequency: the Fourier integral of the squared envelope.
+# Noise of `drum_machine.band_noise` under an envelope that falls 60 dB in `decay` seconds has this gain times
+# sqrt(decay) at every frequency: the root of the noise's density, 1 / (2 · 22050), times the integral of the squared
+# envelope, decay / (6 ln 10).
 REVERBERATION_GAIN = np.sqrt(1 / (6 * np.log(10)) / 44100)
 
 
@@ -52,7 +53,7 @@ def stereo(sound: np.ndarray, sample_rate: int, *, angle: float) -> np.ndarray:
 def reverberation(
     sound: np.ndarray, sample_rate: int, decay: float, low: float, high: float, *, number: int
 ) -> np.ndarray:
-    """Returns the reverberation of room `number` for a sound, about as loud, and longer by `decay` seconds.
+    """Returns the reverberation of room `number` for a sound: about as loud as the sound, and `decay` seconds longer.
 
     The room passes `low` to `high` Hz and falls by 60 dB in `decay` seconds.
     """
@@ -67,7 +68,7 @@ def plain(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def dry(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Makes a drum bright, short and coarse: raised highs, 60 dB more decay in 0.3 s, 31 amplitudes as of 5 bits."""
+    """Raises the treble, adds a decay of 60 dB in 0.3 s, and rounds to 31 levels (about 5 bits)."""
     time = np.arange(len(sound)) / sample_rate
     dull = lfilter([1], [1, -(pole := np.exp(-2 * np.pi * 1500 / sample_rate))], (1 - pole) * sound)
     bright = (sound - 0.8 * np.asarray(dull)) * strike(time, 0.3, 1e-6)
