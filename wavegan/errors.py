@@ -1,5 +1,20 @@
 """Defines the errors that a user may see; any other error that reaches the user is a bug of ours."""
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REMEDIES = {  # of what the system refuses; every other number of an error has the last
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free some space or name another folder; the same command goes on",
+    (errno.EACCES, errno.EPERM, errno.EROFS): "wavegan must be able to use it; allow that or name another",
+    (errno.ENOENT, errno.ENOTDIR, errno.ESTALE): "it is missing, or was moved or removed; put it back or name another",
+    (errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP): "name another",
+    (errno.EMFILE, errno.ENFILE): "too many files are open; allow more, e.g. ulimit -n 4096",
+    (): "see whether the disk or the network drive works, then run the same command again",
+}
+
 
 class UserError(Exception):
     """Describes an error that the user can put right: the wrong value, the rule that it breaks and the remedy.
@@ -31,3 +46,28 @@ class RunError(UserError):
 
 class TrainingError(UserError):
     """Training cannot go on; the text names the step, the last good checkpoint and what to try."""
+
+
+def system_error(fault: OSError, remedy: str = "") -> str:
+    """Puts an error of the operating system into a sentence: the place, what the system says, and the remedy."""
+    place = fault.filename if fault.filename is not None else "an open file, perhaps the standard output"
+    place = os.fsdecode(place) if isinstance(place, bytes) else place
+    return f"{place}: {fault.strerror}; {remedy or remedy_of(fault)}"
+
+
+def remedy_of(fault: OSError) -> str:
+    """Returns what helps against an error of the operating system."""
+    return next(remedy for numbers, remedy in REMEDIES.items() if fault.errno in numbers or not numbers)
+
+
+@contextmanager
+def name_place(path: Path, *, hides: Path | None = None) -> Iterator[None]:
+    """Adds a path to an OSError that names none, as that of a write; puts it also in the place of the path `hides`."""
+    try:
+        yield
+    except OSError as fault:
+        names_none = fault.filename is None and fault.errno is not None
+        if names_none or (hides and fault.filename in (hides, str(hides))):
+            fault.filename = str(path)
+            del fault.filename2  # the new name of a rename
+        raise

@@ -743,5 +743,5 @@ def test_a_damaged_journal_heals(sounds: Sounds, damage: str):
 def test_a_complete_cache_is_read_without_rights_to_write(sounds: Sounds, monkeypatch: pytest.MonkeyPatch):
     folder = sounds(2)
     load_corpus(str(folder), RATE, 1)
-    monkeypatch.setattr(corpus_cache, "FileLock", None)
+    monkeypatch.setattr(corpus_cache, "locked", None)
     assert len(load_corpus(str(folder), RATE, 1).names) == 2

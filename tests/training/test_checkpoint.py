@@ -32,8 +32,8 @@ def test_a_training_comes_back_whole_without_any_code(training, batches, tmp_pat
     made = training(ema=0.9, batch_norm=True)
     train(made, batches, 1, after_step=lambda stats: True)
     extra = {"recipe": {"model": {"dim": 1}, "rates": [1e-4, 2]}, "label_names": ["one", "zwei – ü"], "seconds": 1.5}
-    path = checkpoint.save(tmp_path / "new" / "checkpoints", {**extra, **made.state()})
-    assert path == tmp_path / "new" / "checkpoints" / "step-00000001.pt"
+    path = checkpoint.save(tmp_path / "checkpoints", {**extra, **made.state()})
+    assert path == tmp_path / "checkpoints" / "step-00000001.pt"
     content = checkpoint.load(path)
     assert {name: content[name] for name in extra} == extra
     for kind in ("networks", "averages"):
@@ -50,12 +50,12 @@ def test_it_is_written_aside_flushed_and_renamed(tmp_path, monkeypatch):
     flush = os.fsync
 
     def watch(descriptor: int) -> None:
-        seen.append((sorted(path.name for path in tmp_path.iterdir()), old.read_bytes() == before))
+        seen.append((len(list(tmp_path.iterdir())), old.read_bytes() == before))
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", watch)
     checkpoint.save(tmp_path, {"step": 7, "weight": torch.zeros(3)})
-    assert seen == [(["step-00000007.pt", "step-00000007.pt.partial"], True)]
+    assert seen == [(2, True), (1, False)], "first the file is flushed, then the folder with its name"
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000007.pt"]
     assert not checkpoint.load(old)["weight"].any()
 
@@ -71,6 +71,13 @@ def test_a_write_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
         make(tmp_path, 8)
     assert newest_step(tmp_path) == 7
     assert checkpoint.steps(tmp_path) == {7: old}
+
+
+def test_a_run_folder_that_was_moved_is_not_made_again(tmp_path):
+    """A second folder in its place would split the run in two."""
+    with pytest.raises(FileNotFoundError, match="moved/checkpoints"):
+        make(tmp_path / "moved" / "checkpoints", 8)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_newest_is_that_of_the_highest_step(tmp_path):
@@ -146,8 +153,8 @@ def test_a_missing_file_is_a_run_error(tmp_path):
 
 def test_torn_writes_are_ignored_and_cleared_away(tmp_path):
     make(tmp_path, 1)
-    torn = tmp_path / "step-00000002.pt.partial"
-    torn.write_bytes(b"half")
+    for torn in ("step-00000002.pt.partial", "step-00000003.pt.0123456789ab.partial"):  # of earlier versions, and now
+        (tmp_path / torn).write_bytes(b"half")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert newest_step(tmp_path) == 1

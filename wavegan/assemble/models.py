@@ -122,7 +122,7 @@ def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
     The latents are the same at every step.
     """
     clips = sample(model, count)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     pause = torch.zeros(model.channels, round(PREVIEW_GAP_SECONDS * model.sample_rate))
     spaced = torch.cat([part for clip in clips for part in (clip, pause)], dim=1)
     files.write(folder / f"step-{step:08d}.wav", spaced.numpy(), model.sample_rate)

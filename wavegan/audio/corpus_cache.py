@@ -18,18 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from wavegan import progress
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import atomic_write, write_text
 from wavegan.audio.decoding import Conversion, Decoded, append, decode_item
 from wavegan.audio.items import Item
+from wavegan.file_lock import locked
 
 logger = logging.getLogger(__name__)
 
 LONGEST_CLIP = 65536  # frames of silence at the end, so that a clip can be read from any start
 CHECKED_BYTES = 256 << 20  # so many of the samples are compared with their hashes at each start: 0.3 s
-LOCK_SECONDS = 5  # after so long a line says what is waited for
 SAMPLES, JOURNAL, COMPLETE = "samples.i16", "items.jsonl", "complete"
 
 Line = dict[str, Any]  # of the journal: an item's name, and its start, length and measurements or why it is skipped
@@ -44,7 +43,7 @@ def stored_items(folder: Path, items: Sequence[Item], conversion: Conversion) ->
     lines = _complete_lines(folder)
     if lines and not _to_decode(folder, lines, items, conversion.channels):
         return lines
-    with _lock(folder):  # a second process waits for the first, then finds a complete cache
+    with locked(folder / "lock", "decodes the same sound"):  # the second process then finds a complete cache
         lines = _complete_lines(folder) or _interrupted(folder, 2 * conversion.channels)
         todo = _to_decode(folder, lines, items, conversion.channels)
         for item in todo:
@@ -123,25 +122,14 @@ def _damaged(folder: Path, lines: Mapping[str, Line], channels: int) -> set[str]
     return damaged
 
 
-def _lock(folder: Path) -> FileLock:
-    """Returns the held lock of a cache folder; a line says so if another process holds it for long."""
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=LOCK_SECONDS)
-    except Timeout:
-        logger.info(f"waiting for another process that decodes the same sound, in {folder}")
-        lock.acquire()
-    return lock
-
-
 def _build(folder: Path, lines: dict[str, Line], items: Sequence[Item], conversion: Conversion) -> dict[str, Line]:
     """Decodes items, several in parallel, and appends them in order; samples that are stored already stay in place.
 
     lines: those of the items that the folder holds. Returns them with the new ones.
     """
     frame_bytes = 2 * conversion.channels
-    with atomic_write(folder / JOURNAL) as partial:
-        partial.write_bytes(b"".join(map(_encoded, lines.values())))
+    with atomic_write(folder / JOURNAL) as file:
+        file.writelines(map(_encoded, lines.values()))
     bar = progress.bar(len(lines) + len(items), " files", initial=len(lines), desc="decoding", leave=False)
     with (
         (folder / SAMPLES).open("ab") as samples,
@@ -169,8 +157,7 @@ def _build(folder: Path, lines: dict[str, Line], items: Sequence[Item], conversi
         os.fsync(journal.fileno())
     journal_bytes = (folder / JOURNAL).read_bytes()
     sizes = {"samples": (folder / SAMPLES).stat().st_size, "journal": len(journal_bytes), "hash": _hash(journal_bytes)}
-    with atomic_write(folder / COMPLETE) as partial:
-        partial.write_text(json.dumps(sizes))
+    write_text(folder / COMPLETE, json.dumps(sizes))
     return lines
 
 

@@ -4,6 +4,7 @@ Near duplicates are copies at another level, in another format, with other silen
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import numpy as np
 import torch
 
 from wavegan import progress
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import write_text
 from wavegan.audio.corpus import Corpus
+from wavegan.errors import system_error
+
+logger = logging.getLogger(__name__)
 
 NEAR_CORRELATION = 0.95  # of two aligned waveforms; white noise 10 dB below a sound leaves so much
 COMPARED_SECONDS = 1.0  # from the start of the sound
@@ -54,8 +58,10 @@ def near_pairs(corpus: Corpus, items: np.ndarray) -> list[tuple[int, int]]:
         return [(places[a], places[b]) for a, b in stored if a in places and b in places]
     pairs = list(_near_pairs(corpus, items))
     if path:
-        with atomic_write(path) as partial:
-            partial.write_text(json.dumps([[int(corpus.hashes[a]), int(corpus.hashes[b])] for a, b in pairs]))
+        try:
+            write_text(path, json.dumps([[int(corpus.hashes[a]), int(corpus.hashes[b])] for a, b in pairs]))
+        except OSError as fault:  # the cache is full, or another user's
+            logger.info(f"the near duplicates cannot be kept and are looked for each time: {system_error(fault)}")
     return pairs
 
 

@@ -109,9 +109,9 @@ def open_writer(path: Path, sample_rate: int, channels: int) -> Iterator[soundfi
     check_format(extension, sample_rate, channels)
     container, subtype = FORMATS[extension]
     with (
-        atomic_write(path) as partial,
+        atomic_write(path) as file,
         soundfile.SoundFile(
-            partial, "w", samplerate=sample_rate, channels=channels, format=container, subtype=subtype
+            file, "w", samplerate=sample_rate, channels=channels, format=container, subtype=subtype
         ) as sound,
     ):
         yield sound

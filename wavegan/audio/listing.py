@@ -18,7 +18,7 @@ NO_FILE = "are no regular files, but pipes, sockets or devices"
 LINK_TO_NOTHING = "are links to nothing"
 LINKED_AGAIN = "are links to folders that are read already, or that this folder lies in"
 PARTS_OF_A_RUN = frozenset(["checkpoints", "previews", "generated", "translated", "evaluation", "tensorboard"])
-CLIP = re.compile(r"(clip-\d{6,}|walk)\.(wav|flac|ogg|mp3)(\.partial)?")  # as wavegan generate names its files
+CLIP = re.compile(r"(clip-\d{6,}|walk)\.(wav|flac|ogg|mp3)(\.\w+)?(\.partial)?")  # as wavegan generate names them
 
 
 def _is_run(names: set[str]) -> bool:

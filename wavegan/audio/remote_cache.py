@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from filelock import FileLock
-
 from wavegan.audio import labels, listing, remote_copy, signatures, tables, tar_reader
 from wavegan.audio.files import TemporaryError
 from wavegan.audio.remote_copy import FetchJournal, Remote
 from wavegan.audio.shards import TAR, expanded
 from wavegan.errors import DataError
+from wavegan.file_lock import locked
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ def mirror(address: str, cache: Path) -> Mirror:
     folder = cache / hashlib.blake2b(address.rstrip("/").encode(), digest_size=12).hexdigest()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):  # a second process waits until the first has fetched all files
+        with locked(folder / "lock", f"fetches {address}"):  # the second process then finds all files
             return _mirror(address, folder)
     except OSError as fault:
         raise DataError(

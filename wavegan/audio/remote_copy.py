@@ -17,7 +17,7 @@ from fsspec.asyn import AsyncFileSystem
 from fsspec.callbacks import Callback
 
 from wavegan import progress
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import atomic_write, write_text
 from wavegan.audio.download import RETRY_PAUSES_SECONDS, TRANSIENT_STATUS
 from wavegan.audio.files import TemporaryError
 from wavegan.errors import DataError
@@ -146,8 +146,7 @@ class FetchJournal:
     def keep(self, names: Iterable[str]) -> None:
         """Rewrites the journal with these names only."""
         self.lines = {name: self.lines[name] for name in names}
-        with atomic_write(self.path) as partial:
-            partial.write_text("".join(json.dumps(entry) + "\n" for entry in self.lines.values()))
+        write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in self.lines.values()))
 
     def _is_there(self, name: str) -> bool:
         try:
@@ -215,10 +214,10 @@ class _Count(Callback):
 
 def _copy(remote: Remote, path: str, target: Path, size: int | None, count: _Count) -> None:
     try:
-        with atomic_write(target) as partial:
+        with atomic_write(target) as file:
             count.relative_update(0)
-            remote.system.get_file(path, str(partial), callback=count)  # pyright: ignore  the type hint fits only the default
-            present = partial.stat().st_size
+            remote.system.get_file(path, str(file.path), callback=count)  # pyright: ignore  typed as its default
+            present = file.path.stat().st_size
             if size is not None and present != size:
                 raise ConnectionError(f"{path} has {size:,} bytes and {present:,} came")
     except BaseException:

@@ -1,6 +1,5 @@
 """Parses the command line, calls the command, prints its result. Only commands that need torch import it."""
 
-import errno
 import signal
 import sys
 from typing import NoReturn
@@ -9,13 +8,9 @@ import click
 
 from wavegan import __version__, distributed
 from wavegan.cli import bench, classifier, compare, console, doctor, evaluate, fetch, generate, train, translate
-from wavegan.errors import UserError
+from wavegan.errors import UserError, system_error
 
 EXIT_USER, EXIT_INTERRUPTED = 2, 130
-# The user can put right what a disk or a folder refuses; any other OSError is a bug of ours.
-DISK_ERRORS = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG
-}  # fmt: skip
 
 
 @click.group(
@@ -82,10 +77,9 @@ def _run() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if error.errno is None:  # not the system but a library or a bug of ours raised it
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror}; wavegan must be able to write there; free some space or name another folder")
+        _fail(system_error(error))
 
 
 def _fail(text: str) -> NoReturn:

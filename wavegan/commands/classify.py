@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from wavegan import assemble, progress
@@ -17,16 +17,18 @@ from wavegan.audio.sources import Item, open_source
 from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips
 from wavegan.commands.folders import make_folder, refuse_run
-from wavegan.errors import DataError
+from wavegan.errors import DataError, system_error
 from wavegan.evaluation.classifier import CLASSIFIER_FORMAT, Accuracy, Classifier, levels, load, save
 from wavegan.evaluation.classifier_training import learn
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.meaning import some_of
 from wavegan.evaluation.reference_sets import ReferenceSets
+from wavegan.file_lock import locked_if_possible
 
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
+CACHE_REMEDY = "free some space or name another folder in the environment variable WAVEGAN_CACHE"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def train_classifier(
     try:
         save(classifier, path)
     except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror})", "", "name another file with `out`") from error
+        raise DataError(system_error(error, "free some space or name another file with `out`")) from error
     return ClassifierResult(
         path=path,
         name=classifier.name,
@@ -126,10 +128,11 @@ def classifier_for(
         return None
     form = ClipFormat(sample_rate, channels, clip_samples, normalize, reading)
     path = _kept_path(source, form, seed)
-    make_folder(path.parent)
     on = assemble.device(device)
-    with FileLock(path.with_suffix(".lock")):  # a second process waits for the first, then finds it done
-        if path.exists():
+    with suppress(DataError):  # neither a lock nor rights to write are needed, as the file is whole if it is there
+        return load(path, on)
+    with locked_if_possible(path.with_suffix(".lock"), "trains the same classifier"):
+        if path.exists():  # another process has trained it meanwhile, or it is damaged
             try:
                 return load(path, on)
             except DataError as error:
@@ -139,7 +142,10 @@ def classifier_for(
         except DataError as error:
             logger.info(f"no classifier was trained, so its metrics are left out: {error}")
             return None
-        save(classifier, path)
+        try:
+            save(classifier, path)
+        except OSError as error:
+            logger.warning(f"the classifier is not kept, and is trained each time: {system_error(error, CACHE_REMEDY)}")
     return classifier
 
 

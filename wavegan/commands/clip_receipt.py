@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import write_text
 
 RECEIPT = "clips.json"
 
@@ -34,8 +34,7 @@ class Receipt:
         """Notes how far the command has come."""
         self.finished, self.begun = finished, begun
         here = {"settings": self._settings, "finished": finished, "begun": begun}
-        with atomic_write(self._path) as partial:
-            partial.write_text(json.dumps(_read(self._path) | {self._pattern: here}, indent=1, ensure_ascii=False))
+        write_text(self._path, json.dumps(_read(self._path) | {self._pattern: here}, indent=1, ensure_ascii=False))
 
 
 def weights_hash(network: nn.Module) -> str:

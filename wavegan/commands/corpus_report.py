@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wavegan import assemble
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import write_text
 from wavegan.audio.checks import Cutting, duration, findings, reached_seconds, some_names
 from wavegan.audio.corpus import Corpus
 from wavegan.commands.run_sound import STARTED_IN
@@ -28,8 +28,7 @@ def write_report(path: Path, parts: assemble.Corpora, target: assemble.Corpora) 
     report = _report(parts) | {STARTED_IN: str(Path.cwd())}
     if target is not parts:
         report["source_b"] = _report(target)
-    with atomic_write(path) as partial:
-        partial.write_text(json.dumps(report, indent=1) + "\n")  # escaped, as file names need not be valid text
+    write_text(path, json.dumps(report, indent=1) + "\n")  # escaped, as file names need not be valid text
 
 
 def _report(parts: assemble.Corpora) -> dict[str, Any]:

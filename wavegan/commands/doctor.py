@@ -12,7 +12,7 @@ import torch
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import write_text
 from wavegan.audio.checks import Finding, findings
 from wavegan.audio.content import hear, probe, sample
 from wavegan.audio.content_checks import Examined, content_findings
@@ -128,8 +128,7 @@ def _write(result: Diagnosis, corpus: Corpus) -> None:
     if result.page:
         _write_page(result.page, result, corpus)
     if result.recipe_file and result.advice:
-        with atomic_write(result.recipe_file) as partial:
-            partial.write_text(result.advice.text, encoding="utf-8")
+        write_text(result.recipe_file, result.advice.text)
 
 
 def as_json(result: Diagnosis) -> dict[str, Any]:

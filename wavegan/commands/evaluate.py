@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wavegan import assemble, generation
 from wavegan.assemble.evaluation import generated
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import write_text
 from wavegan.commands.classify import Classifier, classifier_of
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
@@ -144,8 +144,8 @@ def _judge(
     report = _report(result, candidate, sets["generated"], ground, reference, features, seed)
     spectrogram_images.spectrogram_grid(result.spectrograms, report.generated, report.real, report.sample_rate)
     write_report(result.report, report)
-    with atomic_write(out / "metrics.json") as partial:  # the last: whoever sees it sees the others too
-        partial.write_text(json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
+    # The last: whoever sees it sees the others too.
+    write_text(out / "metrics.json", json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
     return result
 
 

@@ -10,7 +10,7 @@ import torch
 
 from wavegan import assemble, distributed
 from wavegan import recipe as recipes
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import write_text
 from wavegan.commands.corpus_report import log_corpora, summary_with_hash, warn_of_changed_sound, write_report
 from wavegan.commands.memory import give_back_freed_memory, memory_explained
 from wavegan.commands.resuming import (
@@ -20,6 +20,7 @@ from wavegan.commands.resuming import (
     refuse_renamed_labels,
     refuse_uneven_shares,
 )
+from wavegan.errors import name_place
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
@@ -68,6 +69,7 @@ def train(
     with (
         distributed.processes(lambda: resume_hint(recipe, folder), supervised=supervised),
         memory_explained(MEMORY_ADVICE),
+        name_place(folder.path),  # a thread of TensorBoard writes there too
     ):
         refuse_uneven_shares(recipe.training.batch_size)
         on = assemble.device(device)
@@ -121,8 +123,7 @@ def _continue(
         log_corpora(recipe, target)
     if state:
         warn_of_changed_sound(state, folder.corpus, parts)
-    with atomic_write(folder.recipe) as partial:
-        partial.write_text(recipes.dump(recipe), encoding="utf-8")
+    write_text(folder.recipe, recipes.dump(recipe))
     write_report(folder.corpus, parts, target)
     distributed.broadcast(summary_with_hash(parts.training, target.training))
 

@@ -165,7 +165,7 @@ def save(classifier: Classifier, path: Path) -> None:
     content = {name: getattr(classifier, name) for name in PLAIN}
     content |= {"held_out": asdict(classifier.held_out), "test": classifier.test and asdict(classifier.test)}
     weights = {name: values.cpu() for name, values in classifier.network.state_dict().items()}
-    with atomic_write(path, is_durable=True, is_shared=True) as partial, partial.open("wb") as file:
+    with atomic_write(path, is_durable=True) as file:
         torch.save({"wavegan classifier": CLASSIFIER_FORMAT, **content, "network": weights}, file)
 
 

@@ -28,12 +28,11 @@ def save(folder: Path, content: dict[str, Any], *, is_best: bool = False) -> Pat
     """Writes a checkpoint of tensors and plain values, `content["step"]` in its name, or as best.pt.
 
     It is written under a temporary name, flushed to the disk and renamed, so that a kill at any moment leaves
-    either the whole file or none.
+    either the whole file or none. Raises OSError if that fails, or if the folder above `folder` is gone.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # never the run folder: who has moved it must not get a second one
     path = folder / f"{BEST}.pt" if is_best else path_of(folder, content["step"])
-    with atomic_write(path, is_durable=True) as partial, partial.open("wb") as file:
-        # With a path, torch would store the temporary name in the file.
+    with atomic_write(path, is_durable=True) as file:
         torch.save({"format": CHECKPOINT_FORMAT, **content}, file)
     return path
 

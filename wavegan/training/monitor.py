@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from wavegan.atomic_write import atomic_write
-from wavegan.errors import TrainingError
+from wavegan.atomic_write import write_text
+from wavegan.errors import TrainingError, name_place
 from wavegan.methods.base import Stats
 from wavegan.training.run_folder import EVALUATION
 
@@ -127,7 +127,7 @@ class Monitor:
             self.tensorboard.close()
 
     def _write(self, values: Mapping[str, float | str]) -> None:
-        with self.log.open("a") as file:
+        with name_place(self.log), self.log.open("a") as file:
             file.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 3), **values}) + "\n")
 
     def _progress(self, means: dict[str, float]) -> str:
@@ -184,8 +184,7 @@ def _forget_later_lines(log: Path, step: int) -> None:
                 kept.append(line)
         except ValueError:
             pass  # a line cut off by a kill; its step comes again
-    with atomic_write(log) as partial:
-        partial.write_text("".join(line + "\n" for line in kept))
+    write_text(log, "".join(line + "\n" for line in kept))
 
 
 def _clock(seconds: float) -> str:

@@ -4,13 +4,15 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from wavegan.atomic_write import remove_leftovers, write_text
 from wavegan.errors import RunError
+from wavegan.file_lock import LockingError, acquire
 
 EVALUATION = "evaluation/"  # the start of the names of an evaluation's figures
 
@@ -81,19 +83,28 @@ class RunFolder:
         holder = self.path / "lock.holder"
         lock = FileLock(self.path / "lock")
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
+            is_free = acquire(lock, timeout=0)
+        except LockingError as error:
+            raise RunError(
+                f"the run folder {self.path} cannot be used: {error.strerror}",
+                "without a lock two trainings might write there",
+                "name a folder on another file system with `run_dir`",
+            ) from error
+        if not is_free:
             name = holder.read_text() if holder.exists() else "another process"
             raise RunError(
                 f"{self.path} is being trained by {name}",
                 "one training at a time may use a run folder",
                 "wait for it, stop it, or name another folder with `run_dir`",
-            ) from None
+            )
         try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            for folder in (self.path, self.checkpoints, self.previews):  # before anything needs the space
+                remove_leftovers(folder)
+            write_text(holder, f"process {os.getpid()} on {socket.gethostname()}")
             yield
         finally:
-            holder.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder may be gone
+                holder.unlink()
             lock.release()
 
     def move_aside(self) -> Path | None:

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import write_text
 from wavegan.audio.files import FORMATS, check_format
 from wavegan.errors import DataError
 
@@ -30,8 +30,7 @@ def write_page(path: Path, template: Path, **values: Any) -> None:
     )
     environment.filters["rounded"] = rounded
     page = environment.get_template(template.name).render(values)
-    with atomic_write(path) as partial:
-        partial.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def rounded(number: float, value: float) -> str:

@@ -165,5 +165,5 @@ def _write(figure: "Figure", axes: np.ndarray, path: Path) -> None:
     figure.supxlabel("seconds", fontsize="medium")
     figure.supylabel("Hz", fontsize="medium")
     figure.colorbar(axes.flat[0].images[0], ax=axes, pad=0.01, aspect=40, label="dB re loudest point")
-    with atomic_write(path) as partial:
-        figure.savefig(partial, format="png")
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png")

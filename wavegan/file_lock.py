@@ -1,0 +1,64 @@
+"""Locks files against other processes, and says what is waited for."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BEFORE_LINE = 5
+
+
+class LockingError(OSError):
+    """Says that a file system cannot lock files, as some network file systems; `filename` is the lock's path."""
+
+
+@contextmanager
+def locked(path: Path, waiting_for: str) -> Iterator[None]:
+    """Holds the lock file `path`; a line says what is waited for if another process holds it for long.
+
+    Raises LockingError if the file system cannot lock files, another OSError if the file cannot be made.
+    """
+    lock = FileLock(path)
+    if not acquire(lock, timeout=SECONDS_BEFORE_LINE):
+        logger.info(f"waiting for another process that {waiting_for}; it holds {path}")
+        acquire(lock, timeout=-1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def locked_if_possible(path: Path, waiting_for: str) -> Iterator[None]:
+    """Holds the lock file `path` as `locked`; where none can be had a line says so and the work goes on.
+
+    It is for work that several processes may do at the same time without harm.
+    """
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(path, waiting_for))
+        except OSError as fault:
+            logger.info(f"{fault.filename or path}: {fault.strerror}; another process may do the same work meanwhile")
+        yield
+
+
+def acquire(lock: FileLock, *, timeout: float) -> bool:
+    """Takes a lock and returns True; returns False if another process holds it after `timeout` seconds.
+
+    timeout: -1 waits for ever. Raises OSError as `locked`.
+    """
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        return False
+    except OSError as fault:
+        if fault.filename is not None or fault.errno is None:  # the file cannot be opened
+            raise
+        text = f"its file system cannot lock files ({fault.strerror})"
+        raise LockingError(fault.errno, text, lock.lock_file) from fault
+    return True
