@@ -149,7 +149,8 @@ def test_where_no_lock_tells_only_old_leftovers_are_removed(tmp_path, monkeypatc
     old, new = (tmp_path / f"clip.wav.{digit * 12}.partial" for digit in "ab")
     old.write_text("half")
     new.write_text("half")
-    os.utime(old, (time.time() - STALE_SECONDS - 9,) * 2)
+    stale = time.time() - STALE_SECONDS - 9
+    os.utime(old, (stale, stale))
     remove_leftovers(tmp_path)
     assert names(tmp_path) == [new.name]
     write_text(tmp_path / "clip.wav", "sound")

@@ -12,11 +12,11 @@ from wavegan.audio.decoding import SILENCE_PEAK
 
 LEAST_FILES_PER_LABEL = 5
 MOST_NAMED = 3  # names in a sentence; corpus.json and the page of `doctor` list all
-OFFSET = 0.05  # of the peak; less is not heard and not learned
+OFFSET = 0.05  # of the peak; less is neither heard nor learned
 AGAINST = -0.3  # correlation of two channels whose mix loses much of them
 CLIPPED = 1e-3  # share of the samples on a flat top
-REACHED = 0.5  # share of the sound; if clips reach less, that is told
-FILLED = 0.3  # share of the clips that is sound; if less is, that is told
+REACHED = 0.5  # share of the sound; a finding if clips reach less
+FILLED = 0.3  # share of the clips that is sound; a finding if less is
 SHORTEST_CLIP = 4096  # samples; no shipped recipe makes shorter ones
 QUIET_PEAK = 10 ** (-40 / 20)  # scaled to full level, the noise of 16-bit sound is heard
 
@@ -36,7 +36,7 @@ class Cutting(NamedTuple):
 class Finding:
     """Describes one thing that is wrong with some items, and its remedy.
 
-    weight: 0 to 1, from a note to what spoils the training. is_fatal: nothing can be learned so.
+    weight: from 0, a mere note, to 1, which spoils the training. is_fatal: nothing can be learned from the source.
     """
 
     kind: str

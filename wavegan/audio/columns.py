@@ -19,7 +19,7 @@ SPLIT = ("split", "subset", "partition")
 
 @dataclass(frozen=True)
 class Columns:
-    """Holds the numbers of a table's columns, None for what it lacks, and sentences on what was guessed."""
+    """Holds the indices of a table's columns, None for a missing column, and sentences on what was guessed."""
 
     file: int
     label: int | None
@@ -33,9 +33,9 @@ def choose(
 ) -> Columns:
     """Chooses the columns of a table that is called `name`.
 
-    is_file: says whether a written name is that of a file that is there. label_column: the column of the labels if the
-    user named it. has_labels: False if labels come from elsewhere. Raises DataError if there is no column of file
-    names, or none that is called label_column.
+    is_file: says whether a written name means an existing file. label_column: the column of the labels if the user
+    named it. has_labels: False if labels come from elsewhere. Raises DataError if there is no column of file names, or
+    no column called label_column.
     """
     notes: list[str] = []
     file = _file_column(table, is_file)

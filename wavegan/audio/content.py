@@ -17,7 +17,7 @@ from wavegan.seeding import numpy_generator
 SAMPLE, PITCH_SAMPLE = 200, 50  # items that are listened to
 SECONDS, PITCH_SECONDS = 10.0, 1.0  # of each item, from its start
 BUILT_IN_RATE = 16_000  # an instrument plays at any rate
-FLOOR_DECIBELS = 70  # below the loudest band nothing is heard; what resampling leaves above a band lies lower still
+FLOOR_DECIBELS = 70  # below the loudest band nothing is heard; the residue of resampling is even lower
 DIED_DECIBELS = 30
 PAUSE_DECIBELS, PAUSE_SECONDS = 40, 0.1  # between two sounds in one item
 LOWEST_PITCH, HIGHEST_PITCH = 50.0, 2000.0  # Hz
@@ -36,11 +36,11 @@ class Probe(NamedTuple):
 
 
 class Hearing(NamedTuple):
-    """Describes a sample of a corpus's items: their names, the sounds in each, apart by silence, and its onsets.
+    """Describes a sample of a corpus's items: their names, the number of sounds in each, and the number of onsets.
 
-    leads: seconds of silence before each. ends: seconds from there to where it has died away: what is still to come is
-    30 dB below all of it.
-    tonal: share of the loud frames that have a pitch, of some of the items. pitches: of these frames, in Hz.
+    sounds: silence separates them. leads: seconds of silence before each item's sound. ends: seconds from the start of
+    the sound until it has died away, so that the energy still to come is 30 dB below the whole. tonal: for some of the
+    items, the share of the loud frames that have a pitch. pitches: the pitches of these frames, in Hz.
     """
 
     names: tuple[str, ...]
@@ -53,18 +53,18 @@ class Hearing(NamedTuple):
 
 
 def sample(items: Sequence[Kind], count: int) -> list[Kind]:
-    """Returns `count` of the items, or all, in their order: always the same ones of equally many."""
+    """Returns `count` of the items, or all, in their order; always the same choice from equally many."""
     chosen = numpy_generator(0, len(items), "sample of items").permutation(len(items))[:count]
     return [items[index] for index in sorted(chosen)]
 
 
 def probe(items: Sequence[Item]) -> list[Probe]:
-    """Listens to the beginnings of a sample of items, at their own rates; those that cannot be read are left out."""
+    """Listens to the beginnings of a sample of items, at their own rates; unreadable items are left out."""
     return list(_probes(sample(items, SAMPLE)))
 
 
 def hear(corpus: Corpus) -> Hearing:
-    """Listens to a sample of a corpus's items for sounds apart, onsets and pitch."""
+    """Listens to a sample of a corpus's items for separate sounds, onsets and pitch."""
     audible = np.flatnonzero(corpus.measured["peak"] >= SILENCE_PEAK)
     chosen = sample(audible.tolist(), SAMPLE)
     track = progress.track(chosen, len(chosen), "files", "listening for onsets")
@@ -95,7 +95,7 @@ def _probes(items: Sequence[Item]) -> Iterator[Probe]:
                     if frames >= SECONDS * sound.sample_rate:
                         break
                 rate, channels = sound.sample_rate, sound.channels
-        except DataError:  # loading the corpus says why
+        except DataError:  # loading the corpus reports the error
             continue
         bandwidth = _bandwidth(np.concatenate(blocks), rate) if frames else 0.0
         yield Probe(item.name, rate, channels, bandwidth, meter.correlation)

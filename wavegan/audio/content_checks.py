@@ -15,11 +15,11 @@ from wavegan.audio.splits import LEAST_GROUPS
 
 EMPTY_BAND = 0.55  # of half the sample rate; sound that ends below leaves much of the spectrum empty
 LOWEST_RATE = 8000  # Hz; a lower one is never advised
-MOST_REASONS = 3  # are told each by itself
+MOST_REASONS = 3  # reported one by one; if there are more, a total follows
 MANY = 0.1  # of a sample; fewer items are an exception
 UNEVEN = 10  # times as many files of one label as of another
 FEW_CLIPS = 300  # fewer are soon known by heart
-NOT_MEANT = (  # reasons for passing over files that are not taken for sound by anybody
+NOT_MEANT = (  # reasons for passing over files that nobody takes for sound
     listing.HIDDEN, listing.NO_SOUND, listing.UNFINISHED, listing.PART_OF_THIS_RUN, *listing.MADE_HERE
 )  # fmt: skip
 
@@ -49,7 +49,7 @@ class Examined:
 
 
 def content_findings(examined: Examined) -> list[Finding]:
-    """Returns what is wrong beside what `checks.findings` returns, in no order."""
+    """Returns the problems that `checks.findings` does not look for, in no particular order."""
     return [finding for check in CONTENT_CHECKS for finding in check(examined)]
 
 

@@ -14,7 +14,7 @@ def converted(
     """Yields the blocks' sound, float32 (frames, channels), at another rate and with other channels.
 
     Several channels become one by their mean; one becomes several by repetition. Raises DataError for channels that
-    cannot become `to_channels`, and where no frame is left at the new rate.
+    cannot become `to_channels`, and if no frame remains at the new rate.
     """
     if to_channels > 1 and from_channels not in (1, to_channels):
         raise DataError(

@@ -2,7 +2,7 @@
 
 The folder holds `samples.i16`, to which samples are appended, and `items.jsonl`, with one line for each item. The file
 `complete` is written at the end: it holds the size of both. A build that was killed continues after the last item whose
-samples are all stored. An item that is found damaged, or that failed for a reason that may pass, is decoded again.
+samples are all stored. An item that turns out damaged, or that failed for a temporary reason, is decoded again.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ from wavegan.file_lock import locked
 logger = logging.getLogger(__name__)
 
 LONGEST_CLIP = 65536  # frames of silence at the end, so that a clip can be read from any start
-CHECKED_BYTES = 256 << 20  # so many of the samples are compared with their hashes at each start: 0.3 s
+CHECKED_BYTES = 256 << 20  # of samples, compared with their hashes at each start, which takes 0.3 s
 SAMPLES, JOURNAL, COMPLETE = "samples.i16", "items.jsonl", "complete"
 
-Line = dict[str, Any]  # of the journal: an item's name, and its start, length and measurements or why it is skipped
+Line = dict[str, Any]  # of the journal: an item's name, and its start, length and measurements, or why it is skipped
 
 
 def stored_items(folder: Path, items: Sequence[Item], conversion: Conversion) -> dict[str, Line]:
-    """Returns the journal's line of each item by its name; decodes those that the folder does not hold.
+    """Returns the journal's line of each item by its name; decodes items that the folder lacks.
 
     Progress goes to stderr. Raises OSError if the folder cannot be used.
     """
@@ -52,7 +52,7 @@ def stored_items(folder: Path, items: Sequence[Item], conversion: Conversion) ->
 
 
 def _complete_lines(folder: Path) -> dict[str, Line]:
-    """Reads the journal of a complete cache; returns no line if the cache is not complete or does not fit its sizes."""
+    """Reads the journal of a complete cache; returns {} if the cache is incomplete or differs from its sizes."""
     try:
         sizes = json.loads((folder / COMPLETE).read_text())
         journal = (folder / JOURNAL).read_bytes()[: sizes["journal"]]
@@ -63,7 +63,7 @@ def _complete_lines(folder: Path) -> dict[str, Line]:
 
 
 def _by_name(journal: bytes) -> dict[str, Line]:
-    """Returns the journal's whole lines by item; of several for one item the last counts."""
+    """Returns the journal's complete lines by the item's name; the last line of an item counts."""
     lines = {}
     for text in journal.splitlines(keepends=True):
         try:
@@ -77,9 +77,9 @@ def _by_name(journal: bytes) -> dict[str, Line]:
 
 
 def _interrupted(folder: Path, frame_bytes: int) -> dict[str, Line]:
-    """Returns the lines of a build that was interrupted, of those items whose samples are all stored.
+    """Returns the lines of an interrupted build, up to the first item whose samples are not all stored.
 
-    Samples behind them are cut off, but not if the cache was complete before: another process may read them.
+    Later samples are cut off, unless the cache was complete before, because another process may be reading them.
     """
     samples = folder / SAMPLES
     lines = _by_name((folder / JOURNAL).read_bytes()) if (folder / JOURNAL).exists() and samples.exists() else {}
@@ -96,7 +96,7 @@ def _end(line: Line) -> int:
 
 
 def _to_decode(folder: Path, lines: Mapping[str, Line], items: Sequence[Item], channels: int) -> list[Item]:
-    """Lists the items to decode: new ones, damaged ones, and those whose failure may have passed."""
+    """Lists the items to decode: new ones, damaged ones, and items that failed for a temporary reason."""
     damaged = _damaged(folder, lines, channels)
     if damaged:
         logger.warning(f"the cache {folder} is damaged; these are decoded again: {len(damaged):,} items")
@@ -104,7 +104,7 @@ def _to_decode(folder: Path, lines: Mapping[str, Line], items: Sequence[Item], c
 
 
 def _damaged(folder: Path, lines: Mapping[str, Line], channels: int) -> set[str]:
-    """Returns the names of items whose samples differ from their hash; of a large cache a random part is compared."""
+    """Returns the names of items whose samples differ from their hash; a large cache is compared in part, at random."""
     used = [line for line in lines.values() if "skipped" not in line]
     if not used:
         return set()
@@ -123,9 +123,9 @@ def _damaged(folder: Path, lines: Mapping[str, Line], channels: int) -> set[str]
 
 
 def _build(folder: Path, lines: dict[str, Line], items: Sequence[Item], conversion: Conversion) -> dict[str, Line]:
-    """Decodes items, several in parallel, and appends them in order; samples that are stored already stay in place.
+    """Decodes items, several in parallel, and appends them in order; samples already stored stay in place.
 
-    lines: those of the items that the folder holds. Returns them with the new ones.
+    lines: of the items that the folder holds. Returns all lines, old and new.
     """
     frame_bytes = 2 * conversion.channels
     with atomic_write(folder / JOURNAL) as file:

@@ -16,8 +16,8 @@ from wavegan.audio.measurements import FileMeter, LevelMeter
 from wavegan.errors import DataError
 
 SILENCE_PEAK = 10 ** (-60 / 20)  # a file with a lower peak counts as silence and keeps its level
-BEGINS = 10 ** (-40 / 20)  # of the peak: a sound has begun when it comes as near as this
-ENDS = 10 ** (-60 / 20)  # of the peak: a sound has ended when it stays below this
+BEGINS = 10 ** (-40 / 20)  # of the peak: a sound begins where it first reaches this
+ENDS = 10 ** (-60 / 20)  # of the peak: a sound ends where it stays below this
 KEPT_SECONDS = 0.01  # of the silence before a sound, so that its attack stays whole
 SPOOL_BYTES = 8 << 20  # a longer item waits on disk, not in memory, because several items wait at once
 COPY_FRAMES = 1 << 18
@@ -27,8 +27,8 @@ COPY_FRAMES = 1 << 18
 class Conversion:
     """Says how every item of a corpus is converted.
 
-    channel: the one channel that is taken, 1 for the first, in place of the mean of all. normalize: scales each item to
-    a peak of 1, except silence. remove_dc: subtracts each item's mean. trim_silence: cuts the silence at both ends.
+    channel: the channel to take instead of the mean of all; 1 is the first. normalize: scales each item to a peak of 1,
+    except silence. remove_dc: subtracts each item's mean. trim_silence: cuts the silence at both ends.
     """
 
     sample_rate: int
@@ -41,9 +41,9 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Holds an item's sound as float32 in a file, in memory if it is small; or the reason why there is none.
+    """Holds an item's sound as float32 in a file, in memory if it is small; or the reason why it cannot be used.
 
-    temporary: the reason may pass, so it must not be remembered. offset: what is subtracted, (channels,).
+    temporary: a later try may succeed. offset: what is subtracted, (channels,).
     """
 
     spool: IO[bytes] | None
@@ -143,7 +143,7 @@ def _blocks(spool: IO[bytes], channels: int) -> Iterator[np.ndarray]:
 
 
 def _audible(blocks: Iterator[np.ndarray], peak: float, offset: np.ndarray) -> tuple[int, int]:
-    """Returns the frame with which the sound begins and the one after its last; zeros for silence."""
+    """Returns the sound's first frame and the frame after its last; zeros for silence."""
     begin, end, place = None, 0, 0
     if peak <= 0:
         return 0, 0

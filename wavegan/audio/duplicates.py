@@ -18,18 +18,18 @@ from wavegan.errors import system_error
 
 logger = logging.getLogger(__name__)
 
-NEAR_CORRELATION = 0.95  # of two aligned waveforms; white noise 10 dB below a sound leaves so much
+NEAR_CORRELATION = 0.95  # of two aligned waveforms; white noise 10 dB below a sound lowers it to this
 COMPARED_SECONDS = 1.0  # from the start of the sound
 OUTLINE_SIMILARITY = 0.985  # pairs below this are not compared as waveforms
-CANDIDATES = 4  # of each item, the most alike
-MOST_ITEMS = 20_000  # more are compared by hash alone, as the time grows with the square
+CANDIDATES = 4  # per item: only the most similar ones are compared as waveforms
+MOST_ITEMS = 20_000  # more are compared by hash alone, because the time grows with the square
 LARGEST_CLUSTER = 0.05  # share of the items; alike sounds of a synthesiser form larger clusters, copies do not
 BANDS, SEGMENTS, FRAME, BATCH = 24, 8, 512, 256
 FLOOR = 1e-4  # of the loudest part of an outline: what lies 40 dB below it, noise say, hardly counts
 
 
 def clusters(corpus: Corpus, *, near: bool = True) -> np.ndarray:
-    """Returns for each item the index of the first item that is the same sound, (items,); its own if there is none.
+    """Returns for each item the index of the first item that is the same sound, (items,); its own if no earlier one is.
 
     near: also looks for near duplicates; these pairs are kept in the corpus's cache folder.
     """
@@ -50,7 +50,7 @@ def clusters(corpus: Corpus, *, near: bool = True) -> np.ndarray:
 
 
 def near_pairs(corpus: Corpus, items: np.ndarray) -> list[tuple[int, int]]:
-    """Returns pairs of `items` (indices) whose sound is nearly the same; from the cache if they are there."""
+    """Returns pairs of `items` (indices) whose sound is nearly the same; from the cache if it holds them."""
     digest = int(np.bitwise_xor.reduce(corpus.hashes[items]))
     path = corpus.folder / f"near-{len(items)}-{digest:016x}.json" if corpus.folder else None
     if path and (stored := _stored_pairs(path)) is not None:

@@ -34,7 +34,7 @@ LASTING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class TemporaryError(DataError):
-    """A file cannot be read now, by permission or by a failing disk, network or system; it may be read another time."""
+    """Says that a file cannot be read now, for a permission or a failing disk, network or system; a retry may help."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class OpenSound:
 
     blocks: float32 (frames, channels) of bounded size, at the file's own rate and channels. remarks: what was mended
     or is read with care, each a sentence about the file ("its header …"); complete when blocks is exhausted. frames:
-    of all blocks, where the file tells.
+    of all blocks, if the file says.
     """
 
     sample_rate: int
@@ -57,8 +57,8 @@ class OpenSound:
 def open_sound(sound: Path | BinaryIO, *, strict: bool = False) -> Iterator[OpenSound]:
     """Opens a sound file, or a file object that can seek, and reads it as far as players do.
 
-    strict: refuses what would need a remark. Raises DataError with the reason, here or while blocks are read, if the
-    file is no sound, is truncated, is empty or holds NaN or infinity; TemporaryError if that may pass.
+    strict: refuse a file that would need a remark. Raises DataError with the reason, here or while blocks are read, if
+    the file is not sound, is truncated, is empty or holds NaN or infinity; TemporaryError if a later try may succeed.
     """
     with ExitStack() as stack:
         with _in_words():
@@ -146,7 +146,7 @@ def check_format(extension: str, sample_rate: int, channels: int) -> None:
 
 
 class _Stream(soundfile.SoundFile):
-    """Reads from the start to the end alone: soundfile would seek after each block, which fails at an unknown end."""
+    """Reads only from start to end: soundfile would seek after each block, which fails if the length is unknown."""
 
     def seekable(self) -> bool:
         return False
@@ -191,7 +191,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _refuse_other(file: BinaryIO) -> None:
-    """Raises DataError for what is surely no sound that libsndfile can decode, with the remedy."""
+    """Raises DataError, with the remedy, for a file that libsndfile surely cannot decode."""
     file.seek(0)
     start = file.read(signatures.FIRST_BYTES)
     if not start:

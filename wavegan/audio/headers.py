@@ -1,7 +1,7 @@
-"""Compares the length that a sound file's header promises with what is there, and mends what players forgive.
+"""Compares the length that a sound file's header promises with the file, and repairs faults that players forgive.
 
-libsndfile reads a file that was cut off without a word, and refuses others that only a field of the header spoils. So
-we read the headers ourselves, and give the decoder a file in which a few bytes are exchanged.
+libsndfile reads a truncated file without a warning, and refuses other files for one wrong field of the header. So we
+read the headers ourselves, and give the decoder a file in which a few bytes are replaced.
 """
 
 import io
@@ -17,10 +17,10 @@ from wavegan.audio import mpeg
 from wavegan.audio.pieces import Edit, Pieces, bytes_at
 from wavegan.errors import DataError
 
-FORGIVEN_BYTES = 4096  # a header may promise so much more than there is; recorders count their own header in
-MOST_CHUNKS = 10_000  # of a sane file; a damaged one may have zeros without an end
+FORGIVEN_BYTES = 4096  # a header may promise this much too much; some recorders count the header itself
+MOST_CHUNKS = 10_000  # of a sane file; a damaged one may hold endless zeros
 RIFF_UNKNOWN = 0x7FFFF000  # SoX streams write this for an unknown length; others write nearly 2³² or 0
-CHUNKS = frozenset(  # names that are met beside the sound
+CHUNKS = frozenset(  # names of chunks that occur beside the sound
     [
         b"fmt ",
         b"data",
@@ -39,15 +39,15 @@ CHUNKS = frozenset(  # names that are met beside the sound
     + [b"iXML", b"ds64", b"COMM", b"SSND", b"FVER", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"COMT", b"APPL"]
     + [b"VHDR", b"BODY", b"CHAN", b"(c) "]
 )
-SOUND_CHUNKS = {b"AIFF": b"SSND", b"AIFC": b"SSND", b"8SVX": b"BODY", b"16SV": b"BODY"}  # of others: data
+SOUND_CHUNKS = {b"AIFF": b"SSND", b"AIFC": b"SSND", b"8SVX": b"BODY", b"16SV": b"BODY"}  # elsewhere: data
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
 @dataclass(frozen=True)
 class Sound:
-    """Holds where a file's sound begins and how many bytes its header promises, None if it leaves that open.
+    """Holds where a file's sound begins and how many bytes its header promises, None if the header does not say.
 
-    size_at, size_form: where the header says so, and the struct's form; extra: what it counts beside the sound.
+    size_at, size_form: position and struct format of the header's size; extra: bytes that it counts beside the sound.
     """
 
     start: int
@@ -61,9 +61,9 @@ class Sound:
 
 @dataclass(frozen=True)
 class Layout:
-    """Holds the streams that a decoder reads one after the other, and remarks about what was mended.
+    """Holds the streams that a decoder reads one after the other, and remarks about repairs.
 
-    missing_share: the sound that the header promises and the file lacks, as a share of what there is.
+    missing_share: the sound that the header promises and the file lacks, as a share of the sound in the file.
     """
 
     streams: list[Pieces]
@@ -100,7 +100,7 @@ def layout(file: BinaryIO) -> Layout:
 
 
 def _riff(file: BinaryIO, size: int) -> Sound | None:
-    """Reads WAV, AIFF and RF64: chunks of a name, a length and content; an odd content is filled up by a byte."""
+    """Reads WAV, AIFF and RF64: chunks of a name, a length and content; a byte pads content of odd length."""
     head = bytes_at(file, 0, 12)
     order, name_of_sound = (">" if head[:4] in (b"RIFX", b"FORM") else "<"), SOUND_CHUNKS.get(head[8:], b"data")
     edits: list[Edit] = [(0, 4, b"RF64")] if head[:4] == b"BW64" else []  # the same with another name
@@ -129,9 +129,9 @@ def _riff(file: BinaryIO, size: int) -> Sound | None:
 
 
 def _promise(file: BinaryIO, size: int, start: int, size_at: int, form: str) -> int | None:
-    """Returns the length of the sound that a chunk's header promises, None if it is open."""
+    """Returns the length of the sound that a chunk's header promises, None if it does not say."""
     length = _number(file, size_at, form)
-    if length == 0:  # of an empty file, or of a recorder that lost power
+    if length == 0:  # from an empty file, or from a recorder that lost power
         return 0 if start == size or bytes_at(file, start, 4) in CHUNKS else None
     return length if length < (RIFF_UNKNOWN if form[1] == "I" else 1 << 62) else None
 
@@ -141,7 +141,7 @@ def _w64(file: BinaryIO, size: int) -> Sound | None:
     for _ in range(MOST_CHUNKS):
         if len(header := bytes_at(file, at, 24)) < 24:
             break
-        (length,) = struct.unpack("<Q", header[16:])  # counts its own header, and is filled up to a multiple of 8
+        (length,) = struct.unpack("<Q", header[16:])  # with this header, without the padding to a multiple of 8
         if header.startswith(W64_DATA):
             is_known = 24 < length < 1 << 62 or size == at + 24
             return Sound(at + 24, max(0, length - 24) if is_known else None, at + 16, "<Q", 24)
@@ -183,7 +183,7 @@ def _nist(file: BinaryIO, size: int) -> Sound | None:
     fields = dict(re.findall(rb"(\w+) -i (\d{1,12})\s", text))
     names = (b"sample_count", b"channel_count", b"sample_n_bytes")
     if not length or not fields.keys() >= set(names) or b"shorten" in text or b"wavpack" in text:
-        return None  # what is compressed is shorter than its samples
+        return None  # compressed sound is shorter than its samples
     return Sound(int(length[1]), math.prod(int(fields[name]) for name in names))
 
 
@@ -193,7 +193,7 @@ def _flac(file: BinaryIO, size: int) -> Sound | None:
 
 
 def _mpeg(file: BinaryIO, size: int) -> Sound | None:
-    """Reads an MP3, maybe behind a tag or zeros, over which libsndfile stumbles, and has its frames counted."""
+    """Finds the sound of an MP3 behind a tag and zero bytes, on which libsndfile fails; corrects its frame count."""
     start = at = mpeg.tag_end(file, 0)
     while (block := bytes_at(file, at, 1 << 16)) and not block.strip(b"\0"):
         at += len(block)
@@ -223,7 +223,7 @@ PARSERS: dict[bytes, Callable[[BinaryIO, int], Sound | None]] = {
 
 
 def _ogg(file: BinaryIO, size: int) -> Layout:
-    """Divides an Ogg file where a new stream begins; libsndfile reads the first alone."""
+    """Divides an Ogg file where a new stream begins; libsndfile reads only the first."""
     starts, at, was_first, is_whole = [0], 0, True, False
     while len(page := bytes_at(file, at, 27)) == 27 and page.startswith(b"OggS"):
         if (is_first := bool(page[5] & 2)) and not was_first:

@@ -12,9 +12,10 @@ class Item:
     """Describes one sound of a source, not yet decoded.
 
     name: unique within the source. fingerprint: plain values that change when the sound may have changed.
-    open(sample_rate, channels) opens it; a file has a rate and channels of its own, a built-in instrument plays at
-    those. It raises DataError with the reason if it cannot. group: a property that items share beside the label, such
-    as the speaker. split: "train", "validation" or "test" if the source says which part the item belongs to.
+    open(sample_rate, channels) opens it: a file keeps its own rate and channels, a built-in instrument plays at the
+    requested ones. It raises DataError with the reason if that fails. group: a property that items share beside the
+    label, such as the speaker. split: "train", "validation" or "test" if the source says to which part the item
+    belongs.
     """
 
     name: str
@@ -27,9 +28,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Source:
-    """Lists the items of a source in a fixed order, and what is to be told about it.
+    """Lists the items of a source in a fixed order, and what to report about it.
 
-    passed_over: reason to the names of files that are no items. notes: sentences on what was guessed or converted.
+    passed_over: reason to the names of files that are not items. notes: sentences on what was guessed or converted.
     """
 
     items: tuple[Item, ...]

@@ -1,4 +1,4 @@
-"""Makes labels and splits of the names of folders, and labels of one spelling."""
+"""Derives labels and splits from the names of folders, and gives each label one spelling."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Places:
-    """Holds each file's split and the folders above it that are no splits, from the source down."""
+    """Holds each file's split, and the folders above it that are not splits, from the source down."""
 
     splits: dict[Path, str | None]
     folders: dict[Path, tuple[str, ...]]
@@ -28,11 +28,11 @@ class Places:
 
 
 def places(names: Mapping[Path, str]) -> Places:
-    """Tells folders that are splits from others, by their names; names: of the files, relative to the source.
+    """Distinguishes folders that are splits from other folders, by their names.
 
-    Folders are splits if all beside each other are called so, or if two different splits are among them. So `train`
-    beside `car` and `plane` is no split. Words beside the split's count (`dev-clean`, `train_1`) if all folders beside
-    each other have a split's word and not all the same.
+    names: of the files, relative to the source. Sibling folders are splits if all of them have a split's name, or if
+    two different splits are among them. So `train` beside `car` and `plane` is not a split. A name that contains a
+    split's word (`dev-clean`, `train_1`) counts if the names of all siblings do, and they mean different splits.
     """
     parents = {path: name.rpartition("/")[0] for path, name in names.items()}
     above = {parent: [*reversed(PurePosixPath(parent, "file").parents)][1:] for parent in set(parents.values())}
@@ -52,11 +52,11 @@ def places(names: Mapping[Path, str]) -> Places:
 def folder_labels(
     folders: Mapping[Path, tuple[str, ...]], source: Path, level: int | None
 ) -> tuple[dict[Path, str | None], list[str]]:
-    """Returns each file's label, the name of a folder above it, and what there is to say about it.
+    """Returns each file's label, the name of a folder above it, and notes for the user.
 
     folders: above each file, from the source down, without splits. level: 1 is the folder directly above the file, 2
-    the one above that. None takes the first; but if most of the lowest folders share their names, the uppermost that
-    differ. Raises DataError if no file lies that deep.
+    the one above that. None takes level 1, but if most of the lowest folders share their names, the uppermost
+    folders that differ. Raises DataError if no file lies so deep.
     """
     if level is None:
         return _guessed_labels(folders)
@@ -103,7 +103,7 @@ def merged(labels: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], l
 
 
 def joined(words: Sequence[str]) -> str:
-    """Joins words by commas; of many it names some and counts the others."""
+    """Joins words by commas; names the first few and counts the rest."""
     rest = len(words) - MOST_NAMED
     return ", ".join(words[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -121,7 +121,7 @@ def _commonest(counts: Counter[str]) -> str:
 
 
 def _splits(siblings: set[str]) -> dict[str, str]:
-    """Returns the splits among folders beside each other."""
+    """Returns the splits among sibling folders."""
     exact = {name: SPLITS[name.casefold()] for name in siblings if name.casefold() in SPLITS}
     loose = {name: split for name in siblings if (split := _split_in(name))}
     if len(loose) == len(siblings) and (len(exact) == len(siblings) or len(set(loose.values())) > 1):

@@ -1,4 +1,4 @@
-"""Collects what lists of sound files say of each file, and sorts out what cannot be used."""
+"""Collects what metadata lists say of each sound file, and separates files that cannot be used."""
 
 import os
 import posixpath
@@ -13,7 +13,7 @@ from wavegan.errors import DataError
 
 
 class Listed:
-    """Reads lists one after the other; `values` then holds labels, groups and splits of files, `notes` what to tell.
+    """Reads lists one after the other; `values` then holds the files' labels, groups and splits, `notes` sentences.
 
     label_column: the column of the labels if the user named it. has_labels: False if labels come from elsewhere.
     """
@@ -23,7 +23,7 @@ class Listed:
         self.label_column, self.has_labels = label_column, has_labels
         self.values: dict[str, dict[Path, str]] = {"label": {}, "group": {}, "split": {}}
         self.notes: list[str] = []
-        self._files: dict[Path, str] = {}  # that are listed, and what is contradictory in them
+        self._files: dict[Path, str] = {}  # listed: the kind of value in which its lines differ, or empty
         self._passed_over: dict[str, list[str]] = defaultdict(list)
         self._lists: list[str] = []
         self._lines = 0
@@ -59,9 +59,9 @@ class Listed:
         self.notes += chosen.notes + _told(name, loose, again, without)
 
     def sorted_out(self, known: Mapping[str, tuple[str, ...]]) -> tuple[list[Path], dict[str, tuple[str, ...]]]:
-        """Returns the files that can be used, in the lists' order, and what is passed over and why.
+        """Returns the files that can be used, in the lists' order, and the names passed over, by reason.
 
-        known: what was passed over before, which is not repeated. Raises DataError if no file can be used.
+        known: names that were passed over before, which are not repeated. Raises DataError if no file can be used.
         """
         lists = joined(self._lists)
         for path, kind in self._files.items():

@@ -1,4 +1,4 @@
-"""Lists the sound files of a folder, and what is passed over with the reason."""
+"""Lists the sound files of a folder, and the files that are passed over, with the reasons."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def _is_generated(names: set[str]) -> bool:
     return any(name.startswith("clip-000000.") for name in shown) and all(map(CLIP.fullmatch, shown))
 
 
-MADE_HERE: dict[str, Callable[[set[str]], bool]] = {  # reason: whether a folder of these names is such
+MADE_HERE: dict[str, Callable[[set[str]], bool]] = {  # reason: whether it holds for a folder with these names in it
     "are runs, made by wavegan train": _is_run,
     "are evaluations, made by wavegan evaluate": lambda names: {"metrics.json", "report.html"} <= names,
     "are caches, made by wavegan": lambda names: {"samples.i16", "items.jsonl"} <= names,
@@ -43,8 +43,8 @@ PART_OF_THIS_RUN = "are parts of this run, made by wavegan; name one of these fo
 class Listing:
     """Lists the sound files of a folder, sorted, and what is passed over.
 
-    paths: below the folder as it was named, links not followed in them. passed_over: reason, as the end of a sentence
-    whose subject is the files, to their names relative to the folder; a folder's name ends with a slash.
+    paths: below the folder as it was named; links in them are not resolved. passed_over: reason, as the end of a
+    sentence whose subject is the files, to their names relative to the folder; a folder's name ends with a slash.
     """
 
     paths: tuple[Path, ...]
@@ -53,7 +53,7 @@ class Listing:
 
 @dataclass
 class _Walk:
-    """Collects what is met in a folder; each real folder is read once, by its own path if that is not a link."""
+    """Collects the files below a folder; each real folder is read once, by its own path rather than by a link."""
 
     root: Path
     paths: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ class _Walk:
         self.passed_over.setdefault(reason, []).append(os.fsencode(name).decode(errors="backslashreplace"))
 
     def enter(self, folder: str, *, is_root: bool = False) -> Iterator[str]:
-        """Takes in the files of a folder; yields the folders in it that are no links."""
+        """Adds the files of a folder; yields its sub-folders that are not links."""
         try:
             identity = _identity(folder)
             if identity in self.read:
@@ -98,11 +98,11 @@ class _Walk:
                 yield entry.path
 
     def take(self, entry: os.DirEntry[str]) -> None:
-        """Takes in a file if it is sound, or notes why it is not."""
+        """Adds a file if it is sound; otherwise adds the reason why it is passed over."""
         try:
             if entry.is_symlink() and not os.path.exists(entry.path):
                 if _extension(entry.name) in signatures.EXTENSIONS:
-                    self.paths.append(entry.path)  # a sound that is lost counts as a bad file
+                    self.paths.append(entry.path)  # a lost sound counts as a bad file
                 else:
                     self.skip(LINK_TO_NOTHING, entry.path)
             elif not entry.is_file():
@@ -118,12 +118,12 @@ class _Walk:
 def list_sound(folder: Path) -> Listing:
     """Lists the sound files in a folder, in its sub-folders and in linked folders.
 
-    A file counts as sound by its extension, or by its first bytes where that is unknown. Never opens what is no regular
-    file. Passes over what this program has made below the folder: it is no one's recording.
+    A file counts as sound by its extension, or by its first bytes if the extension is unknown. Opens only regular
+    files. Passes over what wavegan itself has made below the folder, because that is not a recording.
     """
     walk = _Walk(folder, read={_identity(above) for above in folder.resolve().parents if above.exists()})
     _read_all(walk, walk.enter(str(folder), is_root=True))
-    while walk.links:  # after all real folders, so that a link to one of these is the one that is passed over
+    while walk.links:  # after all real folders, so that a link to one of them is passed over, not the folder
         walk.links.sort()
         _read_all(walk, walk.enter(walk.links.pop(0)))
     passed_over = {reason: tuple(sorted(names)) for reason, names in sorted(walk.passed_over.items())}
@@ -150,7 +150,7 @@ def _unreadable(fault: OSError) -> str:
 
 
 def reason_against(name: str, start: Callable[[], bytes]) -> str | None:
-    """Says why a regular file is no sound to learn from, by its name or its first bytes; None for sound."""
+    """Returns the reason why a regular file is passed over, by its name or its first bytes; None for sound."""
     extension = _extension(name)
     if extension in signatures.EXTENSIONS:
         return None

@@ -14,7 +14,7 @@ MEASUREMENTS = np.dtype(
     ]
 )
 FLAT_LEVEL = 0.98  # full scale of 8-bit sound and of sound that was clipped a little below 1
-CANCELLED = 10 ** (-40 / 10)  # a mix with less of the power of its loudest channel is nothing but the remainder
+CANCELLED = 10 ** (-40 / 10)  # a mix with a smaller share of its loudest channel's power is only a residue
 
 
 class FileMeter:

@@ -39,11 +39,11 @@ class Description:
 def describe(
     folder: Path, listing: Listing, *, label_column: str | None = None, label_level: int | None = None
 ) -> Description:
-    """Describes the files of a listing by the lists in the folder, or by the names of sub-folders if there is no list.
+    """Describes the files of a listing by the lists in the folder, or by the names of sub-folders if it has no list.
 
     label_column: the lists' column that holds the labels. label_level: 1 takes the folder directly above a file for its
     label, 2 the one above that, splits not counted; both None guesses. If both are given, the column is for folders
-    with a list. Raises DataError if a list cannot be understood, names no file that is there, or has no such column.
+    with a list. Raises DataError if a list cannot be understood, names no existing file, or lacks the column.
     """
     names = NameMatcher(folder, listing.paths)
     places = labels.places(names.names)

@@ -1,6 +1,6 @@
-"""Counts the frames of an MP3, because libsndfile reads no more than its header counts or the first bit rate suggests.
+"""Counts the frames of an MP3, because libsndfile reads only as many as the header or the first bit rate suggests.
 
-A file with a variable bit rate and no Xing header is read to a fifth, and of two files one behind the other the first.
+Without this, it reads a fifth of a file with a variable bit rate and no Xing header, and the first of two joined files.
 """
 
 import re
@@ -21,7 +21,7 @@ COUNTS_A_PART = "its header counts only a part of its frames; all are read"
 
 
 def frame_length(head: bytes) -> int:
-    """Returns the bytes of a layer III frame by its header; 0 if this is none."""
+    """Returns the length in bytes of a layer III frame, by its header; 0 if `head` is no such header."""
     if len(head) < 4 or not LAYER_3.match(head):
         return 0
     version, bit_rate, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
@@ -32,7 +32,7 @@ def frame_length(head: bytes) -> int:
 
 
 def tag_end(file: BinaryIO, at: int) -> int:
-    """Returns where an ID3v2 tag that begins at a position ends; the position itself if none does."""
+    """Returns the end of an ID3v2 tag that begins at `at`; `at` itself if no tag does."""
     tag = bytes_at(file, at, 10)
     if len(tag) < 10 or not tag.startswith(b"ID3"):
         return at
@@ -40,9 +40,9 @@ def tag_end(file: BinaryIO, at: int) -> int:
 
 
 def count_edits(file: BinaryIO, start: int, size: int) -> tuple[list[Edit], list[str]]:
-    """Returns edits that put the true number of frames into a layer III file from a position on, and remarks.
+    """Returns edits that correct the frame count of a layer III file whose first frame is at `start`, and remarks.
 
-    Both are empty if the header counts right, or if there is no such frame.
+    Both are empty if the header counts right, or if no such frame is at `start`.
     """
     head = bytes_at(file, start, 192)
     if not (length := frame_length(head)):
@@ -59,11 +59,11 @@ def count_edits(file: BinaryIO, start: int, size: int) -> tuple[list[Edit], list
     if flags & 3 != 3 or not promised:
         return [], []
     end = tag_end(file, start + promised)
-    goes_on = size - end >= TAG_SLACK and frame_length(bytes_at(file, end, 4)) > 0
-    count = _count(file, start + length, size) if goes_on else 0
+    continues = size - end >= TAG_SLACK and frame_length(bytes_at(file, end, 4)) > 0
+    count = _count(file, start + length, size) if continues else 0
     if count <= frames and end <= size:
         return [], []
-    numbers = struct.pack(">II", max(count, frames), size - start)  # the decoder would warn if the bytes were other
+    numbers = struct.pack(">II", max(count, frames), size - start)  # the decoder warns if the number of bytes is wrong
     return [(start + xing + 8, 8, numbers)], [COUNTS_A_PART] if count > frames else []
 
 
@@ -73,7 +73,7 @@ def _side_bytes(head: bytes) -> int:
 
 
 def _count(file: BinaryIO, at: int, size: int) -> int:
-    """Counts the frames from a position on; passes over tags and rubbish between them."""
+    """Counts the frames from a position on; skips tags and garbage between them."""
     count = 0
     while at + 4 <= size:
         if length := frame_length(bytes_at(file, at, 4)):

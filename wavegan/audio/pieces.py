@@ -1,4 +1,4 @@
-"""Reads parts of a file, and bytes put in between, as one file."""
+"""Reads parts of a file, with other bytes inserted, as one file."""
 
 import io
 from typing import BinaryIO
@@ -8,14 +8,14 @@ Edit = tuple[int, int, bytes]  # position, number of bytes that are replaced, an
 
 def bytes_at(file: BinaryIO, position: int, count: int) -> bytes:
     """Returns the bytes at a position, fewer at the end of the file, none beyond it."""
-    if position >= 1 << 62:  # a damaged header may say so, and no system seeks so far
+    if position >= 1 << 62:  # a damaged header may give such a position, and no system seeks so far
         return b""
     file.seek(position)
     return file.read(count)
 
 
 class Pieces(io.RawIOBase):
-    """Reads pieces of a file, and bytes in between, as one file; keeps the error that libsndfile would swallow."""
+    """Reads pieces of a file, with other bytes inserted, as one file; keeps the error that libsndfile would swallow."""
 
     def __init__(self, file: BinaryIO, pieces: list[tuple[int, int] | bytes]):
         self.file, self.position = file, 0

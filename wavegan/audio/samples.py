@@ -1,4 +1,4 @@
-"""Groups the members of tar shards to samples, as WebDataset names them: members of one stem belong together."""
+"""Groups the members of tar shards into samples as WebDataset does: members with the same stem belong together."""
 
 import json
 import tarfile
@@ -15,7 +15,7 @@ from wavegan.audio.tar_reader import Tar, members, refusal
 DESCRIBING = ("json", "cls", "txt")
 TEXT_BYTES = 1 << 20
 LABEL_LENGTH = 32  # characters of a text that may be a label
-SOUNDS_PER_TEXT = 4  # texts are labels only if each stands beside so many sounds on average
+SOUNDS_PER_TEXT = 4  # texts are labels only if each belongs to this many sounds on average
 NO_TEXT = f"describe nothing: they are over {TEXT_BYTES >> 20} MiB long, no UTF-8, or no JSON object"
 NO_NAME = "have names that are not valid text"
 TWICE = "stand in their shard more than once; the last of each is used"
@@ -24,9 +24,9 @@ LISTS = "are lists of files, which are not read in a shard; unpack the tar to us
 
 @dataclass
 class Sample:
-    """Holds the members of one stem in a shard: the place of each sound, as offset and size, and the texts by ending.
+    """Holds the members of a shard that share a stem: each sound's offset and size, and the texts by ending.
 
-    The key is the shard's name and the stem, the sounds' names are the shard's and the members'.
+    key: the shard's name and the stem. A sound's name is the shard's name and the member's.
     """
 
     shard: str
@@ -44,7 +44,7 @@ class Samples:
         self._samples: dict[str, Sample] = {}
 
     def add(self, shard: str, path: Path) -> None:
-        """Reads the headers and the descriptions of a shard, which goes by the name `shard`. Raises DataError."""
+        """Reads the headers and descriptions of a tar file, called `shard` in names. Raises DataError as `members`."""
         tar = Tar.snapshot(path)
         for member, file in members(path):
             if not member.isdir() and (reason := self._take(shard, tar, member, file)):
@@ -84,7 +84,7 @@ class Samples:
 
 
 def _text(content: bytes, *, is_json: bool) -> Any:
-    """Returns a member's text, or its JSON object; None if it is neither."""
+    """Returns a member's text, or its JSON object; None for other content."""
     if len(content) > TEXT_BYTES:
         return None
     try:
@@ -96,7 +96,7 @@ def _text(content: bytes, *, is_json: bool) -> Any:
 
 @dataclass(frozen=True)
 class Described:
-    """Holds what the texts say of each sample, empty where they say nothing; labels is None if none has one."""
+    """Holds each sample's label, group and split, empty if its texts do not say; labels is None if all are empty."""
 
     labels: list[str] | None
     groups: list[str]
@@ -105,7 +105,7 @@ class Described:
 
 
 def described(samples: Sequence[Sample], source: Path, label_column: str | None) -> Described:
-    """Reads the .json of samples as a list of files is read; a label may also be a .cls, or a .txt of few short words.
+    """Reads the .json of samples like a metadata list; a label may also be a .cls, or a .txt of few short words.
 
     Raises DataError if no .json has the key label_column.
     """

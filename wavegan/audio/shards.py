@@ -1,4 +1,4 @@
-"""Lists the sounds of tar shards, as WebDataset writes them, each to be read at its place in the tar."""
+"""Lists the sounds of tar shards, as WebDataset writes them, without unpacking."""
 
 import glob
 import os
@@ -44,7 +44,7 @@ def list_shards(
     Reads headers and descriptions; a sound is read at its place in the tar when its item is opened. A label is the key
     `label`, or label_column, of a sample's .json, its .cls, its .txt if these are few short words, or the folder of the
     member (label_level: which, see `labels.folder_labels`). Raises DataError for a shard that is damaged, compressed or
-    not there, and if there is no sound.
+    missing, and if the shards hold no sound.
     """
     sources = [source] if isinstance(source, str) else list(source)
     shown = Path(sources[0])
@@ -112,7 +112,7 @@ def _open(tar: Tar, offset: int, size: int, strict: bool, _rate: int, _channels:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields a folder and its sub-folders, each with the names of its files, but no hidden ones."""
+    """Yields a folder and its sub-folders, each with the names of its files, without hidden ones."""
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield parent, [name for name in names if not name.startswith(".")]
@@ -141,7 +141,7 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
 def shard_paths(source: str) -> list[Path]:
     """Returns the tar files that a source means: a path, one with braces or wildcards, or a folder.
 
-    Raises DataError if one of them is not there.
+    Raises DataError if a file is missing.
     """
     path = Path(source).expanduser()
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""Tells sound that can be decoded, other sound and no sound apart, by a file's extension and first bytes."""
+"""Distinguishes decodable sound, other sound and other files, by a file's extension and first bytes."""
 
 import soundfile
 
@@ -22,7 +22,7 @@ NO_SOUND = _names(
 EXTENSIONS = _names(" ".join(soundfile.available_formats()).lower()) - _names("raw sd2 mat4 mat5") | _names(
     "aif aifc aiff bwf wave wavex amb bw64 oga opus mp1 mp2 mpga snd sf ircam sph nist iff 8svx 16sv svx"
 )
-SOUND = (  # the first bytes of files that libsndfile may decode, and the bytes at 8 where the first are shared
+SOUND = (  # first bytes of files that libsndfile may decode, and the bytes at position 8 if several kinds share them
     (b"RIFF", b"WAVE"),
     (b"RIFX", b"WAVE"),
     (b"RF64", b"WAVE"),

@@ -14,7 +14,7 @@ from wavegan.errors import DataError
 
 NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
 SEPARATORS = (",", ";", "\t", "|")
-FILE = (  # names of the column of files, the convention's own first
+FILE = (  # names of the column of file names, AudioFolder's own first
     "file_name", "filename", "file", "file_path", "filepath", "path", "audio_file", "audio_path", "audio", "wav_file",
     "wav_path", "wav", "sound_file", "sound", "fname", "clip", "name", "id",
 )  # fmt: skip
@@ -33,7 +33,7 @@ class Table:
     rows: Sequence[tuple[int, Sequence[Any]]]
 
     def values(self, column: int | None) -> list[str]:
-        """Returns a column's values as stripped text, empty where there is none. Raises DataError for a nested one."""
+        """Returns a column's values as stripped text, empty if missing. Raises DataError for a nested value."""
         return [self._text(line, row, column) for line, row in self.rows]
 
     def _text(self, line: int, row: Sequence[Any], column: int | None) -> str:
@@ -50,7 +50,7 @@ class Table:
 
 
 def read(path: Path, is_file: Callable[[str], bool]) -> Table:
-    """Reads a list of sound files; is_file says whether a written name is that of a sound file that is there.
+    """Reads a list of sound files; is_file says whether a written name means an existing sound file.
 
     Raises DataError with the line if it cannot be read.
     """
@@ -72,7 +72,7 @@ def plain(column: str) -> str:
 
 
 def is_of_files(column: str) -> bool:
-    """Says whether a column is called as one of file names, perhaps in another spelling."""
+    """Says whether a column's name is one that means file names, in any spelling."""
     return plain(column) in FILE or plain(column).endswith("_file_name")
 
 

@@ -21,7 +21,7 @@ LEADS_OUT = re.compile(r"[/\\]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)  #
 
 @dataclass(frozen=True)
 class Tar:
-    """Names a tar file in the state in which it was listed."""
+    """Identifies a tar file and its state when it was listed."""
 
     path: Path
     size: int
@@ -29,7 +29,7 @@ class Tar:
 
     @classmethod
     def snapshot(cls, path: Path) -> "Tar":
-        """Returns a tar file in its present state. Raises DataError if it is not there."""
+        """Returns a tar file's present state. Raises TemporaryError if it cannot be opened."""
         with _opened(path) as file:
             status = os.fstat(file.fileno())
         return cls(path, status.st_size, status.st_mtime_ns)
@@ -137,7 +137,7 @@ def _damaged(path: Path, place: str) -> DataError:
 
 
 def refusal(member: tarfile.TarInfo) -> str | None:
-    """Says why a member is never opened, as the end of a sentence whose subject is the members; None if it may be."""
+    """Returns the reason why a member is refused, as the end of a sentence on the members; None for an allowed one."""
     if LEADS_OUT.match(member.name):
         return "are refused: their names lead out of the shard (absolute or with ..)"
     if member.issym() or member.islnk():

@@ -58,7 +58,7 @@ def installed() -> Iterator[None]:
 
 
 def end_progress_line() -> None:
-    """Goes to the next line where progress is shown, before something else is written."""
+    """Ends the progress line, if one is shown, so that other output starts on a new line."""
     for handler in logging.getLogger(LOGGER).handlers:
         if isinstance(handler, ConsoleHandler):
             handler.progress_line.end()
@@ -67,7 +67,7 @@ def end_progress_line() -> None:
 class ConsoleHandler(logging.Handler):
     """Writes each record as a plain line on stderr; records with the attribute `progress` share one line.
 
-    progress: "more" for a line that a later one replaces, "last" for the one that stays.
+    progress: "more" for a line that a later one replaces, "last" for a line that stays.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,10 @@ class ConsoleHandler(logging.Handler):
 
 
 class ProgressLine:
-    """Shows progress on stderr: one line that is written over on a terminal, a new line now and then elsewhere."""
+    """Shows progress on stderr: on a terminal one line, overwritten; elsewhere a new line at most every 10 s.
+
+    The last line is always shown, and stays.
+    """
 
     SECONDS_BETWEEN_LINES = 10
 
@@ -93,26 +96,29 @@ class ProgressLine:
         self.width = 0
 
     def show(self, text: str, *, last: bool = False) -> None:
-        """Shows how far the work is."""
+        """Shows how far the work is; a last line is neither left out nor overwritten."""
         now = time.monotonic()
         if sys.stderr.isatty():
             print("\r" + text.ljust(self.width), end="", file=sys.stderr, flush=True)
             self.width = len(text)
+            if last:
+                self.end()
         elif last or now - self.shown_at >= self.SECONDS_BETWEEN_LINES:
             print(text, file=sys.stderr, flush=True)
             self.shown_at = now
 
     def say(self, text: str) -> None:
-        """Writes a line of its own, which is never left out or written over."""
+        """Writes a line of its own, which is never left out or overwritten."""
         self.end()
         print(text, file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Leaves the line that is shown and goes to the next one."""
+        """Keeps the shown line and moves to a new one."""
         if self.width:
             print(file=sys.stderr)
             self.width = 0
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    end_progress_line()
     click.echo(f"warning: {message}", err=True)

@@ -1,7 +1,7 @@
-"""Keeps in a folder of clips a receipt of the command that made them, so that the same command can go on.
+"""Keeps a receipt of the command that makes a folder of clips, so that the same command can continue.
 
-Clip k follows from the model, the settings and k. So after an interruption only the missing clips are made, and clips
-of other settings are never taken for these.
+Clip k depends only on the model, the settings and k. So after an interruption only the missing clips are made. Clips
+made with other settings are never reused.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ class Receipt:
             self.finished, self.begun = earlier["finished"], earlier["begun"]
 
     def write(self, *, finished: int, begun: int) -> None:
-        """Notes how far the command has come."""
+        """Records how far the command has come."""
         self.finished, self.begun = finished, begun
-        here = {"settings": self._settings, "finished": finished, "begun": begun}
-        write_text(self._path, json.dumps(_read(self._path) | {self._pattern: here}, indent=1, ensure_ascii=False))
+        entry = {"settings": self._settings, "finished": finished, "begun": begun}
+        write_text(self._path, json.dumps(_read(self._path) | {self._pattern: entry}, indent=1, ensure_ascii=False))
 
 
 def weights_hash(network: nn.Module) -> str:
@@ -46,7 +46,7 @@ def weights_hash(network: nn.Module) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Reads the receipts of a folder by pattern; none if the file is missing or damaged."""
+    """Reads the receipts of a folder by pattern; {} if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

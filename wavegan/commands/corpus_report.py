@@ -106,7 +106,7 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
 
 
 def _names_before(path: Path) -> dict[str, str]:
-    """Returns the hash of each item by its name, as corpus.json has it; nothing if it cannot be read."""
+    """Returns the hash of each item by its name, as corpus.json has it; {} if it cannot be read."""
     try:
         items = json.loads(path.read_text())["items"]
         return {**items["training"], **items["held_out"]}

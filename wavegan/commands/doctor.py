@@ -1,4 +1,4 @@
-"""Examines a source before training: what is there, what will go wrong and why, and the recipe that fits."""
+"""Examines a source before training: what it holds, what will go wrong and why, and a recipe that fits."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 PAGE = "doctor.html"
 MEMORY_ADVICE = "lower training.batch_size or generator.dim in the recipe"
-HOPELESS = {"silent", "split"}  # where one of these is fatal, no recipe helps
+HOPELESS = {"silent", "split"}  # if one of these is fatal, no recipe helps
 EXAMPLES, TYPICAL, SHOWN_SECONDS = 3, 8, 5.0  # on the page
 TIMED_STEPS = 4  # as many as penalty_every, so that each kind of step is among them
 STEP_LIMIT_SECONDS = 3.0  # of a single step; a slower one is not repeated
@@ -175,13 +175,13 @@ def _loaded(source: Sequence[str], form: Form) -> Corpus:
 
 
 def _training_part(corpus: Corpus) -> Corpus:
-    """Returns the items that are learned from; all where the source holds no such part."""
+    """Returns the items to learn from: the training part, or all items if the source has no such part."""
     is_training = np.array([split in (None, "train") for split in corpus.splits], bool)
     return corpus.select(is_training) if is_training.any() else corpus
 
 
 def _problems(raw: list[Finding], remaining: list[Finding]) -> tuple[Problem, ...]:
-    """Joins what is wrong under the advised recipe with what it mends; each the worst first."""
+    """Joins the problems that remain under the advised recipe with those that it solves; each part the worst first."""
     kinds = {finding.kind for finding in remaining}
     remaining = sorted(remaining, key=lambda finding: (not finding.is_fatal, -finding.weight))
     gone = sorted((finding for finding in raw if finding.kind not in kinds), key=lambda finding: -finding.weight)
@@ -244,7 +244,7 @@ def _example(corpus: Corpus, index: int) -> Example:
 
 
 def _refuse_unwritable(source: Sequence[str]) -> None:
-    """Raises DataError for a name that no recipe can hold, as it is not valid text."""
+    """Raises DataError for a name that no recipe can hold, because it is not valid text."""
     for place in source:
         text = os.fsencode(place).decode(errors="backslashreplace")
         if place != text:

@@ -27,17 +27,17 @@ TUNED_RATE = 16_000  # Hz, for which the windows of the modern model were chosen
 RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000)
 HIGHEST_RATE_WITHOUT_GPU = 22_050
 CLIPS = (4096, 8192, 16384, 32768, 65536)  # samples
-RECORDING_CLIP = 16384  # samples, of long recordings, at the rate that the model was tuned for
+RECORDING_CLIP = 16384  # samples, for long recordings, at the rate that the model was tuned for
 COVERED = 90  # percent of the files that a clip holds until they have died away
 WIDE = 0.98  # two channels with a lower correlation are heard as stereo
 MOST = 0.8  # share of the files that are stereo, if stereo is learned
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
-SMALL_SOURCE = 1000  # files; of fewer a larger share is held out
+SMALL_SOURCE = 1000  # files; a smaller source holds out a larger share
 
 
 @dataclass(frozen=True)
 class Form:
-    """Says in which form a source is learned from; file_rate is that of nearly all files, all in Hz."""
+    """Says in which form a source is learned from; file_rate: nine of ten files have at least this rate; in Hz."""
 
     sample_rate: int
     channels: int
@@ -59,7 +59,7 @@ class Size:
     checkpoint_every: int = 500
 
 
-SIZES = {  # the sizes of the shipped recipes: that of drums_modern, that of sc09_modern
+SIZES = {  # as in the shipped recipes drums_modern and sc09_modern
     "cpu": Size(),
     "cuda": Size(512, 128, 128, 64, 50_000, 100_000, 1000),
 }
@@ -108,9 +108,9 @@ def mended(form: Form, problems: Sequence[Finding], corpus: Corpus) -> Form:
 
 
 def plain_cutting(corpus: Corpus, ends: np.ndarray) -> Cutting:
-    """Returns the start of each file, as a recipe has it that says nothing else, in clips that nine of ten files fit.
+    """Returns a recipe's default cutting, the start of each file, in clips long enough for nine of ten files.
 
-    ends: seconds from the items' starts to where they have died away, of a sample.
+    ends: for a sample of items, seconds from the start until the sound has died away.
     """
     longest = float(np.percentile(ends, COVERED)) * corpus.sample_rate if len(ends) else corpus.lengths.max()
     recording = min(round(RECORDING_CLIP * _scale(corpus.sample_rate)), CLIPS[-1])
@@ -119,7 +119,7 @@ def plain_cutting(corpus: Corpus, ends: np.ndarray) -> Cutting:
 
 
 def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
-    """Chooses the clip's length and the windows: as `plain_cutting`, or from anywhere if that leaves out most sound."""
+    """Chooses the clip's length and the windows: as `plain_cutting`, or random windows if that reaches under half."""
     plain = plain_cutting(corpus, ends)._replace(knows_labels=_learns_labels(corpus))
     if reached_seconds(corpus, plain) >= REACHED * corpus.seconds:
         return plain
@@ -206,7 +206,7 @@ def _channel(probes: Sequence[Probe]) -> int | None:
 
 
 def _learns_labels(corpus: Corpus) -> bool:
-    """Says whether `generator.labels: auto` would learn labels, and enough of them are common enough."""
+    """Says whether `generator.labels: auto` would learn labels, and more than half of them have enough files."""
     names = len(corpus.label_names)
     if names < 2 or (corpus.labels < 0).any():
         return False
@@ -220,7 +220,7 @@ def _scale(sample_rate: int) -> float:
 
 
 def _test_beside(source: Sequence[str]) -> str | None:
-    """Returns the test part that belongs to a source: a folder beside a folder `train`, or that of a known name."""
+    """Returns the test part that belongs to a source: a folder `test` beside `train`, or that of a built-in source."""
     if len(source) > 1:
         return None
     name, folder = source[0], Path(source[0])

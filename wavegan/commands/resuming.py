@@ -1,4 +1,4 @@
-"""Refuses to train on with what does not go together with a run or with its other processes."""
+"""Refuses to resume a run with other sound or another recipe, and to train in processes that do not match."""
 
 import socket
 from typing import Any
@@ -13,7 +13,7 @@ from wavegan.training.run_folder import RunFolder
 
 
 def refuse_other_sound(own: str, theirs: str) -> None:
-    """Raises DataError if two processes have other sound."""
+    """Raises DataError if two processes have different sound."""
     if own != theirs:
         raise DataError(
             f"the sound on {socket.gethostname()} is {own}, that of the main process {theirs}",
@@ -25,7 +25,7 @@ def refuse_other_sound(own: str, theirs: str) -> None:
 def refuse_other_source(
     folder: RunFolder, earlier: Recipe, recipe: Recipe, state: dict[str, Any], parts: assemble.Corpora
 ) -> None:
-    """Raises RunError if another source is named that is not the run's own sound in another place."""
+    """Raises RunError if the recipe names another source, unless that is the run's own sound in another place."""
     if (earlier.data.source, earlier.data.test) == (recipe.data.source, recipe.data.test):
         return
     known = assemble.SoundRecord.from_state(state).is_known(parts.training, parts.held_out)
@@ -78,7 +78,7 @@ def refuse_uneven_shares(batch_size: int) -> None:
 
 
 def _why_its_steps(old: Recipe, new: Recipe, changes: list[str]) -> str:
-    """Returns a clause that says why training.steps cannot change; empty if it does not."""
+    """Returns a clause that says why training.steps cannot change; empty if they are the same."""
     if not any(change.startswith("training.steps:") for change in changes):
         return ""
     schedules = ", ".join(recipes.schedules_of(old) or recipes.schedules_of(new))

@@ -14,37 +14,37 @@ from wavegan.training.run_folder import RunFolder
 logger = logging.getLogger(__name__)
 
 STARTED_IN = "started_in"  # the key of corpus.json for the folder in which the training was started
-LEAST_KNOWN = 0.5  # share of the items; with fewer it is taken for other sound
+LEAST_KNOWN = 0.5  # share of the items that the run must know; otherwise the sound is taken for another
 SOURCES = ("source", "test", "source_b", "test_b")
 
 
 def sound_of_run(recipe: Recipe, record: assemble.SoundRecord, run: Path | None) -> tuple[Recipe, assemble.Corpora]:
-    """Returns the sound that a run's clips should be like, with the recipe whose sources lead there.
+    """Returns the recipe with sources that can be found, and the sound that the run's clips should resemble.
 
-    Relative sources are looked for here first, then in the folder where the training was started. Sound of which the
-    run knows less than half is a stranger's, whatever its folder is called. Raises DataError if no folder has the
-    run's sound.
+    Relative sources are looked up in the current folder first, then in the folder where the training was started. Sound
+    of which the run knows less than half is refused, whatever its folder is called. Raises DataError if neither folder
+    has the run's sound.
     """
     refusal = None
     for folder in (None, _started_in(run) if run else None):
-        there = recipe if folder is None else anchored(recipe, folder)
-        if refusal and there == recipe:
+        placed = recipe if folder is None else anchored(recipe, folder)
+        if refusal and placed == recipe:
             continue
         try:
-            parts = assemble.target_corpora(there, record=record)
-            _refuse_stranger(there, record, parts)
+            parts = assemble.target_corpora(placed, record=record)
+            _refuse_other_sound(placed, record, parts)
         except DataError as error:
             refusal = refusal or error
             continue
         if folder is not None:
             logger.info(f"the sound is that of {folder}, where {recipe.name} was trained")
-        return there, parts
+        return placed, parts
     assert refusal, "one place was looked at"
     raise refusal
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:
-    """Returns the recipe with those of its relative sources that lie in `folder` as absolute paths."""
+    """Returns the recipe with absolute paths for its relative sources that exist in `folder`."""
     places = {}
     for key in SOURCES:
         names = getattr(recipe.data, key)
@@ -60,7 +60,7 @@ def _started_in(run: Path) -> Path | None:
         return None
 
 
-def _refuse_stranger(recipe: Recipe, record: assemble.SoundRecord, parts: assemble.Corpora) -> None:
+def _refuse_other_sound(recipe: Recipe, record: assemble.SoundRecord, parts: assemble.Corpora) -> None:
     known = record.is_known(parts.training, parts.held_out)
     if known is None or known.all():
         return

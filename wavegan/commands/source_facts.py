@@ -18,7 +18,7 @@ MOST_LABELS = 12  # are shown with their counts
 
 
 def facts(examined: Examined) -> dict[str, str]:
-    """Returns what is there, in words, by name."""
+    """Returns what a source holds, in words, by topic."""
     corpus, probes, hearing, near = examined.corpus, examined.probes, examined.hearing, examined.near
     measured = corpus.measured
     audible = measured["peak"] >= SILENCE_PEAK
@@ -44,7 +44,7 @@ def facts(examined: Examined) -> dict[str, str]:
 
 
 def figures(examined: Examined) -> dict[str, Any]:
-    """Returns what is there as plain values."""
+    """Returns what a source holds, as plain values."""
     corpus, probes, hearing, near = examined.corpus, examined.probes, examined.hearing, examined.near
     seconds = corpus.lengths / corpus.sample_rate
     measured = corpus.measured
@@ -91,7 +91,7 @@ def _format(name: str) -> str:
 
 def _formats(names: Sequence[str]) -> str:
     counts = Counter(map(_format, names))
-    return "" if set(counts) == {NO_EXTENSION} else _counted(counts)  # built-in sounds have none
+    return "" if set(counts) == {NO_EXTENSION} else _counted(counts)  # built-in sounds have no extension
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -1,0 +1,61 @@
+"""Tests what a user sees on stderr if it is a terminal, by a pseudo-terminal that is read back."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+
+import pytest
+
+from wavegan.cli.console import installed
+
+pty = pytest.importorskip("pty", reason="pseudo-terminals are a feature of Unix")
+
+
+@contextmanager
+def terminal() -> Iterator[list[str]]:
+    """Shows messages on a terminal while entered; then the list holds the lines that are visible on it."""
+    main, side = pty.openpty()
+    lines: list[str] = []
+    with os.fdopen(main, "rb", buffering=0) as output:
+        with os.fdopen(side, "w") as stderr:
+            with redirect_stderr(stderr), installed():
+                yield lines
+            stderr.write("end")
+            stderr.flush()
+            text = ""
+            while not text.endswith("end"):
+                text += output.read(1 << 16).decode()
+        lines += map(visible, text.removesuffix("\r\nend").split("\r\n"))
+
+
+def visible(line: str) -> str:
+    """Returns what is left of a line after its carriage returns: each later part overwrites the start."""
+    shown = ""
+    for part in line.split("\r"):
+        shown = part + shown[len(part) :]
+    return shown.rstrip()
+
+
+def progress(text: str, kind: str) -> None:
+    logging.getLogger("wavegan").info(text, extra={"progress": kind})
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_starts_on_a_line_of_its_own():
+    with terminal() as lines:
+        progress("step 10 of 100", "more")
+        warnings.warn("no such device", stacklevel=1)
+        progress("step 20 of 100", "more")
+    assert lines == ["step 10 of 100", "warning: no such device", "step 20 of 100"]
+
+
+def test_the_last_line_of_progress_stays():
+    with terminal() as lines:
+        progress("step 99 of 100, slowly", "more")
+        progress("step 100 of 100", "last")
+        progress("step 1 of 7", "more")
+        progress("step 2 of 7", "more")
+        logging.getLogger("wavegan").info("done")
+    assert lines == ["step 100 of 100", "step 2 of 7", "done"]
