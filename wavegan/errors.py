@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-REMEDIES = {  # of what the system refuses; every other number of an error has the last
+REMEDIES = {  # for what the system refuses; the last is for all other numbers
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free some space or name another folder; the same command goes on",
     (errno.EACCES, errno.EPERM, errno.EROFS): "wavegan must be able to use it; allow that or name another",
     (errno.ENOENT, errno.ENOTDIR, errno.ESTALE): "it is missing, or was moved or removed; put it back or name another",

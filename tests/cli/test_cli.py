@@ -1,8 +1,10 @@
 """Tests the command line as its users meet it: results, messages, exit codes, and every mistake we could think of."""
 
 import errno
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -504,7 +506,7 @@ def test_out_that_cannot_be_written(command, model):
 
 
 @pytest.mark.parametrize("words", ["generate {model} -n 1", "evaluate {model}", "train {mouse}"])
-@pytest.mark.parametrize("kind", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("kind", [errno.ENOSPC, errno.EROFS, errno.ESTALE])
 def test_a_full_or_shut_disk_is_told(command, home, model, monkeypatch, words, kind):
     """Checks every write: if the disk refuses it, the message names the file and a way out."""
 
@@ -514,7 +516,29 @@ def test_a_full_or_shut_disk_is_told(command, home, model, monkeypatch, words, k
     for place in ("commands.generate.generate", "commands.evaluate.write_report", "commands.train.checkpoint.save"):
         monkeypatch.setattr(f"wavegan.{place}", refuse)
     outcome = command(*words.format(model=model, mouse=home / "mouse.yaml").split())
-    one_error(outcome, f"some/place: {os.strerror(kind)}", "able to write", "name another folder")
+    one_error(outcome, f"some/place: {os.strerror(kind)}; ", "name another")
+
+
+def test_whatever_the_system_refuses_is_one_sentence_with_the_place(command, monkeypatch):
+    kinds = errno.errorcode.keys() - {errno.EPIPE, errno.ESHUTDOWN}  # the reader of stdout has gone
+    for kind, place in zip(sorted(kinds), itertools.cycle(("some/place", b"some/place", None)), strict=False):
+
+        def refuse(*_: object, kind: int = kind, place: str | bytes | None = place) -> None:
+            raise OSError(kind, os.strerror(kind), place)
+
+        monkeypatch.setattr("wavegan.recipe.load", refuse)
+        message = one_error(command("train", "x"), f"{'some/place' if place else 'standard output'}: ")
+        assert re.fullmatch(f"error: [^;]+: {re.escape(os.strerror(kind))}; [^\n]{{10,}}\n", message)
+
+
+def test_an_error_of_a_library_that_only_poses_as_the_systems_is_a_bug(home, monkeypatch):
+    def stumble(*_: object) -> None:
+        raise OSError("no number")
+
+    monkeypatch.setattr("wavegan.recipe.load", stumble)
+    monkeypatch.setattr(sys, "argv", ["wavegan", "train", "x"])
+    with pytest.raises(OSError, match="no number"):
+        cli.main()
 
 
 def test_too_little_memory_is_told(command, home, monkeypatch):
