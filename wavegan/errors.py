@@ -1,5 +1,7 @@
 """Defines the errors that a user may see; any other error that reaches the user is a bug of ours."""
 
+import signal
+
 
 class UserError(Exception):
     """Describes an error that the user can put right: the wrong value, the rule that it breaks and the remedy.
@@ -31,3 +33,15 @@ class RunError(UserError):
 
 class TrainingError(UserError):
     """Training cannot go on; the text names the step, the last good checkpoint and what to try."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Says which signal asked this process to end; its exit code is 128 plus the signal's number."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(signal_number)
+        self.signal = signal.Signals(signal_number)
+        self.exit_code = 128 + signal_number
+
+    def __str__(self) -> str:
+        return f"interrupted by {self.signal.name}"

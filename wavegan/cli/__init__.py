@@ -9,7 +9,8 @@ import click
 
 from wavegan import __version__, distributed
 from wavegan.cli import bench, classifier, compare, console, doctor, evaluate, fetch, generate, train, translate
-from wavegan.errors import UserError
+from wavegan.errors import Interrupted, UserError
+from wavegan.training.signals import interrupting
 
 EXIT_USER, EXIT_INTERRUPTED = 2, 130
 # The user can put right what a disk or a folder refuses; any other OSError is a bug of ours.
@@ -56,7 +57,7 @@ def main() -> NoReturn:
     """Runs the command line and ends the process.
 
     The exit code is 0 for success, 2 for what the user can put right, 130 after an interruption, 1 with a traceback for
-    a bug. If a signal stops a training, it is 128 plus the signal's number.
+    a bug. If a signal ends it, it is 128 plus the signal's number.
     """
     with console.installed():
         _run()
@@ -65,7 +66,8 @@ def main() -> NoReturn:
 
 def _run() -> None:
     try:
-        cli(prog_name="wavegan", standalone_mode=False)
+        with interrupting():
+            cli(prog_name="wavegan", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.UsageError as error:
@@ -73,10 +75,12 @@ def _run() -> None:
         _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
     except UserError as error:
         _fail(console.in_options(str(error)))
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         console.end_progress_line()
-        click.echo("interrupted; the same command goes on where it can", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        is_signal = isinstance(error, Interrupted)
+        told = error if is_signal and error.signal != signal.SIGINT else "interrupted"
+        click.echo(f"{told}; the same command goes on where it can", err=True)
+        sys.exit(error.exit_code if is_signal else EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of stdout has gone, for example `| head`
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stderr.close()
