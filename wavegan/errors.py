@@ -44,4 +44,4 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + signal_number
 
     def __str__(self) -> str:
-        return f"interrupted by {self.signal.name}"
+        return "interrupted" if self.signal == signal.SIGINT else f"interrupted by {self.signal.name}"

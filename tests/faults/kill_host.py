@@ -22,6 +22,17 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 EVENTS = {"os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0, "os.truncate": 0, "os.link": 1}  # place of path
 
 
+class File(io.FileIO):
+    """Is a file whose writes the shim counts, in place of io.FileIO."""
+
+    shim: "Shim | None" = None
+
+    def write(self, data: Any) -> int:
+        if File.shim and File.shim._is_inside(self.fileno()):
+            return File.shim.torn(data, super().write)
+        return super().write(data)
+
+
 class Shim:
     """Counts this process's file operations below a folder by kind, and kills it at the n-th."""
 
@@ -32,6 +43,7 @@ class Shim:
 
     def install(self) -> None:
         sys.addaudithook(self._on_event)
+        File.shim = self
         builtins.open = io.open = self._open  # type: ignore[assignment]
         tempfile._io.open = self._open  # type: ignore[attr-defined]
         os.fsync, os.write = self._fsync, self._write  # type: ignore[assignment]
@@ -89,12 +101,6 @@ class Shim:
     def _open(self, file: Any, mode: str = "r", buffering: int = -1, *text: Any, **settings: Any) -> Any:
         if not set(mode) & set("wax+") or not self._is_inside(file):
             return self.open(file, mode, buffering, *text, **settings)
-        shim = self
-
-        class File(io.FileIO):
-            def write(self, data: Any) -> int:
-                return shim.torn(data, super().write)
-
         raw_settings = {name: settings.pop(name) for name in ("closefd", "opener") if name in settings}
         raw = File(file, mode.replace("b", "").replace("t", ""), **raw_settings)
         if buffering == 0:
@@ -155,6 +161,7 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
+    io.FileIO = File  # type: ignore[misc]  before wavegan derives from it
     import matplotlib.image
     import matplotlib.pyplot
     import scipy.signal

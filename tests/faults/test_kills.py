@@ -57,11 +57,15 @@ CASES = {
     "train": Case(TRAIN, final=r"run/(recipe\.yaml|corpus\.json|previews/.*\.(wav|png))"),
     "generate": Case(("generate", "run", "-n", "20", "--out", "clips"), TRAIN, r"clips/clip-\d+.wav"),
     "evaluate": Case(
-        ("evaluate", "run", "--count", "8", "--out", "judged", "--classifier", "none"), TRAIN, r"judged/.*\.(json|html|png)"
+        ("evaluate", "run", "--count", "8", "--out", "judged", "--classifier", "none"),
+        TRAIN,
+        r"judged/.*\.(json|html|png)",
     ),
     "corpus": Case(("corpus", "../sounds"), own_cache=True),
     "classifier": Case(
-        ("classifier", "train", "../sounds", "--clip-samples", "1024", "--out", "named.pt"), final=r"named\.pt", own_cache=True
+        ("classifier", "train", "../sounds", "--clip-samples", "1024", "--out", "named.pt"),
+        final=r"named\.pt",
+        own_cache=True,
     ),
     "fetch": Case(("fetch", "sc09", "--to", "data"), final="data/sc09/.*"),
 }
@@ -180,7 +184,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         yield here
         here.jobs.close()
         here.answers.close()
-        here.process.wait(10)
+        here.process.wait(60)
         server.shutdown()
 
 
@@ -258,4 +262,5 @@ def test_a_command_killed_at_any_file_operation_is_done_by_the_same_command_agai
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
     with capsys.disabled():
         print(f"\nkills of {name}: {kills} ({kinds}); {len(wrong)} faults")
+        print(*wrong, sep="\n")
     assert wrong == [] and counts["write"] and counts["rename"]

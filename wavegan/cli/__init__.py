@@ -12,7 +12,7 @@ from wavegan.cli import bench, classifier, compare, console, doctor, evaluate, f
 from wavegan.errors import Interrupted, UserError
 from wavegan.training.signals import interrupting
 
-EXIT_USER, EXIT_INTERRUPTED = 2, 130
+EXIT_USER = 2
 # The user can put right what a disk or a folder refuses; any other OSError is a bug of ours.
 DISK_ERRORS = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG
@@ -77,10 +77,10 @@ def _run() -> None:
         _fail(console.in_options(str(error)))
     except (KeyboardInterrupt, click.Abort) as error:
         console.end_progress_line()
-        is_signal = isinstance(error, Interrupted)
-        told = error if is_signal and error.signal != signal.SIGINT else "interrupted"
-        click.echo(f"{told}; the same command goes on where it can", err=True)
-        sys.exit(error.exit_code if is_signal else EXIT_INTERRUPTED)
+        cause = error.__cause__ if isinstance(error, click.Abort) else error  # click's own form of KeyboardInterrupt
+        ended = cause if isinstance(cause, Interrupted) else Interrupted(signal.SIGINT)
+        click.echo(f"{ended}; the same command goes on where it can", err=True)
+        sys.exit(ended.exit_code)
     except BrokenPipeError:  # the reader of stdout has gone, for example `| head`
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stderr.close()
@@ -93,7 +93,11 @@ def _run() -> None:
 
 
 def _fail(text: str) -> NoReturn:
-    if distributed.reports_errors():  # only one of several processes reports
+    try:
+        reports = distributed.reports_errors()  # only one of several processes reports
+    except KeyboardInterrupt:  # torchrun ends this process, since another has reported
+        reports = False
+    if reports:
         console.end_progress_line()
         click.echo(f"error: {text}", err=True)
     sys.exit(EXIT_USER)
