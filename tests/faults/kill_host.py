@@ -1,9 +1,10 @@
 """Runs commands in forks of one prepared process, and kills a command at its n-th file operation.
 
-Started as a program, it reads one job a line from stdin, as JSON: words of the command line, folder, environment, dataset
-(what `fetch sc09` fetches), kill (0 for never). It answers each on stdout with the exit code, the operations counted, and what was said. An operation is
-whatever changes a file below the folder: opening it to write, writing, flushing it to the disk, cutting it, renaming,
-removing, making and removing folders. A command that is killed in a write has written half of it.
+Started as a program, it reads one job a line from stdin, as JSON: words of the command line, folder, environment,
+dataset (what `fetch sc09` fetches) and kill (0 for never). It answers each on stdout with the exit code, the operations
+counted, and what was said. An operation is whatever changes a file below the folder: opening it to write, writing,
+flushing it to the disk, cutting it, renaming, removing, making and removing folders. A command that is killed in a
+write has written half of it.
 """
 
 import builtins
@@ -163,9 +164,9 @@ def serve() -> None:
 if __name__ == "__main__":
     io.FileIO = File  # type: ignore[misc]  before wavegan derives from it
     import matplotlib.image
-    import matplotlib.pyplot
-    import scipy.signal
-    import soxr
+    import matplotlib.pyplot  # noqa: F401
+    import scipy.signal  # noqa: F401
+    import soxr  # noqa: F401
     import torch
     import torch._dynamo
 

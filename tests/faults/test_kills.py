@@ -25,8 +25,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-
 from wavegan.audio.fetch import DATASETS
+
 from wavegan.training import checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim finds a file's name in /proc")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from ranks import PATIENCE_SECONDS, PRELOADED, as_rank, command_line
 from torch.distributed import TCPStore  # pyright: ignore
 
