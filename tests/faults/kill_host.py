@@ -121,7 +121,7 @@ def work(job: dict[str, Any], answer: int) -> None:
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  it lives as long as the process
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     if job["dataset"]:
-        fetch.DATASETS["sc09"] = fetch.Dataset(**job["dataset"])
+        public_datasets.DATASETS["sc09"] = public_datasets.Dataset(**job["dataset"])
     sys.argv = ["wavegan", *job["words"]]
     shim = Shim(job["folder"], job["kill"])
     shim.install()
@@ -171,7 +171,7 @@ if __name__ == "__main__":
     import torch._dynamo
 
     from wavegan import cli
-    from wavegan.audio import corpus, download, fetch
+    from wavegan.audio import corpus, download, public_datasets
     from wavegan.commands import classify, evaluate, generate, train  # noqa: F401
     from wavegan.evaluation import classifier_training
     from wavegan.evaluation.evaluate import Reference

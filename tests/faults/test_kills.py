@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from wavegan.audio.fetch import DATASETS
+from wavegan.audio.public_datasets import DATASETS
 
 from wavegan.training import checkpoint
 
