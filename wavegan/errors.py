@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,18 @@ class RunError(UserError):
 
 class TrainingError(UserError):
     """Training cannot go on; the text names the step, the last good checkpoint and what to try."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Says which signal asked this process to end; its exit code is 128 plus the signal's number."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(signal_number)
+        self.signal = signal.Signals(signal_number)
+        self.exit_code = 128 + signal_number
+
+    def __str__(self) -> str:
+        return "interrupted" if self.signal == signal.SIGINT else f"interrupted by {self.signal.name}"
 
 
 def system_error(fault: OSError, remedy: str = "") -> str:

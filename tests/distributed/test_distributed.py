@@ -467,16 +467,6 @@ def test_a_rank_that_hangs_when_another_dies_is_ended(mouse, start):
     assert told.startswith("error: rank 1 (") and "the last checkpoint is at step 2" in told
 
 
-def test_sigterm_before_the_first_step_ends_a_process_unless_it_is_to_tell_of_a_loss():
-    """torchrun sends SIGTERM to all others when one has died; the reason must still be reported."""
-    held = peer_monitor.PeerMonitor(0, 2, None, None, str)
-    with pytest.raises(SystemExit) as end:
-        held._terminate(signal.SIGTERM, None)
-    assert end.value.code == 143
-    held.loss_seen.set()
-    held._terminate(signal.SIGTERM, None)
-
-
 @pytest.mark.parametrize(("number", "whom"), [(signal.SIGTERM, (0, 1)), (signal.SIGINT, (1,))])
 def test_a_signal_to_any_stops_all_at_the_same_step(mouse, start, number, whom):
     """The run then continues with two processes, and equals a run that was never stopped."""

@@ -15,7 +15,7 @@ from wavegan.seeding import derive
 from wavegan.training import checkpoint, session, watchdog
 from wavegan.training.monitor import Monitor
 from wavegan.training.session import ROLLBACK, WARN, CollapsePolicy, PeriodicEvaluation, follow_session, run_session
-from wavegan.training.signals import StopRequest
+from wavegan.training.signals import SIGNALS, StopRequest
 from wavegan.training.watchdog import Watchdog
 
 
@@ -43,8 +43,7 @@ def sit(
         keep_last=keep_last,
         keep_every=0,
         description={"recipe": {"name": "a test"}},
-        stop=StopRequest(),
-        **settings,
+        **{"stop": StopRequest()} | settings,
     )
 
 
@@ -79,10 +78,10 @@ def test_old_checkpoints_go(training, batches, tmp_path):
     assert saved(tmp_path) == [5, 6]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_finishes_the_step_saves_and_can_be_gone_on_from(training, batches, tmp_path, number):
     """The signal comes in the middle of step 3; with one discriminator update, a step makes two draws."""
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {each: signal.getsignal(each) for each in SIGNALS}
     whole, stopped, resumed = training(), training(), training(start=1)
     sit(whole, batches, tmp_path / "whole", steps=5)
 
@@ -111,19 +110,23 @@ def test_a_signal_during_a_save_is_not_lost(training, batches, tmp_path, monkeyp
     assert made.step < 5 and saved(tmp_path)[-1] == made.step
 
 
-def test_a_second_interrupt_stops_at_once_and_a_second_sigterm_does_not(training, batches, tmp_path):
-    def twice(number):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("repeat_seconds", [0.0, 1.0])
+def test_a_later_sigint_stops_at_once_and_a_repetition_or_sigterm_does_not(
+    training, batches, tmp_path, number, repeat_seconds
+):
+    def twice():
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
 
-    made = training()
-    with pytest.raises(KeyboardInterrupt):
-        sit(made, at_draw(batches, 2, lambda: twice(signal.SIGINT)), tmp_path / "int", steps=5)
-    assert made.step == 1 and saved(tmp_path / "int") == []
-    made = training()
-    patient = at_draw(batches, 2, lambda: twice(signal.SIGTERM))
-    assert sit(made, patient, tmp_path / "term", steps=5) == signal.SIGTERM
-    assert saved(tmp_path / "term") == [2]
+    made, stop = training(), StopRequest(repeat_seconds=repeat_seconds)
+    if number == signal.SIGINT and not repeat_seconds:
+        with pytest.raises(KeyboardInterrupt):
+            sit(made, at_draw(batches, 2, twice), tmp_path, steps=5, stop=stop)
+        assert made.step == 1 and saved(tmp_path) == []
+    else:
+        assert sit(made, at_draw(batches, 2, twice), tmp_path, steps=5, stop=stop) == number
+        assert saved(tmp_path) == [2]
 
 
 def spoil(training) -> None:

@@ -72,17 +72,20 @@ DATASETS = {
 def fetch(name: str, to: Path, *, dataset: Dataset | None = None) -> FetchResult:
     """Fetches a data set into the folder `to/name`: `{train,validation,test}/WORD/*.wav` and a SOURCE.md.
 
-    A folder that already exists is used as it is. An interrupted download continues where it stopped. An archive that
-    is already in `to` is used. The archive is removed after its clips are extracted. dataset: replaces the entry of
-    DATASETS. Raises DataError for an unknown name, too little disk space, no connection or wrong content.
+    A folder that already exists is used as it is, and the archive beside it is removed. An interrupted download
+    continues where it stopped. An archive that is already in `to` is used. The archive is removed after its clips are
+    extracted. dataset: replaces the entry of DATASETS. Raises DataError for an unknown name, too little disk space, no
+    connection or wrong content.
     """
     dataset = dataset or _known(name)
     folder = to / dataset.name
     try:
-        if folder.exists():
-            return _present(folder)
-        to.mkdir(parents=True, exist_ok=True)
         archive = to / dataset.archive_name
+        if folder.exists():
+            result = _present(folder)
+            archive.unlink(missing_ok=True)  # a kill may leave it although its clips are extracted
+            return result
+        to.mkdir(parents=True, exist_ok=True)
         partial = partial_path(archive)  # stays after an error, so that the next call continues it
         _check_room(dataset, to, archive if archive.exists() else partial)
         if not archive.exists():

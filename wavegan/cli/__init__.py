@@ -8,9 +8,10 @@ import click
 
 from wavegan import __version__, distributed
 from wavegan.cli import bench, classifier, compare, console, doctor, evaluate, fetch, generate, train, translate
-from wavegan.errors import UserError, system_error
+from wavegan.errors import Interrupted, UserError, system_error
+from wavegan.training.signals import interrupting
 
-EXIT_USER, EXIT_INTERRUPTED = 2, 130
+EXIT_USER = 2
 
 
 @click.group(
@@ -51,7 +52,7 @@ def main() -> NoReturn:
     """Runs the command line and ends the process.
 
     The exit code is 0 for success, 2 for what the user can put right, 130 after an interruption, 1 with a traceback for
-    a bug. If a signal stops a training, it is 128 plus the signal's number.
+    a bug. If a signal ends it, it is 128 plus the signal's number.
     """
     with console.installed():
         _run()
@@ -60,7 +61,8 @@ def main() -> NoReturn:
 
 def _run() -> None:
     try:
-        cli(prog_name="wavegan", standalone_mode=False)
+        with interrupting():
+            cli(prog_name="wavegan", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.UsageError as error:
@@ -68,10 +70,12 @@ def _run() -> None:
         _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
     except UserError as error:
         _fail(console.in_options(str(error)))
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         console.end_progress_line()
-        click.echo("interrupted; the same command goes on where it can", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        cause = error.__cause__ if isinstance(error, click.Abort) else error  # click's own form of KeyboardInterrupt
+        ended = cause if isinstance(cause, Interrupted) else Interrupted(signal.SIGINT)
+        click.echo(f"{ended}; the same command goes on where it can", err=True)
+        sys.exit(ended.exit_code)
     except BrokenPipeError:  # the reader of stdout has gone, for example `| head`
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stderr.close()
@@ -83,7 +87,11 @@ def _run() -> None:
 
 
 def _fail(text: str) -> NoReturn:
-    if distributed.reports_errors():  # only one of several processes reports
+    try:
+        reports = distributed.reports_errors()  # only one of several processes reports
+    except KeyboardInterrupt:  # torchrun ends this process, since another has reported
+        reports = False
+    if reports:
         console.end_progress_line()
         click.echo(f"error: {text}", err=True)
     sys.exit(EXIT_USER)

@@ -2,13 +2,14 @@
 
 import logging
 import math
+import os
 import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 import click
 
@@ -42,7 +43,8 @@ def in_options(text: str) -> str:
 def installed() -> Iterator[None]:
     """Shows messages, warnings and progress as lines on stderr while the context is entered."""
     logger, handler = logging.getLogger(LOGGER), ConsoleHandler()
-    level, show_warning = logger.level, warnings.showwarning
+    level, show_warning, streams = logger.level, warnings.showwarning, (sys.stdout, sys.stderr)
+    sys.stderr = Unbreakable(sys.stderr)  # type: ignore[assignment]
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     warnings.showwarning = _show_warning
@@ -52,6 +54,8 @@ def installed() -> Iterator[None]:
     finally:
         if not sys.stderr.closed:
             handler.progress_line.end()
+        if isinstance(sys.stderr, Unbreakable):
+            sys.stdout, sys.stderr = streams
         warnings.showwarning = show_warning
         logger.setLevel(level)
         logger.removeHandler(handler)
@@ -62,6 +66,41 @@ def end_progress_line() -> None:
     for handler in logging.getLogger(LOGGER).handlers:
         if isinstance(handler, ConsoleHandler):
             handler.progress_line.end()
+
+
+class Unbreakable:
+    """Writes to a stream as long as it can be written to; then what is written is lost, without an error.
+
+    A closed terminal or the end of `| tee` must not end a training.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes a text; returns its length."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flushes the stream."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _give_up(self) -> None:
+        """Leads the stream to nowhere, so that Python's last flush does not fail either."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError):  # a stream that is no file
+            os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
 
 class ConsoleHandler(logging.Handler):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wavegan.cli.console import Unbreakable
 from wavegan.cli.options import device_option, json_option
 from wavegan.cli.output import print_result
 from wavegan.errors import UserError
@@ -58,17 +59,21 @@ def train(
     from wavegan import distributed
     from wavegan.commands import train as commands
     from wavegan.commands.memory import prepare_process
-    from wavegan.training.signals import StopRequest
+    from wavegan.training.signals import LAUNCHER_REPEAT_SECONDS, REPEAT_SECONDS, StopRequest
 
     prepare_process()
+    is_launched = bool(distributed.find_environment().origin)
+    stop = StopRequest(repeat_seconds=LAUNCHER_REPEAT_SECONDS if is_launched else REPEAT_SECONDS)
     result = commands.train(
         settings,
         run_dir or Path("runs") / settings.name,
         device=device,
         fresh=fresh,
-        stop=StopRequest(),
+        stop=stop,
         supervised=True,
     )
+    if result.signal is not None:
+        sys.stdout = Unbreakable(sys.stdout)  # after SIGHUP nobody may read it
     if distributed.find_environment().is_main:
         _print(result, as_json)
     if result.signal is not None:

@@ -5,16 +5,16 @@ is only one process, the rank is 0, the world size is 1, and the functions here 
 """
 
 import io
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from wavegan.distributed.environment import GROUP, TORCHRUN, find_environment
+from wavegan.distributed.environment import GROUP, TORCHRUN, Environment, find_environment
 from wavegan.distributed.joining import Process, borrow, join, leave, wait_for_all
 from wavegan.distributed.peer_monitor import PeerMonitor, ProcessLost, reason
+from wavegan.distributed.starting import launcher_watched, may_report, signals_end_waiting
 from wavegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ LARGE = 1 << 16  # numbers; a tensor of this size gets a message of its own
 FIRST_REPORT_SECONDS = 5
 
 _process = Process()
+_reports = False  # whether this process was chosen to report an error before there was a monitor
 
 
 def rank() -> int:
@@ -170,14 +171,17 @@ def processes(resume_hint: Callable[[], str], *, supervised: bool = False) -> It
     """
     global _process
     environment = find_environment()
-    if environment.world_size == 1:
-        yield
-        return
     is_borrowed = environment.origin == GROUP
-    _process = (borrow if is_borrowed else join)(environment, resume_hint)
-    with _supervised() if supervised and not is_borrowed else _unsupervised():
-        yield
-    _process = Process()
+    is_supervised = supervised and not is_borrowed
+    with launcher_watched() if is_supervised else nullcontext():
+        if environment.world_size == 1:
+            yield
+            return
+        with _told_once(environment) if is_supervised else nullcontext():
+            _process = (borrow if is_borrowed else join)(environment, resume_hint)
+        with _supervised() if is_supervised else _unsupervised():
+            yield
+        _process = Process()
 
 
 def reports_errors() -> bool:
@@ -191,17 +195,31 @@ def reports_errors() -> bool:
     except UserError:
         return True
     is_reporter = environment.origin in ("", GROUP) or environment.local_rank == 0
-    if is_reporter or (monitor and monitor.ending.is_set()):
+    if is_reporter or _reports or (monitor and monitor.ending.is_set()):
         return True
     time.sleep(FIRST_REPORT_SECONDS)
     return False
 
 
 @contextmanager
+def _told_once(environment: Environment) -> Iterator[None]:
+    """Ends this process if the others do not start; of those that see it, one reports."""
+    global _reports
+    with signals_end_waiting(environment):
+        try:
+            yield
+        except UserError:
+            _reports = may_report(environment)
+            if not _reports:
+                raise SystemExit(2) from None
+            raise
+
+
+@contextmanager
 def _supervised() -> Iterator[None]:
     """Watches the other processes with a PeerMonitor while it is entered; an error ends this process."""
     global _process
-    here, before = _process, signal.getsignal(signal.SIGTERM)
+    here = _process
     monitor = PeerMonitor(rank(), world_size(), here.store, here.setup_group, here.resume_hint)
     _process = replace(here, monitor=monitor)
     try:
@@ -211,7 +229,6 @@ def _supervised() -> Iterator[None]:
     except BaseException as error:
         monitor.end(error)
         raise
-    signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Watches the other processes: each notices the death of another, and one reports the error that ended them all.
 
-It handles SIGTERM and ends a process that hangs, so it is only for a program that runs only wavegan.
+It ends a process that hangs, so it is only for a program that runs only wavegan. Signals raise Interrupted there, as
+the command line sets it up.
 """
 
 import atexit
@@ -16,12 +17,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from wavegan.errors import TrainingError, UserError
+from wavegan.errors import Interrupted, TrainingError, UserError
 
 logger = logging.getLogger(__name__)
 
 TELLING_SECONDS = 5  # time for the main process to report, before another one does
 GRACE_SECONDS = 15  # time for the main thread to notice a death by itself and to end in an orderly way
+LOSS_SECONDS = 1  # time to see whether a process has died, where torchrun asks to end
 ENDING_SECONDS = 20  # time to end; torchrun kills after 30
 
 
@@ -51,8 +53,7 @@ class PeerMonitor:
         self.watchers = [threading.Thread(target=self._watch, args=(peer,), daemon=True) for peer in self.peers]
 
     def hold(self) -> None:
-        """Begins to watch; from now on SIGTERM raises SystemExit."""
-        signal.signal(signal.SIGTERM, self._terminate)
+        """Begins to watch."""
         self.store.set(f"name/{self.rank}", f"rank {self.rank} (process {os.getpid()} on {socket.gethostname()})")
         for watcher in self.watchers:
             watcher.start()
@@ -70,7 +71,7 @@ class PeerMonitor:
             watcher.join()
         dist.destroy_process_group()
 
-    def loss(self, error: RuntimeError) -> ProcessLost:
+    def loss(self, error: BaseException) -> ProcessLost:
         """Returns the error to raise if a message did not get through."""
         self.loss_seen.wait(1)  # a watcher finds which process it is
         who = f"another of the {self.world_size} processes"
@@ -81,6 +82,11 @@ class PeerMonitor:
 
     def end(self, error: BaseException) -> None:
         """Returns if this process must report its error; raises SystemExit if another process already reports one."""
+        is_asked = isinstance(error, Interrupted) and error.signal == signal.SIGTERM
+        if is_asked and self.loss_seen.wait(LOSS_SECONDS):
+            lost = self.loss(error)  # torchrun sends it because a process has died, and that is to be reported
+            self.end(lost)
+            raise lost
         self.ending.set()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it as soon as one process has ended
@@ -90,6 +96,7 @@ class PeerMonitor:
             atexit.register(_leave, error.code)
             return
         code = 2 if isinstance(error, UserError) else 130 if isinstance(error, KeyboardInterrupt) else 1
+        code = error.exit_code if isinstance(error, Interrupted) else code
         atexit.register(_leave, code)
         own = f"{self.rank} {code}"
         with suppress(RuntimeError):  # if the store has died with its machine, every process reports
@@ -130,10 +137,6 @@ class PeerMonitor:
             self.end(lost)
             logger.error(lost)
         os._exit(2)
-
-    def _terminate(self, signal_number: int, _: Any) -> None:
-        if not self.loss_seen.is_set():  # otherwise this process is about to end and to report why
-            raise SystemExit(128 + signal_number)
 
 
 def _leave(code: Any) -> None:

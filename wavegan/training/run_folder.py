@@ -59,7 +59,8 @@ class RunFolder:
         """Raises RunError if the folder holds files but no run; among sounds, for example, a run is hard to find."""
         if not self.path.is_dir() or self.recipe.exists():
             return
-        foreign = sorted(path.name for path in self.path.iterdir() if not path.name.startswith((".", "lock")))
+        own = (".", "lock", f"{self.recipe.name}.")  # a kill may leave a half written recipe
+        foreign = sorted(path.name for path in self.path.iterdir() if not path.name.startswith(own))
         if foreign:
             raise RunError(
                 f"{self.path} holds {foreign[0]} but no recipe.yaml, so it is not a run folder",
