@@ -16,6 +16,7 @@ PROJECT = Path(__file__).parents[1]
 LEVELS = {
     "errors": 0,
     "atomic_write": 0,
+    "torch_files": 0,
     "seeding": 0,
     "distributed": 0,
     "dsp": 1,
