@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from wavegan.atomic_write import atomic_write
 from wavegan.errors import TrainingError, name_place
 from wavegan.methods.base import Stats
 from wavegan.training.run_folder import EVALUATION, parsed_line, warn_of_unreadable
