@@ -4,7 +4,7 @@ BIN := .venv/bin
 RECIPE := recipes/quickstart.yaml
 RUN := runs/quickstart
 
-.PHONY: demo test setup clean
+.PHONY: demo test test-faults setup clean
 
 demo: setup
 	$(BIN)/wavegan train $(RECIPE) --run-dir $(RUN)
@@ -19,6 +19,10 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
+
+# The long part of the fault tests, which `make test` leaves out, and the short part again.
+test-faults: setup
+	$(BIN)/python -m pytest tests/faults -m "faults or not faults"
 
 setup: .venv/installed
 

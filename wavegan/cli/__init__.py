@@ -91,5 +91,5 @@ def _run() -> None:
 def _fail(text: str) -> NoReturn:
     if distributed.reports_errors():  # only one of several processes reports
         console.end_progress_line()
-        click.echo(f"error: {text}", err=True)
+        click.echo(console.message(f"error: {text}"), err=True)
     sys.exit(EXIT_USER)
