@@ -23,7 +23,9 @@ FORMATS = {  # extension: libsndfile's format and subtype
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-BLOCK_FRAMES = 1 << 18
+# A block holds no more than this, whatever a header claims: many channels would make it long, and a low rate, which is
+# converted to a higher one, longer.
+BLOCK_FRAMES, BLOCK_SAMPLES, BLOCK_SECONDS = 1 << 18, 1 << 20, 32
 FULL_SCALE = 32767  # of int16, as the original scales: sample = round(32767 · x)
 LOSSY = ("MP3", "OGG")  # the headers of these formats only estimate the length
 LEAST_RATE, MOST_RATE = 1000, 768000  # of a file, in Hz; a header that claims others is damaged
@@ -250,7 +252,8 @@ def _shorter(promised: float, present: float) -> str:
 
 def _finite(sound: _Stream, file: Pieces) -> Iterator[np.ndarray]:
     """Yields blocks until no frame is left; sound.blocks would fill one that ends early with uninitialised memory."""
-    while len(block := sound.read(max(1, min(BLOCK_FRAMES, sound.frames)), dtype="float32", always_2d=True)):
+    most = min(BLOCK_FRAMES, BLOCK_SAMPLES // sound.channels, BLOCK_SECONDS * sound.samplerate, sound.frames)
+    while len(block := sound.read(max(1, most), dtype="float32", always_2d=True)):
         if not np.isfinite(block).all():
             raise DataError("holds NaN or infinite samples; export it again")
         yield block

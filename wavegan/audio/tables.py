@@ -18,6 +18,9 @@ FILE = (  # names of the column of file names, AudioFolder's own first
     "file_name", "filename", "file", "file_path", "filepath", "path", "audio_file", "audio_path", "audio", "wav_file",
     "wav_path", "wav", "sound_file", "sound", "fname", "clip", "name", "id",
 )  # fmt: skip
+MOST_CELLS = (
+    20_000_000  # of a list of JSON objects: if each one had keys of its own, the table would grow by the square
+)
 POINTER = "version https://git-lfs.github.com/spec/"
 
 
@@ -152,6 +155,12 @@ def _read_lines_of_json(path: Path, text: str) -> Table:
             raise _no_object(path, line, f"it is {written.strip()[:40]}")
         columns |= dict.fromkeys(row)
         rows.append((line, row))
+        if len(rows) * len(columns) > MOST_CELLS:
+            raise DataError(
+                f"{path} has {len(columns):,} different keys by line {line}",
+                f"rows of all keys may have {MOST_CELLS:,} values",
+                "give all lines the same keys",
+            )
     return Table(path, tuple(columns), [(line, [row.get(column) for column in columns]) for line, row in rows])
 
 

@@ -73,14 +73,25 @@ class _Part(io.RawIOBase):
         return count
 
 
+class _Present(io.BufferedReader):
+    """Reads no more than there is: tarfile asks for as many bytes as a header claims, and Python makes room first."""
+
+    def __init__(self, raw: io.FileIO, buffer_bytes: int):
+        super().__init__(raw, buffer_bytes)
+        self.size = os.fstat(raw.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size if size is None else min(size, max(0, self.size - self.tell())))
+
+
 def members(path: Path) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
     """Yields the header of each member, and the open tar to read its content from at `offset_data`.
 
     Raises DataError if the file is no tar, is compressed, or is damaged or cut off; only its end marker may be missing.
     """
-    with _opened(path) as raw, io.BufferedReader(raw, BUFFER_BYTES) as file:
+    with _opened(path) as raw, _Present(raw, BUFFER_BYTES) as file:
         _check_kind(path, file)
-        size = os.fstat(file.fileno()).st_size
+        size = file.size
         end = offset = 0
         last = "its first member"
         try:

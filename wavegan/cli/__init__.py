@@ -93,5 +93,5 @@ def _fail(text: str) -> NoReturn:
         reports = False
     if reports:
         console.end_progress_line()
-        click.echo(f"error: {text}", err=True)
+        click.echo(console.message(f"error: {text}"), err=True)
     sys.exit(EXIT_USER)

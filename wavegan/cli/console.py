@@ -25,6 +25,9 @@ OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate
     "count": "-n",
 }
 ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
+# Names of files, labels and recipes may hold characters that a terminal obeys: escape codes, those that turn the
+# direction of text, other line ends; and halves of surrogate pairs, which no terminal can show.
+OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def in_options(text: str) -> str:
@@ -37,6 +40,20 @@ def in_options(text: str) -> str:
         return OPTIONS[name] if value in (None, "True") else f"{OPTIONS[name]} {value}"
 
     return ARGUMENT.sub(option, text)
+
+
+def printable(text: str) -> str:
+    """Returns a text in which a terminal obeys nothing but line ends and tabs: other such characters become \\uXXXX.
+
+    JSON stays the same JSON.
+    """
+    return OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def message(text: str) -> str:
+    """Returns a message as `printable`, its further lines indented: no name can pose as a message of its own."""
+    first, *lines = printable(text).split("\n")
+    return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in lines)])
 
 
 @contextmanager
@@ -115,7 +132,7 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record."""
-        text = in_options(record.getMessage())
+        text = message(in_options(record.getMessage()))
         if kind := getattr(record, "progress", None):
             self.progress_line.show(text, last=kind == "last")
         else:
@@ -158,6 +175,6 @@ class ProgressLine:
             self.width = 0
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+def _show_warning(text: Warning | str, *_: Any, **__: Any) -> None:
     end_progress_line()
-    click.echo(f"warning: {message}", err=True)
+    click.echo(message(f"warning: {text}"), err=True)

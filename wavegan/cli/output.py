@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wavegan.cli.console import end_progress_line
+from wavegan.cli.console import end_progress_line, printable
 
 Scores = dict[str, dict[str, dict[str, Any]]]
 
@@ -23,7 +23,7 @@ PARTS = {
 def print_result(values: dict[str, Any], as_json: bool, text: str) -> None:
     """Prints one JSON object, or text for people, on stdout."""
     end_progress_line()
-    click.echo(json.dumps(values, ensure_ascii=False) if as_json else text)
+    click.echo(printable(json.dumps(values, ensure_ascii=False) if as_json else text))
 
 
 def scores(by_set: Scores) -> str:
@@ -69,6 +69,7 @@ def _score(score: dict[str, Any] | None) -> str:
 
 def _aligned(lines: list[list[str]]) -> str:
     """Returns lines of cells as columns; the first is aligned to the left, the others to the right."""
+    lines = [[" ".join(printable(cell).split()) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(pairs))

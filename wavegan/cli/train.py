@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wavegan.cli.console import Unbreakable
+from wavegan.cli.console import Unbreakable, printable
 from wavegan.cli.options import device_option, json_option
 from wavegan.cli.output import print_result
 from wavegan.errors import UserError
@@ -91,7 +91,7 @@ def _print(result: "TrainingResult", as_json: bool) -> None:
     print_result(values, as_json, f"{result.checkpoint}")
     if result.signal is not None:
         again = shlex.join(["wavegan", *(word for word in sys.argv[1:] if word != "--fresh")])
-        click.echo(f"stopped at step {result.step:,} and saved; go on with: {again}", err=True)
+        click.echo(printable(f"stopped at step {result.step:,} and saved; go on with: {again}"), err=True)
 
 
 def _print_dry_run(settings: Any, as_json: bool) -> None:
