@@ -336,7 +336,7 @@ def assert_mended(content: bytes | bytearray, expected: np.ndarray, remark: str)
     frames, remarks = opened(content)
     assert np.array_equal(frames[:, 0], expected)
     assert len(remarks) == 1 and re.search(remark, remarks[0])
-    with pytest.raises(DataError, match="is no faultless file: "):
+    with pytest.raises(DataError, match="is not a faultless file: "):
         opened(content, strict=True)
 
 
@@ -576,7 +576,7 @@ def test_floats_on_the_scale_of_integers_are_divided(subtype: str, peak: float, 
     frames, remarks = opened(content)
     assert np.abs(frames[:, 0] - tones(RATE, 440, level=1)[0] * peak / 2 ** (bits - 1)).max() < 1e-5
     assert len(remarks) == 1 and f"divided by the {2 ** (bits - 1):,} of {bits} bits" in remarks[0]
-    with pytest.raises(DataError, match="is no faultless file: its floats reach"):
+    with pytest.raises(DataError, match="is not a faultless file: its floats reach"):
         opened(content, strict=True)
 
 
@@ -658,7 +658,7 @@ def test_errors_of_the_caller_stay_as_they_are(tmp_path: Path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_a_pipe_or_a_folder_is_refused_without_waiting(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.wav")
-    with pytest.raises(DataError, match="is no regular file"):
+    with pytest.raises(DataError, match="is not a regular file"):
         decoded(tmp_path / "pipe.wav")
     with pytest.raises(DataError, match="is a folder"):
         decoded(tmp_path)

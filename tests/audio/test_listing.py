@@ -42,8 +42,8 @@ def test_sound_is_listed_everywhere_in_order_and_the_rest_is_passed_over_with_a_
         ".hidden.wav": "are hidden",
         ".cache": "are hidden",
         "._a.flac": "are hidden",
-        "notes.txt": "are no sound",
-        "sub/cover.JPG": "are no sound",
+        "notes.txt": "are not sound",
+        "sub/cover.JPG": "are not sound",
         "memo.m4a": "need another decoder; convert them to WAV or FLAC, e.g. with ffmpeg",
         "x.wma": "need another decoder",
         "old.sd2": "need another decoder",
@@ -83,10 +83,10 @@ def test_a_file_of_unknown_extension_is_sound_by_its_first_bytes(tmp_path: Path,
     [
         (b"\0\0\0\x20ftypM4A " + bytes(50), "need another decoder"),
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(50), "need another decoder"),
-        (b"\xff\xfeT\0e\0x\0t\0" + bytes(50), "are no sound"),  # a text in UTF-16, which looks like MPEG layer I
-        (b"RIFF\x10\0\0\0AVI LIST", "are no sound"),
-        (b"", "are no sound"),
-        (bytes(range(200)), "are no sound"),
+        (b"\xff\xfeT\0e\0x\0t\0" + bytes(50), "are not sound"),  # a text in UTF-16, which looks like MPEG layer I
+        (b"RIFF\x10\0\0\0AVI LIST", "are not sound"),
+        (b"", "are not sound"),
+        (bytes(range(200)), "are not sound"),
     ],
 )
 def test_what_else_lies_under_an_unknown_name_is_told_by_its_first_bytes(tmp_path: Path, content: bytes, reason: str):
@@ -140,7 +140,7 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path: Path, monkeypatch: py
         server.bind("port.wav")
         reasons = passed_over(tmp_path)
     assert listed(tmp_path) == [] and reasons.keys() == {"pipe.wav", "linked.wav", "port.wav"}
-    assert set(reasons.values()) == {"are no regular files, but pipes, sockets or devices"}
+    assert set(reasons.values()) == {"are pipes, sockets or devices, not regular files"}
 
 
 def test_folders_and_files_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -66,7 +66,7 @@ def test_folders_that_share_names_give_way_to_those_above(tmp_path: Path):
     assert of(description, tmp_path) == {name: name.split("/")[0] for name in NESTED}
     assert description.notes == [
         "The labels are the upper folders (kick, snare), because the folders below share their names (808); "
-        "data.label_level=1 takes those directly above the files."
+        "data.label_level=1 takes the folders directly above the files."
     ]
 
 
@@ -395,7 +395,7 @@ def test_a_column_of_splits(tmp_path: Path):
     assert description.notes == ["The splits are taken from the column split of metadata.csv."]
     other = listed(tmp_path, "file_name,label,split\nkick/a.wav,x,train\nkick/b.wav,x,extra\n")
     assert set(of(other, tmp_path, "split").values()) == {None}
-    assert other.notes[0].startswith("The column split of metadata.csv is not used as splits, for extra is none")
+    assert other.notes[0].startswith("The column split of metadata.csv is not used as splits, because it holds extra")
     assert listed(tmp_path, "file_name,label,split\nkick/a.wav,x,1\n").notes == []
 
 
@@ -461,7 +461,7 @@ def test_what_is_passed_over_has_its_reason(tmp_path: Path):
     assert description.passed_over == {
         "are listed in metadata.csv but not there": ("gone.wav",),
         "are listed in metadata.csv by names that fit several files; write the folder and the ending": ("a.wav",),
-        "are listed in metadata.csv but are no sound, or lie in a folder that is passed over": ("notes.txt",),
+        "are listed in metadata.csv but are not sound, or lie in a folder that is passed over": ("notes.txt",),
         "are listed in metadata.csv but lie outside the folder": ("../outside.wav",),
         "are not listed in metadata.csv": ("kick/b.wav", "snare/a.wav", "snare/c.wav"),
     }

@@ -328,7 +328,7 @@ def test_too_little_room_is_noticed_before_the_download(server, tmp_path, monkey
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
-    with pytest.raises(DataError, match="'sc9' is no data set.*known are sc09.*did you mean sc09"):
+    with pytest.raises(DataError, match="'sc9' is not a data set.*known are sc09.*did you mean sc09"):
         fetch("sc9", tmp_path)
 
 

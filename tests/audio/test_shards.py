@@ -126,7 +126,7 @@ def test_shards_are_told_from_folders_of_sound(tmp_path):
     (tmp_path / "README.md").write_text("shards")
     assert is_shards(str(tmp_path))
     source = list_shards(str(tmp_path))
-    assert source.passed_over == {"are no tar files, and stand beside the shards": ("README.md",)}
+    assert source.passed_over == {"are not tar files but lie beside the shards": ("README.md",)}
     (tmp_path / "a.wav").write_bytes(sound())
     assert not is_shards(str(tmp_path))
 
@@ -246,7 +246,10 @@ def test_members_that_are_no_sound_are_passed_over_with_the_reason(tmp_path):
         "a/x.jpg", "a/._x.wav", "a/y.wav", "a/x.json", "a/y.json", "a/bad.cls", "a/long.txt", "a/metadata.csv",
         "a/z.m4a",
     }  # fmt: skip
-    assert "more than once" in names["a/y.wav"] and "describe nothing" in names["a/x.json"] == names["a/bad.cls"]
+    assert (
+        "more than once" in names["a/y.wav"]
+        and "cannot be read as descriptions" in names["a/x.json"] == names["a/bad.cls"]
+    )
     assert "hidden" in names["a/._x.wav"] and "unpack the tar" in names["a/metadata.csv"]
     assert "another decoder" in names["a/z.m4a"]
 
@@ -301,7 +304,7 @@ def test_files_that_are_no_plain_tar_say_what_to_do(tmp_path):
         (tmp_path / "no.tar").write_bytes(content)
         with pytest.raises(DataError, match="no.tar cannot be read"):
             list_shards(str(tmp_path / "no.tar"))
-    with pytest.raises(DataError, match="holds no sound.*\n.*1 passed over: are no sound"):
+    with pytest.raises(DataError, match="holds no sound.*\n.*1 passed over: are not sound"):
         list_shards(str(shard(tmp_path / "texts.tar", [("a.md", "no sound")])))
 
 

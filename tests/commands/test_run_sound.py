@@ -106,7 +106,7 @@ def test_evaluate_takes_no_strangers_sound_of_that_name(
     assert told.code == 0 and f"the sound is that of {home}" in told.err
     shutil.rmtree(home / "sounds")
     told = command("evaluate", home / "run", "--classifier", "none", "--device", "cpu")
-    assert told.code == 2 and "0 of 60 sounds in sounds are those that mouse has learned from" in told.err
+    assert told.code == 2 and "mouse has learned from or held out 0 of 60 sounds in sounds" in told.err
     told = command("evaluate", home / "run", "--classifier", "none", "--device", "cpu", "--data", "sounds")
     assert told.code == 0 and "the sound that mouse has learned from is not here" in told.err
 
@@ -139,7 +139,7 @@ def test_what_is_also_learned_from_does_not_judge(home: Path, command: Callable)
     outcome = command(*words, "data.test=test")
     assert (
         outcome.code == 0
-        and "2 of 4 sounds of data.test: test are also learned from; none of them judges" in outcome.err
+        and "2 of 4 sounds of data.test: test are also learned from, so they are not used to judge" in outcome.err
     )
     assert json.loads(Path("judged/corpus.json").read_text())["held_out_files"] == ["tone-060.wav", "tone-061.wav"]
     outcome = command(*words, "data.test=sounds", "--fresh")

@@ -137,5 +137,6 @@ def _without_copies(training: Corpus, held_out: Corpus, split: str) -> Corpora:
             "figures against it would flatter the model",
             "name other sound, or set data.test=null so that a share of the source is held out",
         )
-    note = f"{int(is_copy.sum()):,} of {len(is_copy):,} sounds of {split} are also learned from; none of them judges"
+    count = f"{int(is_copy.sum()):,} of {len(is_copy):,} sounds"
+    note = f"{count} of {split} are also learned from, so they are not used to judge"
     return Corpora(training, held_out.select(~is_copy), split, (note,))

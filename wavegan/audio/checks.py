@@ -177,7 +177,7 @@ def _copies(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     copies = np.ones(len(corpus.names), bool)
     copies[first] = False
     if copies.any():
-        text = "are copies of others, sample by sample; each is learned from as often as it is there"
+        text = "are copies of other files, sample by sample, so their sound is learned from more often"
         yield _finding(corpus, "copies", copies, text, "remove them if that is not meant", 0.5)
 
 

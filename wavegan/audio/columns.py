@@ -135,8 +135,8 @@ def _split_column(table: Table, name: str, notes: list[str], taken: Sequence[int
             notes.append(f"The splits are taken from the column {table.columns[column]} of {name}.")
             return column
         notes.append(
-            f"The column {table.columns[column]} of {name} is not used as splits, for {joined(unknown)} is none; "
-            "train, validation and test are."
+            f"The column {table.columns[column]} of {name} is not used as splits, because it holds {joined(unknown)}; "
+            "splits are train, validation and test."
         )
     return None
 

@@ -183,7 +183,7 @@ def _splits(examined: Examined) -> Iterator[Finding]:
     if copies.any():
         names = tuple(np.array(examined.corpus.names, object)[copies])
         text = f"{len(names):,} of {held.sum():,} sounds to judge by are also learned from ({some_names(names)})"
-        remedy = "remove them from one part; none of them judges"
+        remedy = "remove them from one part; they are not used to judge"
         yield Finding("leak", text, remedy, names, 0.6, is_fatal=bool(copies.sum() == held.sum()))
 
 

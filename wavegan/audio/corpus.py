@@ -125,7 +125,7 @@ def load_corpus(
         corpus = _open(folder, opened, lines, conversion)
     except OSError as error:
         raise DataError(
-            f"the cache folder {folder} cannot be used ({error.strerror}); decoded sound is kept there; free "
+            f"the cache folder {folder} cannot be used ({error.strerror}); decoded sound is kept in it; free "
             "some space or name another folder in the environment variable WAVEGAN_CACHE"
         ) from error
     _refuse_bad(corpus, len(opened.items), max_bad_fraction)

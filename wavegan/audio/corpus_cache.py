@@ -99,7 +99,7 @@ def _to_decode(folder: Path, lines: Mapping[str, Line], items: Sequence[Item], c
     """Lists the items to decode: new ones, damaged ones, and items that failed for a temporary reason."""
     damaged = _damaged(folder, lines, channels)
     if damaged:
-        logger.warning(f"the cache {folder} is damaged; these are decoded again: {len(damaged):,} items")
+        logger.warning(f"the cache {folder} is damaged; items decoded again: {len(damaged):,}")
     return [item for item in items if item.name not in lines or item.name in damaged or "temporary" in lines[item.name]]
 
 

@@ -163,7 +163,7 @@ class _Remarks(list[str]):
 
     def add(self, remark: str) -> None:
         if self.is_strict:
-            raise DataError(f"is no faultless file: {remark}")
+            raise DataError(f"is not a faultless file: {remark}")
         self.append(remark)
 
 
@@ -187,7 +187,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     if path.is_symlink() and not path.exists():
         raise DataError(f"is a link to {path.readlink()}, which is not there")
     if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
-        raise DataError("is no regular file" if not path.is_dir() else "is a folder")
+        raise DataError("is not a regular file" if not path.is_dir() else "is a folder")
     with path.open("rb") as file:
         yield file
 

@@ -174,5 +174,5 @@ def _guessed_labels(folders: Mapping[Path, tuple[str, ...]]) -> tuple[dict[Path,
     names = sorted({label for label in upper.values() if label})
     return upper, [
         f"The labels are the upper folders ({joined(names)}), because the folders below share their names "
-        f"({joined(repeated)}); data.label_level=1 takes those directly above the files."
+        f"({joined(repeated)}); data.label_level=1 takes the folders directly above the files."
     ]

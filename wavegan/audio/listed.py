@@ -94,7 +94,7 @@ class Listed:
         elif written.startswith(("/", "../")):
             reason = f"are listed in {name} but lie outside the folder"
         else:
-            reason = f"are listed in {name} but are no sound, or lie in a folder that is passed over"
+            reason = f"are listed in {name} but are not sound, or lie in a folder that is passed over"
         self._passed_over[reason].append(written)
 
     def _refuse(self, lists: str) -> None:

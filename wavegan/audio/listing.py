@@ -10,11 +10,11 @@ from pathlib import Path
 from wavegan.audio import signatures
 
 HIDDEN = "are hidden (the name starts with a dot)"
-NO_SOUND = "are no sound (texts, pictures and the like)"
+NO_SOUND = "are not sound but texts, pictures and the like"
 OTHER_DECODER = "need another decoder; convert them to WAV or FLAC, e.g. with ffmpeg"
 HEADERLESS = "are sound without a header, which says no sample rate; convert them to WAV or FLAC, e.g. with sox"
 UNFINISHED = "are unfinished downloads, copies or backups by their names"
-NO_FILE = "are no regular files, but pipes, sockets or devices"
+NO_FILE = "are pipes, sockets or devices, not regular files"
 LINK_TO_NOTHING = "are links to nothing"
 LINKED_AGAIN = "are links to folders that are read already, or that this folder lies in"
 PARTS_OF_A_RUN = frozenset(["checkpoints", "previews", "generated", "translated", "evaluation", "tensorboard"])

@@ -108,7 +108,7 @@ def _known(name: str) -> Dataset:
         return DATASETS[name]
     nearest = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)[0]
     raise DataError(
-        f"{name!r} is no data set that wavegan can fetch",
+        f"{name!r} is not a data set that wavegan can fetch",
         f"known are {', '.join(DATASETS)}",
         f"did you mean {nearest}?",
     )

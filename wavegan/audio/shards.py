@@ -20,7 +20,7 @@ from wavegan.errors import DataError
 TAR = re.compile(r".*\.(tar(\.\w+)?|tgz|tbz2?|txz)", re.IGNORECASE | re.DOTALL)
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
 MOST_SHARDS = 100_000
-NO_TAR = "are no tar files, and stand beside the shards"
+NO_TAR = "are not tar files but lie beside the shards"
 
 
 def is_shards(source: str) -> bool:

@@ -101,7 +101,8 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
     if gone or new:
         logger.warning(
             f"the sound has changed since: of {len(before):,} items {len(gone) - len(changed):,} are gone, "
-            f"{len(changed):,} sound different and {len(new) - len(changed):,} are new; the run goes on with the above"
+            f"{len(changed):,} sound different and {len(new) - len(changed):,} are new; the run continues with all of "
+            "the present items"
         )
 
 

@@ -68,8 +68,8 @@ def _refuse_other_sound(recipe: Recipe, record: assemble.SoundRecord, parts: ass
     count = f"{int(known.sum()):,} of {len(known):,} sounds in {places}"
     if np.mean(known) < LEAST_KNOWN:
         raise DataError(
-            f"{count} are those that {recipe.name} has learned from or held out",
+            f"{recipe.name} has learned from or held out {count}",
             "a model is judged by its own sound",
             "start in the folder where it was trained, or name real audio with `data=DIR`",
         )
-    logger.warning(f"only {count} are those that {recipe.name} has learned from or held out; the sound has changed")
+    logger.warning(f"{recipe.name} has learned from or held out only {count}; the sound has changed")
