@@ -49,7 +49,6 @@ WHOLE_TREE = {
     "test_runs",
     "test_same_results",
     "test_three_adversaries",
-    "faults",
 }  # tests of several rooms together; every other test lies where the file or the folder lies that it tests
 MOST_LINES = 280
 NO_VERB = ("What", "Where", "How", "Those", "Which", "Whether")  # docstrings that open so are no sentences

@@ -57,7 +57,7 @@ class Shim:
             sound.flush()
             self.tick("write")
 
-        soundfile.SoundFile.write = write
+        soundfile.SoundFile.write = write  # pyright: ignore
 
     def tick(self, kind: str) -> None:
         self.counts[kind] += 1
@@ -127,7 +127,7 @@ def work(job: dict[str, Any], answer: int) -> None:
     shim.install()
     try:
         if job["words"][0] == "corpus":
-            corpus.load_corpus(*job["words"][1:], 16000, 1)
+            corpus.load_corpus(job["words"][1], 16000, 1)
             sys.exit(0)
         cli.main()
     except SystemExit as end:
@@ -180,6 +180,6 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     download.CHUNK_BYTES = 4000
     classifier_training.FEWEST_STEPS = classifier_training.MOST_STEPS = 3
-    Reference.estimates.__kwdefaults__["count"] = 2  # resamples; the figures need not mean anything
+    Reference.estimates.__kwdefaults__.update(count=2)  # pyright: ignore  resamples; no figure need mean anything
     print("ready", flush=True)
     serve()

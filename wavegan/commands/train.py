@@ -93,6 +93,7 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
             earlier = recipes.from_dict(state["recipe"])
             recipe = assemble.with_label_count(recipe, assemble.label_count(earlier))
             refuse_changed_recipe(folder, earlier, recipe)
+            _prune(recipe, folder, state)
         is_done = bool(state) and state["step"] >= recipe.training.steps
         if state and is_done and not _lacks_evaluation(recipe, folder, state):
             distributed.broadcast(None)
@@ -223,6 +224,17 @@ def _lacks_evaluation(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) 
 
 def _tell_done(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) -> None:
     logger.info(f"{folder.path} has taken its {state['step']:,} steps; {_longer(recipe)}")
+
+
+def _prune(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) -> None:
+    """Removes old checkpoints, as a kill may have come after a save and before that.
+
+    The one that was loaded stays, as a newer one may be damaged.
+    """
+    keep = {state["step"], state.get("healthy_step", state["step"])}
+    checkpoint.prune(
+        folder.checkpoints, keep_last=recipe.training.keep_last, keep_every=recipe.training.keep_every, keep=keep
+    )
 
 
 def _longer(recipe: Recipe) -> str:
