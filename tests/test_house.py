@@ -17,6 +17,7 @@ LEVELS = {
     "errors": 0,
     "atomic_write": 0,
     "file_lock": 0,
+    "torch_files": 0,
     "seeding": 0,
     "distributed": 0,
     "dsp": 1,

@@ -164,7 +164,7 @@ def test_a_reason_to_stop_is_a_number_for_the_other_processes():
 def test_a_model_is_read_once(mouse, monkeypatch):
     train(recipes.load(mouse), Path("run"), device="cpu")
     reads, load = [], checkpoint.load
-    monkeypatch.setattr(checkpoint, "load", lambda path: reads.append(path) or load(path))
+    monkeypatch.setattr(checkpoint, "load", lambda path, check: reads.append(path) or load(path, check))
     loaded = load_model(Path("run"), torch.device("cpu"))
     assert reads == [Path("run/checkpoints/step-00000004.pt")]
     assert loaded.recipe == recipes.load(mouse) and loaded.model.step == 4 and not loaded.is_translation

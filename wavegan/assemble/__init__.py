@@ -1,6 +1,7 @@
 """Turns a recipe into objects. It is the only place that does so; everything below takes plain arguments."""
 
 from wavegan.assemble.assembly import Assembly, Session, assembled, session
+from wavegan.assemble.checkpoint_content import check_model, check_training
 from wavegan.assemble.corpora import Corpora, corpora, target_corpora, target_source
 from wavegan.assemble.devices import current, device
 from wavegan.assemble.evaluation import form_of, generated, ground_of_parts
@@ -35,6 +36,8 @@ __all__ = [
     "assembled",
     "autotune",
     "batches",
+    "check_model",
+    "check_training",
     "corpora",
     "current",
     "device",

@@ -46,7 +46,7 @@ def training(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) 
     new_method, settings = method(recipe, on, clips), recipe.training
     return Training(
         new_method,
-        {name: _optimizer(recipe, name, network) for name, network in new_method.networks.items()},
+        {name: optimizer(recipe, name, network) for name, network in new_method.networks.items()},
         on,
         seed=settings.seed,
         precision=settings.precision,
@@ -116,7 +116,7 @@ METHODS: Mapping[str, Callable[[Recipe, torch.device], Method]] = {
 }
 
 
-def _optimizer(recipe: Recipe, name: str, network: nn.Module) -> Optimizer:
+def optimizer(recipe: Recipe, name: str, network: nn.Module) -> Optimizer:
     """Returns the optimiser of a network.
 
     Every network that is no discriminator has the settings of the generator.

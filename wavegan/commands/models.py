@@ -129,7 +129,7 @@ def _read(path: Path, checkpoint: str) -> dict[str, Any]:
     if not path.exists():
         remedy = f"check the spelling; {runs_near(path)}"
         raise RunError(f"{path} does not exist", "a MODEL is a run folder or a checkpoint file", remedy)
-    content = checkpoints.load_chosen(RunFolder(path).checkpoints, checkpoint)
+    content = checkpoints.load_chosen(RunFolder(path).checkpoints, checkpoint, assemble.check_model)
     if content is None:
         around, inside = _run_around(path), runs_in(path)
         runs = [around] if around else inside
@@ -154,7 +154,7 @@ def _read_file(path: Path, checkpoint: str) -> dict[str, Any]:
     if checkpoint != checkpoints.NEWEST:
         reason = f"{path} is one checkpoint, of which {checkpoint} cannot be chosen"
         raise RunError(reason, "", "name its run folder")
-    return checkpoints.load(path)
+    return checkpoints.load(path, assemble.check_model)
 
 
 def _run_around(path: Path) -> Path | None:

@@ -87,7 +87,7 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
     if fresh:
         _move_aside(folder)
     with folder.locked():
-        state = checkpoint.load_newest(folder.checkpoints)
+        state = checkpoint.load_newest(folder.checkpoints, assemble.check_training)
         if state:
             assemble.require_present_format(state, folder.path)
             earlier = recipes.from_dict(state["recipe"])

@@ -6,9 +6,6 @@ A classifier is kept in a file of its own.
 import hashlib
 import json
 import math
-import pickle
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,14 +21,15 @@ from wavegan.atomic_write import atomic_write
 from wavegan.dsp.mel import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_samples
 from wavegan.errors import DataError
 from wavegan.evaluation.resampling import wilson_interval
+from wavegan.torch_files import ContentError, Fields, read, refuse_other_form
 
 CLASSIFIER_FORMAT = 2  # raised when the same file is read differently, or the same sounds are learned differently
 PLAIN = ("label_names", "sample_rate", "clip_samples", "seed", "source", "split", "clips")  # stored as they are
 FEATURES = 48
 DIM = 16
 SILENCE_DECIBELS = 10 * math.log10(LEAST_POWER) + 0.01
+MOST_HERTZ = 1_000_000
 LEAST_PEAK = 10 ** (-60 / 20)  # quieter clips are not raised any further
-UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -157,6 +156,12 @@ class Classifier:
         on = next(self.network.parameters()).device
         parts = [self.network(levels(part.to(on), sample_rate)) for part in clips.split(batch)]
         features, scores = (torch.cat(rows).cpu().double() for rows in zip(*parts, strict=True))
+        if not (features.isfinite().all() and scores.isfinite().all()):
+            raise DataError(
+                f"the {self.source} classifier gives numbers that are not finite",
+                "",
+                "train it again: wavegan classifier train",
+            )
         return features.numpy(), scores.softmax(dim=1).numpy()
 
 
@@ -169,26 +174,55 @@ def save(classifier: Classifier, path: Path) -> None:
         torch.save({"wavegan classifier": CLASSIFIER_FORMAT, **content, "network": weights}, file)
 
 
+class _Counts(BaseModel):
+    model_config = Fields.model_config
+    right: int = Field(ge=0)
+    clips: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "_Counts":
+        if self.right > self.clips:
+            raise ValueError("more are right than there are")
+        return self
+
+
+class _Content(Fields):
+    """Lists the fields of a classifier's file."""
+
+    label_names: list[str] | tuple[str, ...] = Field(min_length=1)
+    sample_rate: int = Field(ge=1, le=MOST_HERTZ)
+    clip_samples: int = Field(ge=1)
+    seed: int
+    source: str
+    split: str
+    clips: int = Field(ge=0)
+    held_out: _Counts
+    test: _Counts | None
+    network: dict[str, Tensor]
+
+
 def load(path: Path, on: torch.device | None = None) -> Classifier:
-    """Reads the classifier in a file. Raises DataError for a file that is damaged, missing or of another format."""
+    """Reads the classifier in a file. Raises DataError for a file that is damaged, missing or of other content."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
-            if damaged := archive.testzip():
-                raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        content = read(path)
+        if not isinstance(content, dict) or content.get("wavegan classifier") != CLASSIFIER_FORMAT:
+            raise DataError(
+                f"{path} is no wavegan classifier of format {CLASSIFIER_FORMAT}",
+                "something else or another version wrote it",
+                "train one: wavegan classifier train",
+            )
+        _Content.check(content)
+        with torch.device("meta"):  # shapes without memory
+            refuse_other_form(Network(len(content["label_names"])).state_dict(), content["network"], "network")
+        if any((values < 0).any() for name, values in content["network"].items() if name.endswith("running_var")):
+            raise ContentError("network: a variance is below zero")
+    except (OSError, ContentError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
             f"{path} cannot be read ({reason})", "it is damaged or no classifier", "train one: wavegan classifier train"
         ) from error
-    if not isinstance(content, dict) or content.get("wavegan classifier") != CLASSIFIER_FORMAT:
-        raise DataError(
-            f"{path} is no wavegan classifier of format {CLASSIFIER_FORMAT}",
-            "something else or another version wrote it",
-            "train one: wavegan classifier train",
-        )
     network = Network(len(content["label_names"]))
     network.load_state_dict(content["network"])
-    test = content["test"] and Accuracy(**content["test"])
+    counts = {name: content[name] and Accuracy(**content[name]) for name in ("held_out", "test")}
     plain: dict[str, Any] = {name: content[name] for name in PLAIN}
-    return Classifier(network.eval().to(on or "cpu"), held_out=Accuracy(**content["held_out"]), test=test, **plain)
+    return Classifier(network.eval().to(on or "cpu"), **counts, **plain)

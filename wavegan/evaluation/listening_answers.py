@@ -152,6 +152,7 @@ def _open_key(content: Mapping[str, Any], label: str) -> tuple[list[str], list[t
         names = key["candidates"]
         sides = [(names[a], names[b]) for (a, _), (b, _) in key["trials"]]
         is_intact = identity_of_key(content["key"]) == content["test"] and all(a != b for a, b in sides)
+        is_intact = is_intact and isinstance(names, list) and all(isinstance(name, str) for name in names)
         if is_intact and (names, key["seed"]) == (content["candidates"], content["seed"]):
             return names, sides
     except (ValueError, TypeError, AttributeError, LookupError) as error:

@@ -2,18 +2,17 @@
 
 import logging
 import math
-import pickle
 import re
-import zipfile
-import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from wavegan import torch_files
 from wavegan.atomic_write import PARTIAL, atomic_write
 from wavegan.errors import RunError
+from wavegan.torch_files import ContentError
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +20,12 @@ CHECKPOINT_FORMAT = 3  # increased whenever the layout of the content changes
 OLDER = (2,)  # formats that assemble/migration.py brings to the present one
 NAME = re.compile(r"step-(\d{8,})\.pt")
 NEWEST, BEST = "newest", "best"  # names that choose a checkpoint of a folder, beside a step
-UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
+Check = Callable[[dict[str, Any]], None]
+"""check(content) raises ContentError for content that cannot be used."""
+
+
+class VanishedError(RunError):
+    """Says that a checkpoint is not there, or not any more: a training beside removes old ones."""
 
 
 def save(folder: Path, content: dict[str, Any], *, is_best: bool = False) -> Path:
@@ -37,20 +41,35 @@ def save(folder: Path, content: dict[str, Any], *, is_best: bool = False) -> Pat
     return path
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Loads the content that `save` wrote, on the CPU. Raises RunError for a damaged or foreign file."""
+def no_check(content: dict[str, Any]) -> None:
+    """Accepts any content."""
+
+
+def load(path: Path, check: Check = no_check) -> dict[str, Any]:
+    """Loads the content that `save` wrote, on the CPU.
+
+    Raises RunError for a damaged or foreign file and for content that `check` refuses, VanishedError for none.
+    """
+    rule, remedy = "it is damaged or not a checkpoint", "name another one"
     try:
-        _refuse_wrong_checksums(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise RunError(
-            f"{path} cannot be read ({reason})", "it is damaged or not a checkpoint", "name another one"
-        ) from error
+        content = torch_files.read(path)
+    except FileNotFoundError as error:
+        raise VanishedError(f"{path} cannot be read ({error.strerror})", rule, remedy) from error
+    except ContentError as error:
+        raise RunError(f"{path} cannot be read ({error})", rule, remedy) from error
     if not isinstance(content, dict) or content.get("format") not in (*OLDER, CHECKPOINT_FORMAT):
         raise RunError(
             f"{path} is not a checkpoint of this version of wavegan", "only those can be read", "name another file"
         )
+    try:
+        match = NAME.fullmatch(path.name)
+        if match and content.get("step") != int(match[1]):
+            raise ContentError(f"step: it is {content.get('step')!r}, unlike that of its name")
+        check(content)
+    except ContentError as error:
+        raise RunError(
+            f"{path} cannot be used ({error})", "its content is not that of a checkpoint of this version", remedy
+        ) from error
     return content
 
 
@@ -65,13 +84,13 @@ def steps(folder: Path) -> dict[int, Path]:
     return dict(sorted((int(match[1]), path) for match, path in matches if match))
 
 
-def load_chosen(folder: Path, which: str) -> dict[str, Any] | None:
+def load_chosen(folder: Path, which: str, check: Check = no_check) -> dict[str, Any] | None:
     """Loads the checkpoint of a folder by "newest", "best" or a step; None for "newest" in a folder without any.
 
-    Raises RunError if the checkpoint is missing or cannot be read.
+    check: see `load`. Raises RunError if the checkpoint is missing or cannot be used.
     """
     if which == NEWEST:
-        return load_newest(folder)
+        return load_newest(folder, check)
     paths = steps(folder)
     if which == BEST:
         if not (folder / f"{BEST}.pt").exists():
@@ -80,22 +99,38 @@ def load_chosen(folder: Path, which: str) -> dict[str, Any] | None:
                 "only a recipe with evaluation.every above 0 keeps one",
                 "leave `checkpoint` out for the newest",
             )
-        return load(folder / f"{BEST}.pt")
-    if not which.isdecimal() or int(which) not in paths:
-        there = ", ".join(map(str, paths)) or "no steps"
-        raise RunError(
-            f"`checkpoint` is {which}",
-            "it must be newest, best or the step of a kept checkpoint",
-            f"this run has {there}",
-        )
-    return load(paths[int(which)])
+        return load(folder / f"{BEST}.pt", check)
+    if which.isdecimal() and int(which) in paths:
+        try:
+            return load(paths[int(which)], check)
+        except VanishedError:
+            paths = steps(folder)
+    there = ", ".join(map(str, paths)) or "no steps"
+    raise RunError(
+        f"`checkpoint` is {which}",
+        "it must be newest, best or the step of a kept checkpoint",
+        f"this run has {there}",
+    )
 
 
 def best_figure(folder: Path, headline: str) -> float:
-    """Returns the headline figure of a folder's best checkpoint, or infinity if no such checkpoint can be read."""
+    """Returns the headline figure of a folder's best checkpoint, or infinity without one.
+
+    One that cannot be used is told, and the next evaluation replaces it.
+    """
+
+    def check(content: dict[str, Any]) -> None:
+        figures = content.get("evaluation")
+        figure = figures.get(headline) if isinstance(figures, dict) else None
+        if not isinstance(figure, float) or not math.isfinite(figure):
+            raise ContentError(f"evaluation.{headline}: it is {figure!r}")
+
     try:
-        return load(folder / f"{BEST}.pt")["evaluation"][headline]
-    except (RunError, KeyError):
+        return load(folder / f"{BEST}.pt", check)["evaluation"][headline]
+    except VanishedError:
+        return math.inf
+    except RunError as error:
+        logger.warning(f"{error.value}; the next evaluation takes its place")
         return math.inf
 
 
@@ -104,20 +139,27 @@ def newest_path(folder: Path) -> Path:
     return list(steps(folder).values())[-1]
 
 
-def load_newest(folder: Path) -> dict[str, Any] | None:
-    """Loads the newest checkpoint that can be read; None if the folder has none.
+def load_newest(folder: Path, check: Check = no_check) -> dict[str, Any] | None:
+    """Loads the newest checkpoint that can be used; None if the folder has none.
 
-    For a damaged one it logs a warning and tries the one before. Raises RunError if all are damaged.
+    check: see `load`. For one that cannot be used it logs a warning and tries the one before. Raises RunError if none
+    can be used.
     """
-    candidates = list(reversed(steps(folder).values()))
-    for path in candidates:
+    refused: dict[Path, RunError] = {}
+    vanished: set[Path] = set()
+    while candidates := [path for path in reversed(steps(folder).values()) if path not in refused]:
+        path = candidates[0]
         try:
-            return load(path)
+            return load(path, check)
         except RunError as error:
+            if isinstance(error, VanishedError) and path not in vanished:
+                vanished.add(path)  # a training removed it after it was listed, when there was a newer one already
+                continue
             logger.warning(error)
-    if candidates:
+            refused[path] = error
+    if refused:
         raise RunError(
-            f"none of the {len(candidates)} checkpoints in {folder} can be read", "", "start again with `fresh=True`"
+            f"none of the {len(refused)} checkpoints in {folder} can be read", "", "start again with `fresh=True`"
         )
     return None
 
@@ -131,7 +173,7 @@ def prune(folder: Path, *, keep_last: int, keep_every: int, keep: Collection[int
     kept = {*list(paths)[-keep_last:], *keep}
     for step, path in paths.items():
         if step not in kept and not (keep_every and step % keep_every == 0):
-            path.unlink()
+            path.unlink(missing_ok=True)
     for unfinished in folder.glob(f"*{PARTIAL}"):
         unfinished.unlink()
 
@@ -141,10 +183,3 @@ def forget_later(folder: Path, step: int) -> None:
     for later, path in steps(folder).items():
         if later > step:
             path.unlink()
-
-
-def _refuse_wrong_checksums(path: Path) -> None:
-    """Raises BadZipFile for a wrong checksum: torch.load ignores checksums and would read flipped bits as weights."""
-    with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():
-            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
