@@ -19,6 +19,7 @@ from wavegan.errors import RecipeError, RunError
 from wavegan.evaluation.evaluate import Reference
 from wavegan.generation import generate
 from wavegan.training import checkpoint
+from wavegan.training.monitor import Monitor
 from wavegan.training.run_folder import RunFolder, evaluations
 
 RECIPE = """\
@@ -181,3 +182,31 @@ def test_a_line_torn_by_a_kill_spoils_no_history(judged):
     with run.log.open("a") as file:
         file.write('{"step": 7, "evaluation/kad_l": 1.')
     assert evaluations(run.log) == whole
+
+
+@pytest.mark.parametrize("steps", [4, 6])
+def test_a_kill_in_the_last_evaluation_is_made_good_by_the_same_command(judged, monkeypatch, caplog, steps):
+    """Once the sound is away, a finished run still says that it is done: nothing is left to judge."""
+    whole = trained(judged, "whole", f"training.steps={steps}")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(monitor, figures):
+        if monitor.step == steps:
+            raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Monitor, "tell", kill)
+        trained(judged, "run", f"training.steps={steps}")
+    run = RunFolder(Path("run"))
+    assert steps not in headlines(run)
+    with caplog.at_level("INFO"):
+        trained(judged, "run", f"training.steps={steps}")
+        Path("sounds").rename("away")
+        trained(judged, "run", f"training.steps={steps}")
+    assert headlines(run)[steps] == headlines(whole)[steps]
+    assert [line["step"] for line in evaluations(run.log)].count(steps) == 1
+    assert best(run)["step"] == best(whole)["step"] and best(run)["evaluation"] == best(whole)["evaluation"]
+    told = caplog.text
+    assert told.count(f"evaluating step {steps}, as") == 1 and told.count(f"has taken its {steps} steps") == 2

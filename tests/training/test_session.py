@@ -14,9 +14,9 @@ from wavegan.errors import TrainingError
 from wavegan.seeding import derive
 from wavegan.training import checkpoint, session, watchdog
 from wavegan.training.monitor import Monitor
-from wavegan.training.session import ROLLBACK, WARN, CollapsePolicy, PeriodicEvaluation, follow_session, run_session
+from wavegan.training.session import PeriodicEvaluation, follow_session, run_session
 from wavegan.training.signals import SIGNALS, StopRequest
-from wavegan.training.watchdog import Watchdog
+from wavegan.training.watchdog import ROLLBACK, WARN, CollapsePolicy, Watchdog
 
 
 def sit(
@@ -502,3 +502,66 @@ def test_forgetting_what_came_later_leaves_the_step_itself(tmp_path):
         checkpoint.save(tmp_path, {"step": step})
     checkpoint.forget_later(tmp_path, 4)
     assert list(checkpoint.steps(tmp_path)) == [2, 4]
+
+
+# Work that follows a checkpoint is done after a kill.
+
+
+class Killed(BaseException):
+    """Stands for a kill: no orderly end follows."""
+
+
+@pytest.mark.parametrize("place", ["figures", "save", "tell"])
+@pytest.mark.parametrize(("step", "steps"), [(4, 4), (2, 4)])
+def test_a_step_whose_evaluation_was_cut_off_is_evaluated_when_the_run_goes_on(
+    training, batches, tmp_path, monkeypatch, place, step, steps
+):
+    """The kill comes while the step is judged, before best.pt is saved, or before the log tells of it."""
+    made, judged = training(), []
+
+    def evaluation(training) -> PeriodicEvaluation:
+        def figures() -> dict[str, float]:
+            judged.append(training.step)
+            if place == "figures" and judged.count(step) == 1 and training.step == step:
+                raise Killed
+            return {"fad": 1.0 / training.step}
+
+        return PeriodicEvaluation(every=2, headline="fad", figures=figures)
+
+    def killing(owner, name: str, strikes) -> None:
+        original = getattr(owner, name)
+
+        def struck(*arguments, **settings):
+            if strikes(*arguments, **settings):
+                raise Killed
+            return original(*arguments, **settings)
+
+        monkeypatch.setattr(owner, name, struck)
+
+    with monkeypatch.context() as patched:
+        monkeypatch = patched
+        if place == "save":
+            killing(checkpoint, "save", lambda folder, content, is_best=False: is_best and content["step"] == step)
+        if place == "tell":
+            killing(Monitor, "tell", lambda monitor, figures: monitor.step == step)
+        with pytest.raises(Killed):
+            sit(made, batches, tmp_path, steps=steps, checkpoint_every=2, evaluation=evaluation(made))
+    again = training()
+    state = newest(tmp_path)
+    again.restore(state)
+    assert again.step == step
+    sit(again, batches, tmp_path, steps=steps, checkpoint_every=2, evaluation=evaluation(again), resumed=state)
+    assert [line["step"] for line in log_of(tmp_path, "evaluation/fad")] == [2, 4]
+    best = checkpoint.load(tmp_path / "checkpoints" / "best.pt")
+    assert (best["step"], best["evaluation"]) == (4, {"fad": 0.25})
+
+
+def test_an_evaluation_that_is_complete_is_not_repeated(training, batches, tmp_path):
+    made, judged = training(), []
+    figures = PeriodicEvaluation(
+        every=2, headline="fad", figures=lambda: {"fad": float(len(judged.append(1) or judged))}
+    )
+    sit(made, batches, tmp_path, steps=4, evaluation=figures)
+    for _ in range(2):
+        sit(made, batches, tmp_path, steps=4, evaluation=figures, resumed=newest(tmp_path))
+    assert len(judged) == 2 and len(log_of(tmp_path, "evaluation/fad")) == 2

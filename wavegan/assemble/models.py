@@ -22,8 +22,7 @@ from wavegan.recipe import Recipe
 from wavegan.training.loop import Training
 from wavegan.training.monitor import Monitor, Preview, open_tensorboard
 from wavegan.training.run_folder import RunFolder
-from wavegan.training.session import CollapsePolicy
-from wavegan.training.watchdog import Watchdog
+from wavegan.training.watchdog import CollapsePolicy, Watchdog
 
 PREVIEW_GAP_SECONDS = 0.5
 WATCHED_CLIPS = 32  # the watchdog looks at so many each time

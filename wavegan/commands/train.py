@@ -24,7 +24,7 @@ from wavegan.errors import name_place
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
-from wavegan.training.run_folder import RunFolder
+from wavegan.training.run_folder import RunFolder, is_judged
 from wavegan.training.session import follow_session
 from wavegan.training.signals import Stop
 
@@ -93,9 +93,10 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
             earlier = recipes.from_dict(state["recipe"])
             recipe = assemble.with_label_count(recipe, assemble.label_count(earlier))
             refuse_changed_recipe(folder, earlier, recipe)
-        if state and state["step"] >= recipe.training.steps:
+        is_done = bool(state) and state["step"] >= recipe.training.steps
+        if state and is_done and not _lacks_evaluation(recipe, folder, state):
             distributed.broadcast(None)
-            logger.info(f"{folder.path} has taken its {state['step']:,} steps; {_longer(recipe)}")
+            _tell_done(recipe, folder, state)
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
         parts, target = _sound(recipe, state)
@@ -105,7 +106,10 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
         if line:
             logger.info(line)
         distributed.broadcast((recipes.as_dict(recipe), _records(state)))
-        return _continue(recipe, parts, target, folder, state, on, stop)
+        result = _continue(recipe, parts, target, folder, state, on, stop)
+        if state and is_done:
+            _tell_done(recipe, folder, state)
+        return result
 
 
 def _continue(
@@ -209,6 +213,16 @@ def _move_aside(folder: RunFolder) -> None:
         with folder.locked():  # nobody else is training there
             pass
         logger.info(f"moved the earlier run to {folder.move_aside()}")
+
+
+def _lacks_evaluation(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) -> bool:
+    """Returns whether a training ended before it had evaluated the step of a checkpoint, as its recipe asks."""
+    is_due = recipe.evaluation.every and state.get("evaluation_due")
+    return bool(is_due) and not is_judged(folder.log, state["step"])
+
+
+def _tell_done(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) -> None:
+    logger.info(f"{folder.path} has taken its {state['step']:,} steps; {_longer(recipe)}")
 
 
 def _longer(recipe: Recipe) -> str:

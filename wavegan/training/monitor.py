@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from wavegan.atomic_write import write_text
+from wavegan.atomic_write import atomic_write
 from wavegan.errors import TrainingError, name_place
 from wavegan.methods.base import Stats
-from wavegan.training.run_folder import EVALUATION
+from wavegan.training.run_folder import EVALUATION, parsed_line, warn_of_unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -174,17 +174,18 @@ def _refuse_non_finite(first_step: int, rows: list[dict[str, float]]) -> None:
 
 
 def _forget_later_lines(log: Path, step: int) -> None:
-    """Removes the lines after a step; a run that stopped between checkpoints takes these steps again."""
+    """Removes the lines after a step; a run that stopped between checkpoints takes these steps again.
+
+    Lines that cannot be read stay, but for one that a kill has cut off at the end: its step comes again.
+    """
     if not log.exists():
         return
-    kept = []
-    for line in log.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except ValueError:
-            pass  # a line cut off by a kill; its step comes again
-    write_text(log, "".join(line + "\n" for line in kept))
+    *texts, _ = log.read_bytes().split(b"\n")
+    records = [(text, parsed_line(text)) for text in texts]
+    warn_of_unreadable(log, sum(line is None for _, line in records))
+    kept = [text + b"\n" for text, line in records if line is None or line["step"] <= step]
+    with atomic_write(log) as file:
+        file.writelines(kept)
 
 
 def _clock(seconds: float) -> str:

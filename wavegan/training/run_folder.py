@@ -1,6 +1,7 @@
 """Describes the folder that holds everything of one training, and the lock that keeps a second training out."""
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -14,18 +15,33 @@ from wavegan.atomic_write import remove_leftovers, write_text
 from wavegan.errors import RunError
 from wavegan.file_lock import LockingError, acquire
 
+logger = logging.getLogger(__name__)
+
 EVALUATION = "evaluation/"  # the start of the names of an evaluation's figures
 
 
+def parsed_line(text: bytes) -> dict[str, Any] | None:
+    """Returns the values of one line of a log; None if it is none of ours: the log is evidence, and stops no run."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and type(line.get("step")) is int else None
+
+
 def lines(log: Path) -> list[dict[str, Any]]:
-    """Reads the lines of a run's log, in the order of the steps."""
-    records = []
-    for text in log.read_text().splitlines() if log.exists() else []:
-        try:
-            records.append(json.loads(text))
-        except ValueError:
-            continue  # cut off by a kill, or being written now
-    return records
+    """Reads the lines of a run's log, in the order of the steps; a warning tells of lines that cannot be read."""
+    # The last one may be cut off by a kill, or be written now.
+    *texts, _ = log.read_bytes().split(b"\n") if log.exists() else [b""]
+    records = [parsed_line(text) for text in texts if text.strip()]
+    warn_of_unreadable(log, records.count(None))
+    return [record for record in records if record]
+
+
+def warn_of_unreadable(log: Path, count: int) -> None:
+    """Warns of lines in a log that cannot be read, if there are any."""
+    if count:
+        logger.warning(f"{log}: {count} of its lines cannot be read; they are passed over, and stay as they are")
 
 
 def statistics(log: Path) -> list[dict[str, float]]:
@@ -41,6 +57,11 @@ def evaluations(log: Path) -> list[dict[str, float]]:
         if figures:
             rows.append({"step": line["step"]} | figures)
     return rows
+
+
+def is_judged(log: Path, step: int) -> bool:
+    """Returns whether a run's log holds an evaluation of a step."""
+    return any(row["step"] == step for row in evaluations(log))
 
 
 class RunFolder:
@@ -92,7 +113,7 @@ class RunFolder:
                 "name a folder on another file system with `run_dir`",
             ) from error
         if not is_free:
-            name = holder.read_text() if holder.exists() else "another process"
+            name = holder.read_text(errors="replace") if holder.exists() else "another process"
             raise RunError(
                 f"{self.path} is being trained by {name}",
                 "one training at a time may use a run folder",

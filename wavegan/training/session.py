@@ -1,11 +1,10 @@
 """Runs one session of training in a run folder: steps, log, checkpoints, and an orderly end in every case."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from wavegan import distributed
 from wavegan.distributed.peer_monitor import ProcessLost
@@ -15,10 +14,12 @@ from wavegan.seeding import derive
 from wavegan.training import checkpoint
 from wavegan.training.loop import Batches, Training, train
 from wavegan.training.monitor import Monitor
+from wavegan.training.run_folder import is_judged
 from wavegan.training.signals import ASKED, Stop, listening, stop_number, stop_reason
-from wavegan.training.watchdog import Alarm, Watchdog
+from wavegan.training.watchdog import ROLLBACK, Alarm, CollapsePolicy
 
-WARN, ROLLBACK = "warn", "rollback"  # the reactions to a collapse
+logger = logging.getLogger(__name__)
+
 CHECK_CLIPS_EVERY = 250  # steps, beside the check before a checkpoint; a silent generator learns nothing
 GO_BACK = 1 << 16  # the number on which processes agree to go back; above every signal and ASKED
 
@@ -30,21 +31,6 @@ class PeriodicEvaluation:
     every: int
     headline: str
     figures: Callable[[], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class CollapsePolicy:
-    """Describes how to watch a training for a collapse, and how to react to one.
-
-    clips: makes N clips (N, C, T) with the networks as they are; the watchdog looks at them before every checkpoint and
-    every 250 steps. on_collapse: "warn", or "rollback" to the newest healthy checkpoint, to go on from there with
-    another seed. max_rollbacks: the most rollbacks in a run.
-    """
-
-    watchdog: Watchdog
-    clips: Callable[[], Tensor] | None = None
-    on_collapse: str = WARN
-    max_rollbacks: int = 3
 
 
 def run_session(
@@ -104,13 +90,16 @@ def run_session(
             manager.go_back(collapse)
             return False
         if stopped_by or saves:
-            manager.save()
+            manager.save(evaluation_due=evaluates)
         if evaluation and evaluates:
             manager.evaluate(evaluation)
         return not stopped_by
 
     with listening(stop):
         try:
+            if evaluation and manager.lacks_evaluation():
+                logger.info(f"evaluating step {training.step:,}, as the session before ended while it did so")
+                manager.evaluate(evaluation)
             train(training, batches, steps, after_step=after_step)
         except ProcessLost:
             raise  # its text says how to go on
@@ -142,6 +131,7 @@ class _CheckpointManager:
         self.rollbacks: int = resumed.get("rollbacks", 0)
         self.healthy_step: int | None = resumed.get("healthy_step")
         self.best: float | None = None
+        self.evaluation_due: bool = resumed.get("evaluation_due", False)
         training.seed = seed_after(self.seed, self.rollbacks)
         if watch:
             monitor.on_line = lambda step, means: self._tell(watch.watchdog.look_at_line(step, means))
@@ -149,7 +139,7 @@ class _CheckpointManager:
                 watch.watchdog.restore(resumed["watchdog"])
         if self.goes_back and self.healthy_step not in checkpoint.steps(checkpoints):
             self.healthy_step = training.step
-            self.save()  # there must be something to go back to
+            self.save(evaluation_due=self.evaluation_due)  # there must be something to go back to
 
     def after_step(self, stats: Stats, *, checks: bool) -> str | None:
         """Reports a step; returns why the training must go back, None if it may go on. checks: it may be saved then."""
@@ -163,12 +153,19 @@ class _CheckpointManager:
         """Checks statistics, weights and clips; returns why the training must go back, None if it may be saved."""
         return self._reason_to_go_back(self._check_all)
 
-    def save(self, **judged: Any) -> None:
-        """Writes a checkpoint; with `judged`, which holds the figures of an evaluation, writes best.pt."""
+    def lacks_evaluation(self) -> bool:
+        """Returns whether the step that this session goes on from was to be evaluated, and was not."""
+        return self.evaluation_due and not is_judged(self.monitor.log, self.training.step)
+
+    def save(self, *, evaluation_due: bool = False, **judged: Any) -> None:
+        """Writes a checkpoint; with `judged`, which holds the figures of an evaluation, writes best.pt.
+
+        evaluation_due: the step is evaluated next; after a kill until then, the next session does so.
+        """
         if self.watch and self.watch.watchdog.is_well:
             self.healthy_step = self.training.step
         content = {**self.description, **self.training.state(), "seconds": self.monitor.seconds, **judged}
-        content["rollbacks"] = self.rollbacks
+        content |= {"rollbacks": self.rollbacks, "evaluation_due": evaluation_due}
         if self.watch:
             content |= {"healthy_step": self.healthy_step, "watchdog": self.watch.watchdog.state()}
         checkpoint.save(self.checkpoints, content, is_best=bool(judged))
@@ -178,11 +175,11 @@ class _CheckpointManager:
     def evaluate(self, evaluation: PeriodicEvaluation) -> None:
         """Evaluates the training as it is now; saves it as best.pt if the headline figure is the lowest of the run."""
         figures, headline = evaluation.figures(), evaluation.headline
-        self.monitor.tell(figures)
         best = checkpoint.best_figure(self.checkpoints, headline) if self.best is None else self.best
         self.best = min(best, figures[headline])
         if figures[headline] < best:
             self.save(evaluation=figures)
+        self.monitor.tell(figures)  # last: its line says that the evaluation of this step is complete
 
     def close(self) -> None:
         """Gives the training its own seed back, and closes the monitor."""

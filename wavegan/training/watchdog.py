@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wavegan.dsp.stft import power_spectrum
 
+WARN, ROLLBACK = "warn", "rollback"  # the reactions to a collapse
 GRACE_STEPS = 500  # an untrained network is quiet, its clips are alike, and its losses start near 0
 GRACE_LINES = 20  # with fewer lines a median says little
 RECENT_LINES = 5
@@ -192,6 +193,21 @@ class Watchdog:
             since = f"it was last within the limit at step {healthy:,}"
         text = f"{share:.0%} of {what} at step {step:,}, above the limit of {bound:.0%}; {since}; {remedy}"
         return self._settle(kind, Alarm(text, is_collapse=healthy is not None))
+
+
+@dataclass(frozen=True)
+class CollapsePolicy:
+    """Describes how to watch a training for a collapse, and how to react to one.
+
+    clips: makes N clips (N, C, T) with the networks as they are; the watchdog looks at them before every checkpoint and
+    every 250 steps. on_collapse: "warn", or "rollback" to the newest healthy checkpoint, to go on from there with
+    another seed. max_rollbacks: the most rollbacks in a run.
+    """
+
+    watchdog: Watchdog
+    clips: Callable[[], Tensor] | None = None
+    on_collapse: str = WARN
+    max_rollbacks: int = 3
 
 
 def silent(clips: Tensor) -> Tensor:
