@@ -68,7 +68,7 @@ def near_pairs(corpus: Corpus, items: np.ndarray) -> list[tuple[int, int]]:
 def _stored_pairs(path: Path) -> list[tuple[int, int]] | None:
     try:
         return [(int(a), int(b)) for a, b in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -25,10 +25,11 @@ class Receipt:
 
     def __init__(self, folder: Path, pattern: str, settings: dict[str, Any]) -> None:
         self._path, self._pattern, self._settings = folder / RECEIPT, pattern, settings
-        earlier = _read(self._path).get(pattern)
         self.finished, self.begun = 0, 0
-        if isinstance(earlier, dict) and earlier.get("settings") == settings:
-            self.finished, self.begun = earlier["finished"], earlier["begun"]
+        match _read(self._path).get(pattern):
+            case {"settings": earlier, "finished": int(finished), "begun": int(begun)} if 0 <= finished <= begun:
+                if earlier == settings:
+                    self.finished, self.begun = finished, begun
 
     def write(self, *, finished: int, begun: int) -> None:
         """Records how far the command has come."""
@@ -49,6 +50,6 @@ def _read(path: Path) -> dict[str, Any]:
     """Reads the receipts of a folder by pattern; {} if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

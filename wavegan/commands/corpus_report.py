@@ -110,7 +110,7 @@ def _names_before(path: Path) -> dict[str, str]:
     try:
         items = json.loads(path.read_text())["items"]
         return {**items["training"], **items["held_out"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

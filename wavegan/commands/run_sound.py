@@ -56,7 +56,7 @@ def anchored(recipe: Recipe, folder: Path) -> Recipe:
 def _started_in(run: Path) -> Path | None:
     try:
         return Path(json.loads(RunFolder(run).corpus.read_text())[STARTED_IN])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

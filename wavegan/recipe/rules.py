@@ -17,6 +17,7 @@ _WORDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
+    str: "text",
     Automatic: "auto, true or false",
     Paths: "a path or a list of paths",
     Paths | None: "null, a path or a list of paths",

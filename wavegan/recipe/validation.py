@@ -123,7 +123,7 @@ def _explained(error: Any, values: dict[str, Any]) -> tuple[Problem, Keys]:
     keys, kind, field, value = place.keys, error["type"], place.field, _value_at(values, place.keys)
     if kind == "extra_forbidden" or field is None:
         return Problem(keys, unknown_key(keys, place.section, place.kinds, values)), keys
-    if kind == "missing":
+    if kind == "missing" and keys[-1] in _EXAMPLES:  # not a part of a list
         text = f"{place} is missing; a network of this kind needs it; write {_EXAMPLES[keys[-1]]}"
         return Problem(keys, text), keys[:-1]
     if kind in ("union_tag_invalid", "union_tag_not_found") and isinstance(value, dict):
@@ -178,7 +178,7 @@ def _value_at(values: Any, keys: Keys) -> Any:
 
 def _advice(place: Located, field: FieldInfo, value: Any) -> str:
     """Returns rule and remedy for a value that its field refuses."""
-    if is_mapping(field.annotation) and place.keys[-1] in place.section.model_fields:
+    if is_mapping(field.annotation) and len(place.keys) == 1:
         return f"it holds sections by names of your own; write {_EXAMPLES[place.keys[-1]]}"
     if is_mapping(field.annotation) and value is None:
         return f"null removes a section, and {place.keys[0]} has none of this name; leave it out"
