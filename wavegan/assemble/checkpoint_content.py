@@ -1,5 +1,6 @@
 """Checks that a checkpoint holds what its recipe needs, before anything is made of it."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,7 +102,11 @@ def check_training(content: dict[str, Any]) -> None:
 def _recipe_and_method(content: dict[str, Any]) -> tuple[Recipe, Any]:
     """Returns a checkpoint's recipe, and its method without memory for weights."""
     try:
-        recipe = recipes.from_dict(content["recipe"])
+        plain = json.loads(json.dumps(content["recipe"]))
+    except TypeError as error:
+        raise ContentError("recipe: it holds more than plain values") from error
+    try:
+        recipe = recipes.from_dict(plain)
         with torch.device("meta"):
             return recipe, method(recipe, torch.device("meta"))
     except RecipeError as error:
@@ -116,7 +121,7 @@ def _check_labels(recipe: Recipe, content: dict[str, Any]) -> None:
 
 def _check_items(content: Mapping[str, Any]) -> None:
     for key, items in content.items():
-        is_record = key.startswith(("training_items", "held_out_items"))
+        is_record = str(key).startswith(("training_items", "held_out_items"))
         if is_record and not (isinstance(items, Tensor) and items.dtype == torch.int64 and _is_row(items)):
             raise ContentError(f"{key}: it is no row of hashes")
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,12 +24,14 @@ from wavegan import progress
 from wavegan.atomic_write import atomic_write, write_text
 from wavegan.audio.decoding import Conversion, Decoded, append, decode_item
 from wavegan.audio.items import Item
+from wavegan.audio.measurements import MEASUREMENTS
 from wavegan.file_lock import locked
 
 logger = logging.getLogger(__name__)
 
 LONGEST_CLIP = 65536  # frames of silence at the end, so that a clip can be read from any start
 CHECKED_BYTES = 256 << 20  # of samples, compared with their hashes at each start, which takes 0.3 s
+_NUMBERS = tuple(name for name in MEASUREMENTS.names or () if name != "correlation")  # that is null for mono
 SAMPLES, JOURNAL, COMPLETE = "samples.i16", "items.jsonl", "complete"
 
 Line = dict[str, Any]  # of the journal: an item's name, and its start, length and measurements, or why it is skipped
@@ -70,10 +73,29 @@ def _by_name(journal: bytes) -> dict[str, Line]:
             line = json.loads(text) if text.endswith(b"\n") else None
         except ValueError:
             line = None
-        if not isinstance(line, dict):  # a kill may leave half a line at the end
+        if not _is_line(line):  # a kill may leave half a line at the end
             break
         lines[line["name"]] = line
     return lines
+
+
+def _is_line(line: Any) -> bool:
+    """Returns whether a value has a line's fields, of their kinds; the samples' hash says whether they are right."""
+    if not isinstance(line, dict) or not isinstance(line.get("name"), str):
+        return False
+    if "skipped" in line:
+        return isinstance(line["skipped"], str)
+    numbers = [line.get(name) for name in ("start", "length", *_NUMBERS)]
+    is_measured = all(type(number) in (int, float) and abs(number) < 2**31 for number in numbers[2:])
+    correlation, digest = line.get("correlation"), line.get("hash")
+    return (
+        is_measured
+        and all(type(number) is int and 0 <= number < 2**62 for number in numbers[:2])
+        and (correlation is None or type(correlation) is float)
+        and isinstance(digest, str)
+        and re.fullmatch("[0-9a-f]{16}", digest) is not None
+        and isinstance(line.get("remarks", []), list)
+    )
 
 
 def _interrupted(folder: Path, frame_bytes: int) -> dict[str, Line]:
