@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import threading
 import warnings
 from pathlib import Path
 
@@ -177,3 +178,49 @@ def test_which_ones_stay(tmp_path, keep_last, keep_every, kept):
     make(tmp_path, *range(10, 70, 10))
     checkpoint.prune(tmp_path, keep_last=keep_last, keep_every=keep_every)
     assert list(checkpoint.steps(tmp_path)) == kept
+
+
+def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one(tmp_path, caplog):
+    """A training beside saves and prunes all the time; it keeps one checkpoint."""
+    make(tmp_path, 1)
+    done = threading.Event()
+
+    def train_on() -> None:
+        for step in range(2, 400):
+            make(tmp_path, step)
+            checkpoint.prune(tmp_path, keep_last=1, keep_every=0)
+        done.set()
+
+    trainer = threading.Thread(target=train_on)
+    trainer.start()
+    seen = []
+    while not done.is_set():
+        seen.append(newest_step(tmp_path))
+    trainer.join()
+    assert seen == sorted(seen) and seen[-1] > 1 and not caplog.records
+
+
+def test_a_checkpoint_that_vanishes_after_it_was_listed_is_no_damage(tmp_path, monkeypatch, caplog):
+    """The moment between the two, made to happen."""
+    make(tmp_path, 1)
+    listed = checkpoint.steps
+
+    def list_then_prune(folder: Path) -> dict[int, Path]:
+        paths = listed(folder)
+        if list(paths) == [1]:
+            make(folder, 2)
+            paths[1].unlink()
+        return paths
+
+    monkeypatch.setattr(checkpoint, "steps", list_then_prune)
+    assert newest_step(tmp_path) == 2 and not caplog.records
+    with pytest.raises(RunError, match="`checkpoint` is 1; .*; this run has 2"):
+        checkpoint.load_chosen(tmp_path, "1")
+
+
+@pytest.mark.parametrize("step", ["x", None, 3, -2])
+def test_a_step_unlike_that_of_the_name_is_refused(tmp_path, step, caplog):
+    make(tmp_path, 1)
+    torch.save({"format": checkpoint.CHECKPOINT_FORMAT, "step": step}, tmp_path / "step-00000002.pt")
+    assert newest_step(tmp_path) == 1
+    assert "step-00000002.pt cannot be used (step: " in caplog.text

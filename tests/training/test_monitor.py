@@ -269,3 +269,16 @@ def test_tensorboard_forgets_too(tmp_path):
     events.Reload()
     scalars = [(event.step, event.value) for event in events.Scalars("discriminators/waveform/loss")]
     assert scalars == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]
+
+
+@pytest.mark.parametrize(
+    "line", [b"1", b"null", b"{}", b'{"st\xe5p": 2}', b'{"step": "x"}', b"[" * 9999, b'{"step": 2']
+)
+def test_a_line_that_cannot_be_read_is_told_and_left(tmp_path, caplog, line):
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b'{"step": 2, "evaluation/fad": 1.5}\n' + line + b'\n{"step": 9}\n{"step": 4, "ev')
+    told = monitor(tmp_path, step=4)
+    assert log.read_bytes() == b'{"step": 2, "evaluation/fad": 1.5}\n' + line + b"\n"
+    told.tell({"fad": 2.5})
+    assert evaluations(log) == [{"step": 2, "fad": 1.5}, {"step": told.step, "fad": 2.5}]
+    assert caplog.text.count("1 of its lines cannot be read; they are passed over, and stay as they are") == 2
