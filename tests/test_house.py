@@ -23,6 +23,7 @@ LEVELS = {
     "dsp": 1,
     "progress": 0,
     "settings": 0,
+    "shipped": 0,
     "audio": 2,
     "models": 2,
     "objectives": 2,
