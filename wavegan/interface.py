@@ -171,6 +171,8 @@ def train(
 ) -> training.TrainingResult:
     """Trains a recipe, or goes on where its run folder ended, as `wavegan train` does; any thread may do so.
 
+    Two trainings at once in one process draw from the same generator of torch, so neither can be repeated exactly.
+
     recipe: a file or the name of a shipped recipe. overrides: a mapping such as {"training.steps": 100}, or words
     "training.steps=100". run_dir: runs/<recipe name> where None. on_step: called after each step with the number of
     steps taken; if it returns True the training is saved and ends. What it raises ends the training too and is raised

@@ -98,10 +98,11 @@ def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
 
 
 def array_candidate(array: ClipArray) -> tuple[Candidate, ClipFormat]:
-    """Returns clips in memory as a candidate, and their format; they are treated as a folder with them would be."""
+    """Returns clips in memory as a candidate, and their format, as a folder of WAV files with them gives."""
     count, channels, clip_samples = array.clips.shape
-    peaks = np.abs(array.clips).max((1, 2), keepdims=True)
-    stored = torch.from_numpy(files.to_int16(array.clips / np.where(peaks > SILENCE_PEAK, peaks, 1)))
+    written = files.to_int16(array.clips).astype(np.float32) / 2**15  # as libsndfile reads a file of 16 bits
+    peaks = np.abs(written).max((1, 2), keepdims=True)
+    stored = torch.from_numpy(files.to_int16(written / np.where(peaks > SILENCE_PEAK, peaks, 1)))
 
     def batch(index: int) -> Tensor:
         return stored[index * BATCH_SIZE : (index + 1) * BATCH_SIZE].float() / files.FULL_SCALE
