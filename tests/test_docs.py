@@ -16,6 +16,7 @@ from wavegan.recipe.keys import section_of
 from wavegan.recipe.kinds import is_mapping, kinds_of
 from wavegan.recipe.schema import Recipe
 from wavegan.settings import Settings
+from wavegan.shipped import recipe_file
 
 PROJECT = Path(__file__).parents[1]
 PAGES = {
@@ -102,9 +103,10 @@ def fault_of_wavegan(words: list[str], is_inline: bool) -> str:
         values = command.make_context(" ".join(names), list(words)).params
     except click.UsageError as error:
         return error.format_message()
-    if values.get("recipe") and (PROJECT / values["recipe"]).is_file():
+    recipe = recipe_file(str(values["recipe"]), PROJECT) if "overrides" in values else None
+    if recipe and recipe.is_file():
         try:
-            recipes.load(PROJECT / values["recipe"], values["overrides"])
+            recipes.load(recipe, values["overrides"])
         except recipes.RecipeError as error:
             return str(error)
     return ""
@@ -132,6 +134,7 @@ def test_commands_are_understood():
         "wavegan generate runs/x --speed 3",
         "wavegan generate",
         "wavegan train recipes/vae.yaml training.step=3",
+        "wavegan train vae training.step=3",
         "torchrun --nproc-per-node=8 -m wavegan train",
         "python benchmarks/nothing.py",
         "python benchmarks/quality.py drum_machine --minutes 3",
@@ -150,7 +153,7 @@ def test_recipes_and_parts_of_recipes_are_valid(tmp_path):
     for number, block in enumerate(examples):
         path = tmp_path / f"example{number}.yaml"
         text = block.text if "include:" in block.text else f"include: quickstart_wavegan.yaml\n{block.text}"
-        path.write_text(re.sub(r"(?:\.\./recipes/|(?<=include: ))(?=[\w/]+\.yaml)", f"{PROJECT}/recipes/", text))
+        path.write_text(re.sub(r"\.\./recipes/(?=[\w/]+\.yaml)", f"{PROJECT}/recipes/", text))
         recipes.load(path)
     assert len(examples) >= 4
 

@@ -23,6 +23,7 @@ LEVELS = {
     "dsp": 1,
     "progress": 0,
     "settings": 0,
+    "shipped": 0,
     "audio": 2,
     "models": 2,
     "objectives": 2,
@@ -35,6 +36,7 @@ LEVELS = {
     "bench": 4,
     "commands": 7,
     "cli": 8,
+    "interface": 8,
     "__main__": 8,
 }
 NEIGHBOURS = {8}  # on these levels the rooms are files that belong together
@@ -49,6 +51,7 @@ WHOLE_TREE = {
     "test_runs",
     "test_same_results",
     "test_three_adversaries",
+    "test_wheel",
 }  # tests of several rooms together; every other test lies where the file or the folder lies that it tests
 MOST_LINES = 280
 NO_VERB = ("What", "Where", "How", "Those", "Which", "Whether")  # docstrings that open so are no sentences

@@ -128,11 +128,48 @@ def interpolate(
         model, [0] * keyframes if keeps_latent else numbers, seed=seed, truncation=truncation
     )
     key_labels = numbered_labels(model, numbers, seed=seed, only=labels)
-    walk = torch.lerp if model.inputs[0].distribution == "uniform" or keeps_latent else spherical_interpolation
+    noise = numbered_noise(model, [0], seed=seed)
+    yield from _walk(model, key_latents, key_labels, noise, clips_between, batch_size, is_straight=keeps_latent)
+
+
+def interpolate_seeds(
+    model: Model,
+    seeds: Sequence[int],
+    *,
+    clips_between: int = CLIPS_BETWEEN,
+    truncation: float = 1.0,
+    labels: Sequence[str] = (),
+    batch_size: int = 64,
+) -> Iterator[Tensor]:
+    """Yields batches, as `interpolate` does, of a walk from clip 0 of one seed to clip 0 of the next.
+
+    The labels in `labels` take turns; if it is empty, each of these clips has its own. Noise inputs are those of the
+    first seed all the way.
+    """
+    key_latents = torch.cat([numbered_latents(model, [0], seed=seed, truncation=truncation) for seed in seeds])
+    rows = [
+        numbered_labels(model, [0], seed=seed, only=labels and [labels[place % len(labels)]])
+        for place, seed in enumerate(seeds)
+    ]
+    key_labels = torch.cat([row for row in rows if row is not None]) if model.labels else None
+    noise = numbered_noise(model, [0], seed=seeds[0])
+    yield from _walk(model, key_latents, key_labels, noise, clips_between, batch_size)
+
+
+def _walk(
+    model: Model,
+    key_latents: Tensor,
+    key_labels: Tensor | None,
+    noise: Sequence[Tensor],
+    clips_between: int,
+    batch_size: int,
+    *,
+    is_straight: bool = False,
+) -> Iterator[Tensor]:
+    walk = torch.lerp if model.inputs[0].distribution == "uniform" or is_straight else spherical_interpolation
     shares = torch.arange(clips_between + 1)[:, None] / (clips_between + 1)
     z = _walked(key_latents, walk, shares).split(batch_size)
     mixed = [None] * len(z) if key_labels is None else _walked(key_labels, torch.lerp, shares).split(batch_size)
-    noise = numbered_noise(model, [0], seed=seed)
     for latents, mixed_labels in zip(z, mixed, strict=True):
         repeated = [drawn.expand(len(latents), *drawn.shape[1:]) for drawn in noise]
         yield synthesize(model, latents, mixed_labels, repeated)

@@ -295,15 +295,23 @@ def test_bars_are_shown_only_to_those_who_ask(capsys, monkeypatch):
 
 def test_the_examples_of_the_docs_run(mouse, sounds, capsys, monkeypatch):
     """Runs the blocks of docs/python.md one after another, as a reader would, with a small recipe."""
-    mouse.write_text(RECIPE.format(source=sounds(60, seconds=0.3, name="enough")))
+    folder = sounds(60, seconds=0.3, labels=("kick", "snare"), name="enough")
+    mouse.write_text(RECIPE.format(source=folder).replace("latent_dim: 4", "latent_dim: 4, labels: auto"))
     text = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
     example = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
-    for written, small in {'"recipes/quickstart.yaml"': '"mouse.yaml"', "steps=200": "steps=2"}.items():
+    for written, small in {
+        '"quickstart"': '"mouse.yaml"',
+        "steps=200": "steps=2",
+        "step >= 150": "step >= 3",
+        "my/drums": str(folder),
+    }.items():
         assert written in example
         example = example.replace(written, small)
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     exec(compile(example, "docs/python.md", "exec"), {})  # noqa: S102
-    first, second = capsys.readouterr().out.splitlines()
-    step, path, score = first.split()
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith("16000 kick (17, 1, 4096) ") and float(first.split()[-1]) > 0
+    step, path, score = second.split()
     assert step == "2" and path == "clips/clip-000000.wav" and float(score) > 0
-    assert second.count("'value': ") == 2, "kad_e of generated and of real clips"
+    assert third.count("'value': ") == 2, "kad_e of generated and of real clips"
+    assert list(checkpoint.steps(Path("runs/first/checkpoints"))) == [2, 3], "it was stopped"

@@ -340,18 +340,58 @@ def test_files_that_cannot_be_read():
     Path("latin.yaml").write_bytes("name: Stück".encode("latin-1"))
     missing = "there is no such file"
     assert faults_of("recipes/sc9.yaml") == [f"recipes/sc9.yaml: {missing}; did you mean recipes/sc09.yaml?"]
-    assert faults_of("sc09") == [f"sc09: {missing}; did you mean recipes/sc09.yaml?"]
+    assert faults_of("sc08") == [f"sc08: {missing}; did you mean recipes/sc09.yaml?"]
+    assert faults_of("quickstrat") == [f"quickstrat: {missing}; did you mean quickstart or quickstart_wavegan?"]
+    shipped = "wavegan recipes lists the shipped ones"
     assert faults_of("recipes/x.yaml") == [
-        f"recipes/x.yaml: {missing}; recipes near it: recipes/piano.yaml, recipes/sc09.yaml"
+        f"recipes/x.yaml: {missing}; recipes near it: recipes/piano.yaml, recipes/sc09.yaml; {shipped}"
     ]
-    assert faults_of("nowhere/x.yaml") == [f"nowhere/x.yaml: {missing}; recipes near it: none"]
+    assert faults_of("nowhere/x.yaml") == [f"nowhere/x.yaml: {missing}; recipes near it: none; {shipped}"]
     assert faults_of("recipes") == [
-        "recipes: this is a folder; a recipe is a file; recipes near it: recipes/piano.yaml, recipes/sc09.yaml"
+        "recipes: this is a folder; a recipe is a file; recipes near it: recipes/piano.yaml, recipes/sc09.yaml; "
+        f"{shipped}"
     ]
     assert faults_of("latin.yaml") == ["latin.yaml: the file is not UTF-8 text; save it as UTF-8"]
     assert faults_of("latin.yaml/x.yaml") == [
         "latin.yaml/x.yaml: the file cannot be read; check its permissions (Not a directory)"
     ]
+
+
+def test_a_recipe_is_a_file_or_else_the_name_of_a_shipped_one():
+    shipped = recipes.load("quickstart")
+    assert shipped.name == "quickstart" and shipped.data.source == ("drum_machine",)
+    assert recipes.load("quickstart.yaml") == shipped
+    write(SOURCE, "quickstart.yaml")
+    assert recipes.load("quickstart.yaml").data.source == ("drums",) and recipes.load("quickstart") == shipped
+    write(SOURCE, "quickstart")
+    assert recipes.load("quickstart").data.source == ("drums",)
+
+
+def test_an_include_is_a_file_beside_or_else_the_name_of_a_shipped_one():
+    """A file may have the name of what it includes, and a file beside the including one goes before a shipped one."""
+    write("include: quickstart\ntraining: {steps: 7}", "mine/quickstart.yaml")
+    assert recipes.load("mine/quickstart.yaml") == recipes.load("quickstart", ["training.steps=7"])
+    write(f"include: base/modern.yaml\n{SOURCE}", "mine/a.yaml")
+    assert recipes.load("mine/a.yaml").generator.name == "inverse_stft"
+    write("generator: {name: mlp}\ndiscriminators: {waveform: {name: mlp}}", "mine/base/modern.yaml")
+    assert recipes.load("mine/a.yaml").generator.name == "mlp"
+    write(f"include: quickstrat\n{SOURCE}", "mine/b.yaml")
+    [fault] = faults_of("mine/b.yaml")
+    assert fault.startswith("mine/b.yaml:1:1: include is quickstrat; there is no such file; did you mean mine/quickst")
+
+
+def test_overrides_may_be_a_mapping():
+    values = {"data.source": ("a", Path("b")), "training.steps": 7, "optimizers.*.lr": 1e-3, "discriminators.low": None}
+    words = ["data.source=[a, b]", "training.steps=7", "optimizers.*.lr=1e-3", "discriminators.low=null"]
+    assert recipes.load("quickstart", values) == recipes.load("quickstart", words)
+    section = {"generator": {"dim": 4, "pulses": False}}
+    assert recipes.load("quickstart", section) == recipes.load(
+        "quickstart", ["generator.dim=4", "generator.pulses=false"]
+    )
+    with pytest.raises(RecipeError, match="override training.stpes: unknown key training.stpes; did you mean"):
+        recipes.load("quickstart", {"training.stpes": 7})
+    with pytest.raises(RecipeError, match="override include: an override sets one value"):
+        recipes.load("quickstart", {"include": "base/modern"})
 
 
 def test_a_byte_order_mark_is_no_text():

@@ -1,6 +1,6 @@
 """Lists the sounds of a source without decoding them.
 
-A source is a folder, tar shards, a remote address, a fetched data set or the drum machine.
+A source is a folder, tar shards, a remote address, a fetched or bundled data set or the drum machine.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
+from wavegan import shipped
 from wavegan.audio import drum_effects, drum_machine, public_datasets, remote_cache
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
@@ -27,6 +28,7 @@ DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
     for suffix, kit in (("", drum_effects.PLAIN), ("/dry", "dry"), ("/room", "room"))
     for part, clips in (("", (0, 2000)), ("/test", (1, 400)))
 }
+BUNDLED = {f"spoken_digits{part}": f"digits/{split}" for part, split in (("", "train"), ("/test", "test"))}
 
 
 def open_source(
@@ -82,6 +84,8 @@ def _open_one(source: str, *, strict: bool, label_column: str | None, label_leve
         return list_shards(source, strict=strict, label_column=label_column, label_level=label_level)
     if source in DRUM_MACHINE_CLIPS:
         return Source(tuple(_drum_machine(*DRUM_MACHINE_CLIPS[source])))
+    if source in BUNDLED:
+        return _folder(shipped.folder("data") / BUNDLED[source], strict, label_column, label_level)
     dataset, _, split = source.partition("/")
     folder = Path(source).expanduser()
     if dataset in public_datasets.DATASETS and split in ("", *public_datasets.SPLITS):
@@ -109,7 +113,7 @@ def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int)
 
 def _folder(folder: Path, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if not folder.exists():
-        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *public_datasets.DATASETS))
+        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *BUNDLED, *public_datasets.DATASETS))
         raise DataError(
             f"the source {folder} does not exist; a source is a folder of sound files or one of {built_in}; "
             "check the spelling and the folder you are in"

@@ -7,7 +7,19 @@ from typing import NoReturn
 import click
 
 from wavegan import __version__, distributed
-from wavegan.cli import bench, classifier, compare, console, doctor, evaluate, fetch, generate, train, translate
+from wavegan.cli import (
+    bench,
+    classifier,
+    compare,
+    console,
+    doctor,
+    evaluate,
+    fetch,
+    generate,
+    recipes,
+    train,
+    translate,
+)
 from wavegan.errors import Interrupted, UserError, system_error
 from wavegan.training.signals import interrupting
 
@@ -22,12 +34,12 @@ EXIT_USER = 2
 def cli(context: click.Context) -> None:
     """Trains networks that make sound, generates clips with them, and measures how good they are.
 
-    A RECIPE is a YAML file with the settings of a training; recipes/ holds ready ones. A MODEL is the folder of a
-    training, runs/NAME by default, or one checkpoint file.
+    A RECIPE is a YAML file with the settings of a training, or the name of one that is shipped; wavegan recipes lists
+    those. A MODEL is the folder of a training, runs/NAME by default, or one checkpoint file.
 
     \b
     Examples:
-      wavegan train recipes/quickstart.yaml
+      wavegan train quickstart
       wavegan generate runs/quickstart -n 16
     """
     if context.invoked_subcommand is None:
@@ -35,6 +47,7 @@ def cli(context: click.Context) -> None:
 
 
 for command in (
+    recipes.recipes,
     doctor.doctor,
     train.train,
     generate.generate,

@@ -28,8 +28,8 @@ def bench(recipe: Path, overrides: tuple[str, ...], repeats: int, device: str, a
 
     \b
     Examples:
-      wavegan bench recipes/quickstart.yaml
-      wavegan bench recipes/sc09.yaml training.batch_size=16 training.precision=bf16
+      wavegan bench quickstart
+      wavegan bench sc09 training.batch_size=16 training.precision=bf16
     """
     from wavegan import recipe as recipes
     from wavegan.cli.output import benchmark

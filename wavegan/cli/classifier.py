@@ -18,7 +18,7 @@ def classifier() -> None:
 
     \b
     Examples:
-      wavegan classifier train data/digits/train
+      wavegan classifier train spoken_digits
       wavegan classifier train my/drums --out drums.pt
     """
 
@@ -70,7 +70,7 @@ def train_classifier(
 
     \b
     Examples:
-      wavegan classifier train data/digits/train --test data/digits/test
+      wavegan classifier train spoken_digits --test spoken_digits/test
       wavegan classifier train my/drums --out drums.pt
     """
     from wavegan.cli import output

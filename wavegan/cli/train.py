@@ -43,12 +43,13 @@ def train(
 ) -> None:
     """Trains RECIPE in its run folder; the same command again continues from the newest checkpoint.
 
+    RECIPE is a file, or the name of a shipped recipe where there is no such file; wavegan recipes lists them.
     KEY.PATH=VALUE sets any key of the recipe, for example data.source=my/sounds. Ctrl-C saves a checkpoint and stops.
 
     \b
     Examples:
-      wavegan train recipes/quickstart.yaml
-      wavegan train recipes/drums.yaml data.source=my/drums training.batch_size=16 --run-dir runs/mine
+      wavegan train quickstart
+      wavegan train drums data.source=my/drums training.batch_size=16 --run-dir runs/mine
     """
     from wavegan import recipe as recipes
 

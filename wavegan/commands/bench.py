@@ -79,9 +79,7 @@ def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto") -> di
     cannot be used, clips of noise replace it. Raises UserError if memory does not suffice or the method is not a GAN.
     """
     if recipe.method.name != "gan":
-        raise UserError(
-            f"method.name is {recipe.method.name}; wavegan bench times the steps of GANs; try recipes/quickstart.yaml"
-        )
+        raise UserError(f"method.name is {recipe.method.name}; wavegan bench times the steps of GANs; try quickstart")
     on = assemble.device(device)
     recipe, missing_sound = _with_sound(recipe)
     missing_plain = plain_obstacle(recipe)

@@ -21,6 +21,8 @@ from wavegan.commands.classify import Classifier, classifier_of
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
     Candidate,
+    ClipArray,
+    array_candidate,
     folder_candidate,
     ground_of_folders,
     ground_of_recipe,
@@ -68,24 +70,29 @@ class Evaluation:
 
 
 def evaluate(
-    target: Path,
+    target: Path | ClipArray,
     options: JudgingOptions = DEFAULTS,
     *,
     out: Path | None = None,
     embedding: Embedding | None = None,
 ) -> Evaluation:
-    """Writes metrics.json, spectrograms.png and report.html of a MODEL or a folder of audio, and returns the figures.
+    """Writes metrics.json, spectrograms.png and report.html of a MODEL, a folder or clips, and returns the figures.
 
-    out: a folder; None means evaluation/step-… of a MODEL, or evaluation/NAME for a folder. embedding: a function of
+    out: a folder; None means evaluation/step-… of a MODEL, or evaluation/NAME for others. embedding: a function of
     clips (N, C, T) and their sample rate that gives (N, F); the distances and neighbours are then also taken on these
     features. Raises DataError or RunError for what cannot be judged.
     """
-    target = target_of(target)
+    target = target if isinstance(target, ClipArray) else target_of(target)
     if out is not None:
         make_folder(out)  # raises before the work; the next line does so for the device
     assemble.device(options.device)
     data, training, seed = options.data, options.training, options.seed
-    if is_model(target):
+    if isinstance(target, ClipArray):
+        candidate, form = array_candidate(target)
+        ground = ground_of_folders(form, data, training, seed=seed)
+        wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
+        place = Path("evaluation") / candidate.name
+    elif is_model(target):
         candidate = model_candidate(target, options)
         assert candidate.recipe and candidate.model, "a model has both"
         ground = ground_of_recipe(candidate.recipe, data, training, seed=seed, candidate=candidate)

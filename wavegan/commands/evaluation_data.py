@@ -5,8 +5,14 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from wavegan import assemble
+from wavegan.audio import files
 from wavegan.audio.corpus import Corpus
+from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.listing import list_sound
 from wavegan.audio.windows import Windows
 from wavegan.commands.folders import refuse_run
@@ -25,6 +31,14 @@ from wavegan.seeding import derive
 logger = logging.getLogger(__name__)
 
 FOLDER_CLIPS = 1000  # at most so many are judged if no recipe and no option says how many
+
+
+@dataclass(frozen=True)
+class ClipArray:
+    """Holds clips in memory. clips: float32 (N, channels, samples) in [-1, 1]; sample_rate: in Hz."""
+
+    clips: np.ndarray
+    sample_rate: int
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,20 @@ def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
         folder,
         {"folder": str(folder)},
     )
+
+
+def array_candidate(array: ClipArray) -> tuple[Candidate, ClipFormat]:
+    """Returns clips in memory as a candidate, and their format, as a folder of WAV files with them gives."""
+    count, channels, clip_samples = array.clips.shape
+    written = files.to_int16(array.clips).astype(np.float32) / 2**15  # as libsndfile reads a file of 16 bits
+    peaks = np.abs(written).max((1, 2), keepdims=True)
+    stored = torch.from_numpy(files.to_int16(written / np.where(peaks > SILENCE_PEAK, peaks, 1)))
+
+    def batch(index: int) -> Tensor:
+        return stored[index * BATCH_SIZE : (index + 1) * BATCH_SIZE].float() / files.FULL_SCALE
+
+    candidate = Candidate("clips", ClipSet(count, batch), Path("clips"), {"clips": f"{count:,} in memory"})
+    return candidate, ClipFormat(array.sample_rate, channels, clip_samples)
 
 
 def noise(like: ClipSet, count: int, seed: int) -> ClipSet:

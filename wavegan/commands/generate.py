@@ -14,7 +14,7 @@ from wavegan import assemble, generation, progress
 from wavegan.audio import files
 from wavegan.commands.clip_receipt import Receipt, weights_hash
 from wavegan.commands.folders import make_folder
-from wavegan.commands.models import load_model
+from wavegan.commands.models import LoadedModel, load_model
 from wavegan.errors import DataError, UserError
 from wavegan.generation import Model
 
@@ -58,10 +58,7 @@ def generate(
     """
     _refuse_arguments(count, labels, truncation, interpolate)
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
-    if loaded.is_translation:
-        raise UserError(
-            f"{model} makes sound from sound and not from nothing", "", f"try wavegan translate {model} SOUND"
-        )
+    refuse_translation(loaded)
     folder = out or loaded.run_folder / "generated"
     write = write_walk if interpolate else write_clips
     paths = write(
@@ -89,7 +86,7 @@ def write_clips(
     Raises DataError where another of the files exists already, unless `force`, and for a format that cannot hold them,
     UserError for a label that the model does not know.
     """
-    _refuse_labels(model, labels)
+    refuse_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{index:06d}.{extension}" for index in range(count)]
     receipt = Receipt(out, f"clip-*.{extension}", _settings(model, seed, truncation, labels))
@@ -137,7 +134,7 @@ def write_walk(
 
     Between several labels it walks with the latent of clip 0. An interrupted walk begins anew; a whole one is kept.
     """
-    _refuse_labels(model, labels)
+    refuse_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
     receipt = Receipt(out, path.name, _settings(model, seed, truncation, labels) | {"stations": stations})
@@ -180,14 +177,30 @@ def _refuse_arguments(count: int, labels: Sequence[str], truncation: float, inte
             "a walk passes through each",
             f"try `count={len(labels)}`",
         )
+    refuse_truncation(truncation)
+
+
+def refuse_translation(loaded: LoadedModel) -> None:
+    """Raises UserError for a MODEL that makes sound from sound."""
+    if loaded.is_translation:
+        raise UserError(
+            f"{loaded.path} makes sound from sound and not from nothing",
+            "",
+            f"try wavegan translate {loaded.path} SOUND",
+        )
+
+
+def refuse_truncation(truncation: float) -> None:
+    """Raises UserError for a truncation that is none."""
     if not 0 < truncation <= 1:
         raise UserError(f"`truncation` is {truncation:g}", "it must be above 0 and at most 1", "try 0.7")
 
 
-def _refuse_labels(model: Model, labels: Sequence[str]) -> None:
+def refuse_labels(model: Model, labels: Sequence[str], argument: str = "labels") -> None:
+    """Raises UserError for a label that the model does not know; argument: the name under which it was given."""
     if labels and not model.labels:
         raise UserError(
-            f"`labels` is {labels[0]}, and {model.name} knows no labels",
+            f"`{argument}` is {labels[0]}, and {model.name} knows no labels",
             "",
             "leave it out, or train with generator.labels at the number of labels",
         )
@@ -195,7 +208,9 @@ def _refuse_labels(model: Model, labels: Sequence[str]) -> None:
     if unknown:
         near = get_close_matches(unknown[0], model.label_names, 1, 0)[0]
         raise UserError(
-            f"`labels` is {unknown[0]}", f"{model.name} knows {', '.join(model.label_names)}", f"try `labels={near}`"
+            f"`{argument}` is {unknown[0]}",
+            f"{model.name} knows {', '.join(model.label_names)}",
+            f"try `{argument}={near}`",
         )
 
 

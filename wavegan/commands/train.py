@@ -1,6 +1,7 @@
 """Trains a recipe in a run folder, or goes on where the training there ended."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from signal import Signals
@@ -24,11 +25,14 @@ from wavegan.errors import name_place
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
+from wavegan.training.loop import Training
 from wavegan.training.run_folder import RunFolder, is_judged
 from wavegan.training.session import follow_session
 from wavegan.training.signals import Stop
 
 logger = logging.getLogger(__name__)
+
+OnStep = Callable[[int], Any]
 
 MEMORY_ADVICE = "lower training.batch_size, generator.dim or data.clip_samples"
 
@@ -56,12 +60,14 @@ def train(
     device: str = "auto",
     fresh: bool = False,
     stop: Stop | None = None,
+    on_step: OnStep | None = None,
     supervised: bool = False,
 ) -> TrainingResult:
     """Trains a recipe in a run folder, or goes on where the folder's newest checkpoint ended.
 
     fresh: an existing run is first moved aside. stop: called after every step; the training is saved and ends where it
-    is true, `threading.Event().is_set` say. supervised: of several processes, see `distributed.processes`. Raises
+    is true, `threading.Event().is_set` say. on_step: the same with the number of steps taken as its argument, in place
+    of `stop`; what it raises is raised here. supervised: of several processes, see `distributed.processes`. Raises
     RunError where another training holds the folder or it was started with another recipe, DataError for sound that
     cannot be used, TrainingError where training breaks down.
     """
@@ -75,13 +81,15 @@ def train(
         on = assemble.device(device)
         with assemble.current(on):
             if not distributed.is_main():
-                _follow(on, stop)
+                _follow(on, stop, on_step)
                 return _from_main(folder)
-            result = _lead(recipe, folder, on, fresh, stop)
+            result = _lead(recipe, folder, on, fresh, stop, on_step)
             return _from_main(folder, result)
 
 
-def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop: Stop | None) -> TrainingResult:
+def _lead(
+    recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop: Stop | None, on_step: OnStep | None
+) -> TrainingResult:
     """Trains as the main process, or the only one."""
     folder.refuse_other_contents()
     if fresh:
@@ -107,7 +115,7 @@ def _lead(recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop
         if line:
             logger.info(line)
         distributed.broadcast((recipes.as_dict(recipe), _records(state)))
-        result = _continue(recipe, parts, target, folder, state, on, stop)
+        result = _continue(recipe, parts, target, folder, state, on, stop, on_step)
         if state and is_done:
             _tell_done(recipe, folder, state)
         return result
@@ -121,6 +129,7 @@ def _continue(
     state: dict[str, Any] | None,
     on: torch.device,
     stop: Stop | None,
+    on_step: OnStep | None,
 ) -> TrainingResult:
     log_corpora(recipe, parts)
     if target is not parts:
@@ -141,14 +150,14 @@ def _continue(
     session = assemble.session(recipe, assembly, folder, parts, target, state)
     give_back_freed_memory()
     distributed.broadcast(training.state())
-    stopped_by = session.run(stop)
+    stopped_by = session.run(_asking(on_step, training) if on_step else stop)
     newest = checkpoint.newest_path(folder.checkpoints)
     seconds, speed = session.monitor.seconds, session.monitor.steps_per_second
     signal = stopped_by if isinstance(stopped_by, Signals) else None
     return TrainingResult(folder.path, training.step, seconds, speed, newest, stopped_by is not None, signal)
 
 
-def _follow(on: torch.device, stop: Stop | None) -> None:
+def _follow(on: torch.device, stop: Stop | None, on_step: OnStep | None) -> None:
     """Trains as any other process: the same steps on clips of its own, from what the main one shares."""
     settings = distributed.broadcast()
     if settings is None:  # all steps are taken
@@ -160,7 +169,22 @@ def _follow(on: torch.device, stop: Stop | None) -> None:
     assembly = assemble.assembled(recipe, parts, target, on, measures=False)
     assembly.training.restore(distributed.broadcast())
     assemble.autotune(recipe, assembly.training, assembly.batches(0))
+    stop = _asking(on_step, assembly.training) if on_step else stop
     follow_session(assembly.training, assembly.batches, steps=recipe.training.steps, stop=stop)
+
+
+def _asking(on_step: OnStep, training: Training) -> Stop:
+    """Returns a stop that calls on_step once for every step; after the last step a session asks again."""
+    told = training.step
+
+    def stop() -> Any:
+        nonlocal told
+        if training.step == told:
+            return None
+        told = training.step
+        return on_step(told)
+
+    return stop
 
 
 def _sound(recipe: Recipe, state: dict[str, Any] | None) -> tuple[assemble.Corpora, assemble.Corpora]:

@@ -1,11 +1,10 @@
 """Reads a recipe file into validated, frozen objects, or reports all of its problems at once."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from wavegan.errors import RecipeError
-from wavegan.recipe.parsing import Reader
+from wavegan.recipe.parsing import Overrides, Reader
 from wavegan.recipe.schema import DataSettings, Paths, Recipe
 from wavegan.recipe.tree import Place, PlacedProblem, Tree
 from wavegan.recipe.validation import validate
@@ -38,10 +37,12 @@ MAY_CHANGE = (
 )
 
 
-def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
-    """Returns the recipe in a file, laid over the files that it includes, under `key.path=value` overrides.
+def load(path: Path | str, overrides: Overrides = ()) -> Recipe:
+    """Returns a recipe, laid over those that it includes, under overrides.
 
-    Raises RecipeError with one line for each problem.
+    path: a file, or the name of a shipped recipe such as quickstart; a file that exists goes before a name. overrides:
+    words `key.path=value`, or a mapping such as {"training.steps": 100}. Raises RecipeError with one line for each
+    problem.
     """
     reader = Reader()
     tree = reader.read(Path(path))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from wavegan import shipped
 from wavegan.recipe.tree import Place, PlacedProblem, Tree
 from wavegan.recipe.yaml_text import Loader, format_value, value_on_the_command_line
+
+Overrides = Sequence[str] | Mapping[str, Any]
 
 
 class Reader:
@@ -25,27 +29,21 @@ class Reader:
         self.is_complete = True
 
     def read(self, path: Path) -> Tree:
-        """Returns the tree of a recipe file, laid over the trees of the files that it includes."""
+        """Returns the tree of a recipe, a file or the name of a shipped one, laid over the trees that it includes."""
+        path = shipped.recipe_file(str(path))
         return self._read(path, Place(str(path)), "", ())
 
-    def override(self, tree: Tree, overrides: Sequence[str], text_keys: Collection[str] = ()) -> Tree:
-        """Lays `key.path=value` words over a tree.
+    def override(self, tree: Tree, overrides: Overrides, text_keys: Collection[str] = ()) -> Tree:
+        """Lays `key.path=value` words, or a mapping from `key.path` to a value, over a tree.
 
         Null values come first and take something away. Paths with * come next, all other paths last. So the order of
         the words does not matter; only of two words with the same path, the later one wins. * stands for each section
         that exists in the end. A path with * changes nothing that another word sets by name.
 
-        text_keys: the keys whose values are text, whatever they look like.
+        text_keys: the keys whose values are text in a word, whatever they look like.
         """
-        settings: dict[tuple[str, ...], Tree] = {}
-        for word in overrides:
-            place = Place(f"command line: {word}")
-            path, equals, written = word.partition("=")
-            keys = tuple(path.strip().split("."))
-            if not equals or not all(keys) or keys == ("include",):
-                self._unread(place, "an override sets one value; write key.path=value, for example training.steps=1000")
-            else:
-                settings[keys] = Tree(value_on_the_command_line(written, is_text=".".join(keys) in text_keys), place)
+        is_mapping = isinstance(overrides, Mapping)
+        settings = self._of_mapping(overrides) if is_mapping else self._of_words(overrides, text_keys)
         named = {keys: value for keys, value in settings.items() if "*" not in keys}
         nulls = {keys: value for keys, value in named.items() if value.value is None}
         taken = tree.merged_with(_joined(nulls, tree.place))
@@ -53,6 +51,32 @@ class Reader:
         patterns = {keys: settings[keys] for keys in settings if keys not in named}
         general = self._resolved(patterns, taken.merged_with(_joined(own, tree.place)), named)
         return taken.merged_with(_joined(general, tree.place)).merged_with(_joined(own, tree.place))
+
+    def _of_words(self, words: Sequence[str], text_keys: Collection[str]) -> dict[tuple[str, ...], Tree]:
+        settings = {}
+        for word in words:
+            place = Place(f"command line: {word}")
+            path, equals, written = word.partition("=")
+            if keys := self._keys(path if equals else "", place):
+                value = value_on_the_command_line(written, is_text=".".join(keys) in text_keys)
+                settings[keys] = Tree(value, place)
+        return settings
+
+    def _of_mapping(self, overrides: Mapping[str, Any]) -> dict[tuple[str, ...], Tree]:
+        places = {path: Place(f"override {path}") for path in overrides}
+        return {
+            keys: Tree.of(value, places[path])
+            for path, value in overrides.items()
+            if (keys := self._keys(path, places[path]))
+        }
+
+    def _keys(self, path: str, place: Place) -> tuple[str, ...]:
+        """Returns the names on the way to a key; none, with a problem, if an override cannot set it."""
+        keys = tuple(path.strip().split("."))
+        if all(keys) and keys != ("include",):
+            return keys
+        self._unread(place, "an override sets one value; write key.path=value, for example training.steps=1000")
+        return ()
 
     def _without_contradictions(self, named: dict[tuple[str, ...], Tree]) -> dict[tuple[str, ...], Tree]:
         """Leaves out, with a problem, each key below another one that a word sets to a value."""
@@ -106,7 +130,8 @@ class Reader:
         include = tree.value.pop("include", Tree([], whole))
         for name in self._names(include):
             subject = f"include is {name}; "
-            base = base.merged_with(self._read(path.parent / name, include.place, subject, (*including, real)))
+            file = shipped.recipe_file(name, path.parent)
+            base = base.merged_with(self._read(file, include.place, subject, (*including, real)))
         return base.merged_with(tree)
 
     def _names(self, include: Tree) -> list[str]:
@@ -173,6 +198,9 @@ def _why_unread(path: Path, error: Exception) -> str:
     else:
         return f"the file cannot be read; check its permissions ({getattr(error, 'strerror', error)})"
     recipes = {file.stem: str(file) for file in sorted([*folder.glob("recipes/*.yaml"), *folder.glob("*.yaml")])}
-    if near := difflib.get_close_matches(path.stem, recipes, 1):
-        return f"{problem}; did you mean {recipes[near[0]]}?"
-    return f"{problem}; recipes near it: {', '.join(recipes.values()) or 'none'}"
+    known = {name: name for name in shipped.recipe_names()} | recipes
+    if near := difflib.get_close_matches(path.stem, known, 3):
+        return f"{problem}; did you mean {' or '.join(known[name] for name in near)}?"
+    return (
+        f"{problem}; recipes near it: {', '.join(recipes.values()) or 'none'}; wavegan recipes lists the shipped ones"
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 
@@ -34,6 +35,15 @@ class Tree:
 
     value: Any
     place: Place
+
+    @classmethod
+    def of(cls, value: Any, place: Place) -> Tree:
+        """Returns plain values as a tree, all at one place; paths become text and tuples become lists."""
+        if isinstance(value, Mapping):
+            return cls({str(name): cls.of(part, place) for name, part in value.items()}, place)
+        if isinstance(value, list | tuple):
+            return cls([cls.of(part, place).plain() for part in value], place)
+        return cls(str(value) if isinstance(value, PurePath) else value, place)
 
     def plain(self) -> Any:
         """Returns the value without places."""

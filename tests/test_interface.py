@@ -1,0 +1,198 @@
+"""Tests what `import wavegan` offers: quick to import, clips as the commands make them, figures, a callback."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import wavegan
+from wavegan.audio import files
+from wavegan.commands.evaluate import as_json
+from wavegan.commands.evaluate import evaluate as evaluate_command
+from wavegan.commands.generate import generate as generate_command
+from wavegan.commands.judging_options import JudgingOptions
+from wavegan.errors import DataError, RecipeError, RunError, UserError
+from wavegan.training import checkpoint
+from wavegan.training.run_folder import RunFolder
+
+RECIPE = """\
+data: {{source: {source}, holdout: 0, clip_samples: 4096}}
+generator: {{dim: 1, latent_dim: 4, labels: {labels}}}
+discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
+training: {{steps: 4, batch_size: 2, checkpoint_every: 2, precision: fp32}}
+monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
+"""
+
+
+@pytest.fixture
+def mouse(sounds, tmp_path, monkeypatch) -> str:
+    """Writes a recipe with two labels that trains in a tenth of a second."""
+    folder = sounds(20, seconds=0.3, labels=("kick", "snare"))
+    (tmp_path / "mouse.yaml").write_text(RECIPE.format(source=folder, labels="auto"))
+    monkeypatch.chdir(tmp_path)
+    return "mouse.yaml"
+
+
+@pytest.fixture
+def model(mouse) -> wavegan.Model:
+    return wavegan.load(wavegan.train(mouse, device="cpu").run, device="cpu")
+
+
+def test_the_import_is_quick_and_brings_no_heavy_library():
+    program = (
+        "import sys, wavegan\n"
+        "assert {'load', 'train', 'evaluate', 'Model'} <= set(dir(wavegan)) and not hasattr(wavegan, 'lode')\n"
+        "print(sorted({'torch', 'numpy', 'scipy', 'yaml', 'pydantic', 'wavegan.interface'} & set(sys.modules)))\n"
+        "wavegan.load\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True"]
+
+
+def test_clips_are_those_of_the_command(model):
+    assert (model.sample_rate, model.channels, model.clip_samples, model.step) == (16000, 1, 4096, 4)
+    assert model.labels == ("kick", "snare")
+    clips = model.generate(5, seed=7, label="snare", truncation=0.5)
+    assert clips.dtype == np.float32 and clips.shape == (5, 1, 4096)
+    written = generate_command(Path("runs/mouse"), 5, seed=7, labels=["snare"], truncation=0.5, device="cpu")
+    for clip, path in zip(clips, written.files, strict=True):
+        assert np.array_equal(files.to_int16(clip[0]), soundfile.read(path, dtype="int16")[0])
+    assert np.allclose(model.generate(2, seed=7, label=["snare"], truncation=0.5), clips[:2], atol=1e-5)
+    assert not np.allclose(model.generate(5, seed=7, label="kick", truncation=0.5), clips, atol=1e-3)
+    taking_turns = model.generate(2, seed=7, label=["kick", "snare"], truncation=0.5)
+    assert np.allclose(taking_turns[1], clips[1], atol=1e-5)
+
+
+def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
+    walk = model.interpolate([3, 9, 4], steps=4)
+    assert walk.shape == (9, 1, 4096) and walk.dtype == np.float32
+    for place, seed in ((0, 3), (4, 9), (8, 4)):
+        assert np.allclose(walk[place], model.generate(1, seed=seed)[0], atol=1e-5)
+    assert not np.allclose(walk[1], walk[0], atol=1e-4)
+    changing = model.interpolate([3, 3], steps=2, label=["kick", "snare"])
+    for place, label in ((0, "kick"), (2, "snare")):
+        assert np.allclose(changing[place], model.generate(1, seed=3, label=label)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: model.generate(2, label="snar"), "`label` is snar; mouse knows kick, snare; try `label=snare`"),
+        (lambda model: model.generate(0), "`n` is 0; it must be at least 1; try 16"),
+        (lambda model: model.generate(2, truncation=2), "`truncation` is 2; it must be above 0 and at most 1; try 0.7"),
+        (lambda model: model.interpolate([3]), "`seeds` holds 1; a walk joins two seeds or more"),
+        (lambda model: model.interpolate([3, 4], steps=0), "`steps` is 0; a walk joins"),
+    ],
+)
+def test_arguments_that_cannot_be_used(model, call, message):
+    with pytest.raises(UserError) as caught:
+        call(model)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_model_without_labels_and_paths_that_are_no_model(sounds, mouse):
+    Path("cat.yaml").write_text(RECIPE.format(source=sounds(4, name="more"), labels=0))
+    model = wavegan.load(wavegan.train("cat.yaml", device="cpu").checkpoint, device="cpu")
+    assert model.labels == () and model.interpolate([1, 2], steps=1).shape == (2, 1, 4096)
+    with pytest.raises(UserError, match="`label` is kick, and cat knows no labels"):
+        model.generate(1, label="kick")
+    with pytest.raises(RunError, match="runs/mouse does not exist"):
+        wavegan.load("runs/mouse")
+
+
+def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, sounds):
+    """Keeps nothing of an array unless a folder is named."""
+    real = str(sounds(60, seconds=0.3, name="real"))
+    clips = model.generate(24, seed=1)  # all are judged; of more, a folder's would be drawn in another order
+    clips[3] *= 0.25  # a quiet one is made louder, as in a folder
+    Path("clips").mkdir()
+    for number, clip in enumerate(clips):
+        files.write(Path("clips") / f"{number:03d}.wav", clip, model.sample_rate)
+    options = JudgingOptions(data=Path(real), classifier="none", device="cpu")
+    expected = as_json(evaluate_command(Path("clips"), options))["metrics"]
+    before = sorted(Path().rglob("*"))
+    figures = wavegan.evaluate(clips, real, sample_rate=16000, classifier="none", device="cpu")
+    assert figures["report"] is None and sorted(Path().rglob("*")) == before
+    of_path = wavegan.evaluate("clips", real, classifier="none", device="cpu", out="judged")
+    assert of_path["metrics"] == expected and of_path["report"] == "judged/report.html"
+    assert len(expected) > 10 and set(figures["metrics"]) == set(expected)
+    for name, score in expected.items():
+        assert figures["metrics"][name]["value"] == pytest.approx(score["value"], rel=1e-3, abs=1e-3), name
+    kept = wavegan.evaluate(clips, real, classifier="none", device="cpu", out="kept")  # the reference's rate is taken
+    assert kept["metrics"]["kad_l"] == figures["metrics"]["kad_l"] and Path(kept["report"]).is_file()
+    json.dumps(kept)
+
+
+@pytest.mark.parametrize(
+    ("clips", "message"),
+    [
+        (
+            np.zeros((3, 4096)),
+            "the clips have the shape (3, 4096); it must be (n, channels, samples); try clips[:, None]",
+        ),
+        (np.zeros((0, 1, 4096)), "the clips have the shape (0, 1, 4096)"),
+        (np.full((3, 1, 4096), np.nan), "the clips hold NaN or infinity"),
+        (np.zeros((3, 1, 4096)), "`reference` is None; clips are judged by real sound"),
+    ],
+)
+def test_arrays_that_cannot_be_judged(clips, message):
+    with pytest.raises(UserError) as caught:
+        wavegan.evaluate(clips)
+    assert str(caught.value).startswith(message)
+
+
+# Training.
+
+
+def test_a_callback_is_told_each_step_once_and_stops(mouse):
+    told: list[int] = []
+    result = wavegan.train(
+        mouse, {"training.steps": 6}, on_step=lambda step: told.append(step) or step == 3, device="cpu"
+    )
+    assert (result.run, result.step, result.is_stopped, told) == (Path("runs/mouse"), 3, True, [1, 2, 3])
+    result = wavegan.train(mouse, ["training.steps=6"], on_step=told.append, device="cpu")
+    assert (result.step, result.is_stopped, told) == (6, False, [1, 2, 3, 4, 5, 6])
+    assert wavegan.train(mouse, {"training.steps": 6}, on_step=told.append, device="cpu").step == 6 == len(told)
+
+
+def test_a_callback_that_raises_ends_the_training_and_the_next_call_goes_on(mouse):
+    def stumble(step: int) -> None:
+        if step == 3:
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="^mine$"):
+        wavegan.train(mouse, on_step=stumble, run_dir="run", device="cpu")
+    assert list(checkpoint.steps(RunFolder(Path("run")).checkpoints)) == [2]
+    assert wavegan.train(mouse, run_dir="run", device="cpu").step == 4
+
+
+def test_it_trains_in_a_thread_and_inside_an_event_loop(mouse):
+    async def train(name: str):
+        return await asyncio.to_thread(wavegan.train, mouse, run_dir=name, device="cpu")
+
+    async def both():
+        outside = wavegan.train(mouse, run_dir="plain", device="cpu")
+        return [outside, await train("first"), await train("second")]
+
+    threads = threading.active_count()
+    results = asyncio.run(both())
+    assert [result.step for result in results] == [4, 4, 4] and threading.active_count() <= threads + 2
+    clips = [wavegan.load(result.run, device="cpu").generate(2) for result in results]
+    assert np.array_equal(clips[0], clips[1]) and np.array_equal(clips[0], clips[2])
+
+
+def test_recipes_and_sound_that_are_wrong(mouse):
+    with pytest.raises(RecipeError, match="override training.stpes: unknown key training.stpes; did you mean"):
+        wavegan.train(mouse, {"training.stpes": 6})
+    with pytest.raises(RecipeError, match="quickstrat: there is no such file; did you mean quickstart or"):
+        wavegan.train("quickstrat")
+    with pytest.raises(DataError, match="the source nowhere does not exist"):
+        wavegan.train(mouse, {"data.source": "nowhere"}, device="cpu")
+    assert not Path("runs/mouse/recipe.yaml").exists()

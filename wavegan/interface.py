@@ -1,0 +1,212 @@
+"""Gives Python what `import wavegan` offers: a model that makes clips as arrays, figures for clips, a training."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from wavegan import assemble, generation
+from wavegan import recipe as recipes
+from wavegan.commands import evaluate as judging
+from wavegan.commands import train as training
+from wavegan.commands.evaluation_data import ClipArray
+from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
+from wavegan.commands.judging_options import JudgingOptions
+from wavegan.commands.models import LoadedModel, load_model
+from wavegan.errors import UserError
+from wavegan.evaluation.clip_format import common_form
+from wavegan.evaluation.features import Embedding
+
+logger = logging.getLogger(__name__)
+
+Label = str | Sequence[str] | None
+Overrides = Mapping[str, Any] | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Model:
+    """Makes clips with a trained generator. `load` gives one; it may be used in any thread."""
+
+    loaded: LoadedModel
+
+    @property
+    def sample_rate(self) -> int:
+        """Returns the rate of the clips in Hz."""
+        return self.loaded.model.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """Returns the number of channels of a clip."""
+        return self.loaded.model.channels
+
+    @property
+    def clip_samples(self) -> int:
+        """Returns the length of a clip in samples of one channel."""
+        return self.loaded.model.clip_samples
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Returns the labels that can be asked for; none if the model knows none."""
+        return tuple(self.loaded.model.label_names) if self.loaded.model.labels else ()
+
+    @property
+    def step(self) -> int:
+        """Returns how many steps the model was trained."""
+        return self.loaded.model.step
+
+    def generate(self, n: int = 16, *, seed: int = 0, label: Label = None, truncation: float = 1.0) -> np.ndarray:
+        """Returns clips 0 to n - 1 of a seed, float32 (n, channels, samples) in [-1, 1], as `wavegan generate` makes.
+
+        The same seed and number give the same clip, within float tolerance, whatever n is. label: one of `labels`, or
+        several that take turns; each clip draws its own where None. truncation: above 0 and at most 1; below 1 clips
+        are more typical and vary less. Raises UserError for arguments outside these bounds and unknown labels.
+        """
+        if n < 1:
+            raise UserError(f"`n` is {n}", "it must be at least 1", "try 16")
+        labels = self._checked(label, truncation)
+        batches = generation.generate(
+            self.loaded.model, n, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE
+        )
+        return torch.cat(list(batches)).numpy()
+
+    def interpolate(
+        self, seeds: Sequence[int], *, steps: int = 8, label: Label = None, truncation: float = 1.0
+    ) -> np.ndarray:
+        """Returns a walk of clips from clip 0 of the first seed to clip 0 of each next one, `steps` clips apart.
+
+        float32 ((len(seeds) - 1) · steps + 1, channels, samples) in [-1, 1]. label: one of `labels`, or one for each
+        seed in turn, mixed on the way; each seed has its own where None. The generator's noise, where it takes some, is
+        that of the first seed all the way. Errors as `generate`.
+        """
+        if len(seeds) < 2 or steps < 1:
+            value = f"`steps` is {steps}" if steps < 1 else f"`seeds` holds {len(seeds)}"
+            raise UserError(value, "a walk joins two seeds or more by one step or more", "try seeds=[3, 9], steps=8")
+        labels = self._checked(label, truncation)
+        batches = generation.interpolate_seeds(
+            self.loaded.model, seeds, clips_between=steps - 1, truncation=truncation, labels=labels
+        )
+        return torch.cat(list(batches)).numpy()
+
+    def _checked(self, label: Label, truncation: float) -> tuple[str, ...]:
+        refuse_truncation(truncation)
+        labels = (label,) if isinstance(label, str) else tuple(label or ())
+        refuse_labels(self.loaded.model, labels, "label")
+        return labels
+
+
+def load(
+    model: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    checkpoint: str = "newest",
+    raw: bool = False,
+    precision: str = "fp32",
+) -> Model:
+    """Returns the model of a run folder or of one checkpoint file, ready to make clips.
+
+    device: auto, cpu, cuda, cuda:N or mps. checkpoint: newest, best or a step of a run. raw: the weights that learn, in
+    place of their running average. precision: fp32, or bf16, which is faster on some machines and adds noise. Raises
+    RunError for what is no model, UserError for a translation, which makes sound from sound.
+    """
+    loaded = load_model(Path(model), assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
+    refuse_translation(loaded)
+    return Model(loaded)
+
+
+def evaluate(
+    clips: np.ndarray | str | os.PathLike[str],
+    reference: str | os.PathLike[str] | None = None,
+    *,
+    sample_rate: int | None = None,
+    training: str | os.PathLike[str] | None = None,
+    classifier: str | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: str | os.PathLike[str] | None = None,
+    embedding: Embedding | None = None,
+) -> dict[str, Any]:
+    """Returns the figures of `wavegan evaluate --json` for clips, a folder of sound, or a model.
+
+    clips: float32 (n, channels, samples) in [-1, 1], or a path. reference: a folder of real sound, of which a model has
+    its own. sample_rate: of the array in Hz; that of the reference where None. training: a folder to look for copies
+    in. classifier: a file, "none", or None for one that is trained where the reference has labels. count: clips of each
+    set at most. out: the folder for the page and the pictures; of an array none are kept where None, of a path they lie
+    where the command puts them. embedding: a function of clips, a tensor (N, C, T), and their rate that gives (N, F).
+
+    `metrics` of the result maps each metric to value, low, high (its 95 % interval) and n; `reference` holds the same
+    for other real clips. Raises DataError or RunError for what cannot be judged, UserError for an array that holds no
+    clips.
+    """
+    options = JudgingOptions(
+        data=_path(reference),
+        training=_path(training),
+        classifier=classifier,
+        count=count,
+        seed=seed,
+        device=device,
+    )
+    if isinstance(clips, str | os.PathLike):
+        return judging.as_json(judging.evaluate(Path(clips), options, out=_path(out), embedding=embedding))
+    array = ClipArray(_checked_clips(clips), sample_rate or _rate_of(_path(reference)))
+    with TemporaryDirectory() as folder:
+        result = judging.evaluate(array, options, out=_path(out) or Path(folder), embedding=embedding)
+    return judging.as_json(result) | ({} if out else {"report": None, "spectrograms": None})
+
+
+def train(
+    recipe: str | os.PathLike[str],
+    overrides: Overrides = (),
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    on_step: training.OnStep | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+) -> training.TrainingResult:
+    """Trains a recipe, or goes on where its run folder ended, as `wavegan train` does; any thread may do so.
+
+    Two trainings at once in one process draw from the same generator of torch, so neither can be repeated exactly.
+
+    recipe: a file or the name of a shipped recipe. overrides: a mapping such as {"training.steps": 100}, or words
+    "training.steps=100". run_dir: runs/<recipe name> where None. on_step: called after each step with the number of
+    steps taken; if it returns True the training is saved and ends. What it raises ends the training too and is raised
+    here; the next call goes on from the newest checkpoint. fresh: an earlier run is first moved aside.
+
+    The result has run (the folder, for `load`), step, seconds, steps_per_second, checkpoint and is_stopped. Raises
+    RecipeError for a wrong recipe, RunError for a run of another recipe or one that is being trained, DataError for
+    sound that cannot be used, TrainingError where training breaks down.
+    """
+    settings = recipes.load(Path(recipe), overrides)
+    folder = _path(run_dir) or Path("runs") / settings.name
+    return training.train(settings, folder, device=device, fresh=fresh, on_step=on_step)
+
+
+def _path(path: str | os.PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _checked_clips(clips: Any) -> np.ndarray:
+    """Returns clips as float32 (n, channels, samples); raises UserError for anything else."""
+    array = np.asarray(clips, np.float32)
+    if array.ndim != 3 or 0 in array.shape:
+        raise UserError(
+            f"the clips have the shape {array.shape}", "it must be (n, channels, samples)", "try clips[:, None]"
+        )
+    if not np.isfinite(array).all():
+        raise UserError("the clips hold NaN or infinity", "samples lie in [-1, 1]", "leave those clips out")
+    return array
+
+
+def _rate_of(reference: Path | None) -> int:
+    """Returns the most common sample rate of the reference, and says that it is used."""
+    if reference is None:
+        raise UserError("`reference` is None", "clips are judged by real sound", "name a folder of it")
+    sample_rate = common_form(reference).sample_rate
+    logger.info(f"the clips are taken to have the reference's {sample_rate:,} Hz; `sample_rate` says otherwise")
+    return sample_rate
