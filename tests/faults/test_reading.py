@@ -259,8 +259,9 @@ def figures(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     total = sum(tally.values(), Counter())
     line = ", ".join(f"{total[kind]:,} {kind}" for kind in ("refused", "same", "other"))
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    reporter.write_line(f"\nreading: {total.total():,} mutations of {len(tally)} formats: {line}")
+    capture: Any = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\nreading: {total.total():,} mutations of {len(tally)} formats: {line}")
 
 
 @contextlib.contextmanager
