@@ -115,13 +115,18 @@ def test_what_is_not_finite_is_left_out():
     assert without(reference.scores(seen, estimates)) == {"comb_db"}
 
 
+def curve_of(reference: Reference, clips: torch.Tensor) -> dict:
+    seen = reference.extract([clips])
+    return reference.curve(seen, reference.scores(seen))
+
+
 def test_a_curve_has_no_part_and_no_metric_without_meaning():
     reference = Reference([plucks(24)], RATE)
-    curve = reference.curve(reference.extract([plucks(24, 222)]))
+    curve = curve_of(reference, plucks(24, 222))
     assert list(curve) == ["6", "12", "24"] and all("kad_l" in of for of in curve.values())
     few = Reference([plucks(12)], RATE)
-    assert list(few.curve(few.extract([plucks(12, 222)]))) == ["6", "12"]
-    collapsed = few.curve(few.extract([SETS["one sound"]]))["12"]
+    assert list(curve_of(few, plucks(12, 222))) == ["6", "12"]
+    collapsed = curve_of(few, SETS["one sound"])["12"]
     assert set(collapsed) == {name for name in DIVERSITY if METRICS[name].is_charted}
 
 

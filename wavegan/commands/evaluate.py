@@ -131,7 +131,7 @@ def _judge(
     reference, features = extract_sets(sets, ground, classifier, seed, embedding, model_labels)
     with_reference = features | {"reference": reference.features}
     scores = {name: reference.scores(of_set) for name, of_set in features.items()}
-    curve = {name: reference.curve(features[name]) for name in ("generated", "real")}
+    curve = {name: reference.curve(features[name], scores[name]) for name in ("generated", "real")}
     facts = candidate.facts | ground.facts(len(sets["generated"])) | facts_of_meaning(with_reference, scores)
     labels, obeyed = None, None
     if "probabilities" not in reference.distrusted:

@@ -16,6 +16,7 @@ from wavegan.evaluation.reference_sets import ReferenceSets
 
 logger = logging.getLogger(__name__)
 
+TOLD_MINUTES = 1  # what takes longer is told before it starts
 OF_CLASSIFIER = ("classifier", "probabilities")  # the kinds of features that a classifier gives
 
 
@@ -44,7 +45,13 @@ def extract_sets(
     if classifier:
         fault = fault_of_classifier(classifier, reference.features, ground.labels(count), model_labels)
         reference.distrusted = dict.fromkeys(OF_CLASSIFIER, fault) if fault else {}
-    return reference, {name: reference.extract(_with_progress(clips)) for name, clips in sets.items()}
+    features = {name: reference.extract(_with_progress(clips)) for name, clips in sets.items()}
+    if (minutes := len(sets) * reference.expected_seconds(count) / 60) > TOLD_MINUTES:
+        logger.info(
+            f"the figures of {count:,} clips in each of {len(sets)} sets take about {minutes:,.0f} minutes; their time "
+            "grows with the square of the clips, so half as many take a quarter of it"
+        )
+    return reference, features
 
 
 def closing_facts(classifier: Classifier | None, seed: int) -> dict[str, str]:

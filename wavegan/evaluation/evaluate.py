@@ -1,7 +1,8 @@
 """Computes every metric of any set of clips against the same real clips."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from wavegan.errors import DataError
 from wavegan.evaluation.copies import nearest_copies
+from wavegan.evaluation.distances import Unchanging
 from wavegan.evaluation.events import EVENTS, excess
 from wavegan.evaluation.features import (
     ClipClassifier,
@@ -20,12 +22,17 @@ from wavegan.evaluation.features import (
 )
 from wavegan.evaluation.fine_structure import principal_directions
 from wavegan.evaluation.meaning import LEAST_CLIPS, without_meaning
-from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.metrics import HEADLINE, METRICS
 from wavegan.evaluation.resampling import interval, resamples
 
 RESAMPLES = 200
+PROBE_CLIPS = 1000  # that the time of all figures is estimated from
+METRICS_PER_HEADLINE = (
+    6  # all metrics of a set take so many times as long as the headline (benchmarks/evaluation_size.py)
+)
 COMPONENTS = 32  # principal directions kept of `order`
 LEAST_DEVIATION = 1e-3  # of features that are not in dB
+MEASURED = frozenset(metric.features for metric in METRICS.values())  # the kinds that metrics take
 
 
 def _standard_order(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
@@ -105,7 +112,11 @@ class Reference:
 
         stream: a number of its own for each of several candidates whose resamples are subtracted from each other.
         """
-        return self._estimates(_in_order(candidate), _in_order(self.features), only, count, stream)
+        return self._estimates(_in_order(candidate), self._ordered, only, count, stream)
+
+    @cached_property
+    def _ordered(self) -> Features:
+        return _in_order(self.features)
 
     def _estimates(
         self, mine: Features, real: Features, only: Iterable[str], count: int, stream: int
@@ -120,21 +131,32 @@ class Reference:
         """Gives by metric the reason why its figure of a set means nothing; empty for sets that can be compared."""
         return without_meaning(candidate, self.features, self.distrusted)
 
-    def curve(self, candidate: Features, parts: Sequence[int] = (4, 2, 1)) -> dict[str, dict[str, dict[str, Any]]]:
+    def expected_seconds(self, count: int) -> float:
+        """Estimates from some of the real clips how long `scores` of `count` clips take; it grows by the square."""
+        metric, few = METRICS[HEADLINE], self._ordered["log_mel"][:PROBE_CLIPS]
+        start = time.perf_counter()
+        resamples(metric, few, few, seed=self.seed, count=RESAMPLES)
+        return METRICS_PER_HEADLINE * (time.perf_counter() - start) * (count / len(few)) ** 2
+
+    def curve(
+        self, candidate: Features, of_all: dict[str, dict[str, Any]], parts: Sequence[int] = (4, 2)
+    ) -> dict[str, dict[str, dict[str, Any]]]:
         """Scores the charted metrics on a quarter, a half and all clips of each set, by number of clips.
 
-        The seed decides which clips a part holds. A part of fewer than six clips is left out, and so is a metric whose
-        figure of all clips means nothing.
+        of_all: what `scores` gave of all clips. The seed decides which clips a part holds. A part of fewer than six
+        clips is left out, and so is a metric whose figure of all clips means nothing.
         """
-        without = self.without_meaning(candidate)
-        names = [name for name, metric in METRICS.items() if metric.is_charted and name not in without]
-        mine, real = (_shuffled(_in_order(rows), self.seed) for rows in (candidate, self.features))
+        names = [name for name in measured(of_all) if METRICS[name].is_charted]
         scores = {}
+        mine, real = (_shuffled(rows, self.seed) for rows in (_in_order(candidate), self._ordered))
         for part in parts:
             few, few_real = ({kind: rows[: len(rows) // part] for kind, rows in both.items()} for both in (mine, real))
             if (n := len(few["log_mel"])) >= LEAST_CLIPS <= len(few_real["log_mel"]):
                 estimates = self._estimates(few, few_real, names, RESAMPLES, 0)
                 scores[str(n)] = {name: score_record(values, n) for name, values in estimates.items()}
+        if len(candidate["log_mel"]) >= LEAST_CLIPS <= len(self.features["log_mel"]):
+            whole = {name: {key: of_all[name][key] for key in ("value", "low", "high", "n")} for name in names}
+            scores[str(len(candidate["log_mel"]))] = whole
         return scores
 
     def scores(self, candidate: Features, estimates: dict[str, np.ndarray] | None = None) -> dict[str, dict[str, Any]]:
@@ -212,11 +234,14 @@ def measured(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _in_order(seen: Features) -> Features:
-    """Sorts the rows, so that no figure depends on the order of the clips."""
-    order = np.lexsort(seen["log_mel"].T)
-    return {name: rows[order] for name, rows in seen.items()}
+    """Sorts the rows that metrics take, so that no figure depends on the order of the clips."""
+    return _taken(seen, np.lexsort(seen["log_mel"].T))
 
 
 def _shuffled(seen: Features, seed: int) -> Features:
-    order = np.random.default_rng(seed).permutation(len(seen["log_mel"]))
-    return {name: rows[order] for name, rows in seen.items()}
+    return _taken(seen, np.random.default_rng(seed).permutation(len(seen["log_mel"])))
+
+
+def _taken(seen: Features, order: np.ndarray) -> Features:
+    """Returns the rows that metrics take in another order."""
+    return {name: rows[order].view(Unchanging) for name, rows in seen.items() if name in MEASURED}

@@ -41,9 +41,9 @@ def extract(
     """Extracts every kind of feature from clips that come in batches (N, C, T); no batch is kept.
 
     log_mel (N, 128), order (N, 256), partials (N, 4), jitter (N,), attack (N, 8), events (N, kinds), comb (N, stages),
-    third_octaves (N, bands), noise_floor (N,), spectrum (N, bins), swing (N,), half of the way from a clip's lowest
-    sample to its highest; with a classifier classifier (N, F) and
-    probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the search
+    third_octaves (N, bands), noise_floor (N,), spectrum (1, bins), the mean of all clips, swing (N,), half of the way
+    from a clip's lowest sample to its highest; with a classifier classifier (N, F) and probabilities (N, K); with an
+    embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the search
     for copies. Raises DataError for samples that are not finite.
     """
 
@@ -79,6 +79,8 @@ def _extract(batches: Iterable[Tensor], features: Callable[[Tensor], Features]) 
     if not parts:
         raise DataError("there are 0 clips; a comparison needs 2 or more on each side; give more clips")
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if "spectrum" in rows:
+        rows["spectrum"] = rows["spectrum"].sum(axis=0, keepdims=True) / len(rows["log_mel"])
     if unusable:
         count = len(next(iter(rows.values())))
         raise DataError(
@@ -124,7 +126,7 @@ def _features(clips: Tensor, sample_rate: int) -> Features:
         "comb": artefacts.comb(artefacts.whole_frames(spectra)),
         "third_octaves": artefacts.third_octaves(spectra, sample_rate),
         "noise_floor": artefacts.noise_floor(clips, sample_rate),
-        "spectrum": artefacts.mean_spectrum(spectra).numpy(),
+        "spectrum": artefacts.mean_spectrum(spectra).sum(dim=0, keepdim=True).double().numpy(),  # of the batch
         "swing": ((clips.amax(dim=2) - clips.amin(dim=2)).amax(dim=1) / 2).cpu().numpy(),
     }
 

@@ -6,17 +6,24 @@ metric itself, rows of bootstrap counts give its resamples. So all resamples sha
 memory stays bounded.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
 from wavegan.dsp.mel import LEAST_POWER
-from wavegan.evaluation.distances import nearest, neighbour_distances, squared_distances
+from wavegan.evaluation.distances import (
+    NEIGHBOURS,
+    kept_with,
+    neighbour_distances,
+    squared_distances,
+    squared_distances_within,
+)
 
 Array = np.ndarray
 
-NEIGHBOURS = 5
 NEAR_QUANTILE = 0.01  # of real distances: nearer than that counts as a duplicate or a copy
 ROUNDING = 1e-5  # of a distance between standardised features, which is 0 for equal clips
 MEDIAN_CLIPS = 2000  # at most, that give the median distance
@@ -29,23 +36,34 @@ def kernel_distance(candidate: Array, reference: Array, weights: Array, referenc
     If both sets are of one kind, it is about 0, below it as often as above, whatever their sizes. It is at most 200.
     """
     width = _median_distance(reference)
-    x, y = torch.from_numpy(weights), torch.from_numpy(reference_weights)
-    within = _mean_kernel(candidate, candidate, x, x, width) + _mean_kernel(reference, reference, y, y, width)
-    return (100 * (within - 2 * _mean_kernel(candidate, reference, x, y, width))).numpy()
+    within = _mean_kernel_within(candidate, weights, width) + _mean_kernel_within(reference, reference_weights, width)
+    return (100 * (within - 2 * _mean_kernel(candidate, reference, weights, reference_weights, width))).numpy()
 
 
-def _mean_kernel(rows: Array, others: Array, weights: Tensor, other_weights: Tensor, width: float) -> Tensor:
-    """Averages the kernel over all pairs by weight; if both sets are one, no clip is paired with itself: (R,)."""
-    total, is_same_set = torch.zeros(len(weights), dtype=torch.float64), weights is other_weights
+def _mean_kernel(rows: Array, others: Array, weights: Array, other_weights: Array, width: float) -> Tensor:
+    """Averages the kernel over all pairs of two sets by weight: (R,)."""
+    x, y = torch.from_numpy(weights), torch.from_numpy(other_weights)
+    total = torch.zeros(len(x), dtype=torch.float64)
     for part, squares in squared_distances(rows, others):
+        total += (x[:, part] * (y @ squares.div_(-2 * width**2).exp_().T)).sum(dim=1)
+    return total / (x.sum(dim=1) * y.sum(dim=1))
+
+
+@kept_with(2)
+def _mean_kernel_within(rows: Array, weights: Array, width: float) -> Tensor:
+    """Averages the kernel over all pairs of different clips of one set by weight: (R,)."""
+    x = torch.from_numpy(weights)
+    total = torch.zeros(len(x), dtype=torch.float64)
+    for part, squares in squared_distances_within(rows):
         kernel = squares.div_(-2 * width**2).exp_()
-        if is_same_set:
-            kernel[torch.arange(len(kernel)), torch.arange(part.start, part.stop)] = 0
-        total += (weights[:, part] * (other_weights @ kernel.T)).sum(dim=1)
-    pairs = weights.sum(dim=1) * other_weights.sum(dim=1) - is_same_set * weights.square().sum(dim=1)
+        kernel.diagonal().zero_()  # no clip is paired with itself
+        kernel[:, len(kernel) :] *= 2  # these pairs come once, and pairs within the part twice
+        total += (x[:, part] * (x[:, part.start :] @ kernel.T)).sum(dim=1)
+    pairs = x.sum(dim=1).square() - x.square().sum(dim=1)
     return torch.where(pairs > 0, total / pairs, 1.0)  # a resample of one clip alone has no pairs: all are alike
 
 
+@kept_with(1)
 def _median_distance(rows: Array) -> float:
     """Computes the median distance between different rows, at most 2,000 of them, evenly spread."""
     rows = rows[:: -(-len(rows) // MEDIAN_CLIPS)]
@@ -59,9 +77,13 @@ def frechet_distance(candidate: Array, reference: Array, weights: Array, referen
 
     It is biased upward, the more so the fewer clips there are: compare only distances at equal N and M.
     """
-    x, y, w, v = map(torch.from_numpy, (candidate, reference, weights, reference_weights))
-    values = [_frechet(*_moments(x, x_counts), *_moments(y, y_counts)) for x_counts, y_counts in zip(w, v, strict=True)]
-    return torch.stack(values).numpy()
+    both = zip(_all_moments(candidate, weights), _all_moments(reference, reference_weights), strict=True)
+    return torch.stack([_frechet(*mine, *real) for mine, real in both]).numpy()
+
+
+@kept_with(2)
+def _all_moments(rows: Array, weights: Array) -> list[tuple[Tensor, Tensor]]:
+    return [_moments(torch.from_numpy(rows), counts) for counts in torch.from_numpy(weights)]
 
 
 def _moments(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,12 +108,12 @@ def precision(candidate: Array, reference: Array, weights: Array, reference_weig
 
     A ball reaches its centre's 5th neighbour.
     """
-    return _mean(_balls_around(candidate, reference) > 0, weights)
+    return _mean(_crossing(candidate, reference).candidate_balls > 0, weights)
 
 
 def density(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
     """Averages the number of real balls that a candidate clip lies in, over 5 (Naeem 2020); above 1 if clips crowd."""
-    return _mean(_balls_around(candidate, reference) / _neighbours(reference), weights)
+    return _mean(_crossing(candidate, reference).candidate_balls / _neighbours(reference), weights)
 
 
 def recall(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
@@ -99,7 +121,7 @@ def recall(candidate: Array, reference: Array, weights: Array, reference_weights
 
     A ball reaches its centre's 5th neighbour.
     """
-    return _mean(_balls_around(reference, candidate) > 0, reference_weights)
+    return _mean(_crossing(candidate, reference).reference_balls > 0, reference_weights)
 
 
 def coverage(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
@@ -107,17 +129,32 @@ def coverage(candidate: Array, reference: Array, weights: Array, reference_weigh
 
     A ball reaches its centre's 5th neighbour.
     """
-    radii = neighbour_distances(reference, _neighbours(reference))
-    return _mean(nearest(reference, candidate)[0] <= radii + ROUNDING, reference_weights)
+    return _mean(_crossing(candidate, reference).reference_nearest <= _radii(reference), reference_weights)
 
 
-def _balls_around(rows: Array, centres: Array) -> Array:
-    """Counts the balls that each row lies in: (N,). Each centre's ball reaches its 5th neighbour among the centres."""
-    squared_radii = torch.from_numpy(neighbour_distances(centres, _neighbours(centres)) + ROUNDING).square()
-    counts = np.empty(len(rows))
-    for part, squares in squared_distances(rows, centres):
-        counts[part] = (squares <= squared_radii).sum(dim=1).numpy()
-    return counts
+class _Crossing(NamedTuple):
+    """Holds how many balls of the other set each clip lies in, and how far each real clip's nearest candidate is."""
+
+    candidate_balls: Array
+    reference_balls: Array
+    reference_nearest: Array
+
+
+@kept_with(2)
+def _crossing(candidate: Array, reference: Array) -> _Crossing:
+    """Compares all pairs of two sets. Each clip's ball reaches its 5th neighbour in its own set."""
+    mine, real = (torch.from_numpy(_radii(rows)).square() for rows in (candidate, reference))
+    candidate_balls, reference_balls = np.empty(len(candidate)), np.zeros(len(reference))
+    nearest = np.full(len(reference), np.inf)
+    for part, squares in squared_distances(candidate, reference):
+        candidate_balls[part] = (squares <= real).sum(dim=1).numpy()
+        reference_balls += (squares <= mine[part, None]).sum(dim=0).numpy()
+        np.minimum(nearest, squares.amin(dim=0).numpy(), out=nearest)
+    return _Crossing(candidate_balls, reference_balls, np.sqrt(nearest))
+
+
+def _radii(rows: Array) -> Array:
+    return neighbour_distances(rows, _neighbours(rows)) + ROUNDING
 
 
 def _neighbours(rows: Array) -> int:

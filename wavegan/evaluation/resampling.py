@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from wavegan.errors import DataError
+from wavegan.evaluation.distances import Unchanging
 from wavegan.evaluation.metric_functions import Array
 from wavegan.evaluation.metrics import Metric
 
@@ -32,7 +33,7 @@ def _counts(clips: int, resamples: int, seed: tuple[int, int]) -> Array:
     The result is cached: do not write into it.
     """
     drawn = np.random.default_rng(seed).multinomial(clips, np.full(clips, 1 / clips), size=resamples)
-    return np.vstack([np.ones(clips), drawn])
+    return np.vstack([np.ones(clips), drawn]).view(Unchanging)
 
 
 def interval(values: Array) -> tuple[float, float]:
