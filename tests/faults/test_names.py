@@ -212,7 +212,12 @@ def report(path: Path, name: str) -> None:
     write_report(
         path,
         Report(
-            *(name, {"checkpoint": name, name: "x"}, RATE, by_set, tones(2), tones(2)),
+            name,
+            {"checkpoint": name, name: "x"},
+            RATE,
+            by_set,
+            tones(2),
+            tones(2),
             artefacts=[FaultyClip(1, tones(1)[0], name)],
             likeness=[Likeness(0, *tones(3), 0.1, 0.2)],
             labels={"generated": {name: 1.0}, "real": {name: 0.5, "b": 0.5}},

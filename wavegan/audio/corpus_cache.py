@@ -73,7 +73,7 @@ def _by_name(journal: bytes) -> dict[str, Line]:
             line = json.loads(text) if text.endswith(b"\n") else None
         except ValueError:
             line = None
-        if not _is_line(line):  # a kill may leave half a line at the end
+        if line is None or not _is_line(line):  # a kill may leave half a line at the end
             break
         lines[line["name"]] = line
     return lines
@@ -85,7 +85,7 @@ def _is_line(line: Any) -> bool:
         return False
     if "skipped" in line:
         return isinstance(line["skipped"], str)
-    numbers = [line.get(name) for name in ("start", "length", *_NUMBERS)]
+    numbers: list[Any] = [line.get(name) for name in ("start", "length", *_NUMBERS)]
     is_measured = all(type(number) in (int, float) and abs(number) < 2**31 for number in numbers[2:])
     correlation, digest = line.get("correlation"), line.get("hash")
     return (

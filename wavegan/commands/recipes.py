@@ -6,7 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from wavegan import shipped
-from wavegan.atomic_write import atomic_write
+from wavegan.atomic_write import write_text
 from wavegan.errors import RecipeError, UserError
 
 
@@ -53,8 +53,7 @@ def copy_recipe(name: str, file: Path | None = None, *, force: bool = False) -> 
         raise UserError(f"{target} exists", "a recipe is not written over unasked", "name another file or add `force`")
     text = re.sub(r"(?m)^include: .*$", lambda line: line[0].replace(".yaml", ""), text)
     text = text.replace(f"#   wavegan train {short}", f"#   wavegan train {target}", 1)
-    with atomic_write(target) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(target, text)
     return target
 
 
