@@ -165,3 +165,9 @@ def test_the_same_listening_counts_once_and_other_candidates_not_at_all():
         other = answers_file([(0, 1)], ["A"], candidates=names.split(", "))
         with pytest.raises(DataError, match=f"answers 2 compares {names}, and answers 1 x, y, z; .* same .*; score"):
             score_answers([GOOD, other])
+
+
+def test_a_key_whose_candidates_are_no_names_is_refused():
+    names = [["a"], ["b"]]
+    with pytest.raises(DataError, match="counts only as the page saved it"):
+        score_answers([answers_file([(0, 1)], ["A"], candidates=names)])

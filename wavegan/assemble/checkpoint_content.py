@@ -137,7 +137,7 @@ def _check_optimizer(recipe: Recipe, name: str, network: nn.Module, stored: dict
     template = optimizer(recipe, name, small)
     small(torch.ones(1, 2)).sum().backward()
     template.step()
-    (settings,), memory = template.state_dict()["param_groups"], template.state_dict()["state"][0]
+    (settings,), memory = template.state_dict()["param_groups"], template.state_dict()["state"].get(0, {})
     groups, states = stored.get("param_groups"), stored.get("state")
     parameters = list(network.parameters())
     if (

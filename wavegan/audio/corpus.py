@@ -163,7 +163,8 @@ def _open(folder: Path, source: Source, lines: Mapping[str, Line], conversion: C
     label_names = tuple(sorted({item.label for item, _ in used if item.label is not None}))
     label_index = {label: index for index, label in enumerate(label_names)} | {None: -1}
     # Mode "c" (copy on write), because torch warns about read-only memory; nothing writes, so nothing is copied.
-    samples = np.memmap(folder / SAMPLES, np.int16, mode="c").reshape(-1, conversion.channels)
+    frames = (folder / SAMPLES).stat().st_size // (2 * conversion.channels)  # half a frame at the end is damage
+    samples = np.memmap(folder / SAMPLES, np.int16, mode="c", shape=(frames, conversion.channels))
     return Corpus(
         samples=torch.from_numpy(samples),
         starts=np.array([line["start"] for _, line in used], np.int64),

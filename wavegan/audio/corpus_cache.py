@@ -91,6 +91,7 @@ def _is_line(line: Any) -> bool:
     return (
         is_measured
         and all(type(number) is int and 0 <= number < 2**62 for number in numbers[:2])
+        and "correlation" in line
         and (correlation is None or type(correlation) is float)
         and isinstance(digest, str)
         and re.fullmatch("[0-9a-f]{16}", digest) is not None
