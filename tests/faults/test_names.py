@@ -219,7 +219,7 @@ def report(path: Path, name: str) -> None:
             tones(2),
             tones(2),
             artefacts=[FaultyClip(1, tones(1)[0], name)],
-            likeness=[Likeness(0, *tones(3), 0.1, 0.2)],
+            likeness=[Likeness(0, *tones(3), 0.1, 0.2)],  # pyright: ignore  three tones
             labels={"generated": {name: 1.0}, "real": {name: 0.5, "b": 0.5}},
             spectra={"generated": np.zeros(5), "real": np.zeros(5), name: np.zeros(5)},
             frequencies=np.linspace(0, RATE / 2, 5),
