@@ -23,7 +23,18 @@ from wavegan.cli import options
 from wavegan.commands.train import train
 from wavegan.training import checkpoint
 
-COMMANDS = ("doctor", "train", "generate", "translate", "evaluate", "compare", "classifier", "bench", "fetch")
+COMMANDS = (
+    "doctor",
+    "train",
+    "generate",
+    "translate",
+    "evaluate",
+    "compare",
+    "classifier",
+    "bench",
+    "fetch",
+    "recipes",
+)
 CLIP_SAMPLES = 4096
 RECIPE = """\
 # A recipe for mice
@@ -360,7 +371,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "empty source": ("train {mouse} data.source={tmp}/empty", ("empty holds no sound", "another folder")),
     "folder of texts": (
         "train {mouse} data.source={tmp}/texts",
-        ("texts holds no sound", "no sound (texts"),
+        ("texts holds no sound", "are not sound but texts"),
     ),
     "all broken": ("train {mouse} data.source={tmp}/broken", ("none of the 2 files can be used", "repair", "a.wav: ")),
     "some broken": ("train {mouse} data.source={tmp}/mixed", ("1 of 3", "0.05", "raise data.max_bad", "bad.wav: ")),

@@ -605,7 +605,9 @@ def test_a_mistake_is_told_in_one_sentence(command: Callable[..., Any], home, th
 def test_out_is_the_page_or_its_folder(home, monkeypatch, out, page):
     Path("there").mkdir()
     Path("v1.2").mkdir()
-    monkeypatch.setattr("wavegan.commands.compare.score", lambda *_: {"value": 0.0, "low": 0.0, "high": 0.0, "n": 2})
+    monkeypatch.setattr(
+        "wavegan.commands.compare.score_record", lambda *_: {"value": 0.0, "low": 0.0, "high": 0.0, "n": 2}
+    )
     result: Comparison = compare(
         [home / "mouse", home / "rat"], JudgingOptions(count=2), out=out and Path(out), trials=2
     )
