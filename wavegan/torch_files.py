@@ -86,15 +86,10 @@ def refuse_other_form(expected: Any, stored: Any, place: str) -> None:
         if not isinstance(stored, Tensor) or (stored.shape, stored.dtype) != (expected.shape, expected.dtype):
             its = f"{_form(stored)}" if isinstance(stored, Tensor) else type(stored).__name__
             raise ContentError(f"{place} is {its} and must be {_form(expected)}")
-        refuse_non_finite(stored, place)
+        if not stored.isfinite().all():
+            raise ContentError(f"{place} holds a number that is not finite")
     elif type(stored) is not type(expected):
         raise ContentError(f"{place} is {type(stored).__name__} and must be {type(expected).__name__}")
-
-
-def refuse_non_finite(content: Any, place: str) -> None:
-    """Raises ContentError if a tensor holds NaN or infinity."""
-    if not all(part.isfinite().all() for part in tensors(content)):
-        raise ContentError(f"{place} holds a number that is not finite")
 
 
 def _form(tensor: Tensor) -> str:

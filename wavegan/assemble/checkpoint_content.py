@@ -13,6 +13,7 @@ from wavegan.assemble.migration import migrated
 from wavegan.assemble.models import GENERATING
 from wavegan.assemble.training import method, optimizer
 from wavegan.errors import RecipeError
+from wavegan.methods.base import Method
 from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError, Fields, refuse_other_form
 from wavegan.training.checkpoint import CHECKPOINT_FORMAT
@@ -67,25 +68,20 @@ class _Training(_Model):
 def check_model(content: dict[str, Any]) -> None:
     """Raises ContentError unless a checkpoint, also an older one, can make clips."""
     content = migrated(content)
-    _Model.check(content)
-    recipe, expected = _recipe_and_method(content)
+    recipe, expected = _checked_basics(content)
     names = ("a_to_b", "b_to_a") if recipe.method.name == "translation" else (GENERATING[recipe.method.name],)
-    _check_items(content)
-    _check_labels(recipe, content)
     for kind in ("networks", "averages"):
         if content[kind] or kind == "networks":
             for name in names:
-                form = expected.networks[name].state_dict()
-                refuse_other_form(form, content[kind].get(name), f"{kind}.{name}")
+                refuse_other_form(expected.networks[name].state_dict(), content[kind].get(name), f"{kind}.{name}")
 
 
 def check_training(content: dict[str, Any]) -> None:
     """Raises ContentError unless a training can go on from a checkpoint; of an older format, see `check_model`."""
-    check_model(content)
     if content["format"] != CHECKPOINT_FORMAT:
-        return
+        return check_model(content)
+    recipe, expected = _checked_basics(content)
     _Training.check(content)
-    recipe, expected = _recipe_and_method(content)
     if content["precision"] not in PRECISIONS:
         raise ContentError(f"precision: it is {content['precision']!r}")
     networks = {name: network.state_dict() for name, network in expected.networks.items()}
@@ -99,7 +95,16 @@ def check_training(content: dict[str, Any]) -> None:
         _check_optimizer(recipe, name, network, content["optimizers"][name])
 
 
-def _recipe_and_method(content: dict[str, Any]) -> tuple[Recipe, Any]:
+def _checked_basics(content: dict[str, Any]) -> tuple[Recipe, Method]:
+    """Checks all but the networks' contents; returns the recipe, and its method without memory for weights."""
+    _Model.check(content)
+    recipe, expected = _recipe_and_method(content)
+    _check_items(content)
+    _check_labels(recipe, content)
+    return recipe, expected
+
+
+def _recipe_and_method(content: dict[str, Any]) -> tuple[Recipe, Method]:
     """Returns a checkpoint's recipe, and its method without memory for weights."""
     try:
         plain = json.loads(json.dumps(content["recipe"]))

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def _by_name(journal: bytes) -> dict[str, Line]:
     return lines
 
 
-def _is_line(line: Any) -> bool:
+def _is_line(line: Any) -> TypeGuard[Line]:
     """Returns whether a value has a line's fields, of their kinds; the samples' hash says whether they are right."""
     if not isinstance(line, dict) or not isinstance(line.get("name"), str):
         return False
