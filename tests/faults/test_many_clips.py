@@ -1,6 +1,10 @@
 """Many clips are told before they take long, and distances of one set are taken once."""
 
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 import torch
 
 from wavegan.commands import judged_sets
@@ -56,3 +60,25 @@ def test_distances_are_kept_of_unchanging_arrays_alone(monkeypatch):
     assert calls == [1, 0, 1, 1, 1, 0] and values["kept"] == values["plain"]
     rows[0] += 100.0  # of a plain array nothing is remembered
     assert metric_functions.precision(rows[0].copy(), rows[1], counts, counts)[0] == 0
+
+
+MEMORY = """
+import resource
+import numpy as np
+from wavegan.evaluation.distances import Unchanging
+from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.resampling import resamples
+mine, real = (rows.view(Unchanging) for rows in np.random.default_rng(0).normal(size=(2, 3000, 128)))
+resamples(METRICS["precision"], mine[:10], real[:10], seed=0, count=200)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for name in METRICS_TAKEN:
+    resamples(METRICS[name], mine, real, seed=0, count=200)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize("metrics", [["fad_l"], ["kad_l"], ["precision", "coverage", "duplicate_share"]])
+def test_what_is_kept_leaves_no_holes_in_memory(metrics):
+    code = MEMORY.replace("METRICS_TAKEN", repr(metrics))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 350  # megabytes; with small results between large ones it was over 800

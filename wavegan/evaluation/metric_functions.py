@@ -83,7 +83,12 @@ def frechet_distance(candidate: Array, reference: Array, weights: Array, referen
 
 @kept_with(2)
 def _all_moments(rows: Array, weights: Array) -> list[tuple[Tensor, Tensor]]:
-    return [_moments(torch.from_numpy(rows), counts) for counts in torch.from_numpy(weights)]
+    """Computes mean and covariance for each row of weights, in one piece of memory: small ones would leave holes."""
+    count, size = len(weights), rows.shape[1]
+    means, covariances = (torch.empty(count, *shape, dtype=torch.float64) for shape in ((size,), (size, size)))
+    for place, counts in enumerate(torch.from_numpy(weights)):
+        means[place], covariances[place] = _moments(torch.from_numpy(rows), counts)
+    return list(zip(means, covariances, strict=True))
 
 
 def _moments(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
