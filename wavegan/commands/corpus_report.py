@@ -97,7 +97,8 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
         return
     before = {f"{value:016x}" for value in np.concatenate([record.training, record.held_out])}
     gone, new = before - set(now.values()), {name for name, value in now.items() if value not in before}
-    changed = {name for name in new if _names_before(path).get(name) in gone}
+    hash_before = _names_before(path)
+    changed = {name for name in new if hash_before.get(name) in gone}
     if gone or new:
         logger.warning(
             f"the sound has changed since: of {len(before):,} items {len(gone) - len(changed):,} are gone, "
