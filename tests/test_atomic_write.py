@@ -180,7 +180,7 @@ def test_a_write_that_the_system_refuses_is_its_error_with_the_place_whatever_a_
     path.write_text("old")
 
     def refuse(file, data):
-        file.fault = file.fault or OSError(answer, os.strerror(answer))
+        file.error = file.error or OSError(answer, os.strerror(answer))
         return len(data)
 
     monkeypatch.setattr(module._RememberingFile, "write", refuse)

@@ -30,7 +30,7 @@ class PartialFile(io.BufferedWriter):
     """Is a file that is being written, at `path`, until it gets its final name.
 
     Writing raises no OSError: libraries such as torch and libsndfile would put an error of their own in its place, or
-    print it. The first one is in `fault`, `write` returns 0 after it, and `atomic_write` raises it.
+    print it. The first one is in `error`, `write` returns 0 after it, and `atomic_write` raises it.
     """
 
     def __init__(self, path: Path, descriptor: int):
@@ -38,20 +38,20 @@ class PartialFile(io.BufferedWriter):
         super().__init__(self._file)
 
     @property
-    def fault(self) -> OSError | None:
+    def error(self) -> OSError | None:
         """Returns the error of the first write that failed."""
-        return self._file.fault
+        return self._file.error
 
     def write(self, data, /) -> int:
         """Writes bytes and returns how many; 0 after an error."""
         written = super().write(data)
-        return 0 if self.fault else written
+        return 0 if self.error else written
 
     def finish(self, *, is_durable: bool) -> None:
         """Closes the file, flushed to the disk if it is to be durable. Raises OSError if a write has failed."""
         self.flush()
-        if self.fault:
-            raise self.fault
+        if self.error:
+            raise self.error
         if is_durable:
             os.fsync(self.fileno())
         self.close()
@@ -60,14 +60,14 @@ class PartialFile(io.BufferedWriter):
 class _RememberingFile(io.FileIO):
     """Keeps the first error of a write and drops what comes after it."""
 
-    fault: OSError | None = None
+    error: OSError | None = None
 
     def write(self, data, /) -> int:
-        if self.fault is None:
+        if self.error is None:
             try:
                 return super().write(data)
-            except OSError as fault:
-                self.fault = fault
+            except OSError as error:
+                self.error = error
         return len(data)
 
 
@@ -87,10 +87,10 @@ def atomic_write(path: Path, *, is_durable: bool = False) -> Iterator[PartialFil
         try:
             yield file
         except Exception as error:
-            if not file.fault:
+            if not file.error:
                 raise
             with name_place(path):
-                raise file.fault from error
+                raise file.error from error
         with name_place(path, hides=file.path):
             file.finish(is_durable=is_durable)
             os.replace(file.path, path)
@@ -161,6 +161,6 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    except OSError as fault:
-        if fault.errno not in CANNOT_FLUSH:
+    except OSError as error:
+        if error.errno not in CANNOT_FLUSH:
             raise

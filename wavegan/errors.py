@@ -61,16 +61,16 @@ class Interrupted(KeyboardInterrupt):
         return "interrupted" if self.signal == signal.SIGINT else f"interrupted by {self.signal.name}"
 
 
-def system_error(fault: OSError, remedy: str = "") -> str:
+def system_error(error: OSError, remedy: str = "") -> str:
     """Puts an error of the operating system into a sentence: the place, what the system says, and the remedy."""
-    place = fault.filename if fault.filename is not None else "an open file, perhaps the standard output"
+    place = error.filename if error.filename is not None else "an open file, perhaps the standard output"
     place = os.fsdecode(place) if isinstance(place, bytes) else place
-    return f"{place}: {fault.strerror}; {remedy or remedy_of(fault)}"
+    return f"{place}: {error.strerror}; {remedy or remedy_of(error)}"
 
 
-def remedy_of(fault: OSError) -> str:
+def remedy_of(error: OSError) -> str:
     """Returns what helps against an error of the operating system."""
-    return next(remedy for numbers, remedy in REMEDIES.items() if fault.errno in numbers or not numbers)
+    return next(remedy for numbers, remedy in REMEDIES.items() if error.errno in numbers or not numbers)
 
 
 @contextmanager
@@ -78,9 +78,9 @@ def name_place(path: Path, *, hides: Path | None = None) -> Iterator[None]:
     """Adds a path to an OSError that names none, as that of a write; puts it also in the place of the path `hides`."""
     try:
         yield
-    except OSError as fault:
-        names_none = fault.filename is None and fault.errno is not None
-        if names_none or (hides and fault.filename in (hides, str(hides))):
-            fault.filename = str(path)
-            del fault.filename2  # the new name of a rename
+    except OSError as error:
+        names_none = error.filename is None and error.errno is not None
+        if names_none or (hides and error.filename in (hides, str(hides))):
+            error.filename = str(path)
+            del error.filename2  # the new name of a rename
         raise

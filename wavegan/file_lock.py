@@ -42,8 +42,8 @@ def locked_if_possible(path: Path, waiting_for: str) -> Iterator[None]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(path, waiting_for))
-        except OSError as fault:
-            logger.info(f"{fault.filename or path}: {fault.strerror}; another process may do the same work meanwhile")
+        except OSError as error:
+            logger.info(f"{error.filename or path}: {error.strerror}; another process may do the same work meanwhile")
         yield
 
 
@@ -56,9 +56,9 @@ def acquire(lock: FileLock, *, timeout: float) -> bool:
         lock.acquire(timeout=timeout)
     except Timeout:
         return False
-    except OSError as fault:
-        if fault.filename is not None or fault.errno is None:  # the file cannot be opened
+    except OSError as error:
+        if error.filename is not None or error.errno is None:  # the file cannot be opened
             raise
-        text = f"its file system cannot lock files ({fault.strerror})"
-        raise LockingError(fault.errno, text, lock.lock_file) from fault
+        text = f"its file system cannot lock files ({error.strerror})"
+        raise LockingError(error.errno, text, lock.lock_file) from error
     return True

@@ -164,9 +164,9 @@ def test_passing_failures_are_tried_again_and_others_are_not(shop, tmp_path):
     shop.faults = [PermissionError("not yours"), ConnectionError("stays")]
     with pytest.raises(
         DataError, match="shop://sounds cannot be read.*PermissionError: not yours.*your access to it"
-    ) as fault:
+    ) as error:
         mirror(address, tmp_path / "other")
-    assert not isinstance(fault.value, TemporaryError) and len(shop.faults) == 1
+    assert not isinstance(error.value, TemporaryError) and len(shop.faults) == 1
     shop.faults = [ConnectionError("reset")] * 3
     with pytest.raises(TemporaryError, match="ConnectionError: reset.*run the same command again"):
         mirror(address, tmp_path / "other")
@@ -174,9 +174,9 @@ def test_passing_failures_are_tried_again_and_others_are_not(shop, tmp_path):
 
 @pytest.mark.parametrize(("status", "may_pass"), [(503, True), (429, True), (404, False), (401, False)])
 def test_a_servers_answer_says_whether_to_try_again(shop, tmp_path, status, may_pass):
-    fault = ConnectionError("answer")
-    fault.status = status  # pyright: ignore  as aiohttp's errors have it
-    shop.faults = [fault]
+    error = ConnectionError("answer")
+    error.status = status  # pyright: ignore  as aiohttp's errors have it
+    shop.faults = [error]
     with contextlib.nullcontext() if may_pass else pytest.raises(DataError):
         mirror(fill({"a.wav": sound()}), tmp_path)
 
@@ -194,7 +194,7 @@ def test_a_file_that_comes_too_short_is_fetched_again(shop, tmp_path):
 def test_what_came_before_a_failure_stays(shop, tmp_path, monkeypatch):
     monkeypatch.setattr(remote_copy, "WORKERS", 1)
     address = fill(SOUNDS)
-    monkeypatch.setattr(remote_copy, "_is_temporary", lambda fault: False)
+    monkeypatch.setattr(remote_copy, "_is_temporary", lambda error: False)
     shop.faults = []
     copy = remote_copy._copy
     monkeypatch.setattr(remote_copy, "_copy", lambda *words: fail() if "snare" in str(words[2]) else copy(*words))
@@ -301,9 +301,9 @@ def test_ctrl_c_stops_all_copies(shop, tmp_path):
 
 def test_a_missing_package_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(DataError, match=r'Install s3fs.*pip install "wavegan\[cloud\]"') as fault:
+    with pytest.raises(DataError, match=r'Install s3fs.*pip install "wavegan\[cloud\]"') as error:
         mirror("s3://bucket/sounds", tmp_path)
-    assert "\n" not in str(fault.value)
+    assert "\n" not in str(error.value)
     with pytest.raises(DataError, match="Protocol not known: s4"):
         mirror("s4://bucket/sounds", tmp_path)
     with pytest.raises(DataError, match=f"is on this computer; name the path itself: {tmp_path}"):

@@ -138,7 +138,8 @@ def command_line_that_waits(*words: str) -> None:
 
     def wait(*_: Any) -> None:
         Path("waits").touch()
-        time.sleep(PATIENCE_SECONDS)
+        for _turn in range(20 * PATIENCE_SECONDS):  # a signal just before one long sleep would be heard after it
+            time.sleep(0.05)
 
     assemble.corpora = wait  # type: ignore[assignment]
     command_line(*words)

@@ -8,7 +8,7 @@ import numpy as np
 
 from wavegan.assemble.sound_record import SoundRecord
 from wavegan.audio.corpus import Corpus, Reading, load_corpus
-from wavegan.audio.splits import hold_out, keeps_groups
+from wavegan.audio.splits import hold_out, is_for_training, keeps_groups
 from wavegan.errors import DataError
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
@@ -116,7 +116,7 @@ def _with_training_split(corpus: Corpus) -> Corpus:
 
 def _training_split(corpus: Corpus) -> Corpus:
     """Leaves out the items that the source calls its validation or test part; raises DataError if none remains."""
-    is_training = np.array([split in (None, "train") for split in corpus.splits or [None] * len(corpus.names)], bool)
+    is_training = is_for_training(corpus)
     if not is_training.any():
         raise DataError(
             "the source holds a test and a validation part, and none to learn from",

@@ -60,8 +60,8 @@ def near_pairs(corpus: Corpus, items: np.ndarray) -> list[tuple[int, int]]:
     if path:
         try:
             write_text(path, json.dumps([[int(corpus.hashes[a]), int(corpus.hashes[b])] for a, b in pairs]))
-        except OSError as fault:  # the cache is full, or another user's
-            logger.info(f"the near duplicates cannot be kept and are looked for each time: {system_error(fault)}")
+        except OSError as error:  # the cache is full, or another user's
+            logger.info(f"the near duplicates cannot be kept and are looked for each time: {system_error(error)}")
     return pairs
 
 

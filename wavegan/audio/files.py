@@ -172,14 +172,14 @@ def _in_words() -> Iterator[None]:
     """Raises what libsndfile and the system raise as a DataError that says in words what is wrong."""
     try:
         yield
-    except FileNotFoundError as fault:
-        raise DataError("is not there") from fault
-    except soundfile.LibsndfileError as fault:
-        reason = fault.error_string.rstrip(".")
-        raise DataError(f"cannot be decoded ({reason}); the file is damaged or no sound") from fault
-    except OSError as fault:
-        kind = DataError if isinstance(fault, LASTING) else TemporaryError
-        raise kind(f"cannot be read ({fault.strerror or fault})") from fault
+    except FileNotFoundError as error:
+        raise DataError("is not there") from error
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip(".")
+        raise DataError(f"cannot be decoded ({reason}); the file is damaged or no sound") from error
+    except OSError as error:
+        kind = DataError if isinstance(error, LASTING) else TemporaryError
+        raise kind(f"cannot be read ({error.strerror or error})") from error
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def _stream(file: Pieces) -> _Stream:
     try:
         return _Stream(cast(BinaryIO, file), "r")
     except soundfile.LibsndfileError as error:
-        raise file.fault or error from None
+        raise file.error or error from None
 
 
 def _read(sound: _Stream, file: Pieces, remarks: _Remarks) -> Iterator[np.ndarray]:
@@ -257,8 +257,8 @@ def _finite(sound: _Stream, file: Pieces) -> Iterator[np.ndarray]:
         if not np.isfinite(block).all():
             raise DataError("holds NaN or infinite samples; export it again")
         yield block
-    if file.fault:
-        raise file.fault
+    if file.error:
+        raise file.error
 
 
 def _full_scale(file: Pieces, remarks: _Remarks) -> float:

@@ -73,8 +73,8 @@ class Listed:
             self._refuse(lists)
         if unlisted := [name for path, name in self.names.names.items() if path not in self._files]:
             self._passed_over[f"are not listed in {lists}"] += unlisted
-        told = {name for names in known.values() for name in names}
-        passed_over = {reason: tuple(sorted({*names} - told)) for reason, names in self._passed_over.items()}
+        passed_before = {name for names in known.values() for name in names}
+        passed_over = {reason: tuple(sorted({*names} - passed_before)) for reason, names in self._passed_over.items()}
         return used, {reason: names for reason, names in passed_over.items() if names}
 
     def _take(self, path: Path, texts: dict[str, str]) -> None:

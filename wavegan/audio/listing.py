@@ -75,13 +75,13 @@ class _Walk:
             self.read.add(identity)
             with os.scandir(folder) as entries:
                 content = {entry.name: entry for entry in entries}
-        except OSError as fault:
-            self.skip(_unreadable(fault), folder, "/")
+        except OSError as error:
+            self.skip(_unreadable(error), folder, "/")
             return
         names = set(content)
-        made = next((reason for reason, is_such in MADE_HERE.items() if is_such(names)), None)
-        if made and not is_root:
-            self.skip(made, folder, "/")
+        made_here = next((reason for reason, is_such in MADE_HERE.items() if is_such(names)), None)
+        if made_here and not is_root:
+            self.skip(made_here, folder, "/")
             return
         own = PARTS_OF_A_RUN if is_root and _is_run(names) else ()
         for name in sorted(content):
@@ -111,8 +111,8 @@ class _Walk:
                 self.skip(reason, entry.path)
             else:
                 self.paths.append(entry.path)
-        except OSError as fault:
-            self.skip(_unreadable(fault), entry.path)
+        except OSError as error:
+            self.skip(_unreadable(error), entry.path)
 
 
 def list_sound(folder: Path) -> Listing:
@@ -145,8 +145,8 @@ def _extension(name: str) -> str:
     return os.path.splitext(name)[1][1:].lower()
 
 
-def _unreadable(fault: OSError) -> str:
-    return f"cannot be read ({fault.strerror or fault})"
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read ({error.strerror or error})"
 
 
 def reason_against(name: str, start: Callable[[], bytes]) -> str | None:

@@ -61,9 +61,11 @@ def describe(
         notes += _other_lists(listing)
     of_files: Mapping[Path, str | None] = listed.values["label"]
     if by_folder:
-        of_files, told = labels.folder_labels({path: places.folders[path] for path in used}, folder, label_level)
+        of_files, folder_notes = labels.folder_labels(
+            {path: places.folders[path] for path in used}, folder, label_level
+        )
         notes += ["The labels are names of folders, as data.label_level asks, whatever the lists say."] if lists else []
-        notes += told
+        notes += folder_notes
     of_files, merged = labels.merged({path: of_files.get(path) for path in used})
     groups, splits = listed.values["group"], listed.values["split"]
     files = {

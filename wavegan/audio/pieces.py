@@ -19,7 +19,7 @@ class Pieces(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, pieces: list[tuple[int, int] | bytes]):
         self.file, self.position = file, 0
-        self.fault: OSError | None = None
+        self.error: OSError | None = None
         self.pieces: list[tuple[int, int, int | bytes]] = []  # start and end in this file, and what lies there
         for piece in pieces:
             start = self.pieces[-1][1] if self.pieces else 0
@@ -56,6 +56,6 @@ class Pieces(io.RawIOBase):
         try:
             self.file.seek(place + offset)
             return self.file.read(count)
-        except OSError as fault:  # libsndfile would print it and take this for the end of the file
-            self.fault = fault
+        except OSError as error:  # libsndfile would print it and take this for the end of the file
+            self.error = error
             return b""

@@ -53,12 +53,12 @@ def mirror(address: str, cache: Path) -> Mirror:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "lock", f"fetches {address}"):  # the second process then finds all files
             return _mirror(address, folder)
-    except OSError as fault:
+    except OSError as error:
         raise DataError(
-            f"the cache folder {folder} cannot be used ({fault.strerror or fault})",
+            f"the cache folder {folder} cannot be used ({error.strerror or error})",
             f"the files of {address} are kept in it",
             "free some space or name another folder in the environment variable WAVEGAN_CACHE",
-        ) from fault
+        ) from error
 
 
 def _mirror(address: str, folder: Path) -> Mirror:
@@ -70,10 +70,10 @@ def _mirror(address: str, folder: Path) -> Mirror:
         infos = _listed(remote, is_patient=not was_complete)
         paths, passed_over = _chosen(remote, infos)
         infos = remote_copy.complete_infos(remote, {path: infos[path] for path in paths.values()})
-    except TemporaryError as fault:
+    except TemporaryError as error:
         if not was_complete:
             raise
-        note = f"{fault.value}, so its {len(journal.lines):,} files are used as fetched before."
+        note = f"{error.value}, so its {len(journal.lines):,} files are used as fetched before."
         return Mirror(files, notes=(note,))
     missing = {name: path for name, path in paths.items() if not journal.holds(name, remote_copy.version(infos[path]))}
     if missing or set(journal.lines) != set(paths):

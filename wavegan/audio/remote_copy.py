@@ -58,18 +58,18 @@ class Remote:
         """Connects to an address. Raises DataError if its protocol is unknown, local, or lacks a package."""
         try:
             system, path = fsspec.url_to_fs(address)
-        except ImportError as fault:
+        except ImportError as error:
             raise DataError(
-                f"the source {address} cannot be read ({fault})",
+                f"the source {address} cannot be read ({error})",
                 "its protocol needs a package",
                 'run: pip install "wavegan[cloud]" for s3, gs, hf and http, or install the package that is named',
-            ) from fault
-        except ValueError as fault:
+            ) from error
+        except ValueError as error:
             raise DataError(
-                f"the source {address} cannot be read ({fault})",
+                f"the source {address} cannot be read ({error})",
                 "an address begins with a protocol that fsspec knows, such as s3://, gs://, hf:// or https://",
                 "correct it",
-            ) from fault
+            ) from error
         if isinstance(system, fsspec.get_filesystem_class("file")):
             raise DataError(f"the source {address} is on this computer", "", f"name the path itself: {path}")
         system.invalidate_cache()
@@ -86,14 +86,14 @@ class Remote:
                 return call()
             except _Stopped:
                 raise
-            except Exception as fault:  # each protocol has errors of its own
-                if isinstance(fault, OSError) and fault.errno in FULL:
+            except Exception as error:  # each protocol has errors of its own
+                if isinstance(error, OSError) and error.errno in FULL:
                     raise
-                text = f"the source {self.address} cannot be read ({_words(fault)})"
-                if not _is_temporary(fault):
-                    raise DataError(text, "", "check the address and your access to it") from fault
+                text = f"the source {self.address} cannot be read ({_words(error)})"
+                if not _is_temporary(error):
+                    raise DataError(text, "", "check the address and your access to it") from error
                 if pause is None:
-                    raise TemporaryError(text, "it takes a network connection", "run the same command again") from fault
+                    raise TemporaryError(text, "it takes a network connection", "run the same command again") from error
                 logger.info(f"{text}; trying again in {pause} s")
                 time.sleep(pause)
         raise AssertionError("the last try returns or raises")
@@ -166,7 +166,7 @@ def complete_infos(remote: Remote, infos: dict[str, dict[str, Any]]) -> dict[str
     def info(path: str) -> dict[str, Any]:
         return infos[path] | remote.ask(lambda: remote.system.info(path))
 
-    lacking = [path for path, known in infos.items() if known.get("size") is None]
+    lacking = [path for path, listed in infos.items() if listed.get("size") is None]
     with ThreadPoolExecutor(_workers(remote)) as pool:
         return infos | dict(zip(lacking, pool.map(info, lacking), strict=True))
 
@@ -236,19 +236,19 @@ def _protocols(remote: Remote) -> tuple[str, ...]:
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
 
-def _is_temporary(fault: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     """Says whether a retry may help.
 
     Yes for a busy server or a broken connection, no for a wrong address or a missing permission.
     """
-    status = getattr(fault, "status", None) or getattr(getattr(fault, "response", None), "status_code", None)
-    if status := status or getattr(fault, "code", None):
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    if status := status or getattr(error, "code", None):
         return str(status) in map(str, TRANSIENT_STATUS)
-    if isinstance(fault, FOR_GOOD):  # over http fsspec raises one of these for any fault, so look at the cause
-        return type(fault.__cause__).__module__.startswith("aiohttp") and _is_temporary(fault.__cause__ or fault)
-    return isinstance(fault, OSError) or not PASSING.isdisjoint(base.__name__ for base in type(fault).__mro__)
+    if isinstance(error, FOR_GOOD):  # over http fsspec raises one of these for any error, so look at the cause
+        return type(error.__cause__).__module__.startswith("aiohttp") and _is_temporary(error.__cause__ or error)
+    return isinstance(error, OSError) or not PASSING.isdisjoint(base.__name__ for base in type(error).__mro__)
 
 
-def _words(fault: Exception) -> str:
-    text = " ".join(str(fault).split())[:300]
-    return f"{type(fault).__name__}: {text}" if text else type(fault).__name__
+def _words(error: Exception) -> str:
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

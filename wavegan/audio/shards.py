@@ -87,10 +87,10 @@ def _items(
         pairs = zip(samples, texts.labels, strict=True)
         label_of = {Path(name): label or None for sample, label in pairs for name in sample.sounds}
     else:
-        label_of, told = labels.folder_labels(folders.folders, source, level)
-        notes += told
-    label_of, told = labels.merged(label_of)
-    notes += told
+        label_of, folder_notes = labels.folder_labels(folders.folders, source, level)
+        notes += folder_notes
+    label_of, spellings = labels.merged(label_of)
+    notes += spellings
     return [
         Item(
             name,

@@ -48,6 +48,11 @@ def _split_names(corpus: Corpus) -> list[str]:
     return names if len(set(names)) > 1 else list(corpus.names)  # one sound alone has no two sides
 
 
+def is_for_training(corpus: Corpus) -> np.ndarray:
+    """Says of each item whether it may be learned from, (items,) bool: its source does not call it a test part."""
+    return np.array([split in (None, "train") for split in corpus.splits or (None,) * len(corpus.names)], bool)
+
+
 def keeps_groups(corpus: Corpus) -> bool:
     """Says whether whole groups are held out: every item has one, and there are enough to choose from."""
     return bool(corpus.groups) and None not in corpus.groups and len(set(corpus.groups)) >= LEAST_GROUPS

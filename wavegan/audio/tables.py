@@ -65,8 +65,8 @@ def read(path: Path, is_file: Callable[[str], bool]) -> Table:
             return _read_parquet(path)
         text = _text_of(path)
         return _read_lines_of_json(path, text) if ending == ".jsonl" else _read_separated(path, text, is_file)
-    except (OSError, UnicodeError) as fault:
-        raise DataError(f"{path} cannot be read ({fault})", "it must be UTF-8 text", "export it again") from fault
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path} cannot be read ({error})", "it must be UTF-8 text", "export it again") from error
 
 
 def plain(column: str) -> str:
@@ -118,9 +118,9 @@ def _rows(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]:
         for row in reader:
             if any(field.strip() for field in row):
                 rows.append((reader.line_num, row if is_quoted else [_unquoted(field) for field in row]))
-    except csv.Error as fault:
-        text = f"{path}:{reader.line_num}: this line cannot be read ({fault})"
-        raise DataError(text, 'a field with quotes is written "so, ""quoted"""', "export it again") from fault
+    except csv.Error as error:
+        text = f"{path}:{reader.line_num}: this line cannot be read ({error})"
+        raise DataError(text, 'a field with quotes is written "so, ""quoted"""', "export it again") from error
     return rows
 
 
@@ -149,8 +149,8 @@ def _read_lines_of_json(path: Path, text: str) -> Table:
             continue
         try:
             row = json.loads(written)
-        except (ValueError, RecursionError) as fault:
-            raise _no_object(path, line, str(fault)) from fault
+        except (ValueError, RecursionError) as error:
+            raise _no_object(path, line, str(error)) from error
         if not isinstance(row, dict):
             raise _no_object(path, line, f"it is {written.strip()[:40]}")
         columns |= dict.fromkeys(row)
@@ -173,17 +173,17 @@ def _read_parquet(path: Path) -> Table:
     try:
         parquet = importlib.import_module("pyarrow.parquet")
         arrow = importlib.import_module("pyarrow")
-    except ImportError as fault:
+    except ImportError as error:
         remedy = "run: pip install pyarrow, or export it as metadata.csv"
         raise DataError(
             f"{path} is a Parquet file", "reading it needs pyarrow, which is not installed", remedy
-        ) from fault
+        ) from error
     try:
         schema = parquet.read_schema(path)
         kept = [field.name for field in schema if not _holds_bytes(field.type, arrow)]
         columns = parquet.read_table(path, columns=kept).to_pydict()
-    except arrow.ArrowInvalid as fault:
-        raise DataError(f"{path} cannot be read ({fault})", "it must be a Parquet file", "export it again") from fault
+    except arrow.ArrowInvalid as error:
+        raise DataError(f"{path} cannot be read ({error})", "it must be a Parquet file", "export it again") from error
     rows = zip(*(columns[name] for name in kept), strict=True)
     return Table(path, tuple(kept), [(number, row) for number, row in enumerate(rows, 1)])
 

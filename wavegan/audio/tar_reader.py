@@ -103,9 +103,9 @@ def members(path: Path) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
                     raise tarfile.ReadError("unexpected end of data")
                 offset = tar.offset
                 yield member, file
-        except (tarfile.TarError, ValueError, OverflowError) as fault:
+        except (tarfile.TarError, ValueError, OverflowError) as error:
             if not end <= size < offset:  # else only the padding of the last member and the end marker are missing
-                raise _damaged(path, f"after {last} ({fault})") from fault
+                raise _damaged(path, f"after {last} ({error})") from error
         else:
             file.seek(tar.offset)
             while rest := file.read(BUFFER_BYTES):
@@ -117,10 +117,10 @@ def members(path: Path) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
 def _opened(path: Path) -> Iterator[io.FileIO]:
     try:
         file = path.open("rb", buffering=0)
-    except OSError as fault:
+    except OSError as error:
         raise TemporaryError(
-            f"{path} cannot be opened ({fault.strerror}); see whether it is there and readable"
-        ) from fault
+            f"{path} cannot be opened ({error.strerror}); see whether it is there and readable"
+        ) from error
     with file:
         yield file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wavegan.audio.corpus import Corpus, load_corpus
-from wavegan.audio.splits import hold_out
+from wavegan.audio.splits import hold_out, is_for_training
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.meaning import some_of
@@ -29,7 +29,7 @@ def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
     if corpus.skipped:
         logger.info(f"{name}: {len(corpus.skipped):,} files cannot be used and are left out: {some_of(corpus.skipped)}")
     if "train" in corpus.splits:  # its other parts are for judging
-        corpus = corpus.select(np.array([split in (None, "train") for split in corpus.splits]))
+        corpus = corpus.select(is_for_training(corpus))
     labelled = corpus.labels >= 0
     if not labelled.any():
         raise DataError(

@@ -19,6 +19,7 @@ from wavegan.audio.content_checks import Examined, content_findings
 from wavegan.audio.corpus import Corpus, load_corpus
 from wavegan.audio.duplicates import clusters
 from wavegan.audio.sources import open_source
+from wavegan.audio.splits import is_for_training
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
@@ -176,7 +177,7 @@ def _loaded(source: Sequence[str], form: Form) -> Corpus:
 
 def _training_part(corpus: Corpus) -> Corpus:
     """Returns the items to learn from: the training part, or all items if the source has no such part."""
-    is_training = np.array([split in (None, "train") for split in corpus.splits], bool)
+    is_training = is_for_training(corpus)
     return corpus.select(is_training) if is_training.any() else corpus
 
 
@@ -205,8 +206,8 @@ def _step_seconds(recipe: Recipe, corpus: Corpus, on: torch.device) -> float | N
         ):
             first = process.call("steps", 1)
             return process.call("steps", TIMED_STEPS) / TIMED_STEPS if first < STEP_LIMIT_SECONDS else first
-    except UserError as fault:
-        logger.warning(f"the step could not be timed: {fault}")
+    except UserError as error:
+        logger.warning(f"the step could not be timed: {error}")
         return None
 
 

@@ -173,12 +173,12 @@ def _own_parts(
     run = run_folder_of(candidate.path) if candidate else None
     try:
         recipe, (learned, held_out, split, _) = sound_of_run(recipe, record or assemble.SoundRecord(None, None), run)
-    except DataError as fault:
+    except DataError as error:
         if data is None:
             raise DataError(
                 f"{recipe.name} is judged by its own sound, unless `data=DIR` names other, and it cannot be used: "
-                f"{fault}"
-            ) from fault
+                f"{error}"
+            ) from error
         if training is None:
             logger.info(
                 f"the sound that {recipe.name} has learned from is not here; `training=DIR` looks for copies of it"

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -19,8 +20,7 @@ from wavegan.audio.public_datasets import DATASETS
 from wavegan.audio.sources import BUNDLED, DRUM_MACHINE_CLIPS
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
-from wavegan.recipe.tree import Place
-from wavegan.recipe.yaml_text import Loader, flow
+from wavegan.recipe.yaml_text import flow
 
 TEMPLATE = Path(__file__).with_name("recipe_advice.yaml.j2")
 TUNED_RATE = 16_000  # Hz, for which the windows of the modern model were chosen
@@ -59,7 +59,7 @@ class Size:
     checkpoint_every: int = 500
 
 
-SIZES = {  # as in the shipped recipes drums_modern and sc09_modern
+SIZES = {  # as in the shipped recipes base/modern and sc09_modern
     "cpu": Size(),
     "cuda": Size(512, 128, 128, 64, 50_000, 100_000, 1000),
 }
@@ -148,6 +148,8 @@ def advised(
         holdout=None if any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1,
         data=_data_lines(corpus, form, cutting),
         labels=_labels_line(corpus, cutting),
+        tuned=SIZES["cpu"],  # as base/modern has it
+        scale=scale,
         scaled=lambda samples: max(2, round(samples * scale)),
         bands=128 if scale >= 1 else 64,
         **vars(size),
@@ -191,8 +193,10 @@ def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
 
 
 def _parsed(text: str, path: Path) -> Recipe:
-    values = Loader(text, lambda line, column: Place(str(path), line, column)).tree().plain()
-    return recipes.from_dict({"name": path.stem} | values)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, path.name)
+        file.write_text(text, encoding="utf-8")
+        return recipes.load(file)
 
 
 def _channels(probes: Sequence[Probe]) -> int:

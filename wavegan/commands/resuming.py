@@ -28,9 +28,11 @@ def refuse_other_source(
     """Raises RunError if the recipe names another source, unless that is the run's own sound in another place."""
     if (earlier.data.source, earlier.data.test) == (recipe.data.source, recipe.data.test):
         return
-    known = assemble.SoundRecord.from_state(state).is_known(parts.training, parts.held_out)
-    if known is None or known.mean() < LEAST_KNOWN:
-        count = "it is not known which sounds" if known is None else f"only {known.sum():,} of {len(known):,} sounds"
+    is_known = assemble.SoundRecord.from_state(state).is_known(parts.training, parts.held_out)
+    if is_known is None or is_known.mean() < LEAST_KNOWN:
+        count = "it is not known which sounds"
+        if is_known is not None:
+            count = f"only {is_known.sum():,} of {len(is_known):,} sounds"
         raise RunError(
             f"{folder.path} learned from {', '.join(earlier.data.source)}, and {count} of "
             f"{', '.join(recipe.data.source)} are the same",

@@ -61,12 +61,12 @@ def _started_in(run: Path) -> Path | None:
 
 
 def _refuse_other_sound(recipe: Recipe, record: assemble.SoundRecord, parts: assemble.Corpora) -> None:
-    known = record.is_known(parts.training, parts.held_out)
-    if known is None or known.all():
+    is_known = record.is_known(parts.training, parts.held_out)
+    if is_known is None or is_known.all():
         return
     places = " and ".join(assemble.target_source(recipe))
-    count = f"{int(known.sum()):,} of {len(known):,} sounds in {places}"
-    if np.mean(known) < LEAST_KNOWN:
+    count = f"{int(is_known.sum()):,} of {len(is_known):,} sounds in {places}"
+    if np.mean(is_known) < LEAST_KNOWN:
         raise DataError(
             f"{recipe.name} has learned from or held out {count}",
             "a model is judged by its own sound",

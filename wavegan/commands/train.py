@@ -175,14 +175,14 @@ def _follow(on: torch.device, stop: Stop | None, on_step: OnStep | None) -> None
 
 def _asking(on_step: OnStep, training: Training) -> Stop:
     """Returns a stop that calls on_step once for every step; after the last step a session asks again."""
-    told = training.step
+    last_step = training.step
 
     def stop() -> Any:
-        nonlocal told
-        if training.step == told:
+        nonlocal last_step
+        if training.step == last_step:
             return None
-        told = training.step
-        return on_step(told)
+        last_step = training.step
+        return on_step(last_step)
 
     return stop
 

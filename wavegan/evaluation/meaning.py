@@ -55,9 +55,9 @@ def fault_of_classifier(
     """
     names = classifier.label_names
     heard = real["probabilities"].argmax(axis=1)
-    known = [names[place] == label for place, label in zip(heard, real_labels, strict=True) if label in names]
-    if len(known) >= LEAST_CLIPS:
-        accuracy, clips = Accuracy(sum(known), len(known)), "real clips here"
+    is_right = [names[place] == label for place, label in zip(heard, real_labels, strict=True) if label in names]
+    if len(is_right) >= LEAST_CLIPS:
+        accuracy, clips = Accuracy(sum(is_right), len(is_right)), "real clips here"
     else:
         if unknown := _labels_not_shared(model_labels, names):
             return unknown

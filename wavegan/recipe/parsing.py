@@ -198,9 +198,9 @@ def _why_unread(path: Path, error: Exception) -> str:
     else:
         return f"the file cannot be read; check its permissions ({getattr(error, 'strerror', error)})"
     recipes = {file.stem: str(file) for file in sorted([*folder.glob("recipes/*.yaml"), *folder.glob("*.yaml")])}
-    known = {name: name for name in shipped.recipe_names()} | recipes
-    if near := difflib.get_close_matches(path.stem, known, 3):
-        return f"{problem}; did you mean {' or '.join(known[name] for name in near)}?"
+    near_or_shipped = {name: name for name in shipped.recipe_names()} | recipes
+    if near := difflib.get_close_matches(path.stem, near_or_shipped, 3):
+        return f"{problem}; did you mean {' or '.join(near_or_shipped[name] for name in near)}?"
     return (
         f"{problem}; recipes near it: {', '.join(recipes.values()) or 'none'}; wavegan recipes lists the shipped ones"
     )

@@ -61,14 +61,14 @@ def write_doctor_page(
             return {"cells": [], "seconds": []}
         return {"cells": list(zip(examples, next(drawn), strict=True)), "seconds": next(seconds)}
 
-    told = [(section, row(section.examples)) for section in sections]
+    rows = [(section, row(section.examples)) for section in sections]
     write_page(
         path,
         TEMPLATE,
         title=title,
         facts=facts,
-        yours=[(section, shown) for section, shown in told if not section.is_mended],
-        mended=[(section, shown) for section, shown in told if section.is_mended],
+        yours=[(section, shown) for section, shown in rows if not section.is_mended],
+        mended=[(section, shown) for section, shown in rows if section.is_mended],
         typical=row(typical),
         recipe=recipe,
         **marks,
