@@ -14,6 +14,7 @@ from wavegan.assemble.models import GENERATING
 from wavegan.assemble.training import method, optimizer
 from wavegan.errors import RecipeError
 from wavegan.methods.base import Method
+from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError, Fields, refuse_other_form
 from wavegan.training.checkpoint import CHECKPOINT_FORMAT
@@ -112,7 +113,7 @@ def _recipe_and_method(content: dict[str, Any]) -> tuple[Recipe, Method]:
         raise ContentError("recipe: it holds more than plain values") from error
     try:
         recipe = recipes.from_dict(plain)
-        with torch.device("meta"):
+        with WithoutMemory():
             return recipe, method(recipe, torch.device("meta"))
     except RecipeError as error:
         raise ContentError(str(error).splitlines()[0]) from error

@@ -14,6 +14,7 @@ from wavegan.methods.base import Batch, Method
 from wavegan.methods.gan import GAN
 from wavegan.methods.translation import Translation
 from wavegan.methods.vae import VAE
+from wavegan.models.without_memory import WithoutMemory
 from wavegan.objectives.reconstruction import RECONSTRUCTIONS
 from wavegan.recipe import Recipe
 from wavegan.recipe.optimizers import AdamSettings, AdamWSettings, RMSPropSettings, SGDSettings
@@ -84,7 +85,7 @@ def _gan(recipe: Recipe, on: torch.device) -> Method:
 
 
 def _vae(recipe: Recipe, on: torch.device) -> Method:
-    with torch.device("meta"):  # this gives shapes alone: the encoder draws its weights first, as it always did
+    with WithoutMemory():  # the encoder draws its weights first, as it always did
         like = networks.generator(recipe, torch.device("meta"))
     settings = recipe.method
     return VAE(

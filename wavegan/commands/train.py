@@ -23,6 +23,7 @@ from wavegan.commands.resuming import (
 )
 from wavegan.errors import name_place
 from wavegan.models.wavegan import parameter_count
+from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
 from wavegan.training.loop import Training
@@ -220,7 +221,7 @@ def dry_run(recipe: Recipe) -> dict[str, int]:
     """Counts the learned numbers of each network that the recipe asks for."""
     if getattr(recipe.generator, "labels", 0) == "auto":
         logger.info("generator.labels auto waits for the sound; the sizes are those without labels")
-    with torch.device("meta"):  # shapes without memory
+    with WithoutMemory():
         networks = assemble.method(recipe, torch.device("meta")).networks
     return {name: parameter_count(network) for name, network in networks.items()}
 

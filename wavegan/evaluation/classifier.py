@@ -21,6 +21,7 @@ from wavegan.atomic_write import atomic_write
 from wavegan.dsp.mel import BANDS, LEAST_POWER, RANGE_DECIBELS, log_mel, window_samples
 from wavegan.errors import DataError
 from wavegan.evaluation.resampling import wilson_interval
+from wavegan.models.without_memory import WithoutMemory
 from wavegan.torch_files import ContentError, Fields, read, refuse_other_form
 
 CLASSIFIER_FORMAT = 2  # raised when the same file is read differently, or the same sounds are learned differently
@@ -212,7 +213,7 @@ def load(path: Path, on: torch.device | None = None) -> Classifier:
                 "train one: wavegan classifier train",
             )
         _Content.check(content)
-        with torch.device("meta"):  # shapes without memory
+        with WithoutMemory():
             refuse_other_form(Network(len(content["label_names"])).state_dict(), content["network"], "network")
         if any((values < 0).any() for name, values in content["network"].items() if name.endswith("running_var")):
             raise ContentError("network: a variance is below zero")
