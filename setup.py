@@ -1,4 +1,4 @@
-"""Copies recipes/ and the bundled sounds, which lie outside the package, into what is built; the rest is declared."""
+"""Copies recipes/ and the bundled sounds and models, which lie outside the package, into what is built; the rest is declared."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("recipes", "data/digits")
+SHIPPED = ("recipes", "data/digits", "data/models")
 
 
 class BuildWithShippedFiles(build_py):

@@ -32,6 +32,7 @@ LEVELS = {
     "generation": 4,
     "evaluation": 4,
     "recipe": 5,
+    "export": 5,
     "assemble": 6,
     "bench": 4,
     "commands": 7,

@@ -12,10 +12,20 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-SOURCES = ("wavegan", "recipes", "data/digits", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+SOURCES = (
+    "wavegan",
+    "recipes",
+    "data/digits",
+    "data/models",
+    "setup.py",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+)
 SHIPPED = {
     f"{name}/{path.relative_to(PROJECT / name).as_posix()}"
-    for name in ("recipes", "data/digits")
+    for name in ("recipes", "data/digits", "data/models")
     for path in (PROJECT / name).rglob("*")
     if path.is_file()
 }

@@ -16,6 +16,7 @@ from wavegan import recipe as recipes
 from wavegan.commands import evaluate as judging
 from wavegan.commands import train as training
 from wavegan.commands.evaluation_data import ClipArray
+from wavegan.commands.export import card_of
 from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.models import LoadedModel, load_model
@@ -54,6 +55,11 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         """Returns the labels that can be asked for; none if the model knows none."""
         return tuple(self.loaded.model.label_names) if self.loaded.model.labels else ()
+
+    @property
+    def card(self) -> str:
+        """Returns what is known of the model, as Markdown: its training, figures and limits."""
+        return card_of(self.loaded, str(self.loaded.path))
 
     @property
     def step(self) -> int:
@@ -108,7 +114,7 @@ def load(
     raw: bool = False,
     precision: str = "fp32",
 ) -> Model:
-    """Returns the model of a run folder or of one checkpoint file, ready to make clips.
+    """Returns the model of a run folder, a checkpoint file, an exported folder or a shipped name, ready to make clips.
 
     device: auto, cpu, cuda, cuda:N or mps. checkpoint: newest, best or a step of a run. raw: the weights that learn, in
     place of their running average. precision: fp32, or bf16, which is faster on some machines and adds noise. Raises

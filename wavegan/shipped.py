@@ -1,4 +1,4 @@
-"""Locates what is shipped beside the code, recipes and bundled sounds, in a wheel as in a checkout."""
+"""Locates what is shipped beside the code, recipes, sounds and models, in a wheel as in a checkout."""
 
 import difflib
 import os
@@ -37,6 +37,16 @@ def recipe_names() -> list[str]:
 def near_recipes(name: str) -> list[str]:
     """Lists the names of shipped recipes that are like this one, the nearest first."""
     return difflib.get_close_matches(Path(name).stem, recipe_names(), 3)
+
+
+def model_names() -> list[str]:
+    """Lists the names of the shipped models."""
+    return [path.parent.name for path in sorted((folder("data") / "models").glob("*/config.json"))]
+
+
+def model_folder(name: str) -> Path | None:
+    """Returns the folder of a shipped model, None if there is none of this name."""
+    return folder("data") / "models" / name if name in model_names() else None
 
 
 def _recipes(pattern: str) -> dict[str, Path]:

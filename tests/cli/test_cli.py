@@ -30,6 +30,8 @@ COMMANDS = (
     "translate",
     "evaluate",
     "compare",
+    "export",
+    "models",
     "classifier",
     "bench",
     "fetch",
@@ -395,7 +397,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "no device": ("generate {model} --device=", ("the device is ''", "cuda:N", "--device auto")),
     "missing model": (
         "generate nowhere",
-        ("nowhere does not exist", "a run folder or a checkpoint file", "spelling", "no run in runs/"),
+        ("nowhere does not exist", "a run folder, a checkpoint file", "spelling", "no run in runs/"),
     ),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),

@@ -63,6 +63,13 @@ def open_source(
     return Source(tuple(items), passed_over, tuple(dict.fromkeys([*notes, *spellings])))
 
 
+def is_named(source: str) -> bool:
+    """Says whether a source is built in, bundled or fetched, and so called the same everywhere."""
+    dataset, _, split = source.partition("/")
+    is_fetched = dataset in public_datasets.DATASETS and split in ("", *public_datasets.SPLITS)
+    return source in DRUM_MACHINE_CLIPS or source in BUNDLED or is_fetched
+
+
 def data_folder() -> Path:
     """Returns the folder of fetched data sets: the environment variable WAVEGAN_DATA, or `data` in the current one."""
     return Path(os.environ.get("WAVEGAN_DATA", "data"))

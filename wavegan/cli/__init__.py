@@ -14,8 +14,10 @@ from wavegan.cli import (
     console,
     doctor,
     evaluate,
+    export,
     fetch,
     generate,
+    models,
     recipes,
     train,
     translate,
@@ -35,7 +37,8 @@ def cli(context: click.Context) -> None:
     """Trains networks that make sound, generates clips with them, and measures how good they are.
 
     A RECIPE is a YAML file with the settings of a training, or the name of one that is shipped; wavegan recipes lists
-    those. A MODEL is the folder of a training, runs/NAME by default, or one checkpoint file.
+    those. A MODEL is the folder of a training, runs/NAME by default, a checkpoint file, an exported folder or
+    the name of a shipped model.
 
     \b
     Examples:
@@ -48,12 +51,14 @@ def cli(context: click.Context) -> None:
 
 for command in (
     recipes.recipes,
+    models.models,
     doctor.doctor,
     train.train,
     generate.generate,
     translate.translate,
     evaluate.evaluate,
     compare.compare,
+    export.export,
     classifier.classifier,
     bench.bench,
     fetch.fetch,

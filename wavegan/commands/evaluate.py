@@ -33,7 +33,7 @@ from wavegan.commands.evaluation_data import (
 from wavegan.commands.folders import make_folder
 from wavegan.commands.judged_sets import closing_facts, extract_sets, facts_of_meaning
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
-from wavegan.commands.models import is_model, run_folder_of
+from wavegan.commands.models import is_model, result_folder, run_folder_of
 from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.clips import ClipSet
 from wavegan.evaluation.evaluate import Reference
@@ -97,7 +97,7 @@ def evaluate(
         assert candidate.recipe and candidate.model, "a model has both"
         ground = ground_of_recipe(candidate.recipe, data, training, seed=seed, candidate=candidate)
         wanted = options.count or candidate.recipe.evaluation.count
-        place = run_folder_of(target) / "evaluation" / f"step-{candidate.model.step:08d}"
+        place = result_folder(target, "evaluation") / f"step-{candidate.model.step:08d}"
     else:
         form = common_form(target)
         ground = ground_of_folders(form, data, training, seed=seed)

@@ -56,7 +56,7 @@ class Candidate:
 
 def target_of(path: Path) -> Path:
     """Returns a target, a MODEL or a folder of audio, by its usual path. Raises DataError if it does not exist."""
-    if not path.exists():
+    if not path.exists() and not is_model(path):
         remedy = f"check the spelling; {runs_near(path)}"
         raise DataError(f"{path} does not exist", "a MODEL or a folder of audio can be judged", remedy)
     path = model_path(path)

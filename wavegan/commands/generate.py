@@ -59,7 +59,7 @@ def generate(
     _refuse_arguments(count, labels, truncation, interpolate)
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
     refuse_translation(loaded)
-    folder = out or loaded.run_folder / "generated"
+    folder = out or loaded.result_folder("generated")
     write = write_walk if interpolate else write_clips
     paths = write(
         loaded.model, folder, count, seed=seed, truncation=truncation, labels=labels, extension=extension, force=force

@@ -1,38 +1,47 @@
-"""Loads a MODEL, a run folder or a checkpoint file, once, so that it is ready to make clips."""
+"""Loads a MODEL once, so that it is ready to make clips: a run, a checkpoint file, an exported or a shipped model."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from wavegan import assemble
+from wavegan import assemble, shipped
 from wavegan import recipe as recipes
 from wavegan.audio import files
 from wavegan.errors import RunError
+from wavegan.export import folder as exported
 from wavegan.generation import Model
 from wavegan.recipe import Recipe
+from wavegan.torch_files import ContentError
 from wavegan.training import checkpoint as checkpoints
 from wavegan.training.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
 
 TRANSLATORS = {"A": "b_to_a", "B": "a_to_b"}  # maps what a translation makes to the network that makes it
 RECIPES = (".yaml", ".yml")
 MOST_NAMED = 8  # runs that a message names
+FACTS = ("seconds", "files", "seconds_of_sound", "licence", "command", "about", "limits", "figures")
+KINDS = "a MODEL is a run folder, a checkpoint file, an exported folder or the name of a shipped model"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
     """Holds a MODEL with its recipe and its networks that make clips, by name; `model` is the usual one.
 
-    sound: which sounds it has learned from; in a translation those of the second source.
+    sound: which sounds it has learned from; in a translation those of the second source. facts: plain values that an
+    export tells of it, those of FACTS that are known.
     """
 
     path: Path
     recipe: Recipe
     models: Mapping[str, Model]
     sound: assemble.SoundRecord
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> Model:
@@ -47,10 +56,9 @@ class LoadedModel:
         """
         return self.recipe.method.name == "translation"
 
-    @property
-    def run_folder(self) -> Path:
-        """Returns the folder that the results of this MODEL belong to."""
-        return run_folder_of(self.path)
+    def result_folder(self, kind: str) -> Path:
+        """Returns the folder for results of a kind, "generated" say; see the function of this name."""
+        return result_folder(self.path, kind)
 
 
 def load_model(
@@ -61,13 +69,13 @@ def load_model(
     precision: str = "fp32",
     checkpoint: str = checkpoints.NEWEST,
 ) -> LoadedModel:
-    """Reads a MODEL: a run folder, of which one checkpoint counts, or one checkpoint file.
+    """Reads a MODEL: a run folder, of which one checkpoint counts, a checkpoint file, an exported or shipped model.
 
     checkpoint: "newest", "best" or a step of a run folder's checkpoints. The running averages of the networks are used
     where there are any, unless `raw` asks for the weights that learn. Raises RunError for anything that is no MODEL.
     """
     path = model_path(path)
-    content = assemble.migrated(_read(path, checkpoint))
+    content = assemble.migrated(_read(path, checkpoint, raw))
     recipe = recipes.from_dict(content["recipe"])
     weights = content["networks"] if raw or not content["averages"] else content["averages"]
     is_translation = recipe.method.name == "translation"
@@ -79,7 +87,8 @@ def load_model(
         label_names = content["label_names"]
         models[name] = assemble.model(recipe, generator, label_names, step=content["step"], precision=precision)
     sound = assemble.SoundRecord.from_state(content, "_b" if is_translation else "")
-    return LoadedModel(path, recipe, models, sound)
+    facts = {name: content[name] for name in FACTS if content.get(name) is not None}
+    return LoadedModel(path, recipe, models, sound, facts)
 
 
 def model_path(path: Path) -> Path:
@@ -90,16 +99,31 @@ def model_path(path: Path) -> Path:
 
 
 def run_folder_of(model: Path) -> Path:
-    """Returns the folder for a MODEL's results: its run folder, or that of a lone checkpoint file."""
-    model = model_path(model)
+    """Returns the folder that a MODEL lies in: its run folder, that of a lone checkpoint file, an exported folder."""
+    model = _located(model_path(model))
     if model.is_dir():
         return model
     return model.parent.parent if model.parent.name == "checkpoints" else model.parent
 
 
+def result_folder(model: Path, kind: str) -> Path:
+    """Returns the folder for a MODEL's results of a kind: KIND in its own folder, or KIND/NAME here for a name."""
+    return run_folder_of(model) / kind if _located(model) == model else Path(kind) / model.name
+
+
 def is_model(path: Path) -> bool:
-    """Says whether a path is read as a MODEL rather than as a folder of audio."""
-    return path.is_file() or RunFolder(model_path(path)).checkpoints.is_dir()
+    """Says whether a path is read as a MODEL rather than as a folder of audio; a folder goes before a shipped name."""
+    path = model_path(path)
+    return _holds_model(path) or (not path.exists() and shipped.model_folder(str(path)) is not None)
+
+
+def _holds_model(path: Path) -> bool:
+    return path.is_file() or RunFolder(path).checkpoints.is_dir() or exported.is_exported(path)
+
+
+def _located(path: Path) -> Path:
+    """Returns the folder of a shipped model for its name; a MODEL of one's own goes before it."""
+    return path if _holds_model(path) else shipped.model_folder(str(path)) or path
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -110,11 +134,12 @@ def runs_in(folder: Path) -> list[Path]:
 def runs_near(path: Path) -> str:
     """Returns a remedy for a path that is no MODEL: it names the runs in the folder around it and in runs/."""
     runs = sorted({run for folder in (path.parent, path.parent / "runs", Path("runs")) for run in runs_in(folder)})
-    if not runs:
-        return "there is no run in runs/; train first: wavegan train RECIPE"
-    near = get_close_matches(path.stem, [run.name for run in runs], 1)
+    models = shipped.model_names()
+    near = get_close_matches(path.stem, [*(run.name for run in runs), *models], 1)
     if near:
-        return f"did you mean {next(run for run in runs if run.name == near[0])}?"
+        return f"did you mean {next((run for run in runs if run.name == near[0]), near[0])}?"
+    if not runs:
+        return "there is no run in runs/; train first: wavegan train RECIPE, or see the shipped ones: wavegan models"
     return f"the runs here: {_named(runs)}"
 
 
@@ -123,19 +148,36 @@ def _named(runs: Sequence[Path]) -> str:
     return f"{', '.join(map(str, runs[:MOST_NAMED]))}{more}"
 
 
-def _read(path: Path, checkpoint: str) -> dict[str, Any]:
+def _read(path: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
     if path.is_file():
         return _read_file(path, checkpoint)
-    if not path.exists():
-        remedy = f"check the spelling; {runs_near(path)}"
-        raise RunError(f"{path} does not exist", "a MODEL is a run folder or a checkpoint file", remedy)
+    folder = _located(path)
+    if path.exists() and folder != path:
+        logger.info(f"{path} is a folder here that holds no model; the shipped model of this name is taken")
+    if not folder.exists():
+        raise RunError(f"{path} does not exist", KINDS, f"check the spelling; {runs_near(path)}")
+    if exported.is_exported(folder):
+        return _read_exported(folder, checkpoint, raw)
     content = checkpoints.load_chosen(RunFolder(path).checkpoints, checkpoint, assemble.check_model)
     if content is None:
         around, inside = _run_around(path), runs_in(path)
         runs = [around] if around else inside
         remedy = f"name {_named(runs)}" if runs else "train first: wavegan train RECIPE"
-        rule = "a MODEL is a run folder with at least one, or a checkpoint file"
-        raise RunError(f"{path} holds no checkpoint", rule, remedy)
+        raise RunError(f"{path} holds no checkpoint", KINDS, remedy)
+    return content
+
+
+def _read_exported(folder: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
+    """Returns the content of an exported folder in the form of a checkpoint."""
+    if checkpoint != checkpoints.NEWEST or raw:
+        option = "`raw=True`" if raw else f"`checkpoint={checkpoint}`"
+        raise RunError(f"{folder} is an exported model", "it holds one set of weights", f"leave {option} out")
+    content = exported.read(folder) | {"format": checkpoints.CHECKPOINT_FORMAT, "averages": {}}
+    try:
+        assemble.check_model(content)
+    except ContentError as error:
+        rule = f"its content is not that of a model of this version; wavegan {content.get('version')} wrote it"
+        raise RunError(f"{folder} cannot be used ({error})", rule, "update wavegan or export it again") from error
     return content
 
 
@@ -144,7 +186,7 @@ def _read_file(path: Path, checkpoint: str) -> dict[str, Any]:
         run = path.parent if RunFolder(path.parent).checkpoints.is_dir() else None
         raise RunError(
             f"{path} is a recipe",
-            "a MODEL is a run folder or a checkpoint file",
+            KINDS,
             f"name the run folder {run}" if run else f"name the run that it was trained in; {runs_near(path)}",
         )
     if path.suffix.lower().lstrip(".") in files.FORMATS:

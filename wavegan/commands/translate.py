@@ -52,7 +52,7 @@ def translate(
             "translate needs one of method.name: translation",
             "try wavegan generate",
         )
-    translator, folder = loaded.models[TRANSLATORS[to]], out or loaded.run_folder / "translated"
+    translator, folder = loaded.models[TRANSLATORS[to]], out or loaded.result_folder("translated")
     files.check_format(extension, translator.sample_rate, translator.channels)
     paths = [folder / f"{path.stem}-to-{to}.{extension}" for path in sounds]
     _refuse(sounds, paths, force)

@@ -1,0 +1,61 @@
+"""Defines `wavegan export`, which writes a model as a folder for use elsewhere."""
+
+from pathlib import Path
+
+import click
+
+from wavegan.cli.options import checkpoint_option, json_option, raw_option
+from wavegan.cli.output import print_result
+
+FORMATS = ("safetensors",)
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+
+@click.command(short_help="Write a model as a folder for use elsewhere.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "kind", default="safetensors", show_default=True, type=click.Choice(FORMATS), help="Kind of folder."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to write to; export/FORMAT in the run folder if not given."
+)
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    type=click.Choice(PRECISIONS),
+    help="Numbers that weights are stored as; fp16 and bf16 take half the space and change the clips slightly.",
+)
+@click.option("--licence", metavar="NAME", help="Licence of the model for its card, as SPDX writes it: cc0-1.0, mit.")
+@click.option("--force", is_flag=True, help="Replace files of an earlier export.")
+@checkpoint_option
+@raw_option
+@json_option
+def export(
+    model: Path,
+    kind: str,
+    out: Path | None,
+    precision: str,
+    licence: str | None,
+    force: bool,
+    checkpoint: str,
+    raw: bool,
+    as_json: bool,
+) -> None:
+    """Writes MODEL as a folder that wavegan and other programs can load, with a card and sample clips.
+
+    Before the folder is kept, its clips are compared with those of MODEL.
+
+    \b
+    Examples:
+      wavegan export runs/quickstart --out drums
+      wavegan export runs/quickstart --precision fp16 --licence cc0-1.0
+    """
+    from wavegan.commands import export as commands
+
+    options = commands.ExportOptions(precision, licence)
+    result = commands.export(model, kind, out=out, options=options, force=force, checkpoint=checkpoint, raw=raw)
+    files = [str(path) for path in result.files]
+    values = {"out": str(result.out), "files": files, "max_difference": result.max_difference}
+    told = f"largest difference of a sample from the original's clips: {result.max_difference:.2g}"
+    print_result(values, as_json, "\n".join([*files, told]))

@@ -1,0 +1,181 @@
+"""Writes a MODEL as a folder for use elsewhere, and keeps it only if it makes the same clips as the original."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wavegan import __version__, generation
+from wavegan import recipe as recipes
+from wavegan.atomic_write import write_text
+from wavegan.audio import files, sources
+from wavegan.commands.folders import make_folder
+from wavegan.commands.models import LoadedModel, load_model, run_folder_of
+from wavegan.commands.run_sound import SOURCES
+from wavegan.errors import DataError, RunError
+from wavegan.export import card
+from wavegan.export import folder as exported
+from wavegan.generation import Model
+
+COMPARED = 64  # latents
+LARGEST_DIFFERENCE = 1e-4  # of samples, where weights are stored in fp32
+SAMPLES = 8  # or one of each label
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Holds the choices of an export.
+
+    precision: fp32, fp16 or bf16, as which weights are stored. licence: as SPDX writes it. place: the MODEL that the
+    card's examples name.
+    """
+
+    precision: str = "fp32"
+    licence: str | None = None
+    place: str = "path/of/this/folder"
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """Lists the files that were written, with the largest difference of a sample from the original's clips."""
+
+    out: Path
+    files: tuple[Path, ...]
+    max_difference: float
+
+
+def export(
+    model: Path,
+    kind: str = "safetensors",
+    *,
+    out: Path | None = None,
+    options: ExportOptions = ExportOptions(),
+    force: bool = False,
+    checkpoint: str = "newest",
+    raw: bool = False,
+) -> ExportResult:
+    """Writes a MODEL as a folder of a kind in FORMATS, and compares the clips of both.
+
+    out: export/KIND in the MODEL's run folder where None. force: replaces files of the same names. Raises RunError as
+    `load_model` and if the written model makes other clips, DataError for a folder that holds files, unless `force`.
+    Nothing is kept after an error.
+    """
+    loaded = load_model(model, CPU, raw=raw, checkpoint=checkpoint)
+    target = out or loaded.result_folder("export") / kind
+    if target.exists() and not force and (not target.is_dir() or any(target.iterdir())):
+        raise DataError(f"{target} exists", "an export is not written over", "name another `out` or add `force=True`")
+    make_folder(target)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=target) as name:
+            difference = FORMATS[kind](loaded, Path(name), options)
+            if not difference <= LARGEST_DIFFERENCE and options.precision == "fp32":
+                raise RunError(
+                    f"the exported model's clips differ from the original's by up to {difference:.2g}",
+                    f"at most {LARGEST_DIFFERENCE:g} is kept",
+                    "please report it",
+                )
+            written = tuple(_moved(Path(name), target))
+    finally:
+        with suppress(OSError):
+            target.rmdir()  # if nothing is in it
+    return ExportResult(target, written, difference)
+
+
+def write_safetensors(loaded: LoadedModel, folder: Path, options: ExportOptions) -> float:
+    """Writes weights, config.json, a card and sample clips; returns the largest difference of a sample."""
+    content = content_of(loaded, options)
+    exported.write(folder, content, precision=options.precision)
+    samples = [] if loaded.is_translation else list(_write_samples(loaded.model, folder / "samples"))
+    names = [path.relative_to(folder).as_posix() for path in samples]
+    write_text(folder / exported.CARD, card.card_text(content, options.place, names))
+    return largest_difference(loaded, load_model(folder, CPU))
+
+
+def card_of(loaded: LoadedModel, place: str) -> str:
+    """Returns the card of a MODEL as Markdown; place: the name of the MODEL in its examples."""
+    return card.card_text(content_of(loaded, ExportOptions()), place)
+
+
+def content_of(loaded: LoadedModel, options: ExportOptions) -> dict[str, Any]:
+    """Returns all that an exported folder holds of a MODEL.
+
+    Of the sources only the last part of a path is told: the rest says more of its maker's disk than of the sound.
+    """
+    recipe = recipes.as_dict(loaded.recipe)
+    for key in SOURCES:
+        names = recipe["data"][key]
+        recipe["data"][key] = names and [name if sources.is_named(name) else Path(name).name for name in names]
+    weights = {name: model.generator.state_dict() for name, model in loaded.models.items()}
+    return {
+        "version": __version__,
+        "name": loaded.model.name,
+        "step": loaded.model.step,
+        "label_names": list(loaded.model.label_names),
+        "parameters": sum(values.numel() for values in loaded.model.generator.parameters()),
+        "precision": options.precision,
+        **loaded.facts,
+        **({"licence": options.licence} if options.licence else {}),
+        "figures": loaded.facts.get("figures") or _figures(loaded),
+        "recipe": recipe,
+        "networks": weights,
+        **loaded.sound.state("_b" if loaded.is_translation else ""),
+    }
+
+
+def largest_difference(original: LoadedModel, written: LoadedModel) -> float:
+    """Returns the largest difference of a sample between two models' clips of the same 64 latents or inputs."""
+    pairs = zip(_compared(original), _compared(written), strict=True)
+    return max(float((mine - other).abs().max()) for mine, other in pairs)
+
+
+def _compared(loaded: LoadedModel) -> Iterator[Tensor]:
+    for model in loaded.models.values():
+        if model.inputs:
+            yield from generation.generate(model, COMPARED, batch_size=COMPARED // 4)
+        else:  # a translator takes clips
+            noise = torch.randn(8, model.channels, model.clip_samples, generator=torch.Generator().manual_seed(0))
+            yield generation.synthesize(model, 0.1 * noise)
+
+
+def _figures(loaded: LoadedModel) -> dict[str, Any] | None:
+    """Returns the figures of the newest evaluation of this step in the run folder; None without one."""
+    pages = (run_folder_of(loaded.path) / "evaluation").glob("*/metrics.json")
+    for page in sorted(pages, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            evaluation = json.loads(page.read_text(encoding="utf-8"))
+            if evaluation["facts"]["step"] == f"{loaded.model.step:,}":
+                return card.figures_of(evaluation)
+        except (ValueError, KeyError, TypeError):  # damaged, or of an earlier version
+            continue
+    return None
+
+
+def _write_samples(model: Model, folder: Path) -> Iterator[Path]:
+    """Writes one clip of each label, or a few, as WAV."""
+    folder.mkdir()
+    names = model.label_names if model.labels else ()
+    count = len(names) or SAMPLES
+    [clips] = generation.generate(model, count, labels=names, batch_size=count)
+    for number, clip in enumerate(clips):
+        path = folder / f"clip-{number:06d}.wav"
+        files.write(path, clip.numpy(), model.sample_rate)
+        yield path
+
+
+def _moved(made: Path, target: Path) -> Iterator[Path]:
+    """Moves files into their folder, config.json last: without it the folder is no model."""
+    paths = [path for path in made.rglob("*") if path.is_file()]
+    for path in sorted(paths, key=lambda path: (path.name == exported.CONFIG, path)):
+        place = target / path.relative_to(made)
+        place.parent.mkdir(exist_ok=True)
+        yield path.replace(place)
+
+
+FORMATS: Mapping[str, Callable[[LoadedModel, Path, ExportOptions], float]] = {"safetensors": write_safetensors}

@@ -1,0 +1,1 @@
+"""Writes trained models for use elsewhere, and reads them again."""
