@@ -1,0 +1,68 @@
+"""Trains a shipped model again, evaluates it as it is stored, and writes its folder with the card.
+
+python benchmarks/shipped_models.py drums [--run-dir runs/drums] [--out data/models/drums]
+
+An interrupted training goes on; a finished one is only evaluated and written. The figures are those of the stored
+weights, which are rounded to fp16.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+import wavegan
+from wavegan.atomic_write import write_text
+from wavegan.commands import export as exports
+from wavegan.commands.models import load_model
+from wavegan.export import card, folder
+
+CPU = torch.device("cpu")
+PRECISION, LICENCE = "fp16", "cc0-1.0"  # the code and the sound that it learned from are free to use as well
+TOLD = {  # about, limits
+    "drums": (
+        "One-shot drums of the built-in drum machine: ten kinds, each by its name.",
+        "It knows synthesised drums alone, all as loud as each other, of at most 1.02 s. Partials of cowbells and "
+        "cymbals are less steady than real ones.",
+    ),
+    "digits": (
+        "Spoken digits, zero to nine, each by its name, in the voices of speech synthesisers.",
+        "It knows machine voices alone. Some words are unclear, and no voice can be asked for.",
+    ),
+    "tones": (
+        "Single notes of the built-in synthesiser, by timbre and pitch.",
+        "It knows the notes and timbres of its labels alone, all as loud as each other, of at most 1.02 s.",
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=TOLD)
+    parser.add_argument("--run-dir", type=Path)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    run = wavegan.train(f"models/{options.name}", run_dir=options.run_dir).run
+    store(options.name, run, options.out or Path("data/models") / options.name)
+
+
+def store(name: str, run: Path, out: Path) -> None:
+    """Writes the folder of a shipped model, with the figures of its stored weights."""
+    about, limits = TOLD[name]
+    options = exports.ExportOptions(PRECISION, LICENCE)
+    with TemporaryDirectory() as place:
+        exports.export(run, out=Path(place), options=options)
+        figures = card.figures_of(wavegan.evaluate(place, out=Path(place) / "evaluation"))
+        stored = load_model(Path(place), CPU)
+    command = f"python benchmarks/shipped_models.py {name}"
+    facts = {**stored.facts, "about": about, "limits": limits, "figures": figures, "command": command}
+    content = exports.content_of(replace(stored, facts=facts), options) | {"name": name}
+    out.mkdir(parents=True, exist_ok=True)
+    folder.write(out, content, precision=PRECISION)
+    write_text(out / folder.CARD, card.card_text(content, name))
+
+
+if __name__ == "__main__":
+    main()
