@@ -51,6 +51,7 @@ WHOLE_TREE = {
     "test_recipes",
     "test_runs",
     "test_same_results",
+    "test_shipped_models",
     "test_three_adversaries",
     "test_wheel",
 }  # tests of several rooms together; every other test lies where the file or the folder lies that it tests

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from wavegan.dsp.mel import LEAST_POWER
@@ -194,7 +193,7 @@ def copy_z(candidate: Array, reference: Array, weights: Array, reference_weights
     It is well below 0 if candidate clips are nearer to training clips than held-out ones are; arrays as `copy_share`.
     """
     values = np.concatenate([candidate, reference])
-    place = rankdata(values, "dense").astype(int) - 1  # equal distances share a place
+    _, place = np.unique(values, return_inverse=True)  # equal distances share a place
     counts = np.stack([np.bincount(place, row) for row in np.hstack([0 * weights, reference_weights])])
     below = np.cumsum(counts, axis=1) - counts / 2  # held-out clips nearer than a place, half of those at it
     wins = (weights * below[:, place[: len(candidate)]]).sum(axis=1)
