@@ -9,13 +9,13 @@ import numpy as np
 from scipy.signal import fftconvolve, lfilter
 
 from wavegan.audio import drum_machine
-from wavegan.audio.drum_machine import LONGEST_SECONDS, band_noise, strike
+from wavegan.audio.instrument_parts import LONGEST_SECONDS, band_noise, strike
 
 VERSION = 1  # raised whenever a kit or the stereo field would sound different
 PLAIN = "plain"
 STEREO_ROOM = 0.3  # level of the room around a drum in the stereo field
 
-# Noise of `drum_machine.band_noise` under an envelope that falls 60 dB in `decay` seconds has this gain times
+# Noise of `instrument_parts.band_noise` under an envelope that falls 60 dB in `decay` seconds has this gain times
 # sqrt(decay) at every frequency: the root of the noise's density, 1 / (2 · 22050), times the integral of the squared
 # envelope, decay / (6 ln 10).
 REVERBERATION_GAIN = np.sqrt(1 / (6 * np.log(10)) / 44100)
