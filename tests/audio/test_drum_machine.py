@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from wavegan.audio import drum_machine
+from wavegan.audio import drum_machine, instrument_parts
 from wavegan.audio.drum_machine import DRUMS, label, render
 
 VOICES = list(DRUMS)
@@ -64,13 +64,14 @@ def pitch_of(clip: np.ndarray, start: float, stop: float) -> float:
 @pytest.fixture
 def without_hiss(monkeypatch):
     """Silences the hiss, whose level follows the peak: a higher rate raises the peak of bright voices."""
-    monkeypatch.setattr(drum_machine, "HISS", (1e-9, 1e-9))
+    monkeypatch.setattr(instrument_parts, "HISS", (1e-9, 1e-9))
 
 
 @pytest.fixture
 def without_noise(monkeypatch):
     """Removes the noise and leaves a voice its tones only."""
-    monkeypatch.setattr(drum_machine, "band_noise", lambda random, time, low, high=np.inf: np.zeros_like(time))
+    for module in (drum_machine, instrument_parts):
+        monkeypatch.setattr(module, "band_noise", lambda random, time, low, high=np.inf: np.zeros_like(time))
 
 
 def test_a_clip_is_a_pure_function_of_index_rate_and_seed():
@@ -209,47 +210,9 @@ def test_tone_skips_harmonics_above_nyquist():
     np.testing.assert_array_equal(np.flatnonzero(energy > 1e-6), [900, 2700])
 
 
-def test_ring_is_the_sum_of_its_decaying_sines():
-    time = drum_machine.timeline(0.3, 16000)
-    made = drum_machine.ring(time, np.array([440.0, 1234.5, 9000.0]), np.array([1.0, 0.5, 9.0]), 0.2)
-    sines = np.sin(2 * np.pi * 440 * time) + 0.5 * np.sin(2 * np.pi * 1234.5 * time)
-    expected = np.clip(time / 0.001, 0, 1) * sines * 10 ** (-3 * time / 0.2)
-    np.testing.assert_allclose(made, expected, atol=1e-9)
-
-
-def test_passed_agrees_with_scipy():
-    frequencies = np.geomspace(20, 20000, 50)
-    expected = np.ones(50)
-    for kind, corner in (("highpass", 300), ("lowpass", 5000)):
-        zeros, poles, gain = signal.butter(4, corner, kind, analog=True, output="zpk")  # pyright: ignore
-        expected *= np.abs(signal.freqs_zpk(zeros, poles, gain, worN=frequencies)[1])  # pyright: ignore
-    np.testing.assert_allclose(drum_machine.passed(frequencies, 300, 5000), expected, rtol=1e-9)
-
-
-def test_strike_falls_by_60_db_in_its_decay():
-    envelope = drum_machine.strike(np.array([-0.1, 0, 0.0005, 0.001, 0.25, 0.5]), 0.5)
-    expected = [0, 0, 0.5 * 10**-0.003, 10**-0.006, 10**-1.5, 1e-3]
-    np.testing.assert_allclose(envelope, expected, rtol=1e-12)
-
-
-def test_noise_has_unit_density_up_to_22_khz():
-    time = np.arange(44100) / 44100
-    made = drum_machine.band_noise(np.random.default_rng(0), time, 1)
-    assert made.std() == pytest.approx(1, rel=0.02)
-    assert abs(made.mean()) < 1e-12
-
-
-def test_noise_is_the_same_waveform_at_every_rate():
-    made = {
-        rate: drum_machine.band_noise(np.random.default_rng(0), np.arange(rate) / rate, 200, 1000)
-        for rate in (16000, 48000)
-    }
-    np.testing.assert_allclose(made[48000][::3], made[16000], atol=1e-3)
-
-
 def test_a_kick_sounds_over_hiss_some_45_decibels_below_its_peak():
     for take in range(8):
         clip = play("kick", take, 16000)
         middle = clip[len(clip) // 4 : len(clip) // 2]
         above = np.std(signal.sosfilt(signal.butter(8, 3000, "high", fs=16000, output="sos"), middle)[200:])
-        assert 0.2 * min(drum_machine.HISS) < above < max(drum_machine.HISS)
+        assert 0.2 * min(instrument_parts.HISS) < above < max(instrument_parts.HISS)

@@ -1,6 +1,6 @@
 """Lists the sounds of a source without decoding them.
 
-A source is a folder, tar shards, a remote address, a fetched or bundled data set or the drum machine.
+A source is a folder, tar shards, a remote address, a fetched or bundled data set, the drum machine or the synthesiser.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from wavegan import shipped
-from wavegan.audio import drum_effects, drum_machine, public_datasets, remote_cache
+from wavegan.audio import drum_effects, drum_machine, public_datasets, remote_cache, synth
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
 from wavegan.audio.labels import merged
@@ -27,6 +27,11 @@ DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
     f"drum_machine{suffix}{part}": (kit, *clips)
     for suffix, kit in (("", drum_effects.PLAIN), ("/dry", "dry"), ("/room", "room"))
     for part, clips in (("", (0, 2000)), ("/test", (1, 400)))
+}
+SYNTH_CLIPS = {  # name: seed, clips, cents above the notes
+    "synth": (0, 2400, 0),
+    "synth/test": (1, 600, 0),
+    "synth/pitches": (2, 600, 50),
 }
 BUNDLED = {f"spoken_digits{part}": f"digits/{split}" for part, split in (("", "train"), ("/test", "test"))}
 
@@ -91,6 +96,8 @@ def _open_one(source: str, *, strict: bool, label_column: str | None, label_leve
         return list_shards(source, strict=strict, label_column=label_column, label_level=label_level)
     if source in DRUM_MACHINE_CLIPS:
         return Source(tuple(_drum_machine(*DRUM_MACHINE_CLIPS[source])))
+    if source in SYNTH_CLIPS:
+        return Source(tuple(_synth(*SYNTH_CLIPS[source])))
     if source in BUNDLED:
         return _folder(shipped.folder("data") / BUNDLED[source], strict, label_column, label_level)
     dataset, _, split = source.partition("/")
@@ -118,9 +125,23 @@ def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int)
     yield OpenSound(sample_rate, channels, iter([sound]), [])
 
 
+def _synth(seed: int, clips: int, cents: int) -> Iterator[Item]:
+    for index in range(clips):
+        timbre, note = synth.timbre(index), synth.note(index)
+        label, group = (timbre, f"{note} + {cents} cents") if cents else (f"{timbre}-{note}", None)
+        fingerprint = ("synth", synth.VERSION, seed, cents, index)
+        yield Item(f"{index:04d}-{label}", label, fingerprint, partial(_play_note, seed, cents, index), group)
+
+
+@contextmanager
+def _play_note(seed: int, cents: int, index: int, sample_rate: int, _channels: int) -> Iterator[OpenSound]:
+    sound = synth.render(index, sample_rate, seed=seed, cents=cents)
+    yield OpenSound(sample_rate, 1, iter([sound[:, None]]), [])
+
+
 def _folder(folder: Path, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if not folder.exists():
-        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *BUNDLED, *public_datasets.DATASETS))
+        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *SYNTH_CLIPS, *BUNDLED, *public_datasets.DATASETS))
         raise DataError(
             f"the source {folder} does not exist; a source is a folder of sound files or one of {built_in}; "
             "check the spelling and the folder you are in"

@@ -17,7 +17,7 @@ from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, duration, r
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import Corpus, Reading
 from wavegan.audio.public_datasets import DATASETS
-from wavegan.audio.sources import BUNDLED, DRUM_MACHINE_CLIPS
+from wavegan.audio.sources import BUNDLED, DRUM_MACHINE_CLIPS, SYNTH_CLIPS
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
 from wavegan.recipe.yaml_text import flow
@@ -228,7 +228,7 @@ def _test_beside(source: Sequence[str]) -> str | None:
     if len(source) > 1:
         return None
     name, folder = source[0], Path(source[0])
-    if f"{name}/test" in (*DRUM_MACHINE_CLIPS, *BUNDLED) or name in DATASETS:
+    if f"{name}/test" in (*DRUM_MACHINE_CLIPS, *SYNTH_CLIPS, *BUNDLED) or name in DATASETS:
         return f"{name}/test"
     beside = folder.parent / "test"
     return str(beside) if folder.name == "train" and beside.expanduser().is_dir() else None
