@@ -107,7 +107,8 @@ def test_nothing_else_in_the_folder_passes_for_a_recipe():
     """Other and deeper files are there to be included; a base is itself included by a recipe."""
     others = {path for path in FOLDER.rglob("*") if path.is_file()} - set(RECIPES.values())
     bases = set((FOLDER / "base").glob("*.yaml"))
-    assert others == bases | set(OBJECTIVE_FILES.values()) and len(bases) > 0
+    models = set((FOLDER / "models").glob("*.yaml"))  # which the shipped models were trained by
+    assert others == bases | models | set(OBJECTIVE_FILES.values()) and len(bases) > 0
     texts = "\n".join(path.read_text() for path in RECIPES.values())
     assert [path for path in bases if not re.search(rf"^include: .*\bbase/{path.name}\b", texts, re.MULTILINE)] == []
     with pytest.raises(recipes.RecipeError, match="data.source is missing"):
@@ -168,6 +169,7 @@ def test_an_objectives_file_says_what_it_is(name):
         ("piano", ["data/piano"], None, "random"),
         ("quickstart", ["drum_machine"], ["drum_machine/test"], "first"),
         ("quickstart_wavegan", ["drum_machine"], ["drum_machine/test"], "first"),
+        ("synth", ["synth"], ["synth/test"], "first"),
         ("drums_modern", ["data/drums"], None, "first"),
         ("digits_modern", ["spoken_digits"], ["spoken_digits/test"], "first"),
         ("piano_modern", ["data/piano"], None, "random"),
@@ -200,6 +202,7 @@ def test_the_authors_networks_have_their_size(command):
 IN_THE_HOUSE = (
     "quickstart",
     "quickstart_wavegan",
+    "synth",
     "digits_modern",
     "digits",
     "drums_specgan",
@@ -215,7 +218,7 @@ IN_THE_HOUSE = (
 def test_a_small_recipe_has_its_sound_at_hand(name):
     """Neither needs a download: the source is built in or bundled."""
     for source in recipes.load(RECIPES[name]).data.source:
-        assert source.startswith(("drum_machine", "spoken_digits")) or any(Path(source).rglob("*.ogg"))
+        assert source.startswith(("drum_machine", "spoken_digits", "synth")) or any(Path(source).rglob("*.ogg"))
 
 
 @pytest.mark.parametrize("name", RECIPES)

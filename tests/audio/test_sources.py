@@ -1,5 +1,6 @@
-"""Tests sources as lists of items: folders with labels, several folders, fetched sets, the drum machine, refusals."""
+"""Tests sources as lists of items: folders with labels, several folders, fetched sets, built-in instruments, refusals."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavegan.audio import drum_effects, drum_machine
+from wavegan.audio import drum_effects, drum_machine, synth
 from wavegan.audio.conversion import converted
 from wavegan.audio.items import Item
 from wavegan.audio.sources import data_folder, open_source
@@ -164,6 +165,35 @@ def test_two_kits_are_told_apart_by_their_names():
     assert items[0].name == "drum_machine/dry/test/0000-kick" and len(labels(items)) == 800
 
 
+@pytest.mark.parametrize(("name", "seed", "clips"), [("synth", 0, 2400), ("synth/test", 1, 600)])
+def test_the_synthesiser_is_labelled_by_timbre_and_note(name: str, seed: int, clips: int):
+    items = open_source(name).items
+    assert len({item.name for item in items}) == len(items) == clips
+    counts = Counter(item.label for item in items)
+    assert set(counts) == {f"{timbre}-{note}" for timbre in synth.TIMBRES for note in synth.NOTES}
+    assert set(counts.values()) == {clips // 60} and {item.group for item in items} == {None}
+    assert items[5].name == "0005-pluck-Db4"
+    for channels in (1, 2):
+        assert np.array_equal(sound(items[7], channels=channels)[:, 0], synth.render(7, RATE, seed=seed))
+
+
+def test_other_pitches_are_labelled_by_timbre_and_grouped_by_pitch():
+    """They lie between the notes, so no part that is learned from has them."""
+    items = open_source("synth/pitches").items
+    assert Counter(item.label for item in items) == dict.fromkeys(synth.TIMBRES, 120)
+    assert Counter(item.group for item in items) == {f"{note}+50": 50 for note in synth.NOTES}
+    assert (items[5].name, items[5].group) == ("0005-pluck", "Db4+50")
+    assert np.array_equal(sound(items[5])[:, 0], synth.render(5, RATE, seed=2, cents=50))
+
+
+def test_the_fingerprints_of_the_synthesiser_tell_parts_and_versions_apart(monkeypatch: pytest.MonkeyPatch):
+    names = ["synth", "synth/test", "synth/pitches"]
+    fingerprints = {item.fingerprint for name in names for item in open_source(name).items}
+    assert len(fingerprints) == 3600
+    monkeypatch.setattr(synth, "VERSION", 99)
+    assert not fingerprints & {item.fingerprint for name in names for item in open_source(name).items}
+
+
 @pytest.mark.parametrize(("name", "split"), [("sc09", "train"), ("sc09/test", "test")])
 def test_a_fetched_set_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, split: str):
     monkeypatch.setenv("WAVEGAN_DATA", str(tmp_path))
@@ -195,7 +225,8 @@ def test_a_source_without_sound_is_refused(tmp_path: Path):
 
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path):
     with pytest.raises(
-        DataError, match=r"nowhere does not exist; .* drum_machine, .*drum_machine/room/test, .*sc09.*; check"
+        DataError,
+        match=r"nowhere does not exist; .* drum_machine, .*drum_machine/room/test, .*synth/pitches, .*sc09.*; check",
     ):
         open_source(str(tmp_path / "nowhere"))
 

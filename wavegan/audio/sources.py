@@ -128,7 +128,7 @@ def _play_drum(kit: str, seed: int, index: int, sample_rate: int, channels: int)
 def _synth(seed: int, clips: int, cents: int) -> Iterator[Item]:
     for index in range(clips):
         timbre, note = synth.timbre(index), synth.note(index)
-        label, group = (timbre, f"{note} + {cents} cents") if cents else (f"{timbre}-{note}", None)
+        label, group = (timbre, f"{note}+{cents}") if cents else (f"{timbre}-{note}", None)
         fingerprint = ("synth", synth.VERSION, seed, cents, index)
         yield Item(f"{index:04d}-{label}", label, fingerprint, partial(_play_note, seed, cents, index), group)
 

@@ -22,9 +22,9 @@ from wavegan.audio.instrument_parts import (
 )
 
 VERSION = 1  # raised whenever a clip would sound different, so that no stale cache is used
-NOTES = tuple(f"{name}4" for name in "C Db D Eb E F Gb G Ab A Bb B".split())
+NOTES = tuple(f"{name}4" for name in ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"))
 LOWEST_HERTZ = 440 * 2 ** (-9 / 12)  # middle C
-DETUNING = 4  # cents, at most
+DETUNING = 5  # cents, at most
 HISS = 0.3  # of that of the drums: a note has rests in which it would be heard
 
 
@@ -59,19 +59,22 @@ def hertz(index: int, cents: float = 0) -> float:
 # Parts that the timbres share, beside those of `instrument_parts`.
 
 
-def harmonics(
-    time: np.ndarray, frequency: np.ndarray, levels: Iterable[float | np.ndarray], start: float = 0
-) -> np.ndarray:
-    """Sums the harmonics of a moving frequency in Hz, each with its level; they fade out below Nyquist.
+def harmonics(time: np.ndarray, frequency: np.ndarray, levels: Iterable[complex | np.ndarray]) -> np.ndarray:
+    """Sums the harmonics of a moving frequency in Hz; they fade out below Nyquist.
 
-    levels: for each harmonic from the first on, a number or (samples,). start: the phase at time 0, in radians.
+    levels: for each harmonic from the first on, a number or (samples,); its angle is the phase at time 0.
     """
-    turn = np.exp(1j * (phase(time, frequency) + start))
+    turn = np.exp(1j * phase(time, frequency))
     sound, wave = np.zeros_like(time), turn
     for number, level in enumerate(levels, 1):
-        sound += level * below_nyquist(time, number * frequency) * wave.imag
+        sound += below_nyquist(time, number * frequency) * np.imag(level * wave)
         wave = wave * turn
     return sound
+
+
+def random_phases(random: Generator, count: int) -> np.ndarray:
+    """Draws complex numbers of magnitude 1, (count,): the phases of harmonics that start independently."""
+    return np.exp(2j * np.pi * random.random(count))
 
 
 def vibrato(time: np.ndarray, pitch: float, rate: float, cents: float, delay: float) -> np.ndarray:
@@ -89,7 +92,7 @@ def swell(time: np.ndarray, attack: float) -> np.ndarray:
 
 def pluck(random: Generator, pitch: float, force: float, sample_rate: int) -> np.ndarray:
     """Plays a plucked string: harmonics that start together and of which the high ones decay first, and the finger."""
-    place, stiffness, corner = random.uniform(0.1, 0.35), between(random, 2e-5, 1e-4), between(random, 900, 1400)
+    place, stiffness, corner = random.uniform(0.1, 0.35), between(random, 1e-5, 4e-5), between(random, 900, 1400)
     decay, damping = between(random, 0.5, 2.5), between(random, 0.03, 0.12)
     slow, snap, snap_decay = random.uniform(0.2, 0.5), between(random, 0.02, 0.15), between(random, 0.01, 0.03)
 
@@ -110,7 +113,7 @@ def keys(random: Generator, pitch: float, force: float, sample_rate: int) -> np.
     index, mellowing = random.uniform(0.3, 0.8) + 1.7 * force, between(random, 1.2, 4)
     decay, seconds = between(random, 1, 4), between(random, 0.5, 1)
     tine, tine_decay = between(random, 0.03, 0.2), between(random, 0.08, 0.25)
-    tremolo, tremolo_rate, tremolo_phase = random.uniform(0, 0.25), between(random, 4, 7), random.uniform(0, 6.28)
+    tremolo, tremolo_rate, tremolo_phase = random.uniform(0, 0.4), between(random, 4, 7), random.uniform(0, 6.28)
 
     time = timeline(seconds, sample_rate)
     # sin(φ + I sin φ) as a sum of harmonics, which can stop below Nyquist: the k-th has Jₖ₋₁(I) + (-1)ᵏ Jₖ₊₁(I).
@@ -127,14 +130,12 @@ def organ(random: Generator, pitch: float, force: float, sample_rate: int) -> np
     """Plays drawbars through a rotating speaker, with a percussive harmonic and the click of the contacts."""
     drawbars = random.uniform([5, 3, 2, 0, 0, 0, 0], [8, 8, 8, 6, 4, 4, 5]) + [0, 0, 0, 1, 1, 2, 3] * np.array(force)
     rate, wobble, swing = between(random, 5.5, 7), random.uniform(1, 5), random.uniform(0.03, 0.25)
-    percussion, percussion_decay = random.uniform(0, 1.5), between(random, 0.15, 0.5)
+    which, percussion, percussion_decay = random.integers(1, 3), random.uniform(0, 1.5), between(random, 0.15, 0.5)
     seconds, attack, click = between(random, 0.45, 1), between(random, 0.004, 0.012), between(random, 0.02, 0.15)
 
     time = timeline(seconds, sample_rate)
-    levels: list[float | np.ndarray] = [0.0] * 8
-    for number, drawbar in zip((1, 2, 3, 4, 5, 6, 8), drawbars, strict=True):
-        levels[number - 1] = float(10 ** ((drawbar - 8) * 3 / 20))  # a step of a drawbar is 3 dB
-    which = int(random.integers(1, 3))
+    decibels = np.insert(3 * (drawbars - 8), 6, -np.inf)  # a step of a drawbar is 3 dB; none plays the seventh
+    levels = list(10 ** (decibels / 20) * random_phases(random, 8))
     levels[which] = levels[which] + percussion * strike(time, percussion_decay)
     pipes = harmonics(time, vibrato(time, pitch, rate, wobble, 0.1), levels)
     rotor = 1 + swing * np.sin(2 * np.pi * rate * time + 1)
@@ -146,13 +147,13 @@ def flute(random: Generator, pitch: float, force: float, sample_rate: int) -> np
     """Plays a blown pipe: few harmonics that speak slowly, a vibrato, breath, and the noise of the onset."""
     octave, twelfth, steepness = random.uniform(0.3, 1), random.uniform(0.1, 0.5), random.uniform(0.3, 0.6)
     seconds, attack = between(random, 0.5, 1), between(random, 0.04, 0.12)
-    rate, cents, shimmer = between(random, 4.5, 6), random.uniform(2, 9), random.uniform(0.05, 0.2)
+    rate, cents, shimmer = between(random, 4.5, 6), random.uniform(2, 9), random.uniform(0.05, 0.3)
     breath, chiff = between(random, 0.02, 0.08), between(random, 0.05, 0.4)
 
     time = timeline(seconds, sample_rate)
     air = swell(time, attack)
     bright = air * (0.3 + 0.7 * force)
-    overtones = [octave, twelfth, *(twelfth * steepness**k for k in range(1, 6))]
+    overtones = np.append(octave, twelfth * steepness ** np.arange(6)) * random_phases(random, 7)
     levels = [air, *(level * bright ** (1 + 0.3 * k) for k, level in enumerate(overtones))]
     pipe = harmonics(time, vibrato(time, pitch, rate, cents, 0.35), levels)
     pipe *= 1 + shimmer * np.clip(time / 0.35, 0, 1) * np.sin(2 * np.pi * rate * time)
@@ -170,9 +171,11 @@ def brass(random: Generator, pitch: float, force: float, sample_rate: int) -> np
     time = timeline(seconds, sample_rate)
     fall = sustain + (1 - sustain) * np.exp(-3 * np.maximum(time - attack, 0) / settling)
     corner = pitch * (rest + opening * swell(time, attack) * fall)
-    levels = [passed(k * pitch / corner, 1e-6, 1) / k for k in range(1, 48) if 2 * k * pitch < sample_rate]
+    numbers = range(1, min(48, int(sample_rate / 2 / pitch) + 1))
+    levels = [passed(number * pitch / corner, 1e-6, 1) / number for number in numbers]
     saws = harmonics(time, np.full_like(time, pitch * 2 ** (apart / 2400)), levels)
-    saws += second * harmonics(time, np.full_like(time, pitch * 2 ** (-apart / 2400)), levels, start)
+    later = (second * level * np.exp(1j * number * start) for number, level in zip(numbers, levels, strict=True))
+    saws += harmonics(time, np.full_like(time, pitch * 2 ** (-apart / 2400)), later)
     return finish(random, time, saws * swell(time, 0.6 * attack), HISS)
 
 
