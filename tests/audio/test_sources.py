@@ -1,4 +1,4 @@
-"""Tests sources as lists of items: folders with labels, several folders, fetched sets, built-in instruments, refusals."""
+"""Tests sources as lists of items: folders with labels, fetched sets, built-in instruments, refusals."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

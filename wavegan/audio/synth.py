@@ -3,7 +3,7 @@
 Random draws never depend on the sample rate, so a clip is the same note at every rate.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.random import Generator
@@ -72,6 +72,16 @@ def harmonics(time: np.ndarray, frequency: np.ndarray, levels: Iterable[complex 
     return sound
 
 
+def modulated(index: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the levels of nine harmonics that add up to sin(φ + I sin φ), I being the index, from 0 to 2.5.
+
+    So frequency modulation stops below Nyquist: the level of harmonic k is Jₖ₋₁(I) + (-1)ᵏ Jₖ₊₁(I).
+    """
+    indices = np.linspace(0, 2.5, 256)  # Bessel functions of every sample would take longer than all else
+    for k in range(1, 10):
+        yield np.interp(index, indices, jv(k - 1, indices) + (-1) ** k * jv(k + 1, indices))
+
+
 def random_phases(random: Generator, count: int) -> np.ndarray:
     """Draws complex numbers of magnitude 1, (count,): the phases of harmonics that start independently."""
     return np.exp(2j * np.pi * random.random(count))
@@ -116,10 +126,7 @@ def keys(random: Generator, pitch: float, force: float, sample_rate: int) -> np.
     tremolo, tremolo_rate, tremolo_phase = random.uniform(0, 0.4), between(random, 4, 7), random.uniform(0, 6.28)
 
     time = timeline(seconds, sample_rate)
-    # sin(φ + I sin φ) as a sum of harmonics, which can stop below Nyquist: the k-th has Jₖ₋₁(I) + (-1)ᵏ Jₖ₊₁(I).
-    modulation, indices = index * strike(time, mellowing, 0.004), np.linspace(0, 2.5, 256)
-    bessel = (jv(k - 1, indices) + (-1) ** k * jv(k + 1, indices) for k in range(1, 10))
-    levels = (np.interp(modulation, indices, values) for values in bessel)
+    levels = modulated(index * strike(time, mellowing, 0.004))
     body = harmonics(time, np.full_like(time, pitch), levels) * strike(time, decay, 0.003)
     ping = ring(time, pitch * np.array([12.0, 13.0, 14.0]), np.array([0.3, 0.2, 1.0]), tine_decay)
     swing = 1 - tremolo * (0.5 + 0.5 * np.sin(2 * np.pi * tremolo_rate * time + tremolo_phase))
