@@ -6,7 +6,7 @@ They sound the same at every sample rate, up to half of the rate.
 from collections.abc import Callable
 
 import numpy as np
-from scipy.signal import fftconvolve, lfilter
+import scipy  # imports its parts when they are first used: scipy.signal takes half a second
 
 from wavegan.audio import drum_machine
 from wavegan.audio.instrument_parts import LONGEST_SECONDS, band_noise, strike
@@ -59,7 +59,7 @@ def reverberation(
     """
     time = np.arange(round(decay * sample_rate)) / sample_rate
     impulse_response = band_noise(np.random.default_rng([number, 0]), time, low, high) * strike(time, decay)
-    return fftconvolve(sound, impulse_response) / (sample_rate * REVERBERATION_GAIN * np.sqrt(decay))
+    return scipy.signal.fftconvolve(sound, impulse_response) / (sample_rate * REVERBERATION_GAIN * np.sqrt(decay))
 
 
 def plain(sound: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -70,7 +70,7 @@ def plain(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 def dry(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     """Raises the treble, adds a decay of 60 dB in 0.3 s, and rounds to 31 levels (about 5 bits)."""
     time = np.arange(len(sound)) / sample_rate
-    dull = lfilter([1], [1, -(pole := np.exp(-2 * np.pi * 1500 / sample_rate))], (1 - pole) * sound)
+    dull = scipy.signal.lfilter([1], [1, -(pole := np.exp(-2 * np.pi * 1500 / sample_rate))], (1 - pole) * sound)
     bright = (sound - 0.8 * np.asarray(dull)) * strike(time, 0.3, 1e-6)
     coarse = np.round(15 * bright / np.abs(bright).max()) / 15
     return _finished(coarse, sound, sample_rate)
@@ -79,7 +79,7 @@ def dry(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 def room(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     """Makes a drum dark and distant: a low-pass at 1 kHz, and a room that decays by 60 dB in 0.6 s."""
     pole = np.exp(-2 * np.pi * 1000 / sample_rate)
-    dull = np.asarray(lfilter([(1 - pole) ** 2], [1, -2 * pole, pole**2], sound))
+    dull = np.asarray(scipy.signal.lfilter([(1 - pole) ** 2], [1, -2 * pole, pole**2], sound))
     longest = round(LONGEST_SECONDS * sample_rate)
     wet = reverberation(dull, sample_rate, 0.6, 60, 3000, number=0)[:longest]
     wet[: len(dull)] += 0.5 * dull

@@ -6,8 +6,8 @@ and carries the sample rate; envelopes and sounds are (samples,) float64; a deca
 """
 
 import numpy as np
+import scipy  # imports its parts when they are first used: scipy.signal takes half a second
 from numpy.random import Generator
-from scipy.signal import lfilter
 
 LONGEST_SECONDS = 0.95
 HISS = (0.006, 0.012)  # range of the output stage's noise, relative to the peak
@@ -77,7 +77,7 @@ def finish(random: Generator, time: np.ndarray, sound: np.ndarray, hiss: float =
 
     hiss: 1 is about 45 dB below the peak, as in old 8-bit machines; recorded sounds have a noise floor too.
     """
-    sound = np.asarray(lfilter([1, -1], [1, -np.exp(-2 * np.pi * 25 * time[1])], sound))
+    sound = np.asarray(scipy.signal.lfilter([1, -1], [1, -np.exp(-2 * np.pi * 25 * time[1])], sound))
     sound /= np.abs(sound).max()
     sound += hiss * between(random, *HISS) * np.clip(time / 0.001, 0, 1) * band_noise(random, time, 25, 7000)
     sound *= np.sin(np.pi / 2 * np.clip(5 * (1 - time / time[-1]), 0, 1)) ** 2

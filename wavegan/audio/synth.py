@@ -6,8 +6,8 @@ Random draws never depend on the sample rate, so a clip is the same note at ever
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import scipy
 from numpy.random import Generator
-from scipy.special import jv
 
 from wavegan.audio.instrument_parts import (
     band_noise,
@@ -78,8 +78,9 @@ def modulated(index: np.ndarray) -> Iterator[np.ndarray]:
     So frequency modulation stops below Nyquist: the level of harmonic k is Jₖ₋₁(I) + (-1)ᵏ Jₖ₊₁(I).
     """
     indices = np.linspace(0, 2.5, 256)  # Bessel functions of every sample would take longer than all else
+    bessel = scipy.special.jv
     for k in range(1, 10):
-        yield np.interp(index, indices, jv(k - 1, indices) + (-1) ** k * jv(k + 1, indices))
+        yield np.interp(index, indices, bessel(k - 1, indices) + (-1) ** k * bessel(k + 1, indices))
 
 
 def random_phases(random: Generator, count: int) -> np.ndarray:

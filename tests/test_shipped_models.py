@@ -1,0 +1,60 @@
+"""Tests that each shipped model is small, makes sound by its name, and has the figures that its card tells."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import wavegan
+from wavegan import shipped
+from wavegan.commands.export import ExportOptions, content_of
+from wavegan.commands.models import load_model
+from wavegan.export.card import card_text
+from wavegan.export.folder import CARD, CONFIG, WEIGHTS
+
+MOST_BYTES = 4_000_000
+JUDGED_BY = ("kad_l", "kad_order", "precision", "recall", "coverage", "spectrum_error_db", "noise_floor_db")
+
+
+def folder_of(name: str) -> Path:
+    folder = shipped.model_folder(name)
+    assert folder, f"{name} is not shipped"
+    return folder
+
+
+def test_the_box_holds_its_models():
+    assert shipped.model_names() == ["drums"]
+
+
+@pytest.mark.parametrize("name", shipped.model_names())
+def test_the_card_is_that_of_the_weights(name):
+    folder = folder_of(name)
+    config = json.loads((folder / CONFIG).read_text())
+    assert (folder / WEIGHTS).stat().st_size <= MOST_BYTES
+    assert (folder / CARD).read_text() == card_text(config, name)
+    assert config["licence"] and config["about"] and config["command"] and config["figures"]["metrics"]
+    loaded = load_model(Path(name), torch.device("cpu"))
+    assert content_of(loaded, ExportOptions(config["precision"]))["recipe"] == config["recipe"]
+
+
+@pytest.mark.parametrize("name", shipped.model_names())
+def test_every_label_sounds(name):
+    model = wavegan.load(name, device="cpu")
+    clips = model.generate(len(model.labels), label=model.labels)
+    assert clips.shape == (len(model.labels), 1, 16384) and np.isfinite(clips).all()
+    levels = np.sqrt(np.mean(clips**2, axis=(1, 2)))
+    assert levels.min() > 0.005 and np.abs(clips).max() <= 1
+    correlations = np.corrcoef(np.abs(np.fft.rfft(clips[:, 0])))
+    assert np.triu(correlations, 1).max() < 0.999, "two labels sound the same"
+
+
+@pytest.mark.parametrize("name", shipped.model_names())
+def test_the_figures_are_those_of_the_card(name, tmp_path):
+    card = json.loads((folder_of(name) / CONFIG).read_text())["figures"]["metrics"]
+    now = wavegan.evaluate(name, classifier="none", device="cpu", out=tmp_path)["metrics"]
+    for metric in JUDGED_BY:  # those that need no classifier
+        told, measured = card[metric], now[metric]
+        tolerance = 0.25 * (told["high"] - told["low"]) + 0.01  # another machine rounds otherwise
+        assert abs(measured["value"] - told["value"]) <= tolerance, (metric, told, measured)
