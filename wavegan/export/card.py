@@ -1,5 +1,6 @@
 """Writes the card of a model: what it makes, what it learned from, its figures, its limits."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def card_text(config: Mapping[str, Any], place: str, samples: Sequence[str] = ()
         keep_trailing_newline=True,
     )
     environment.filters["rounded"] = lambda value: rounded(value, value)
+    environment.filters["quoted"] = shlex.quote
     recipe = config["recipe"]
     data, training = recipe["data"], recipe["training"]
     values = dict.fromkeys(OPTIONAL) | dict(config)
