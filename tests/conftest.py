@@ -1,5 +1,6 @@
 """Defines what all tests share: a cache of their own, one thread, small generated sounds, and the command line."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -83,3 +84,16 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         return Outcome(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def give_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """give_away(path) makes another user the owner of a file; who is not root becomes another user instead."""
+
+    def give(path: Path) -> None:
+        if os.getuid() == 0:
+            os.chown(path, 4242, -1)
+        else:
+            monkeypatch.setattr(os, "getuid", lambda: 4242)
+
+    return give

@@ -195,6 +195,18 @@ def test_groups_are_read_anew_and_decode_nothing(tmp_path: Path, decoding: Decod
     assert corpus.select(np.array([1, 0])).groups == ("Mo", "Li")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="files there have no owner's number")
+def test_sound_that_another_user_decoded_is_used_and_told(sounds: Sounds, cache, give_away, caplog):
+    folder = str(sounds(2))
+    with caplog.at_level("INFO", "wavegan"):
+        first = load_corpus(folder, RATE, 1)
+        assert "another user" not in caplog.text
+        (samples,) = cache.glob("corpora/*/samples.i16")
+        give_away(samples)
+        assert_same(load_corpus(folder, RATE, 1), first)
+    assert f"another user decoded this sound into the cache {samples.parent}; set WAVEGAN_CACHE" in caplog.text
+
+
 # What cannot be used
 
 

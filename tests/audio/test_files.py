@@ -438,7 +438,7 @@ def test_a_mended_header_is_that_of_the_whole_file(form: str):
     assert headers.layout(io.BytesIO(content)).streams[0].read() == whole
 
 
-CUT = [(form, "FILE") for form in [*LONG, "NIST", "VOC", "WAVEX", "SVX"]]
+CUT = [(form, "FILE") for form in [*LONG, "NIST", "VOC", "WAVEX", "SVX", "AVR", "MPC2K"]]
 
 
 @pytest.mark.parametrize(
@@ -454,6 +454,49 @@ def test_the_long_formats_are_refused_where_they_are_cut(form: str, endian: str)
             opened(content[: int(share * len(content))])
     frames, remarks = opened(content[:-100])
     assert len(frames) == len(STEPS) - 50 and "0.500 s and 0.497 s are there" in remarks[0]
+
+
+NO_LENGTH_FIELD = ("IRCAM", "PAF", "PVF", "XI")  # libsndfile writes no length into XI
+UNLISTED = ("RAW", "SD2", "MAT4", "MAT5")  # formats of which no file is taken for sound
+
+
+def test_every_container_says_that_it_is_cut_off_and_nothing_of_a_whole_one():
+    sound = np.random.default_rng(3).uniform(-0.3, 0.3, 30000)
+    tried = 0
+    for form in sorted(soundfile.available_formats().keys() - set(UNLISTED)):
+        for subtype in soundfile.available_subtypes(form):
+            for channels in (1, 2):
+                try:
+                    content = encoded(np.stack([sound] * channels, 1), form, subtype)
+                except soundfile.LibsndfileError:
+                    continue  # the format holds one channel only, or not at this rate
+                tried += 1
+                frames, remarks = opened(content)
+                assert len(frames) >= len(sound)
+                assert all(re.search(NO_LENGTH, remark) for remark in remarks), (form, subtype, remarks)
+                assert bool(remarks) == (form in NO_LENGTH_FIELD), (form, subtype, remarks)
+                for share in (0.5, 0.7):
+                    try:
+                        _, remarks = opened(content[: int(share * len(content))])
+                    except DataError as error:
+                        remarks = [str(error)]
+                    assert remarks, (form, subtype, channels)
+    assert tried > 120
+
+
+@pytest.mark.parametrize("missing", [1, 127, 200])
+def test_a_sample_dump_is_refused_if_a_packet_is_missing(missing: int):
+    content = encoded(STEPS, "SDS")
+    with pytest.raises(DataError, match=f"promises {len(content)} bytes and the file has {len(content) - missing}"):
+        opened(content[:-missing])
+
+
+def test_an_instrument_whose_header_gives_its_length_is_compared_with_it():
+    content = bytearray(encoded(STEPS, "XI", "DPCM_16"))
+    content[298:302] = struct.pack("<I", len(content) - 338)
+    assert opened(bytes(content), strict=True)[1] == []
+    with pytest.raises(DataError, match="is truncated"):
+        opened(bytes(content[:9000]))
 
 
 def test_wave_files_by_their_other_name_for_64_bits_are_read():

@@ -1,7 +1,9 @@
 """Tests training a source's classifier: which clips are held out, refused and kept, and which accuracy is measured."""
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -310,6 +312,20 @@ def test_a_kept_file_that_is_damaged_is_made_anew(source, lessons, cache, capfd,
     assert first and again and first.identity == again.identity and len(lessons) == 2
     assert "a new one is trained" in capfd.readouterr().err
     assert listen(folder) and len(lessons) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files there have no owner's number")
+def test_a_kept_classifier_of_another_user_is_not_trusted(source, lessons, cache, give_away, capfd, console):
+    folder = source(low=4, high=4)
+    first = listen(folder)
+    (path,) = cache.glob("classifiers/*.pt")
+    give_away(path)
+    again = listen(folder)
+    assert len(lessons) == 2 and first and again and again.identity == first.identity
+    assert f"{path} belongs to another user and is not trusted; a new one is trained" in capfd.readouterr().err
+    if os.getuid() == 0:
+        assert path.stat().st_uid == 0, "the new one takes the other's place"
+        assert listen(folder) and len(lessons) == 2
 
 
 def test_training_without_a_place_makes_the_one_that_is_looked_for(source, lessons):

@@ -19,7 +19,7 @@ from wavegan.audio.content import Probe
 from wavegan.audio.corpus import load_corpus
 from wavegan.commands import doctor as doctor_module
 from wavegan.commands.doctor import as_json, doctor, training_seconds
-from wavegan.commands.recipe_advice import Form, cutting_of, form_of, plain_cutting
+from wavegan.commands.recipe_advice import Form, cutting_of, form_of, plain_cutting, steps_for
 from wavegan.commands.recipe_advice import advised as advised_for
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
@@ -110,12 +110,14 @@ def test_training_finds_the_sound_in_the_cache(folder, monkeypatch):
 
 
 def test_the_advised_model_is_the_shipped_one(folder):
-    """At 16 kHz on a CPU the recipe is that of the shipped ones, apart from the sound."""
+    """At 16 kHz on a CPU the recipe is that of the shipped ones, apart from the sound and the steps for it."""
     written = recipes.as_dict(advised(folder()))
+    assert written["training"].pop("steps") == 2000
     shipped = recipes.load(
         Path(__file__).parents[2] / "recipes" / "drums_modern.yaml", ["training.keep_every=0", "generator.labels=0"]
     )
     shipped = recipes.as_dict(shipped)
+    assert shipped["training"].pop("steps") == 20_000
     for part in ("generator", "discriminators", "method", "optimizers", "training", "evaluation"):
         assert written[part] == shipped[part], part
 
@@ -224,7 +226,7 @@ def test_a_test_folder_beside_a_train_folder_judges(folder):
     assert advised("train").data.test == ("test",)
     assert advised("test").data.test is None
     corpus, cutting = load_corpus("train", RATE, 1), Cutting(8192, "first")
-    built_in = advised_for(["drum_machine/room"], corpus, Form(RATE, 1, RATE), cutting, CPU, None).recipe
+    built_in = advised_for(["drum_machine/room"], corpus, Form(RATE, 1, RATE), cutting, CPU, None, (2000, "")).recipe
     assert built_in.data.test == ("drum_machine/room/test",)
     tonal = advised_for(["synth"], corpus, Form(RATE, 1, RATE), cutting, CPU, None).recipe
     assert tonal.data.test == ("synth/test",)
@@ -260,7 +262,32 @@ def test_the_step_is_timed_in_a_process_of_its_own(folder, monkeypatch):
     monkeypatch.setattr(doctor_module, "WorkerProcess", Worker)
     result = doctor(folder())
     assert asked == [("steps", 1), ("steps", 4)] and result.step_seconds == 0.5
-    assert training_seconds(result) == 0.5 * 20_000
+    assert training_seconds(result) == 0.5 * 2000
+
+
+@pytest.mark.parametrize(
+    ("clips", "device", "step_seconds", "steps", "reason"),
+    [
+        (12, CPU, None, 2000, "the least that is of use"),
+        (100, CPU, 0.1, 5000, "each of 100 clips is heard about 400 times"),
+        (1000, CPU, 0.1, 20_000, "each of 1,000 clips is heard about 160 times"),
+        (18_620, CPU, 0.1, 46_500, "each of 18,620 clips is heard about 20 times"),
+        (1000, CPU, 0.9, 8000, "what this machine does in 2 hours; 20,000 would suit the sound"),
+        (1000, CPU, 60.0, 2000, "the least that is of use"),
+        (18_620, CUDA, 0.1, 50_000, "each of 18,620 clips is heard about 172 times"),
+        (18_620, CUDA, 0.9, 32_000, "what this machine does in 8 hours; 50,000 would suit the sound"),
+    ],
+)
+def test_the_steps_follow_the_sound_and_the_machine(clips, device, step_seconds, steps, reason):
+    assert steps_for(clips, device, step_seconds) == (steps, reason)
+
+
+def test_a_slow_machine_is_advised_fewer_steps(folder, monkeypatch):
+    folder(count=60)
+    monkeypatch.setattr(doctor_module, "_step_seconds", lambda *_: 3.0)
+    result = doctor("sounds")
+    assert result.advice and training_seconds(result) == 3.0 * 2500
+    assert "# what this machine does in 2 hours; 3,000 would suit the sound; as lr_decay" in result.advice.text
 
 
 # Rules by numbers.
@@ -321,7 +348,7 @@ def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device):
     """A recipe whose windows, bands or lengths do not go together raises RecipeError."""
     corpus = load_corpus(folder(count=3), RATE, 1)
     recipe = advised_for(
-        ["sounds"], corpus, Form(rate, 1, rate), plain_cutting(corpus, np.ones(3)), device, None
+        ["sounds"], corpus, Form(rate, 1, rate), plain_cutting(corpus, np.ones(3)), device, None, (2000, "few")
     ).recipe
     assert recipe.data.sample_rate == rate
     # A window lasts as long as at 16 kHz, within a factor of the square root of 2; above 32 kHz it is kept shorter.

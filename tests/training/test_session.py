@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from wavegan import distributed
-from wavegan.errors import TrainingError
+from wavegan.errors import RunError, TrainingError
 from wavegan.seeding import derive
+from wavegan.torch_files import ContentError
 from wavegan.training import checkpoint, session, watchdog
 from wavegan.training.monitor import Monitor
 from wavegan.training.session import PeriodicEvaluation, follow_session, run_session
@@ -345,6 +346,29 @@ def test_weights_spoilt_at_the_last_step_are_taken_back(training, batches, tmp_p
     sit(made, batches, tmp_path, steps=4, checkpoint_every=2, watch=watched(made))
     assert log_of(tmp_path, "rollback")[0]["rollback"].startswith("weights became infinite or nan by step 4")
     assert saved(tmp_path) == [0, 2, 4] and not made.spoilt_networks()
+
+
+@pytest.mark.usefixtures("no_grace")
+@pytest.mark.parametrize("fault", ["damaged", "of other content"])
+def test_it_does_not_go_back_to_a_checkpoint_that_cannot_be_used(training, batches, tmp_path, fault):
+    made = training()
+
+    def spoil_all() -> None:
+        hush(made)
+        if fault == "damaged":
+            healthy = checkpoint.path_of(tmp_path / "checkpoints", 5)
+            healthy.write_bytes(healthy.read_bytes()[:-200])
+
+    def check(content) -> None:
+        if fault == "of other content":
+            raise ContentError(f"step {content['step']} holds something else")
+
+    with pytest.raises(RunError) as failure:
+        sick = once(batches, 14, spoil_all)
+        sit(made, sick, tmp_path, steps=10, checkpoint_every=5, watch=watched(made), check=check)
+    assert str(failure.value).startswith("100% of clips are silent")
+    assert "step-00000005.pt cannot be " in str(failure.value) and "run the same command" in str(failure.value)
+    assert saved(tmp_path) == [0, 5] and not log_of(tmp_path, "rollback")
 
 
 def test_it_goes_back_a_stated_number_of_times(training, batches, tmp_path):

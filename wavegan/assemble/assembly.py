@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from wavegan.assemble.checkpoint_content import check_training
 from wavegan.assemble.corpora import Corpora
 from wavegan.assemble.evaluation import periodic_evaluation
 from wavegan.assemble.models import describe, generating_model, make_watchdog, monitor
@@ -98,5 +99,6 @@ def session(
         evaluation=evaluation,
         watch=watch,
         resumed=state,
+        check=check_training,
     )
     return Session(progress, lambda stop: run(stop=stop))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from wavegan.audio.corpus_cache import LONGEST_CLIP, SAMPLES, Line, stored_items
 from wavegan.audio.decoding import Conversion
 from wavegan.audio.items import Item, Source
 from wavegan.audio.measurements import MEASUREMENTS
-from wavegan.audio.sources import cache_folder, open_source
+from wavegan.audio.sources import cache_folder, is_foreign, open_source
 from wavegan.errors import DataError
 
+logger = logging.getLogger(__name__)
 __all__ = ["LONGEST_CLIP", "Corpus", "Reading", "cache_folder", "identity", "load_corpus"]
 
 FORMAT = 2  # raised whenever the same sounds would be stored in another way
@@ -129,6 +131,11 @@ def load_corpus(
             "some space or name another folder in the environment variable WAVEGAN_CACHE"
         ) from error
     _refuse_bad(corpus, len(opened.items), max_bad_fraction)
+    if is_foreign(folder / SAMPLES):
+        logger.info(
+            f"another user decoded this sound into the cache {folder}; set WAVEGAN_CACHE to a folder of your own if "
+            "you do not trust that user"
+        )
     return corpus
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from wavegan.audio import mpeg
+from wavegan.audio import mpeg, signatures
 from wavegan.audio.pieces import Edit, Pieces, bytes_at
 from wavegan.errors import DataError
 
@@ -21,23 +21,8 @@ FORGIVEN_BYTES = 4096  # a header may promise this much too much; some recorders
 MOST_CHUNKS = 10_000  # of a sane file; a damaged one may hold endless zeros
 RIFF_UNKNOWN = 0x7FFFF000  # SoX streams write this for an unknown length; others write nearly 2³² or 0
 CHUNKS = frozenset(  # names of chunks that occur beside the sound
-    [
-        b"fmt ",
-        b"data",
-        b"fact",
-        b"LIST",
-        b"bext",
-        b"cue ",
-        b"smpl",
-        b"PEAK",
-        b"JUNK",
-        b"junk",
-        b"FLLR",
-        b"id3 ",
-        b"ID3 ",
-    ]
-    + [b"iXML", b"ds64", b"COMM", b"SSND", b"FVER", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"COMT", b"APPL"]
-    + [b"VHDR", b"BODY", b"CHAN", b"(c) "]
+    b"fmt |data|fact|LIST|bext|cue |smpl|PEAK|JUNK|junk|FLLR|id3 |ID3 |iXML|ds64|COMM|SSND|FVER|MARK|INST|NAME|AUTH|"
+    b"ANNO|COMT|APPL|VHDR|BODY|CHAN|(c) ".split(b"|")
 )
 SOUND_CHUNKS = {b"AIFF": b"SSND", b"AIFC": b"SSND", b"8SVX": b"BODY", b"16SV": b"BODY"}  # elsewhere: data
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
@@ -87,16 +72,17 @@ def layout(file: BinaryIO) -> Layout:
     elif sound.promised > present:
         missing = sound.promised - present
         if sound.promised != 2 * present and missing > min(FORGIVEN_BYTES, present):
-            promised = sound.start + sound.promised
-            raise DataError(
-                f"is truncated: its header promises {promised} bytes and the file has {size}; copy it again"
-            )
+            raise _truncated(sound.start + sound.promised, size)
         share = missing / present
     if sound.size_form and (share or sound.promised is None):
         most = (1 << 31 if sound.size_form[1] == "I" else 1 << 63) - 1
         number = struct.pack(sound.size_form, min(present + sound.extra, most))
         edits.append((sound.size_at, len(number), number))
     return Layout([_edited(file, size, edits)], remarks, share)
+
+
+def _truncated(promised: int, size: int) -> DataError:
+    return DataError(f"is truncated: its header promises {promised} bytes and the file has {size}; copy it again")
 
 
 def _riff(file: BinaryIO, size: int) -> Sound | None:
@@ -180,11 +166,45 @@ def _voc(file: BinaryIO, size: int) -> Sound | None:
 def _nist(file: BinaryIO, size: int) -> Sound | None:
     text = bytes_at(file, 0, 4096).partition(b"end_head")[0]
     length = re.match(rb"NIST_1A\s+(\d{1,6})\s", text)
-    fields = dict(re.findall(rb"(\w+) -i (\d{1,12})\s", text))
+    fields = dict(re.findall(rb"(\w+) -(?:i|s1) (\d{1,12})\s", text))
     names = (b"sample_count", b"channel_count", b"sample_n_bytes")
     if not length or not fields.keys() >= set(names) or b"shorten" in text or b"wavpack" in text:
         return None  # compressed sound is shorter than its samples
     return Sound(int(length[1]), math.prod(int(fields[name]) for name in names))
+
+
+def _avr(file: BinaryIO, size: int) -> Sound | None:
+    channels, bits = (2 if _number(file, 12, ">H") else 1), _number(file, 14, ">H")
+    return Sound(128, _number(file, 26, ">I") * channels * (bits // 8))
+
+
+def _mpc2000(file: BinaryIO, size: int) -> Sound | None:
+    return Sound(42, _number(file, 30, "<I") * (2 if _number(file, 21, "B") else 1) * 2)
+
+
+def _wve(file: BinaryIO, size: int) -> Sound | None:
+    return Sound(32, _number(file, 18, ">I"))
+
+
+def _sds(file: BinaryIO, size: int) -> Sound | None:
+    """Reads a MIDI sample dump: packets of 127 bytes with 120 of sound; 7 bits a byte, so 2 to 4 bytes a sample.
+
+    Raises DataError if any packet is missing, because libsndfile fills its place with noise.
+    """
+    bits, low, middle, high = struct.unpack("B3x3B", bytes_at(file, 6, 7).ljust(7, b"\0"))
+    samples = low | middle << 7 | high << 14
+    promised = 127 * math.ceil(samples / (120 // max(2, math.ceil(bits / 7))))
+    if promised > size - 21:
+        raise _truncated(21 + promised, size)
+    return Sound(21, promised)
+
+
+def _xi(file: BinaryIO, size: int) -> Sound | None:
+    return Sound(338, _number(file, 298, "<I") or None)  # libsndfile itself writes 0
+
+
+def _without_length(file: BinaryIO, size: int) -> Sound | None:
+    return Sound(0, None)
 
 
 def _flac(file: BinaryIO, size: int) -> Sound | None:
@@ -217,6 +237,12 @@ PARSERS: dict[bytes, Callable[[BinaryIO, int], Sound | None]] = {
     b"dns.": _au,
     b"Creative Voice File": _voc,
     b"NIST_1A": _nist,
+    b"2BIT": _avr,
+    b"\x01\x04": _mpc2000,
+    b"ALawSoundFile**": _wve,
+    b"\xf0\x7e": _sds,
+    b"Extended Instrument:": _xi,
+    **dict.fromkeys((*signatures.IRCAM, b" paf", b"fap ", b"PVF1"), _without_length),
     b"fLaC": _flac,
     **dict.fromkeys((b"ID3", b"\0", b"\xff"), _mpeg),
 }

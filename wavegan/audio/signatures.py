@@ -22,6 +22,14 @@ NO_SOUND = _names(
 EXTENSIONS = _names(" ".join(soundfile.available_formats()).lower()) - _names("raw sd2 mat4 mat5") | _names(
     "aif aifc aiff bwf wave wavex amb bw64 oga opus mp1 mp2 mpga snd sf ircam sph nist iff 8svx 16sv svx"
 )
+IRCAM = (  # the first bytes name the machine that wrote it: VAX, Sun, MIPS, NeXT, in either byte order
+    b"\x00\x01\xa3\x64",
+    b"\x00\x02\xa3\x64",
+    b"\x64\xa3\x01\x00",
+    b"\x64\xa3\x02\x00",
+    b"\x64\xa3\x03\x00",
+    b"\x64\xa3\x04\x00",
+)
 SOUND = (  # first bytes of files that libsndfile may decode, and the bytes at position 8 if several kinds share them
     (b"RIFF", b"WAVE"),
     (b"RIFX", b"WAVE"),
@@ -40,12 +48,7 @@ SOUND = (  # first bytes of files that libsndfile may decode, and the bytes at p
     (b"dns.", b""),
     (b"NIST_1A", b""),
     (b"Creative Voice File", b""),
-    (b"\x00\x01\xa3\x64", b""),  # IRCAM, by the machine that wrote it: VAX, Sun, MIPS, NeXT, in either byte order
-    (b"\x00\x02\xa3\x64", b""),
-    (b"\x64\xa3\x01\x00", b""),
-    (b"\x64\xa3\x02\x00", b""),
-    (b"\x64\xa3\x03\x00", b""),
-    (b"\x64\xa3\x04\x00", b""),
+    *((mark, b"") for mark in IRCAM),
     (b" paf", b""),
     (b"fap ", b""),
     (b"PVF1", b""),

@@ -85,6 +85,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan"))
 
 
+def is_foreign(path: Path) -> bool:
+    """Says whether another user, who is not root, owns a file or folder, or a link in its place."""
+    if not hasattr(os, "getuid"):  # Windows
+        return False
+    return any(status.st_uid not in (os.getuid(), 0) for status in (path.lstat(), path.stat()))
+
+
 def _open_one(source: str, *, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if remote_cache.is_address(source):
         mirror = remote_cache.mirror(source, cache_folder() / "remote")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wavegan import assemble, progress
 from wavegan.audio.corpus import Corpus, Reading, cache_folder, identity
-from wavegan.audio.sources import Item, open_source
+from wavegan.audio.sources import Item, is_foreign, open_source
 from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips
 from wavegan.commands.folders import make_folder, refuse_run
@@ -130,11 +130,11 @@ def classifier_for(
     path = _kept_path(source, form, seed)
     on = assemble.device(device)
     with suppress(DataError):  # neither a lock nor rights to write are needed, as the file is whole if it is there
-        return load(path, on)
+        return _load_kept(path, on)
     with locked_if_possible(path.with_suffix(".lock"), "trains the same classifier"):
         if path.exists():  # another process has trained it meanwhile, or it is damaged
             try:
-                return load(path, on)
+                return _load_kept(path, on)
             except DataError as error:
                 logger.info(f"{error}; a new one is trained")
         try:
@@ -257,6 +257,14 @@ def _kept_path(source: str | Sequence[str], form: ClipFormat, seed: int) -> Path
     items = _items(source, form.reading)
     key = identity(["classifier", CLASSIFIER_FORMAT, *form, seed, [[item.label, item.group] for item in items]], items)
     return cache_folder() / "classifiers" / f"{key}.pt"
+
+
+def _load_kept(path: Path, on: torch.device) -> Classifier:
+    """Reads a classifier of the cache; raises DataError also for one that another user put there."""
+    with suppress(FileNotFoundError):
+        if is_foreign(path):  # it could recognise anything, and every figure would follow it
+            raise DataError(f"{path} belongs to another user and is not trusted")
+    return load(path, on)
 
 
 def _refuse_other_file(path: Path) -> None:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from wavegan.audio.splits import is_for_training
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
-from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended, plain_cutting
+from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended, plain_cutting, steps_for
 from wavegan.commands.source_facts import facts, figures
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import DataError, UserError
@@ -99,8 +100,7 @@ def doctor(
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
         form = mended(form, raw, corpus)
         learned = _as_learned(plain, form, places)
-        advice = advised(places, learned.corpus, form, learned.cutting, on, recipe)
-        step_seconds = _step_seconds(advice.recipe, learned.corpus, on) if timing else None
+        advice, step_seconds = _advice(places, learned, form, on, recipe, timing)
     problems = _problems(raw, _findings(learned) if advice else raw)
     result = Diagnosis(
         places,
@@ -115,6 +115,16 @@ def doctor(
     )
     _write(result, corpus)
     return result
+
+
+def _advice(
+    source: Sequence[str], learned: Examined, form: Form, on: torch.device, file: Path | None, timing: bool
+) -> tuple[Advice, float | None]:
+    """Returns the recipe, and the seconds of its step; the step is timed first, because its speed limits the steps."""
+    write = partial(advised, source, learned.corpus, form, learned.cutting, on, file)
+    advice = write(steps_for(learned.clips, on, None))
+    step_seconds = _step_seconds(advice.recipe, learned.corpus, on) if timing else None
+    return write(steps_for(learned.clips, on, step_seconds)) if step_seconds else advice, step_seconds
 
 
 def _as_learned(plain: Examined, form: Form, source: Sequence[str]) -> Examined:

@@ -33,6 +33,9 @@ WIDE = 0.98  # two channels with a lower correlation are heard as stereo
 MOST = 0.8  # share of the files that are stereo, if stereo is learned
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 SMALL_SOURCE = 1000  # files; a smaller source holds out a larger share
+HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
+LEAST_STEPS = 2000  # after fewer a model is no use, however slow the machine
+MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
 
 
 @dataclass(frozen=True)
@@ -126,11 +129,35 @@ def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
     return plain._replace(windows="random")
 
 
+def steps_for(clips: int, device: torch.device, step_seconds: float | None) -> tuple[int, str]:
+    """Chooses the number of steps by the sound and by the machine's speed; returns it with the reason.
+
+    clips: how many different ones there are. step_seconds: None if it is not known.
+    """
+    size = _size(device)
+    by_sound = min(max(size.steps, HEARD_LEAST * clips // size.batch_size), HEARD_MOST * clips // size.batch_size)
+    reason = f"each of {clips:,} clips is heard about {by_sound * size.batch_size / clips:,.0f} times"
+    hours = MOST_HOURS.get(device.type, MOST_HOURS["cpu"])
+    if step_seconds and by_sound * step_seconds > 3600 * hours:
+        reason = f"what this machine does in {hours} hours; {_round(by_sound, size):,} would suit the sound"
+        by_sound = int(3600 * hours / step_seconds)
+    return max(LEAST_STEPS, _round(by_sound, size)), reason if by_sound >= LEAST_STEPS else "the least that is of use"
+
+
 def advised(
-    source: Sequence[str], corpus: Corpus, form: Form, cutting: Cutting, device: torch.device, file: Path | None
+    source: Sequence[str],
+    corpus: Corpus,
+    form: Form,
+    cutting: Cutting,
+    device: torch.device,
+    file: Path | None,
+    steps: tuple[int, str],
 ) -> Advice:
-    """Writes the recipe of the modern model for a source; corpus: all of its items, loaded in this form."""
-    size, scale = SIZES.get(device.type, SIZES["cpu"]), _scale(form.sample_rate)
+    """Writes the recipe of the modern model for a source.
+
+    corpus: all of its items, loaded in this form. steps: see `steps_for`.
+    """
+    size, scale = _size(device), _scale(form.sample_rate)
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
     test = None if any(corpus.splits) else _test_beside(source)
@@ -152,9 +179,18 @@ def advised(
         scale=scale,
         scaled=lambda samples: max(2, round(samples * scale)),
         bands=128 if scale >= 1 else 64,
-        **vars(size),
+        **vars(size) | {"steps": steps[0], "steps_reason": steps[1]},
     )
     return Advice(text, _parsed(text, path))
+
+
+def _size(device: torch.device) -> Size:
+    return SIZES.get(device.type, SIZES["cpu"])
+
+
+def _round(steps: int, size: Size) -> int:
+    """Rounds to whole checkpoints, so that two measurements of a machine's speed seldom differ."""
+    return max(1, round(steps / size.checkpoint_every)) * size.checkpoint_every
 
 
 def _data_lines(corpus: Corpus, form: Form, cutting: Cutting) -> list[str]:

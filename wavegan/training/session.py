@@ -8,7 +8,7 @@ from typing import Any
 
 from wavegan import distributed
 from wavegan.distributed.peer_monitor import ProcessLost
-from wavegan.errors import TrainingError
+from wavegan.errors import RunError, TrainingError
 from wavegan.methods.base import Stats
 from wavegan.seeding import derive
 from wavegan.training import checkpoint
@@ -47,17 +47,19 @@ def run_session(
     evaluation: PeriodicEvaluation | None = None,
     watch: CollapsePolicy | None = None,
     resumed: Mapping[str, Any] | None = None,
+    check: checkpoint.Check = checkpoint.no_check,
     stop: Stop | None = None,
 ) -> int | None:
     """Trains up to `steps`, and returns what ended it earlier: a signal, ASKED, or None if nothing did.
 
     description: plain values stored in every checkpoint beside the training's state. evaluation: judges the training
     now and then; the checkpoint with the lowest headline figure is best.pt. watch: looks for a collapse. resumed: the
-    checkpoint from which the training was restored; None for a new training. stop: called after every step, in every
-    process. Raises TrainingError if a statistic is not finite and the watch may not go back, or not again.
+    checkpoint from which the training was restored; None for a new one. check: see `checkpoint.load`, for going back.
+    stop: called after every step, in every process. Raises TrainingError if a statistic is not finite and the watch
+    may not go back, or not again; RunError if it cannot go back.
     """
     manager = _CheckpointManager(
-        training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}
+        training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}, check
     )
     distributed.broadcast(manager.rollbacks)  # the other processes receive it in `follow_session`
     stopped_by = None
@@ -122,10 +124,11 @@ class _CheckpointManager:
         description: dict[str, Any],
         watch: CollapsePolicy | None,
         resumed: Mapping[str, Any],
+        check: checkpoint.Check,
     ):
         self.training, self.monitor, self.checkpoints, self.watch = training, monitor, checkpoints, watch
         self.keep_last, self.keep_every = keeping
-        self.description = description
+        self.description, self.check = description, check
         self.goes_back = watch is not None and watch.on_collapse == ROLLBACK
         self.seed = training.seed
         self.rollbacks: int = resumed.get("rollbacks", 0)
@@ -189,7 +192,7 @@ class _CheckpointManager:
     def go_back(self, reason: str) -> None:
         """Restores the newest healthy checkpoint, with another seed; removes later checkpoints and log lines.
 
-        Raises TrainingError if the run has gone back `max_rollbacks` times already.
+        Raises TrainingError if the run has gone back `max_rollbacks` times already, RunError for a damaged checkpoint.
         """
         assert self.watch is not None and self.healthy_step is not None, "only a watch that goes back finds a reason"
         if self.rollbacks >= self.watch.max_rollbacks:
@@ -197,7 +200,11 @@ class _CheckpointManager:
             raise TrainingError(
                 reason, f"the training went back {times} already, and training.max_rollbacks allows no more"
             )
-        content = checkpoint.load(checkpoint.path_of(self.checkpoints, self.healthy_step))
+        try:
+            content = checkpoint.load(checkpoint.path_of(self.checkpoints, self.healthy_step), self.check)
+        except RunError as error:
+            remedy = "run the same command, which goes on from the newest checkpoint that can be used"
+            raise RunError(f"{reason}; {error.value}, so the training cannot go back to it", "", remedy) from error
         self.rollbacks += 1
         checkpoint.forget_later(self.checkpoints, self.healthy_step)
         # Saved at once, so that the count survives if the run is killed now.
