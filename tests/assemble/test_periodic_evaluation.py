@@ -147,7 +147,7 @@ def test_tensorboard_gets_the_figures(judged):
     run = trained(judged, "run", "monitor.tensorboard=true", "training.steps=2")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(run.tensorboard))
+    events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
     assert events.Scalars("evaluation/kad_l")[0].value == pytest.approx(headlines(run)[2], rel=1e-6)
 

@@ -1,4 +1,4 @@
-"""Tests the reports of a training: means by hand, forgotten values, refused values, and TensorBoard read back."""
+"""Tests the reports of a training: means by hand, forgotten values, refused values, and what goes to trackers."""
 
 import json
 import math
@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from wavegan.cli.console import end_progress_line
 from wavegan.errors import TrainingError
-from wavegan.training.monitor import Monitor, Preview, open_tensorboard
+from wavegan.training.monitor import Monitor
 from wavegan.training.run_folder import evaluations
 
 
@@ -149,47 +148,6 @@ def test_on_a_terminal_the_line_is_written_over(tmp_path, capsys, monkeypatch, c
     assert text.count("\r") == 2 and text.count("\n") == 1 and text.endswith("\n")
 
 
-def preview(folder: Path, channels: int = 1) -> Preview:
-    picture = folder / "picture.png"
-    Image.new("RGB", (8, 6), (255, 0, 0)).save(picture)
-    clips = 0.5 * torch.sin(torch.arange(4096) * 0.1).expand(2, channels, 4096)
-    return Preview(clips, picture, 16000)
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-def test_tensorboard_gets_scalars_sound_and_picture(tmp_path, channels):
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    told = monitor(
-        tmp_path,
-        steps=2,
-        preview_every=2,
-        preview=lambda step: preview(tmp_path, channels),
-        tensorboard=open_tensorboard(tmp_path / "tb", "auto", 0),
-    )
-    told.after_step(1, stats(1.0))
-    told.after_step(2, stats(3.0))
-    told.close()
-    events = EventAccumulator(str(tmp_path / "tb"))
-    events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("discriminators/waveform/loss")] == [(2, 2.0)]
-    (sound,) = events.Audio("preview/01")
-    assert (sound.step, sound.sample_rate, sound.length_frames) == (2, 16000, 4096)
-    (picture,) = events.Images("preview")
-    assert (picture.width, picture.height) == (8, 6)
-    assert sorted(events.Tags()["audio"]) == ["preview/00", "preview/01"]
-
-
-def test_tensorboard_by_choice(tmp_path, monkeypatch):
-    assert open_tensorboard(tmp_path / "tb", False, 0) is None
-    assert not (tmp_path / "tb").exists()
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if not installed
-    assert open_tensorboard(tmp_path / "tb", "auto", 0) is None
-    with pytest.raises(TrainingError, match=r"TensorBoard is not installed; run: pip install tensorboard"):
-        open_tensorboard(tmp_path / "tb", True, 0)
-
-
 def test_speed_counts_this_sessions_steps_only(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("wavegan.training.monitor.time.monotonic", lambda: clock[0])
@@ -253,22 +211,6 @@ def test_going_back_forgets_lines_and_keeps_the_reason(tmp_path, capsys, monkeyp
     assert told.steps_per_second == 0.7, "seven steps were taken"
     monitor(tmp_path, step=4)
     assert [line["step"] for line in entries(tmp_path)] == [1, 2, 3, 3, 4]
-
-
-def test_tensorboard_forgets_too(tmp_path):
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    told = monitor(tmp_path, log_every=1, tensorboard=open_tensorboard(tmp_path / "tb", "auto", 0))
-    for step in range(1, 6):
-        told.after_step(step, stats(1.0))
-    told.go_back(3, "it fell silent")
-    told.after_step(4, stats(2.0))
-    told.close()
-    events = EventAccumulator(str(tmp_path / "tb"))
-    events.Reload()
-    scalars = [(event.step, event.value) for event in events.Scalars("discriminators/waveform/loss")]
-    assert scalars == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from wavegan.assemble.models import (
     write_preview,
 )
 from wavegan.assemble.sound_record import SoundRecord
+from wavegan.assemble.trackers import tracker_names
 from wavegan.assemble.training import autotune, method, training
 from wavegan.assemble.training_clips import (
     batches,
@@ -56,6 +57,7 @@ __all__ = [
     "target_clips",
     "target_corpora",
     "target_source",
+    "tracker_names",
     "training",
     "training_clips",
     "untrained_model",

@@ -12,6 +12,7 @@ from wavegan import recipe as recipes
 from wavegan.assemble import networks
 from wavegan.assemble.corpora import Corpora
 from wavegan.assemble.sound_record import SoundRecord
+from wavegan.assemble.trackers import trackers
 from wavegan.assemble.training import method
 from wavegan.audio import files
 from wavegan.audio.clip_source import ClipSource
@@ -20,8 +21,9 @@ from wavegan.generation import Model, generate
 from wavegan.models.evaluation_mode import evaluation_mode
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Training
-from wavegan.training.monitor import Monitor, Preview, open_tensorboard
+from wavegan.training.monitor import Monitor
 from wavegan.training.run_folder import RunFolder
+from wavegan.training.tracker_services import Preview
 from wavegan.training.watchdog import CollapsePolicy, Watchdog
 
 PREVIEW_GAP_SECONDS = 0.5
@@ -95,7 +97,7 @@ def monitor(
         log_every=settings.log_every,
         preview_every=settings.preview_every,
         preview=preview,
-        tensorboard=open_tensorboard(folder.tensorboard, settings.tensorboard, training.step),
+        trackers=trackers(recipe, folder, training.step),
     )
 
 
@@ -124,10 +126,10 @@ def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
     folder.mkdir(exist_ok=True)
     pause = torch.zeros(model.channels, round(PREVIEW_GAP_SECONDS * model.sample_rate))
     spaced = torch.cat([part for clip in clips for part in (clip, pause)], dim=1)
-    files.write(folder / f"step-{step:08d}.wav", spaced.numpy(), model.sample_rate)
-    picture = folder / f"step-{step:08d}.png"
+    sound, picture = (folder / f"step-{step:08d}.{ending}" for ending in ("wav", "png"))
+    files.write(sound, spaced.numpy(), model.sample_rate)
     spectrogram_images.preview(picture, clips, model.sample_rate)
-    return Preview(clips, picture, model.sample_rate)
+    return Preview(clips, sound, picture, model.sample_rate)
 
 
 def describe(recipe: Recipe, source: Corpora, target: Corpora) -> dict[str, Any]:

@@ -17,7 +17,9 @@ UNFINISHED = "are unfinished downloads, copies or backups by their names"
 NO_FILE = "are pipes, sockets or devices, not regular files"
 LINK_TO_NOTHING = "are links to nothing"
 LINKED_AGAIN = "are links to folders that are read already, or that this folder lies in"
-PARTS_OF_A_RUN = frozenset(["checkpoints", "previews", "generated", "translated", "evaluation", "tensorboard"])
+PARTS_OF_A_RUN = frozenset(
+    ["checkpoints", "previews", "generated", "translated", "evaluation", "tensorboard", "mlflow", "wandb"]
+)
 CLIP = re.compile(r"(clip-\d{6,}|walk)\.(wav|flac|ogg|mp3)(\.\w+)?(\.partial)?")  # as wavegan generate names them
 
 

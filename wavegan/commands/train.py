@@ -92,6 +92,7 @@ def _lead(
     recipe: Recipe, folder: RunFolder, on: torch.device, fresh: bool, stop: Stop | None, on_step: OnStep | None
 ) -> TrainingResult:
     """Trains as the main process, or the only one."""
+    assemble.tracker_names(recipe)  # refuses a missing package before the sound is decoded, which may take long
     folder.refuse_other_contents()
     if fresh:
         _move_aside(folder)

@@ -64,6 +64,14 @@ def as_dict(recipe: Recipe) -> dict[str, Any]:
     return recipe.model_dump(mode="json")
 
 
+def by_key(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the values of nested dicts by their whole keys, such as `data.source`."""
+    flat = {}
+    for name, value in values.items():
+        flat |= by_key(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
 def from_dict(values: dict[str, Any]) -> Recipe:
     """Returns the recipe of a dict that `as_dict` gave.
 
@@ -76,7 +84,7 @@ def from_dict(values: dict[str, Any]) -> Recipe:
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Lists, as `key: old → new`, each change that keeps a run of `old` from going on with `new`."""
-    before, after = _flat(as_dict(old)), _flat(as_dict(new))
+    before, after = by_key(as_dict(old)), by_key(as_dict(new))
     has_schedule = bool(schedules_of(old) or schedules_of(new))
     changed = [key for key in before | after if after.get(key, _ABSENT) != before.get(key, _ABSENT)]
     return [
@@ -98,13 +106,6 @@ def _told(values: dict[str, Any], key: str) -> str:
 
 def _may_change(key: str) -> bool:
     return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def _refuse(problems: list[PlacedProblem]) -> None:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from wavegan.recipe.conflict import listed
 from wavegan.recipe.optimizers import Betas
 from wavegan.recipe.schema import Paths
-from wavegan.recipe.training_keys import Automatic
+from wavegan.recipe.training_keys import Automatic, Trackers
 from wavegan.recipe.yaml_text import format_value
 
 _WORDS: dict[Any, str] = {
@@ -21,6 +21,7 @@ _WORDS: dict[Any, str] = {
     Automatic: "auto, true or false",
     Paths: "a path or a list of paths",
     Paths | None: "null, a path or a list of paths",
+    Trackers: "a list of mlflow, wandb and trackio (TensorBoard has the key monitor.tensorboard)",
     Betas: "a list of two numbers, each at least 0 and below 1",
 }
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

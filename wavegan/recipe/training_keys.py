@@ -1,12 +1,13 @@
 """Defines the keys of the sections training, monitor and evaluation."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from wavegan.settings import Settings
 
 Automatic = Literal["auto"] | bool
+Trackers = tuple[Literal["mlflow", "wandb", "trackio"], ...]
 MANY = 1_000_000_000
 
 
@@ -56,6 +57,14 @@ class MonitorSettings(Settings):
     preview_every: int = Field(default=1000, ge=0, le=MANY, description="steps between previews, 0 for none")
     preview_count: int = Field(default=16, ge=1, le=64, description="clips in a preview")
     tensorboard: Automatic = Field(default="auto", description="also write TensorBoard files; auto: if it is installed")
+    trackers: Trackers = Field(
+        default=(), examples=[("mlflow",)], description="services that also get what training shows; none by default"
+    )
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class EvaluationSettings(Settings):

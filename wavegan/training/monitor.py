@@ -1,4 +1,4 @@
-"""Reports how a training goes: log.jsonl, previews, lines of progress and, if installed, TensorBoard."""
+"""Reports how a training goes: log.jsonl, previews, lines of progress, and trackers of experiments."""
 
 import json
 import logging
@@ -6,25 +6,18 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from wavegan.atomic_write import atomic_write
 from wavegan.errors import TrainingError, name_place
 from wavegan.methods.base import Stats
 from wavegan.training.run_folder import EVALUATION, parsed_line, warn_of_unreadable
+from wavegan.training.tracker_services import Preview
+from wavegan.training.trackers import Trackers
 
 logger = logging.getLogger(__name__)
-
-
-class Preview(NamedTuple):
-    """Holds clips (N, C, T) of the fixed latents, and the path of a picture of their spectrograms."""
-
-    clips: Tensor
-    picture: Path
-    sample_rate: int
 
 
 class Monitor:
@@ -45,10 +38,10 @@ class Monitor:
         log_every: int = 10,
         preview_every: int = 0,
         preview: Callable[[int], Preview] | None = None,
-        tensorboard: Any = None,
+        trackers: Trackers | None = None,
     ):
         self.log, self.steps, self.log_every = log, steps, log_every
-        self.preview_every, self.preview, self.tensorboard = preview_every, preview, tensorboard
+        self.preview_every, self.preview, self.trackers = preview_every, preview, trackers
         self.seconds_before, self.started = seconds, time.monotonic()
         self.step = self.first_step = step
         self.pending: list[Stats] = []
@@ -74,7 +67,9 @@ class Monitor:
             self.flush()
         if self.preview and self.preview_every and (step % self.preview_every == 0 or step == self.steps):
             self.flush()  # no preview of a spoilt network
-            self._show(step, self.preview(step))
+            preview = self.preview(step)
+            if self.trackers:
+                self.trackers.preview(step, preview)
 
     def flush(self) -> None:
         """Reads and reports the pending statistics; a step must pass this check before it is saved."""
@@ -88,19 +83,13 @@ class Monitor:
         names = dict.fromkeys(name for row in rows for name in row)  # not every step has all: a penalty may skip steps
         columns = {name: [row[name] for row in rows if name in row] for name in names}
         means = {name: math.fsum(column) / len(column) for name, column in columns.items()}
-        self._write(means)
-        if self.tensorboard:
-            for name, value in means.items():
-                self.tensorboard.add_scalar(name, value, self.step)
+        self._report(means)
         logger.info(self._progress(means), extra={"progress": "last" if self.step == self.steps else "more"})
         self.on_line(self.step, means)
 
     def tell(self, figures: dict[str, float]) -> None:
         """Logs the figures of an evaluation of this step; the progress line shows the first one from now on."""
-        self._write({f"{EVALUATION}{name}": value for name, value in figures.items()})
-        if self.tensorboard:
-            for name, value in figures.items():
-                self.tensorboard.add_scalar(f"{EVALUATION}{name}", value, self.step)
+        self._report({f"{EVALUATION}{name}": value for name, value in figures.items()})
         name, value = next(iter(figures.items()))
         self.judged = f"  {name} {value:.4g} at {self.step:,}"
 
@@ -117,14 +106,18 @@ class Monitor:
         _forget_later_lines(self.log, step)
         logger.warning(reason)
         self._write({"rollback": reason})
-        if self.tensorboard:
-            self.tensorboard.close()
-            self.tensorboard.purge_step = step + 1  # for the file that the next scalar opens
+        if self.trackers:
+            self.trackers.go_back(step)
 
     def close(self) -> None:
-        """Closes TensorBoard's file."""
-        if self.tensorboard:
-            self.tensorboard.close()
+        """Closes the trackers."""
+        if self.trackers:
+            self.trackers.close()
+
+    def _report(self, values: Mapping[str, float]) -> None:
+        self._write(values)
+        if self.trackers:
+            self.trackers.scalars(self.step, values)
 
     def _write(self, values: Mapping[str, float | str]) -> None:
         with name_place(self.log), self.log.open("a") as file:
@@ -135,34 +128,6 @@ class Monitor:
         values = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
         speed = f"{self.steps_per_second:.2f} steps/s  {_clock(left)} left"
         return f"step {self.step:,}/{self.steps:,}  {speed}  {values}{self.judged}"
-
-    def _show(self, step: int, preview: Preview) -> None:
-        if not self.tensorboard:
-            return
-        from matplotlib.image import imread
-
-        for index, clip in enumerate(preview.clips):
-            sound = clip.mean(0, keepdim=True)  # TensorBoard plays mono
-            self.tensorboard.add_audio(f"preview/{index:02d}", sound, step, preview.sample_rate)
-        self.tensorboard.add_image("preview", imread(preview.picture), step, dataformats="HWC")
-
-
-def open_tensorboard(folder: Path, choice: str | bool, step: int) -> Any:
-    """Opens a TensorBoard writer; None if `choice` is False, or if it is "auto" and TensorBoard is not installed.
-
-    Raises TrainingError if `choice` is True and TensorBoard is not installed.
-    """
-    if choice is False:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        if choice == "auto":
-            return None
-        raise TrainingError(
-            "monitor.tensorboard is true, but TensorBoard is not installed", "", "run: pip install tensorboard"
-        ) from error
-    return SummaryWriter(str(folder), purge_step=step)
 
 
 def _refuse_non_finite(first_step: int, rows: list[dict[str, float]]) -> None:

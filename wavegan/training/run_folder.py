@@ -74,7 +74,6 @@ class RunFolder:
         self.corpus = path / "corpus.json"
         self.checkpoints = path / "checkpoints"
         self.previews = path / "previews"
-        self.tensorboard = path / "tensorboard"
 
     def refuse_other_contents(self) -> None:
         """Raises RunError if the folder holds files but no run; among sounds, for example, a run is hard to find."""
