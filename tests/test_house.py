@@ -33,6 +33,7 @@ LEVELS = {
     "evaluation": 4,
     "recipe": 5,
     "export": 5,
+    "steering": 5,
     "assemble": 6,
     "bench": 4,
     "commands": 7,

@@ -1,12 +1,15 @@
 """Makes new clips with a trained generator; a seed and a number give the same clip, however many are made."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavegan.errors import UserError
 from wavegan.models.inputs import Input
 from wavegan.seeding import derive
 
@@ -67,17 +70,47 @@ def numbered_noise(model: Model, numbers: Sequence[int], *, seed: int = 0) -> li
 
 
 def numbered_labels(model: Model, numbers: Sequence[int], *, seed: int = 0, only: Sequence[str] = ()) -> Tensor | None:
-    """Returns one-hot rows (N, labels) for the clips with these numbers; None if the generator knows no labels.
+    """Returns rows of label weights (N, labels) for the clips with these numbers; None if the generator knows none.
 
-    The labels in `only` take turns; if it is empty, each clip draws its own from all labels.
+    The labels in `only`, or mixes of them, see `label_mix`, take turns; if it is empty, each clip draws its own label.
     """
     if not model.labels:
         return None
     if only:
-        chosen = [model.label_names.index(only[clip_number % len(only)]) for clip_number in numbers]
-    else:
-        chosen = [derive(seed, clip_number, "label") % model.labels for clip_number in numbers]
+        rows = torch.stack([label_row(model, label_mix(model, text)) for text in only])
+        return rows[[clip_number % len(only) for clip_number in numbers]]
+    chosen = [derive(seed, clip_number, "label") % model.labels for clip_number in numbers]
     return F.one_hot(torch.tensor(chosen), model.labels).float()
+
+
+def label_mix(model: Model, text: str, argument: str = "labels") -> dict[str, float]:
+    """Returns the share of each label in a label or a mix of labels, such as "kick:0.7,snare:0.3".
+
+    The name of a label means that label, whatever signs it holds. A label of a mix without a weight has the weight 1.
+    Shares add up to 1. argument: the name under which the text was given. Raises UserError for a label that the model
+    does not know, and for a weight that is no number above 0.
+    """
+    names = model.label_names
+    if text in names:
+        return {text: 1.0}
+    weights: dict[str, float] = {}
+    for part in map(str.strip, text.split(",")):
+        name, _, number = part.rpartition(":")
+        if name not in names:
+            name, number = part, "1"
+        if name not in names:
+            near = get_close_matches(name, names, 1, 0)[0]
+            raise UserError(
+                f"`{argument}` is {name}", f"{model.name} knows {', '.join(names)}", f"try `{argument}={near}`"
+            )
+        weights[name] = weights.get(name, 0.0) + _weight(number, text, argument)
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
+
+
+def label_row(model: Model, mix: Mapping[str, float]) -> Tensor:
+    """Returns the label weights (labels,) of shares by label."""
+    return torch.tensor([mix.get(name, 0.0) for name in model.label_names])
 
 
 def generate(
@@ -203,6 +236,17 @@ def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tenso
     cosine = torch.cosine_similarity(here, there, dim=-1).clamp(-1 + 1e-6, 1 - 1e-6)[:, None]
     angle = torch.arccos(cosine)
     return (torch.sin((1 - share) * angle) * here + torch.sin(share * angle) * there) / torch.sin(angle)
+
+
+def _weight(number: str, text: str, argument: str) -> float:
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        rule = "a weight of a mix is a number above 0"
+        raise UserError(f"`{argument}` is {text}, with the weight {number!r}", rule, "try kick:0.7,snare:0.3, say")
+    return weight
 
 
 def _walked(key_latents: Tensor, walk: Callable[[Tensor, Tensor, Tensor], Tensor], shares: Tensor) -> Tensor:

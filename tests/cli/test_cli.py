@@ -27,6 +27,8 @@ COMMANDS = (
     "doctor",
     "train",
     "generate",
+    "info",
+    "regenerate",
     "translate",
     "evaluate",
     "compare",

@@ -12,7 +12,7 @@ import pytest
 
 from wavegan import recipe as recipes
 from wavegan.commands import generate as job
-from wavegan.commands.clip_receipt import RECEIPT
+from wavegan.commands.folder_record import RECORD
 from wavegan.commands.train import train
 
 RECIPE = """\
@@ -45,8 +45,8 @@ def clips(folder: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(folder).glob("*.wav")}
 
 
-def receipt(folder: str, pattern: str = "clip-*.wav") -> tuple[int, int]:
-    content = json.loads(Path(folder, RECEIPT).read_text())[pattern]
+def record(folder: str, pattern: str = "clip-*.wav") -> tuple[int, int]:
+    content = json.loads(Path(folder, RECORD).read_text())[pattern]
     return content["finished"], content["begun"]
 
 
@@ -65,14 +65,14 @@ def test_an_interrupted_command_goes_on_and_gives_the_same_to_the_last_bit(comma
     told = process.communicate(timeout=60)[1]
     assert (process.returncode, told.lstrip()) == (130, "interrupted; the same command goes on where it can\n")
     there = len(clips("new"))
-    finished, begun = receipt("new")
+    finished, begun = record("new")
     assert 20 <= there < 400 and finished <= there <= begun <= finished + job.BATCH_SIZE
     outcome = command(*words, "--out", "new")
     assert outcome.code == 0, outcome.err
     assert outcome.err == f"new: {finished} of 400 clips are there, made with the same settings, and kept\n"
     command(*words, "--out", "whole")
     assert clips("new") == clips("whole") and len(clips("new")) == 400
-    assert receipt("new") == receipt("whole") == (400, 400)
+    assert record("new") == record("whole") == (400, 400)
 
 
 def test_missing_clips_are_made_again_and_the_others_left_alone(command, model):
@@ -115,7 +115,7 @@ def test_clips_of_other_settings_are_refused(command, model, other, walk):
     assert clips("new") == before
     assert command("generate", model, "-n", 3, "--out", "new", *walk, *OTHERS[other], "--force").code == 0
     assert clips("new") != before
-    assert command("generate", model, "-n", 3, "--out", "new", *walk).code == 2, "the receipt is the new command's"
+    assert command("generate", model, "-n", 3, "--out", "new", *walk).code == 2, "the record is the new command's"
 
 
 def test_a_file_of_somebody_else_after_the_own_ones_is_refused(command, model):
@@ -127,25 +127,25 @@ def test_a_file_of_somebody_else_after_the_own_ones_is_refused(command, model):
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"clip-*.wav": 3}'])
-def test_without_a_whole_receipt_clips_are_somebody_elses(command, model, damaged):
+def test_without_a_whole_record_clips_are_somebody_elses(command, model, damaged):
     command("generate", model, "-n", 2, "--out", "new")
-    Path("new", RECEIPT).write_text(damaged)
+    Path("new", RECORD).write_text(damaged)
     assert command("generate", model, "-n", 2, "--out", "new").code == 2
-    assert command("generate", model, "-n", 2, "--out", "new", "--force").code == 0 and receipt("new") == (2, 2)
+    assert command("generate", model, "-n", 2, "--out", "new", "--force").code == 0 and record("new") == (2, 2)
 
 
 def test_a_forced_command_that_was_interrupted_takes_no_old_clip_for_its_own(command, model, monkeypatch):
     command("generate", model, "-n", 40, "--out", "new", "--seed", 1)
 
-    def stopped(path, clip, sample_rate, *, write=job.files.write):
+    def stopped(path, clip, sample_rate, comment="", *, write=job.files.write):
         if path.name == "clip-000020.wav":
             raise KeyboardInterrupt
-        write(path, clip, sample_rate)
+        write(path, clip, sample_rate, comment)
 
     with monkeypatch.context() as patch:
         patch.setattr(job.files, "write", stopped)
         assert command("generate", model, "-n", 40, "--out", "new", "--force").code == 130
-    assert receipt("new") == (16, 32)
+    assert record("new") == (16, 32)
     assert command("generate", model, "-n", 40, "--out", "new").code == 2, "clips 32 to 39 are of seed 1"
     Path("new/clip-000039.wav").unlink()
     for number in range(32, 39):

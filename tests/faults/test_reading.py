@@ -30,7 +30,7 @@ from wavegan.audio.corpus import load_corpus
 from wavegan.audio.duplicates import clusters
 from wavegan.audio.files import decode
 from wavegan.audio.sources import open_source
-from wavegan.commands.clip_receipt import RECEIPT, Receipt
+from wavegan.commands.folder_record import RECORD, FolderRecord
 from wavegan.commands.models import load_model
 from wavegan.commands.run_sound import sound_of_run
 from wavegan.commands.train import train
@@ -182,13 +182,13 @@ def cached(folder: Path) -> Any:
     return digest(*parts)
 
 
-def receipt(folder: Path) -> list[Path]:
-    Receipt(folder, "clip-*.wav", {"seed": 0}).write(finished=3, begun=4)
-    return [folder / RECEIPT]
+def folder_record(folder: Path) -> list[Path]:
+    FolderRecord(folder, "clip-*.wav", {"seed": 0}).write(finished=3, begun=4)
+    return [folder / RECORD]
 
 
-def read_receipt(folder: Path) -> Any:
-    noted = Receipt(folder, "clip-*.wav", {"seed": 0})
+def read_folder_record(folder: Path) -> Any:
+    noted = FolderRecord(folder, "clip-*.wav", {"seed": 0})
     assert 0 <= noted.finished <= noted.begun, "clips that cannot be"
     noted.write(finished=noted.finished, begun=noted.begun)
     return range(noted.finished)[:9]
@@ -244,7 +244,7 @@ FORMATS = {
     "metadata.csv": metadata("csv"),
     "metadata.jsonl": metadata("jsonl"),
     "cache": Format(cache_files, cached, is_checked=True),
-    "clips.json": Format(receipt, read_receipt),
+    "clips.json": Format(folder_record, read_folder_record),
     "corpus.json": Format(corpus_report, read_corpus_report, is_checked=True, is_slow=True),
     "tar": Format(shards, read_shards),
     **{ending: sound(ending) for ending in ("wav", "flac", "ogg", "mp3", "aiff", "au", "w64", "caf")},

@@ -102,10 +102,11 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def open_writer(path: Path, sample_rate: int, channels: int) -> Iterator[soundfile.SoundFile]:
+def open_writer(path: Path, sample_rate: int, channels: int, comment: str = "") -> Iterator[soundfile.SoundFile]:
     """Opens a sound file to write (frames, channels) into; the file gets its name when it is complete.
 
-    The extension chooses the format. Raises DataError if the format cannot hold the rate or the number of channels.
+    The extension chooses the format; `comments.read` reads the comment. Raises DataError if the format cannot hold the
+    rate or the number of channels.
     """
     extension = path.suffix.lower().lstrip(".")
     check_format(extension, sample_rate, channels)
@@ -116,12 +117,14 @@ def open_writer(path: Path, sample_rate: int, channels: int) -> Iterator[soundfi
             file, "w", samplerate=sample_rate, channels=channels, format=container, subtype=subtype
         ) as sound,
     ):
+        if comment:  # libsndfile refuses ""
+            sound.comment = comment
         yield sound
 
 
-def write(path: Path, clip: np.ndarray, sample_rate: int) -> None:
+def write(path: Path, clip: np.ndarray, sample_rate: int, comment: str = "") -> None:
     """Writes one clip, (channels, samples) in [-1, 1]; see `open_writer`."""
-    with open_writer(path, sample_rate, len(clip)) as sound:
+    with open_writer(path, sample_rate, len(clip), comment) as sound:
         write_clip(sound, clip)
 
 

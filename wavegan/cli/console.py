@@ -18,7 +18,21 @@ from wavegan import progress
 LOGGER = "wavegan"
 PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: "}
 # These options stand for arguments of the library's functions; most have the same name.
-SAME_NAME = ("out", "recipe", "force", "fresh", "device", "checkpoint", "data", "training", "classifier", "to")
+SAME_NAME = (
+    "out",
+    "recipe",
+    "force",
+    "fresh",
+    "device",
+    "checkpoint",
+    "data",
+    "training",
+    "classifier",
+    "to",
+    "model",
+    "amount",
+    "steps",
+)
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate", "raw")} | {
     "run_dir": "--run-dir",
     "labels": "--label",

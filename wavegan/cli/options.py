@@ -39,6 +39,11 @@ checkpoint_option = click.option(
     metavar="WHICH",
     help="Checkpoint of a run: newest, best (has the lowest kad_l of evaluation.every) or a step.",
 )
+maker_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="MODEL that made the sound; if not given, its run folder, a shipped model and runs/ are searched.",
+)
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),

@@ -1,6 +1,7 @@
 """Makes the folders that results are written into, and refuses runs as folders of sound."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from wavegan.errors import DataError
@@ -17,6 +18,17 @@ def make_folder(folder: Path) -> None:
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DataError(f"the folder {folder} cannot be written to", "", "name another with `out`")
+
+
+def refuse_existing(paths: Sequence[Path], force: bool) -> None:
+    """Raises DataError if one of the files that are to be written exists already, unless `force`."""
+    existing = [path for path in paths if path.exists()]
+    if existing and not force:
+        raise DataError(
+            f"{existing[0]} exists already ({len(existing)} of {len(paths)} files do)",
+            "clips are never written over",
+            "name another folder with `out` or add `force=True`",
+        )
 
 
 def refuse_run(*folders: Path | None) -> None:

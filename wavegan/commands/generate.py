@@ -1,9 +1,8 @@
 """Writes the clips of a model into files."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ from torch import Tensor
 
 from wavegan import assemble, generation, progress
 from wavegan.audio import files
-from wavegan.commands.clip_receipt import Receipt, weights_hash
-from wavegan.commands.folders import make_folder
+from wavegan.commands import receipts
+from wavegan.commands.folder_record import FolderRecord
+from wavegan.commands.folders import make_folder, refuse_existing
 from wavegan.commands.models import LoadedModel, load_model
-from wavegan.errors import DataError, UserError
+from wavegan.errors import UserError
 from wavegan.generation import Model
 
 logger = logging.getLogger(__name__)
@@ -89,34 +89,43 @@ def write_clips(
     refuse_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{index:06d}.{extension}" for index in range(count)]
-    receipt = Receipt(out, f"clip-*.{extension}", _settings(model, seed, truncation, labels))
-    finished = 0 if force else receipt.finished
-    _refuse_existing(paths, receipt.begun, force)
+    maker = receipts.maker_of(model)
+    record = FolderRecord(out, f"clip-*.{extension}", _settings(maker, seed, truncation, labels))
+    finished = 0 if force else record.finished
+    refuse_existing(paths[record.begun :], force)
     make_folder(out)
     missing = [index for index, path in enumerate(paths) if index >= finished or not path.exists()]
     if len(missing) < count:
         kept = count - len(missing)
         logger.info(f"{out}: {kept:,} of {count:,} clips are there, made with the same settings, and kept")
-    receipt.write(finished=finished, begun=receipt.begun)
-    clips = _in_batches(model, missing, count, receipt, seed=seed, truncation=truncation, labels=labels)
+    record.write(finished=finished, begun=record.begun)
+    clips = _in_batches(model, missing, count, record, seed=seed, truncation=truncation, labels=labels)
     for index, clip in progress.track(clips, len(missing), "clips"):
-        files.write(paths[index], clip.numpy(), model.sample_rate)
-    receipt.write(finished=max(receipt.finished, count), begun=receipt.begun)
+        receipt = receipts.of_clip(
+            model, maker, index, seed=seed, truncation=truncation, labels=labels, batch=_batch(index, count)
+        )
+        files.write(paths[index], clip.numpy(), model.sample_rate, receipts.text_of(receipt))
+    record.write(finished=max(record.finished, count), begun=record.begun)
     return paths
 
 
 def _in_batches(
-    model: Model, wanted: Sequence[int], count: int, receipt: Receipt, **settings: Any
+    model: Model, wanted: Sequence[int], count: int, record: FolderRecord, **settings: Any
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yields the wanted ones of clips 0 to count - 1 with their numbers, and notes in the receipt how far it is.
+    """Yields the wanted ones of clips 0 to count - 1 with their numbers, and notes in the record how far it is.
 
     Batches are those of a command that was not interrupted, so that every clip is the same to the last bit.
     """
-    for start, indices in groupby(wanted, lambda index: index - index % BATCH_SIZE):
-        end = min(start + BATCH_SIZE, count)
-        receipt.write(finished=max(receipt.finished, start), begun=max(receipt.begun, end))
-        [batch] = generation.generate(model, end - start, first=start, batch_size=BATCH_SIZE, **settings)
+    for (start, size), indices in groupby(wanted, lambda index: _batch(index, count)):
+        record.write(finished=max(record.finished, start), begun=max(record.begun, start + size))
+        [batch] = generation.generate(model, size, first=start, batch_size=size, **settings)
         yield from ((index, batch[index - start]) for index in indices)
+
+
+def _batch(index: int, count: int) -> tuple[int, int]:
+    """Returns the first number and the size of the batch in which clip `index` of `count` clips is made."""
+    start = index - index % BATCH_SIZE
+    return start, min(BATCH_SIZE, count - start)
 
 
 def write_walk(
@@ -137,8 +146,9 @@ def write_walk(
     refuse_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
-    receipt = Receipt(out, path.name, _settings(model, seed, truncation, labels) | {"stations": stations})
-    _refuse_existing([path], receipt.begun, force)
+    maker = receipts.maker_of(model)
+    record = FolderRecord(out, path.name, _settings(maker, seed, truncation, labels) | {"stations": stations})
+    refuse_existing([path][record.begun :], force)
     if path.exists() and not force:
         logger.info(f"{path} is there, made with the same settings, and kept")
         return [path]
@@ -147,25 +157,19 @@ def write_walk(
         model, stations, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE
     )
     count = (stations - 1) * (generation.CLIPS_BETWEEN + 1) + 1
-    receipt.write(finished=0, begun=int(not path.exists()))  # a file that is there now is not of these settings
-    with files.open_writer(path, model.sample_rate, model.channels) as sound:
+    record.write(finished=0, begun=int(not path.exists()))  # a file that is there now is not of these settings
+    receipt = receipts.WalkReceipt(**maker, seed=seed, stations=stations, labels=tuple(labels), truncation=truncation)
+    with files.open_writer(path, model.sample_rate, model.channels, receipts.text_of(receipt)) as sound:
         for clip in progress.track(_each(clips), count, "clips"):
             files.write_clip(sound, clip.numpy())
-    receipt.write(finished=1, begun=1)
+    record.write(finished=1, begun=1)
     return [path]
 
 
-def _settings(model: Model, seed: int, truncation: float, labels: Sequence[str]) -> dict[str, Any]:
+def _settings(maker: Mapping[str, Any], seed: int, truncation: float, labels: Sequence[str]) -> dict[str, Any]:
     """Returns all that decides how a clip with a number sounds."""
-    return {
-        "model": model.name,
-        "step": model.step,
-        "weights": weights_hash(model.generator),
-        "precision": model.precision,
-        "seed": seed,
-        "truncation": truncation,
-        "labels": list(labels),
-    }
+    of_model = {key: maker[key] for key in ("model", "step", "weights", "precision")}
+    return {**of_model, "seed": seed, "truncation": truncation, "labels": list(labels)}
 
 
 def _refuse_arguments(count: int, labels: Sequence[str], truncation: float, interpolate: bool) -> None:
@@ -197,32 +201,15 @@ def refuse_truncation(truncation: float) -> None:
 
 
 def refuse_labels(model: Model, labels: Sequence[str], argument: str = "labels") -> None:
-    """Raises UserError for a label that the model does not know; argument: the name under which it was given."""
+    """Raises UserError for labels and mixes that the model does not know; argument: the name they were given under."""
     if labels and not model.labels:
         raise UserError(
             f"`{argument}` is {labels[0]}, and {model.name} knows no labels",
             "",
             "leave it out, or train with generator.labels at the number of labels",
         )
-    unknown = [name for name in labels if name not in model.label_names]
-    if unknown:
-        near = get_close_matches(unknown[0], model.label_names, 1, 0)[0]
-        raise UserError(
-            f"`{argument}` is {unknown[0]}",
-            f"{model.name} knows {', '.join(model.label_names)}",
-            f"try `{argument}={near}`",
-        )
-
-
-def _refuse_existing(paths: Sequence[Path], own: int, force: bool) -> None:
-    """Raises DataError for files that exist already, but for the first `own`, which the same settings have made."""
-    existing = [path for path in paths[own:] if path.exists()]
-    if existing and not force:
-        raise DataError(
-            f"{existing[0]} exists already ({len(existing)} of {len(paths)} files do)",
-            "clips are never written over",
-            "name another folder with `out` or add `force=True`",
-        )
+    for text in labels:
+        generation.label_mix(model, text, argument)
 
 
 def _each(batches: Iterator[Tensor]) -> Iterator[Tensor]:

@@ -160,7 +160,7 @@ def _read(path: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
         return _read_exported(folder, checkpoint, raw)
     content = checkpoints.load_chosen(RunFolder(path).checkpoints, checkpoint, assemble.check_model)
     if content is None:
-        around, inside = _run_around(path), runs_in(path)
+        around, inside = run_around(path), runs_in(path)
         runs = [around] if around else inside
         remedy = f"name {_named(runs)}" if runs else "train first: wavegan train RECIPE"
         raise RunError(f"{path} holds no checkpoint", KINDS, remedy)
@@ -199,6 +199,6 @@ def _read_file(path: Path, checkpoint: str) -> dict[str, Any]:
     return checkpoints.load(path, assemble.check_model)
 
 
-def _run_around(path: Path) -> Path | None:
+def run_around(path: Path) -> Path | None:
     """Returns the run folder that a path lies in, if it does."""
     return next((folder for folder in path.absolute().parents if RunFolder(folder).checkpoints.is_dir()), None)

@@ -1,4 +1,4 @@
-"""Keeps a receipt of the command that makes a folder of clips, so that the same command can continue.
+"""Keeps a record of the command that makes a folder of clips, so that the same command can continue.
 
 Clip k depends only on the model, the settings and k. So after an interruption only the missing clips are made. Clips
 made with other settings are never reused.
@@ -13,10 +13,10 @@ from torch import nn
 
 from wavegan.atomic_write import write_text
 
-RECEIPT = "clips.json"
+RECORD = "clips.json"
 
 
-class Receipt:
+class FolderRecord:
     """Holds how far a command has come with the files that a pattern names, such as "clip-*.wav".
 
     settings: plain values that decide the sound of every clip. Clips below `finished` are written; those below `begun`
@@ -24,7 +24,7 @@ class Receipt:
     """
 
     def __init__(self, folder: Path, pattern: str, settings: dict[str, Any]) -> None:
-        self._path, self._pattern, self._settings = folder / RECEIPT, pattern, settings
+        self._path, self._pattern, self._settings = folder / RECORD, pattern, settings
         self.finished, self.begun = 0, 0
         match _read(self._path).get(pattern):
             case {"settings": earlier, "finished": int(finished), "begun": int(begun)} if 0 <= finished <= begun:
@@ -47,7 +47,7 @@ def weights_hash(network: nn.Module) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Reads the receipts of a folder by pattern; {} if the file is missing or damaged."""
+    """Reads the records of a folder by pattern; {} if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -1,0 +1,178 @@
+"""Tests that a sound file says how it was made, and that it can be made again from that alone, bit for bit."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from wavegan import generation
+from wavegan.audio import comments, files
+from wavegan.commands import receipts
+from wavegan.commands.models import load_model
+from wavegan.errors import DataError, UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def generated(command, model, *words) -> list[Path]:
+    outcome = command("generate", model, "--out", "clips", *words)
+    assert outcome.code == 0, outcome.err
+    return [Path(line) for line in outcome.out.splitlines()]
+
+
+def samples(path: Path) -> np.ndarray:
+    return soundfile.read(path, dtype="int16")[0]
+
+
+@pytest.mark.parametrize("words", [(), ("--label", "kick:0.7,snare:0.3", "--label", "tom"), ("--precision", "bf16")])
+def test_clips_are_made_again_bit_for_bit(command, here, drummer, words):
+    paths = generated(command, drummer, "-n", 19, "--seed", 7, "--truncation", 0.8, *words)
+    chosen = [paths[3], paths[17], paths[18]]  # of a whole batch and of the last one, which has three clips
+    outcome = command("regenerate", *chosen, "--model", drummer, "--json")
+    assert outcome.code == 0, outcome.err
+    values = json.loads(outcome.out)
+    assert values["differences"] == [0, 0, 0]
+    for path, again in zip(chosen, values["files"], strict=True):
+        np.testing.assert_array_equal(samples(path), samples(Path(again)))
+        assert comments.read(Path(again)) == comments.read(path), "it can be made again from the copy too"
+    assert not np.array_equal(samples(paths[3]), samples(paths[17]))
+
+
+def test_a_receipt_says_how_and_names_no_folder(command, here, drummer):
+    paths = generated(command, drummer, "-n", 18, "--seed", 7, "--truncation", 0.8, "--label", "kick:3,snare:1")
+    values = json.loads(command("info", paths[17], "--json").out)
+    model = load_model(drummer, CPU).model
+    assert values.pop("weights") == receipts.maker_of(model)["weights"]
+    assert values == {
+        "file": str(paths[17]), "wavegan": "0.1.0", "model": "drummer", "step": 2, "precision": "fp32",
+        "made_by": "generate", "seed": 7, "number": 17, "label": "kick:0.75,snare:0.25", "labels": ["kick:3,snare:1"],
+        "truncation": 0.8, "batch": [16, 2],
+    }  # fmt: skip
+    assert "/" not in comments.read(paths[17])
+    assert re.search(r"^label +kick:0.75,snare:0.25$", command("info", paths[17]).out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])  # MP3 holds no 4,000 Hz
+def test_a_sound_is_made_again_from_any_format(command, here, drummer, extension):
+    [path] = generated(command, drummer, "-n", 1, "--format", extension)
+    assert command("regenerate", path, "--model", drummer, "--format", "flac").code == 0
+    [original] = next(generation.generate(load_model(drummer, CPU).model, 1))
+    np.testing.assert_array_equal(samples(Path("regenerated/clip-000000.flac")), files.to_int16(original[0].numpy()))
+
+
+def test_a_walk_is_made_again(command, here, drummer):
+    [path] = generated(command, drummer, "-n", 3, "--interpolate", "--seed", 4)
+    outcome = command("regenerate", path, "--model", drummer)
+    assert outcome.out == "regenerated/walk.wav  the same, bit for bit\n"
+    np.testing.assert_array_equal(samples(path), samples(Path("regenerated/walk.wav")))
+
+
+def test_the_model_is_looked_for_where_it_may_be(command, here, drummer):
+    run = shutil.copytree(drummer, here / "runs" / "renamed")
+    outcome = command("generate", "runs/renamed", "-n", 2)  # into the run folder
+    assert command("regenerate", *outcome.out.splitlines()).code == 0
+    [path] = generated(command, run, "-n", 1, "--checkpoint", 1)
+    assert command("regenerate", path, "--out", "a").code == 0, "runs/ is searched by the name in each recipe"
+    assert command("export", run, "--out", "taken").code == 0
+    shutil.rmtree("runs")
+    outcome = command("regenerate", path, "--out", "b")
+    assert outcome.code == 2 and "no model of that name is at hand" in outcome.err
+    shutil.copy(path, "clip.wav")
+    newest = generated(command, "taken", "-n", 1, "--force")[0]
+    assert command("regenerate", newest, "--model", "taken", "--out", "c").code == 0
+    outcome = command("regenerate", "clip.wav", "--model", "taken", "--out", "d")
+    assert outcome.code == 2 and "taken (step 2) has other weights" in outcome.err
+    assert not Path("d").exists()
+
+
+def test_another_model_is_named_with_the_one_that_has_the_weights(command, here, drummer):
+    shutil.copytree(drummer, "runs/drummer")
+    Path("one.pt").write_bytes(Path("runs/drummer/checkpoints/step-00000001.pt").read_bytes())
+    [path] = generated(command, drummer, "-n", 1)
+    outcome = command("regenerate", path, "--model", "one.pt")
+    assert outcome.code == 2 and "one.pt has other weights" in outcome.err
+    assert outcome.err.rstrip().endswith("name runs/drummer with --model")
+
+
+DAMAGED = {
+    "cut": lambda text: text[:90],
+    "no number": lambda text: text.replace('"number":0', '"number":"x"'),
+    "another batch": lambda text: text.replace('"batch":[0,1]', '"batch":[0,0]'),
+    "another kind": lambda text: text.replace('"generate"', '"magic"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_receipt_is_refused_before_anything_is_written(command, here, drummer, damage):
+    [path] = generated(command, drummer, "-n", 1)
+    text = comments.read(path)
+    assert DAMAGED[damage](text) != text
+    files.write(here / "damaged.wav", np.zeros((1, 64), np.float32), 4000, DAMAGED[damage](text))
+    for words in (("regenerate", path, "damaged.wav"), ("info", "damaged.wav")):
+        outcome = command(*words)
+        assert outcome.code == 2 and "the receipt in damaged.wav is cut off or changed" in outcome.err
+    assert not Path("regenerated").exists()
+
+
+def test_a_sound_without_a_receipt_is_refused(command, here):
+    files.write(here / "mine.wav", np.zeros((1, 64), np.float32), 4000, "recorded in the kitchen")
+    outcome = command("regenerate", "mine.wav")
+    assert outcome.code == 2 and outcome.err.startswith("error: mine.wav has no receipt")
+    Path("text.wav").write_text("no sound")
+    assert "text.wav cannot be read as sound" in command("info", "text.wav").err
+
+
+def test_a_file_is_not_written_over(command, here, drummer):
+    [path] = generated(command, drummer, "-n", 1)
+    before = path.read_bytes()
+    assert "would be written over by itself" in command("regenerate", path, "--out", "clips", "--force").err
+    assert "two of the sounds would have the name" in command("regenerate", path, path).err
+    assert command("regenerate", path, "--model", drummer).code == 0
+    assert "exists already" in command("regenerate", path, "--model", drummer).err
+    assert path.read_bytes() == before
+
+
+def test_info_tells_what_a_model_is(command, here, drummer):
+    values = json.loads(command("info", drummer, "--json").out)
+    assert values["name"] == "drummer" and values["step"] == 2 and values["latent_dim"] == 8
+    assert values["seconds_of_clip"] == 1.024 and "kick" in values["labels"]
+    assert values["weights"] == receipts.maker_of(load_model(drummer, CPU).model)["weights"]
+    assert command("info", "nowhere").code == 2
+
+
+def test_mixes_of_labels_are_read(drummer):
+    model = load_model(drummer, CPU).model
+    assert generation.label_mix(model, "kick") == {"kick": 1}
+    assert generation.label_mix(model, "kick:3, snare") == {"kick": 0.75, "snare": 0.25}
+    odd = torch.nn.Module()
+    named = generation.Model(odd, 1, 1, 1, "odd", 0, ("a", "a:2", "b,c"))
+    assert generation.label_mix(named, "a:2") == {"a:2": 1} and generation.label_mix(named, "b,c") == {"b,c": 1}
+    assert generation.label_mix(named, "a:2:1,a:3") == {"a:2": 0.25, "a": 0.75}
+    row = generation.numbered_labels(model, [0, 1], only=["kick:3,snare", "tom"])
+    assert row is not None and row[0].sum() == 1 and row[0].max() == 0.75 and row[1].max() == 1
+    for text, words in (("kik:2,snare", "is kik:2; .* try `labels=kick`"), ("kick:0,snare", "weight '0'"),
+                        ("kick:nan", "weight 'nan'"), ("kick:", "weight ''")):  # fmt: skip
+        with pytest.raises(UserError, match=words):
+            generation.label_mix(model, text)
+
+
+def test_a_latent_that_does_not_fit_is_refused(drummer):
+    model = load_model(drummer, CPU).model
+    maker = receipts.maker_of(model)
+    point = receipts.numbered_point(model, 3)
+    receipt = receipts.of_point(model, maker, point, "vary")
+    assert torch.equal(receipts.point_of(model, receipt).latent, point.latent)
+    for latent in (receipt.latent[:-4], "?", ""):
+        with pytest.raises(DataError):
+            receipts.point_of(model, receipt.model_copy(update={"latent": latent}))

@@ -1,0 +1,25 @@
+"""Defines `wavegan info`, which says how a sound was made, or what a model is."""
+
+from pathlib import Path
+
+import click
+
+from wavegan.cli.options import json_option
+from wavegan.cli.output import print_result
+
+
+@click.command(short_help="Say how a sound was made, or what a model is.")
+@click.argument("target", metavar="FILE|MODEL", type=click.Path(path_type=Path))
+@json_option
+def info(target: Path, as_json: bool) -> None:
+    """Shows the receipt of a sound FILE that wavegan has written, or the facts of a MODEL.
+
+    \b
+    Examples:
+      wavegan info generated/drums/clip-000003.wav
+      wavegan info runs/drums_modern --json
+    """
+    from wavegan.commands import info as commands
+
+    facts = commands.info(target)
+    print_result(facts, as_json, commands.as_text(facts))
