@@ -19,7 +19,7 @@ OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "
 
 
 class Browser:
-    """Shows one page. `complaints` lists errors that the page did not catch, and all that its console calls an error."""
+    """Shows a page. `complaints` lists the errors that it did not catch, and its console's errors and warnings."""
 
     def __init__(self, folder: Path, *options: str):
         to_browser, self._requests = os.pipe()

@@ -73,20 +73,33 @@ function drawWaveform(canvas, clip, fill) {
 
 const SHADES = [[10, 8, 20], [70, 20, 95], [160, 40, 105], [235, 100, 80], [252, 190, 110], [255, 250, 220]];
 
-/** Draws a spectrogram whose levels lie from 0 to 255, low frequencies at the bottom. */
+const PICTURE_ROWS = 192;
+const melOf = (hertz) => Math.log1p(hertz / 700);
+const hertzOf = (mel) => 700 * Math.expm1(mel);
+
+/** Draws a spectrogram whose levels lie from 0 to 255, low frequencies at the bottom, spaced as they are heard. */
 function drawSpectrogram(canvas, { levels, frames, bins }) {
   canvas.width = frames;
-  canvas.height = bins;
+  canvas.height = PICTURE_ROWS;
   const context = canvas.getContext("2d");
-  const image = context.createImageData(frames, bins);
-  for (let frame = 0; frame < frames; frame++) {
-    for (let bin = 0; bin < bins; bin++) {
-      const place = (levels[frame * bins + bin] / 256) * (SHADES.length - 1);
-      const [left, right] = [SHADES[Math.floor(place)], SHADES[Math.floor(place) + 1]];
-      const at = 4 * ((bins - 1 - bin) * frames + frame);
-      for (let part = 0; part < 3; part++) image.data[at + part] = left[part] + (place % 1) * (right[part] - left[part]);
-      image.data[at + 3] = 255;
+  const image = context.createImageData(frames, PICTURE_ROWS);
+  const highest = model.sampleRate / 2;
+  for (let row = 0; row < PICTURE_ROWS; row++) {
+    const hertz = hertzOf(melOf(highest) * (1 - (row + 0.5) / PICTURE_ROWS));
+    const place = (hertz / highest) * (bins - 1);
+    const [low, share] = [Math.floor(place), place % 1];
+    for (let frame = 0; frame < frames; frame++) {
+      const at = frame * bins + low;
+      shade(image.data, 4 * (row * frames + frame), (1 - share) * levels[at] + share * levels[at + 1]);
     }
   }
   context.putImageData(image, 0, 0);
+}
+
+/** Writes the colour of a level into a pixel. */
+function shade(pixels, at, level) {
+  const place = (level / 256) * (SHADES.length - 1);
+  const [left, right] = [SHADES[Math.floor(place)], SHADES[Math.floor(place) + 1]];
+  for (let part = 0; part < 3; part++) pixels[at + part] = left[part] + (place % 1) * (right[part] - left[part]);
+  pixels[at + 3] = 255;
 }

@@ -70,7 +70,8 @@ class Field {
   get title() {
     const { x, y } = this.place;
     const percent = (share) => Math.round(RESOLUTION * share);
-    return `Between pads ${this.corners.map((corner) => Number(corner.value) + 1).join(", ")}: ${percent(x)} right, ${percent(y)} up`;
+    const numbers = this.corners.map((corner) => Number(corner.value) + 1).join(", ");
+    return `Between pads ${numbers}: ${percent(x)} right, ${percent(y)} up`;
   }
 
   keep() {

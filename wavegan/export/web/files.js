@@ -4,7 +4,7 @@ const FIRST_NOTE = 36; // of pad 1, in MIDI and in the mappings
 const FULL_SCALE = 32767;
 const NO_COMPRESSION_DATE = 0x21; // 1 January 1980, the earliest that ZIP knows: equal sounds give equal files
 
-/** Returns the bytes of little-endian numbers and of texts: [[2, 1], "RIFF"] is a number of two bytes and four letters. */
+/** Returns the bytes of texts and little-endian numbers: ["RIFF", [2, 1]] is four letters and a number of two bytes. */
 function packed(parts) {
   const chunks = parts.map((part) => {
     if (part instanceof Uint8Array) return part;
@@ -27,7 +27,7 @@ function wavFile(clip, sampleRate, facts) {
   clip.forEach((channel, place) =>
     channel.forEach((sample, time) => (samples[time * clip.length + place] = Math.round(FULL_SCALE * sample))),
   );
-  const chunk = (name, content) => packed([name, [4, content.length], content, ...(content.length % 2 ? [[1, 0]] : [])]);
+  const chunk = (name, content) => packed([name, [4, content.length], content, "\0".repeat(content.length % 2)]);
   const frame = 2 * clip.length;
   const format = [[2, 1], [2, clip.length], [4, sampleRate], [4, frame * sampleRate], [2, frame], [2, 16]];
   const entries = Object.entries(facts).map(([name, text]) => chunk(name, packed([text, [1, 0]])));

@@ -4,7 +4,6 @@
 const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
 const LOUDNESS_GAIN = 4;
-const SILENT_PEAK = 0.01; // below it a clip is not made louder
 const LOWEST = 2; // pitch in cycles a window
 const OCTAVES = 4;
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
@@ -118,7 +117,7 @@ class Generator {
       this.shape(channel, hiss);
       return this.synthesized();
     });
-    return this.limited(this.mixed(maps));
+    return limited(mixedChannels(maps), this.model.peaksAreOne);
   }
 
   /** Returns what the blocks say, (frames, channels). */
@@ -249,28 +248,6 @@ class Generator {
     }
     const before = Math.floor((window - hop) / 2);
     return sound.slice(before, before + clipSamples);
-  }
-
-  /** Turns the mean of the channels and their differences into channels, by a cosine transform. */
-  mixed(maps) {
-    const count = maps.length;
-    if (count === 1) return maps;
-    return maps.map((_, channel) => {
-      const factors = maps.map((_, row) => {
-        const cosine = Math.cos((row * (channel + 0.5) * Math.PI) / count);
-        return cosine * Math.sqrt((row ? 2 : 1) / count);
-      });
-      return maps[0].map((_, sample) => maps.reduce((sum, map, row) => sum + factors[row] * map[sample], 0));
-    });
-  }
-
-  /** Gives a clip a peak of 1 if all clips that the generator learned from had it; else only if it is louder. */
-  limited(clip) {
-    let peak = 0;
-    for (const samples of clip) for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
-    const divisor = this.model.peaksAreOne ? (peak > SILENT_PEAK ? peak : 1) : Math.max(peak, 1);
-    for (const samples of clip) for (let place = 0; place < samples.length; place++) samples[place] /= divisor;
-    return clip;
   }
 }
 

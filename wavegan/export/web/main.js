@@ -1,6 +1,7 @@
 // Puts the page together, and does what its keys and buttons ask.
 
-const KIT_README = "Sixteen sounds, a mapping for SFZ players and DecentSampler from note 36 on, and the instrument's state.\n";
+const KIT_README = "Sixteen sounds, their mapping from note 36 on for SFZ players and DecentSampler, and the state.\n";
+const OUTPUT_MILLISECONDS = 3000; // after the first click, within which sound must be let out
 
 const player = new Player(model.sampleRate);
 const maker = new SoundMaker();
@@ -84,10 +85,18 @@ async function showPrintedKeys() {
   }
 }
 
+function tellSilence() {
+  const remedy = "See whether headphones or loudspeakers are connected, then reload.";
+  if (!player.isRunning) tell(`The browser has not started its sound output. ${remedy}`, true);
+}
+
 function connect() {
-  for (const event of ["pointerdown", "pointerup", "keydown"])
+  const kilohertz = melOf(1000) / melOf(model.sampleRate / 2);
+  Object.assign(element("kilohertz").style, { bottom: `${100 * kilohertz}%`, display: kilohertz < 0.9 ? "" : "none" });
+  for (const event of ["pointerdown", "pointerup", "click", "keydown"])
     document.addEventListener(event, () => player.unblock(), { capture: true });
   document.addEventListener("keydown", press);
+  document.addEventListener("click", () => setTimeout(tellSilence, OUTPUT_MILLISECONDS), { once: true });
   element("save-sound").addEventListener("click", saveSound);
   element("save-kit").addEventListener("click", saveKit);
   element("save-state").addEventListener("click", saveState);

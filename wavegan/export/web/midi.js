@@ -32,7 +32,6 @@ class Midi {
   hear([status, note, velocity]) {
     const pad = this.pads.pads[note - FIRST_NOTE];
     if ((status & 0xf0) !== NOTE_ON || !velocity || !pad) return;
-    if (this.pads.player.isBlocked) tell("The browser blocks sound until you click or press a key in this page.", true);
     this.pads.play(pad, velocity);
   }
 }

@@ -3,6 +3,7 @@
 const PAD_COUNT = 16;
 const PADS_A_ROW = 4;
 const MOST_UNDONE = 50;
+const BLOCKED = "The browser blocks sound until you click or press a key in this page.";
 const KEYS = ["Digit1", "Digit2", "Digit3", "Digit4", "KeyQ", "KeyW", "KeyE", "KeyR"].concat(
   ["KeyA", "KeyS", "KeyD", "KeyF", "KeyZ", "KeyX", "KeyC", "KeyV"],
 ); // places of keys on the keyboard, whatever is printed on them
@@ -28,11 +29,13 @@ class Pads {
     const button = created("button", { type: "button", class: "pad" }, key, lock, canvas, name);
     element("pads").append(button);
     const pad = { number: place + 1, code, key, name, canvas, lock, button, history: [], isLocked: false, asked: 0 };
+    let isPlayed = false;
     button.addEventListener("pointerdown", (event) => {
-      if (event.button === 0) this.play(pad);
+      isPlayed = event.button === 0 && !this.player.isBlocked; // a first touch lets sound out only when it ends
+      if (isPlayed) this.play(pad);
     });
     button.addEventListener("click", (event) => {
-      if (event.detail === 0) this.play(pad); // by the keyboard or a screen reader; a pointer has played it already
+      if (!isPlayed || event.detail === 0) this.play(pad); // 0: by the keyboard or a screen reader
     });
     return pad;
   }
@@ -53,6 +56,7 @@ class Pads {
   /** Lets a pad sound at a time of the player's clock, now by default. */
   sound(pad, velocity = USUAL_VELOCITY, time = 0) {
     if (!pad.made) return;
+    if (this.player.isBlocked) return tell(BLOCKED, true);
     this.player.play(pad.made.buffer, velocity, time);
     const flash = () => pad.button.animate?.([{ filter: "brightness(1.35)" }, { filter: "none" }], 220);
     setTimeout(flash, Math.max(0, 1000 * (time - this.player.time)));

@@ -19,17 +19,30 @@ from wavegan.models import inverse_stft
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
-WORKER = ("random", "kernel", "generator", "worker")
-SCRIPT = ("dom", "random", "sounds", "player", "workers", "files", "pads", "field", "sequencer", "midi", "state", "main")
+WORKER = ("random", "kernel", "clips", "generator", "worker")
+SCRIPT = (
+    "dom",
+    "random",
+    "sounds",
+    "player",
+    "workers",
+    "files",
+    "pads",
+    "field",
+    "sequencer",
+    "midi",
+    "state",
+    "main",
+)
 MOST_WEIGHTS = 8_000_000  # a page of 43 MB, which a telephone still opens
 MOST_PRODUCTS = 1e9  # multiplications of a sound, a second or two on a slow machine
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
 
 
-def write(model: Model, folder: Path, *, version: str) -> Path:
+def write(model: Model, folder: Path, *, version: str, licence: str | None = None) -> Path:
     """Writes instrument.html into a folder and returns its path.
 
-    version: of this program, which the page names. Raises UserError as `refuse_unfit`.
+    version, licence: of this program and of the model, which the page names. Raises UserError as `refuse_unfit`.
     """
     refuse_unfit(model)
     tensors = model.generator.state_dict()
@@ -39,6 +52,7 @@ def write(model: Model, folder: Path, *, version: str) -> Path:
     )
     page = environment.get_template(f"{FILE}.j2").render(
         model={"version": version, "id": hashlib.blake2b(weights, digest_size=8).hexdigest(), **_description(model)},
+        licence=licence,
         seconds=f"{model.clip_samples / model.sample_rate:.2f}",
         rate=f"{model.sample_rate / 1000:g}",
         highest=f"{model.sample_rate / 2000:g}",

@@ -16,8 +16,13 @@ class Player {
       .connect(this.context.destination);
   }
 
+  get isRunning() {
+    return this.context.state === "running";
+  }
+
+  /** Whether the browser lets no sound out yet, as nobody has clicked or pressed a key in the page. */
   get isBlocked() {
-    return this.context.state !== "running";
+    return !this.isRunning && navigator.userActivation?.hasBeenActive === false;
   }
 
   get time() {
@@ -26,7 +31,7 @@ class Player {
 
   /** Lets sound out; browsers allow it in a click, a touch or a key press. */
   unblock() {
-    if (this.isBlocked) this.context.resume();
+    if (!this.isRunning && !this.isBlocked) this.context.resume();
   }
 
   buffer(clip) {

@@ -77,14 +77,15 @@ class Sequencer {
     const cells = Array.from({ length: STEPS }, (_, step) =>
       created("button", { type: "button", class: step % STEPS_A_BEAT ? "step" : "step beat" }),
     );
-    const row = { pad, name, cells, steps: Array(STEPS).fill(false), element: created("div", { class: "row" }, name, ...cells) };
+    const line = created("div", { class: "row" }, name, ...cells);
+    const row = { pad, name, cells, steps: Array(STEPS).fill(false), element: line };
     cells.forEach((cell, step) => {
       cell.addEventListener("click", () => {
         row.steps[step] = !row.steps[step];
         this.showRow(row);
       });
     });
-    element("steps").append(row.element);
+    element("steps").append(line);
     this.showRow(row);
     return row;
   }

@@ -33,14 +33,14 @@ function soundOfCode(code, labels) {
 /** Returns the sound at (x, y), both 0 to 1, between four: top left, top right, bottom left, bottom right. */
 function mixedSound(corners, x, y) {
   const weights = [(1 - x) * y, x * y, (1 - x) * (1 - y), x * (1 - y)];
-  const sum = (part) =>
-    corners[0][part].map((_, place) => corners.reduce((total, corner, k) => total + weights[k] * corner[part][place], 0));
+  const mean = (valueOf) => corners.reduce((sum, corner, k) => sum + weights[k] * valueOf(corner), 0);
+  const means = (part) => corners[0][part].map((_, place) => mean((corner) => corner[part][place]));
   const length = (numbers) => Math.hypot(...numbers);
-  const z = sum("z");
-  const wanted = corners.reduce((total, corner, k) => total + weights[k] * length(corner.z), 0);
+  const z = means("z");
+  const wanted = mean((corner) => length(corner.z));
   const scale = wanted / (length(z) || 1); // a mean of latents is shorter than any of them, and sounds dull
   const code = weights.includes(1) ? corners[weights.indexOf(1)].code : MIXED;
-  return { z: z.map((number) => scale * number), labels: sum("labels"), noise: corners[0].noise, code };
+  return { z: z.map((number) => scale * number), labels: means("labels"), noise: corners[0].noise, code };
 }
 
 /** Names a sound by its labels; "" if the model knows none. */

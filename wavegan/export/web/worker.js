@@ -1,7 +1,6 @@
 // Makes sounds when the page asks for them. Runs in a worker, so that the page never waits.
 
 const FLOOR_DB = -80; // of a picture
-const END_DB = -60; // below a sound's peak, where it counts as over
 let generator;
 
 const tasks = {
@@ -76,11 +75,4 @@ function pictured(clip) {
   }
   const brightness = power ? ((moment / power) * model.sampleRate) / model.window : 0;
   return { levels, frames, bins, seconds: lengthOf(clip) / model.sampleRate, brightness };
-}
-
-/** Counts the samples until a clip is over for good. */
-function lengthOf(clip) {
-  const peak = clip.reduce((most, samples) => samples.reduce((high, x) => Math.max(high, Math.abs(x)), most), 0);
-  const least = peak * 10 ** (END_DB / 20);
-  return Math.max(0, ...clip.map((samples) => samples.findLastIndex((sample) => Math.abs(sample) > least) + 1));
 }
