@@ -10,10 +10,12 @@ demo: setup
 	$(BIN)/wavegan train $(RECIPE) --run-dir $(RUN)
 	$(BIN)/wavegan generate $(RUN) -n 16 --out $(RUN)/clips --force
 	$(BIN)/wavegan evaluate $(RUN) --out $(RUN)/evaluation/demo
+	$(BIN)/wavegan export $(RUN) --format web --force
 	@echo
 	@echo "clips:        $(RUN)/clips/clip-000000.wav to clip-000015.wav"
 	@echo "spectrograms: $(RUN)/evaluation/demo/spectrograms.png"
 	@echo "report:       $(RUN)/evaluation/demo/report.html"
+	@echo "instrument:   $(RUN)/export/web/instrument.html, to open in a browser and play"
 
 test: setup
 	$(BIN)/ruff check .

@@ -7,14 +7,19 @@ import click
 from wavegan.cli.options import checkpoint_option, json_option, raw_option
 from wavegan.cli.output import print_result
 
-FORMATS = ("safetensors",)
+FORMATS = ("safetensors", "web")
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
 @click.command(short_help="Write a model as a folder for use elsewhere.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "kind", default="safetensors", show_default=True, type=click.Choice(FORMATS), help="Kind of folder."
+    "--format",
+    "kind",
+    default="safetensors",
+    show_default=True,
+    type=click.Choice(FORMATS),
+    help="Kind of folder; web is an instrument, one page to open in a browser.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder to write to; export/FORMAT in the run folder if not given."
@@ -44,12 +49,15 @@ def export(
 ) -> None:
     """Writes MODEL as a folder that wavegan and other programs can load, with a card and sample clips.
 
+    With --format web it writes instrument.html: pads, a sequencer and more, which work without a network.
+
     Before the folder is kept, its clips are compared with those of MODEL.
 
     \b
     Examples:
       wavegan export runs/quickstart --out drums
       wavegan export runs/quickstart --precision fp16 --licence cc0-1.0
+      wavegan export runs/quickstart --format web
     """
     from wavegan.commands import export as commands
 

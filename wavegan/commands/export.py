@@ -4,7 +4,8 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
 from wavegan.audio import files, sources
 from wavegan.commands.folders import make_folder
+from wavegan.commands.generate import refuse_translation
 from wavegan.commands.models import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import SOURCES
-from wavegan.errors import DataError, RunError
+from wavegan.errors import DataError, RunError, UserError
 from wavegan.export import card
 from wavegan.export import folder as exported
+from wavegan.export.web import page as instrument
 from wavegan.generation import Model
 
 COMPARED = 64  # latents
@@ -96,6 +99,25 @@ def write_safetensors(loaded: LoadedModel, folder: Path, options: ExportOptions)
     names = [path.relative_to(folder).as_posix() for path in samples]
     write_text(folder / exported.CARD, card.card_text(content, options.place, names))
     return largest_difference(loaded, load_model(folder, CPU))
+
+
+def write_web(loaded: LoadedModel, folder: Path, options: ExportOptions) -> float:
+    """Writes the instrument, an HTML page; returns the largest difference of a sample by the weights in the page.
+
+    Raises UserError for a MODEL that the page cannot compute, and for a precision other than fp32.
+    """
+    refuse_translation(loaded)
+    if options.precision != "fp32":
+        raise UserError(
+            f"`precision` is {options.precision}",
+            "the instrument holds fp32, as rounded pitches would drift apart",
+            "leave it out",
+        )
+    page = instrument.write(loaded.model, folder, version=__version__, licence=options.licence)
+    generator = deepcopy(loaded.model.generator)
+    generator.load_state_dict(instrument.read_weights(page))
+    [name] = loaded.models
+    return largest_difference(loaded, replace(loaded, models={name: replace(loaded.model, generator=generator)}))
 
 
 def card_of(loaded: LoadedModel, place: str) -> str:
@@ -178,4 +200,7 @@ def _moved(made: Path, target: Path) -> Iterator[Path]:
         yield path.replace(place)
 
 
-FORMATS: Mapping[str, Callable[[LoadedModel, Path, ExportOptions], float]] = {"safetensors": write_safetensors}
+FORMATS: Mapping[str, Callable[[LoadedModel, Path, ExportOptions], float]] = {
+    "safetensors": write_safetensors,
+    "web": write_web,
+}

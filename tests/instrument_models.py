@@ -1,0 +1,28 @@
+"""Makes small generators with lively weights, as models whose pages the tests open."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from wavegan.generation import Model
+from wavegan.models.inverse_stft import Generator
+
+RATE = 16000
+
+
+def lively_model(
+    *, clip_samples: int = 4000, channels: int = 1, names: tuple[str, ...] = (), is_loud: bool = False, **settings: Any
+) -> Model:
+    """Makes a model whose every weight counts: a new generator's blocks would add nothing."""
+    torch.manual_seed(0)
+    chosen = {"dim": 6, "latent_dim": 5, "labels": len(names), "window": 128, "hop": 32} | settings
+    generator = Generator(clip_samples, channels, **chosen).eval()
+    limit = 2 * (5 * generator.dim) ** -0.5
+    for block in generator.blocks:
+        nn.init.uniform_(block.last.weight, -limit, limit)
+        nn.init.uniform_(block.last.bias, -limit, limit)
+    generator.start_levels.uniform_(-5, -3)
+    generator.bounds.uniform_(-2, -1)
+    generator.peaks_are_one.fill_(is_loud)
+    return Model(generator, clip_samples, channels, RATE, "lively", 1200, names)

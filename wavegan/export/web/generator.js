@@ -1,0 +1,269 @@
+// The generator of wavegan/models/inverse_stft.py, for one sound at a time. Runs in the worker.
+// Activations are (time, channels) with channels padded to a multiple of eight, as the kernel wants them.
+
+const FRAMES_SEEN = 5; // by a convolution
+const SLOPE = 0.2; // of leaky ReLUs
+const LOUDNESS_GAIN = 4;
+const LOWEST = 2; // pitch in cycles a window
+const OCTAVES = 4;
+const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
+const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm
+
+const leaky = (number) => (number < 0 ? SLOPE * number : number);
+const softplus = (number) => (number > 20 ? number : Math.log1p(Math.exp(number)));
+
+class Generator {
+  /** model: the page's description of it. tensors: its weights by name. */
+  constructor(kernel, model, tensors) {
+    Object.assign(this, { kernel, model, tensors });
+    this.bins = model.window / 2 + 1;
+    this.frames = model.lengths.at(-1);
+    this.wide = upTo(KERNEL_COLUMNS, model.dim);
+    this.addLayers();
+    this.addTransforms();
+    this.addBuffers();
+  }
+
+  addLayers() {
+    const { dim, latentDim, labels, lengths, channels } = this.model;
+    const { wide } = this;
+    const mapped = this.tensors["latent.bias"].length;
+    this.latent = this.linear("latent", mapped, latentDim + labels.length);
+    this.mapping = this.linear("mapping.1", mapped, mapped);
+    this.start = this.linear("start", wide * lengths[0], mapped, wide);
+    this.head = this.linear("head", this.tensors["head.bias"].length, dim);
+    this.blocks = lengths.map((frames, place) => ({
+      frames,
+      first: this.convolution(`blocks.${place}.first`),
+      last: this.convolution(`blocks.${place}.last`),
+      modulation: this.linear(`blocks.${place}.modulation`, 2 * wide, mapped, wide),
+      gain: this.tensors[`blocks.${place}.gain`],
+    }));
+    this.maps = this.tensors["head.bias"].length / channels; // of each frame and channel
+  }
+
+  /** Stores a matrix. Where outputs come in groups of dim, as many as `group` are reserved for each. */
+  linear(name, outputs, inputs, group = 0) {
+    const [weight, bias] = [this.tensors[`${name}.weight`], this.tensors[`${name}.bias`]];
+    const { dim } = this.model;
+    const row = (column) => {
+      if (!group) return column;
+      return column % group < dim ? Math.floor(column / group) * dim + (column % group) : -1;
+    };
+    const weightAt = (column, input) => (row(column) < 0 ? 0 : weight[row(column) * inputs + input]);
+    return this.kernel.layer(outputs, inputs, weightAt, (column) => (row(column) < 0 ? 0 : bias[row(column)]));
+  }
+
+  /** Stores a convolution over five frames as a matrix whose input is all channels of all five. */
+  convolution(name) {
+    const [weight, bias] = [this.tensors[`${name}.weight`], this.tensors[`${name}.bias`]];
+    const { dim } = this.model;
+    const { wide } = this;
+    const weightAt = (output, input) => {
+      const [frame, channel] = [Math.floor(input / wide), input % wide];
+      return channel < dim ? weight[(output * FRAMES_SEEN + frame) * dim + channel] : 0;
+    };
+    return this.kernel.layer(dim, FRAMES_SEEN * wide, weightAt, (output) => bias[output]);
+  }
+
+  /** Stores the Fourier transform of a frame and its inverse, which ends in the synthesis window, as matrices. */
+  addTransforms() {
+    const { window, hop } = this.model;
+    const { bins } = this;
+    const angles = Array.from({ length: window }, (_, step) => (2 * Math.PI * step) / window);
+    this.cosines = angles.map(Math.cos);
+    this.sines = angles.map(Math.sin);
+    this.forward = this.kernel.layer(2 * bins, window, (part, sample) => {
+      const step = ((part >> 1) * sample) % window;
+      return part % 2 ? -this.sines[step] : this.cosines[step];
+    });
+    const hann = this.cosines.map((cosine) => 0.5 - 0.5 * cosine);
+    const squares = hann.reduce((sum, factor) => sum + factor * factor, 0);
+    const scale = ((window / 4) * hop) / squares;
+    this.inverse = this.kernel.layer(window, 2 * bins, (sample, part) => {
+      const bin = part >> 1;
+      const step = (bin * sample) % window;
+      const share = (bin === 0 || bin === bins - 1 ? 1 : 2) / window;
+      return scale * hann[sample] * share * (part % 2 ? -this.sines[step] : this.cosines[step]);
+    });
+  }
+
+  addBuffers() {
+    const { window, hop, latentDim, labels, channels } = this.model;
+    const rows = upTo(KERNEL_ROWS, this.frames);
+    const reserve = (count) => this.kernel.reserve(count);
+    this.input = reserve(latentDim + labels.length);
+    this.w = reserve(KERNEL_ROWS * this.latent.columns);
+    this.v = reserve(KERNEL_ROWS * Math.max(this.latent.columns, this.start.columns, 2 * this.wide));
+    this.padded = reserve((rows + FRAMES_SEEN) * this.wide); // with frames of zeros before and after
+    this.h = reserve(rows * this.wide);
+    this.headMaps = reserve(rows * this.head.columns);
+    this.sound = reserve(Math.max((rows - 1) * hop, (rows - 1) * window) + window);
+    this.hiss = Array.from({ length: channels }, () => reserve(rows * this.forward.columns));
+    this.pulses = reserve(rows * this.forward.columns);
+    this.spectra = reserve(rows * 2 * this.bins);
+    this.waves = reserve(rows * this.inverse.columns);
+  }
+
+  /** Makes a clip, a Float32Array for each channel. noise: a row for each block, then one of white noise a channel. */
+  make(z, labels, noise) {
+    const x = this.activations(z, labels, noise);
+    const padded = this.kernel.view(this.padded, this.frames * this.wide);
+    for (let place = 0; place < padded.length; place++) padded[place] = leaky(x[place]);
+    this.kernel.apply(this.head, this.padded, this.wide, this.frames, this.headMaps);
+    if (this.model.pulses) this.addPulses(padded);
+    const maps = this.hiss.map((hiss, channel) => {
+      this.transform(noise[this.blocks.length + channel], Math.sqrt(2 / this.model.window), hiss);
+      this.shape(channel, hiss);
+      return this.synthesized();
+    });
+    return limited(mixedChannels(maps), this.model.peaksAreOne);
+  }
+
+  /** Returns what the blocks say, (frames, channels). */
+  activations(z, labels, noise) {
+    const { kernel, model, wide } = this;
+    const input = kernel.view(this.input, model.latentDim + labels.length);
+    input.set(z);
+    labels.forEach((share, place) => (input[model.latentDim + place] = model.labelLength * share));
+    kernel.apply(this.latent, this.input, 0, 1, this.v); // a stride of 0 repeats the one row
+    this.addLeaky(this.v, this.latent.columns);
+    kernel.apply(this.mapping, this.v, 0, 1, this.w);
+    this.addLeaky(this.w, this.latent.columns);
+    kernel.apply(this.start, this.w, 0, 1, this.v);
+    let x = kernel.view(this.v, this.start.columns).slice();
+    this.blocks.forEach((block, place) => {
+      x = resized(x, block.frames, wide);
+      this.addBlock(x, block, noise[place]);
+    });
+    return x;
+  }
+
+  addLeaky(address, count) {
+    const numbers = this.kernel.view(address, count);
+    for (let place = 0; place < count; place++) numbers[place] = leaky(numbers[place]);
+  }
+
+  /** Adds to x what a block says of it. */
+  addBlock(x, { frames, first, last, modulation, gain }, noise) {
+    const { kernel, wide } = this;
+    const { dim } = this.model;
+    kernel.apply(modulation, this.w, 0, 1, this.v);
+    const modulations = kernel.view(this.v, 2 * wide);
+    const padded = kernel.view(this.padded, (frames + FRAMES_SEEN - 1) * wide);
+    const middle = padded.subarray(2 * wide, (2 + frames) * wide);
+    padded.fill(0);
+    for (let place = 0; place < x.length; place++) middle[place] = leaky(x[place]);
+    kernel.apply(first, this.padded, wide, frames, this.h);
+    const h = kernel.view(this.h, frames * wide);
+    for (let frame = 0; frame < frames; frame++) {
+      for (let channel = 0; channel < dim; channel++) {
+        const place = frame * wide + channel;
+        const noisy = h[place] + gain[channel] * noise[frame];
+        middle[place] = leaky(noisy * (1 + modulations[channel]) + modulations[wide + channel]);
+      }
+    }
+    kernel.apply(last, this.padded, wide, frames, this.h);
+    for (let place = 0; place < x.length; place++) x[place] += h[place];
+  }
+
+  /** Transforms the frames of a sound, multiplied by a factor. */
+  transform(sound, factor, result) {
+    const { hop } = this.model;
+    const buffer = this.kernel.view(this.sound, sound.length);
+    for (let place = 0; place < sound.length; place++) buffer[place] = factor * sound[place];
+    this.kernel.apply(this.forward, this.sound, hop, this.frames, result);
+  }
+
+  /** Makes the spectra of a pulse train whose pitch the activations say, as wavegan/models/pulses.py does. */
+  addPulses(x) {
+    const { kernel, frames, wide } = this;
+    const { window, hop, dim } = this.model;
+    const [weight, [bias]] = [this.tensors["pitch.weight"], this.tensors["pitch.bias"]];
+    const waves = kernel.view(this.sound, frames * window);
+    let [middle, before] = [0, 0]; // of a frame, in cycles; and the cycles a sample of the frame before
+    for (let frame = 0; frame < frames; frame++) {
+      let pitch = bias;
+      for (let channel = 0; channel < dim; channel++) pitch += weight[channel] * x[frame * wide + channel];
+      const cycles = (LOWEST / window) * 2 ** (OCTAVES / (1 + Math.exp(-pitch)));
+      if (frame) middle = (middle + ((cycles + before) * hop) / 2) % 1;
+      before = cycles;
+      const sharpness = (PULSE_BAND / cycles) ** 2;
+      const gain = ((Math.sqrt(2 * Math.PI) * PULSE_BAND) / (2 * cycles)) * Math.sqrt(2 * cycles * window);
+      for (let sample = 0; sample < window; sample++) {
+        const phase = middle + cycles * (sample - window / 2);
+        const height = sharpness * (Math.cos(2 * Math.PI * phase) - 1);
+        waves[frame * window + sample] = gain * Math.exp(Math.max(height, LEAST_HEIGHT));
+      }
+    }
+    kernel.apply(this.forward, this.sound, window, frames, this.pulses);
+    const pairs = kernel.view(this.pulses, frames * this.forward.columns);
+    for (let bin = 0; bin < this.bins; bin++) {
+      const whitening = (Math.exp((bin / (PULSE_BAND * window)) ** 2 / 2) * 2) / window;
+      for (let frame = 0; frame < frames; frame++) {
+        pairs[frame * this.forward.columns + 2 * bin] *= whitening;
+        pairs[frame * this.forward.columns + 2 * bin + 1] *= whitening;
+      }
+    }
+  }
+
+  /** Shapes the sources into the spectra of one channel, as wavegan/models/spectral_head.py does. */
+  shape(channel, hissAddress) {
+    const { kernel, bins, frames, cosines, sines } = this;
+    const { window, hop, pulses } = this.model;
+    const startLevels = this.tensors.start_levels.subarray(channel * bins);
+    const bounds = this.tensors.bounds.subarray(channel * bins);
+    const columns = this.forward.columns;
+    const hiss = kernel.view(hissAddress, frames * columns);
+    const pulse = kernel.view(this.pulses, frames * columns);
+    const spectra = kernel.view(this.spectra, frames * 2 * bins);
+    for (let frame = 0; frame < frames; frame++) {
+      const maps = kernel.view(this.headMaps + 4 * (frame * this.head.columns + channel * this.maps), this.maps);
+      for (let bin = 0; bin < bins; bin++) {
+        const [real, imaginary] = [maps[1 + bins + bin], maps[1 + 2 * bins + bin]];
+        const share = maps[1 + 3 * bins + bin];
+        const pulseShare = pulses ? maps[1 + 4 * bins + bin] : 0;
+        const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
+        const room = bounds[bin] - startLevels[bin] - maps[1 + bin] - LOUDNESS_GAIN * maps[0];
+        const amplitude = Math.exp(bounds[bin] - softplus(room)) / Math.sqrt(squares);
+        const step = (frame * bin * hop) % window;
+        const [cosine, sine, place] = [cosines[step], sines[step], frame * columns + 2 * bin];
+        const x = real * cosine - imaginary * sine + share * hiss[place] + pulseShare * pulse[place];
+        const y = real * sine + imaginary * cosine + share * hiss[place + 1] + pulseShare * pulse[place + 1];
+        spectra[2 * (frame * bins + bin)] = amplitude * x;
+        spectra[2 * (frame * bins + bin) + 1] = amplitude * y;
+      }
+    }
+  }
+
+  /** Transforms spectra back and adds up the frames. */
+  synthesized() {
+    const { kernel, frames, inverse } = this;
+    const { window, hop, clipSamples } = this.model;
+    kernel.apply(inverse, this.spectra, 2 * this.bins, frames, this.waves);
+    const sound = new Float32Array((frames - 1) * hop + window);
+    for (let frame = 0; frame < frames; frame++) {
+      const wave = kernel.view(this.waves + 4 * frame * inverse.columns, window);
+      for (let sample = 0; sample < window; sample++) sound[frame * hop + sample] += wave[sample];
+    }
+    const before = Math.floor((window - hop) / 2);
+    return sound.slice(before, before + clipSamples);
+  }
+}
+
+/** Interpolates frames (time, channels) between neighbours, to another number of frames. */
+function resized(x, frames, channels) {
+  const before = x.length / channels;
+  if (frames === before) return x;
+  const result = new Float32Array(frames * channels);
+  for (let frame = 0; frame < frames; frame++) {
+    const place = Math.max(0, ((frame + 0.5) * before) / frames - 0.5);
+    const left = Math.floor(place);
+    const right = Math.min(left + 1, before - 1);
+    const share = place - left;
+    for (let channel = 0; channel < channels; channel++)
+      result[frame * channels + channel] =
+        (1 - share) * x[left * channels + channel] + share * x[right * channels + channel];
+  }
+  return result;
+}

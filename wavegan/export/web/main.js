@@ -1,0 +1,127 @@
+// Puts the page together, and does what its keys and buttons ask.
+
+const KIT_README = "Sixteen sounds, their mapping from note 36 on for SFZ players and DecentSampler, and the state.\n";
+const OUTPUT_MILLISECONDS = 3000; // after the first click, within which sound must be let out
+
+const player = new Player(model.sampleRate);
+const maker = new SoundMaker();
+const pads = new Pads(maker, player);
+const sequencer = new Sequencer(pads, player);
+const field = new Field(pads);
+const midi = new Midi(pads);
+const instrument = { pads, sequencer, field };
+
+/** Names a sound inside its files. */
+function factsOf({ sound }, title) {
+  const seed = sound.code.startsWith(MIXED) ? "a mix" : `seed ${sound.code}`;
+  const source = `${model.name} step ${model.step} (${model.id})`;
+  const comment = [source, soundName(sound), `${seed} of the instrument`].filter(Boolean).join(", ");
+  return { INAM: title, ISFT: `wavegan ${model.version}`, ICMT: comment };
+}
+
+function saveSound() {
+  const { current } = pads;
+  const title = [model.name, soundName(current.made.sound), current.made.sound.code].filter(Boolean).join(" ");
+  const wav = wavFile(current.made.clip, model.sampleRate, factsOf(current.made, title));
+  download(`${fileName(title)}.wav`, wav, "audio/wav");
+  tell(`${pads.nameOf(current)} is saved as WAV`);
+}
+
+function saveKit() {
+  const name = `${fileName(model.name)}-kit`;
+  const files = {};
+  const paths = pads.pads.map(({ made, number }) => {
+    const title = [String(number).padStart(2, "0"), soundName(made.sound)].filter(Boolean).join(" ");
+    const path = `samples/${fileName(title)}.wav`;
+    files[`${name}/${path}`] = wavFile(made.clip, model.sampleRate, factsOf(made, title));
+    return path;
+  });
+  const texts = { "sfz": sfzText(paths), "dspreset": decentSamplerText(paths), "state.json": stateText(instrument) };
+  for (const [ending, text] of Object.entries(texts)) files[`${name}/${name}.${ending}`] = packed([text]);
+  files[`${name}/README.txt`] = packed([KIT_README]);
+  download(`${name}.zip`, zipFile(files), "application/zip");
+  tell("The kit is saved: sixteen WAV files, SFZ, DecentSampler and the state");
+}
+
+function saveState() {
+  download(`${fileName(model.name)}.state.json`, packed([stateText(instrument)]), "application/json");
+  tell("The state is saved; Open brings it back");
+}
+
+async function openState(file) {
+  try {
+    const state = stateOf(await file.text());
+    await restore(state, instrument);
+    const isOther = state.model?.id !== model.id;
+    const warning = ` It was made with another model, ${state.model?.name}, so its sounds differ.`;
+    tell(`${file.name} is open.${isOther ? warning : ""}`, isOther);
+  } catch (error) {
+    tell(`${file.name} cannot be opened: ${error.message}. Nothing has changed.`, true);
+  }
+}
+
+const shortcuts = {
+  KeyN: () => pads.renew(),
+  KeyM: () => pads.vary(),
+  KeyU: () => pads.undo(),
+  KeyL: () => pads.toggleLock(),
+  KeyP: () => sequencer.toggle(),
+};
+
+function press(event) {
+  const isTyping = event.target.closest?.("select, input:not([type=range])");
+  if (isTyping || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  const pad = pads.pads.find(({ code }) => code === event.code);
+  if (pad) pads.play(pad);
+  else shortcuts[event.code]?.();
+}
+
+/** Shows the letters that are printed on the keys, where the browser knows them. */
+async function showPrintedKeys() {
+  const layout = await navigator.keyboard?.getLayoutMap?.();
+  for (const pad of layout ? pads.pads : []) {
+    pad.key.textContent = (layout.get(pad.code) ?? pad.key.textContent).toUpperCase();
+    pads.show(pad);
+  }
+}
+
+function tellSilence() {
+  const remedy = "See whether headphones or loudspeakers are connected, then reload.";
+  if (!player.isRunning) tell(`The browser has not started its sound output. ${remedy}`, true);
+}
+
+function connect() {
+  const kilohertz = melOf(1000) / melOf(model.sampleRate / 2);
+  Object.assign(element("kilohertz").style, { bottom: `${100 * kilohertz}%`, display: kilohertz < 0.9 ? "" : "none" });
+  for (const event of ["pointerdown", "pointerup", "click", "keydown"])
+    document.addEventListener(event, () => player.unblock(), { capture: true });
+  document.addEventListener("keydown", press);
+  document.addEventListener("click", () => setTimeout(tellSilence, OUTPUT_MILLISECONDS), { once: true });
+  element("save-sound").addEventListener("click", saveSound);
+  element("save-kit").addEventListener("click", saveKit);
+  element("save-state").addEventListener("click", saveState);
+  element("open-state").addEventListener("click", () => element("state-file").click());
+  element("state-file").addEventListener("change", async ({ target }) => {
+    if (target.files.length) await openState(target.files[0]);
+    target.value = ""; // so that the same file can be opened again
+  });
+  element("volume").addEventListener("input", () => {
+    player.volume.gain.value = (element("volume").value / 100) ** 2;
+  });
+}
+
+async function begin() {
+  try {
+    await maker.begin();
+  } catch (error) {
+    const needs = "It needs WebAssembly with SIMD: Chrome, Edge, Firefox or Safari of 2023 or later.";
+    return tell(`This browser cannot run the generator (${error.message}). ${needs}`, true);
+  }
+  await pads.fill();
+  connect();
+  await showPrintedKeys().catch(() => {}); // then they stay those of an English keyboard
+  document.body.classList.add("ready");
+  tell("Ready: press a pad, or one of the keys that stand on them");
+}
+
+const ready = begin();

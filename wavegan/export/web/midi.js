@@ -1,0 +1,37 @@
+// MIDI keyboards and pads: notes 36 to 51 play the pads, as in the mappings that the page saves.
+
+const NOTE_ON = 0x90;
+
+class Midi {
+  constructor(pads) {
+    this.pads = pads;
+    element("midi").addEventListener("click", () => this.connect());
+  }
+
+  async connect() {
+    if (!navigator.requestMIDIAccess) return tell("This browser has no MIDI. Chrome, Edge and Firefox have it.", true);
+    try {
+      this.access = await navigator.requestMIDIAccess();
+    } catch (error) {
+      const remedy = "Allow MIDI for this page in the browser's settings of the page, then connect again.";
+      return tell(`The browser does not let this page use MIDI (${error.message}). ${remedy}`, true);
+    }
+    this.access.onstatechange = () => this.listen();
+    this.listen();
+  }
+
+  /** Listens to all inputs that are there now. */
+  listen() {
+    const inputs = [...this.access.inputs.values()];
+    for (const input of inputs) input.onmidimessage = ({ data }) => this.hear(data);
+    if (!inputs.length) return tell("MIDI is allowed, but no device is connected. Connect one; it is noticed.", true);
+    const range = `notes ${FIRST_NOTE} to ${FIRST_NOTE + PAD_COUNT - 1} play the pads`;
+    tell(`MIDI: ${inputs.map((input) => input.name).join(", ")}; ${range}`);
+  }
+
+  hear([status, note, velocity]) {
+    const pad = this.pads.pads[note - FIRST_NOTE];
+    if ((status & 0xf0) !== NOTE_ON || !velocity || !pad) return;
+    this.pads.play(pad, velocity);
+  }
+}

@@ -1,0 +1,139 @@
+"""Writes the page of the instrument, with the generator's weights in it, and reads the weights again."""
+
+import hashlib
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from safetensors.torch import load as tensors_of
+from safetensors.torch import save as bytes_of
+from torch import Tensor
+
+from wavegan.atomic_write import write_text
+from wavegan.errors import UserError
+from wavegan.generation import Model
+from wavegan.models import inverse_stft
+
+FILE = "instrument.html"
+PARTS = Path(__file__).parent
+WORKER = ("random", "kernel", "clips", "generator", "worker")
+SCRIPT = (
+    "dom",
+    "random",
+    "sounds",
+    "player",
+    "workers",
+    "files",
+    "pads",
+    "field",
+    "sequencer",
+    "midi",
+    "state",
+    "main",
+)
+MOST_WEIGHTS = 8_000_000  # a page of 43 MB, which a telephone still opens
+MOST_PRODUCTS = 1e9  # multiplications of a sound, a second or two on a slow machine
+WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
+
+
+def write(model: Model, folder: Path, *, version: str, licence: str | None = None) -> Path:
+    """Writes instrument.html into a folder and returns its path.
+
+    version, licence: of this program and of the model, which the page names. Raises UserError as `refuse_unfit`.
+    """
+    refuse_unfit(model)
+    tensors = model.generator.state_dict()
+    weights = bytes_of({name: values.detach().cpu().float().contiguous() for name, values in tensors.items()})
+    environment = Environment(
+        loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template(f"{FILE}.j2").render(
+        model={"version": version, "id": hashlib.blake2b(weights, digest_size=8).hexdigest(), **_description(model)},
+        licence=licence,
+        seconds=f"{model.clip_samples / model.sample_rate:.2f}",
+        rate=f"{model.sample_rate / 1000:g}",
+        highest=f"{model.sample_rate / 2000:g}",
+        kernel=_base64((PARTS / "kernel.wasm").read_bytes()),
+        weights=_base64(weights),
+        style=(PARTS / "style.css").read_text(encoding="utf-8"),
+        worker=_script(WORKER),
+        script=_script(SCRIPT),
+    )
+    path = folder / FILE
+    write_text(path, page)
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Returns the weights in a page, by name."""
+    [text] = WEIGHTS.findall(path.read_text(encoding="utf-8"))
+    return tensors_of(b64decode(text, validate=True))
+
+
+def refuse_unfit(model: Model) -> None:
+    """Raises UserError for a generator that the page cannot compute, or that is too large for it."""
+    generator = model.generator
+    if not isinstance(generator, inverse_stft.Generator):
+        raise UserError(
+            f"{model.name} is no inverse_stft generator",
+            "the instrument computes these only",
+            "train one, e.g. wavegan train drums_modern, or export as safetensors",
+        )
+    weights = sum(values.numel() for values in generator.parameters())
+    if weights > MOST_WEIGHTS:
+        raise UserError(
+            f"{model.name} has {weights:,} weights, a page of {weights * 16 / 3e6:,.0f} MB",
+            f"the instrument holds at most {MOST_WEIGHTS:,}",
+            "train with a smaller generator.dim, or export as safetensors",
+        )
+    products = products_of(generator)
+    if products > MOST_PRODUCTS:
+        seconds = model.clip_samples / model.sample_rate
+        raise UserError(
+            f"a sound of {seconds:.1f} s of {model.name} takes {products / 1e9:.1f} billion multiplications",
+            f"the instrument makes sounds of at most {MOST_PRODUCTS / 1e9:.0f}",
+            "train with a smaller data.clip_samples or generator.dim, or export as safetensors",
+        )
+
+
+def products_of(generator: inverse_stft.Generator) -> int:
+    """Counts the multiplications of a sound in the page: convolutions, head and Fourier transforms."""
+    frames = [declared.shape[-1] for declared in generator.inputs[1:-1]]
+    blocks = sum(frames) * sum(layer.weight.numel() for layer in (generator.blocks[0].first, generator.blocks[0].last))
+    transforms = 2 * generator.channels + bool(generator.pulses) + 1  # and that of the picture
+    head = generator.head.weight.numel()
+    return blocks + generator.frames * (head + transforms * 2 * generator.bins * generator.window)
+
+
+def _script(names: Sequence[str]) -> str:
+    return "\n".join((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in names)
+
+
+def _base64(content: bytes) -> str:
+    return b64encode(content).decode("ascii")
+
+
+def _description(model: Model) -> dict[str, Any]:
+    """Returns what the page's scripts must know of a model, under the names that they use."""
+    generator = model.generator
+    assert isinstance(generator, inverse_stft.Generator), "others are refused before"
+    latent, *rows, _ = generator.inputs
+    return {
+        "name": model.name,
+        "step": model.step,
+        "sampleRate": model.sample_rate,
+        "clipSamples": generator.clip_samples,
+        "channels": generator.channels,
+        "labels": list(model.label_names[: generator.labels]),
+        "dim": generator.dim,
+        "latentDim": latent.shape[0],
+        "labelLength": generator.latent.label_length,
+        "window": generator.window,
+        "hop": generator.hop,
+        "lengths": [declared.shape[-1] for declared in rows],
+        "pulses": generator.pulses is not None,
+        "peaksAreOne": bool(generator.peaks_are_one),
+    }

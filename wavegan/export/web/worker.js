@@ -1,0 +1,78 @@
+// Makes sounds when the page asks for them. Runs in a worker, so that the page never waits.
+
+const FLOOR_DB = -80; // of a picture
+let generator;
+
+const tasks = {
+  /** Takes the model, its weights and the kernel, both as base64. */
+  begin({ model, weights, kernel }) {
+    generator = new Generator(new Kernel(bytesOf(kernel)), model, tensorsOf(bytesOf(weights)));
+    return {};
+  },
+
+  /** Makes a sound: the samples of each channel, and its picture. */
+  make({ z, labels, noise }) {
+    const began = performance.now();
+    const clip = generator.make(z, labels, drawnNoise(generator.model, noise));
+    return { clip, milliseconds: performance.now() - began, picture: pictured(clip) };
+  },
+};
+
+onmessage = ({ data: { number, task, content } }) => {
+  try {
+    postMessage({ number, result: tasks[task](content) });
+  } catch (error) {
+    postMessage({ number, error: String(error) });
+  }
+};
+
+function bytesOf(base64) {
+  const letters = atob(base64);
+  const bytes = new Uint8Array(letters.length);
+  for (let place = 0; place < bytes.length; place++) bytes[place] = letters.charCodeAt(place); // from() takes seconds
+  return bytes;
+}
+
+/** Reads the tensors of a safetensors file, float32 all, by name. */
+function tensorsOf(bytes) {
+  const view = new DataView(bytes.buffer);
+  const start = 8 + Number(view.getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, start)));
+  const tensor = ({ data_offsets: [from, to] }) => new Float32Array(bytes.slice(start + from, start + to).buffer);
+  return Object.fromEntries(Object.entries(header).map(([name, entry]) => [name, tensor(entry)]));
+}
+
+/** Draws the noise of a seed: a row for each block of the generator, then one of white noise for each channel. */
+function drawnNoise({ lengths, channels, window, hop }, seed) {
+  const samples = (lengths.at(-1) - 1) * hop + window;
+  const rows = lengths.map((frames, place) => normalNumbers(seed, `noise ${place}`, frames));
+  const white = normalNumbers(seed, `noise ${lengths.length}`, channels * samples);
+  for (let channel = 0; channel < channels; channel++)
+    rows.push(white.subarray(channel * samples, (channel + 1) * samples));
+  return rows;
+}
+
+/** Measures a clip: levels of its spectrogram from 0 (-80 dB) to 255 (0 dB), length in seconds, brightness in Hz. */
+function pictured(clip) {
+  const { kernel, frames, bins, model, forward } = generator;
+  const before = Math.floor((model.window - model.hop) / 2);
+  const sound = new Float32Array((frames - 1) * model.hop + model.window);
+  for (const samples of clip) samples.forEach((sample, place) => (sound[before + place] += sample / clip.length));
+  generator.transform(sound, 1, generator.pulses);
+  const levels = new Uint8Array(frames * bins);
+  let [power, moment] = [0, 0];
+  for (let frame = 0; frame < frames; frame++) {
+    const pairs = kernel.view(generator.pulses + 4 * frame * forward.columns, 2 * bins);
+    for (let bin = 1; bin < bins - 1; bin++) {
+      const part = 2 * bin; // a Hann window over samples is this sum over neighbouring bins
+      const real = pairs[part] / 2 - (pairs[part - 2] + pairs[part + 2]) / 4;
+      const imaginary = pairs[part + 1] / 2 - (pairs[part - 1] + pairs[part + 3]) / 4;
+      const square = (real * real + imaginary * imaginary) / (model.window / 4) ** 2;
+      levels[frame * bins + bin] = Math.max(0, Math.min(255, 255 * (1 - (10 * Math.log10(square)) / FLOOR_DB)));
+      power += square;
+      moment += square * bin;
+    }
+  }
+  const brightness = power ? ((moment / power) * model.sampleRate) / model.window : 0;
+  return { levels, frames, bins, seconds: lengthOf(clip) / model.sampleRate, brightness };
+}
