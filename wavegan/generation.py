@@ -223,12 +223,18 @@ def synthesize(
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
         output = model.generator(inputs[0], labels, *inputs[1:]) if model.inputs else model.generator(*inputs)
     clips = model.generator.output.decode(output.float()).cpu()  # type: ignore[union-attr, operator]
-    if not limits:
-        return clips
+    return within_full_scale(clips, peaks_are_one(model)) if limits else clips
+
+
+def peaks_are_one(model: Model) -> bool:
+    """Says whether all clips that the generator learned from had a peak of 1, silence apart."""
+    return bool(getattr(model.generator, "peaks_are_one", False))
+
+
+def within_full_scale(clips: Tensor, peaks_are_one: bool) -> Tensor:
+    """Makes clips (N, C, T) that exceed full scale softer, each as a whole, or gives all but silence a peak of 1."""
     peaks = clips.abs().amax(dim=(1, 2), keepdim=True)
-    if getattr(model.generator, "peaks_are_one", False):
-        return clips / torch.where(peaks > SILENT_PEAK, peaks, 1)
-    return clips / peaks.clamp(min=1)
+    return clips / (torch.where(peaks > SILENT_PEAK, peaks, 1) if peaks_are_one else peaks.clamp(min=1))
 
 
 def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tensor:

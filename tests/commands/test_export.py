@@ -13,6 +13,7 @@ from wavegan import shipped
 from wavegan.commands.export import FORMATS, ExportOptions, content_of, export
 from wavegan.commands.models import load_model
 from wavegan.errors import DataError, RunError
+from wavegan.export import onnx_file
 from wavegan.export.card import figures_of
 
 RECIPE = """\
@@ -171,3 +172,22 @@ def test_models_are_listed_and_shown(box, command):
 
 def files_of(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_onnx_is_written_by_the_command_and_is_no_model(run, command, monkeypatch):
+    done = command("export", run, "--format", "onnx", "--out", "out", "--licence", "mit", "--json")
+    assert done.code == 0 and json.loads(done.out)["max_difference"] < 1e-5, done.err
+    assert set(files_of(Path("out"))) == {Path("out", name) for name in ("config.json", "generate.py", "model.onnx")}
+    config = json.loads(Path("out/config.json").read_text())
+    assert config["labels"] == ["kick", "snare"] and config["sample_rate"] == 16000 and config["licence"] == "mit"
+    done = command("generate", "out")
+    assert (done.code, done.err) == (
+        2,
+        "error: out holds a model as ONNX; wavegan reads safetensors; run generate.py there, or export that kind\n",
+    )
+    refused = command("export", run, "--format", "onnx", "--out", "other", "--precision", "fp16")
+    assert refused.code == 2 and "--precision is fp16; an ONNX file holds fp32; leave it out" in refused.err
+    monkeypatch.setattr(onnx_file, "_largest_difference", lambda model, path: 2e-4)
+    refused = command("export", run, "--format", "onnx", "--out", "other")
+    assert refused.code == 2 and "differ from the original's by up to 0.0002; at most 0.0001 is kept" in refused.err
+    assert not Path("other").exists()

@@ -7,7 +7,7 @@ import click
 from wavegan.cli.options import checkpoint_option, json_option, raw_option
 from wavegan.cli.output import print_result
 
-FORMATS = ("safetensors", "web")
+FORMATS = ("safetensors", "onnx", "web")
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
@@ -58,6 +58,7 @@ def export(
       wavegan export runs/quickstart --out drums
       wavegan export runs/quickstart --precision fp16 --licence cc0-1.0
       wavegan export runs/quickstart --format web
+      wavegan export drums --format onnx --out drums_onnx
     """
     from wavegan.commands import export as commands
 

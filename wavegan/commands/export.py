@@ -21,7 +21,7 @@ from wavegan.commands.generate import refuse_translation
 from wavegan.commands.models import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import SOURCES
 from wavegan.errors import DataError, RunError, UserError
-from wavegan.export import card
+from wavegan.export import card, onnx_file
 from wavegan.export import folder as exported
 from wavegan.export.web import page as instrument
 from wavegan.generation import Model
@@ -99,6 +99,13 @@ def write_safetensors(loaded: LoadedModel, folder: Path, options: ExportOptions)
     names = [path.relative_to(folder).as_posix() for path in samples]
     write_text(folder / exported.CARD, card.card_text(content, options.place, names))
     return largest_difference(loaded, load_model(folder, CPU))
+
+
+def write_onnx(loaded: LoadedModel, folder: Path, options: ExportOptions) -> float:
+    """Writes model.onnx with what makes clips by it; returns the largest difference of a sample."""
+    if options.precision != "fp32":
+        raise UserError(f"`precision` is {options.precision}", "an ONNX file holds fp32", "leave it out")
+    return onnx_file.write(loaded.model, folder, options.licence)
 
 
 def write_web(loaded: LoadedModel, folder: Path, options: ExportOptions) -> float:
@@ -202,5 +209,6 @@ def _moved(made: Path, target: Path) -> Iterator[Path]:
 
 FORMATS: Mapping[str, Callable[[LoadedModel, Path, ExportOptions], float]] = {
     "safetensors": write_safetensors,
+    "onnx": write_onnx,
     "web": write_web,
 }

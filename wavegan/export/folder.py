@@ -19,6 +19,7 @@ from wavegan.atomic_write import atomic_write, write_text
 from wavegan.errors import RunError
 
 FORMAT = 1  # increased whenever the layout changes
+ONNX = "onnx"  # the format of a folder that onnx_file.py writes
 LIBRARY = "wavegan"
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 STORED_AS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -111,6 +112,10 @@ def _config(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} is no JSON ({error})", "it is cut off or changed", "copy the folder again") from error
     if not isinstance(config, dict) or config.get("library_name") != LIBRARY:
         raise RunError(f"{path} is not of wavegan", "only models that `wavegan export` wrote can be read")
+    if config.get("format") == ONNX:
+        raise RunError(
+            f"{folder} holds a model as ONNX", "wavegan reads safetensors", "run generate.py there, or export that kind"
+        )
     if config.get("format") != FORMAT:
         raise RunError(
             f"{folder} has format {config.get('format')}",

@@ -81,7 +81,7 @@ class NearestUpsampling(_Kernels):
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         folded = folded_nearest(weight, self.stride)
         blocks = convolve(x, folded, bias.repeat(self.stride), 1, folded.shape[1] // 2)
-        return blocks.view(len(x), -1, self.channels_out)
+        return blocks.view(x.shape[0], -1, self.channels_out)
 
 
 class PostFilter(nn.Conv1d):

@@ -35,13 +35,13 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: i
     if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (x, weight, bias)):
         return Convolve.apply(x, weight, bias, stride, pad)
     places = x.shape[1] // stride
-    if places <= FEW_PLACES.get(x.device.type, 0):
+    if _are_few(places, x.device):
         y = F.linear(_unfold(x, weight.shape[1], stride, pad), weight.flatten(1), bias)
-        return y.view(len(x), places, -1)
+        return y.view(x.shape[0], places, -1)
     group = _places_together(x.device, stride * x.shape[2], places)
     weight, bias = _widened(weight, stride, group), None if bias is None else bias.repeat(group)
     blocks = _convolve_blocks(_cut(x, stride * group), _block_weight(weight, stride * group, pad), bias)
-    return blocks.view(len(x), places, -1)
+    return blocks.view(x.shape[0], places, -1)
 
 
 def conv_transpose(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
@@ -51,14 +51,14 @@ def conv_transpose(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, 
     """
     if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (d, weight, bias)):
         return ConvTranspose.apply(d, weight, bias, stride, pad)
-    if d.shape[1] <= FEW_PLACES.get(d.device.type, 0):
+    if _are_few(d.shape[1], d.device):
         columns = d.flatten(0, 1) @ weight.flatten(1)
         return _fold(columns.view(*d.shape[:2], *weight.shape[1:]), bias, stride, pad)
     group = _places_together(d.device, stride * weight.shape[2], d.shape[1])
     blocks = _block_weight(_widened(weight, stride, group), stride * group, pad)
     bias = None if bias is None else bias.repeat(stride * group)
     image = F.conv_transpose2d(_as_image(_cut(d, group)), _as_image(blocks), bias, padding=(0, blocks.shape[1] // 2))
-    return _from_image(image).view(len(d), d.shape[1] * stride, -1)
+    return _from_image(image).view(d.shape[0], d.shape[1] * stride, -1)
 
 
 def weight_gradient(x: Tensor, d: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:
@@ -92,6 +92,11 @@ def folded_nearest(weight: Tensor, stride: int) -> Tensor:
         padded = F.pad(weight, (0, 0, lead, taps * stride - lead - weight.shape[1]))
         rows.append(padded.view(len(weight), taps, stride, -1).sum(2))
     return torch.cat(rows)
+
+
+def _are_few(places: int, device: torch.device) -> bool:
+    """Says whether matrix products are faster; an export writes convolutions, which its reader computes in its way."""
+    return places <= FEW_PLACES.get(device.type, 0) and not torch.compiler.is_exporting()
 
 
 def _places_together(device: torch.device, block_channels: int, places: int) -> int:
@@ -141,7 +146,7 @@ def _fold(columns: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor
 
 def _cut(x: Tensor, stride: int) -> Tensor:
     """Views (N, T, C) as blocks (N, T / stride, stride · C)."""
-    return x.view(len(x), x.shape[1] // stride, -1)
+    return x.view(x.shape[0], x.shape[1] // stride, -1)
 
 
 def _block_weight(weight: Tensor, stride: int, pad: int) -> Tensor:

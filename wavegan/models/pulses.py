@@ -14,6 +14,17 @@ BAND = 0.4  # B as a share of the band
 LEAST_HEIGHT = -40.0  # as a natural logarithm; denormal numbers make arithmetic slow
 
 
+class Frequencies(nn.Module):
+    """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of four octaves."""
+
+    def __init__(self, window: int):
+        super().__init__()
+        self.lowest = LOWEST / window
+
+    def forward(self, pitches: Tensor) -> Tensor:
+        return self.lowest * torch.exp2(OCTAVES * torch.sigmoid(pitches))
+
+
 class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
@@ -30,22 +41,26 @@ class Pulses(nn.Module):
     def __init__(self, window: int, hop: int):
         super().__init__()
         self.window, self.hop = window, hop
+        self.frequencies = Frequencies(window)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 
     def forward(self, pitches: Tensor) -> Tensor:
-        cycles = LOWEST / self.window * torch.exp2(OCTAVES * torch.sigmoid(pitches))  # a sample
+        cycles = self.frequencies(pitches)
         times = torch.arange(self.window, device=cycles.device) - self.window / 2
         phases = self._middles(cycles.detach())[..., None] + cycles[..., None] * times
         sharpness, gain = self._shape(cycles.detach())
-        height = sharpness[..., None] * ((2 * math.pi * phases).cos() - 1)
+        height = -2 * sharpness[..., None] * (math.pi * phases).sin().square()  # cos φ - 1 would cancel
         pulses = gain[..., None] * height.clamp(min=LEAST_HEIGHT).exp()
         return (real_transform(pulses) * self.whitening).unsqueeze(1)
 
     def _middles(self, cycles: Tensor) -> Tensor:
         """Computes the phases (N, frames) in the middle of the frames, in cycles below 1."""
         steps = (cycles[:, 1:] + cycles[:, :-1]) * (self.hop / 2)
-        return F.pad(steps.remainder(1), (1, 0)).cumsum(1).remainder(1)  # whole cycles would cost float32 its digits
+        fractions = F.pad(steps.remainder(1), (1, 0))  # whole cycles would cost float32 its digits
+        if torch.compiler.is_exporting():  # adds up in float64, as torch does on a CPU by itself
+            return fractions.double().cumsum(1).float().remainder(1)
+        return fractions.cumsum(1).remainder(1)
 
     def _shape(self, cycles: Tensor) -> tuple[Tensor, Tensor]:
         """Computes κ and the height of a pulse; a height of 1 gives each harmonic 2 · pitch / (√2π B)."""

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from wavegan.dsp.frames import joined
+
 LEAST_SLOPE = 0.25
 LOUDNESS_GAIN = 4.0
 MAPS = 3  # of every bin: level, real part, imaginary part; and a share of each source
@@ -42,9 +44,7 @@ class Spectra(Function):
         shrink = squares.rsqrt_()
         amplitude = (bounds[:, None] - F.softplus(room)).exp_().mul_(shrink)
         cosine, sine = turn
-        spectra = torch.empty(*level.shape, 2, dtype=maps.dtype, device=maps.device)
-        spectra[..., 0] = real * cosine - imaginary * sine
-        spectra[..., 1] = real * sine + imaginary * cosine
+        spectra = joined(real * cosine - imaginary * sine, real * sine + imaginary * cosine)
         for share, source in zip(shares, sources, strict=True):
             spectra.addcmul_(share[..., None], source)
         spectra.mul_(amplitude[..., None])
