@@ -1,10 +1,12 @@
 # Two commands from a machine with only Python: `make demo` and `make test`. PYTHON names another interpreter.
+# TORCH_INDEX names an index of torch's builds; on Linux without a GPU, https://download.pytorch.org/whl/cpu
 PYTHON ?= python3
+TORCH_INDEX ?=
 BIN := .venv/bin
 RECIPE := recipes/quickstart.yaml
 RUN := runs/quickstart
 
-.PHONY: demo test test-faults setup clean
+.PHONY: demo test test-faults setup find-torch clean
 
 demo: setup
 	$(BIN)/wavegan train $(RECIPE) --run-dir $(RUN)
@@ -18,8 +20,8 @@ demo: setup
 	@echo "instrument:   $(RUN)/export/web/instrument.html, to open in a browser and play"
 
 test: setup
-	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m pyright
 	$(BIN)/python -m pytest
 
 # The long part of the fault tests, which `make test` leaves out, and the short part again.
@@ -28,11 +30,35 @@ test-faults: setup
 
 setup: .venv/installed
 
-# Made again whenever the packages asked for change.
+# Prints the folder of the torch that PYTHON has already, if pyproject.toml allows its version.
+FIND_TORCH = import pathlib, re, torch; \
+	numbers = lambda text: [int(part) for part in re.findall(r'\d+', text.partition('+')[0])]; \
+	low, high = re.search(r'torch>=([\d.]+),<([\d.]+)', pathlib.Path('pyproject.toml').read_text()).groups(); \
+	fits = numbers(low) <= numbers(torch.__version__) < numbers(high); \
+	print(pathlib.Path(torch.__file__).parents[1] if fits else '')
+
+find-torch:
+	@$(PYTHON) -c "$(FIND_TORCH)" 2>/dev/null || true
+
+# Made again whenever the packages asked for change. A torch that PYTHON has is used, with the packages beside it.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "error: Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@set -e; packages=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"); \
+	torch=$$($(MAKE) --silent find-torch); rm -f "$$packages/torch_of_python.pth"; \
+	if [ -n "$$torch" ] && [ -z "$(TORCH_INDEX)" ]; then \
+		echo "using the torch of $(PYTHON), in $$torch; TORCH_INDEX=… installs another"; \
+		echo "$$torch" > "$$packages/torch_of_python.pth"; \
+		$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	else \
+		if [ -n "$(TORCH_INDEX)" ]; then \
+			$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch torchaudio --index-url "$(TORCH_INDEX)"; \
+		elif [ "$$(uname)" = Linux ]; then \
+			echo "installing torch from where pip takes all else; if that is a build with gigabytes of CUDA and there is no"; \
+			echo "GPU, stop this and add to the command: TORCH_INDEX=https://download.pytorch.org/whl/cpu"; \
+		fi; \
+		$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
 	touch $@
 
 clean:

@@ -14,6 +14,7 @@ from wavegan.seeding import seed_torch
 from wavegan.training import acceleration
 from wavegan.training.loop import Training
 from wavegan.training.precision import autocast
+from wavegan.training.trial import learning
 
 DEVICE = torch.device("cuda", 0)
 pytestmark = [
@@ -64,13 +65,13 @@ def gradients(made: Training, backwards: Mapping[str, Callable[[Batch], object]]
     """Returns the gradients of every phase of a step as one row; its random numbers follow from the draw."""
     rows = []
     for phase in made.method.phases:
-        learning = acceleration._learning(made.method, phase)
-        for parameter in learning:
+        weights = learning(made.method, phase)
+        for parameter in weights:
             parameter.grad = None
         seed_torch(0, draw, phase.name)
         with autocast(made.precision, DEVICE):
             backwards.get(phase.name, phase.backward)(made.batches(draw))  # type: ignore[attr-defined]
-        rows += [parameter.grad.flatten().float() for parameter in learning if parameter.grad is not None]
+        rows += [parameter.grad.flatten().float() for parameter in weights if parameter.grad is not None]
     return torch.cat(rows)
 
 

@@ -47,6 +47,7 @@ WHOLE_TREE = {
     "test_docs",
     "test_gpu",
     "test_house",
+    "test_makefile",
     "test_modern_step",
     "test_old_checkpoints",
     "test_recipes",

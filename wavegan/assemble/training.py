@@ -20,7 +20,7 @@ from wavegan.recipe import Recipe
 from wavegan.recipe.optimizers import AdamSettings, AdamWSettings, RMSPropSettings, SGDSettings
 from wavegan.training.acceleration import settle_compilation, settle_graphs
 from wavegan.training.loop import Training
-from wavegan.training.precision import faster_precision
+from wavegan.training.precision import chosen_precision
 
 
 def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Method:
@@ -68,8 +68,8 @@ def autotune(recipe: Recipe, training: Training, batch: Batch) -> list[str]:
     adversaries = getattr(training.method, "adversaries", {}).values()
     lines = sorted({adversary.remark for adversary in adversaries})
     if training.precision == "auto":
-        training.precision = faster_precision(training.method, batch)
-        lines.append(f"training.precision auto: {training.precision} is the faster one on this {training.device.type}")
+        training.precision, reason = chosen_precision(training.method, batch, training.seed)
+        lines.append(f"training.precision auto: {reason}")
     lines.append(settle_compilation(training, batch, recipe.training.compile))
     if recipe.training.compile is not False:
         lines.append(settle_graphs(training, batch))

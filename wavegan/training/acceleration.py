@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 
@@ -10,9 +9,9 @@ import torch
 from torch import Tensor
 
 from wavegan.methods.base import Batch, Method, Phase, Stats
-from wavegan.seeding import seed_torch
 from wavegan.training.loop import Training
 from wavegan.training.precision import autocast
+from wavegan.training.trial import Backward, groups, learning, run_trial
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +20,6 @@ REPETITIONS = 3
 LEAST_AGREEMENT = 0.99  # cosine of the gradients; with another order of summation in bf16 it stays above 0.999
 WARM_UPS = 3  # before a capture, so that libraries have chosen their algorithms
 
-Backward = Callable[[Batch], Stats]
 Work = Callable[[], Stats]
 Record = Callable[[Sequence[Work]], list[tuple[Callable[[], None], Stats]]]
 """record(works) returns, for each work, a function that replays it, and its statistics, which each replay overwrites.
@@ -92,9 +90,9 @@ class Records:
         before = [buffer.clone() for buffer in buffers]
         try:
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
-                for phases in _groups(self.method):
+                for phases in groups(self.method):
                     updates = [
-                        (partial(self._backward, phase), partial(_learning, self.method, phase)) for phase in phases
+                        (partial(self._backward, phase), partial(learning, self.method, phase)) for phase in phases
                     ]
                     captured = capture(updates, self.batch, self.record)
                     forms |= {phase.name: replay for phase, replay in zip(phases, captured, strict=True)}
@@ -114,7 +112,7 @@ class Records:
             except Exception as error:  # as at the start: without a graph everything still works
                 self.forms[self.method.form] = {}
                 logger.warning(f"CUDA graphs of some steps: {_failed(error)}")
-            _learning(self.method, phase)
+            learning(self.method, phase)
         return self.forms[self.method.form].get(phase.name, phase.backward)(batch)
 
 
@@ -177,14 +175,6 @@ def cuda_graph(works: Sequence[Work]) -> list[tuple[Callable[[], None], Stats]]:
     return records
 
 
-def _groups(method: Method) -> list[list[Phase]]:
-    """Groups the phases: a phase that keeps the batch joins the group of the phase before it."""
-    groups: list[list[Phase]] = []
-    for phase in method.phases:
-        groups[-1:] = [[*groups[-1], phase]] if phase.keeps_batch else [*groups[-1:], [phase]]
-    return groups
-
-
 def _tried(
     training: Training, batch: Batch, prepare: Callable[[Method], Mapping[str, Backward]], *, must_gain: bool
 ) -> tuple[str, bool]:
@@ -214,29 +204,6 @@ def _measured(
     if training.is_compiled:  # a copy of a compiled network is not compiled
         method.compile(BACKEND)
     backwards = prepare(method)
-    seconds, gradients = 0.0, []
-    devices = [training.device] if training.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), autocast(training.precision, training.device):
-        for phases in _groups(method):
-            times = {phase.name: [] for phase in phases}
-            for repetition in range(REPETITIONS + 1):  # the first one compiles and warms up
-                for phase in phases:
-                    for parameter in _learning(method, phase):
-                        parameter.grad = None
-                    seed_torch(training.seed, repetition, "trial")  # shows a replay that repeats old random numbers
-                    start = time.perf_counter()
-                    stats = backwards.get(phase.name, phase.backward)(batch)
-                    sum(stats.values()).item()  # type: ignore[union-attr]  # waits for the device
-                    times[phase.name].append(time.perf_counter() - start)
-            for phase in phases:
-                seconds += phase.times * min(times[phase.name])
-                learnt = _learning(method, phase)
-                gradients += [weights.grad.flatten().float() for weights in learnt if weights.grad is not None]
-    return seconds, torch.cat(gradients)
-
-
-def _learning(method: Method, phase: Phase) -> list[Tensor]:
-    """Returns the parameters that a phase trains; all others are set to need no gradient."""
-    for name, network in method.networks.items():
-        network.requires_grad_(name in phase.networks)
-    return [parameter for name in phase.networks for parameter in method.networks[name].parameters()]
+    with autocast(training.precision, training.device):
+        seconds, gradients = run_trial(method, batch, backwards, seed=training.seed, repetitions=REPETITIONS)
+    return seconds, torch.cat(list(gradients.values()))
