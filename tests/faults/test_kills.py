@@ -40,7 +40,17 @@ training: {steps: 4, batch_size: 2, checkpoint_every: 1, keep_last: 1, precision
 evaluation: {every: 2, count: 8}
 monitor: {log_every: 1, preview_every: 2, preview_count: 1, tensorboard: false}
 """
+KITS = """\
+data: {source: ../sounds/low, source_b: ../sounds/high, clip_samples: 4096}
+generator: {name: translator, dim: 1, kernel_size: 5, blocks: 1}
+discriminators: {waveform: {name: wavegan, dim: 1}}
+method: {name: translation, objective: wasserstein, discriminator_steps: 1, cycle_weight: 1, identity_weight: 0}
+training: {steps: 1, batch_size: 2, precision: fp32}
+monitor: {preview_every: 0, tensorboard: false}
+"""
 TRAIN = ("train", "../mouse.yaml", "--run-dir", "run", "--device", "cpu")
+TRAIN_KITS = ("train", "../kits.yaml", "--run-dir", "kits", "--device", "cpu")
+LOOPS = ("../sounds/low/0.wav", "../sounds/low/2.wav")
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,17 @@ CASES = {
     "classifier": Case(
         ("classifier", "train", "../sounds", "--clip-samples", "1024", "--out", "named.pt"),
         final=r"named\.pt",
+        own_cache=True,
+    ),
+    "translate": Case(("translate", "kits", *LOOPS, "--out", "high"), TRAIN_KITS, r"high/.*\.wav"),
+    "compare": Case(
+        ("compare", "run", "../sounds", "--count", "8", "--out", "both/report.html", "--classifier", "none"),
+        TRAIN,
+        r"both/.*\.(json|html|png)",
+    ),
+    "doctor": Case(
+        ("doctor", "../sounds", "--recipe", "my.yaml", "--force", "--out", "checked", "--no-timing"),
+        final=r"my\.yaml|checked/.*\.html",
         own_cache=True,
     ),
     "fetch": Case(("fetch", "sc09", "--to", "data"), final="data/sc09/.*"),
@@ -169,6 +190,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         tone = np.sin(2 * np.pi * (200 + 1800 * (number % 2) + 50 * number) * time) * np.exp(-5 * time)
         soundfile.write(folder / f"{number}.wav", 0.5 * tone, 16000)
     (root / "mouse.yaml").write_text(RECIPE)
+    (root / "kits.yaml").write_text(KITS)
     with Server(body) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/speech_commands_v0.01.tar.gz"

@@ -27,7 +27,8 @@ def faster_precision(method: Method, batch: Batch) -> str:
     method = copy.deepcopy(method)
     if batch.x.device.type == "cpu":  # on an accelerator, few clips would only measure the launches of kernels
         batch = batch.map(lambda rows: rows[:TRIAL_CLIPS])
-    return min(PRECISIONS, key=lambda precision: _seconds(method, batch, precision))
+    with torch.random.fork_rng([batch.x.device] if batch.x.device.type == "cuda" else []):
+        return min(PRECISIONS, key=lambda precision: _seconds(method, batch, precision))
 
 
 def _seconds(method: Method, batch: Batch, precision: str) -> float:
