@@ -4,20 +4,15 @@
 spread evenly; the whole, marked `faults`, takes all of them.
 """
 
-import hashlib
-import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +20,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from archive_server import served
 
-from wavegan.audio.public_datasets import DATASETS
 from wavegan.training import checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim finds a file's name in /proc")
@@ -140,49 +135,9 @@ class Host:
         shutil.copytree(start, self.here)
 
 
-class Server(ThreadingHTTPServer):
-    """Serves one archive, from the byte that is asked for."""
-
-    def __init__(self, body: bytes):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.body = body
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        body = self.server.body
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        self.wfile.write(body[start:])
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-def archive() -> bytes:
-    """Returns an archive of Speech Commands' layout: three small files of noise for each word, and the two lists."""
-    random, buffer = np.random.default_rng(0), io.BytesIO()
-    words = DATASETS["sc09"].words
-    members = {f"{word}/c{k}_nohash_0.wav": random.bytes(300) for word in words for k in range(3)}
-    for name, k in (("validation", 1), ("testing", 2)):
-        members[f"{name}_list.txt"] = "\n".join(f"{word}/c{k}_nohash_0.wav" for word in words).encode()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    root, body = tmp_path_factory.mktemp("kills"), archive()
+    root = tmp_path_factory.mktemp("kills")
     time = np.arange(4800) / 16000
     for number in range(16):
         folder = root / "sounds" / ("low", "high")[number % 2]
@@ -191,23 +146,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         soundfile.write(folder / f"{number}.wav", 0.5 * tone, 16000)
     (root / "mouse.yaml").write_text(RECIPE)
     (root / "kits.yaml").write_text(KITS)
-    with Server(body) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/speech_commands_v0.01.tar.gz"
-        dataset = replace(
-            DATASETS["sc09"],
-            url=url,
-            sha256=hashlib.sha256(body).hexdigest(),
-            archive_bytes=len(body),
-            extracted_bytes=10_000,
-            train_clips=10,
-        )
+    with served() as dataset:
         here = Host(root, asdict(dataset))
         yield here
         here.jobs.close()
         here.answers.close()
         here.process.wait(60)
-        server.shutdown()
 
 
 def content(path: Path) -> Any:
