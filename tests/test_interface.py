@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -196,3 +197,70 @@ def test_recipes_and_sound_that_are_wrong(mouse):
     with pytest.raises(DataError, match="the source nowhere does not exist"):
         wavegan.train(mouse, {"data.source": "nowhere"}, device="cpu")
     assert not Path("runs/mouse/recipe.yaml").exists()
+
+
+# The state of the process.
+
+USE = """\
+import asyncio, sys, threading
+import matplotlib.pyplot, sympy, torch._dynamo, torch.utils.tensorboard, scipy.stats  # imports that set something
+from process_state import process_state
+import wavegan
+import wavegan.interface
+
+run, where = sys.argv[1:]
+
+def stumble(step):
+    if step == 2:
+        raise ValueError("mine")
+
+def work():
+    try:
+        wavegan.train("mouse.yaml", run_dir=run, on_step=stumble)
+    except ValueError:
+        pass
+    wavegan.train("mouse.yaml", run_dir=run, on_step=lambda step: step == 3)
+    result = wavegan.train("mouse.yaml", run_dir=run)
+    clips = wavegan.load(result.run).generate(12, seed=1)
+    wavegan.evaluate(clips, "real")
+    wavegan.evaluate(result.run, out="judged", count=8)
+    return result.step
+
+before = process_state()
+if where == "thread":
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+elif where == "event loop":
+    async def ask():
+        return await asyncio.to_thread(work)
+    asyncio.run(ask())
+else:
+    work()
+after = process_state()
+print({name: (before[name], after[name]) for name in before if before[name] != after[name]})
+"""
+
+
+@pytest.mark.parametrize("where", ["main thread", "thread", "event loop"])
+def test_no_state_of_the_process_is_changed(mouse, sounds, where):
+    """Runs a program that uses all of the interface, with previews, evaluations and a callback that raises."""
+    sounds(40, seconds=0.3, labels=("kick", "snare"), name="real")
+    text = Path(mouse).read_text().replace("precision: fp32", "ema: 0.9, on_collapse: rollback")
+    text = text.replace("preview_every: 0, tensorboard: false", "preview_every: 2, preview_count: 1")
+    Path(mouse).write_text(text.replace("holdout: 0", "holdout: 0.4") + "evaluation: {every: 2, count: 8}\n")
+    Path("use.py").write_text(USE)
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    done = subprocess.run(
+        [sys.executable, "use.py", "run", where],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "{}\n"
+    assert [path.name for path in sorted(Path("run/previews").glob("*.wav"))] == [
+        "step-00000002.wav",
+        "step-00000004.wav",
+    ]
+    assert Path("judged/report.html").is_file()

@@ -12,6 +12,7 @@ import torch
 from page_reader import Page
 from soxr import resample
 
+import wavegan
 from wavegan import recipe as recipes
 from wavegan.audio import corpus_cache
 from wavegan.audio.checks import Cutting
@@ -291,6 +292,21 @@ def test_a_slow_machine_is_advised_fewer_steps(folder, monkeypatch):
 
 
 # Rules by numbers.
+
+
+def test_the_recipe_for_44_kilohertz_trains(folder):
+    """Takes two steps of the recipe for a GPU, made small: its windows and views go together; clips are loud."""
+    source = folder(lambda number: hit(number, 1.2, 44100), rate=44100)
+    corpus = load_corpus(source, 44100, 1)
+    cutting = plain_cutting(corpus, np.full(3, 1.2))
+    text = advised_for([source], corpus, Form(44100, 1, 44100), cutting, CUDA, None, (2000, "few")).text
+    assert "window: 1024             # frames of 23 ms; at 16 kHz 512 make 32 ms" in text
+    Path("my.yaml").write_text(text)
+    result = train(recipes.load(Path("my.yaml"), [*SMALL, *QUIET, "training.batch_size=2"]), Path("run"), device="cpu")
+    losses = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]
+    assert result.step == 2 and all(np.isfinite(value) for line in losses for value in line.values())
+    clips = wavegan.load(result.run, device="cpu").generate(2)
+    assert clips.shape == (2, 1, 65536) and 0.01 < np.abs(clips).max() <= 1
 
 
 def probes(*kinds: tuple[int, float, int, float]) -> list[Probe]:

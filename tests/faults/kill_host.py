@@ -172,7 +172,7 @@ if __name__ == "__main__":
 
     from wavegan import cli
     from wavegan.audio import corpus, download, public_datasets
-    from wavegan.commands import classify, evaluate, generate, train  # noqa: F401
+    from wavegan.commands import classify, compare, doctor, evaluate, generate, train, translate  # noqa: F401
     from wavegan.evaluation import classifier_training
     from wavegan.evaluation.evaluate import Reference
 

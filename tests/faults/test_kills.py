@@ -4,20 +4,15 @@
 spread evenly; the whole, marked `faults`, takes all of them.
 """
 
-import hashlib
-import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +20,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from archive_server import served
 
-from wavegan.audio.public_datasets import DATASETS
 from wavegan.training import checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim finds a file's name in /proc")
@@ -40,7 +35,17 @@ training: {steps: 4, batch_size: 2, checkpoint_every: 1, keep_last: 1, precision
 evaluation: {every: 2, count: 8}
 monitor: {log_every: 1, preview_every: 2, preview_count: 1, tensorboard: false}
 """
+KITS = """\
+data: {source: ../sounds/low, source_b: ../sounds/high, clip_samples: 4096}
+generator: {name: translator, dim: 1, kernel_size: 5, blocks: 1}
+discriminators: {waveform: {name: wavegan, dim: 1}}
+method: {name: translation, objective: wasserstein, discriminator_steps: 1, cycle_weight: 1, identity_weight: 0}
+training: {steps: 1, batch_size: 2, precision: fp32}
+monitor: {preview_every: 0, tensorboard: false}
+"""
 TRAIN = ("train", "../mouse.yaml", "--run-dir", "run", "--device", "cpu")
+TRAIN_KITS = ("train", "../kits.yaml", "--run-dir", "kits", "--device", "cpu")
+LOOPS = ("../sounds/low/0.wav", "../sounds/low/2.wav")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,17 @@ CASES = {
     "classifier": Case(
         ("classifier", "train", "../sounds", "--clip-samples", "1024", "--out", "named.pt"),
         final=r"named\.pt",
+        own_cache=True,
+    ),
+    "translate": Case(("translate", "kits", *LOOPS, "--out", "high"), TRAIN_KITS, r"high/.*\.wav"),
+    "compare": Case(
+        ("compare", "run", "../sounds", "--count", "8", "--out", "both/report.html", "--classifier", "none"),
+        TRAIN,
+        r"both/.*\.(json|html|png)",
+    ),
+    "doctor": Case(
+        ("doctor", "../sounds", "--recipe", "my.yaml", "--force", "--out", "checked", "--no-timing"),
+        final=r"my\.yaml|checked/.*\.html",
         own_cache=True,
     ),
     "fetch": Case(("fetch", "sc09", "--to", "data"), final="data/sc09/.*"),
@@ -119,49 +135,9 @@ class Host:
         shutil.copytree(start, self.here)
 
 
-class Server(ThreadingHTTPServer):
-    """Serves one archive, from the byte that is asked for."""
-
-    def __init__(self, body: bytes):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.body = body
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        body = self.server.body
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        self.wfile.write(body[start:])
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-def archive() -> bytes:
-    """Returns an archive of Speech Commands' layout: three small files of noise for each word, and the two lists."""
-    random, buffer = np.random.default_rng(0), io.BytesIO()
-    words = DATASETS["sc09"].words
-    members = {f"{word}/c{k}_nohash_0.wav": random.bytes(300) for word in words for k in range(3)}
-    for name, k in (("validation", 1), ("testing", 2)):
-        members[f"{name}_list.txt"] = "\n".join(f"{word}/c{k}_nohash_0.wav" for word in words).encode()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    root, body = tmp_path_factory.mktemp("kills"), archive()
+    root = tmp_path_factory.mktemp("kills")
     time = np.arange(4800) / 16000
     for number in range(16):
         folder = root / "sounds" / ("low", "high")[number % 2]
@@ -169,23 +145,13 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         tone = np.sin(2 * np.pi * (200 + 1800 * (number % 2) + 50 * number) * time) * np.exp(-5 * time)
         soundfile.write(folder / f"{number}.wav", 0.5 * tone, 16000)
     (root / "mouse.yaml").write_text(RECIPE)
-    with Server(body) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/speech_commands_v0.01.tar.gz"
-        dataset = replace(
-            DATASETS["sc09"],
-            url=url,
-            sha256=hashlib.sha256(body).hexdigest(),
-            archive_bytes=len(body),
-            extracted_bytes=10_000,
-            train_clips=10,
-        )
+    (root / "kits.yaml").write_text(KITS)
+    with served() as dataset:
         here = Host(root, asdict(dataset))
         yield here
         here.jobs.close()
         here.answers.close()
         here.process.wait(60)
-        server.shutdown()
 
 
 def content(path: Path) -> Any:

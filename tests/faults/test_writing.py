@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from archive_server import served
 
 from wavegan import atomic_write
 from wavegan import recipe as recipes
+from wavegan.audio import download
 from wavegan.audio.corpus import load_corpus
+from wavegan.audio.public_datasets import DATASETS, Dataset
 from wavegan.commands.train import train
 from wavegan.evaluation import classifier, classifier_training
 from wavegan.training import checkpoint
@@ -28,6 +31,14 @@ discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
 training: {{steps: 3, batch_size: 2, checkpoint_every: 1, keep_last: 2, precision: fp32}}
 monitor: {{log_every: 1, preview_every: 2, preview_count: 1, tensorboard: false}}
 """
+KITS = """\
+data: {{source: {source}/low, source_b: {source}/high, clip_samples: 4096, sample_rate: 4000}}
+generator: {{name: translator, dim: 1, kernel_size: 5, blocks: 1}}
+discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
+method: {{name: translation, objective: wasserstein, discriminator_steps: 1, cycle_weight: 1, identity_weight: 0}}
+training: {{steps: 1, batch_size: 2, precision: fp32}}
+monitor: {{preview_every: 0, tensorboard: false}}
+"""
 COMMANDS = {
     "train": "train mouse.yaml --run-dir disk/run",
     "cache": "train mouse.yaml --run-dir run",
@@ -37,6 +48,13 @@ COMMANDS = {
     "evaluate": "evaluate model --count 16 --classifier none --out disk/judged",
     "classifier": "classifier train labelled --clip-samples 4096 --sample-rate 4000 --out disk/ears/ears.pt",
 }
+OTHERS = {  # tried in the long part only
+    "translate": "translate kits labelled/low/0.wav labelled/low/2.wav labelled/low/4.wav --out disk/high",
+    "compare": "compare model labelled --count 16 --classifier none --out disk/both/report.html",
+    "doctor": "doctor labelled --recipe disk/my.yaml --force --out disk/checked --no-timing",
+    "fetch": "fetch sc09 --to disk/data",
+}
+MOST_SIZES = {"evaluate": 8, "compare": 8, "doctor": 8}  # these take the longest
 
 
 class Disk:
@@ -79,13 +97,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAVEGAN_CACHE", str(folder / "cache"))
         train(recipes.load(folder / "mouse.yaml"), folder / "model", device="cpu")
+        (folder / "kits.yaml").write_text(KITS.format(source=folder / "labelled"))
+        train(recipes.load(folder / "kits.yaml"), folder / "kits", device="cpu")
     return folder
 
 
 @pytest.fixture
 def here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Makes an empty folder `disk` beside links to what `home` holds the current one."""
-    for name in ("labelled", "mouse.yaml", "model"):
+    for name in ("labelled", "mouse.yaml", "model", "kits"):
         (tmp_path / name).symlink_to(home / name)
     (tmp_path / "disk").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -149,7 +169,7 @@ def prepare(kind: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]
     if kind == "cache":
         monkeypatch.setenv("WAVEGAN_CACHE", str(here / "disk" / "cache"))
         shutil.rmtree(here / "run", ignore_errors=True)
-    return COMMANDS[kind].split()
+    return (COMMANDS | OTHERS)[kind].split()
 
 
 def check_sentence(outcome, place: str = "disk") -> None:
@@ -191,11 +211,21 @@ def test_a_disk_that_fills(kind, here, disk, command, monkeypatch):
     assert fill_at(sizes, kind, here, disk, command, monkeypatch) == 1 + (kind != "evaluate")
 
 
+@pytest.fixture(scope="module")
+def sc09() -> Iterator[Dataset]:
+    """Serves a small data set on this machine."""
+    with served() as dataset:
+        yield dataset
+
+
 @pytest.mark.faults
-@pytest.mark.parametrize("kind", COMMANDS)
-def test_a_disk_that_fills_at_every_page(kind, here, disk, command, monkeypatch):
+@pytest.mark.parametrize("kind", [*COMMANDS, *OTHERS])
+def test_a_disk_that_fills_at_every_page(kind, here, disk, command, monkeypatch, sc09):
+    monkeypatch.setitem(DATASETS, "sc09", sc09)
+    monkeypatch.setattr(download, "CHUNK_BYTES", 4000)
+
     def sizes(used: int) -> list[int]:
-        most = 8 if kind == "evaluate" else 60
+        most = MOST_SIZES.get(kind, 60)
         return list(range(0, used + 2 * PAGE, max(1, used // PAGE // most) * PAGE))
 
     stopped = fill_at(sizes, kind, here, disk, command, monkeypatch)

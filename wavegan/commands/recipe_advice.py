@@ -177,6 +177,7 @@ def advised(
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,
+        rate=form.sample_rate,
         scaled=lambda samples: max(2, round(samples * scale)),
         bands=128 if scale >= 1 else 64,
         **vars(size) | {"steps": steps[0], "steps_reason": steps[1]},

@@ -1,6 +1,9 @@
 """Translates sound files of any length, window by window."""
 
+import hashlib
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,14 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavegan import assemble, progress
-from wavegan.audio import files
+from wavegan import __version__, assemble, progress
+from wavegan.audio import comments, files
 from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.overlap_add import overlap_add
+from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder
 from wavegan.commands.models import TRANSLATORS, load_model
 from wavegan.errors import DataError, UserError
 from wavegan.generation import Model, synthesize
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,9 @@ def translate(
     """Writes NAME-to-B.wav, say, for every sound file, as long as that is, by a MODEL that translates.
 
     to: "A", the recipe's data.source, or "B", its data.source_b. out: translated/ in the MODEL's run folder where None.
+    Files that the same MODEL has made there of the same sounds are kept, so a command that was interrupted goes on.
     Raises UserError for a MODEL that makes sound from latents, RunError as `load_model`, DataError for files that
-    cannot be read, before anything is written, and where one would be written over, unless `force`.
+    cannot be read, before anything is written, and where another one would be written over, unless `force`.
     """
     loaded = load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint)
     if not loaded.is_translation:
@@ -55,15 +62,36 @@ def translate(
     translator, folder = loaded.models[TRANSLATORS[to]], out or loaded.result_folder("translated")
     files.check_format(extension, translator.sample_rate, translator.channels)
     paths = [folder / f"{path.stem}-to-{to}.{extension}" for path in sounds]
-    _refuse(sounds, paths, force)
-    for source in sounds:
-        for _ in _blocks(source, translator):
-            pass  # checks that each can be read; each is read once more below, so that memory holds one at a time
+    _refuse(sounds, paths)
+    # Each sound is read once more below, so that memory holds one at a time.
+    marks = {path: _mark(source, translator) for source, path in zip(sounds, paths, strict=True)}
+    kept = [] if force else [path for path in paths if _has_mark(path, marks[path])]
+    _refuse_existing([path for path in paths if path not in kept], force)
+    if kept:
+        logger.info(f"{folder}: {len(kept):,} of {len(paths):,} are there, made of the same sounds, and kept")
     make_folder(folder)
     for source, path in zip(sounds, paths, strict=True):
-        translation = _translated(_read(source, translator), translator, is_scaled=loaded.recipe.data.normalize)
-        files.write(path, translation.numpy(), translator.sample_rate)
+        if path not in kept:
+            translation = _translated(_read(source, translator), translator, is_scaled=loaded.recipe.data.normalize)
+            files.write(path, translation.numpy(), translator.sample_rate, marks[path])
     return TranslateResult(folder, tuple(paths), translator.sample_rate)
+
+
+def _mark(source: Path, model: Model) -> str:
+    """Returns the comment of a sound's translation, by which it is known again; it holds hashes of sound and model.
+
+    Raises DataError for a file that cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for block in _blocks(source, model):
+        digest.update(block.tobytes())
+    return f"wavegan {__version__}: sound {digest.hexdigest()} translated by weights {weights_hash(model.generator)}"
+
+
+def _has_mark(path: Path, mark: str) -> bool:
+    with suppress(DataError):  # another file, which is no sound
+        return path.is_file() and comments.read(path) == mark
+    return False
 
 
 def _translated(sound: Tensor, model: Model, *, is_scaled: bool) -> Tensor:
@@ -94,7 +122,7 @@ def _blocks(path: Path, model: Model) -> Iterator[np.ndarray]:
         raise DataError(f"{path} {error}") from error
 
 
-def _refuse(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:
+def _refuse(sounds: Sequence[Path], paths: Sequence[Path]) -> None:
     missing = [path for path in sounds if not path.is_file()]
     if missing and missing[0].is_dir():
         raise DataError(
@@ -107,6 +135,9 @@ def _refuse(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:
         raise DataError(
             f"two of the results would have the name {twice[0]}", "", "translate one of them into another `out`"
         )
+
+
+def _refuse_existing(paths: Sequence[Path], force: bool) -> None:
     existing = [path for path in paths if path.exists()]
     if existing and not force:
         raise DataError(

@@ -222,7 +222,8 @@ def load(path: Path, on: torch.device | None = None) -> Classifier:
         raise DataError(
             f"{path} cannot be read ({reason})", "it is damaged or no classifier", "train one: wavegan classifier train"
         ) from error
-    network = Network(len(content["label_names"]))
+    with torch.random.fork_rng([]):  # the first weights, which are replaced, are drawn from the process's generator
+        network = Network(len(content["label_names"]))
     network.load_state_dict(content["network"])
     counts = {name: content[name] and Accuracy(**content[name]) for name in ("held_out", "test")}
     plain: dict[str, Any] = {name: content[name] for name in PLAIN}
