@@ -32,6 +32,7 @@ SAME_NAME = (
     "model",
     "amount",
     "steps",
+    "precision",
 )
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate", "raw")} | {
     "run_dir": "--run-dir",
