@@ -16,12 +16,12 @@ def lively_model(
 ) -> Model:
     """Makes a model whose every weight counts: a new generator's blocks would add nothing."""
     torch.manual_seed(0)
-    chosen = {"dim": 6, "latent_dim": 5, "labels": len(names), "window": 128, "hop": 32} | settings
+    chosen: dict[str, Any] = {"dim": 6, "latent_dim": 5, "labels": len(names), "window": 128, "hop": 32} | settings
     generator = Generator(clip_samples, channels, **chosen).eval()
     limit = 2 * (5 * generator.dim) ** -0.5
-    for block in generator.blocks:
-        nn.init.uniform_(block.last.weight, -limit, limit)
-        nn.init.uniform_(block.last.bias, -limit, limit)
+    for name, values in generator.named_parameters():
+        if ".last." in name:
+            nn.init.uniform_(values, -limit, limit)
     generator.start_levels.uniform_(-5, -3)
     generator.bounds.uniform_(-2, -1)
     generator.peaks_are_one.fill_(is_loud)

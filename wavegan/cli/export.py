@@ -55,7 +55,6 @@ def export(
 
     \b
     Examples:
-      wavegan export runs/quickstart --out drums
       wavegan export runs/quickstart --precision fp16 --licence cc0-1.0
       wavegan export runs/quickstart --format web
       wavegan export drums --format onnx --out drums_onnx

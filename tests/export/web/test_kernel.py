@@ -31,10 +31,12 @@ def test_a_product_is_numpys_also_where_rows_overlap(rows, columns, inner, strid
     for part in (sound, panels, bias, np.full((rows + 1) * columns, 7, np.float32)):
         places.append(len(content))
         content += part.tobytes() + bytes(-part.nbytes % 16)
-    exports["memory"].write(store, content, 0)
+    memory, multiply = exports["memory"], exports["multiply"]
+    assert isinstance(memory, wasmtime.Memory) and isinstance(multiply, wasmtime.Func)
+    memory.write(store, content, 0)
     source, matrix, offset, result = places
-    exports["multiply"](store, source, 4 * stride, matrix, offset, result, rows, columns, inner)
-    read = np.frombuffer(exports["memory"].read(store, result, len(content)), np.float32)
+    multiply(store, source, 4 * stride, matrix, offset, result, rows, columns, inner)
+    read = np.frombuffer(memory.read(store, result, len(content)), np.float32)
     frames = np.stack([sound[row * stride : row * stride + inner] for row in range(rows)]).astype(np.float64)
     np.testing.assert_allclose(read[: rows * columns].reshape(rows, columns), frames @ weights.T + bias, atol=1e-4)
     assert (read[rows * columns :] == 7).all(), "nothing is written beyond the rows"

@@ -101,8 +101,8 @@ def refuse_unfit(model: Model) -> None:
 
 def products_of(generator: inverse_stft.Generator) -> int:
     """Counts the multiplications of a sound in the page: convolutions, head and Fourier transforms."""
-    frames = [declared.shape[-1] for declared in generator.inputs[1:-1]]
-    blocks = sum(frames) * sum(layer.weight.numel() for layer in (generator.blocks[0].first, generator.blocks[0].last))
+    frames = sum(declared.shape[-1] for declared in generator.inputs[1:-1])
+    blocks = 2 * frames * inverse_stft.KERNEL_SIZE * generator.dim**2
     transforms = 2 * generator.channels + bool(generator.pulses) + 1  # and that of the picture
     head = generator.head.weight.numel()
     return blocks + generator.frames * (head + transforms * 2 * generator.bins * generator.window)
