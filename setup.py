@@ -1,4 +1,4 @@
-"""Copies recipes/ and the bundled sounds and models, which lie outside the package, into what is built; the rest is declared."""
+"""Copies recipes/, the bundled sounds and models, which lie outside the package, into what is built."""
 
 import shutil
 from pathlib import Path
