@@ -115,30 +115,32 @@ class StandIns:
             raise RuntimeError(f"{name} is broken\nand more")
 
     def _modules(self) -> dict[str, dict[str, Any]]:
+        stand = self
+
         class MlflowException(Exception):
             pass
 
         class Client:
-            def __init__(client, server):
-                self.call("mlflow", server)
+            def __init__(self, server):
+                stand.call("mlflow", server)
 
-            def get_experiment_by_name(client, name):
+            def get_experiment_by_name(self, name):
                 return None
 
-            def create_experiment(client, name, artifacts):
-                self.call("create_experiment", name, artifacts)
+            def create_experiment(self, name, artifacts):
+                stand.call("create_experiment", name, artifacts)
                 return "1"
 
-            def create_run(client, experiment, run_name):
-                self.runs.append(f"run{len(self.runs)}")
-                return SimpleNamespace(info=SimpleNamespace(run_id=self.runs[-1]))
+            def create_run(self, experiment, run_name):
+                stand.runs.append(f"run{len(stand.runs)}")
+                return SimpleNamespace(info=SimpleNamespace(run_id=stand.runs[-1]))
 
-            def update_run(client, run, status):
-                if run not in self.runs:
+            def update_run(self, run, status):
+                if run not in stand.runs:
                     raise MlflowException(f"no run {run}")
 
-            def __getattr__(client, name):
-                return lambda *values, **keywords: self.call(name, *values, *keywords.values())
+            def __getattr__(self, name):
+                return lambda *values, **keywords: stand.call(name, *values, *keywords.values())
 
         def wandb_init(**arguments):
             self.call("wandb", arguments)
@@ -251,7 +253,7 @@ def test_a_resumed_run_goes_on_in_the_same_run_of_each_service(tmp_path, service
 
 def test_a_run_that_the_server_does_not_know_is_a_new_one(tmp_path, services):
     train(tmp_path, ["mlflow"])
-    services.runs = ["other"]
+    services.runs[:] = ["other"]
     train(tmp_path, ["mlflow"], step=2)
     assert [values[0] for values in services.of("log_metric")] == ["run0"] * 2 + ["run1"] * 2
     assert json.loads((tmp_path / "drums" / "trackers.json").read_text()) == {"mlflow": "run1"}

@@ -1,5 +1,7 @@
 """Adapts services that keep experiments to one interface. Their packages are imported only where they are used."""
 
+# pyright: reportMissingImports=false
+
 import netrc
 import os
 import secrets
@@ -76,7 +78,9 @@ class _TensorBoard(Tracker):
 
         self.name, self.place = None, ""
         self.writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=run.step)
-        self.writer.add_text("recipe", "    " + run.recipe.read_text().replace("\n", "\n    "), run.step)
+        self.writer.add_text(
+            "recipe", "    " + run.recipe.read_text(encoding="utf-8").replace("\n", "\n    "), run.step
+        )
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

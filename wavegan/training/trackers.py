@@ -40,7 +40,8 @@ class Trackers:
     """
 
     def __init__(self, names: Iterable[str], run: TrackedRun):
-        self.run, self.open = run, dict.fromkeys(names)
+        self.run = run
+        self.open: dict[str, Any] = dict.fromkeys(names)  # trackers by name; None until a tracker is started
         self.jobs: SimpleQueue[Callable[[str], Any] | None] = SimpleQueue()
         self.thread = Thread(target=self._work, name="trackers", daemon=True)  # a hanging server must not hold the end
         if self.open:
