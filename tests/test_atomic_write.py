@@ -204,3 +204,25 @@ def test_a_folder_that_has_gone_is_named_by_the_files_own_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there/page\.html'$"), atomic_write(folder / "page.html") as file:
         file.write(b"new")
         folder.rename(tmp_path / "elsewhere")
+
+
+WITHOUT_POSIX = """
+import os, sys
+sys.modules["fcntl"] = sys.modules["resource"] = None  # as on Windows
+for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY"):
+    delattr(os, name)
+from pathlib import Path
+import wavegan.bench.measure, wavegan.cli
+from wavegan.atomic_write import atomic_write
+with atomic_write(Path(sys.argv[1]), is_durable=True) as file:
+    file.write(b"new\\n")
+print(Path(sys.argv[1]).read_bytes(), sorted(os.listdir(Path(sys.argv[1]).parent)))
+"""
+
+
+def test_files_are_written_and_leftovers_removed_without_posix(tmp_path):
+    (tmp_path / "page.html.0123456789ab.partial").write_text("half")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_POSIX, tmp_path / "page.html"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "b'new\\n' ['page.html']\n", done.stderr

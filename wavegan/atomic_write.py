@@ -1,7 +1,6 @@
 """Writes files that appear under their name only when they are complete."""
 
 import errno
-import fcntl
 import io
 import os
 import re
@@ -13,10 +12,17 @@ from pathlib import Path
 
 from wavegan.errors import name_place
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 PARTIAL = ".partial"  # ends the names of unfinished files and folders
 LEFTOVER = re.compile(r".+\.[0-9a-f]{12}\.partial", re.DOTALL)  # as `atomic_write` names a file that is being written
 MOST_NAME_BYTES = 255 - len(".0123456789ab.partial")  # of the 255 that file systems allow
 STALE_SECONDS = 86_400  # a leftover this old has no writer, where no lock can tell
+# Windows lacks O_NOFOLLOW and O_NONBLOCK, and would write other line ends without O_BINARY.
+PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF)  # answers of systems without this for folders
 _cleared: set[str] = set()  # folders that this process has cleared of leftovers
 
@@ -124,7 +130,10 @@ def remove_leftovers(folder: Path) -> None:
 def _remove_if_left(path: Path) -> None:
     """Removes an unfinished file that no process is writing: its writer holds a lock, which a kill ends."""
     with suppress(OSError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if fcntl is None:  # Windows removes no file that a process has open
+            path.unlink()
+            return
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | PLAIN)
         try:
             if _locked(descriptor) or time.time() - os.fstat(descriptor).st_mtime > STALE_SECONDS:
                 path.unlink()
@@ -138,7 +147,7 @@ def _create(path: Path) -> PartialFile:
     while True:
         partial = path.with_name(f"{start}.{secrets.token_hex(6)}{PARTIAL}")
         with name_place(path, hides=partial):
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, 0o666)
         _locked(descriptor)
         if os.fstat(descriptor).st_nlink:  # else another process has taken it for a leftover before the lock
             return PartialFile(partial, descriptor)
@@ -146,6 +155,8 @@ def _create(path: Path) -> PartialFile:
 
 
 def _locked(descriptor: int) -> bool:
+    if fcntl is None:
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -155,6 +166,8 @@ def _locked(descriptor: int) -> bool:
 
 def _flush_folder(folder: Path) -> None:
     """Flushes to the disk the names in a folder; without this a power cut may undo a rename."""
+    if fcntl is None:  # Windows opens no folders
+        return
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -110,6 +110,19 @@ def test_rounding_alone_is_within_the_bound(training, batches, monkeypatch, seed
     assert len(differences) > 30 and 0.1 * 2**-8 < max(differences) < precision.MOST_DIFFERENCE / 2
 
 
+def test_a_device_without_bf16_takes_fp32(training, batches, monkeypatch):
+    compute = Convolution.compute
+
+    def fails(self, x, *rest):
+        if x.dtype == torch.bfloat16:
+            raise TypeError("BFloat16 is not supported\nand more")
+        return compute(self, x, *rest)
+
+    monkeypatch.setattr(Convolution, "compute", fails)
+    chosen = chosen_precision(training().method, batches(0), 0)
+    assert chosen == ("fp32", "fp32, because bf16 fails on this cpu (BFloat16 is not supported)")
+
+
 def test_nan_in_bf16_is_not_taken(training, batches, monkeypatch):
     fast_bf16(monkeypatch)
     compute = Convolution.compute

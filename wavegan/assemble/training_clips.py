@@ -100,7 +100,7 @@ def batches(recipe: Recipe, clips: ClipSource, on: torch.device, targets: ClipSo
         x = clips.batch(draw, count, own)
         labels = None
         if labels_known:
-            labels = F.one_hot(clips.labels(draw, count, own), labels_known).to(x, non_blocking=True)
+            labels = F.one_hot(clips.labels(draw, count, own), labels_known).to(x, non_blocking=on.type == "cuda")
         return Batch(x, labels, targets.batch(draw, count, own) if targets else None)
 
     return make if is_there else Prefetcher(make, on)

@@ -125,7 +125,7 @@ def _angles_and_curves(
     place = (1 + bins * (sample_rate / samples / CORNER_HERTZ)).log()
     numbers = torch.arange(1, CURVES + 1, dtype=torch.float64)
     curves = (math.pi * numbers[:, None] * place / place[-1]).cos() * math.sqrt(2 / CURVES)
-    return angles[None].to(device, dtype), curves.to(device, dtype)
+    return angles[None].to(dtype).to(device), curves.to(dtype).to(device)  # MPS has no float64
 
 
 class Filter(Function):

@@ -109,8 +109,9 @@ def gather(samples: Tensor, starts: np.ndarray, lengths: np.ndarray, clip_sample
     """
     device = samples.device
     rows = samples.unfold(0, clip_samples, 1)  # a view: (frames - clip_samples + 1, channels, clip_samples)
-    clips = rows[torch.from_numpy(starts).to(device, non_blocking=True)].float() / FULL_SCALE
-    lengths_on_device = torch.from_numpy(lengths).to(device, non_blocking=True)
+    is_cuda = device.type == "cuda"  # MPS may read a host's tensor after it is freed
+    clips = rows[torch.from_numpy(starts).to(device, non_blocking=is_cuda)].float() / FULL_SCALE
+    lengths_on_device = torch.from_numpy(lengths).to(device, non_blocking=is_cuda)
     silent = torch.arange(clip_samples, device=device) >= lengths_on_device[:, None]
     return clips.masked_fill_(silent[:, None], 0)  # a product with a mask would leave many -0.0
 

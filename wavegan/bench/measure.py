@@ -5,7 +5,6 @@ them.
 """
 
 import math
-import resource
 import statistics
 import sys
 import time
@@ -168,7 +167,7 @@ class PeakMemory:
 
     @property
     def bytes(self) -> int:
-        """Returns the peak in bytes, less the bytes in use at the start."""
+        """Returns the peak in bytes, less the bytes in use at the start; 0 on Windows, which is not asked."""
         return max(self._peak() - self.before, 0)
 
     def _peak(self) -> int:
@@ -178,5 +177,9 @@ class PeakMemory:
             for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024
+        try:
+            import resource
+        except ImportError:  # Windows
+            return 0
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024

@@ -1,5 +1,6 @@
 """Parses the command line, calls the command, prints its result. Only commands that need torch import it."""
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -76,6 +77,8 @@ def main() -> NoReturn:
     The exit code is 0 for success, 2 for what the user can put right, 130 after an interruption, 1 with a traceback for
     a bug. If a signal ends it, it is 128 plus the signal's number.
     """
+    if sys.platform == "darwin":  # torch reads it when it is imported; its warning names each operator that falls back
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     with console.installed():
         _run()
     sys.exit(0)
@@ -99,7 +102,8 @@ def _run() -> None:
         click.echo(f"{ended}; the same command goes on where it can", err=True)
         sys.exit(ended.exit_code)
     except BrokenPipeError:  # the reader of stdout has gone, for example `| head`
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        if hasattr(signal, "SIGPIPE"):  # Windows has none
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:

@@ -41,8 +41,14 @@ def chosen_precision(method: Method, batch: Batch, seed: int) -> tuple[str, str]
     for name in PRECISIONS:
         copied = copy.deepcopy(method)
         hooks = _keep_inputs(copied, inputs)
-        with autocast(name, device):
-            seconds[name], _ = run_trial(copied, batch, seed=seed, repetitions=REPETITIONS)
+        try:
+            with autocast(name, device):
+                seconds[name], _ = run_trial(copied, batch, seed=seed, repetitions=REPETITIONS)
+        except (RuntimeError, TypeError) as error:  # an accelerator without bf16, such as an old system's MPS
+            if name == "fp32":
+                raise
+            reason = str(error).strip().partition("\n")[0][:200]
+            return "fp32", f"fp32, because bf16 fails on this {device.type} ({reason})"
         for hook in hooks:
             hook.remove()
     if seconds["bf16"] >= seconds["fp32"]:
