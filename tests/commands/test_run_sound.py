@@ -82,6 +82,19 @@ def test_changed_sound_is_counted(home: Path, command: Callable):
     assert "of 60 items 1 are gone, 3 sound different and 2 are new" in told and told.startswith("0 ")
 
 
+def test_names_that_both_parts_use_are_no_change(home: Path, command: Callable):
+    write_tones(Path("test"), 20)
+    for number, path in enumerate(sorted(Path("test").iterdir())):
+        path.unlink()
+        write_tones(Path("test"), 1, first=500 + number)
+        Path(f"test/tone-{500 + number}.wav").rename(path)
+    for steps in (1, 2):
+        words = ("--run-dir", "both", "--device", "cpu", "data.test=test", f"training.steps={steps}")
+        outcome = command("train", "mouse.yaml", *words)
+        assert outcome.code == 0 and "changed" not in outcome.err
+    assert "going on from step 1" in outcome.err
+
+
 def test_other_sound_under_another_name_is_refused(home: Path, command: Callable):
     write_tones(Path("other"), 60, first=300)
     told = train_on(command, "training.steps=2", "data.source=other")

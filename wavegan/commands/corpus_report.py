@@ -89,16 +89,17 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
     path: the run's corpus.json, as it was before this start.
     """
     record = assemble.SoundRecord.from_state(state)
-    now = _hashes(parts.training) | (_hashes(parts.held_out) if parts.held_out else {})
+    corpora = [corpus for corpus in (parts.training, parts.held_out) if corpus]
+    now = [item for corpus in corpora for item in _hashes(corpus).items()]  # both may use the same names
     if record.training is None or record.held_out is None:  # an older checkpoint knows numbers alone
         if (state["files"], state["seconds_of_sound"]) != (len(parts.training.names), parts.training.seconds):
             was = f"{state['files']:,} files, {state['seconds_of_sound']:.1f} seconds"
             logger.warning(f"the sound has changed since; the run learned from {was} so far, and now from the above")
         return
     before = {f"{value:016x}" for value in np.concatenate([record.training, record.held_out])}
-    gone, new = before - set(now.values()), {name for name, value in now.items() if value not in before}
+    gone, new = before - {value for _, value in now}, [name for name, value in now if value not in before]
     hash_before = _names_before(path)
-    changed = {name for name in new if hash_before.get(name) in gone}
+    changed = [name for name in new if hash_before.get(name) in gone]
     if gone or new:
         logger.warning(
             f"the sound has changed since: of {len(before):,} items {len(gone) - len(changed):,} are gone, "
