@@ -25,7 +25,7 @@ NAME_WIDTH = 14
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder for doctor.html, a page with pictures and players.",
+    help="Folder for doctor.html, with pictures and players.",
 )
 @click.option("--no-timing", is_flag=True, help="Do not time the recipe's step.")
 @device_option
@@ -41,7 +41,8 @@ def doctor(
 ) -> None:
     """Says what SOURCE holds, what will go wrong in training and why, and which recipe fits.
 
-    A source is a folder of sounds, or a name that data.source knows. The sound is decoded once; a training then reads it from the cache.
+    A source is a folder of sounds, or a name that data.source knows. The sound is decoded once; a training
+    then reads it from the cache.
 
     \b
     Examples:
