@@ -55,6 +55,7 @@ WHOLE_TREE = {
     "test_same_results",
     "test_shipped_models",
     "test_three_adversaries",
+    "test_notebook",
     "test_wheel",
 }  # tests of several rooms together; every other test lies where the file or the folder lies that it tests
 MOST_LINES = 280

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import assert_type
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from wavegan.commands.evaluate import as_json
 from wavegan.commands.evaluate import evaluate as evaluate_command
 from wavegan.commands.generate import generate as generate_command
 from wavegan.commands.judging_options import JudgingOptions
+from wavegan.commands.train import TrainingResult
 from wavegan.errors import DataError, RecipeError, RunError, UserError
 from wavegan.training import checkpoint
 from wavegan.training.run_folder import RunFolder
@@ -264,3 +266,11 @@ def test_no_state_of_the_process_is_changed(mouse, sounds, where):
         "step-00000004.wav",
     ]
     assert Path("judged/report.html").is_file()
+
+
+def test_an_editor_knows_the_types(model):
+    """pyright, which `make test` runs, holds assert_type to the types that an editor completes by."""
+    assert assert_type(wavegan.load("runs/mouse", device="cpu"), wavegan.Model).labels == model.labels
+    assert len(assert_type(model.generate(2), np.ndarray)) == 2
+    assert assert_type(model.interpolate([1, 2], steps=1), np.ndarray).ndim == 3
+    assert assert_type(assert_type(wavegan.train("mouse.yaml", device="cpu"), TrainingResult).step, int) == 4

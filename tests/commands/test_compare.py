@@ -351,7 +351,7 @@ def test_data_that_was_learned_from_is_told(home, capfd, console):
 
 def test_a_model_without_its_sound_needs_other_sound(command, home):
     message = one_error(command("compare", home / "orphan", home / "mouse"))
-    assert "orphan is judged by its own sound, unless --data DIR names other" in message
+    assert "orphan is judged by the sound of its training, which cannot be used here (" in message
     assert "gone does not exist" in message
 
 

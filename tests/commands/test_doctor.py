@@ -288,7 +288,7 @@ def test_a_slow_machine_is_advised_fewer_steps(folder, monkeypatch):
     monkeypatch.setattr(doctor_module, "_step_seconds", lambda *_: 3.0)
     result = doctor("sounds")
     assert result.advice and training_seconds(result) == 3.0 * 2500
-    assert "# what this machine does in 2 hours; 3,000 would suit the sound; as lr_decay" in result.advice.text
+    assert "# what this machine does in 2 hours; 3,000 would suit the sound; lr_decay spans" in result.advice.text
 
 
 # Rules by numbers.

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from wavegan.audio.public_datasets import DATASETS, Dataset
 
@@ -43,8 +44,14 @@ class Handler(BaseHTTPRequestHandler):
 def archive() -> bytes:
     """Returns an archive of Speech Commands' layout: three small files of noise for each word, and the two lists."""
     random, buffer = np.random.default_rng(0), io.BytesIO()
+
+    def sound() -> bytes:
+        file = io.BytesIO()
+        soundfile.write(file, random.integers(-9000, 9000, 128, dtype=np.int16), 16000, format="WAV")
+        return file.getvalue()
+
     words = DATASETS["sc09"].words
-    members = {f"{word}/c{k}_nohash_0.wav": random.bytes(300) for word in words for k in range(3)}
+    members = {f"{word}/c{k}_nohash_0.wav": sound() for word in words for k in range(3)}
     for name, k in (("validation", 1), ("testing", 2)):
         members[f"{name}_list.txt"] = "\n".join(f"{word}/c{k}_nohash_0.wav" for word in words).encode()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:

@@ -81,7 +81,6 @@ CASES = {
     "doctor": Case(
         ("doctor", "../sounds", "--recipe", "my.yaml", "--force", "--out", "checked", "--no-timing"),
         final=r"my\.yaml|checked/.*\.html",
-        own_cache=True,
     ),
     "fetch": Case(("fetch", "sc09", "--to", "data"), final="data/sc09/.*"),
 }

@@ -177,6 +177,8 @@ def check_sentence(outcome, place: str = "disk") -> None:
     assert outcome.code == 2, (outcome.code, outcome.err)
     assert "Traceback" not in outcome.err and "callback" not in outcome.err
     [error] = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    if "make room or choose another disk" in error:  # fetch knows beforehand how much it needs
+        return
     assert place in error and any(word in error for word in ("No space left", "File too large")), error
     assert "free some space" in error
 

@@ -24,7 +24,7 @@ def bench(recipe: Path, overrides: tuple[str, ...], repeats: int, device: str, a
     """Measures the time of one training step of RECIPE on this machine, in total and by part.
 
     Beside it stand the same step in plain PyTorch and the floor: the least time that this machine could need.
-    Without the recipe's sound it uses noise.
+    Where the recipe's sound is missing, it uses noise.
 
     \b
     Examples:

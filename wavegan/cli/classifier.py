@@ -14,7 +14,7 @@ from wavegan.cli.output import print_result
 
 @click.group(short_help="Train a classifier of labels, for evaluation.")
 def classifier() -> None:
-    """Trains networks that recognise the labels of sounds; the metrics kad_c, fad_c and of labels use one.
+    """Trains networks that recognise the labels of sounds; kad_c, fad_c and the metrics of labels use one.
 
     \b
     Examples:

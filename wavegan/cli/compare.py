@@ -62,9 +62,7 @@ def compare(
         print_result(scored, as_json, output.listening(scored))
         return
     if len(targets) < 2:
-        raise UserError(
-            f"the models or folders to compare number {len(targets)}; at least two are needed; name another one"
-        )
+        raise UserError(f"{len(targets)} models or folders are named; a comparison needs two or more; name another one")
     prepare_process()
     result = commands.compare(targets, options, out=out, trials=trials)
     text = f"{output.comparison(result)}\n{result.report}\n{result.listening}"

@@ -19,10 +19,13 @@ NAME_WIDTH = 14
 
 @click.command(short_help="Examine sound before training, and advise a recipe.")
 @click.argument("source", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE", help="Write the recipe that fits there.")
+@click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE", help="Write the recipe that fits to FILE.")
 @click.option("--force", is_flag=True, help="Write over an existing recipe.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder for doctor.html, a page to see and hear."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for doctor.html, with pictures and players.",
 )
 @click.option("--no-timing", is_flag=True, help="Do not time the recipe's step.")
 @device_option
@@ -38,7 +41,8 @@ def doctor(
 ) -> None:
     """Says what SOURCE holds, what will go wrong in training and why, and which recipe fits.
 
-    A source is a folder of sounds, or a name that data.source knows. The sound is decoded once; training finds it.
+    A source is a folder of sounds, or a name that data.source knows. The sound is decoded once; a training
+    then reads it from the cache.
 
     \b
     Examples:

@@ -57,7 +57,7 @@ def generate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Writes new clips of MODEL, which is a run folder or a checkpoint file.
+    """Writes new clips of MODEL: a run folder, a checkpoint file, an exported folder or a shipped model.
 
     \b
     Examples:

@@ -37,7 +37,7 @@ checkpoint_option = click.option(
     default="newest",
     show_default=True,
     metavar="WHICH",
-    help="Checkpoint of a run: newest, best (has the lowest kad_l of evaluation.every) or a step.",
+    help="Checkpoint of a run: newest, best (the lowest kad_l, where evaluation.every is set) or a step.",
 )
 maker_option = click.option(
     "--model",

@@ -27,7 +27,7 @@ def recipes(file: Path | None, show: str | None, copy: str | None, force: bool, 
     from wavegan.commands import recipes as commands
 
     if show and copy:
-        raise UserError("--show and --copy are both given", "each does a thing of its own", "leave one out")
+        raise UserError("--show and --copy are both given", "only one of them can be done at a time", "leave one out")
     if file and not copy:
         raise UserError(f"FILE is {file}", "only --copy writes one", f"write --copy NAME {file}")
     if copy:

@@ -19,8 +19,8 @@ from wavegan.commands.evaluation_data import (
     ground_of_folders,
     ground_of_recipe,
     model_candidate,
-    noise,
     target_of,
+    white_noise_like,
 )
 from wavegan.commands.folders import make_folder
 from wavegan.commands.judged_sets import closing_facts, extract_sets, facts_of_meaning
@@ -99,7 +99,7 @@ def _compare(
     sets = {name: candidate.clips.first(count) for name, candidate in candidates.items()}
     rate, first = ground.form.sample_rate, next(iter(sets))
     clips = ground.reference.first(count)
-    compared = sets | {"real": ground.real.first(count), "noise": noise(clips, count, seed)}
+    compared = sets | {"real": ground.real.first(count), "noise": white_noise_like(clips, count, seed)}
     models = [candidate.model for candidate in candidates.values() if candidate.model]
     model_labels = {label for model in models for label in model.label_names}
     reference, seen = extract_sets(compared, ground, classifier, seed, embedding, sorted(model_labels))

@@ -264,6 +264,6 @@ def _refuse_unwritable(source: Sequence[str]) -> None:
 
 def _refuse_existing(recipe: Path | None, force: bool) -> None:
     if recipe and recipe.exists() and not force:
-        raise UserError(f"{recipe} exists", "a recipe is not written over unasked", "name another file or add `force`")
+        raise UserError(f"{recipe} exists", "an existing recipe is kept", "name another file or add `force=True`")
     if recipe and not (recipe.parent.is_dir() and os.access(recipe.parent, os.W_OK)):
-        raise UserError(f"the folder {recipe.parent} cannot be written to", "", "name another with `recipe`")
+        raise UserError(f"the folder {recipe.parent} cannot be written to", "", "name one elsewhere with `recipe`")

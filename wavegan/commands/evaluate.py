@@ -27,8 +27,8 @@ from wavegan.commands.evaluation_data import (
     ground_of_folders,
     ground_of_recipe,
     model_candidate,
-    noise,
     target_of,
+    white_noise_like,
 )
 from wavegan.commands.folders import make_folder
 from wavegan.commands.judged_sets import closing_facts, extract_sets, facts_of_meaning
@@ -118,7 +118,7 @@ def _sets(candidate: Candidate, ground: ReferenceSets, count: int, seed: int) ->
         sets["untrained"] = generated(assemble.untrained_model(candidate.recipe, candidate.model), count, seed)
     if ground.training and len(ground.training) >= count:
         sets["training"] = ground.training.first(count)
-    return sets | {"noise": noise(reference, count, seed)}
+    return sets | {"noise": white_noise_like(reference, count, seed)}
 
 
 def _judge(

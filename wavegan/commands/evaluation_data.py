@@ -111,10 +111,10 @@ def array_candidate(array: ClipArray) -> tuple[Candidate, ClipFormat]:
     return candidate, ClipFormat(array.sample_rate, channels, clip_samples)
 
 
-def noise(like: ClipSet, count: int, seed: int) -> ClipSet:
+def white_noise_like(clips: ClipSet, count: int, seed: int) -> ClipSet:
     """Returns white noise with the mean power of other clips."""
-    rms = (sum(float(batch.square().mean((1, 2)).sum()) for batch in like) / len(like)) ** 0.5
-    channels, samples = like[0].shape
+    rms = (sum(float(batch.square().mean((1, 2)).sum()) for batch in clips) / len(clips)) ** 0.5
+    channels, samples = clips[0].shape
     return ClipSet(
         count, lambda batch: white_noise(BATCH_SIZE, channels, samples, rms=rms, seed=derive(seed, batch, "noise"))
     )
@@ -176,8 +176,9 @@ def _own_parts(
     except DataError as error:
         if data is None:
             raise DataError(
-                f"{recipe.name} is judged by its own sound, unless `data=DIR` names other, and it cannot be used: "
-                f"{error}"
+                f"{recipe.name} is judged by the sound of its training, which cannot be used here ({error})",
+                "",
+                "name real audio with `data=DIR`",
             ) from error
         if training is None:
             logger.info(

@@ -73,7 +73,9 @@ def export(
     loaded = load_model(model, CPU, raw=raw, checkpoint=checkpoint)
     target = out or loaded.result_folder("export") / kind
     if target.exists() and not force and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"{target} exists", "an export is not written over", "name another `out` or add `force=True`")
+        raise DataError(
+            f"{target} exists", "an existing export is kept", "name another folder with `out` or add `force=True`"
+        )
     make_folder(target)
     try:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target) as name:

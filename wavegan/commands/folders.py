@@ -14,10 +14,10 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"the folder {folder} cannot be made ({error.strerror})", "", "name another with `out`"
+            f"the folder {folder} cannot be made ({error.strerror})", "", "name another folder with `out`"
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"the folder {folder} cannot be written to", "", "name another with `out`")
+        raise DataError(f"the folder {folder} cannot be written to", "", "name another folder with `out`")
 
 
 def refuse_existing(paths: Sequence[Path], force: bool) -> None:

@@ -188,7 +188,7 @@ def refuse_translation(loaded: LoadedModel) -> None:
     """Raises UserError for a MODEL that makes sound from sound."""
     if loaded.is_translation:
         raise UserError(
-            f"{loaded.path} makes sound from sound and not from nothing",
+            f"{loaded.path} translates sound, and makes none from latents",
             "",
             f"try wavegan translate {loaded.path} SOUND",
         )
@@ -206,7 +206,7 @@ def refuse_labels(model: Model, labels: Sequence[str], argument: str = "labels")
         raise UserError(
             f"`{argument}` is {labels[0]}, and {model.name} knows no labels",
             "",
-            "leave it out, or train with generator.labels at the number of labels",
+            "leave it out, or train on labelled sound with generator.labels=auto",
         )
     for text in labels:
         generation.label_mix(model, text, argument)

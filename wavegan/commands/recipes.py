@@ -50,7 +50,7 @@ def copy_recipe(name: str, file: Path | None = None, *, force: bool = False) -> 
     if target.is_dir():
         target /= f"{short}.yaml"
     if target.exists() and not force:
-        raise UserError(f"{target} exists", "a recipe is not written over unasked", "name another file or add `force`")
+        raise UserError(f"{target} exists", "an existing recipe is kept", "name another file or add `force=True`")
     text = re.sub(r"(?m)^include: .*$", lambda line: line[0].replace(".yaml", ""), text)
     text = text.replace(f"#   wavegan train {short}", f"#   wavegan train {target}", 1)
     write_text(target, text)

@@ -50,7 +50,7 @@ def refuse_renamed_labels(recipe: Recipe, label_names: list[str], corpus: Corpus
         raise DataError(
             f"the labels were {', '.join(label_names)} and are {', '.join(corpus.label_names)}",
             "a run keeps its labels",
-            "bring the folders back to their names, or start a new run with `run_dir`",
+            "give the folders their old names, or start a new run with `run_dir`",
         )
 
 

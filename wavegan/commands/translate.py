@@ -56,7 +56,7 @@ def translate(
     if not loaded.is_translation:
         raise UserError(
             f"{model} was trained by method.name: {loaded.recipe.method.name}, which makes sound from random numbers",
-            "translate needs one of method.name: translation",
+            "translate needs a model of method.name: translation",
             "try wavegan generate",
         )
     translator, folder = loaded.models[TRANSLATORS[to]], out or loaded.result_folder("translated")
