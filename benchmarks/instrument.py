@@ -81,7 +81,7 @@ def main() -> None:
 
     model = load_model(arguments.model, torch.device("cpu")).model
     with tempfile.TemporaryDirectory() as name, Browser(Path(name)) as browser:
-        path = page.write(model, Path(name), version=__version__)
+        path = page.write(model, Path(name), version=__version__, identity=arguments.model.name)
         start = time.monotonic()
         browser.open(path)
         browser.wait_for("document.body?.classList.contains('ready')")
