@@ -269,6 +269,15 @@ def test_new_vary_undo_and_lock(shown):
     assert same == [True] + [False] * 15
 
 
+def test_a_sound_that_comes_too_late_is_dropped(shown):
+    first = clip_of(shown, 0)
+    shown.press("KeyN")
+    told(shown, "Pad 1, kick: new sound")
+    shown.evaluate("(async () => { const late = pads.renew(); pads.undo(); await late; })()")
+    np.testing.assert_array_equal(clip_of(shown, 0), first)
+    assert shown.evaluate("pads.current.history.length") == 0
+
+
 def test_a_variation_is_turned_as_pythons_vary_turns_it(shown, drums):
     first, other = (sound_of(shown, f"seededSound({seed}, oneHot(0))")["z"] for seed in (3, 99))
     for percent in (1, 35, 100):
