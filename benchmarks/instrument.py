@@ -59,7 +59,7 @@ def milliseconds(browser) -> list[float]:
 def take_pictures(browser, folder: Path) -> None:
     """Writes page.png and phone.png, of 256 colours to be small."""
     folder.mkdir(exist_ok=True)
-    browser.press("KeyE")
+    browser.press("Digit4")
     for name, width, is_dark in (("page", 1200, False), ("phone", 400, True)):
         path = folder / f"{name}.png"
         browser.screenshot(path, width, is_dark=is_dark)
@@ -81,7 +81,7 @@ def main() -> None:
 
     model = load_model(arguments.model, torch.device("cpu")).model
     with tempfile.TemporaryDirectory() as name, Browser(Path(name)) as browser:
-        path = page.write(model, Path(name), version=__version__)
+        path = page.write(model, Path(name), version=__version__, identity=arguments.model.name)
         start = time.monotonic()
         browser.open(path)
         browser.wait_for("document.body?.classList.contains('ready')")

@@ -16,6 +16,7 @@ from wavegan import __version__, generation
 from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
 from wavegan.audio import files, sources
+from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder
 from wavegan.commands.generate import refuse_translation
 from wavegan.commands.models import LoadedModel, load_model, run_folder_of
@@ -122,7 +123,8 @@ def write_web(loaded: LoadedModel, folder: Path, options: ExportOptions) -> floa
             "the instrument holds fp32, as rounded pitches would drift apart",
             "leave it out",
         )
-    page = instrument.write(loaded.model, folder, version=__version__, licence=options.licence)
+    identity = weights_hash(loaded.model.generator)
+    page = instrument.write(loaded.model, folder, version=__version__, identity=identity, licence=options.licence)
     generator = deepcopy(loaded.model.generator)
     generator.load_state_dict(instrument.read_weights(page))
     [name] = loaded.models

@@ -20,6 +20,7 @@ from wavegan import generation
 from wavegan.export.web import page
 from wavegan.generation import Model
 from wavegan.models.inverse_stft import Generator
+from wavegan.steering.points import mixed
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=REASON)
 HOSTILE = '</script><img src=x onerror="fail()">'
@@ -75,7 +76,7 @@ def shown(browser: Browser, drums: Model, tmp_path: Path) -> Iterator[Browser]:
 
 def show(browser: Browser, model: Model, folder: Path) -> None:
     browser.complaints.clear()
-    browser.open(page.write(model, folder, version="0.1.0"))
+    browser.open(page.write(model, folder, version="0.1.0", identity="c0ffee"))
     browser.wait_for("document.body?.classList.contains('ready')")
 
 
@@ -104,7 +105,11 @@ def pythons(browser: Browser, model: Model, sound: dict[str, Any]) -> np.ndarray
     generator = model.generator
     assert isinstance(generator, Generator)
     samples = generator.inputs[-1].shape[-1]
-    *rows, white = (torch.tensor(row) for row in browser.evaluate(f"({NOISE})({sound['noise']}, {samples})"))
+    parts = [
+        [weight * torch.tensor(row) for row in browser.evaluate(f"({NOISE})({seed}, {samples})")]
+        for seed, weight in sound["noise"]
+    ]
+    *rows, white = [torch.stack(draws).sum(0) for draws in zip(*parts, strict=True)]
     noise = [*(row.view(1, 1, -1) for row in rows), white.view(1, model.channels, -1)]
     labels = torch.tensor([sound["labels"]], dtype=torch.float32) if model.labels else None
     z = torch.tensor([sound["z"]], dtype=torch.float32)
@@ -264,6 +269,23 @@ def test_new_vary_undo_and_lock(shown):
     assert same == [True] + [False] * 15
 
 
+def test_a_sound_that_comes_too_late_is_dropped(shown):
+    first = clip_of(shown, 0)
+    shown.press("KeyN")
+    told(shown, "Pad 1, kick: new sound")
+    shown.evaluate("(async () => { const late = pads.renew(); pads.undo(); await late; })()")
+    np.testing.assert_array_equal(clip_of(shown, 0), first)
+    assert shown.evaluate("pads.current.history.length") == 0
+
+
+def test_a_variation_is_turned_as_pythons_vary_turns_it(shown, drums):
+    first, other = (sound_of(shown, f"seededSound({seed}, oneHot(0))")["z"] for seed in (3, 99))
+    for percent in (1, 35, 100):
+        varied = sound_of(shown, f"variedSound(seededSound(3, oneHot(0)), {percent}, 99)")["z"]
+        expected = mixed(drums.inputs[0], torch.tensor(first), torch.tensor(other), percent / 100, keeps_length=True)
+        np.testing.assert_allclose(varied, expected, atol=1e-5)
+
+
 def test_a_label_moves_a_sound_to_another_kind(shown, drums):
     shown.evaluate("element('label').value = 1, element('label').dispatchEvent(new Event('change'))")
     told(shown, "Pad 1, hihat: another label")
@@ -277,11 +299,12 @@ def test_the_corners_of_the_field_are_its_pads_and_the_middle_is_as_long(shown):
         shown.evaluate(f"field.place = {{ x: {x}, y: {y} }}")
         corner, expected = sound_of(shown, "field.sound"), sound_of(shown, f"pads.pads[{pad}].made.sound")
         np.testing.assert_allclose(corner["z"], expected["z"], rtol=1e-6)
-        assert corner["labels"] == expected["labels"] and corner["code"] == expected["code"]
+        assert all(corner[part] == expected[part] for part in ("labels", "code", "noise"))
     shown.evaluate("field.place = { x: 0.5, y: 0.5 }")
     middle = sound_of(shown, "field.sound")
     lengths = [np.linalg.norm(sound_of(shown, f"pads.pads[{pad}].made.sound")["z"]) for pad in (0, 1, 4, 5)]
     assert np.linalg.norm(middle["z"]) == pytest.approx(np.mean(lengths), rel=1e-5)
+    assert sorted(map(tuple, middle["noise"])) == [(seed, pytest.approx(0.5)) for seed in (1, 2, 5, 6)]
     np.testing.assert_allclose(middle["labels"], np.mean([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]], axis=0))
     x, y = middle_of(shown, "element('field')", share=0.25)
     for kind in ("mousePressed", "mouseReleased"):
@@ -354,7 +377,8 @@ DAMAGE: dict[str, tuple[Change, str]] = {
     "a shorter latent": (lambda state: state["pads"][0].update(z="AAAAAA=="), "it is from another model, lively"),
     "another number of labels": (lambda state: state["pads"][0].update(labels=[1]), "it is from another model, lively"),
     "a label share of 2": (lambda state: state["pads"][1].update(labels=[0, 2, 0]), "its pad 2 is damaged"),
-    "a seed below 0": (lambda state: state["pads"][1].update(noise=-1), "its pad 2 is damaged"),
+    "a seed below 0": (lambda state: state["pads"][1].update(noise=[[-1, 1]]), "its pad 2 is damaged"),
+    "no noise": (lambda state: state["pads"][1].update(noise=[]), "its pad 2 is damaged"),
     "a slider off its scale": (lambda state: state.update(volume=101), "its sliders are damaged"),
     "a pad that is not there": (lambda state: state.update(selected=16), "its selected pad is damaged"),
     "a corner that is not there": (lambda state: state["field"].update(corners=[0, 1, 2, 3.5]), "its field is damaged"),

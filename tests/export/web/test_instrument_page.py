@@ -15,7 +15,7 @@ from wavegan.models.inverse_stft import Generator
 
 def test_the_page_holds_every_weight_to_the_last_bit(tmp_path):
     model = lively_model(names=("kick", "snare"), pulses=True)
-    path = page.write(model, tmp_path, version="1.2.3", licence="cc0-1.0")
+    path = page.write(model, tmp_path, version="1.2.3", identity="a", licence="cc0-1.0")
     assert list(tmp_path.iterdir()) == [path]
     read, expected = page.read_weights(path), model.generator.state_dict()
     assert read.keys() == expected.keys()
@@ -25,7 +25,7 @@ def test_the_page_holds_every_weight_to_the_last_bit(tmp_path):
 
 
 def test_the_page_asks_nothing_of_a_network(tmp_path):
-    text = page.write(lively_model(), tmp_path, version="0").read_text()
+    text = page.write(lively_model(), tmp_path, version="0", identity="a").read_text()
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
     assert policy.startswith("default-src 'none'") and "http" not in policy and "*" not in policy
     assert not re.findall(r'(?:src|href)="(?!#)', text)
@@ -35,7 +35,7 @@ def test_a_name_stays_text(tmp_path):
     hostile = '</script><script>alert("x")</script>'
     model = lively_model(names=(hostile, "snare"))
     named = Model(model.generator, model.clip_samples, 1, RATE, hostile, 1, model.label_names)
-    text = page.write(named, tmp_path, version="0").read_text()
+    text = page.write(named, tmp_path, version="0", identity="a").read_text()
     assert hostile not in text and text.count("<script") == text.count("</script>") == 5
 
 
@@ -54,5 +54,5 @@ def test_a_name_stays_text(tmp_path):
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, generator, clip_samples, message):
     model = Model(generator, clip_samples, 1, RATE, "lively", 1, ())
     with pytest.raises(UserError, match=message):
-        page.write(model, tmp_path, version="0")
+        page.write(model, tmp_path, version="0", identity="a")
     assert list(tmp_path.iterdir()) == []

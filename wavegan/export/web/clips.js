@@ -30,7 +30,7 @@ function limited(clip, peaksAreOne) {
 }
 
 /** Counts the samples until a clip is over for good. */
-function lengthOf(clip) {
+function endOf(clip) {
   const least = peakOf(clip) * 10 ** (END_DB / 20);
   return Math.max(0, ...clip.map((samples) => samples.findLastIndex((sample) => Math.abs(sample) > least) + 1));
 }

@@ -1,6 +1,5 @@
 """Writes the page of the instrument, with the generator's weights in it, and reads the weights again."""
 
-import hashlib
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -39,10 +38,11 @@ MOST_PRODUCTS = 1e9  # multiplications of a sound, a second or two on a slow mac
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
 
 
-def write(model: Model, folder: Path, *, version: str, licence: str | None = None) -> Path:
+def write(model: Model, folder: Path, *, version: str, identity: str, licence: str | None = None) -> Path:
     """Writes instrument.html into a folder and returns its path.
 
-    version, licence: of this program and of the model, which the page names. Raises UserError as `refuse_unfit`.
+    version: of this program. identity: of the weights, by which the page knows its own files. licence: of the model.
+    Raises UserError as `refuse_unfit`.
     """
     refuse_unfit(model)
     tensors = model.generator.state_dict()
@@ -51,7 +51,7 @@ def write(model: Model, folder: Path, *, version: str, licence: str | None = Non
         loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template(f"{FILE}.j2").render(
-        model={"version": version, "id": hashlib.blake2b(weights, digest_size=8).hexdigest(), **_description(model)},
+        model={"version": version, "id": identity, **_description(model)},
         licence=licence,
         seconds=f"{model.clip_samples / model.sample_rate:.2f}",
         rate=f"{model.sample_rate / 1000:g}",

@@ -1,23 +1,30 @@
-// Sounds as descriptions: a latent, shares of the labels, the seed of the noise, and a code to find them again.
+// Sounds as descriptions: a latent, shares of the labels, draws of noise, and a code to find them again.
+// A draw is [seed, weight]; the noise is the sum of all draws, and their squared weights add up to 1.
 
 const CODE = /^[0-9a-f]{1,8}(~\d{1,3}\.[0-9a-f]{1,8})*$/i;
 const MIXED = "mix"; // stands in the code of a sound that no seed gives
+const MOST_DRAWS = 16;
 
 const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
 const seedText = (seed) => seed.toString(16).padStart(SEED_DIGITS, "0");
+const lengthOf = (numbers) => Math.hypot(...numbers);
 const oneHot = (label) => model.labels.map((_, place) => Number(place === label));
 
 /** Returns the sound of a seed and label shares. */
 function seededSound(seed, labels) {
-  return { z: normalNumbers(seed, "latent", model.latentDim), labels, noise: seed, code: seedText(seed) };
+  return { z: normalNumbers(seed, "latent", model.latentDim), labels, noise: [[seed, 1]], code: seedText(seed) };
 }
 
-/** Returns a neighbour: amount (0 to 1) is the share of another latent, in such a way that the length stays likely. */
+/** Returns a neighbour: its latent turned by percent of the way to another one, as wavegan/steering/points.py does. */
 function variedSound(sound, percent, seed) {
-  const amount = percent / 100;
-  const other = normalNumbers(seed, "latent", sound.z.length);
-  const z = sound.z.map((number, place) => Math.sqrt(1 - amount * amount) * number + amount * other[place]);
-  return { ...sound, z, code: `${sound.code}~${percent}.${seedText(seed)}` };
+  const { z } = sound;
+  const other = normalNumbers(seed, "latent", z.length);
+  const cosine = z.reduce((sum, number, place) => sum + number * other[place], 0) / (lengthOf(z) * lengthOf(other));
+  const angle = Math.acos(Math.max(-1 + 1e-6, Math.min(1 - 1e-6, cosine)));
+  const share = (part) => Math.sin((part / 100) * angle) / Math.sin(angle);
+  const scale = lengthOf(z) / lengthOf(other);
+  const turned = z.map((number, place) => share(100 - percent) * number + share(percent) * scale * other[place]);
+  return { ...sound, z: turned, code: `${sound.code}~${percent}.${seedText(seed)}` };
 }
 
 /** Returns the sound of a code such as 0000002a or 0000002a~30.00c0ffee; nothing if it is no code. */
@@ -35,12 +42,23 @@ function mixedSound(corners, x, y) {
   const weights = [(1 - x) * y, x * y, (1 - x) * (1 - y), x * (1 - y)];
   const mean = (valueOf) => corners.reduce((sum, corner, k) => sum + weights[k] * valueOf(corner), 0);
   const means = (part) => corners[0][part].map((_, place) => mean((corner) => corner[part][place]));
-  const length = (numbers) => Math.hypot(...numbers);
   const z = means("z");
-  const wanted = mean((corner) => length(corner.z));
-  const scale = wanted / (length(z) || 1); // a mean of latents is shorter than any of them, and sounds dull
+  const scale = mean((corner) => lengthOf(corner.z)) / (lengthOf(z) || 1); // a mean of latents is shorter, and dull
+  const noise = mixedNoise(corners.map((corner) => corner.noise), weights);
   const code = weights.includes(1) ? corners[weights.indexOf(1)].code : MIXED;
-  return { z: z.map((number) => scale * number), labels: means("labels"), noise: corners[0].noise, code };
+  return { z: z.map((number) => scale * number), labels: means("labels"), noise, code };
+}
+
+/** Mixes draws of noise by shares, so that the noise stays as loud. */
+function mixedNoise(noises, shares) {
+  const sums = new Map();
+  noises.forEach((draws, place) => {
+    for (const [seed, weight] of draws) sums.set(seed, (sums.get(seed) ?? 0) + weight * Math.sqrt(shares[place]));
+  });
+  const draws = [...sums].filter(([, weight]) => weight).sort((left, right) => right[1] - left[1]);
+  const kept = draws.slice(0, MOST_DRAWS);
+  const loudness = lengthOf(kept.map(([, weight]) => weight));
+  return kept.map(([seed, weight]) => [seed, weight / loudness]);
 }
 
 /** Names a sound by its labels; "" if the model knows none. */

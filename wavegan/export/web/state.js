@@ -40,7 +40,9 @@ function stateOf(text) {
   must(Array.isArray(state.pads) && state.pads.length === PAD_COUNT, "its pads are damaged");
   const pads = state.pads.map((pad, place) => {
     const damaged = `its pad ${place + 1} is damaged`;
-    must(typeof pad?.z === "string" && typeof pad.code === "string" && within(pad.noise, 0, 2 ** 32 - 1), damaged);
+    must(typeof pad?.z === "string" && typeof pad.code === "string" && Array.isArray(pad.noise), damaged);
+    const isDraw = (draw) => within(draw?.[0], 0, 2 ** 32 - 1) && within(draw[1], 0, 1);
+    must(within(pad.noise.length, 1, MOST_DRAWS) && pad.noise.every(isDraw), damaged);
     must(Array.isArray(pad.labels) && pad.labels.every((share) => within(share, 0, 1)), damaged);
     const z = numbersOf(pad.z);
     must(z && z.every(Number.isFinite), damaged);

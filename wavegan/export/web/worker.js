@@ -42,11 +42,16 @@ function tensorsOf(bytes) {
   return Object.fromEntries(Object.entries(header).map(([name, entry]) => [name, tensor(entry)]));
 }
 
-/** Draws the noise of a seed: a row for each block of the generator, then one of white noise for each channel. */
-function drawnNoise({ lengths, channels, window, hop }, seed) {
+/** Adds up draws of noise: a row for each block of the generator, then one of white noise for each channel. */
+function drawnNoise({ lengths, channels, window, hop }, draws) {
   const samples = (lengths.at(-1) - 1) * hop + window;
-  const rows = lengths.map((frames, place) => normalNumbers(seed, `noise ${place}`, frames));
-  const white = normalNumbers(seed, `noise ${lengths.length}`, channels * samples);
+  const rows = [...lengths, channels * samples].map((count, place) => {
+    const sum = new Float32Array(count);
+    for (const [seed, weight] of draws)
+      normalNumbers(seed, `noise ${place}`, count).forEach((number, at) => (sum[at] += weight * number));
+    return sum;
+  });
+  const white = rows.pop();
   for (let channel = 0; channel < channels; channel++)
     rows.push(white.subarray(channel * samples, (channel + 1) * samples));
   return rows;
@@ -74,5 +79,5 @@ function pictured(clip) {
     }
   }
   const brightness = power ? ((moment / power) * model.sampleRate) / model.window : 0;
-  return { levels, frames, bins, seconds: lengthOf(clip) / model.sampleRate, brightness };
+  return { levels, frames, bins, seconds: endOf(clip) / model.sampleRate, brightness };
 }
