@@ -36,7 +36,9 @@ class Hub(BaseHTTPRequestHandler):
             name = f"{asked['organization']}/{asked['name']}"
             is_new = name not in self.repositories
             self.repositories.setdefault(name, [{}])
-            if is_new and (asked.get("private") or asked.get("visibility") == "private"):  # the earlier key, the newer one
+            if is_new and (
+                asked.get("private") or asked.get("visibility") == "private"
+            ):  # the earlier key, the newer one
                 self.private.add(name)
             return self._send({"url": f"{self._address}/{name}"}, 200 if is_new else 409)
         if parts == ["api", "validate-yaml"]:
