@@ -33,6 +33,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "export",
+    "push",
     "models",
     "classifier",
     "bench",

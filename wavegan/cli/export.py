@@ -4,11 +4,10 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import checkpoint_option, json_option, raw_option
+from wavegan.cli.options import checkpoint_option, json_option, licence_option, raw_option, stored_as_option
 from wavegan.cli.output import print_result
 
 FORMATS = ("safetensors", "onnx", "web")
-PRECISIONS = ("fp32", "fp16", "bf16")
 
 
 @click.command(short_help="Write a model as a folder for use elsewhere.")
@@ -24,14 +23,8 @@ PRECISIONS = ("fp32", "fp16", "bf16")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder to write to; export/FORMAT in the run folder if not given."
 )
-@click.option(
-    "--precision",
-    default="fp32",
-    show_default=True,
-    type=click.Choice(PRECISIONS),
-    help="Numbers that weights are stored as; fp16 and bf16 take half the space and change the clips slightly.",
-)
-@click.option("--licence", metavar="NAME", help="Licence of the model for its card, as SPDX writes it: cc0-1.0, mit.")
+@stored_as_option
+@licence_option
 @click.option("--force", is_flag=True, help="Replace files of an earlier export.")
 @checkpoint_option
 @raw_option
@@ -50,13 +43,13 @@ def export(
     """Writes MODEL as a folder that wavegan and other programs can load, with a card and sample clips.
 
     With --format web it writes instrument.html: pads, a sequencer and more, which work without a network.
+    With --format onnx it writes model.onnx and generate.py, which needs onnxruntime and numpy alone.
 
     Before the folder is kept, its clips are compared with those of MODEL.
 
     \b
     Examples:
       wavegan export runs/quickstart --precision fp16 --licence cc0-1.0
-      wavegan export runs/quickstart --format web
       wavegan export drums --format onnx --out drums_onnx
     """
     from wavegan.commands import export as commands

@@ -11,6 +11,7 @@ import click
 from wavegan.commands.judging_options import JudgingOptions
 
 LARGEST_SEED = 2**63 - 1
+STORED_AS = ("fp32", "fp16", "bf16")
 FORMATS = ("wav", "flac", "ogg", "mp3")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -38,6 +39,16 @@ checkpoint_option = click.option(
     show_default=True,
     metavar="WHICH",
     help="Checkpoint of a run: newest, best (the lowest kad_l, where evaluation.every is set) or a step.",
+)
+stored_as_option = click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    type=click.Choice(STORED_AS),
+    help="Numbers that weights are stored as; fp16 and bf16 take half the space and change the clips slightly.",
+)
+licence_option = click.option(
+    "--licence", metavar="NAME", help="Licence of the model for its card, as SPDX writes it: cc0-1.0, mit."
 )
 maker_option = click.option(
     "--model",

@@ -22,7 +22,7 @@ from wavegan.commands.generate import refuse_translation
 from wavegan.commands.models import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import SOURCES
 from wavegan.errors import DataError, RunError, UserError
-from wavegan.export import card, onnx_file
+from wavegan.export import card, onnx_file, template
 from wavegan.export import folder as exported
 from wavegan.export.web import page as instrument
 from wavegan.generation import Model
@@ -30,6 +30,7 @@ from wavegan.generation import Model
 COMPARED = 64  # latents
 LARGEST_DIFFERENCE = 1e-4  # of samples, where weights are stored in fp32
 SAMPLES = 8  # or one of each label
+APP = "app.py"  # a page with a button for each label
 CPU = torch.device("cpu")
 
 
@@ -95,12 +96,14 @@ def export(
 
 
 def write_safetensors(loaded: LoadedModel, folder: Path, options: ExportOptions) -> float:
-    """Writes weights, config.json, a card and sample clips; returns the largest difference of a sample."""
+    """Writes weights, config.json, a card, sample clips and a page; returns the largest difference of a sample."""
     content = content_of(loaded, options)
     exported.write(folder, content, precision=options.precision)
     samples = [] if loaded.is_translation else list(_write_samples(loaded.model, folder / "samples"))
     names = [path.relative_to(folder).as_posix() for path in samples]
     write_text(folder / exported.CARD, card.card_text(content, options.place, names))
+    if not loaded.is_translation:
+        write_text(folder / APP, template(APP))
     return largest_difference(loaded, load_model(folder, CPU))
 
 

@@ -1,4 +1,4 @@
-"""Loads a MODEL once, so that it is ready to make clips: a run, a checkpoint file, an exported or a shipped model."""
+"""Loads a MODEL once, so that it is ready to make clips: a run, a checkpoint file, an exported or a named model."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from wavegan import recipe as recipes
 from wavegan.audio import files
 from wavegan.errors import RunError
 from wavegan.export import folder as exported
+from wavegan.export import hub
 from wavegan.generation import Model
 from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError
@@ -26,7 +27,7 @@ TRANSLATORS = {"A": "b_to_a", "B": "a_to_b"}  # maps what a translation makes to
 RECIPES = (".yaml", ".yml")
 MOST_NAMED = 8  # runs that a message names
 FACTS = ("seconds", "files", "seconds_of_sound", "licence", "command", "about", "limits", "figures")
-KINDS = "a MODEL is a run folder, a checkpoint file, an exported folder or the name of a shipped model"
+KINDS = "a MODEL is a run folder, a checkpoint file, an exported folder, hub:USER/NAME or the name of a shipped model"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def load_model(
     precision: str = "fp32",
     checkpoint: str = checkpoints.NEWEST,
 ) -> LoadedModel:
-    """Reads a MODEL: a run folder, of which one checkpoint counts, a checkpoint file, an exported or shipped model.
+    """Reads a MODEL: a run folder, of which one checkpoint counts, a checkpoint file, an exported folder or a name.
 
     checkpoint: "newest", "best" or a step of a run folder's checkpoints. The running averages of the networks are used
     where there are any, unless `raw` asks for the weights that learn. Raises RunError for anything that is no MODEL.
@@ -114,7 +115,9 @@ def result_folder(model: Path, kind: str) -> Path:
 def is_model(path: Path) -> bool:
     """Says whether a path is read as a MODEL rather than as a folder of audio; a folder goes before a shipped name."""
     path = model_path(path)
-    return _holds_model(path) or (not path.exists() and shipped.model_folder(str(path)) is not None)
+    return (
+        hub.is_name(path) or _holds_model(path) or (not path.exists() and shipped.model_folder(str(path)) is not None)
+    )
 
 
 def _holds_model(path: Path) -> bool:
@@ -122,7 +125,9 @@ def _holds_model(path: Path) -> bool:
 
 
 def _located(path: Path) -> Path:
-    """Returns the folder of a shipped model for its name; a MODEL of one's own goes before it."""
+    """Returns the folder of a shipped model, or one downloaded from a hub; a MODEL of one's own goes before both."""
+    if hub.is_name(path):
+        return hub.downloaded(path)
     return path if _holds_model(path) else shipped.model_folder(str(path)) or path
 
 
@@ -151,7 +156,7 @@ def _named(runs: Sequence[Path]) -> str:
 def _read(path: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
     if path.is_file():
         return _read_file(path, checkpoint)
-    folder = _located(path)
+    folder = hub.download(path) if hub.is_name(path) else _located(path)
     if path.exists() and folder != path:
         logger.info(f"{path} is a folder here that holds no model; the shipped model of this name is taken")
     if not folder.exists():

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from wavegan import generation
 from wavegan.atomic_write import write_text
 from wavegan.errors import RunError, UserError
+from wavegan.export import template
 from wavegan.export.folder import CONFIG, LIBRARY, ONNX
 from wavegan.generation import Model
 
@@ -41,7 +42,7 @@ def write(model: Model, folder: Path, licence: str | None = None) -> float:
     inputs = _named_inputs(original, range(3))
     _convert(_Synthesizer(original), inputs, folder / FILE)
     write_text(folder / CONFIG, json.dumps(_config(original, licence), indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / SCRIPT, Path(__file__).with_name(f"{SCRIPT}.txt").read_text(encoding="utf-8"))
+    write_text(folder / SCRIPT, template(SCRIPT))
     return _largest_difference(original, folder / FILE)
 
 

@@ -1,0 +1,75 @@
+"""Tests the page that goes into an exported folder, with a stand-in for Gradio that keeps the buttons."""
+
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wavegan
+from wavegan.commands.export import export
+
+
+class Part:
+    """Stands for a component or a layout; a button keeps what a press does."""
+
+    pressed: dict[str, tuple] = {}
+    made: list["Part"] = []
+
+    def __init__(self, *values: Any, **settings: Any):
+        self.values, self.settings = values, settings
+        self.made.append(self)
+
+    def __enter__(self) -> "Part":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def click(self, function: Any, inputs: Any, outputs: Any) -> None:
+        self.pressed[self.values[0]] = function, inputs, outputs
+
+
+@pytest.fixture
+def gradio(monkeypatch) -> type[Part]:
+    module = ModuleType("gradio")
+    vars(module).update(dict.fromkeys(("Audio", "Blocks", "Button", "Markdown", "Number", "Row", "Slider"), Part))
+    monkeypatch.setitem(sys.modules, "gradio", module)
+    monkeypatch.setattr(Part, "pressed", {})
+    monkeypatch.setattr(Part, "made", [])
+    return Part
+
+
+def test_each_label_has_a_button_that_makes_its_sound(gradio, tmp_path, monkeypatch):
+    export(Path("drums"), out=tmp_path / "drums")
+    monkeypatch.chdir(tmp_path)  # the page finds its folder by itself
+    page = runpy.run_path("drums/app.py", run_name="app")
+    model = wavegan.load("drums", device="cpu")
+    assert list(gradio.pressed) == ["Next seed", *model.labels] and len(model.labels) == 10
+    for label in model.labels:
+        function, inputs, player = gradio.pressed[label]
+        assert [part.settings["label"].partition(":")[0] for part in inputs] == ["Seed", "Truncation"]
+        rate, sound = function(3.0, 0.8)  # a page gives numbers with a point
+        expected = model.generate(1, seed=3, label=label, truncation=0.8)[0].T
+        assert (rate, sound.dtype, sound.shape) == (model.sample_rate, np.int16, (model.clip_samples, model.channels))
+        np.testing.assert_allclose(sound / 32767, expected, atol=1 / 32767)
+        assert player is page["player"]
+    assert gradio.pressed["Next seed"][0](4) == 5
+    card = next(part.values[0] for part in gradio.made if part.values and str(part.values[0]).startswith("# drums"))
+    assert str(tmp_path) not in card, "a page tells its readers nothing of its machine"
+
+
+def test_a_model_without_labels_has_one_button(gradio, sounds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"data.source": str(sounds(8)), "data.clip_samples": 4096, "generator.dim": 1, "training.steps": 1}
+    quick = {"training.batch_size": 2, "training.precision": "fp32", "discriminators.waveform.dim": 1}
+    run = wavegan.train("base/wavegan", settings | quick | {"monitor.preview_every": 0}, device="cpu").run
+    folder = export(run).out
+    compile((folder / "app.py").read_text(), "app.py", "exec")
+    runpy.run_path(str(folder / "app.py"), run_name="app")
+    assert list(gradio.pressed) == ["Next seed", "Make a sound"]
+    rate, sound = gradio.pressed["Make a sound"][0](0, 1)
+    assert rate == 16000 and sound.shape == (4096, 1) and np.abs(sound).max() > 0
