@@ -18,11 +18,14 @@ from wavegan.cli import (
     fetch,
     generate,
     info,
+    invert,
     models,
+    morph,
     recipes,
     regenerate,
     train,
     translate,
+    vary,
 )
 from wavegan.errors import Interrupted, UserError, system_error
 from wavegan.training.signals import interrupting
@@ -58,7 +61,10 @@ for command in (
     train.train,
     generate.generate,
     info.info,
+    invert.invert,
     regenerate.regenerate,
+    vary.vary,
+    morph.morph,
     translate.translate,
     evaluate.evaluate,
     compare.compare,

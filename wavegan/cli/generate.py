@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import checkpoint_option, device_option, format_option, json_option, raw_option, seed_option
+from wavegan.cli.options import (
+    checkpoint_option,
+    device_option,
+    force_option,
+    format_option,
+    json_option,
+    raw_option,
+    seed_option,
+)
 from wavegan.cli.output import print_result
 
 PRECISIONS = ("fp32", "bf16")
@@ -36,7 +44,7 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     help="Arithmetic; bf16 is faster on some machines and adds noise of about -40 dB.",
 )
 @click.option("--interpolate", is_flag=True, help="Write one file that moves smoothly through the latents of -n clips.")
-@click.option("--force", is_flag=True, help="Replace existing files.")
+@force_option
 @checkpoint_option
 @raw_option
 @device_option

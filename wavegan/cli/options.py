@@ -29,6 +29,7 @@ seed_option = click.option(
     metavar="N",
     help="Seed of all random choices; the same seed gives the same clips.",
 )
+force_option = click.option("--force", is_flag=True, help="Replace existing files.")
 raw_option = click.option(
     "--raw", is_flag=True, help="Use the generator's latest weights instead of their running average."
 )
