@@ -29,6 +29,7 @@ COMMANDS = (
     "generate",
     "info",
     "invert",
+    "kit",
     "morph",
     "vary",
     "regenerate",

@@ -12,6 +12,7 @@ from wavegan.cli.options import (
     json_option,
     raw_option,
     seed_option,
+    truncation_option,
 )
 from wavegan.cli.output import print_result
 
@@ -27,14 +28,12 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
 )
 @seed_option
 @click.option(
-    "--label", "labels", multiple=True, help="Label of the clips; may be given several times, then clips take turns."
+    "--label",
+    "labels",
+    multiple=True,
+    help="Label of the clips, or a mix such as kick:0.7,snare:0.3; may be given several times, then clips take turns.",
 )
-@click.option(
-    "--truncation",
-    default=1.0,
-    show_default=True,
-    help="Factor of the latents; below 1, clips are more typical and vary less.",
-)
+@truncation_option
 @format_option
 @click.option(
     "--precision",
