@@ -218,11 +218,18 @@ def synthesize(
     a file would cut its peaks. If all clips that the generator learned from had a peak of 1, silence apart, the
     generated ones get it too. For a translator, z holds clips.
     """
+    return clips_of(model, z, labels, noise, limits=limits).cpu()
+
+
+def clips_of(
+    model: Model, z: Tensor, labels: Tensor | None = None, noise: Sequence[Tensor] = (), *, limits: bool = True
+) -> Tensor:
+    """Does what `synthesize` does, on the model's device and differentiably."""
     inputs = [part.to(model.device) for part in (z, *noise)]
     labels = None if labels is None else labels.to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bf16"):
         output = model.generator(inputs[0], labels, *inputs[1:]) if model.inputs else model.generator(*inputs)
-    clips = model.generator.output.decode(output.float()).cpu()  # type: ignore[union-attr, operator]
+    clips = model.generator.output.decode(output.float())  # type: ignore[union-attr, operator]
     return within_full_scale(clips, peaks_are_one(model)) if limits else clips
 
 

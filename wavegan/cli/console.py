@@ -33,6 +33,8 @@ SAME_NAME = (
     "amount",
     "steps",
     "precision",
+    "pads",
+    "seed",
 )
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate", "raw")} | {
     "run_dir": "--run-dir",

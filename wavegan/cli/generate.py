@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import checkpoint_option, device_option, format_option, json_option, raw_option, seed_option
+from wavegan.cli.options import (
+    checkpoint_option,
+    device_option,
+    force_option,
+    format_option,
+    json_option,
+    raw_option,
+    seed_option,
+    truncation_option,
+)
 from wavegan.cli.output import print_result
 
 PRECISIONS = ("fp32", "bf16")
@@ -19,14 +28,12 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
 )
 @seed_option
 @click.option(
-    "--label", "labels", multiple=True, help="Label of the clips; may be given several times, then clips take turns."
+    "--label",
+    "labels",
+    multiple=True,
+    help="Label of the clips, or a mix such as kick:0.7,snare:0.3; may be given several times, then clips take turns.",
 )
-@click.option(
-    "--truncation",
-    default=1.0,
-    show_default=True,
-    help="Factor of the latents; below 1, clips are more typical and vary less.",
-)
+@truncation_option
 @format_option
 @click.option(
     "--precision",
@@ -36,7 +43,7 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     help="Arithmetic; bf16 is faster on some machines and adds noise of about -40 dB.",
 )
 @click.option("--interpolate", is_flag=True, help="Write one file that moves smoothly through the latents of -n clips.")
-@click.option("--force", is_flag=True, help="Replace existing files.")
+@force_option
 @checkpoint_option
 @raw_option
 @device_option

@@ -30,6 +30,13 @@ seed_option = click.option(
     metavar="N",
     help="Seed of all random choices; the same seed gives the same clips.",
 )
+truncation_option = click.option(
+    "--truncation",
+    default=1.0,
+    show_default=True,
+    help="Factor of the latents; below 1, clips are more typical and vary less.",
+)
+force_option = click.option("--force", is_flag=True, help="Replace existing files.")
 raw_option = click.option(
     "--raw", is_flag=True, help="Use the generator's latest weights instead of their running average."
 )

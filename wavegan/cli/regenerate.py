@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import device_option, format_option, json_option, maker_option
+from wavegan.cli.options import device_option, force_option, format_option, json_option, maker_option
 from wavegan.cli.output import print_result
 
 
@@ -15,7 +15,7 @@ from wavegan.cli.output import print_result
     "--out", default="regenerated", show_default=True, type=click.Path(path_type=Path), help="Folder to write to."
 )
 @format_option
-@click.option("--force", is_flag=True, help="Replace existing files.")
+@force_option
 @device_option
 @json_option
 def regenerate(

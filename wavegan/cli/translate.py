@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import checkpoint_option, device_option, format_option, json_option, raw_option
+from wavegan.cli.options import checkpoint_option, device_option, force_option, format_option, json_option, raw_option
 from wavegan.cli.output import print_result
 
 
@@ -22,7 +22,7 @@ from wavegan.cli.output import print_result
     "--out", type=click.Path(path_type=Path), help="Folder to write to; translated/ in the run folder if not given."
 )
 @format_option
-@click.option("--force", is_flag=True, help="Replace existing files.")
+@force_option
 @checkpoint_option
 @raw_option
 @device_option

@@ -53,7 +53,7 @@ def _facts(loaded: LoadedModel) -> dict[str, Any]:
 def _plain(value: Any) -> str:
     match value:
         case dict():
-            return receipts.label_text(value)
+            return ", ".join(f"{name}:{part:.6g}" for name, part in value.items())
         case list() | tuple():
             return ", ".join(map(str, value))
         case int() if not isinstance(value, bool):

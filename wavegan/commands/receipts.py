@@ -39,10 +39,20 @@ class Maker(BaseModel):
     precision: Literal["fp32", "bf16"]
 
 
+class KeptPart(BaseModel):
+    """Describes what a kit keeps of a clip, as `export.sampler_kit.Cut` does."""
+
+    start: int = Field(ge=0)
+    length: int = Field(ge=1)
+    fade: int = Field(ge=0)
+    gain: float
+
+
 class ClipReceipt(Maker):
     """Describes a clip by its seed and number. labels: those that take turns; label: that of this clip.
 
-    batch: the first number and the size of the batch that the clip was made in; its last bits depend on that.
+    batch: the first number and the size of the batch that the clip was made in; its last bits depend on that. cut: what
+    the file holds of it, None for all.
     """
 
     made_by: Literal["generate"] = "generate"
@@ -52,6 +62,7 @@ class ClipReceipt(Maker):
     labels: tuple[str, ...]
     truncation: float
     batch: tuple[int, int]
+    cut: KeptPart | None = None
 
     @model_validator(mode="after")
     def _is_in_its_batch(self) -> Self:

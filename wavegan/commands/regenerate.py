@@ -17,6 +17,7 @@ from wavegan.commands.generate import BATCH_SIZE
 from wavegan.commands.receipt_models import maker_model
 from wavegan.commands.receipts import ClipReceipt, PointReceipt, Receipt, WalkReceipt
 from wavegan.errors import DataError
+from wavegan.export.sampler_kit import Cut, cut
 from wavegan.generation import Model
 from wavegan.steering.points import clip_of
 
@@ -74,7 +75,8 @@ def _clips(model: Model, receipt: Receipt, batch: Callable[..., Tensor]) -> Iter
     match receipt:
         case ClipReceipt():
             clips = batch(model, receipt.seed, receipt.truncation, receipt.labels, *receipt.batch)
-            yield clips[receipt.number - receipt.batch[0]]
+            clip = clips[receipt.number - receipt.batch[0]]
+            yield cut(clip, Cut(**receipt.cut.model_dump())) if receipt.cut else clip
         case PointReceipt():
             yield clip_of(model, receipts.point_of(model, receipt))
         case WalkReceipt():

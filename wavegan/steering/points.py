@@ -56,8 +56,7 @@ def vary(model: Model, point: Point, count: int, *, amount: float = 0.3, seed: i
     amount: above 0, where nothing changes, up to 1, another sound of the same labels. A normal latent keeps its length,
     so that clips stay as typical as the first one. Labels and noise stay. Raises UserError for other amounts.
     """
-    if not 0 < amount <= 1:
-        raise UserError(f"`amount` is {amount:g}", "it must be above 0 and at most 1", "try `amount=0.3`")
+    refuse_amount(amount)
     declared = model.inputs[0]
     fresh = [
         declared.draw(1, generator=torch.Generator().manual_seed(derive(seed, number, "vary")))[0]
@@ -71,8 +70,7 @@ def morph(model: Model, first: Point, last: Point, steps: int) -> list[Point]:
 
     Raises UserError for fewer than 2 steps.
     """
-    if steps < 2:
-        raise UserError(f"`steps` is {steps}", "a morph has both ends, so 2 or more", "try `steps=8`")
+    refuse_steps(steps)
     return [_between(model, first, last, step / (steps - 1)) for step in range(steps)]
 
 
@@ -95,6 +93,18 @@ def _draws(point: Point) -> set[tuple[int, int]]:
 
 def _numbered(model: Model, seed: int, number: int) -> list[Tensor]:
     return generation.numbered_noise(model, [number], seed=seed)
+
+
+def refuse_amount(amount: float) -> None:
+    """Raises UserError for an amount of variation that is none."""
+    if not 0 < amount <= 1:
+        raise UserError(f"`amount` is {amount:g}", "it must be above 0 and at most 1", "try `amount=0.3`")
+
+
+def refuse_steps(steps: int) -> None:
+    """Raises UserError for a number of steps that makes no morph."""
+    if steps < 2:
+        raise UserError(f"`steps` is {steps}", "a morph has both ends, so 2 or more", "try `steps=8`")
 
 
 def mixed(declared: Input, here: Tensor, there: Tensor, share: float, *, keeps_length: bool = False) -> Tensor:

@@ -49,10 +49,11 @@ def spectrogram_grid(
     return figure
 
 
-def preview(path: Path, clips: Tensor, sample_rate: int) -> "Figure":
+def preview(path: Path, clips: Tensor, sample_rate: int, *, titles: Sequence[str] = ()) -> "Figure":
     """Writes a PNG of up to 16 clips, each as a waveform above its log-mel spectrogram, on one dB scale.
 
-    clips: (N, C, T) in [-1, 1]; 0 dB is the loudest point of all. Returns the figure.
+    clips: (N, C, T) in [-1, 1]; 0 dB is the loudest point of all. titles: one for each clip, or none. Returns the
+    figure.
     """
     clips = clips[:PREVIEWS].cpu()
     columns, rows = _layout(len(clips))
@@ -66,7 +67,7 @@ def preview(path: Path, clips: Tensor, sample_rate: int) -> "Figure":
         row, column = divmod(index, columns)
         waveform, spectrogram = axes[2 * row : 2 * row + 2, column]
         waveform.plot(np.linspace(0, seconds, clips.shape[-1]), clips[index].T, linewidth=0.4, color="0.2")
-        waveform.set(xlim=(0, seconds), ylim=(-1, 1))
+        waveform.set(xlim=(0, seconds), ylim=(-1, 1), title=titles[index] if titles else "")
         _draw(spectrogram, spectrograms[[index]], 1, 1)
         if column == 0:
             _mark_frequencies(spectrogram, sample_rate, 1)

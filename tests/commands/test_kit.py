@@ -1,0 +1,99 @@
+"""Tests `wavegan kit`: the sounds, their receipts, and the kit as a real sampler plays it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile
+import soxr
+
+from wavegan.commands import kit as commands
+from wavegan.commands import receipts
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_kit_has_sounds_of_all_labels_with_receipts(command, drummer):
+    outcome = command("kit", drummer, "--pads", 12, "--out", "kit", "--json")
+    assert outcome.code == 0, outcome.err
+    values = json.loads(outcome.out)
+    assert values["file"] == "kit/drummer.sfz" and list(values["sounds"]) == [str(note) for note in range(36, 48)]
+    names = [Path(path).name for path in values["sounds"].values()]
+    assert names[:5] == ["01-clap.wav", "02-clap.wav", "03-conga.wav", "04-conga.wav", "05-cowbell.wav"]
+    numbers = set()
+    for name, path in zip(names, values["sounds"].values(), strict=True):
+        receipt = receipts.of_file(Path(path))
+        assert isinstance(receipt, receipts.ClipReceipt) and receipt.cut and receipt.label == name[3:-4]
+        numbers.add(receipt.number)
+        sound = soundfile.read(path)[0]
+        assert len(sound) == receipt.cut.length and np.abs(sound).max() < 0.892 and sound[-1] == 0
+    assert len(numbers) == 12 and max(numbers) < 240
+    outcome = command("regenerate", *values["sounds"].values(), "--model", drummer, "--json")
+    assert json.loads(outcome.out)["differences"] == [0] * 12
+    assert "kit exists; a kit is not written over" in command("kit", drummer, "--out", "kit").err
+
+
+def at_32_kilohertz(path: str) -> np.ndarray:
+    return soxr.resample(soundfile.read(path)[0], 4000, 32000)
+
+
+def test_a_sampler_plays_each_sound_whole_at_its_key(command, drummer):
+    pysfizz = pytest.importorskip("pysfizz", reason="sfizz renders the kit; pip install pysfizz")
+    outcome = command("kit", drummer, "--pads", 4, "--label", "kick", "--label", "snare", "--out", "kit", "--json")
+    sounds = {int(note): path for note, path in json.loads(outcome.out)["sounds"].items()}
+    synth = pysfizz.Synth(sample_rate=32000, block_size=64)
+    assert synth.load_sfz_file("kit/drummer.sfz") and list(synth.playable_keys) == [36, 37, 38, 39] == list(sounds)
+    for note, path in sounds.items():
+        played = synth.render_note(note, 127, 0.02, 2.0)[0]  # the key is released after 20 ms
+        sound, likeness = at_32_kilohertz(path), {}
+        for other, other_path in sounds.items():
+            theirs = at_32_kilohertz(other_path)
+            product = scipy.signal.correlate(played, theirs).max()
+            likeness[other] = product / np.linalg.norm(played) / np.linalg.norm(theirs)
+        assert max(likeness, key=lambda key: likeness[key]) == note and likeness[note] > 0.9
+        tail = len(sound) // 2
+        assert np.abs(played[tail : len(sound)]).max() > 0.1 * np.abs(sound[tail:]).max() > 0, "it is not cut off"
+
+
+@pytest.mark.parametrize("kind", ["decentsampler", "folder"])
+def test_other_formats_hold_the_same_sounds(command, drummer, kind):
+    for name in ("sfz", kind):
+        assert command("kit", drummer, "--pads", 2, "--format", name, "--out", name).code == 0
+    files = sorted(str(path.relative_to(kind)) for path in Path(kind).rglob("*") if path.is_file())
+    sounds = ["01-clap.wav", "02-conga.wav"]
+    if kind == "folder":
+        assert files == sounds
+    else:
+        assert files == ["drummer.dspreset", *(f"samples/{name}" for name in sounds)]
+        preset = Path("decentsampler/drummer.dspreset").read_text()
+        assert all(f'path="samples/{name}"' in preset for name in sounds)
+    for name in sounds:
+        place = Path(kind, name) if kind == "folder" else Path(kind, "samples", name)
+        assert place.read_bytes() == Path("sfz/samples", name).read_bytes()
+
+
+def test_what_makes_no_kit_is_refused_before_anything_is_written(command, drummer, monkeypatch):
+    refused = {
+        ("--pads", 0): "--pads is 0; there are 92 notes from 36 up",
+        ("--pads", 93): "--pads is 93",
+        ("--label", "gong"): "--label is gong",
+        ("--truncation", 2): "--truncation is 2",
+    }
+    for words, told in refused.items():
+        outcome = command("kit", drummer, "--out", "kit", *words)
+        assert outcome.code == 2 and told in outcome.err
+    monkeypatch.setattr(commands.kits, "is_heard", lambda clips: np.zeros(len(clips), bool))
+    outcome = command("kit", drummer, "--pads", 2, "--out", "kit")
+    assert outcome.code == 2 and "0 of the 20 clips that drummer made for 1 pads are heard" in outcome.err
+    assert not Path("kit").exists()
+
+
+def test_labels_without_a_pad_are_told(command, drummer):
+    outcome = command("kit", drummer, "--pads", 9, "--out", "kit")
+    assert "9 pads hold clap, conga" in outcome.err and "tom have none, unless --pads is more" in outcome.err

@@ -1,0 +1,74 @@
+"""Tests the distance of sounds by closed forms, and that inversion finds a clip that a model has made."""
+
+import pytest
+import torch
+
+from wavegan.generation import Model
+from wavegan.models.inverse_stft import Generator
+from wavegan.models.wavegan import Generator as WaveGAN
+from wavegan.steering import points
+from wavegan.steering.inversion import Inverter, SpectralDistance
+
+NAMES = ("kick", "snare")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    torch.manual_seed(0)
+    generator = Generator(4096, dim=8, latent_dim=16, labels=2, window=64, hop=32).eval()
+    for part in generator.modules():  # so that latents and labels are heard, as in a trained one
+        if isinstance(part, torch.nn.Linear):
+            part.weight.data.mul_(3)
+    return Model(generator, 4096, 1, 8000, "mouse", 1, NAMES)
+
+
+def noise(seed: int, level: float = 0.3) -> torch.Tensor:
+    return level * torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("sample_rate", [2000, 8000, 44100])
+def test_distances_are_decibels(sample_rate):
+    distance = SpectralDistance(sample_rate, CPU)
+    loud, soft = distance.spectra(noise(0)), distance.spectra(noise(0) / 2)
+    assert float(distance.between(loud, loud)) == 0
+    assert float(distance.between(loud, soft)) == pytest.approx(6.02, abs=0.1)  # both far above the floor
+    silence = distance.spectra(torch.zeros(1, 1, 8192))
+    assert float(distance.between(silence, distance.spectra(noise(0, 1e-4)))) < 1, "what is below -60 dB is silence"
+    both = distance.of_batches([noise(0), noise(1)])
+    assert distance.between(loud, both)[0] == 0 and distance.between(loud, both)[1] > 0.5
+
+
+def test_a_made_clip_is_found_again(model):
+    hidden = points.numbered_point(model, 5000, seed=9, labels=["snare"])
+    clip = points.clip_of(model, hidden)
+    inverter = Inverter(model, seed=1)
+    target = inverter.distance.of_batches([clip[None]])
+    start = float(inverter.distance.between(target, inverter.spectra).min())
+    counted = []
+
+    def watch(steps):
+        counted.extend(steps)
+        return steps
+
+    inversion = inverter.nearest(clip, watch)
+    assert inversion.distance < 0.6 * start < 0.6 * inversion.random
+    reached = inverter.distance.of_batches([inversion.clip[None]])
+    assert inversion.distance == pytest.approx(float(inverter.distance.between(target, reached)))
+    assert torch.equal(points.clip_of(model, inversion.point), inversion.clip)
+    assert inversion.point.labels is not None and float(inversion.point.labels.sum()) == pytest.approx(1)
+    assert inversion.point.labels.min() >= 0 and len(counted) == counted[-1] + 1
+
+
+def test_given_labels_stay(model):
+    clip = points.clip_of(model, points.numbered_point(model, 7, labels=["snare"]))
+    point = Inverter(model, labels=["kick:3,snare:1"]).nearest(clip).point
+    assert point.labels is not None and point.labels.tolist() == [0.75, 0.25]
+
+
+def test_a_uniform_latent_stays_within_its_bounds():
+    torch.manual_seed(0)
+    model = Model(WaveGAN(4096, dim=1, latent_dim=4, labels=0).eval(), 4096, 1, 8000, "cat", 1, ())
+    point = Inverter(model).nearest(noise(0)[0, :, :4096]).point
+    assert point.latent.abs().max() <= 1 and point.labels is None
+    assert not any(values.grad is not None for values in model.generator.parameters()), "the weights learn nothing"

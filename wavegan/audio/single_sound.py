@@ -1,0 +1,51 @@
+"""Reads one sound file as a clip, converted as the items of a corpus are."""
+
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from wavegan.audio.decoding import SILENCE_PEAK, Conversion, append, decode_item
+from wavegan.audio.files import FULL_SCALE, open_sound
+from wavegan.audio.items import Item
+from wavegan.errors import DataError
+
+
+def read_clip(path: Path, conversion: Conversion, clip_samples: int) -> tuple[np.ndarray, list[str]]:
+    """Returns the start of a sound, float32 (channels, clip_samples), and what was converted, a sentence each.
+
+    A shorter sound is filled up with silence. Raises DataError for a file that cannot be used, and for silence.
+    """
+    item = Item(path.name, None, (), lambda *_: open_sound(path))
+    decoded = decode_item(item, conversion, Path(tempfile.gettempdir()))
+    if decoded.spool is None:
+        raise DataError(f"{path} {decoded.reason}")
+    samples = io.BytesIO()
+    facts = append(samples, decoded, conversion)
+    sound = np.frombuffer(samples.getvalue(), np.int16).reshape(-1, conversion.channels).T
+    clip = np.zeros((conversion.channels, clip_samples), np.float32)
+    clip[:, : sound.shape[1]] = sound[:, :clip_samples].astype(np.float32) / FULL_SCALE
+    if np.abs(clip).max() < SILENCE_PEAK:
+        part = (
+            "is" if sound.shape[1] <= clip_samples else f"begins with {clip_samples / conversion.sample_rate:.2f} s of"
+        )
+        raise DataError(f"{path} {part} silence; name a sound that is heard, or cut off what is before it")
+    return clip, _notes(facts, sound.shape[1], conversion, clip_samples)
+
+
+def _notes(facts: dict, length: int, conversion: Conversion, clip_samples: int) -> list[str]:
+    rate, channels, clip_seconds = facts["file_rate"], facts["file_channels"], clip_samples / conversion.sample_rate
+    notes = list(facts.get("remarks", ()))
+    if rate != conversion.sample_rate:
+        notes.append(f"it is resampled from {rate:,} Hz to {conversion.sample_rate:,} Hz")
+    if channels != conversion.channels:
+        made = "mixed to mono" if conversion.channels == 1 else f"repeated to {conversion.channels}"
+        notes.append(f"its channels ({channels}) are {made}")
+    if length > clip_samples:
+        notes.append(f"of its {length / conversion.sample_rate:.2f} s only the first {clip_seconds:.2f} s are used")
+    elif length < clip_samples:
+        notes.append(f"its {length / conversion.sample_rate:.2f} s are filled up with silence to {clip_seconds:.2f} s")
+    if conversion.normalize and facts["peak"] < 0.99:
+        notes.append(f"its peak of {facts['peak']:.3g} is raised to 1")
+    return notes

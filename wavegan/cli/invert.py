@@ -1,0 +1,97 @@
+"""Defines `wavegan invert`, which brings a model as near to real sounds as it comes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wavegan.cli.options import checkpoint_option, device_option, force_option, json_option, raw_option, seed_option
+from wavegan.cli.output import print_result
+
+if TYPE_CHECKING:
+    from wavegan.commands.invert import InvertedSound
+
+
+@click.command(short_help="Bring a model as near to real sounds as it comes.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=click.Path(path_type=Path))
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    help="Label to search among, or a mix such as kick:0.7,snare:0.3; if not given, the best mix is searched.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to write to; inverted/ in the run folder if not given."
+)
+@seed_option
+@force_option
+@checkpoint_option
+@raw_option
+@device_option
+@json_option
+def invert(
+    model: Path,
+    sounds: tuple[Path, ...],
+    labels: tuple[str, ...],
+    out: Path | None,
+    seed: int,
+    force: bool,
+    checkpoint: str,
+    raw: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Searches the latent of MODEL whose clip is nearest to each SOUND, by spectra of three resolutions.
+
+    Beside the clip it writes the original in the model's form, the nearest clip that MODEL learned from, if that sound
+    is at hand, and a picture of all. The clip has a receipt, so wavegan vary and morph take it.
+
+    \b
+    Examples:
+      wavegan invert drums my/kick.wav my/snare.wav --out near
+      wavegan invert runs/drums_modern my/kick.wav --label kick
+    """
+    from wavegan.commands import invert as commands
+    from wavegan.commands.memory import prepare_process
+
+    prepare_process()
+    result = commands.invert(
+        model,
+        sounds,
+        labels=labels,
+        out=out,
+        seed=seed,
+        force=force,
+        checkpoint=checkpoint,
+        raw=raw,
+        device=device,
+    )
+    values = {"out": str(result.out), "sounds": [_values(reached) for reached in result.sounds]}
+    print_result(values, as_json, "\n".join(map(_told, result.sounds)))
+
+
+def _values(reached: "InvertedSound") -> dict[str, Any]:
+    return {
+        "sound": str(reached.sound),
+        "distance": reached.inversion.distance,
+        "random_distance": reached.inversion.random,
+        "can_be_made": reached.can_be_made,
+        "label": reached.label,
+        "nearest": reached.nearest and reached.nearest.name,
+        "nearest_distance": reached.nearest and reached.nearest.distance,
+        "files": [str(path) for path in reached.files],
+    }
+
+
+def _told(reached: "InvertedSound") -> str:
+    inversion, nearest = reached.inversion, reached.nearest
+    parts = [f"{inversion.distance:.2f} dB from {reached.sound}"]
+    if reached.label:
+        parts.append(f"label {reached.label}")
+    if nearest:
+        parts.append(f"the nearest training clip, {nearest.name}, is {nearest.distance:.2f} dB from it")
+    parts.append(f"a random clip {inversion.random:.2f} dB")
+    if not reached.can_be_made:
+        parts.append("the model cannot make this sound")
+    return f"{reached.files[1]}: {'; '.join(parts)}"

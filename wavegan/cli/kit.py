@@ -1,0 +1,85 @@
+"""Defines `wavegan kit`, which writes a playable kit for samplers."""
+
+from pathlib import Path
+
+import click
+
+from wavegan.cli.options import (
+    checkpoint_option,
+    device_option,
+    force_option,
+    json_option,
+    raw_option,
+    seed_option,
+)
+from wavegan.cli.output import print_result
+
+FORMATS = ("sfz", "decentsampler", "folder")
+
+
+@click.command(short_help="Write a playable kit for samplers.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--pads", default=16, show_default=True, help="Number of sounds, on the MIDI notes from 36 up.")
+@click.option(
+    "--format",
+    "kind",
+    default="sfz",
+    show_default=True,
+    type=click.Choice(FORMATS),
+    help="Sampler's file beside the sounds: SFZ, a DecentSampler preset, or none.",
+)
+@click.option("--label", "labels", multiple=True, help="Label of sounds; may be given several times; all if not given.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; kit/ in the run folder if not given.")
+@seed_option
+@click.option(
+    "--truncation", default=1.0, show_default=True, help="Factor of the latents; below 1, more typical sounds."
+)
+@force_option
+@checkpoint_option
+@raw_option
+@device_option
+@json_option
+def kit(
+    model: Path,
+    pads: int,
+    kind: str,
+    labels: tuple[str, ...],
+    out: Path | None,
+    seed: int,
+    truncation: float,
+    force: bool,
+    checkpoint: str,
+    raw: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Writes a kit of MODEL: sounds that differ as much as they can, cut, made equally loud, named and mapped to keys.
+
+    Each sound has a receipt, so wavegan regenerate, vary and morph take it.
+
+    \b
+    Examples:
+      wavegan kit drums --out kit
+      wavegan kit runs/drums_modern --pads 8 --label kick --label snare --format decentsampler
+    """
+    from wavegan.commands import kit as commands
+    from wavegan.commands.memory import prepare_process
+
+    prepare_process()
+    result = commands.kit(
+        model,
+        pads,
+        kind,
+        labels=labels,
+        out=out,
+        seed=seed,
+        truncation=truncation,
+        force=force,
+        checkpoint=checkpoint,
+        raw=raw,
+        device=device,
+    )
+    sounds = {note: str(path) for note, path in result.sounds.items()}
+    values = {"out": str(result.out), "file": str(result.file) if result.file else None, "sounds": sounds}
+    lines = [f"{note}  {path}" for note, path in sounds.items()]
+    print_result(values, as_json, "\n".join([*lines, *([str(result.file)] if result.file else [])]))

@@ -1,0 +1,144 @@
+"""Writes a kit of a model's clips for samplers."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wavegan import __version__, assemble, generation, progress
+from wavegan.atomic_write import write_text
+from wavegan.audio import files
+from wavegan.commands import receipts
+from wavegan.commands.folders import make_folder
+from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
+from wavegan.commands.models import load_model
+from wavegan.errors import DataError, UserError
+from wavegan.evaluation.features import log_mel_statistics, standardize
+from wavegan.export import sampler_kit as kits
+from wavegan.export.sampler_kit import Cut, Pad
+from wavegan.generation import Model
+
+logger = logging.getLogger(__name__)
+
+CANDIDATES_PER_PAD = 20
+MOST_PADS = kits.LAST_NOTE - kits.FIRST_NOTE + 1
+SAMPLES = "samples"  # the folder of the sounds, beside the sampler's file
+FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Pad], str], str]] | None] = {
+    "sfz": ("sfz", kits.sfz),
+    "decentsampler": ("dspreset", kits.decentsampler),
+    "folder": None,
+}
+
+
+@dataclass(frozen=True)
+class KitResult:
+    """Lists the sounds of a kit by MIDI note, with the kit's folder and the sampler's file, None for a plain folder."""
+
+    out: Path
+    file: Path | None
+    sounds: Mapping[int, Path]
+
+
+def kit(
+    model: Path,
+    pads: int = 16,
+    kind: str = "sfz",
+    *,
+    labels: Sequence[str] = (),
+    out: Path | None = None,
+    seed: int = 0,
+    truncation: float = 1.0,
+    force: bool = False,
+    checkpoint: str = "newest",
+    raw: bool = False,
+    device: str = "auto",
+) -> KitResult:
+    """Writes a kit of `pads` clips that differ, on the MIDI notes from 36 up, for the sampler of a kind in FORMATS.
+
+    They are chosen from 20 times as many clips of the seed, farthest-first in the evaluator's log-mel statistics, for
+    each label by itself; then cut, made equally loud and named. labels: those that share the pads, all where empty.
+    out: kit/ in the MODEL's run folder where None. Raises UserError for a number of pads that no keyboard has,
+    DataError for a folder that holds files, unless `force`, and for a model whose clips are silent.
+    """
+    if not 1 <= pads <= MOST_PADS:
+        raise UserError(f"`pads` is {pads}", f"there are {MOST_PADS} notes from {kits.FIRST_NOTE} up", "try `pads=16`")
+    refuse_truncation(truncation)
+    loaded = load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint)
+    refuse_translation(loaded)
+    generator = loaded.model
+    refuse_labels(generator, labels)
+    files.check_format("wav", generator.sample_rate, generator.channels)
+    folder = out or loaded.result_folder("kit")
+    if folder.exists() and not force and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} exists", "a kit is not written over", "name another `out` or add `force=True`")
+    names = _named(labels or (generator.label_names if generator.labels else ()), pads)
+    clips = _candidates(generator, pads * CANDIDATES_PER_PAD, names, seed, truncation)
+    numbers = _chosen(generator, clips, max(1, len(names)), pads)
+    parts = _cuts([clips[number] for number in numbers], generator.sample_rate)
+    count, maker = len(clips), receipts.maker_of(generator)
+    sampler = FORMATS[kind]
+    place = folder / SAMPLES if sampler else folder
+    make_folder(place)
+    sounds, mapped = {}, []
+    for index, (number, part) in enumerate(zip(numbers, parts, strict=True)):
+        start = number - number % BATCH_SIZE
+        batch = (start, min(BATCH_SIZE, count - start))
+        receipt = receipts.of_clip(
+            generator, maker, number, seed=seed, truncation=truncation, labels=names, batch=batch
+        ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
+        path, note = (
+            place / f"{index + 1:02d}-{kits.safe_name(receipt.label or generator.name)}.wav",
+            kits.FIRST_NOTE + index,
+        )
+        files.write(path, kits.cut(clips[number], part).numpy(), generator.sample_rate, receipts.text_of(receipt))
+        sounds[note] = path
+        mapped.append(Pad(path.relative_to(folder).as_posix(), note, part.length / generator.sample_rate))
+    if sampler is None:
+        return KitResult(folder, None, sounds)
+    extension, text_of = sampler
+    file = folder / f"{kits.safe_name(generator.name)}.{extension}"
+    title = f"{generator.name}, {pads} sounds, seed {seed}; made by wavegan {__version__}"
+    write_text(file, text_of(mapped, title))
+    return KitResult(folder, file, sounds)
+
+
+def _named(labels: Sequence[str], pads: int) -> tuple[str, ...]:
+    """Returns the labels that have a pad, and tells which have none."""
+    if len(labels) > pads:
+        logger.info(
+            f"{pads} pads hold {', '.join(labels[:pads])}; {', '.join(labels[pads:])} have none, unless `pads` is more"
+        )
+    return tuple(labels[:pads])
+
+
+def _candidates(model: Model, count: int, labels: Sequence[str], seed: int, truncation: float) -> Tensor:
+    """Makes clips 0 to count - 1 in the batches of `generate`."""
+    batches = generation.generate(model, count, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE)
+    return torch.cat(list(progress.track(batches, -(-count // BATCH_SIZE), "batches", "candidates")))
+
+
+def _chosen(model: Model, clips: Tensor, turns: int, pads: int) -> list[int]:
+    """Returns the numbers of the clips that become pads: label by label, each of which has every `turns`-th clip."""
+    statistics = log_mel_statistics(clips, model.sample_rate)
+    features, numbers = standardize(statistics, statistics), np.flatnonzero(kits.is_heard(clips))
+    chosen: list[int] = []
+    for turn in range(turns):
+        own, wanted = numbers[numbers % turns == turn], pads // turns + (turn < pads % turns)
+        if len(own) < wanted:
+            raise DataError(
+                f"{len(own)} of the {len(clips) // turns} clips that {model.name} made for {wanted} pads are heard",
+                "a pad is no silence",
+                "try another `seed`, or evaluate the model",
+            )
+        chosen += [int(own[place]) for place in kits.farthest_first(features[own], wanted)]
+    return chosen
+
+
+def _cuts(clips: Sequence[Tensor], sample_rate: int) -> list[Cut]:
+    cuts = [kits.cut_of(clip, sample_rate) for clip in clips]
+    kept = [kits.cut(clip, part) for clip, part in zip(clips, cuts, strict=True)]
+    return [replace(part, gain=gain) for part, gain in zip(cuts, kits.gains(kept, sample_rate), strict=True)]

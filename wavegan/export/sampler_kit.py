@@ -1,0 +1,124 @@
+"""Makes a kit of clips: chooses those that differ, cuts and levels them, and maps them to keys for samplers."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wavegan.audio.decoding import BEGINS, ENDS, SILENCE_PEAK
+
+FIRST_NOTE, LAST_NOTE = 36, 127  # C1, where pads begin, and the highest of MIDI
+LEAD_SECONDS = 0.001  # kept before a sound begins, so that it answers at once
+FADE_SECONDS = 0.01  # to silence after it ends
+LOUDNESS_SECONDS = 0.05  # a hit is as loud as its loudest part of this length
+HIGHEST_PEAK = 10 ** (-1 / 20)
+USUAL_SHARE = 0.9  # of the candidates: the others, furthest from their middle, are likely faulty clips
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Says what is kept of a clip: `length` samples from `start`, the last `fade` of them faded out, times `gain`."""
+
+    start: int
+    length: int
+    fade: int
+    gain: float = 1.0
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Describes a sound of a kit: its file, relative to the kit, its MIDI note, and its length in seconds."""
+
+    file: str
+    note: int
+    seconds: float
+
+
+def farthest_first(features: np.ndarray, count: int) -> list[int]:
+    """Returns the numbers of `count` rows that differ: the most usual one, then always the farthest from those taken.
+
+    features: (N, F). The tenth of the rows that is furthest from the mean of all is left out if enough remain
+    (Gonzalez 1985).
+    """
+    distances = np.linalg.norm(features - features.mean(axis=0), axis=1)
+    usual = np.argsort(distances, kind="stable")[: max(count, round(USUAL_SHARE * len(features)))]
+    taken = [int(usual[0])]
+    nearest = np.linalg.norm(features[usual] - features[taken[0]], axis=1)
+    while len(taken) < min(count, len(usual)):
+        taken.append(int(usual[int(nearest.argmax())]))
+        nearest = np.minimum(nearest, np.linalg.norm(features[usual] - features[taken[-1]], axis=1))
+    return taken
+
+
+def is_heard(clips: Tensor) -> np.ndarray:
+    """Says which clips (N, C, T) are no silence, (N,)."""
+    return (clips.abs().amax(dim=(1, 2)) > SILENCE_PEAK).numpy()
+
+
+def cut_of(clip: Tensor, sample_rate: int) -> Cut:
+    """Returns where a clip (C, T) sounds: from 1 ms before it is within 40 dB of its peak until it is 60 dB below."""
+    level = clip.abs().amax(dim=0)
+    peak = float(level.max())
+    begins, sounds = (level >= BEGINS * peak).nonzero().flatten(), (level >= ENDS * peak).nonzero().flatten()
+    fade = round(FADE_SECONDS * sample_rate)
+    start = max(0, int(begins[0]) - round(LEAD_SECONDS * sample_rate))
+    end = min(clip.shape[1], int(sounds[-1]) + 1 + fade)
+    return Cut(start, end - start, min(fade, end - start))
+
+
+def cut(clip: Tensor, part: Cut) -> Tensor:
+    """Returns what a cut keeps of a clip (C, T)."""
+    kept = clip[:, part.start : part.start + part.length] * part.gain
+    kept[:, kept.shape[1] - part.fade :] *= torch.linspace(1, 0, part.fade)
+    return kept
+
+
+def gains(clips: Sequence[Tensor], sample_rate: int) -> list[float]:
+    """Returns the factors that make clips (C, T) equally loud, as far as no peak exceeds -1 dBFS.
+
+    Loudness is the RMS of the loudest 50 ms. The common one is the median of what the clips can reach, so that a click
+    does not make all others soft.
+    """
+    window = round(LOUDNESS_SECONDS * sample_rate)
+    loudness = [float(_power(clip, window).max().sqrt()) for clip in clips]
+    highest = [HIGHEST_PEAK / float(clip.abs().max()) for clip in clips]
+    common = float(np.median([gain * loud for gain, loud in zip(highest, loudness, strict=True)]))
+    return [min(gain, common / loud) for gain, loud in zip(highest, loudness, strict=True)]
+
+
+def safe_name(text: str) -> str:
+    """Returns a text as part of a file's name: signs that samplers or disks may not take become a hyphen."""
+    return re.sub(r"[^\w]+", "-", text, flags=re.ASCII).strip("-") or "sound"
+
+
+def sfz(pads: Sequence[Pad], title: str) -> str:
+    """Returns an SFZ file: each sound plays to its end, whenever its key is released."""
+    head = [f"// {title}", "<global>", "loop_mode=one_shot", ""]
+    return "\n".join([*head, *(f"<region> sample={pad.file} key={pad.note}" for pad in pads), ""])
+
+
+def decentsampler(pads: Sequence[Pad], title: str) -> str:
+    """Returns a DecentSampler preset: each sound plays on while its release, as long as the longest sound, lasts."""
+    root = ElementTree.Element("DecentSampler", minVersion="1.0.0")
+    root.append(ElementTree.Comment(title.replace("--", "-")))
+    release = f"{max(pad.seconds for pad in pads):.3f}"
+    groups = ElementTree.SubElement(
+        root, "groups", attack="0", decay="0", sustain="1", release=release, ampVelTrack="1", loopEnabled="false"
+    )
+    group = ElementTree.SubElement(groups, "group")
+    for pad in pads:
+        note = str(pad.note)
+        ElementTree.SubElement(group, "sample", path=pad.file, rootNote=note, loNote=note, hiNote=note)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _power(clip: Tensor, window: int) -> Tensor:
+    """Returns the mean squares of the channels over every `window` samples, of all of a shorter clip."""
+    squares = clip.square().mean(dim=0)
+    width = min(window, len(squares))
+    return torch.nn.functional.avg_pool1d(squares[None, None], width, stride=1)[0, 0]
