@@ -268,7 +268,7 @@ def test_no_state_of_the_process_is_changed(mouse, sounds, where):
     assert Path("judged/report.html").is_file()
 
 
-def test_an_editor_knows_the_types(model):
+def test_an_editor_knows_the_types(model: wavegan.Model):
     """pyright, which `make test` runs, holds assert_type to the types that an editor completes by."""
     assert assert_type(wavegan.load("runs/mouse", device="cpu"), wavegan.Model).labels == model.labels
     assert len(assert_type(model.generate(2), np.ndarray)) == 2

@@ -347,5 +347,5 @@ def test_a_folder_of_someone_else_is_left_alone(server, tmp_path):
 
 def test_a_file_where_the_folder_should_be_is_one_sentence(server, tmp_path):
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(DataError, match="choose another with `to`"):
+    with pytest.raises(DataError, match="`to` names another folder"):
         fetch("sc09", tmp_path / "data", dataset=dataset_of(server))

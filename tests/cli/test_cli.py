@@ -468,7 +468,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "one clip of data": ("evaluate {model} --data {tmp}/single", ("held-out clips", "2 or more", "--data DIR")),
     "count of one": ("evaluate {model} --count 1", ("1 is not in the range", "wavegan evaluate --help")),
     "unknown data set": ("fetch sc10 --to {tmp}", ("'sc10'", "known are sc09", "did you mean sc09?")),
-    "fetch into a file": ("fetch sc09 --to {tmp}/notes.txt", ("notes.txt", "a folder it can write to", "--to")),
+    "fetch into a file": ("fetch sc09 --to {tmp}/notes.txt", ("notes.txt", "--to names another folder")),
 }
 
 

@@ -23,7 +23,7 @@ from wavegan.commands.evaluation_data import (
     folder_candidate,
     ground_of_folders,
     ground_of_recipe,
-    noise,
+    white_noise_like,
 )
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.models import is_model, load_model
@@ -463,11 +463,11 @@ def test_a_model_is_a_file_or_a_run(home):
 
 def test_noise_has_the_power_of_other_clips_in_any_count(home):
     like = folder_candidate(home / "tones", FORM, seed=0).clips
-    made = noise(like, 40, 3).together()
+    made = white_noise_like(like, 40, 3).together()
     assert made.shape == (40, 1, SAMPLES)
     assert float(made.square().mean()) == pytest.approx(float(like.together().square().mean()), rel=0.02)
-    assert torch.equal(noise(like, 20, 3).together(), made[:20])
-    assert len(set(contents(noise(like, 40, 3)))) == 40, "none twice"
+    assert torch.equal(white_noise_like(like, 20, 3).together(), made[:20])
+    assert len(set(contents(white_noise_like(like, 40, 3)))) == 40, "none twice"
 
 
 def test_generated_clips_are_those_of_one_long_series(home):

@@ -229,7 +229,7 @@ def test_a_test_folder_beside_a_train_folder_judges(folder):
     corpus, cutting = load_corpus("train", RATE, 1), Cutting(8192, "first")
     built_in = advised_for(["drum_machine/room"], corpus, Form(RATE, 1, RATE), cutting, CPU, None, (2000, "")).recipe
     assert built_in.data.test == ("drum_machine/room/test",)
-    tonal = advised_for(["synth"], corpus, Form(RATE, 1, RATE), cutting, CPU, None).recipe
+    tonal = advised_for(["synth"], corpus, Form(RATE, 1, RATE), cutting, CPU, None, (2000, "")).recipe
     assert tonal.data.test == ("synth/test",)
 
 

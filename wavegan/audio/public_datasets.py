@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from wavegan import progress
 from wavegan.atomic_write import partial_path
 from wavegan.audio.download import download
-from wavegan.errors import DataError
+from wavegan.errors import DataError, remedy_of
 
 logger = logging.getLogger(__name__)
 
@@ -96,9 +96,7 @@ def fetch(name: str, to: Path, *, dataset: Dataset | None = None) -> FetchResult
         archive.unlink()
     except OSError as error:
         raise DataError(
-            f"{error.filename or to}: {error.strerror or error}",
-            "fetch needs a folder it can write to",
-            "choose another with `to`",
+            f"{error.filename or to}: {error.strerror or error}", "", f"{remedy_of(error)}; `to` names another folder"
         ) from error
     return FetchResult(folder, clips)
 
