@@ -48,9 +48,10 @@ def generator_of(model: Model) -> Generator:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> tuple[Model, Path, float]:
-    """The richest model: labels, noise, pulses, two channels, peaks of 1."""
+    """The richest model: labels, noise, pulses, two channels, soft clips that get a peak of 1."""
     model = made("inverse_stft", channels=2)
     generator_of(model).peaks_are_one.fill_(True)
+    generator_of(model).bounds.fill_(-5)
     folder = tmp_path_factory.mktemp("onnx")
     return model, folder, onnx_file.write(model, folder)
 
@@ -91,6 +92,8 @@ def test_labels_noise_pulses_channels_and_peaks_are_in_the_file(written):
     z, labels, *noise = (torch.from_numpy(inputs[each.name]) for each in session.get_inputs())
     expected = generation.synthesize(model, z, labels, noise).numpy()
     np.testing.assert_allclose(clips, expected, rtol=0, atol=2e-3)  # pitches are not held to be the same here
+    softer = generation.synthesize(model, z, labels, noise, limits=False).abs().amax((1, 2))
+    assert softer.min() > generation.SILENT_PEAK and softer.max() < 0.9
     assert np.abs(clips).max(axis=(1, 2)) == pytest.approx([1, 1, 1], abs=1e-6)
     assert cycles.shape == (3, 94) and 2 / 64 < cycles.min() < cycles.max() <= 32 / 64
     for changed in inputs:
@@ -154,6 +157,7 @@ def test_a_difference_is_measured_and_none_is_hidden(written, tmp_path):
     other = made("inverse_stft", channels=2)
     generator = generator_of(other)
     generator.peaks_are_one.fill_(True)
+    generator.bounds.fill_(-5)
     with torch.no_grad():
         generator.head.bias.mul_(1.01)
     assert onnx_file._largest_difference(other, folder / "model.onnx") > 1e-3
