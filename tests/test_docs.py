@@ -34,6 +34,7 @@ UNCHECKED = {
     "drums/kick/01.wav": "a list of files and their labels",
     "file_name,": "the content of a metadata.csv",
 }
+EXPORTED = PROJECT / "wavegan/export"  # holds the scripts of exported folders, as text
 SECTIONS = "|".join(name for name in Recipe.model_fields if name != "name")
 WIDTH = 120
 
@@ -114,9 +115,12 @@ def fault_of_wavegan(words: list[str], is_inline: bool) -> str:
 
 def fault_of_script(path: str, words: list[str]) -> str:
     """Returns what is wrong with a call of a script: it must exist, and its text must hold every option."""
-    if not (PROJECT / path).is_file():
+    script = PROJECT / path
+    if not script.is_file():
+        script = EXPORTED / f"{script.name}.txt"
+    if not script.is_file():
         return f"{path} is missing"
-    text = (PROJECT / path).read_text()
+    text = script.read_text()
     missing = [word for word in words if word.startswith("--") and f'"{word}"' not in text]
     return f"{path} has no option {', '.join(missing)}" if missing else ""
 
@@ -224,7 +228,9 @@ def test_files_exist():
 
 def is_file_of(page: str, path: str) -> bool:
     folders = (PROJECT, PROJECT / "wavegan", (PROJECT / page).parent)
-    return path in EXAMPLES or any((folder / path).is_file() for folder in folders)
+    return (
+        path in EXAMPLES or (EXPORTED / f"{path}.txt").is_file() or any((folder / path).is_file() for folder in folders)
+    )
 
 
 EXAMPLES = {"my/kicks.yaml"}  # files of the reader

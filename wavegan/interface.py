@@ -114,7 +114,9 @@ def load(
     raw: bool = False,
     precision: str = "fp32",
 ) -> Model:
-    """Returns the model of a run folder, a checkpoint file, an exported folder or a shipped name, ready to make clips.
+    """Returns the model of a run folder, a checkpoint file, an exported folder or a name, ready to make clips.
+
+    A name is that of a shipped model, or hub:USER/NAME[@REVISION], which is downloaded by Hugging Face's client.
 
     device: auto, cpu, cuda, cuda:N or mps. checkpoint: newest, best or a step of a run. raw: the weights that learn, in
     place of their running average. precision: fp32, or bf16, which is faster on some machines and adds noise. Raises

@@ -90,6 +90,9 @@ def _told(repository: str, revision: str | None = None) -> Iterator[None]:
     from huggingface_hub import constants, errors
 
     hub = constants.ENDPOINT
+    transport: type[Exception] = errors.HfHubHTTPError.__bases__[
+        0
+    ]  # base of the errors of the library that it sends by
     try:
         yield
     except errors.RevisionNotFoundError as error:
@@ -101,7 +104,7 @@ def _told(repository: str, revision: str | None = None) -> Iterator[None]:
         status = error.response.status_code
         remedy = f"{LOG_IN} to a token that may do this" if status in (401, 403) else "try again later"
         raise RunError(f"{hub} refuses {repository} (HTTP status {status})", "", remedy) from error
-    except (OSError, errors.HfHubHTTPError.__bases__[0]) as error:  # the last is the base of its transport's errors
+    except (OSError, transport) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk
         raise RunError(f"{hub} cannot be reached for {repository}", "", "check the network and HF_ENDPOINT") from error

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -136,11 +137,12 @@ def _largest_difference(model: Model, path: Path) -> float:
     differences, octaves = [], []
     for start in range(0, COMPARED, BATCH_SIZE):
         inputs = _named_inputs(model, range(start, min(start + BATCH_SIZE, COMPARED)))
-        clips, *cycles = session.run(None, {name: drawn.numpy() for name, drawn in inputs.items()})
-        with _frequencies(model.generator, *map(torch.from_numpy, cycles)) as own:
+        outputs = session.run(None, {name: drawn.numpy() for name, drawn in inputs.items()})
+        clips, *cycles = (torch.from_numpy(np.asarray(values)) for values in outputs)
+        with _frequencies(model.generator, *cycles) as own:
             [expected] = generation.generate(model, len(clips), first=start, batch_size=len(clips))
-        differences.append((expected - torch.from_numpy(clips)).abs().max())
-        octaves += [(mine / torch.from_numpy(cycles[0])).log2().abs().max() for mine in own]
+        differences.append((expected - clips).abs().max())
+        octaves += [(mine / cycles[0]).log2().abs().max() for mine in own]
     if octaves:
         _check_pitches(float(torch.stack(octaves).max()))
     return float(torch.stack(differences).max())  # not a number if any is
