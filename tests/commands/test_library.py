@@ -168,7 +168,7 @@ def test_a_model_is_read_once(mouse, monkeypatch):
     loaded = load_model(Path("run"), torch.device("cpu"))
     assert reads == [Path("run/checkpoints/step-00000004.pt")]
     assert loaded.recipe == recipes.load(mouse) and loaded.model.step == 4 and not loaded.is_translation
-    assert loaded.run_folder == Path("run") and list(loaded.models) == ["generator"]
+    assert loaded.result_folder("generated") == Path("run/generated") and list(loaded.models) == ["generator"]
 
 
 def test_the_folder_of_what_comes_of_a_model(tmp_path, monkeypatch):
