@@ -21,6 +21,7 @@ from wavegan import __version__, generation
 from wavegan.commands.models import load_model
 from wavegan.export.web import page
 from wavegan.generation import Model
+from wavegan.steering.directions import find_directions
 
 SOUNDS = 64
 MAKE = "maker.make(seededSound({seed}, oneHot({label})))"
@@ -81,7 +82,8 @@ def main() -> None:
 
     model = load_model(arguments.model, torch.device("cpu")).model
     with tempfile.TemporaryDirectory() as name, Browser(Path(name)) as browser:
-        path = page.write(model, Path(name), version=__version__, identity=arguments.model.name)
+        directions = {direction.name: direction.vector for direction in find_directions(model)}
+        path = page.write(model, Path(name), version=__version__, identity=arguments.model.name, directions=directions)
         start = time.monotonic()
         browser.open(path)
         browser.wait_for("document.body?.classList.contains('ready')")

@@ -66,9 +66,10 @@ class Browser:
         return answer["result"].get("value")
 
     def wait_for(self, expression: str) -> None:
-        """Returns as soon as an expression in the page is true."""
+        """Returns as soon as an expression in the page is true; fails as soon as the page complains."""
         end = time.monotonic() + PATIENCE
         while not self.evaluate(expression):
+            assert not self.complaints, self.complaints
             assert time.monotonic() < end, f"{expression} has not become true"
             time.sleep(0.02)
 

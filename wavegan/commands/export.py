@@ -1,6 +1,7 @@
 """Writes a MODEL as a folder for use elsewhere, and keeps it only if it makes the same clips as the original."""
 
 import json
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -26,6 +27,9 @@ from wavegan.export import card, onnx_file, template
 from wavegan.export import folder as exported
 from wavegan.export.web import page as instrument
 from wavegan.generation import Model
+from wavegan.steering.directions import SUREST, Direction, find_directions
+
+logger = logging.getLogger(__name__)
 
 COMPARED = 64  # latents
 LARGEST_DIFFERENCE = 1e-4  # of samples, where weights are stored in fp32
@@ -126,12 +130,27 @@ def write_web(loaded: LoadedModel, folder: Path, options: ExportOptions) -> floa
             "the instrument holds fp32, as rounded pitches would drift apart",
             "leave it out",
         )
-    identity = weights_hash(loaded.model.generator)
-    page = instrument.write(loaded.model, folder, version=__version__, identity=identity, licence=options.licence)
+    instrument.refuse_unfit(loaded.model)  # before directions are sought for long
+    page = instrument.write(
+        loaded.model,
+        folder,
+        version=__version__,
+        identity=weights_hash(loaded.model.generator),
+        directions={direction.name: direction.vector for direction in _told_directions(loaded.model)},
+        licence=options.licence,
+    )
     generator = deepcopy(loaded.model.generator)
     generator.load_state_dict(instrument.read_weights(page))
     [name] = loaded.models
     return largest_difference(loaded, replace(loaded, models={name: replace(loaded.model, generator=generator)}))
+
+
+def _told_directions(model: Model) -> list[Direction]:
+    """Returns the directions that the page gets sliders for, and says how surely each works."""
+    directions = find_directions(model)
+    sliders = ", ".join(f"{direction.name} (correlation {direction.correlation:.2f})" for direction in directions)
+    logger.info(f"sliders for {sliders}" if directions else f"no slider: no descriptor follows by {SUREST} or more")
+    return directions
 
 
 def card_of(loaded: LoadedModel, place: str) -> str:

@@ -20,10 +20,12 @@ from wavegan import generation
 from wavegan.export.web import page
 from wavegan.generation import Model
 from wavegan.models.inverse_stft import Generator
+from wavegan.steering.directions import moved
 from wavegan.steering.points import mixed
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=REASON)
 HOSTILE = '</script><img src=x onerror="fail()">'
+DIRECTIONS = ("length", "brightness")
 NAMES = ("kick", "hihat", HOSTILE)
 # Before the page's own script: sounds that start are noted, and MIDI is whatever `midiStub` says.
 STUB = """
@@ -76,7 +78,9 @@ def shown(browser: Browser, drums: Model, tmp_path: Path) -> Iterator[Browser]:
 
 def show(browser: Browser, model: Model, folder: Path) -> None:
     browser.complaints.clear()
-    browser.open(page.write(model, folder, version="0.1.0", identity="c0ffee"))
+    vectors = torch.randn(2, *model.inputs[0].shape, generator=torch.Generator().manual_seed(0))
+    directions = dict(zip(DIRECTIONS, vectors / vectors.norm(dim=1, keepdim=True), strict=True))
+    browser.open(page.write(model, folder, version="0.1.0", identity="c0ffee", directions=directions))
     browser.wait_for("document.body?.classList.contains('ready')")
 
 
@@ -284,6 +288,35 @@ def test_a_variation_is_turned_as_pythons_vary_turns_it(shown, drums):
         varied = sound_of(shown, f"variedSound(seededSound(3, oneHot(0)), {percent}, 99)")["z"]
         expected = mixed(drums.inputs[0], torch.tensor(first), torch.tensor(other), percent / 100, keeps_length=True)
         np.testing.assert_allclose(varied, expected, atol=1e-5)
+
+
+def test_sliders_move_a_sound_as_python_does(shown, drums):
+    first, vector = (sound_of(shown, "pads.pads[0].made.sound"), shown.evaluate("model.directions[0].vector"))
+    clip = clip_of(shown, 0)
+    for way in (0.5, 1.0, 1.5):
+        shown.evaluate(f"element('more-length').value = {way}, directions.move()")
+    shown.wait_for("!directions.isMaking")
+    second = sound_of(shown, "plain(pads.pads[0].made.sound)")
+    assert second["code"] == "00000001~length+1.5" and shown.evaluate("pads.current.history.length") == 1
+    expected = moved(torch.tensor([first["z"]]), torch.tensor(vector), 1.5)[0]
+    np.testing.assert_allclose(second["z"], expected, atol=1e-5)
+    np.testing.assert_allclose(clip_of(shown, 0), pythons(shown, drums, second), rtol=0, atol=1e-3)
+    shown.evaluate("element('more-brightness').value = -2, directions.move()")
+    shown.wait_for("!directions.isMaking")
+    third, both = clip_of(shown, 0), "00000001~length+1.5~brightness-2"
+    assert shown.evaluate("pads.pads[0].made.sound.code") == both
+    shown.press("KeyU")
+    np.testing.assert_array_equal(clip_of(shown, 0), clip)
+    assert shown.evaluate("directions.sliders.map(({ input }) => input.value)") == ["0", "0"]
+    shown.evaluate(f"pads.findSeed({both!r})")
+    told(shown, f"seed {both}")
+    np.testing.assert_array_equal(clip_of(shown, 0), third)
+    shown.evaluate("pads.findSeed('1~pitch+1')")
+    told(shown, "1~pitch+1 is no seed")
+    shown.press("KeyL")
+    shown.evaluate("element('more-length').value = 3, directions.move()")
+    told(shown, "is locked; unlock it")
+    assert shown.evaluate("element('more-length').value") == "0"
 
 
 def test_a_label_moves_a_sound_to_another_kind(shown, drums):

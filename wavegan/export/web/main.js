@@ -8,6 +8,7 @@ const maker = new SoundMaker();
 const pads = new Pads(maker, player);
 const sequencer = new Sequencer(pads, player);
 const field = new Field(pads);
+const directions = new Directions(pads);
 const midi = new Midi(pads);
 const instrument = { pads, sequencer, field };
 

@@ -172,7 +172,7 @@ class Pads {
     element("label-row").hidden = !model.labels.length;
     element("label").addEventListener("change", () => {
       const labels = oneHot(Number(element("label").value));
-      this.change(this.current, { ...this.current.made.sound, labels }, "another label").then(() => this.showPanel());
+      this.change(this.current, { ...plain(this.current.made.sound), labels }, "another label").then(() => this.showPanel());
     });
     element("seed-form").addEventListener("submit", (event) => {
       event.preventDefault();

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ SCRIPT = (
     "workers",
     "files",
     "pads",
+    "directions",
     "field",
     "sequencer",
     "midi",
@@ -38,10 +39,19 @@ MOST_PRODUCTS = 1e9  # multiplications of a sound, a second or two on a slow mac
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
 
 
-def write(model: Model, folder: Path, *, version: str, identity: str, licence: str | None = None) -> Path:
+def write(
+    model: Model,
+    folder: Path,
+    *,
+    version: str,
+    identity: str,
+    directions: Mapping[str, Tensor] | None = None,
+    licence: str | None = None,
+) -> Path:
     """Writes instrument.html into a folder and returns its path.
 
-    version: of this program. identity: of the weights, by which the page knows its own files. licence: of the model.
+    version: of this program. identity: of the weights, by which the page knows its own files. directions: of latents,
+    (latent_dim,) by name, for its sliders. licence: of the model.
     Raises UserError as `refuse_unfit`.
     """
     refuse_unfit(model)
@@ -51,7 +61,12 @@ def write(model: Model, folder: Path, *, version: str, identity: str, licence: s
         loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template(f"{FILE}.j2").render(
-        model={"version": version, "id": identity, **_description(model)},
+        model={
+            "version": version,
+            "id": identity,
+            "directions": [{"name": name, "vector": vector.tolist()} for name, vector in (directions or {}).items()],
+            **_description(model),
+        },
         licence=licence,
         seconds=f"{model.clip_samples / model.sample_rate:.2f}",
         rate=f"{model.sample_rate / 1000:g}",

@@ -1,7 +1,8 @@
 // Sounds as descriptions: a latent, shares of the labels, draws of noise, and a code to find them again.
 // A draw is [seed, weight]; the noise is the sum of all draws, and their squared weights add up to 1.
 
-const CODE = /^[0-9a-f]{1,8}(~\d{1,3}\.[0-9a-f]{1,8})*$/i;
+const CODE = /^[0-9a-f]{1,8}(~(\d{1,3}\.[0-9a-f]{1,8}|[a-z]+[+-]\d(\.\d)?))*$/i;
+const MOVE = /^([a-z]+)([+-]\d(?:\.\d)?)$/;
 const MIXED = "mix"; // stands in the code of a sound that no seed gives
 const MOST_DRAWS = 16;
 
@@ -9,6 +10,8 @@ const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
 const seedText = (seed) => seed.toString(16).padStart(SEED_DIGITS, "0");
 const lengthOf = (numbers) => Math.hypot(...numbers);
 const oneHot = (label) => model.labels.map((_, place) => Number(place === label));
+
+const plain = ({ z, labels, noise, code }) => ({ z, labels, noise, code });
 
 /** Returns the sound of a seed and label shares. */
 function seededSound(seed, labels) {
@@ -24,17 +27,38 @@ function variedSound(sound, percent, seed) {
   const share = (part) => Math.sin((part / 100) * angle) / Math.sin(angle);
   const scale = lengthOf(z) / lengthOf(other);
   const turned = z.map((number, place) => share(100 - percent) * number + share(percent) * scale * other[place]);
-  return { ...sound, z: turned, code: `${sound.code}~${percent}.${seedText(seed)}` };
+  return { ...plain(sound), z: turned, code: `${sound.code}~${percent}.${seedText(seed)}` };
 }
 
-/** Returns the sound of a code such as 0000002a or 0000002a~30.00c0ffee; nothing if it is no code. */
+/** Returns a sound moved along the model's directions, by standard deviations of a latent. It remembers its base. */
+function movedSound(base, ways) {
+  const steps = ways.map((way, place) => [model.directions[place], way]).filter(([, way]) => way);
+  return { ...steps.reduce((sound, [direction, way]) => movedAlong(sound, direction, way), base), base, ways };
+}
+
+/** Moves a sound along a direction, as wavegan/steering/directions.py does. */
+function movedAlong(sound, { name, vector }, way) {
+  const ahead = sound.z.map((number, place) => number + way * vector[place]);
+  const scale = lengthOf(sound.z) / lengthOf(ahead);
+  const code = `${sound.code}~${name}${way < 0 ? "" : "+"}${way}`;
+  return { ...plain(sound), z: ahead.map((number) => scale * number), code };
+}
+
+/** Returns the sound of a code such as 2a, 2a~30.c0ffee or 2a~length+1.5; nothing if it is no code of this model. */
 function soundOfCode(code, labels) {
   if (!CODE.test(code)) return null;
   const [seed, ...steps] = code.split("~");
-  return steps.reduce((sound, step) => {
+  let sound = seededSound(parseInt(seed, 16), labels);
+  for (const step of steps) {
     const [percent, other] = step.split(".");
-    return variedSound(sound, Math.min(100, Number(percent)), parseInt(other, 16));
-  }, seededSound(parseInt(seed, 16), labels));
+    const [, name, way] = MOVE.exec(step) ?? [];
+    const direction = model.directions.find((candidate) => candidate.name === name);
+    if (name && !direction) return null;
+    sound = direction
+      ? movedAlong(sound, direction, Number(way))
+      : variedSound(sound, Math.min(100, Number(percent)), parseInt(other, 16));
+  }
+  return sound;
 }
 
 /** Returns the sound at (x, y), both 0 to 1, between four: top left, top right, bottom left, bottom right. */

@@ -10,7 +10,7 @@ function stateText({ pads, field, sequencer }) {
     format: STATE_FORMAT,
     version: STATE_VERSION,
     model: { name, step, id },
-    pads: pads.pads.map(({ made: { sound }, isLocked }) => ({ ...sound, z: textOf(sound.z), isLocked })),
+    pads: pads.pads.map(({ made: { sound }, isLocked }) => ({ ...plain(sound), z: textOf(sound.z), isLocked })),
     selected: pads.selected,
     amount: Number(element("amount").value),
     volume: Number(element("volume").value),
