@@ -73,6 +73,19 @@ def test_clips_are_those_of_the_command(model):
     assert np.allclose(taking_turns[1], clips[1], atol=1e-5)
 
 
+def test_sounds_are_varied_and_morphed(model):
+    [made] = generate_command(Path("runs/mouse"), 1, seed=3, labels=["snare"], device="cpu").files
+    near = model.vary(made, 2, amount=0.2)
+    assert near.shape == (2, 1, 4096) and near.dtype == np.float32
+    path = model.morph(made, model.invert(near[1], label="snare").point, steps=3)
+    assert np.allclose(path[0], model.generate(1, seed=3, label="snare")[0], atol=1e-5) and len(path) == 3
+    inversion = model.invert(made)
+    assert inversion.distance < inversion.random
+    assert np.array_equal(model.vary(inversion.point, 1), model.vary(inversion.point, 3)[:1])
+    with pytest.raises(UserError, match=r"the clip has the shape \(1, 9\); it must be \(1, 4096\) at 16,000 Hz"):
+        model.vary(np.zeros((1, 9), np.float32))
+
+
 def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
     walk = model.interpolate([3, 9, 4], steps=4)
     assert walk.shape == (9, 1, 4096) and walk.dtype == np.float32

@@ -18,15 +18,21 @@ from wavegan.commands import train as training
 from wavegan.commands.evaluation_data import ClipArray
 from wavegan.commands.export import card_of
 from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
+from wavegan.commands.invert import read_sound
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.models import LoadedModel, load_model
+from wavegan.commands.sound_points import point_in
 from wavegan.errors import UserError
 from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.features import Embedding
+from wavegan.steering import points
+from wavegan.steering.inversion import Inversion, Inverter
+from wavegan.steering.points import Point
 
 logger = logging.getLogger(__name__)
 
 Label = str | Sequence[str] | None
+Sound = str | os.PathLike[str] | np.ndarray | Point
 Overrides = Mapping[str, Any] | Sequence[str]
 
 
@@ -98,6 +104,50 @@ class Model:
             self.loaded.model, seeds, clips_between=steps - 1, truncation=truncation, labels=labels
         )
         return torch.cat(list(batches)).numpy()
+
+    def vary(self, sound: Sound, n: int = 16, *, amount: float = 0.3, seed: int = 0) -> np.ndarray:
+        """Returns neighbours of a sound, float32 (n, channels, samples), as `wavegan vary` makes.
+
+        sound: a file, by its receipt or else by inversion, or a clip (channels, samples) of this model's form, by
+        inversion; or the point of an `invert`. amount: above 0, the same sound, up to 1, any other of its label. Raises
+        UserError for other amounts, DataError for a file that cannot be used.
+        """
+        return self._clips(points.vary(self.loaded.model, self._point(sound), n, amount=amount, seed=seed))
+
+    def morph(self, first: Sound, last: Sound, *, steps: int = 8) -> np.ndarray:
+        """Returns the steps between two sounds, both included, float32 (steps, channels, samples).
+
+        first, last: as the sound of `vary`. Raises UserError for fewer than 2 steps, DataError as `vary`.
+        """
+        return self._clips(points.morph(self.loaded.model, self._point(first), self._point(last), steps))
+
+    def invert(self, sound: str | os.PathLike[str] | np.ndarray, *, label: Label = None) -> Inversion:
+        """Returns the clip that is nearest to a sound, its `point`, and how far both are apart, `distance` in dB.
+
+        sound: a file, converted as the model's training sound, or a clip (channels, samples) of this model's form.
+        label: those to search among; the best mix of all where None. Takes about 20 s on one core.
+        """
+        labels = self._checked(label, 1.0)
+        is_clip = isinstance(sound, np.ndarray)
+        clip = self._checked_clip(sound) if is_clip else read_sound(self.loaded, Path(sound))
+        return Inverter(self.loaded.model, labels=labels).nearest(clip)
+
+    def _point(self, sound: Sound) -> Point:
+        if isinstance(sound, Point):
+            return sound
+        return self.invert(sound).point if isinstance(sound, np.ndarray) else point_in(self.loaded, Path(sound))
+
+    def _clips(self, chosen: Sequence[Point]) -> np.ndarray:
+        return torch.stack([points.clip_of(self.loaded.model, point) for point in chosen]).numpy()
+
+    def _checked_clip(self, clip: np.ndarray) -> torch.Tensor:
+        if clip.shape != (self.channels, self.clip_samples):
+            raise UserError(
+                f"the clip has the shape {clip.shape}",
+                f"it must be ({self.channels}, {self.clip_samples}) at {self.sample_rate:,} Hz",
+                "cut or fill it up, or name a file, which is converted",
+            )
+        return torch.from_numpy(_checked_clips(clip[None])[0])
 
     def _checked(self, label: Label, truncation: float) -> tuple[str, ...]:
         refuse_truncation(truncation)

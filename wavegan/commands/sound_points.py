@@ -12,7 +12,7 @@ from wavegan.commands.generate import refuse_translation
 from wavegan.commands.invert import inverted
 from wavegan.commands.models import LoadedModel, load_model
 from wavegan.commands.receipt_models import maker_model
-from wavegan.commands.receipts import Receipt, WalkReceipt
+from wavegan.commands.receipts import ClipReceipt, PointReceipt, WalkReceipt
 from wavegan.errors import DataError, RunError
 from wavegan.steering.points import Point
 
@@ -25,28 +25,32 @@ def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> t
     A sound that another model made, or none, is inverted, and a line says so. Raises DataError for a sound that cannot
     be used, and where no sound has a receipt and no model is named.
     """
-    chosen = [receipts.read(path) for path in sounds]
-    for receipt, path in zip(chosen, sounds, strict=True):
-        if isinstance(receipt, WalkReceipt):
-            raise DataError(f"{path} walks through many sounds", "one sound is needed", "name a clip")
-    loaded = _model(chosen, sounds, model, on)
+    loaded = _model(sounds, model, on)
     refuse_translation(loaded)
-    weights = weights_hash(loaded.model.generator)
-    points: list[Point] = []
-    for receipt, path in zip(chosen, sounds, strict=True):
-        if receipt and receipt.weights == weights and not isinstance(receipt, WalkReceipt):
-            points.append(receipts.point_of(loaded.model, receipt))
-            continue
-        maker = f"was made by {receipt.model}, step {receipt.step:,}" if receipt else "has no receipt"
-        logger.info(f"{path} {maker}; {loaded.model.name} is brought as near to it as it comes")
-        points.append(inverted(loaded, path).point)
-    return loaded, points
+    return loaded, [point_in(loaded, path) for path in sounds]
 
 
-def _model(
-    chosen: Sequence[Receipt | None], sounds: Sequence[Path], model: Path | None, on: torch.device
-) -> LoadedModel:
-    receipt, path = next((pair for pair in zip(chosen, sounds, strict=True) if pair[0]), (None, sounds[0]))
+def point_in(loaded: LoadedModel, sound: Path) -> Point:
+    """Returns the point of a sound file in a model: that of its receipt if the model made it, else by inversion."""
+    receipt = _receipt(sound)
+    if receipt and receipt.weights == weights_hash(loaded.model.generator):
+        return receipts.point_of(loaded.model, receipt)
+    maker = f"was made by {receipt.model}, step {receipt.step:,}" if receipt else "has no receipt"
+    logger.info(f"{sound} {maker}; {loaded.model.name} is brought as near to it as it comes")
+    return inverted(loaded, sound).point
+
+
+def _receipt(sound: Path) -> ClipReceipt | PointReceipt | None:
+    receipt = receipts.read(sound)
+    if isinstance(receipt, WalkReceipt):
+        raise DataError(f"{sound} walks through many sounds", "one sound is needed", "name a clip")
+    return receipt
+
+
+def _model(sounds: Sequence[Path], model: Path | None, on: torch.device) -> LoadedModel:
+    """Loads the model of the first receipt, in the state that made it; else the given one."""
+    made = ((receipt, path) for path in sounds if (receipt := _receipt(path)))
+    receipt, path = next(made, (None, sounds[0]))
     if receipt:
         try:
             return maker_model(receipt, path, on, model=model)
