@@ -29,8 +29,8 @@ def test_a_comment_survives_and_leaves_the_samples_as_they_are(tmp_path, extensi
     files.write(plain, noise(), RATE)
     assert comments.read(with_comment) == text(length) and comments.read(plain) == ""
     np.testing.assert_array_equal(soundfile.read(with_comment)[0], soundfile.read(plain)[0])
-    decoded = [np.concatenate(list(files.decode(path, RATE, 1))) for path in (with_comment, plain)]
-    np.testing.assert_array_equal(*decoded)
+    told, untold = (np.concatenate(list(files.decode(path, RATE, 1))) for path in (with_comment, plain))
+    np.testing.assert_array_equal(told, untold)
     if 0 < length < 2000 or extension != "wav":
         with soundfile.SoundFile(with_comment) as sound:
             assert sound.comment.rstrip("\0") == text(length), "other programs read it too"

@@ -64,7 +64,7 @@ def test_every_changed_byte_is_noticed(folder, name):
             content = read(folder)
         except RunError:
             continue
-        content.pop("library_name"), content.pop("format")
+        del content["library_name"], content["format"]
         assert same(content, CONTENT), f"byte {place} changes the model"  # a space, say, of the JSON
 
 
