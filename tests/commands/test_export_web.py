@@ -67,7 +67,7 @@ def test_an_exported_folder_becomes_an_instrument_too(trained, command):
     ("network", "words", "message"),
     [
         ("wavegan", [], "small is no inverse_stft generator; the instrument computes these only"),
-        ("translation", [], "makes sound from sound"),
+        ("translation", [], "translates sound"),
         ("modern", ["--precision", "fp16"], "--precision is fp16; the instrument holds fp32"),
     ],
 )

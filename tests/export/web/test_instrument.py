@@ -79,7 +79,8 @@ def shown(browser: Browser, drums: Model, tmp_path: Path) -> Iterator[Browser]:
 def show(browser: Browser, model: Model, folder: Path) -> None:
     browser.complaints.clear()
     vectors = torch.randn(2, *model.inputs[0].shape, generator=torch.Generator().manual_seed(0))
-    directions = dict(zip(DIRECTIONS, vectors / vectors.norm(dim=1, keepdim=True), strict=True))
+    vectors = vectors / vectors.norm(dim=1, keepdim=True)
+    directions: dict[str, torch.Tensor] = dict(zip(DIRECTIONS, vectors, strict=True))
     browser.open(page.write(model, folder, version="0.1.0", identity="c0ffee", directions=directions))
     browser.wait_for("document.body?.classList.contains('ready')")
 

@@ -7,7 +7,7 @@ const LOUDNESS_GAIN = 4;
 const LOWEST = 2; // pitch in cycles a window
 const OCTAVES = 4;
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
-const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm
+const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm: below it, it is silent
 
 const leaky = (number) => (number < 0 ? SLOPE * number : number);
 const softplus = (number) => (number > 20 ? number : Math.log1p(Math.exp(number)));
@@ -193,7 +193,7 @@ class Generator {
       for (let sample = 0; sample < window; sample++) {
         const phase = middle + cycles * (sample - window / 2);
         const height = sharpness * (Math.cos(2 * Math.PI * phase) - 1);
-        waves[frame * window + sample] = gain * Math.exp(Math.max(height, LEAST_HEIGHT));
+        waves[frame * window + sample] = height < LEAST_HEIGHT ? 0 : gain * Math.exp(height);
       }
     }
     kernel.apply(this.forward, this.sound, window, frames, this.pulses);
