@@ -50,8 +50,8 @@ def cli(context: click.Context) -> None:
 
     \b
     Examples:
+      wavegan generate drums --label kick -n 8
       wavegan train quickstart
-      wavegan generate runs/quickstart -n 16
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
