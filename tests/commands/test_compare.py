@@ -536,8 +536,8 @@ def one_error(outcome: Any) -> str:
 
 
 MISTAKES = {
-    "nothing": ("", ("number 0", "at least two", "name another one")),
-    "one alone": ("{mouse}", ("number 1", "at least two", "name another one")),
+    "nothing": ("", ("no model or folder is named", "two or more", "name another one")),
+    "one alone": ("{mouse}", ("only {mouse} is named", "two or more", "name another one")),
     "one twice": ("{mouse} {rat} {mouse}", ("{mouse} is named twice", "different", "name another")),
     "one twice, otherwise": ("{tones} {mouse} {mouse}/", ("{mouse} is named twice", "different", "name another")),
     "a slip": ("{mouse} nowhere", ("nowhere does not exist", "a MODEL or a folder", "check the spelling")),

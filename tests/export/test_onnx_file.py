@@ -171,7 +171,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(monkeypatch, tmp_path
     with pytest.raises(UserError, match="mouse makes spectrograms.*waveforms from latents; try safetensors"):
         onnx_file.write(specgan, tmp_path)
     translator = Model(GENERATORS["translator"](), 4096, 1, 8000, "turner", 3, ())
-    with pytest.raises(UserError, match="turner makes sound from sound"):
+    with pytest.raises(UserError, match="turner translates sound"):
         onnx_file.write(translator, tmp_path)
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else find_spec(name))
     with pytest.raises(UserError, match=r"ONNX needs onnxscript; pip install 'wavegan\[onnx\]' brings it"):

@@ -62,7 +62,8 @@ def compare(
         print_result(scored, as_json, output.listening(scored))
         return
     if len(targets) < 2:
-        raise UserError(f"{len(targets)} models or folders are named; a comparison needs two or more; name another one")
+        named = f"only {targets[0]} is named" if targets else "no model or folder is named"
+        raise UserError(f"{named}; a comparison needs two or more; name another one")
     prepare_process()
     result = commands.compare(targets, options, out=out, trials=trials)
     text = f"{output.comparison(result)}\n{result.report}\n{result.listening}"

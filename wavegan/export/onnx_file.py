@@ -50,7 +50,7 @@ def write(model: Model, folder: Path, licence: str | None = None) -> float:
 def refuse(model: Model) -> None:
     """Raises UserError for a model that cannot be written, and where a package is missing."""
     if not model.inputs:
-        reason = f"{model.name} makes sound from sound"
+        reason = f"{model.name} translates sound"
     elif model.generator.gives != "waveform":
         reason = f"{model.name} makes spectrograms, and rounding alone changes the phases that are found for them"
     else:
