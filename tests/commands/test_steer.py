@@ -9,16 +9,19 @@ import soundfile
 import torch
 
 from wavegan.audio.sources import open_source
+from wavegan.commands import invert as commands
 from wavegan.commands import receipts
 from wavegan.commands.models import load_model
 from wavegan.commands.receipts import ClipReceipt, PointReceipt
-from wavegan.steering import points
+from wavegan.steering import inversion, points
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
+    """Returns the current folder; a search is short, as tests/steering/test_inversion.py tests how near it comes."""
+    monkeypatch.setattr(inversion, "PHASES", ((8, 6), (2, 6)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -119,6 +122,17 @@ def test_a_sound_is_inverted_beside_its_nearest_training_clip(command, drummer):
     assert json.loads(outcome.out)["differences"] == [0, 0]
     assert "exists already" in command("invert", drummer, "mine.wav", "--out", "near").err
     assert run.model.name == "drummer"
+
+
+def test_a_sound_that_the_model_cannot_make_is_told(command, drummer, monkeypatch):
+    tone("mine.wav")
+    monkeypatch.setattr(commands, "CANNOT", 1.0)
+    assert "cannot make" not in command("invert", drummer, "mine.wav", "--out", "a").out
+    monkeypatch.setattr(commands, "CANNOT", 0.0)
+    outcome = command("invert", drummer, "mine.wav", "--out", "b")
+    assert outcome.code == 0 and outcome.out.endswith("the model cannot make this sound\n")
+    outcome = command("vary", "mine.wav", "-n", 1, "--model", drummer, "--out", "c")
+    assert outcome.code == 0 and "warning: drummer cannot make mine.wav: its nearest clip is " in outcome.err
 
 
 def _kind(items: dict, start: str) -> str:
