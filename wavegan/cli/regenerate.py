@@ -49,5 +49,5 @@ def regenerate(
 
 def _told(difference: float | None) -> str:
     if difference is None:
-        return "(not compared: its format or the original's is lossy)"
+        return "(not compared: one of the two formats is lossy)"
     return "the same, bit for bit" if difference == 0 else f"differs by up to {difference:.2g} from the original"

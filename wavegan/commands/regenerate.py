@@ -29,7 +29,7 @@ class RegenerateResult:
     """Lists the files that were written.
 
     differences: the largest difference of a sample between each and the file that it was made from, 0 where they are
-    the same, None where their formats lose too much to say.
+    the same, None where one of two formats loses too much to say.
     """
 
     out: Path
@@ -111,8 +111,9 @@ def _refuse_paths(sounds: Sequence[Path], paths: Sequence[Path], force: bool) ->
 
 
 def _difference(source: Path, path: Path) -> float | None:
-    """Returns the largest difference of a sample between two files; None for formats that lose some."""
-    if not {source.suffix.lower(), path.suffix.lower()} <= LOSSLESS:
+    """Returns the largest difference of a sample between two files; None for two formats of which one loses some."""
+    formats = {source.suffix.lower(), path.suffix.lower()}
+    if len(formats) > 1 and not formats <= LOSSLESS:
         return None
     first, second = (soundfile.read(file, dtype="float32")[0] for file in (source, path))
     return float(np.abs(first - second).max()) if first.shape == second.shape else 2.0
