@@ -8,7 +8,7 @@ import torch
 from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.models import LoadedModel, is_model, load_model
+from wavegan.commands.models import LoadedModel, load_model
 
 LATENT = "latent"  # whose numbers say nothing to a reader
 
@@ -18,8 +18,7 @@ def info(target: Path) -> dict[str, Any]:
 
     Raises DataError for a sound without a whole receipt, RunError for a path that is neither.
     """
-    is_sound = target.is_file() and target.suffix.lower().lstrip(".") in files.FORMATS
-    if is_sound or (target.is_file() and not is_model(target)):
+    if target.is_file() and target.suffix.lower().lstrip(".") in files.FORMATS:
         return {"file": str(target), **receipts.of_file(target).model_dump(exclude_none=True)}
     return {"path": str(target), **_facts(load_model(target, torch.device("cpu")))}
 
