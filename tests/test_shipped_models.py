@@ -23,7 +23,7 @@ def folder_of(name: str) -> Path:
 
 
 def test_the_box_holds_its_models():
-    assert shipped.model_names() == ["digits", "drums"]
+    assert shipped.model_names() == ["digits", "drums", "tones"]
 
 
 @pytest.mark.parametrize("name", shipped.model_names())

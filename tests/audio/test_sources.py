@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavegan.audio import drum_effects, drum_machine, synth
+from wavegan.audio import drum_effects, drum_machine, sources, synth
 from wavegan.audio.conversion import converted
 from wavegan.audio.items import Item
 from wavegan.audio.sources import data_folder, open_source
@@ -235,3 +235,9 @@ def test_a_source_that_is_a_file_is_refused(tmp_path: Path):
     place(tmp_path / "a.wav")
     with pytest.raises(DataError, match=r"a\.wav is a file; .*; name its folder"):
         open_source(str(tmp_path / "a.wav"))
+
+
+@pytest.mark.parametrize("name", ["drum_machine/test", "synth/pitches", "spoken_digits", "sc09", "sc09/test"])
+def test_a_source_with_a_name_is_called_the_same_everywhere(name):
+    assert sources.is_named(name)
+    assert not sources.is_named(f"my/{name}") and not sources.is_named(f"{name}s")

@@ -34,6 +34,7 @@ SYNTH_CLIPS = {  # name: seed, clips, cents above the notes
     "synth/pitches": (2, 600, 50),
 }
 BUNDLED = {f"spoken_digits{part}": f"digits/{split}" for part, split in (("", "train"), ("/test", "test"))}
+BUILT_IN = (*DRUM_MACHINE_CLIPS, *SYNTH_CLIPS, *BUNDLED)
 
 
 def open_source(
@@ -70,9 +71,12 @@ def open_source(
 
 def is_named(source: str) -> bool:
     """Says whether a source is built in, bundled or fetched, and so called the same everywhere."""
+    return source in BUILT_IN or _is_fetched(source)
+
+
+def _is_fetched(source: str) -> bool:
     dataset, _, split = source.partition("/")
-    is_fetched = dataset in public_datasets.DATASETS and split in ("", *public_datasets.SPLITS)
-    return source in DRUM_MACHINE_CLIPS or source in BUNDLED or is_fetched
+    return dataset in public_datasets.DATASETS and split in ("", *public_datasets.SPLITS)
 
 
 def data_folder() -> Path:
@@ -109,7 +113,7 @@ def _open_one(source: str, *, strict: bool, label_column: str | None, label_leve
         return _folder(shipped.folder("data") / BUNDLED[source], strict, label_column, label_level)
     dataset, _, split = source.partition("/")
     folder = Path(source).expanduser()
-    if dataset in public_datasets.DATASETS and split in ("", *public_datasets.SPLITS):
+    if _is_fetched(source):
         folder = data_folder() / dataset / (split or "train")
         if not folder.is_dir():
             raise DataError(
@@ -148,7 +152,7 @@ def _play_note(seed: int, cents: int, index: int, sample_rate: int, _channels: i
 
 def _folder(folder: Path, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if not folder.exists():
-        built_in = ", ".join((*DRUM_MACHINE_CLIPS, *SYNTH_CLIPS, *BUNDLED, *public_datasets.DATASETS))
+        built_in = ", ".join((*BUILT_IN, *public_datasets.DATASETS))
         raise DataError(
             f"the source {folder} does not exist; a source is a folder of sound files or one of {built_in}; "
             "check the spelling and the folder you are in"
