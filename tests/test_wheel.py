@@ -91,6 +91,8 @@ COMMANDS = [
     ["generate", "runs/quickstart", "-n", "2", "--label", "six", "--json"],
     ["doctor", "drums", "--recipe", "my.yaml", "--no-timing"],
     ["train", "my.yaml", "--dry-run"],
+    ["models"],
+    ["generate", "drums", "--label", "kick", "-n", "1", "--json"],
 ]
 PROGRAM = """
 import contextlib, io, json, sys
@@ -116,11 +118,13 @@ def test_the_wheel_works_alone_in_an_empty_folder(installed, tmp_path, sounds, c
     place, shape, results = json.loads(run(["-P", "-c", PROGRAM, json.dumps(COMMANDS)], tmp_path, **environment))
     assert Path(place).is_relative_to(installed) and shape == [1, 1, 16384]
     assert [code for code, _ in results] == [0] * len(COMMANDS), results
-    listed, shown, copied, trained, planned, generated, advised, again = [out for _, out in results]
+    listed, shown, copied, trained, planned, generated, advised, again, models, first = [out for _, out in results]
     assert "\nquickstart " in listed and copied == "mine.yaml\n"
     assert shown == (PROJECT / "recipes/base/modern.yaml").read_text()
     assert json.loads(trained)["run"] == "runs/quickstart" and json.loads(trained)["step"] == 2
     clips = json.loads(generated)["files"]
     assert len(clips) == 2 and all((tmp_path / clip).is_file() for clip in clips)
     assert "my.yaml holds the recipe that fits" in advised
+    assert {line.split()[0] for line in models.splitlines()} == {"digits", "drums", "tones"}
+    assert json.loads(first)["files"] == ["generated/drums/clip-000000.wav"]
     assert "\n# generator: " in planned and "\n# generator: " in again
