@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from wavegan.audio import files
 from wavegan.audio import listing as listing_module
-from wavegan.audio.listing import list_sound
+from wavegan.audio.listing import WITH_RECEIPT, list_sound
 
 SOUND = np.sin(np.arange(800) / 5) / 2
 MPEG_FRAME = b"\xff\xfb\x90\x64" + bytes(60)
@@ -248,3 +249,27 @@ def test_files_of_known_extensions_are_not_opened(tmp_path: Path, monkeypatch: p
         put(tmp_path / name, b"")
     monkeypatch.setattr(listing_module, "open", None, raising=False)
     assert listed(tmp_path) == ["a.wav", "c.flac"]
+
+
+@pytest.mark.parametrize("extension", files.FORMATS)
+def test_a_sound_with_a_receipt_below_the_folder_is_passed_over(tmp_path, extension):
+    clip = np.sin(np.arange(4000) / 10)[None].astype(np.float32)
+    for name in ("kit/01-kick", "kit/02-snare", "mine/kick"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        comment = "" if name.startswith("mine") else '{"wavegan":"0.1.0","model":"drums"}'
+        files.write(tmp_path / f"{name}.{extension}", clip, 16000, comment)
+    files.write(tmp_path / "kit" / f"own.{extension}", clip, 16000)
+    listing = list_sound(tmp_path)
+    assert [path.stem for path in listing.paths] == ["own", "kick"]
+    assert listing.passed_over == {WITH_RECEIPT: (f"kit/01-kick.{extension}", f"kit/02-snare.{extension}")}
+    assert len(list_sound(tmp_path / "kit").paths) == 3, "whose folder is named itself is used"
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "model.onnx"])
+def test_the_samples_of_an_exported_model_are_passed_over(tmp_path, weights):
+    for name in ("exported/config.json", f"exported/{weights}", "exported/samples/a.wav", "b.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(b"RIFF")
+    listing = list_sound(tmp_path)
+    [(reason, names)] = listing.passed_over.items()
+    assert [path.name for path in listing.paths] == ["b.wav"] and names == ("exported/",) and "wavegan export" in reason

@@ -35,9 +35,15 @@ def _is_generated(names: set[str]) -> bool:
 MADE_HERE: dict[str, Callable[[set[str]], bool]] = {  # reason: whether it holds for a folder with these names in it
     "are runs, made by wavegan train": _is_run,
     "are evaluations, made by wavegan evaluate": lambda names: {"metrics.json", "report.html"} <= names,
+    "are models (config.json, model.safetensors or model.onnx), as wavegan export makes them": lambda names: (
+        "config.json" in names and not names.isdisjoint({"model.safetensors", "model.onnx"})
+    ),
     "are caches, made by wavegan": lambda names: {"samples.i16", "items.jsonl"} <= names,
     "are generated clips, made by wavegan (clip-000000.wav …); name that folder itself to use them": _is_generated,
 }
+WITH_RECEIPT = "were made by wavegan, as their comments say; name their folder itself to use them"
+RECEIPT = b'{"wavegan"'  # begins the comment of a generated sound, which lies before its samples
+RECEIPT_WITHIN = 4096  # bytes
 PART_OF_THIS_RUN = "are parts of this run, made by wavegan; name one of these folders itself to use it"
 
 
@@ -86,6 +92,7 @@ class _Walk:
             self.skip(made_here, folder, "/")
             return
         own = PARTS_OF_A_RUN if is_root and _is_run(names) else ()
+        before = len(self.paths)
         for name in sorted(content):
             entry = content[name]
             if name.startswith("."):
@@ -98,6 +105,20 @@ class _Walk:
                 self.links.append(entry.path)
             else:
                 yield entry.path
+        if not is_root:
+            self.leave_out_made(before)
+
+    def leave_out_made(self, first: int) -> None:
+        """Passes over the files from the number `first` on, those of one folder, that wavegan has made.
+
+        Only where the first or the last of them has a receipt are all opened: on a network drive that takes a while.
+        """
+        paths = self.paths[first:]
+        if not any(map(_has_receipt, {*paths[:1], *paths[-1:]})):
+            return
+        self.paths[first:] = [path for path in paths if not _has_receipt(path)]
+        for path in sorted({*paths} - {*self.paths[first:]}):
+            self.skip(WITH_RECEIPT, path)
 
     def take(self, entry: os.DirEntry[str]) -> None:
         """Adds a file if it is sound; otherwise adds the reason why it is passed over."""
@@ -141,6 +162,14 @@ def _read_all(walk: _Walk, folders: Iterable[str]) -> None:
 def _identity(folder: str | Path) -> tuple[int, int]:
     status = os.stat(folder)
     return status.st_dev, status.st_ino
+
+
+def _has_receipt(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return RECEIPT in file.read(RECEIPT_WITHIN)
+    except OSError:  # decoding reports it
+        return False
 
 
 def _extension(name: str) -> str:
