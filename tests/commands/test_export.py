@@ -66,7 +66,7 @@ def test_the_card_holds_labels_figures_and_licence(run):
         "metrics": figures,
         "reference": figures | {"kad_l": {"value": 0.5, "low": 0, "high": 1, "n": 9}},
         "labels_obeyed": 0.75,
-        "facts": {"step": "2", "held out": "data.holdout: 0.2"},
+        "facts": {"step": "2", "weights": "running average", "held out": "data.holdout: 0.2"},
     }
     other = run / "evaluation" / "old" / "metrics.json"
     other.parent.mkdir(parents=True)
@@ -88,6 +88,9 @@ def test_the_card_holds_labels_figures_and_licence(run):
     assert "(`am`)" not in card and "has no licence" not in card
     assert json.loads((result.out / "config.json").read_text())["figures"] == figures_of(metrics)
     assert wavegan.load("out", device="cpu").card.count("1.25 (1.00 to 1.50)") == 1
+    assert "1.25" not in wavegan.load(run, device="cpu", raw=True).card, "figures of other weights"
+    export(run, out=Path("raw"), raw=True)
+    assert load_model(Path("raw"), torch.device("cpu")).weights == "as they learn"
 
 
 def test_a_folder_with_files_is_kept_unless_forced(run):

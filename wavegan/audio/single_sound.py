@@ -40,8 +40,8 @@ def _notes(facts: dict, length: int, conversion: Conversion, clip_samples: int) 
     if rate != conversion.sample_rate:
         notes.append(f"it is resampled from {rate:,} Hz to {conversion.sample_rate:,} Hz")
     if channels != conversion.channels:
-        made = "mixed to mono" if conversion.channels == 1 else f"repeated to {conversion.channels}"
-        notes.append(f"its channels ({channels}) are {made}")
+        conversion_of_channels = "mixed to mono" if conversion.channels == 1 else f"repeated to {conversion.channels}"
+        notes.append(f"its channels ({channels}) are {conversion_of_channels}")
     if length > clip_samples:
         notes.append(f"of its {length / conversion.sample_rate:.2f} s only the first {clip_seconds:.2f} s are used")
     elif length < clip_samples:

@@ -58,5 +58,5 @@ def export(
     result = commands.export(model, kind, out=out, options=options, force=force, checkpoint=checkpoint, raw=raw)
     files = [str(path) for path in result.files]
     values = {"out": str(result.out), "files": files, "max_difference": result.max_difference}
-    told = f"largest difference of a sample from the original's clips: {result.max_difference:.2g}"
-    print_result(values, as_json, "\n".join([*files, told]))
+    difference = f"largest difference of a sample from the original's clips: {result.max_difference:.2g}"
+    print_result(values, as_json, "\n".join([*files, difference]))

@@ -42,9 +42,9 @@ def regenerate(
     prepare_process()
     result = commands.regenerate(sounds, model=model, out=out, extension=extension, force=force, device=device)
     files = [str(path) for path in result.files]
-    told = [f"{file}  {_told(value)}" for file, value in zip(files, result.differences, strict=True)]
+    lines = [f"{file}  {_told(value)}" for file, value in zip(files, result.differences, strict=True)]
     values = {"out": str(result.out), "files": files, "differences": list(result.differences)}
-    print_result(values, as_json, "\n".join(told))
+    print_result(values, as_json, "\n".join(lines))
 
 
 def _told(difference: float | None) -> str:

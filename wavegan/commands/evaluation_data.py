@@ -72,9 +72,7 @@ def model_candidate(path: Path, options: JudgingOptions = DEFAULTS) -> Candidate
     recipe, model = loaded.recipe, loaded.model
     if loaded.is_translation:
         model = replace(model, source_clips=assemble.source_clips(recipe, assemble.corpora(recipe)))
-    has_average = recipe.training.ema or recipe.training.ema_half_life
-    weights = "running average" if has_average and not options.raw else "as they learn"
-    facts = {"model": model.name, "step": f"{model.step:,}", "weights": weights}
+    facts = {"model": model.name, "step": f"{model.step:,}", "weights": loaded.weights}
     return Candidate(
         model.name, assemble.generated(model, sys.maxsize, options.seed), path, facts, model, recipe, loaded.sound
     )

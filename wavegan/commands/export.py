@@ -18,11 +18,11 @@ from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
 from wavegan.audio import files, sources
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.folders import make_folder
+from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import refuse_translation
 from wavegan.commands.models import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import SOURCES
-from wavegan.errors import DataError, RunError, UserError
+from wavegan.errors import RunError, UserError
 from wavegan.export import card, onnx_file, template
 from wavegan.export import folder as exported
 from wavegan.export.web import page as instrument
@@ -78,10 +78,7 @@ def export(
     """
     loaded = load_model(model, CPU, raw=raw, checkpoint=checkpoint)
     target = out or loaded.result_folder("export") / kind
-    if target.exists() and not force and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(
-            f"{target} exists", "an existing export is kept", "name another folder with `out` or add `force=True`"
-        )
+    refuse_filled(target, force)
     make_folder(target)
     try:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target) as name:
@@ -172,6 +169,7 @@ def content_of(loaded: LoadedModel, options: ExportOptions) -> dict[str, Any]:
         "version": __version__,
         "name": loaded.model.name,
         "step": loaded.model.step,
+        "weights": loaded.weights,
         "label_names": list(loaded.model.label_names),
         "parameters": sum(values.numel() for values in loaded.model.generator.parameters()),
         "precision": options.precision,
@@ -200,12 +198,13 @@ def _compared(loaded: LoadedModel) -> Iterator[Tensor]:
 
 
 def _figures(loaded: LoadedModel) -> dict[str, Any] | None:
-    """Returns the figures of the newest evaluation of this step in the run folder; None without one."""
+    """Returns the figures of the newest evaluation of these weights in the run folder; None without one."""
     pages = (run_folder_of(loaded.path) / "evaluation").glob("*/metrics.json")
     for page in sorted(pages, key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             evaluation = json.loads(page.read_text(encoding="utf-8"))
-            if evaluation["facts"]["step"] == f"{loaded.model.step:,}":
+            facts = evaluation["facts"]
+            if (facts["step"], facts["weights"]) == (f"{loaded.model.step:,}", loaded.weights):
                 return card.figures_of(evaluation)
         except (ValueError, KeyError, TypeError):  # damaged, or of an earlier version
             continue
@@ -224,11 +223,11 @@ def _write_samples(model: Model, folder: Path) -> Iterator[Path]:
         yield path
 
 
-def _moved(made: Path, target: Path) -> Iterator[Path]:
+def _moved(source: Path, target: Path) -> Iterator[Path]:
     """Moves files into their folder, config.json last: without it the folder is no model."""
-    paths = [path for path in made.rglob("*") if path.is_file()]
+    paths = [path for path in source.rglob("*") if path.is_file()]
     for path in sorted(paths, key=lambda path: (path.name == exported.CONFIG, path)):
-        place = target / path.relative_to(made)
+        place = target / path.relative_to(source)
         place.parent.mkdir(exist_ok=True)
         yield path.replace(place)
 

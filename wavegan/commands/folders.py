@@ -31,6 +31,14 @@ def refuse_existing(paths: Sequence[Path], force: bool) -> None:
         )
 
 
+def refuse_filled(folder: Path, force: bool) -> None:
+    """Raises DataError for a file, and for a folder that holds something, unless `force`."""
+    if folder.exists() and not force and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(
+            f"{folder} exists", "what it holds is kept", "name another folder with `out` or add `force=True`"
+        )
+
+
 def refuse_run(*folders: Path | None) -> None:
     """Raises DataError if a folder that must hold real sound is a run: the sound in there is made by its model."""
     for folder in folders:

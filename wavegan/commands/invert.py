@@ -101,13 +101,15 @@ def invert(
         inversion = inverter.nearest(clip, _watched(sound))
         receipt = receipts.of_point(generator, maker, inversion.point, "invert")
         label = None if receipt.shares is None else receipts.label_text(receipt.shares)
-        made = [(clip, ""), (inversion.clip, receipts.text_of(receipt))] + ([(neighbour.clip, "")] if neighbour else [])
-        for path, (samples, text) in zip(targets, made, strict=False):
+        parts = [(clip, ""), (inversion.clip, receipts.text_of(receipt))] + (
+            [(neighbour.clip, "")] if neighbour else []
+        )
+        for path, (samples, text) in zip(targets, parts, strict=False):
             files.write(path, samples.numpy(), generator.sample_rate, text)
         titles = ("original", f"inverted, {inversion.distance:.2f} dB from it")
         titles += (f"nearest training clip, {neighbour.distance:.2f} dB",) if neighbour else ()
-        preview(targets[-1], torch.stack([part for part, _ in made]), generator.sample_rate, titles=titles)
-        reached.append(InvertedSound(sound, inversion, label, neighbour, (*targets[: len(made)], targets[-1])))
+        preview(targets[-1], torch.stack([part for part, _ in parts]), generator.sample_rate, titles=titles)
+        reached.append(InvertedSound(sound, inversion, label, neighbour, (*targets[: len(parts)], targets[-1])))
     return InvertResult(folder, tuple(reached))
 
 

@@ -13,7 +13,7 @@ from wavegan import __version__, assemble, generation, progress
 from wavegan.atomic_write import write_text
 from wavegan.audio import files
 from wavegan.commands import receipts
-from wavegan.commands.folders import make_folder
+from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
 from wavegan.commands.models import load_model
 from wavegan.errors import DataError, UserError
@@ -73,8 +73,7 @@ def kit(
     refuse_labels(generator, labels)
     files.check_format("wav", generator.sample_rate, generator.channels)
     folder = out or loaded.result_folder("kit")
-    if folder.exists() and not force and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder} exists", "a kit is not written over", "name another `out` or add `force=True`")
+    refuse_filled(folder, force)
     names = _named(labels or (generator.label_names if generator.labels else ()), pads)
     clips = _candidates(generator, pads * CANDIDATES_PER_PAD, names, seed, truncation)
     numbers = _chosen(generator, clips, max(1, len(names)), pads)
@@ -90,10 +89,8 @@ def kit(
         receipt = receipts.of_clip(
             generator, maker, number, seed=seed, truncation=truncation, labels=names, batch=batch
         ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
-        path, note = (
-            place / f"{index + 1:02d}-{kits.safe_name(receipt.label or generator.name)}.wav",
-            kits.FIRST_NOTE + index,
-        )
+        path = place / f"{index + 1:02d}-{kits.safe_name(receipt.label or generator.name)}.wav"
+        note = kits.FIRST_NOTE + index
         files.write(path, kits.cut(clips[number], part).numpy(), generator.sample_rate, receipts.text_of(receipt))
         sounds[note] = path
         mapped.append(Pad(path.relative_to(folder).as_posix(), note, part.length / generator.sample_rate))

@@ -27,6 +27,7 @@ TRANSLATORS = {"A": "b_to_a", "B": "a_to_b"}  # maps what a translation makes to
 RECIPES = (".yaml", ".yml")
 MOST_NAMED = 8  # runs that a message names
 FACTS = ("seconds", "files", "seconds_of_sound", "licence", "command", "about", "limits", "figures")
+AVERAGE, LEARNING = "running average", "as they learn"
 KINDS = "a MODEL is a run folder, a checkpoint file, an exported folder, hub:USER/NAME or the name of a shipped model"
 
 
@@ -35,7 +36,7 @@ class LoadedModel:
     """Holds a MODEL with its recipe and its networks that make clips, by name; `model` is the usual one.
 
     sound: which sounds it has learned from; in a translation those of the second source. facts: plain values that an
-    export tells of it, those of FACTS that are known.
+    export tells of it, those of FACTS that are known. weights: AVERAGE or LEARNING, which of a training's they are.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class LoadedModel:
     models: Mapping[str, Model]
     sound: assemble.SoundRecord
     facts: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = AVERAGE
 
     @property
     def model(self) -> Model:
@@ -78,7 +80,8 @@ def load_model(
     path = model_path(path)
     content = assemble.migrated(_read(path, checkpoint, raw))
     recipe = recipes.from_dict(content["recipe"])
-    weights = content["networks"] if raw or not content["averages"] else content["averages"]
+    is_average = bool(content["averages"]) and not raw
+    weights = content["averages" if is_average else "networks"]
     is_translation = recipe.method.name == "translation"
     names = TRANSLATORS.values() if is_translation else [assemble.GENERATING[recipe.method.name]]
     networks, models = assemble.method(recipe, on).networks, {}
@@ -89,7 +92,9 @@ def load_model(
         models[name] = assemble.model(recipe, generator, label_names, step=content["step"], precision=precision)
     sound = assemble.SoundRecord.from_state(content, "_b" if is_translation else "")
     facts = {name: content[name] for name in FACTS if content.get(name) is not None}
-    return LoadedModel(path, recipe, models, sound, facts)
+    return LoadedModel(
+        path, recipe, models, sound, facts, content.get("weights") or (AVERAGE if is_average else LEARNING)
+    )
 
 
 def model_path(path: Path) -> Path:
@@ -177,7 +182,7 @@ def _read_exported(folder: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
     if checkpoint != checkpoints.NEWEST or raw:
         option = "`raw=True`" if raw else f"`checkpoint={checkpoint}`"
         raise RunError(f"{folder} is an exported model", "it holds one set of weights", f"leave {option} out")
-    content = exported.read(folder) | {"format": checkpoints.CHECKPOINT_FORMAT, "averages": {}}
+    content = {"weights": AVERAGE} | exported.read(folder) | {"format": checkpoints.CHECKPOINT_FORMAT, "averages": {}}
     try:
         assemble.check_model(content)
     except ContentError as error:

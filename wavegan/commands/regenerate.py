@@ -104,7 +104,7 @@ def _models(chosen: Sequence[Receipt], sounds: Sequence[Path], model: Path | Non
 def _refuse_paths(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:
     if twice := [path for path in paths if paths.count(path) > 1]:
         raise DataError(f"two of the sounds would have the name {twice[0]}", "", "make one of them in another `out`")
-    own = [path for path, made in zip(sounds, paths, strict=True) if path.resolve() == made.resolve()]
+    own = [path for path, target in zip(sounds, paths, strict=True) if path.resolve() == target.resolve()]
     if own:
         raise DataError(f"{own[0]} would be written over by itself", "", "name another folder with `out`")
     refuse_existing(paths, force)

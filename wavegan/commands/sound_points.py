@@ -49,8 +49,8 @@ def _receipt(sound: Path) -> ClipReceipt | PointReceipt | None:
 
 def _model(sounds: Sequence[Path], model: Path | None, on: torch.device) -> LoadedModel:
     """Loads the model of the first receipt, in the state that made it; else the given one."""
-    made = ((receipt, path) for path in sounds if (receipt := _receipt(path)))
-    receipt, path = next(made, (None, sounds[0]))
+    with_receipts = ((receipt, path) for path in sounds if (receipt := _receipt(path)))
+    receipt, path = next(with_receipts, (None, sounds[0]))
     if receipt:
         try:
             return maker_model(receipt, path, on, model=model)

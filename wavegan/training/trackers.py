@@ -90,9 +90,9 @@ class Trackers:
 
     def _start(self, name: str) -> None:
         path = self.run.folder / NAMES
-        known = json.loads(path.read_text()) if path.exists() else {}
-        self.open[name] = tracker = SERVICES[name].start(self.run, known.get(name))
-        if tracker.name != known.get(name):
-            write_text(path, json.dumps({**known, name: tracker.name}, indent=1) + "\n")
+        kept_names = json.loads(path.read_text()) if path.exists() else {}
+        self.open[name] = tracker = SERVICES[name].start(self.run, kept_names.get(name))
+        if tracker.name != kept_names.get(name):
+            write_text(path, json.dumps({**kept_names, name: tracker.name}, indent=1) + "\n")
         if tracker.place:
             logger.info(f"{SERVICES[name].title}: {tracker.place}")
