@@ -267,7 +267,8 @@ def test_a_fetch_that_was_killed_goes_on(shop, tmp_path):
     paths = os.pathsep.join(map(str, (package, tests, tests / "audio")))
     child = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], env=os.environ | {"PYTHONPATH": paths})
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*/fetched.jsonl")) and time.monotonic() < deadline:
+    while not any(journal.stat().st_size for journal in tmp_path.glob("*/fetched.jsonl")):
+        assert child.poll() is None and time.monotonic() < deadline, "nothing was fetched"
         time.sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
