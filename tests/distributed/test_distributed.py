@@ -33,15 +33,19 @@ from wavegan.commands.train import TrainingResult, train
 from wavegan.distributed import peer_monitor
 from wavegan.distributed.environment import TORCHRUN_VARIABLES, Environment
 from wavegan.distributed.joining import Process
+from wavegan.distributed.shares import share_of
 from wavegan.errors import UserError
 from wavegan.methods.adversary import Adversary
 from wavegan.methods.base import Batch
 from wavegan.methods.gan import GAN
+from wavegan.methods.vae import VAE
 from wavegan.models.inputs import Input
 from wavegan.models.phase_shuffle import PhaseShuffle
+from wavegan.models.tiled import WaveformDiscriminator
 from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
-from wavegan.objectives.penalties import between, gradient_penalty
+from wavegan.objectives.penalties import PENALTIES, between
+from wavegan.objectives.reconstruction import multi_resolution_stft
 from wavegan.settings import Latent, PhaseShuffleSettings
 from wavegan.training import checkpoint, loop
 from wavegan.training.loop import Training
@@ -176,17 +180,17 @@ class Whole(Discriminator):
     stages = None  # type: ignore[assignment]
 
 
-def learn(folder: str) -> None:
-    """Trains every variant in float64 and stores the results and the values that ranks exchange."""
+def learn(folder: str, *names: str) -> None:
+    """Trains variants in float64 and stores the results and the values that ranks exchange."""
     torch.set_default_dtype(torch.float64)
     with distributed.processes(str):
         rank = distributed.rank()
-        results: dict[str, Any] = {name: learnt(**settings) for name, settings in VARIANTS.items()}
         mixed = [torch.arange(6.0).view(2, 3).t() * rank, torch.tensor(rank + 0.5), torch.full((2,), rank).bfloat16()]
         mixed += [torch.full((2, distributed.LARGE), 2.0 * rank), torch.full((distributed.LARGE, 2), rank + 1.0).t()]
         distributed.average_over_ranks(mixed)
         shared = distributed.broadcast({"text": "x", "nested": [1, (None, torch.ones(2))]} if rank == 0 else None)
-        said = {"mean": mixed, "agreed": distributed.max_over_ranks([3, 15][rank]), "shared": repr(shared)}
+        said = {"mean": mixed, "agreed": distributed.max_over_ranks([3, 15, 7][rank]), "shared": repr(shared)}
+        results: dict[str, Any] = {name: learnt(**VARIANTS[name]) for name in names}
         torch.save({"rank": rank, "said": said, **results}, Path(folder, f"{distributed.world_size()}-{rank}.pt"))
 
 
@@ -225,7 +229,7 @@ class QuickChanges(Adaptive):
         return super().forward(clips + 0.01)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "one shift for all": {"shared": True},
     "a shift for each": {"shared": False, "gradient_clip": 0.5},
     "by autograd": {"shared": False, "plain": True, "latent": "normal"},
@@ -233,14 +237,36 @@ VARIANTS = {
     "an augmentation that adapts": {"shared": True, "augment": Follower},
     "reused fakes": {"shared": True, "reused": True, "augment": QuickChanges},
 }
+EVEN = tuple(VARIANTS)
+VARIANTS |= {
+    "points at all clips": {"shared": False, "plain": True, "penalty": "r1_r2", "gradient_clip": 0.5},
+    "points without rows of their own": {"shared": None, "penalty": "r1_r2"},
+    "dropout": {"shared": False, "plain": True, "dropout": 0.3},
+    "clips that are compared": {"group": 4, "objective": "relativistic", "penalty": "r1_r2", "rows": 12},
+    "clips that are compared, reused": {"group": 2, "penalty": "r1", "reused": True, "augment": QuickChanges},
+    "a VAE": {"group": 2, "vae": True, "latent": "normal"},
+    **{f"objective {name}": {"objective": name} for name in OBJECTIVES if name != "relativistic_average"},
+}
 
 
-def adversary(*, shared: bool, plain: bool, augment: Callable[[], Augmentation] | None) -> Adversary:
-    kind, shuffle = Whole if plain else Discriminator, PhaseShuffleSettings(shared=shared)
+def adversary(
+    *,
+    shared: bool | None,
+    plain: bool,
+    augment: Callable[[], Augmentation] | None,
+    group: int,
+    objective: str,
+    penalty: str,
+    dropout: float,
+) -> Adversary:
+    """Makes an adversary; shared: None for no shift at all; group: 0 for a discriminator that compares no clips."""
+    kind, shuffle = Whole if plain else Discriminator, PhaseShuffleSettings(radius=2 * (shared is not None))
+    shuffle = shuffle.model_copy(update={"shared": bool(shared)})
+    wave = kind((1, 4096), dim=1, kernel_size=9, phase_shuffle=shuffle, dropout=dropout) if not group else None
     return Adversary(
-        kind((1, 4096), dim=1, kernel_size=9, phase_shuffle=shuffle),
-        objective=OBJECTIVES["wasserstein"],
-        penalty=gradient_penalty,
+        wave or WaveformDiscriminator((1, 4096), dim=1, group=group),
+        objective=OBJECTIVES[objective],
+        penalty=PENALTIES[penalty],
         penalty_weight=10,
         augment=augment() if augment else None,
     )
@@ -248,30 +274,49 @@ def adversary(*, shared: bool, plain: bool, augment: Callable[[], Augmentation] 
 
 def learnt(
     *,
-    shared: bool,
+    shared: bool | None = True,
     plain: bool = False,
     augment: Callable[[], Augmentation] | None = None,
     reused: bool = False,
     latent: Latent = "uniform",
     gradient_clip: float | None = None,
+    group: int = 0,
+    objective: str = "wasserstein",
+    penalty: str = "gradient_penalty",
+    dropout: float = 0,
+    vae: bool = False,
+    rows: int = 0,
 ) -> dict:
+    """Takes three steps with batches of `rows` clips, by default BATCH or, if clips are compared, three groups."""
+    rows = rows or (3 * group if group else BATCH)
+    distributed.share_batch(rows, group or 1)
     torch.manual_seed(0)
-    gan = GAN(
-        Generator(4096, dim=1, latent=latent, latent_dim=4, kernel_size=9),
-        {"waveform": adversary(shared=shared, plain=plain, augment=augment)},
-        discriminator_steps=1 if reused else 2,
-        reuses_fakes=reused,
-    )
-    optimizers = {name: torch.optim.Adam(network.parameters(), lr=1e-3) for name, network in gan.networks.items()}
-    training = Training(gan, optimizers, torch.device("cpu"), seed=3, ema=0.9, gradient_clip=gradient_clip)
+    generator = Generator(4096, dim=1, latent=latent, latent_dim=4, kernel_size=9)
+    method: Any
+    if vae:
+        encoder = WaveformDiscriminator((1, 4096), dim=1, group=group, outputs=8)
+        method = VAE(encoder, generator, reconstruction=multi_resolution_stft, kl_weight=0.1, kl_warmup_steps=2)
+    else:
+        judge = adversary(
+            shared=shared,
+            plain=plain,
+            augment=augment,
+            group=group,
+            objective=objective,
+            penalty=penalty,
+            dropout=dropout,
+        )
+        method = GAN(generator, {"waveform": judge}, discriminator_steps=1 if reused else 2, reuses_fakes=reused)
+    optimizers = {name: torch.optim.Adam(network.parameters(), lr=1e-3) for name, network in method.networks.items()}
+    training = Training(method, optimizers, torch.device("cpu"), seed=3, ema=0.9, gradient_clip=gradient_clip)
     gradients, stats = [], []
     for name, optimizer in optimizers.items():
-        parameters = list(gan.networks[name].parameters())
+        parameters = list(method.networks[name].parameters())
         optimizer.register_step_pre_hook(lambda *_, own=parameters: gradients.append([p.grad.clone() for p in own]))
 
     def batches(draw: int) -> Batch:
         noise = torch.Generator().manual_seed(draw)
-        return Batch((torch.rand(BATCH, 1, 4096, generator=noise) * 2 - 1)[distributed.rank_slice(BATCH)])
+        return Batch((torch.rand(rows, 1, 4096, generator=noise) * 2 - 1)[distributed.rank_slice(rows)])
 
     loop.train(training, batches, 3, after_step=lambda values: not stats.append(values))
     return {"gradients": gradients, "state": training.state(), "stats": stats}
@@ -279,7 +324,7 @@ def learnt(
 
 def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path):
     """Compares gradients, parameters and statistics in float64, to 1e-10, in every rank."""
-    single, together = start(1, learn, tmp_path), start(2, learn, tmp_path)
+    single, together = start(1, learn, tmp_path, *EVEN), start(2, learn, tmp_path, *EVEN)
     assert (single.codes, together.codes) == ([0], [0, 0]), together.said("err")
     whole = torch.load(tmp_path / "1-0.pt")
     adapted = whole["an augmentation that adapts"]["state"]["method"]["waveform"]["augment"]["strength"]
@@ -289,7 +334,7 @@ def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path
     for rank in range(2):
         part = torch.load(tmp_path / f"2-{rank}.pt")
         assert part["rank"] == rank
-        for name in VARIANTS:
+        for name in EVEN:
             assert len(part[name]["gradients"]) == (6 if name == "reused fakes" else 9)
             assert max(gradient.abs().max() for gradient in part[name]["gradients"][-1]) > 1e-3
             for piece in ("gradients", "stats", "state"):
@@ -304,12 +349,42 @@ def test_the_ranks_together_are_one_process_with_the_whole_batch(start, tmp_path
     assert alone["agreed"] == 3 and alone["mean"][1] == 0.5 and alone["shared"].startswith("{'text'")
 
 
+def test_uneven_shares_together_are_the_whole_batch(start, tmp_path):
+    """Trains with seven clips, or with three groups that are compared, for every kind of update, objective and draw."""
+    ranks = [start(count, learn_with_seven, tmp_path) for count in (1, 2, 3)]
+    assert [run.codes for run in ranks] == [[0], [0] * 2, [0] * 3], [run.said("err") for run in ranks]
+    whole = torch.load(tmp_path / "1-0.pt")
+    for count, rank in ((2, 0), (2, 1), (3, 0), (3, 1), (3, 2)):
+        part = torch.load(tmp_path / f"{count}-{rank}.pt")
+        for name in VARIANTS:
+            assert max(gradient.abs().max() for gradient in part[name]["gradients"][-1]) > 1e-4, name
+            for piece in ("gradients", "stats", "state"):
+                assert largest_difference(part[name][piece], whole[name][piece]) < 1e-10, (name, piece)
+
+
+def learn_with_seven(folder: str) -> None:
+    global BATCH
+    BATCH = 7
+    learn(folder, *VARIANTS)
+
+
 # Each its own share.
 
 
-def as_if(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:
+@pytest.mark.parametrize(("rows", "together"), [(64, 1), (64, 4), (12, 4), (7, 1), (6, 2)])
+def test_shares_are_whole_groups_that_cover_the_batch(rows, together):
+    for world in range(1, rows // together + 1):
+        shares = [share_of(rank, world, rows, together).own for rank in range(world)]
+        assert [row for own in shares for row in range(rows)[own]] == list(range(rows))
+        counts = [own.stop - own.start for own in shares]
+        assert all(count % together == 0 for count in counts) and max(counts) - min(counts) in (0, together)
+    with pytest.raises(UserError, match=f"batch_size is {rows} and .* start at most {rows // together} processes, or"):
+        share_of(0, rows // together + 1, rows, together)
+
+
+def as_if(monkeypatch: pytest.MonkeyPatch, rank: int, world: int, rows: int = 8) -> None:
     environment = Environment(rank, world, rank, world, "torchrun")
-    monkeypatch.setattr(distributed, "_process", Process(environment))
+    monkeypatch.setattr(distributed, "_process", Process(environment, share=share_of(rank, world, rows, 1)))
 
 
 DRAWS = {
@@ -320,15 +395,27 @@ DRAWS = {
 
 
 @pytest.mark.parametrize("draw", DRAWS)
-@pytest.mark.parametrize("world", [1, 2, 4])
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
 def test_rows_drawn_by_all_are_those_that_one_draws(monkeypatch, draw, world):
-    torch.manual_seed(1)
-    whole, parts = DRAWS[draw](8), []
-    for rank in range(world):
-        as_if(monkeypatch, rank, world)
+    """Draws for one batch, and for two behind one another, as real and fake clips come."""
+    for batches in (1, 2):
         torch.manual_seed(1)
-        parts.append(distributed.rank_rows(DRAWS[draw], 8 // world))
-    assert torch.equal(torch.cat(parts), whole) and len(parts) == world
+        whole, parts = DRAWS[draw](8 * batches), []
+        for rank in range(world):
+            as_if(monkeypatch, rank, world)
+            own = distributed.rank_slice(8)
+            torch.manual_seed(1)
+            parts.append(distributed.rank_rows(DRAWS[draw], (own.stop - own.start) * batches).chunk(batches))
+        assert torch.equal(torch.cat([torch.cat(batch) for batch in zip(*parts, strict=True)]), whole)
+        assert len(parts) == world
+
+
+def test_few_clips_for_a_trial_are_drawn_for_themselves(monkeypatch):
+    as_if(monkeypatch, 0, 2, rows=6)
+    torch.manual_seed(1)
+    few = distributed.rank_rows(DRAWS["uniform"], 4)
+    torch.manual_seed(1)
+    assert torch.equal(few, DRAWS["uniform"](4)) and distributed.whole_rows(4) == 4
 
 
 def test_points_of_the_penalty_and_shifts_are_those_of_the_whole_batch(monkeypatch):
@@ -338,7 +425,7 @@ def test_points_of_the_penalty_and_shifts_are_those_of_the_whole_batch(monkeypat
         for world in (1, 2):
             points, shifts = [], []
             for rank in range(world):
-                as_if(monkeypatch, rank, world)
+                as_if(monkeypatch, rank, world, rows=4)
                 own = distributed.rank_slice(4)
                 torch.manual_seed(2)
                 points.append(between(real[own], fake[own]))
@@ -366,7 +453,7 @@ def test_clips_of_all_ranks_are_the_batch_of_one(monkeypatch, mouse, kind):
         assert len({clip.numpy().tobytes() for clip in whole}) > 2, "the clips are not all alike"
         own = []
         for rank in range(2):
-            as_if(monkeypatch, rank, 2)
+            as_if(monkeypatch, rank, 2, rows=4)
             own.append(assemble.batches(recipe, source, torch.device("cpu"))(draw).x)
             monkeypatch.undo()
         assert torch.equal(torch.cat(own), whole_batches(draw).x) and len(own[1]) == 2
@@ -376,9 +463,10 @@ def test_clips_of_all_ranks_are_the_batch_of_one(monkeypatch, mouse, kind):
 
 
 def test_two_machines_make_the_run_of_one_process(mouse, start, tmp_path):
-    """Trains ten steps in fp32; the second rank has its own folder and cache, and neither is given a run."""
-    trained(mouse, "one")
-    two = start(2, command_line, "train", mouse, "--run-dir", "run", "--json", apart=True)
+    """Trains ten steps in fp32 on five clips; the second rank has its own folder and cache, neither is given a run."""
+    trained(mouse, "one", "training.batch_size=5")
+    words = ("train", mouse, "training.batch_size=5", "--run-dir", "run", "--json")
+    two = start(2, command_line, *words, apart=True)
     assert two.codes == [0, 0], two.said("err")
     first, second = two.place / "machine-0", two.place / "machine-1"
     assert largest_difference(newest("one"), newest(first / "run")) < 1e-5
@@ -435,7 +523,7 @@ def test_a_killed_rank_ends_the_others_and_one_process_goes_on(mouse, start):
     told = ranks.said("err")[0].splitlines()[-1]
     assert told.startswith(f"error: rank 1 (process {ranks.processes[1].pid} on ") and "one of 2, has died" in told
     assert f"the last checkpoint is at step {step}; the same command goes on from there" in told
-    assert told.endswith("with any number of processes that divides training.batch_size = 4")
+    assert told.endswith("with any number of processes")
     assert "Traceback" not in ranks.said("err")[0] and not (run / "lock.holder").exists()
 
     more = f"training.steps={step + 3}"
@@ -497,8 +585,8 @@ def refused(ranks: Ranks) -> str:
 
 
 def test_refusals_are_told_once(mouse, start):
-    uneven = refused(start(3, command_line, "train", mouse, "--run-dir", "run"))
-    assert "training.batch_size is 4 and there are 3 processes" in uneven and "training.batch_size=6" in uneven
+    few = refused(start(3, command_line, "train", mouse, "--run-dir", "run", "training.batch_size=2"))
+    assert "training.batch_size is 2 and there are 3 processes; each takes at least one of the 2 clips" in few
     assert not Path("run").exists()
     assert "the device is 'gpu'" in refused(start(2, command_line, "train", mouse, "--device", "gpu"))
     assert "nowhere" in refused(start(2, command_line, "train", mouse, "data.source=nowhere", "--run-dir", "bad"))

@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wavegan.distributed.environment import Environment
+from wavegan.distributed.joining import Process
+from wavegan.distributed.shares import share_of
 from wavegan.dsp.representation import Waveform
 from wavegan.methods.base import Batch
 from wavegan.methods.vae import VAE, posterior
@@ -185,10 +188,10 @@ def test_the_posterior_is_normal_whatever_the_generators_latent_is():
 
 def test_processes_draw_together_what_one_would(monkeypatch):
     """Gives two processes a clip each: they draw the rows of one draw of two."""
-    monkeypatch.setattr("wavegan.distributed.world_size", lambda: 2)
     drawn = []
-    for part in (slice(1), slice(1, 2)):
-        monkeypatch.setattr("wavegan.distributed.rank_slice", lambda rows, part=part: part)
+    for rank in range(2):
+        process = Process(Environment(rank, 2), share=share_of(rank, 2, 2, 1))
+        monkeypatch.setattr("wavegan.distributed._process", process)
         vae = method(Encoder(torch.zeros(1, 4)), Maker(torch.zeros(2, 1)))
         torch.manual_seed(3)
         vae.backward(Batch(torch.zeros(1, 1, 1)))

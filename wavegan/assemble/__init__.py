@@ -20,6 +20,7 @@ from wavegan.assemble.training import autotune, method, training
 from wavegan.assemble.training_clips import (
     batches,
     label_count,
+    share_batch,
     source_clips,
     target_clips,
     training_clips,
@@ -53,6 +54,7 @@ __all__ = [
     "require_present_format",
     "sample",
     "session",
+    "share_batch",
     "source_clips",
     "target_clips",
     "target_corpora",

@@ -1,5 +1,6 @@
 """Cuts a recipe's sound into clips for the networks, and decides the number of labels."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -78,6 +79,15 @@ def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
     elif len(names) > 1:
         count, reason = len(names), "the sound's labels"
     return with_label_count(recipe, count), f"generator.labels auto: {count}, {reason}"
+
+
+def share_batch(recipe: Recipe) -> None:
+    """Decides which clips of every batch this process takes; clips that a discriminator compares stay together.
+
+    Raises UserError if there are more processes than that allows.
+    """
+    count, judges = recipe.training.batch_size, [*recipe.discriminators.values(), recipe.encoder]
+    distributed.share_batch(count, math.lcm(*(math.gcd(count, getattr(judge, "group", 1)) for judge in judges)))
 
 
 def batches(recipe: Recipe, clips: ClipSource, on: torch.device, targets: ClipSource | None = None) -> Batches:

@@ -71,7 +71,7 @@ class Adaptive(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Changes clips (N, C, T) and returns them in float32 or float64."""
-        self.clips_per_update = len(clips) * distributed.world_size()
+        self.clips_per_update = distributed.whole_rows(len(clips))
         with torch.autocast(clips.device.type, enabled=False):
             clips = precise(clips)
             return Filter.apply(clips, self.responses(len(clips), clips)[:, None])

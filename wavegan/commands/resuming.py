@@ -1,13 +1,13 @@
-"""Refuses to resume a run with other sound or another recipe, and to train in processes that do not match."""
+"""Refuses to resume a run with other sound or another recipe, or in processes with different sound."""
 
 import socket
 from typing import Any
 
-from wavegan import assemble, distributed
+from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import Corpus
 from wavegan.commands.run_sound import LEAST_KNOWN
-from wavegan.errors import DataError, RunError, UserError
+from wavegan.errors import DataError, RunError
 from wavegan.recipe import Recipe
 from wavegan.training.run_folder import RunFolder
 
@@ -64,18 +64,6 @@ def refuse_changed_recipe(folder: RunFolder, old: Recipe, new: Recipe) -> None:
             f"a run keeps its recipe{_why_its_steps(old, new, changes)}",
             "take the old values, or name another folder with `run_dir`, or start again with `fresh=True` (the old run "
             f"is kept aside):\n{lines}",
-        )
-
-
-def refuse_uneven_shares(batch_size: int) -> None:
-    """Raises UserError if the batch cannot be shared equally by all processes."""
-    count = distributed.world_size()
-    if batch_size % count:
-        more = -(-batch_size // count) * count
-        raise UserError(
-            f"training.batch_size is {batch_size} and there are {count} processes",
-            "each takes an equal share of every batch",
-            f"start a number of processes that divides {batch_size}, or a new run with training.batch_size={more}",
         )
 
 

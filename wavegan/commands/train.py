@@ -19,7 +19,6 @@ from wavegan.commands.resuming import (
     refuse_other_sound,
     refuse_other_source,
     refuse_renamed_labels,
-    refuse_uneven_shares,
 )
 from wavegan.errors import name_place
 from wavegan.models.wavegan import parameter_count
@@ -78,7 +77,6 @@ def train(
         memory_explained(MEMORY_ADVICE),
         name_place(folder.path),  # a thread of TensorBoard writes there too
     ):
-        refuse_uneven_shares(recipe.training.batch_size)
         on = assemble.device(device)
         with assemble.current(on):
             if not distributed.is_main():
@@ -94,6 +92,7 @@ def _lead(
     """Trains as the main process, or the only one."""
     assemble.tracker_names(recipe)  # refuses a missing package before the sound is decoded, which may take long
     folder.refuse_other_contents()
+    assemble.share_batch(recipe)
     if fresh:
         _move_aside(folder)
     with folder.locked():
@@ -165,6 +164,7 @@ def _follow(on: torch.device, stop: Stop | None, on_step: OnStep | None) -> None
     if settings is None:  # all steps are taken
         return
     recipe, records = recipes.from_dict(settings[0]), settings[1]
+    assemble.share_batch(recipe)
     theirs = distributed.broadcast()  # so the main process decodes the sound, and the others find it in the cache
     parts, target = _sound(recipe, records)
     refuse_other_sound(summary_with_hash(parts.training, target.training), theirs)
@@ -231,8 +231,7 @@ def resume_hint(recipe: Recipe, folder: RunFolder) -> str:
     """Returns a sentence on how to go on after a process was lost."""
     saved = list(checkpoint.steps(folder.checkpoints))
     good = f"the last checkpoint is at step {saved[-1]:,}" if saved else "there is no checkpoint yet"
-    processes = f"any number of processes that divides training.batch_size = {recipe.training.batch_size}"
-    return f"{good}; the same command goes on from there, with {processes}"
+    return f"{good}; the same command goes on from there, with any number of processes"
 
 
 def _move_aside(folder: RunFolder) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wavegan.distributed.environment import GROUP, TORCHRUN, Environment, find_environment
 from wavegan.distributed.joining import Process, borrow, join, leave, wait_for_all
 from wavegan.distributed.peer_monitor import PeerMonitor, ProcessLost, reason
+from wavegan.distributed.shares import share_of
 from wavegan.distributed.starting import launcher_watched, may_report, signals_end_waiting
 from wavegan.errors import UserError
 
@@ -42,29 +43,48 @@ def is_main() -> bool:
     return _process.environment.is_main
 
 
-def rank_slice(count: int) -> slice:
-    """Returns the slice of this process in a whole batch of `count` rows, a multiple of `world_size()`."""
-    share = count // world_size()
-    return slice(rank() * share, (rank() + 1) * share)
+def share_batch(rows: int, together: int = 1) -> None:
+    """Decides which rows of every whole batch this process takes, see `share_of`; before the first step.
+
+    Raises UserError if there are too few rows for all processes.
+    """
+    global _process
+    _process = replace(_process, share=share_of(rank(), world_size(), rows, together))
+
+
+def rank_slice(rows: int) -> slice:
+    """Returns the slice of this process in a whole batch of `rows` rows."""
+    if world_size() == 1:
+        return slice(0, rows)
+    assert _process.share and _process.share.rows == rows, "share_batch was told of this batch"
+    return _process.share.own
+
+
+def whole_rows(count: int) -> int:
+    """Returns how many rows all processes together have where this one has `count`."""
+    return _process.share.whole(count) if _process.share else count
 
 
 def rank_rows(draw: Callable[[int], "Tensor"], count: int) -> "Tensor":
     """Returns this process's `count` rows of a draw for the whole batch.
 
     draw(rows) must use randomness that is the same in every process. So together the processes draw exactly what
-    one process with the whole batch would.
+    one process with the whole batch would, also for the rows of several batches, one behind the other.
     """
-    rows = count * world_size()
-    return draw(rows)[rank_slice(rows)]
+    drawn, share = draw(whole_rows(count)), _process.share
+    if len(drawn) == count or not share:
+        return drawn
+    return drawn.unflatten(0, (-1, share.rows))[:, share.own].flatten(0, 1)
 
 
 def average_over_ranks(tensors: Sequence["Tensor"]) -> None:
-    """Sets each tensor to its mean over the processes.
+    """Sets each tensor to its mean over the processes, each weighted by its rows of the batch.
 
-    All tensors of a process are on one device, and all processes bring the same ones. Large contiguous tensors are sent
-    without a copy, all others in one message. benchmarks/averaging.py measures alternatives: one message for all takes
-    a third longer, because of the copies. Sending during the backward pass gains nothing in the first-order form,
-    which has all gradients at the same moment.
+    So means over a process's rows become means over the whole batch, and so do their gradients. All tensors of a
+    process are on one device, and all processes bring the same ones. Large contiguous tensors are sent without a copy,
+    all others in one message. benchmarks/averaging.py measures alternatives: one message for all takes a third longer,
+    because of the copies. Sending during the backward pass gains nothing in the first-order form, which has all
+    gradients at the same moment.
     """
     if world_size() == 1:
         return
@@ -76,11 +96,13 @@ def average_over_ranks(tensors: Sequence["Tensor"]) -> None:
     with torch.no_grad():
         common = [torch.cat([tensor.reshape(-1) for tensor in small])] if small else []
         group = _process.host_group if tensors and tensors[0].device.type == "cpu" else None
+        share = _process.share
+        weight = share.own_rows / share.rows if share else 1 / world_size()
+        for message in [*large, *common]:
+            message *= weight
         with _as_process_lost():
             for sent in [dist.all_reduce(message, group=group, async_op=True) for message in [*large, *common]]:
                 sent.wait()  # type: ignore[union-attr]
-        for message in [*large, *common]:
-            message /= world_size()
         means = [mean for flat in common for mean in flat.split([tensor.numel() for tensor in small])]
         for tensor, mean in zip(small, means, strict=True):
             tensor.copy_(mean.view_as(tensor))

@@ -8,6 +8,7 @@ from typing import Any
 
 from wavegan.distributed.environment import GROUP, TORCHRUN, Environment
 from wavegan.distributed.peer_monitor import PeerMonitor, reason
+from wavegan.distributed.shares import Share
 from wavegan.errors import UserError
 
 STEP_TIMEOUT = timedelta(minutes=15)  # for a process that hangs; one that dies is noticed at once
@@ -22,7 +23,7 @@ class Process:
 
     host_group: sends tensors in host memory within a step; None means torch's default group. setup_group: waits as long
     as preparations take. store: torch's key-value store that all processes of `join` share. monitor: watches the other
-    processes, if supervised. resume_hint: says how to go on after a loss.
+    processes, if supervised. resume_hint: says how to go on after a loss. share: its rows of every batch, once decided.
     """
 
     environment: Environment = field(default_factory=Environment)
@@ -31,6 +32,7 @@ class Process:
     store: Any = None
     monitor: PeerMonitor | None = None
     resume_hint: Callable[[], str] = str
+    share: Share | None = None
 
 
 def join(environment: Environment, resume_hint: Callable[[], str]) -> Process:

@@ -98,6 +98,7 @@ def discriminator_backward(
             loss = loss + value
         # 4. v goes forward as tangents, which replace the points' activations; biases learn from the first 2N rows.
         gradients = passes.accumulate(chain, activations, adjoints, direction.movedim(1, -1), 2 * len(real))
+        gradients[-1] = _summed_in_pairs(seeds[: 2 * len(real)])
     _add([weight_or_bias for stage in chain for weight_or_bias in (stage.weight, stage.bias)], gradients)
     return Judged(stats | {"loss": loss}, real_scores, fake_scores)
 
@@ -125,6 +126,7 @@ def _joined_backward(
         # v = ∂L/∂g is zero for the rows that the penalty does not select: their tangents add nothing.
         value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.value(select_rows(g)), gradient)
         gradients = passes.accumulate_joined(chain, activations, adjoints, direction.movedim(1, -1).to(x.dtype), seeds)
+        gradients[-1] = _summed_in_pairs(seeds)
     _add([weight_or_bias for stage in chain for weight_or_bias in (stage.weight, stage.bias)], gradients)
     real_scores, fake_scores = scores.chunk(2)
     wasserstein = real_scores.mean() - fake_scores.mean()
@@ -216,6 +218,15 @@ def _add(tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
             tensor.grad = gradient.contiguous()  # autograd would copy it
         else:
             tensor.backward(gradient)
+
+
+def _summed_in_pairs(seeds: Tensor) -> Tensor:
+    """Returns the gradient (1,) of the score's bias, each real clip's seed added to that of its fake partner first.
+
+    So where the two cancel it is exactly 0 for any number of clips. Adam would make whole steps of what rounding
+    leaves, and move all scores.
+    """
+    return seeds.view(2, -1).sum(0).sum()[None]
 
 
 def _value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan import settings
+from wavegan import distributed, settings
 from wavegan.models.activations import LeakyReLU
 from wavegan.models.conv1d import Convolution, initialize_uniform
 from wavegan.models.conv2d import Convolution2d, Convolution2dStage, convolution_stages
@@ -227,8 +227,10 @@ def spread(x: Tensor, group: int) -> Tensor:
 
     x: (N, …); it may hold real clips and then as many generated ones. A group holds neighbours of one half of the
     batch, so it never mixes both. If `group` does not divide the half, their greatest common divisor is the group size.
+    The half is that of all processes together, whose shares of a batch hold whole groups.
     """
-    half = len(x) // 2 if len(x) % 2 == 0 else len(x)
+    rows = distributed.whole_rows(len(x))
+    half = rows // 2 if rows % 2 == 0 else rows
     groups = x.flatten(1).unflatten(0, (-1, math.gcd(half, group)))
     centred = groups - groups.mean(1, keepdim=True)
     deviations = (centred.square().mean(1) + LEAST_VARIANCE).sqrt().mean(1)
