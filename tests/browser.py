@@ -14,7 +14,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 # A snap sees neither the temporary folder nor the pipe.
 BROWSER = next((path for path in map(shutil.which, NAMES) if path and "snap" not in str(Path(path).resolve())), None)
 REASON = "needs Chromium or Chrome"
-PATIENCE = 120  # seconds, on a machine that does much else
+PATIENCE = 600  # seconds, on a machine that does much else
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe")
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from wavegan import cli
+from wavegan.training import signals
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 600  # for what will come, on a machine that does much else
 PRELOADED = ["torch._dynamo", "wavegan.commands.train", "wavegan.cli", "pytest", "matplotlib.image"]
 
 
@@ -30,6 +31,7 @@ def as_rank(act: Callable[..., None], environment: dict[str, str], folder: str, 
 
 
 def command_line(*words: str) -> None:
+    signals.REPEAT_SECONDS = PATIENCE_SECONDS  # a repetition is one however late it comes
     sys.argv = ["wavegan", *words]
     cli.main()
 

@@ -1,8 +1,9 @@
-"""A store at shop:// that tests can make slow, faulty and unreachable; it counts what is read from it."""
+"""A store at shop:// that tests can stop, make faulty and unreachable; it counts what is read from it."""
 
 import hashlib
 import threading
-import time
+from collections.abc import Callable
+from typing import Any
 
 import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
@@ -19,7 +20,7 @@ class Shop(MemoryFileSystem):
     is_reachable = True
     faults: list[Exception] = []  # raised by the next reads, in turn
     read: list[str] = []
-    pause = 0.0
+    at_read: Callable[[Any], object] = staticmethod(lambda callback: None)  # called by each copy as it begins
     short_reads = 0
     at_once = most_at_once = 0
     lock = threading.Lock()
@@ -31,8 +32,8 @@ class Shop(MemoryFileSystem):
     @classmethod
     def reset(cls) -> None:
         cls.store.clear()
-        cls.is_reachable, cls.pause, cls.short_reads, cls.at_once, cls.most_at_once = True, 0.0, 0, 0, 0
-        cls.faults, cls.read = [], []
+        cls.is_reachable, cls.short_reads, cls.at_once, cls.most_at_once = True, 0, 0, 0
+        cls.faults, cls.read, cls.at_read = [], [], staticmethod(lambda callback: None)
 
     def find(self, path, maxdepth=None, withdirs=False, detail=False, **kwargs):
         self._reach()
@@ -61,10 +62,10 @@ class Shop(MemoryFileSystem):
                 Shop.short_reads -= 1
                 content = content[:-1]
             self.read.append(rpath)
+            Shop.at_read(callback)
             piece = len(content) // PIECES + 1
             with open(str(lpath), "wb") as file:
                 for start in range(0, len(content), piece):
-                    time.sleep(self.pause / PIECES)
                     written = file.write(content[start : start + piece])
                     if callback is not None:
                         callback.relative_update(written)

@@ -8,17 +8,17 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from wavegan import file_lock
 from wavegan.audio.corpus import load_corpus
 from wavegan.commands import classify
 from wavegan.errors import DataError, RunError
 from wavegan.evaluation import classifier_training
-from wavegan.file_lock import LockingError, locked, locked_if_possible
+from wavegan.file_lock import LockingError, acquire, locked, locked_if_possible
 from wavegan.training.run_folder import RunFolder
 
 HOLD = """
@@ -27,7 +27,7 @@ from pathlib import Path
 from wavegan.file_lock import locked
 with locked(Path(sys.argv[1]), "tests"):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 NO_LOCKS = [errno.ENOTSUP, errno.ENOLCK, errno.EINVAL, errno.EIO]  # as some network file systems answer
 
@@ -51,15 +51,15 @@ def answer(request, monkeypatch) -> int:
 
 def test_a_wait_is_told_once_and_ends_with_the_other_process(tmp_path, monkeypatch, messages):
     monkeypatch.setattr(file_lock, "SECONDS_BEFORE_LINE", 0.05)
-    path = tmp_path / "lock"
+    path, told = tmp_path / "lock", []
     with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout and other.stdout.readline() == "held\n"
-        threading.Timer(0.5, other.send_signal, [signal.SIGKILL]).start()
-        with locked(path, "decodes the same sound"):
-            assert other.wait() == -signal.SIGKILL
-    told = [record.getMessage() for record in messages.records]
+        with monkeypatch.context() as patch:
+            patch.setattr(file_lock.logger, "info", lambda text: (told.append(text), other.send_signal(signal.SIGKILL)))
+            with locked(path, "decodes the same sound"):
+                assert other.wait() == -signal.SIGKILL
+                assert not acquire(FileLock(path), timeout=0)
     assert told == [f"waiting for another process that decodes the same sound; it holds {path}"]
-    messages.clear()
     with locked(path, "decodes the same sound"):
         pass
     assert not messages.records, "it was given back, and nobody is waited for"

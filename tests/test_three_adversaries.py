@@ -61,7 +61,7 @@ def with_torchrun(cache: Path, *words: str | Path) -> dict[str, Any]:
     settings = {**os.environ, "WAVEGAN_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     settings["PYTHONPATH"] = str(Path(recipes.__file__).parents[2])
     command = [*launch, "train", *map(str, words), "--device", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, env=settings, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=settings, timeout=600)
     assert done.returncode == 0, done.stderr
     return newest(str(words[words.index("--run-dir") + 1]))
 

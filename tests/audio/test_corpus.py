@@ -19,6 +19,7 @@ import pytest
 import soundfile
 import torch
 
+from wavegan import file_lock
 from wavegan.audio import corpus as corpus_module
 from wavegan.audio import corpus_cache, files, sources
 from wavegan.audio import decoding as decoding_module
@@ -503,25 +504,29 @@ def test_a_file_that_lost_its_end_is_mended(
 
 CHILD = """
 import os, sys, time
+from pathlib import Path
 from wavegan.audio import corpus, sources
-def slowly(*arguments, **options):
-    time.sleep(float(sys.argv[2]))
+opened = []
+def open_until_held(*arguments, **options):
+    opened.append(arguments)
+    while len(opened) > 8 and not Path(sys.argv[2]).exists():
+        time.sleep(0.01)
     return open_sound(*arguments, **options)
-open_sound, sources.open_sound = sources.open_sound, slowly
+open_sound, sources.open_sound = sources.open_sound, open_until_held
 os.cpu_count = lambda: 1
 corpus.load_corpus(sys.argv[1], 16000, 1)
 """
 
 
 @contextmanager
-def building_elsewhere(source: Path, cache: Path, *, lines: int, pause: float) -> Iterator[subprocess.Popen]:
+def building_elsewhere(source: Path, cache: Path, *, lines: int, go: Path) -> Iterator[subprocess.Popen]:
     """Starts another process that builds the corpus, and yields it when this many lines are done.
 
-    `pause` is in seconds an item.
+    The process opens eight items, and the others when the file `go` is there.
     """
-    process = subprocess.Popen([sys.executable, "-c", CHILD, str(source), str(pause)])
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(source), str(go)])
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while sum(path.read_text().count("\n") for path in cache.glob("corpora/*/items.jsonl")) < lines:
             assert process.poll() is None and time.monotonic() < deadline, "the other process builds"
             time.sleep(0.005)
@@ -535,7 +540,7 @@ def test_kill_9_costs_only_what_was_not_finished(
     sounds: Sounds, cache: Path, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = sounds(16, seconds=0.03)
-    with building_elsewhere(folder, cache, lines=3, pause=0.1) as process:
+    with building_elsewhere(folder, cache, lines=3, go=tmp_path / "never") as process:
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     assert not (build_of(cache) / "complete").exists()
@@ -551,8 +556,12 @@ def test_a_second_process_waits_and_decodes_nothing(
     sounds: Sounds, cache: Path, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = sounds(12, seconds=0.03)
-    with building_elsewhere(folder, cache, lines=1, pause=0.03) as process:
+    go = tmp_path / "go"
+    monkeypatch.setattr(file_lock, "SECONDS_BEFORE_LINE", 0)
+    monkeypatch.setattr(file_lock.logger, "info", lambda text: go.touch())  # as soon as it says that it waits
+    with building_elsewhere(folder, cache, lines=1, go=go) as process:
         shared = load_corpus(str(folder), RATE, 1)
+        assert go.exists(), "it has not waited"
         assert process.wait() == 0
     assert decoding.names == []
     monkeypatch.setenv("WAVEGAN_CACHE", str(tmp_path / "cache"))

@@ -302,15 +302,15 @@ def test_interrupted_it_ends_what_is_under_way_begins_nothing_more_and_writes_th
         if name != "minimax":
             return 0
         under_way.set()
-        return 130 if interrupted.wait(10) else 1
+        return 130 if interrupted.wait(600) else 1
 
     def waiting(tasks: list[Any]) -> None:
         """Raises what Ctrl-C raises in a wait; the trainings receive the signal at the same time."""
         if not interrupted.is_set():
-            assert under_way.wait(10)
+            assert under_way.wait(600)
             interrupted.set()
             raise KeyboardInterrupt
-        assert not wait(tasks, timeout=10).not_done, "it would wait for ever"
+        assert not wait(tasks, timeout=600).not_done, "it would wait for ever"
 
     commands = Commands(module, monkeypatch, before)
     monkeypatch.setattr(module, "wait", waiting)

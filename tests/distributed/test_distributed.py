@@ -515,7 +515,7 @@ def test_torchrun_goes_on_with_a_run_of_one_process(mouse, start, cache):
 
 def test_a_killed_rank_ends_the_others_and_one_process_goes_on(mouse, start):
     run = Path("run")
-    ranks = start(2, impatient_command_line, "train", mouse, "--run-dir", "run", *MANY)
+    ranks = start(2, command_line, "train", mouse, "--run-dir", "run", *MANY)
     ranks.wait_until(lambda: steps_of(run) and len(log_of(run)) > 4)
     ranks.processes[1].kill()
     assert ranks.codes == [2, -signal.SIGKILL]

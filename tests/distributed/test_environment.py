@@ -163,15 +163,18 @@ def start(tmp_path, cache) -> Iterator[Callable[..., Ranks]]:
         process.join()
 
 
-def free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[str]:
+    """Returns a port that nobody else is given meanwhile, although a process of the test can listen there."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield str(holder.getsockname()[1])
 
 
-def slurm_ranks(count: int) -> list[dict[str, str]]:
-    """Returns the variables of a step's tasks, all on this machine, whose first one listens at a free port."""
-    shared = SLURM | {"SLURM_NTASKS": str(count), "SLURM_NODELIST": "localhost", "MASTER_PORT": free_port()}
+def slurm_ranks(count: int, port: str) -> list[dict[str, str]]:
+    """Returns the variables of a step's tasks, all on this machine, whose first one listens at the port."""
+    shared = SLURM | {"SLURM_NTASKS": str(count), "SLURM_NODELIST": "localhost", "MASTER_PORT": port}
     shared["SLURM_NTASKS_PER_NODE"] = str(count)
     return [shared | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(count)]
 
@@ -191,18 +194,18 @@ def largest_difference(run_a: Path, run_b: Path) -> float:
     return max((weights[0][name] - weights[1][name]).abs().max().item() for name in weights[0])
 
 
-def test_tasks_of_slurm_train_together(mouse, start):
+def test_tasks_of_slurm_train_together(mouse, start, port):
     train(recipes.load(mouse), Path("whole"), device="cpu")
-    ranks = start(command_line, slurm_ranks(2), "train", mouse, "--run-dir", "run", "--device", "cpu", "--json")
+    ranks = start(command_line, slurm_ranks(2, port), "train", mouse, "--run-dir", "run", "--device", "cpu", "--json")
     assert ranks.codes == [0, 0], ranks.said("err")
     out, err = ranks.said("out"), ranks.said("err")
     assert json.loads(out[0])["step"] == 4 and (out[1], err[1]) == ("", "")
     assert largest_difference(Path("whole"), Path("run")) < 1e-5
 
 
-def test_a_task_of_slurm_that_is_killed_is_reported_once(mouse, start):
+def test_a_task_of_slurm_that_is_killed_is_reported_once(mouse, start, port):
     words = ("train", mouse, "training.steps=100000", "training.checkpoint_every=1", "--run-dir", "run")
-    ranks = start(command_line, slurm_ranks(2), *words, "--device", "cpu")
+    ranks = start(command_line, slurm_ranks(2, port), *words, "--device", "cpu")
     ranks.wait_until(lambda: len(checkpoint.steps(Path("run/checkpoints"))) > 1)
     ranks.processes[1].kill()
     assert ranks.codes == [2, -signal.SIGKILL]
@@ -219,9 +222,9 @@ def train_twice(recipe: str, folder: str) -> None:
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "srun"])
-def test_a_program_trains_twice_under_a_launcher(mouse, start, tmp_path, launcher):
+def test_a_program_trains_twice_under_a_launcher(mouse, start, port, tmp_path, launcher):
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's, which outlives a training
-    environments = slurm_ranks(2) if launcher == "srun" else torchrun_ranks(2, store.port)
+    environments = slurm_ranks(2, port) if launcher == "srun" else torchrun_ranks(2, store.port)
     ranks = start(train_twice, environments, mouse, tmp_path)
     assert ranks.codes == [0, 0], ranks.said("err")
     assert [json.loads(Path(f"steps-{rank}.json").read_text()) for rank in range(2)] == [[4, 4]] * 2

@@ -107,7 +107,7 @@ def told(tmp_path_factory) -> dict[str, int | str]:
         [sys.executable, "-W", "ignore", "-c", READER, str(MOST), str(folder)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)

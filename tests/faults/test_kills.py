@@ -150,7 +150,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         yield here
         here.jobs.close()
         here.answers.close()
-        here.process.wait(60)
+        here.process.wait(600)
 
 
 def content(path: Path) -> Any:

@@ -305,7 +305,7 @@ def test_a_browser_runs_nothing_of_a_name(tmp_path, page):
         path.write_text(path.read_text().replace(policy, '<meta name="policy"'))
         profile = f"--user-data-dir={tmp_path / 'profile'}"
         words = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", profile, "--dump-dom", path.as_uri()]
-        doms.append(subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout)
+        doms.append(subprocess.run(words, capture_output=True, text=True, timeout=600, check=True).stdout)
         shutil.rmtree(tmp_path / "profile", ignore_errors=True)
     plain, hostile = (Elements(dom).counts for dom in doms)
     assert plain == hostile and "<title>owned" not in doms[1]

@@ -266,17 +266,22 @@ def figures(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
+    """Raises TooLong after these seconds of the processor, or after thirty times as many of the clock."""
+
     def end(*_: object) -> None:
         raise TooLong(f"not read within {seconds} s")
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    handler = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = ((signal.ITIMER_PROF, signal.SIGPROF, seconds), (signal.ITIMER_REAL, signal.SIGALRM, 30 * seconds))
+    handlers = [signal.signal(number, end) for _, number, _ in timers]
+    for timer, _, delay in timers:
+        signal.setitimer(timer, delay)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
+        for (timer, number, _), handler in zip(timers, handlers, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert grown < MOST_BYTES, f"reading took {grown:,} bytes"
 

@@ -138,7 +138,7 @@ def command_line_that_waits(*words: str) -> None:
 
     def wait(*_: Any) -> None:
         Path("waits").touch()
-        for _turn in range(20 * PATIENCE_SECONDS):  # a signal just before one long sleep would be heard after it
+        for _turn in range(40 * PATIENCE_SECONDS):  # a signal just before one long sleep would be heard after it
             time.sleep(0.05)
 
     assemble.corpora = wait  # type: ignore[assignment]
@@ -181,9 +181,7 @@ def test_a_rank_that_waits_for_another_in_vain_tells_so(mouse, start):
     ranks |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
     words = ("train", mouse, "--run-dir", "run", "--device", "cpu")
     processes = [start(*words, name=f"said-{k}", RANK=str(k), LOCAL_RANK=str(k), **ranks) for k in (0, 1)]
-    waiting = [Path(f"/proc/{process.pid}/task") for process in processes]
-    wait_until(lambda: all(len(list(tasks.iterdir())) > 2 for tasks in waiting))  # the threads of gloo
-    time.sleep(1)
+    wait_until(lambda: store.num_keys() == 3)  # the store's own, and the address that each gives before it waits
     for process in processes:
         os.kill(process.pid, signal.SIGTERM)
     assert [code_of(process) for process in processes] == [143, 143]

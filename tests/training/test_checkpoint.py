@@ -1,5 +1,6 @@
 """Tests checkpoints: round trips, damage of every kind, and which ones stay."""
 
+import itertools
 import os
 import random
 import re
@@ -183,21 +184,25 @@ def test_which_ones_stay(tmp_path, keep_last, keep_every, kept):
 def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one(tmp_path, caplog):
     """A training beside saves and prunes all the time; it keeps one checkpoint."""
     make(tmp_path, 1)
-    done = threading.Event()
+    has_read_enough = threading.Event()
 
     def train_on() -> None:
-        for step in range(2, 400):
+        for step in itertools.count(2):
             make(tmp_path, step)
             checkpoint.prune(tmp_path, keep_last=1, keep_every=0)
-        done.set()
+            if has_read_enough.is_set():
+                return
 
     trainer = threading.Thread(target=train_on)
     trainer.start()
-    seen = []
-    while not done.is_set():
-        seen.append(newest_step(tmp_path))
-    trainer.join()
-    assert seen == sorted(seen) and seen[-1] > 1 and not caplog.records
+    seen: list[int] = []
+    try:
+        while len(set(seen)) < 100:
+            seen.append(newest_step(tmp_path))
+    finally:
+        has_read_enough.set()
+        trainer.join()
+    assert seen == sorted(seen) and not caplog.records
 
 
 def test_a_checkpoint_that_vanishes_after_it_was_listed_is_no_damage(tmp_path, monkeypatch, caplog):

@@ -30,7 +30,7 @@ def test_the_next_one_is_made_meanwhile():
 
     ahead = Prefetcher(make, CPU)
     ahead(5)
-    assert is_made.wait(10), "nobody asked for draw 6 yet, and it is there"
+    assert is_made.wait(600), "nobody asked for draw 6 yet, and it is there"
     ahead(6)
     assert [draw for draw, _ in made[:2]] == [5, 6] and all(name.startswith("batches") for _, name in made)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from wavegan.training.run_folder import RunFolder
 with RunFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

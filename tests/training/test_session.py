@@ -114,7 +114,7 @@ def test_a_signal_during_a_save_is_not_lost(training, batches, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("repeat_seconds", [0.0, 1.0])
+@pytest.mark.parametrize("repeat_seconds", [0.0, 1000.0])
 def test_a_later_sigint_stops_at_once_and_a_repetition_or_sigterm_does_not(
     training, batches, tmp_path, number, repeat_seconds
 ):

@@ -203,7 +203,7 @@ def test_a_browser_plays_every_pair_and_saves_the_keys_pressed(tmp_path):
     path.write_text(page.source.replace("</body>", f"{LISTENER}</body>"), encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     words = [str(BROWSER), *options, "--virtual-time-budget=20000", "--dump-dom", path.as_uri()]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
     [text] = re.findall(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
     result = json.loads(html.unescape(text))
     saved, answers = result["saved"], ["A", "B", "tie", "A", "B", "A"]

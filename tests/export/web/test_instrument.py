@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from browser import BROWSER, REASON, Browser
+from browser import BROWSER, PATIENCE, REASON, Browser
 from instrument_models import RATE, lively_model
 
 from wavegan import generation
@@ -173,14 +173,17 @@ def test_keys_play_what_python_makes_and_the_output_is_that_clip(shown, drums):
     expected = pythons(shown, drums, sound_of(shown, "pads.pads[5].made.sound"))
     np.testing.assert_allclose(shown.evaluate("started.at(-1).samples"), expected[0], rtol=0, atol=1e-3)
     shown.evaluate("globalThis.tap = new AnalyserNode(player.context, { fftSize: 32768 }), player.volume.connect(tap)")
-    time.sleep(0.5)  # the first hit is over
-    shown.evaluate("pads.play(pads.pads[5], FULL_VELOCITY)")
-    time.sleep(0.7)
-    read = "heard = new Float32Array(32768), tap.getFloatTimeDomainData(heard), Array.from(heard)"
-    heard = np.array(shown.evaluate(f"let heard; {read}"))
-    place = int(np.correlate(heard, expected[0]).argmax())
     assert shown.evaluate("player.context.sampleRate") == RATE
-    np.testing.assert_allclose(heard[place : place + expected.shape[1]], expected[0], rtol=0, atol=1e-3)
+    for _hit in range(60):  # on a busy machine the output may halt in the middle of a hit, or its end be missed
+        shown.evaluate("globalThis.hit = player.time, pads.play(pads.pads[5], FULL_VELOCITY)")
+        shown.wait_for(f"player.time > hit + {2 * expected.shape[1] / RATE}")
+        read = "heard = new Float32Array(32768), tap.getFloatTimeDomainData(heard), Array.from(heard)"
+        heard = np.array(shown.evaluate(f"(() => {{ let heard; return {read}; }})()"))
+        place = int(np.correlate(heard, expected[0]).argmax())
+        error = np.abs(heard[place : place + expected.shape[1]] - expected[0]).max()
+        if error < 1e-3:
+            break
+    assert error < 1e-3
 
 
 def test_every_key_a_click_and_a_touch_play_their_pad(shown):
@@ -353,6 +356,8 @@ def test_the_corners_of_the_field_are_its_pads_and_the_middle_is_as_long(shown):
 
 @pytest.mark.parametrize(("tempo", "swing"), [(120, 50), (240, 66)])
 def test_the_sequencer_keeps_time(shown, tempo, swing):
+    """The clock of the sound output stands still, but for 10 ms at each look, so that no halt of the machine counts."""
+    shown.evaluate("let now = 0; Object.defineProperty(player, 'time', { get: () => (now += 0.01) })")
     shown.evaluate(f"element('tempo').value = {tempo}, element('swing').value = {swing}")
     shown.evaluate("sequencer.rows.forEach((row, place) => sequencer.setRow(row, place ? [] : [...Array(16).keys()]))")
     shown.press("KeyP")
@@ -453,7 +458,7 @@ def saved(browser: Browser, button: str, folder: Path) -> Path:
     folder.mkdir()
     browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     click(browser, button)
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not (files := [path for path in folder.iterdir() if path.suffix != ".crdownload" and path.stat().st_size]):
         assert time.monotonic() < end, f"{button} saves nothing"
         time.sleep(0.05)
