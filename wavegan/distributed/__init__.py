@@ -42,6 +42,11 @@ def is_main() -> bool:
     return _process.environment.is_main
 
 
+def environment() -> Environment:
+    """Returns where this process stands among those that train together."""
+    return _process.environment
+
+
 def rank_slice(count: int) -> slice:
     """Returns the slice of this process in a whole batch of `count` rows, a multiple of `world_size()`."""
     share = count // world_size()
@@ -136,7 +141,7 @@ def rank_device(choice: str) -> str:
     if world_size() == 1:
         raise UserError(
             f"{origin} started {environment.world_size} processes",
-            "only wavegan train uses several",
+            "only wavegan train and wavegan bench use several",
             f"run this command without {origin}",
         )
     if choice == "mps" or (choice.startswith("cuda:") and here > 1):
