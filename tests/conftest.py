@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from ranks import Ranks, starting
 
 from wavegan import cli
 from wavegan.cli.console import installed
@@ -97,3 +98,10 @@ def give_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
             monkeypatch.setattr(os, "getuid", lambda: 4242)
 
     return give
+
+
+@pytest.fixture
+def start(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Ranks]]:
+    """start(count, act, …) starts ranks that know of each other; with apart=True each has a folder and cache alone."""
+    with starting(tmp_path, cache) as begin:
+        yield begin

@@ -1,14 +1,17 @@
 """Starts processes of a test that work together, and holds their messages and exit codes."""
 
+import contextlib
+import multiprocessing
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed import TCPStore  # pyright: ignore
 
 from wavegan import cli
 from wavegan.training import signals
@@ -62,3 +65,45 @@ class Ranks:
             assert time.monotonic() < end, "it did not happen in time"
             assert all(process.is_alive() for process in self.processes), self.said("err")
             time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def starting(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Ranks]]:
+    """Gives start(count, act, …), see the fixture; ends all ranks when it is left."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    started = []
+
+    def begin(count: int, act: Callable[..., None], *arguments: Any, apart: bool = False) -> Ranks:
+        store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's part
+        place = tmp_path / f"ranks-{len(started)}"
+        processes = []
+        for rank in range(count):
+            environment = {
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(count),
+                "LOCAL_WORLD_SIZE": str(count),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(store.port),
+                "TORCHELASTIC_USE_AGENT_STORE": "True",
+                "TORCHELASTIC_RESTART_COUNT": "0",
+                "WAVEGAN_CACHE": str(place / f"cache-{rank}" if apart else cache),
+            }
+            folder = place / f"machine-{rank}" if apart else tmp_path
+            folder.mkdir(parents=True, exist_ok=True)
+            place.mkdir(exist_ok=True)
+            rest = (str(folder), str(place / f"rank-{rank}"), *map(str, arguments))
+            processes.append(context.Process(target=as_rank, args=(act, environment, *rest)))
+        for process in processes:
+            process.start()
+        started.append((processes, store))
+        return Ranks(processes, place)
+
+    try:
+        yield begin
+    finally:
+        for process in (process for processes, _ in started for process in processes):
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            process.join()

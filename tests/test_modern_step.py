@@ -1,6 +1,5 @@
 """Tests a recipe with every key of the modern step: trained, continued exactly, and reported in its log."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from wavegan import recipe as recipes
 from wavegan.commands.train import train
 from wavegan.training import checkpoint
+from wavegan.training.run_folder import statistics
 
 RECIPE = """\
 data: {{source: {source}, clip_samples: 4096, holdout: 0}}
@@ -68,7 +68,7 @@ def test_a_run_that_is_continued_is_the_same_run(recipe):
         assert torch.equal(value, parts[name]) if isinstance(value, torch.Tensor) else value == parts[name], name
     rates = [value for name, value in whole.items() if name.startswith("/optimizers") and name.endswith("/lr")]
     assert len(rates) == 3 and all(0.02e-3 < rate < 0.1e-3 for rate in rates)
-    lines = [json.loads(line) for line in Path("whole/log.jsonl").read_text().splitlines()]
+    lines = statistics(Path("whole/log.jsonl"))
     for name, every in (("waveform", 2), ("fine", 3)):
         taken = [f"discriminators/{name}/penalty" in line for line in lines]
         assert taken == [step % every == 0 for step in range(6)]

@@ -76,8 +76,9 @@ def differing(first: Any, second: Any, path: str = "") -> list[str]:
 
 
 def log_of(run: str | Path) -> list[dict[str, float]]:
-    """Returns the lines of a log without the clock's seconds."""
+    """Returns the lines of a log without those of starts and ends, and without the clock's seconds."""
     lines = [json.loads(line) for line in Path(run, "log.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if not {"start", "end"} & set(line)]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 

@@ -16,6 +16,7 @@ from wavegan import recipe as recipes
 from wavegan.bench import measure
 from wavegan.commands.train import train
 from wavegan.training import checkpoint
+from wavegan.training.run_folder import statistics
 
 RECIPE = """\
 data: {{source: {source}, clip_samples: 4096, holdout: 0}}
@@ -109,7 +110,7 @@ def test_two_processes_are_one(recipe, cache):
 
 def test_the_log_names_every_adversary(recipe):
     trained(recipe, "run", "training.steps=1")
-    (line,) = [json.loads(text) for text in Path("run/log.jsonl").read_text().splitlines()]
+    (line,) = statistics(Path("run/log.jsonl"))
     told = {f"discriminators/{name}/{stat}" for name in NAMES for stat in ("wasserstein", "loss", "penalty")}
     told |= {"generator/loss", *(f"generator/{name}/loss" for name in NAMES)}
     assert told == set(line) - {"step", "seconds"}

@@ -1,11 +1,17 @@
 """Locks files against other processes, and says what is waited for."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 logger = logging.getLogger(__name__)
 
@@ -62,3 +68,22 @@ def acquire(lock: FileLock, *, timeout: float) -> bool:
         text = f"its file system cannot lock files ({error.strerror})"
         raise LockingError(error.errno, text, lock.lock_file) from error
     return True
+
+
+def is_held(path: Path) -> bool | None:
+    """Returns whether a process holds the lock file `path`; None if that cannot be told, as where there is no file."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)  # which ends the shared lock
+    return False

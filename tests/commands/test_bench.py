@@ -1,10 +1,12 @@
 """Tests `wavegan bench`: figures of a small recipe end to end, their parts, and the messages about them."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from ranks import command_line
 
 from wavegan import assemble
 from wavegan import recipe as recipes
@@ -13,6 +15,7 @@ from wavegan.bench.baseline_timing import BaselineTiming, plain_networks
 from wavegan.bench.measure import StopWatch, Times
 from wavegan.cli import output
 from wavegan.commands import baseline, bench, step_timing
+from wavegan.commands.step_needs import Needs, step_needs
 from wavegan.commands.step_timing import StepTiming
 from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
@@ -96,7 +99,7 @@ def test_without_its_sound_a_recipe_is_timed_on_noise(tmp_path, command):
     lines = outcome.out.splitlines()
     assert lines[0] == "mouse: 2 + 1 updates, 3 clips of 4,096 samples, d = 1, fp32 on cpu, threads: 1"
     rows = {line[:22].strip(): line[22:].split() for line in lines[3:10]}
-    assert list(rows) == list(output.PARTS.values())
+    assert list(rows) == [name for part, name in output.PARTS.items() if part != "averaging"]
     assert rows["data"] == ["-", "-", "-"]
     assert sum(float(cells[1].rstrip("%")) for cells in rows.values() if cells[1] != "-") == pytest.approx(100, abs=1)
     for name in ("step", "plain step, fp32", "floor", "speed-up", "peak memory", "generating 64", "generating 1"):
@@ -241,7 +244,7 @@ def test_generating_leaves_the_training_as_it_was(own):
 
 def test_what_a_recipe_needs(tmp_path):
     def flops(*words: str) -> int:
-        return sum(bench.step_needs(mouse(tmp_path, *words)).flops.values())
+        return sum(step_needs(mouse(tmp_path, *words)).flops.values())
 
     made, judge = 26_624, 25_856
     assert flops() == 3 * (2 * (made + 10 * judge) + 3 * made + 2 * judge)
@@ -251,11 +254,11 @@ def test_what_a_recipe_needs(tmp_path):
     counts = [
         parameter_count(network) for network in assemble.method(mouse(tmp_path), torch.device("cpu")).networks.values()
     ]
-    assert bench.step_needs(mouse(tmp_path)).optimizer_bytes == 28 * (counts[0] + 2 * counts[1])
+    assert step_needs(mouse(tmp_path)).optimizer_bytes == 28 * (counts[0] + 2 * counts[1])
 
 
 def test_the_floor_adds_products_and_traffic():
-    needs = bench.Needs({"one": 600, "other": 400}, 50)
+    needs = Needs({"one": 600, "other": 400}, 50)
     assert needs.floor_seconds(bench.Machine(500, 100)) == 2.5
 
 
@@ -314,3 +317,34 @@ def test_supply_and_demand_of_clips():
     assert bench._data(Times((0.01,)), 16, 6, 2.0) == {
         "clips_per_second": 1600, "consumed_clips_per_second": 48, "ratio": 1600 / 48
     }  # fmt: skip
+
+
+MANY_BYTES = 10**12
+
+
+def bench_briefly(*words: str) -> None:
+    """Runs a rank's `wavegan bench` with less work than a real figure needs; rank 1 is slow."""
+    measure.MATRIX_SIZES, measure.MEMORY_BYTES, measure.BLOCK_SECONDS = (64,), 1 << 16, 0.01
+    if os.environ["RANK"] == "1":
+        StepTiming.peak_memory = lambda timing: MANY_BYTES
+        StepTiming.draws = lambda timing, count: 1000.0 * count
+    command_line(*words)
+
+
+def test_processes_time_their_shares_and_the_slowest_counts(tmp_path, start, sounds):
+    mouse(tmp_path, source=sounds(4))
+    recipe = tmp_path / "mouse.yaml"
+    ranks = start(2, bench_briefly, "bench", recipe, "training.batch_size=4", "--repeats", 2, "--json")
+    assert ranks.codes == [0, 0], ranks.said("err")
+    first, second = ranks.said("out")
+    figures = json.loads(first)
+    assert second == "" and "timing the step" not in ranks.said("err")[1], "one process reports"
+    assert (figures["processes"], figures["batch_size"], figures["plain_step_seconds"]) == (2, 4, None)
+    assert figures["peak_memory_bytes"] == MANY_BYTES and figures["data"]["clips_per_second"] == 4 / 1000
+    assert figures["parts"]["averaging"] > 0
+    assert figures["parts"]["total"] == pytest.approx(sum(figures["parts"].values()) - figures["parts"]["total"])
+    assert any("time it in one process to compare" in note for note in figures["notes"])
+    assert figures["floor_seconds"] == pytest.approx(
+        figures["flops"] / figures["matrix_flops_per_second"]
+        + figures["optimizer_bytes"] / figures["memory_bytes_per_second"]
+    )

@@ -24,6 +24,7 @@ from wavegan.commands.recipe_advice import Form, cutting_of, form_of, plain_cutt
 from wavegan.commands.recipe_advice import advised as advised_for
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
+from wavegan.training.run_folder import statistics
 
 RATE = 16000
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -303,7 +304,7 @@ def test_the_recipe_for_44_kilohertz_trains(folder):
     assert "window: 1024             # frames of 23 ms; at 16 kHz 512 make 32 ms" in text
     Path("my.yaml").write_text(text)
     result = train(recipes.load(Path("my.yaml"), [*SMALL, *QUIET, "training.batch_size=2"]), Path("run"), device="cpu")
-    losses = [json.loads(line) for line in (result.run / "log.jsonl").read_text().splitlines()]
+    losses = statistics(result.run / "log.jsonl")
     assert result.step == 2 and all(np.isfinite(value) for line in losses for value in line.values())
     clips = wavegan.load(result.run, device="cpu").generate(2)
     assert clips.shape == (2, 1, 65536) and 0.01 < np.abs(clips).max() <= 1

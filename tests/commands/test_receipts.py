@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 
 from wavegan import generation
 from wavegan.audio import comments, files
@@ -179,3 +180,23 @@ def test_a_latent_that_does_not_fit_is_refused(drummer):
     for latent in (receipt.latent[:-4], "?", ""):
         with pytest.raises(DataError):
             receipts.point_of(model, receipt.model_copy(update={"latent": latent}))
+
+
+def test_info_tells_how_a_run_goes_also_before_its_first_checkpoint(command, here, drummer):
+    status = json.loads(command("info", drummer, "--json").out)["status"]
+    assert (status["step"], status["steps"], status["running"]) == (2, 2, False)
+    assert status["state"] == "ended: all steps are taken" and status["go_on"] == "", "there is nothing left to do"
+    assert status["where"]["processes"] == 1 and status["where"]["device"] == "cpu" and status["figures"]
+    shutil.copytree(drummer, "young", ignore=lambda *_: ["checkpoints"])
+    log = Path("young/log.jsonl")
+    log.write_text("".join(line for line in log.read_text().splitlines(True) if '"end"' not in line))
+    text = command("info", "young").out
+    assert re.search(r"^no_model +young holds no checkpoint$", text, re.MULTILINE)
+    assert re.search(r"^reached +step 2 of 2 in 0:0\d$", text, re.MULTILINE) and "it was killed" in text
+    assert re.search(
+        r"^to go on +cd .* && wavegan train \S+/young/recipe.yaml --run-dir \S+/young$", text, re.MULTILINE
+    )
+    log.unlink()
+    assert command("info", "young").code == 2
+    with FileLock("young/lock"):
+        assert "is being trained, and has logged nothing yet" in command("info", "young").err

@@ -6,22 +6,20 @@ itself takes seconds, so it comes once.
 
 import contextlib
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from ranks import PATIENCE_SECONDS, PRELOADED, Ranks, as_rank, command_line
+from ranks import PATIENCE_SECONDS, Ranks, command_line
 from torch import Tensor, nn
-from torch.distributed import TCPStore  # pyright: ignore
 
 from wavegan import assemble, distributed
 from wavegan import recipe as recipes
@@ -102,11 +100,12 @@ def steps_of(run: str | Path) -> list[int]:
 
 
 def log_of(run: str | Path) -> list[dict[str, float]]:
-    """Returns the lines of a log that may be written just now."""
+    """Returns the lines of a log that may be written just now, without those of starts and ends."""
     path = Path(run, "log.jsonl")
     while True:
         with contextlib.suppress(ValueError):
-            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            return [line for line in lines if not {"start", "end"} & set(line)]
 
 
 # Starting ranks.
@@ -128,47 +127,6 @@ def command_line_that_hangs(*words: str) -> None:
 
     loop.take_step = take_step
     impatient_command_line(*words)
-
-
-@pytest.fixture
-def start(tmp_path, cache) -> Iterator[Callable[..., Ranks]]:
-    """start(count, act, …) starts ranks that know of each other; with apart=True each has a folder and cache alone."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    started = []
-
-    def begin(count: int, act: Callable[..., None], *arguments: Any, apart: bool = False) -> Ranks:
-        store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's part
-        place = tmp_path / f"ranks-{len(started)}"
-        processes = []
-        for rank in range(count):
-            environment = {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(count),
-                "LOCAL_WORLD_SIZE": str(count),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(store.port),
-                "TORCHELASTIC_USE_AGENT_STORE": "True",
-                "TORCHELASTIC_RESTART_COUNT": "0",
-                "WAVEGAN_CACHE": str(place / f"cache-{rank}" if apart else cache),
-            }
-            folder = place / f"machine-{rank}" if apart else tmp_path
-            folder.mkdir(parents=True, exist_ok=True)
-            place.mkdir(exist_ok=True)
-            rest = (str(folder), str(place / f"rank-{rank}"), *map(str, arguments))
-            processes.append(context.Process(target=as_rank, args=(act, environment, *rest)))
-        for process in processes:
-            process.start()
-        started.append((processes, store))
-        return Ranks(processes, place)
-
-    yield begin
-    for processes, _ in started:
-        for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            process.join()
 
 
 # Gradients.
@@ -631,7 +589,9 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch):
 
 def test_other_commands_run_in_one_process(by_torchrun):
     by_torchrun(0, 2)
-    with pytest.raises(UserError, match="torchrun started 2 processes; only wavegan train uses several; run"):
+    with pytest.raises(
+        UserError, match="torchrun started 2 processes; only wavegan train and wavegan bench use several; run"
+    ):
         assemble.device("cpu")
 
 

@@ -159,6 +159,7 @@ def content(path: Path) -> Any:
         return plain(checkpoint.load(path))
     if path.name == "log.jsonl":
         lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [line for line in lines if not {"start", "end"} & set(line)]
         return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
     return path.read_bytes()
 

@@ -77,8 +77,9 @@ def code_of(process: Any) -> int:
 
 def logged(run: str = "run") -> list[int]:
     path = Path(run, "log.jsonl")
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line)["step"] for line in lines if line.endswith("\n")]
+    texts = path.read_text().splitlines(keepends=True) if path.exists() else []
+    lines = [json.loads(text) for text in texts if text.endswith("\n")]
+    return [line["step"] for line in lines if not {"start", "end"} & set(line)]
 
 
 def saved(run: str = "run") -> list[int]:

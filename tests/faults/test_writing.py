@@ -159,7 +159,8 @@ def contents(folder: Path) -> dict[str, object]:
                 f"{network}.{key}": value.tolist() for network, part in weights.items() for key, value in part.items()
             }
         elif path.name == "log.jsonl":
-            kept[name] = [json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()]
+            lines = [json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()]
+            kept[name] = [line for line in lines if not {"start", "end"} & set(line)]
         elif path.suffix in (".wav", ".flac", ".ogg"):  # each OGG file draws a number of its own
             kept[name] = soundfile.read(path)[0].tolist()
         elif path.suffix == ".i16":

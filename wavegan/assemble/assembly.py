@@ -1,24 +1,31 @@
 """Makes everything that one process needs to train a recipe."""
 
 import logging
+import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from signal import Signals
 from typing import Any
 
 import torch
 
+from wavegan import __version__, distributed
 from wavegan.assemble.checkpoint_content import check_training
 from wavegan.assemble.corpora import Corpora
 from wavegan.assemble.evaluation import periodic_evaluation
 from wavegan.assemble.models import describe, generating_model, make_watchdog, monitor
 from wavegan.assemble.training import autotune, training
 from wavegan.assemble.training_clips import batches, source_clips, target_clips, training_clips, windows
+from wavegan.errors import Interrupted, UserError
 from wavegan.generation import Model
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Batches, Training
 from wavegan.training.monitor import Monitor
 from wavegan.training.run_folder import RunFolder
+from wavegan.training.run_status import DONE
 from wavegan.training.session import run_session
 from wavegan.training.signals import Stop
 
@@ -85,7 +92,7 @@ def session(
     seconds = state["seconds"] if state else 0.0
     progress = monitor(recipe, folder, assembly.training, seconds, assembly.current)
     settings = recipe.training
-    run = partial(
+    take_steps = partial(
         run_session,
         assembly.training,
         assembly.batches,
@@ -101,4 +108,37 @@ def session(
         resumed=state,
         check=check_training,
     )
-    return Session(progress, lambda stop: run(stop=stop))
+
+    def run(stop: Stop | None) -> int | None:
+        progress.begin(_place(assembly.training))
+        reason = "an error of wavegan; see its last messages"
+        try:
+            stopped_by = take_steps(stop=stop)
+            asked = stopped_by.name if isinstance(stopped_by, Signals) else "its program"
+            reason = DONE if stopped_by is None else f"stopped by {asked}"
+        except (UserError, OSError, Interrupted) as error:
+            reason = str(error).partition("\n")[0]
+            raise
+        finally:
+            with suppress(OSError):  # a full disk, which an error tells already
+                progress.end(reason)
+        return stopped_by
+
+    return Session(progress, run)
+
+
+def _place(training: Training) -> dict[str, Any]:
+    """Returns where and how a session runs, as plain values for its log."""
+    environment = distributed.environment()
+    on = training.device
+    return {
+        "wavegan": __version__,
+        "folder": os.getcwd(),
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "processes": environment.world_size,
+        "machines": -(-environment.world_size // environment.local_world_size),
+        "device": f"{on} ({torch.cuda.get_device_name(on)})" if on.type == "cuda" else str(on),
+        "threads": torch.get_num_threads(),
+        "precision": training.precision,
+    }

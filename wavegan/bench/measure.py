@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -25,6 +25,13 @@ MATRIX_SIZES = (1024, 2048, 4096, 8192)
 LONG_PRODUCT_SECONDS = 0.1  # products larger than one that takes so long have no higher rate
 MEMORY_BYTES = 256 << 20  # size of the copied tensor, larger than caches
 PROBES = 5
+
+
+class Machine(NamedTuple):
+    """Holds the highest rates that the device reaches, as measured."""
+
+    matrix_flops_per_second: float
+    memory_bytes_per_second: float
 
 
 @dataclass(frozen=True)

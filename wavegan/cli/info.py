@@ -1,4 +1,4 @@
-"""Defines `wavegan info`, which says how a sound was made, or what a model is."""
+"""Defines `wavegan info`, which says how a sound was made, what a model is, or how a run goes."""
 
 from pathlib import Path
 
@@ -8,11 +8,13 @@ from wavegan.cli.options import json_option
 from wavegan.cli.output import print_result
 
 
-@click.command(short_help="Say how a sound was made, or what a model is.")
+@click.command(short_help="Say how a sound was made, what a model is, or how a run goes.")
 @click.argument("target", metavar="FILE|MODEL", type=click.Path(path_type=Path))
 @json_option
 def info(target: Path, as_json: bool) -> None:
     """Shows the receipt of a sound FILE that wavegan has written, or the facts of a MODEL.
+
+    Of a run it also shows how it goes, by its log: step, speed, alarms, figures, machine, and how to go on.
 
     \b
     Examples:

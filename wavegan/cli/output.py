@@ -16,6 +16,7 @@ PARTS = {
     "generator_update": "generator update",
     "optimizer": "optimiser",
     "ema": "EMA",
+    "averaging": "averaging, waiting",  # of several processes
     "other": "other",
 }
 
@@ -80,10 +81,11 @@ def _aligned(lines: list[list[str]]) -> str:
 
 def benchmark(figures: dict[str, Any]) -> str:
     """Returns the result of `wavegan bench` as text."""
+    several = f", in each of {figures['processes']} processes" if figures["processes"] > 1 else ""
     head = (
         f"{figures['recipe']}: {figures['discriminator_steps']} + 1 updates, {figures['batch_size']} clips of "
         f"{figures['clip_samples']:,} samples, d = {figures['dim']}, {figures['precision']} on {figures['device']}, "
-        f"threads: {figures['threads']}"
+        f"threads: {figures['threads']}{several}"
     )
     blocks = [[head], _parts(figures), _whole(figures), _beside(figures), [figures["verdict"]]]
     return "\n\n".join("\n".join(block) for block in blocks)
@@ -96,6 +98,8 @@ def _parts(figures: dict[str, Any]) -> list[str]:
         flops["discriminator_update"] += flops.pop("generator_forward")
     rows = [f"{'part':<22}{'ms':>12}{'share':>9}{'GFLOP/s':>10}"]
     for key, name in [*PARTS.items(), ("total", "step, taken apart")]:
+        if key not in parts:
+            continue
         seconds = parts[key]
         rate = f"{flops[key] / seconds / 1e9:>10,.0f}" if key in flops and seconds > 0 else f"{'-':>10}"
         is_none = seconds == 0 or (key == "data" and figures["data"] is None)

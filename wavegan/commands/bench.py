@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from wavegan import assemble, progress
+from wavegan import assemble, distributed, progress
 from wavegan.bench.baseline_timing import BaselineTiming
-from wavegan.bench.flops import DiscriminatorFlops, forward_flops, optimizer_bytes, step_flops
-from wavegan.bench.measure import Contestant, Times, matrix_rate, memory_rate, race
+from wavegan.bench.measure import Contestant, Machine, Times, matrix_rate, memory_rate, race
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.baseline import plain_obstacle, plain_omissions, plain_settings
 from wavegan.commands.memory import memory_explained
+from wavegan.commands.shared_timing import SharedTiming, together
+from wavegan.commands.step_needs import reuses_generated, step_needs
 from wavegan.commands.step_timing import TOTAL, StepTiming
 from wavegan.errors import DataError, UserError
-from wavegan.models.wavegan import parameter_count
 from wavegan.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -29,29 +29,8 @@ LIMIT_SECONDS = 30.0
 REPEATS = 5
 GENERATED = (64, 1)  # clips in a batch
 LARGE_SHARE = 1 / 3  # a larger share of the step, spent on data or the optimisers, bounds it
+Worker = WorkerProcess | SharedTiming
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-class Machine(NamedTuple):
-    """Holds the highest rates that the device reaches, as measured."""
-
-    matrix_flops_per_second: float
-    memory_bytes_per_second: float
-
-
-class Needs(NamedTuple):
-    """Counts the least that a step must do: floating point operations by part, and bytes that optimisers move."""
-
-    flops: dict[str, int]
-    optimizer_bytes: int
-
-    def floor_seconds(self, machine: Machine) -> float:
-        """Returns the least time that the machine could need.
-
-        It is the time of all products at the best rate plus that of the optimisers' traffic at the best rate.
-        """
-        products = sum(self.flops.values()) / machine.matrix_flops_per_second
-        return products + self.optimizer_bytes / machine.memory_bytes_per_second
 
 
 class Measured(NamedTuple):
@@ -71,29 +50,41 @@ class Measured(NamedTuple):
     generation: dict[str, dict[str, float]]
 
 
-def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto") -> dict[str, Any]:
+def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto", supervised: bool = False) -> dict[str, Any]:
     """Returns figures as plain values, ready for JSON; seconds are medians of `repeats` figures.
 
     The recipe's step and the plain one each have a process of their own with as many threads as this one, and take
     turns. Slow work has fewer figures: after 30 seconds of the same no further one is begun. If the recipe's sound
-    cannot be used, clips of noise replace it. Raises UserError if memory does not suffice or the method is not a GAN.
+    cannot be used, clips of noise replace it. Of several processes each takes its share of the step, and all return
+    the same times; there is no plain step then. supervised: see `distributed.processes`. Raises UserError if memory
+    does not suffice or the method is not a GAN.
     """
     if recipe.method.name != "gan":
         raise UserError(f"method.name is {recipe.method.name}; wavegan bench times the steps of GANs; try quickstart")
-    on = assemble.device(device)
+    with distributed.processes(lambda: "run the same command again", supervised=supervised):
+        assemble.share_batch(recipe)
+        on = assemble.device(device)
+        with assemble.current(on):
+            return _benched(recipe, repeats, on)
+
+
+def _benched(recipe: Recipe, repeats: int, on: torch.device) -> dict[str, Any]:
     recipe, missing_sound = _with_sound(recipe)
     missing_plain = plain_obstacle(recipe)
+    if distributed.world_size() > 1:
+        missing_plain = "several processes take the step together; time it in one process to compare"
     notes = [f"there is no plain step to compare with: {missing_plain}"] if missing_plain else plain_omissions(recipe)
     if missing_sound:
         notes.append(f"clips of noise stand in for the sound, so data costs nothing: {missing_sound}")
     for note in notes:
-        logger.info(note)
+        _tell(note)
     with memory_explained("lower training.batch_size, generator.dim or data.clip_samples"):
         measured = _measure(recipe, on, repeats, has_corpus=not missing_sound, has_plain=not missing_plain)
     return {
         "recipe": recipe.name,
         "device": str(on),
         "threads": torch.get_num_threads(),
+        "processes": distributed.world_size(),
         "precision": measured.precision,
         "batch_size": recipe.training.batch_size,
         "clip_samples": recipe.data.clip_samples,
@@ -107,16 +98,18 @@ def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto") -> di
 def _measure(recipe: Recipe, on: torch.device, repeats: int, *, has_corpus: bool, has_plain: bool) -> Measured:
     threads = torch.get_num_threads()
     with ExitStack() as processes:
-        own = processes.enter_context(WorkerProcess(StepTiming, recipe, str(on), threads, has_corpus))
+        settings = (recipe, str(on), threads, has_corpus)
+        is_shared = distributed.world_size() > 1
+        own = SharedTiming(*settings) if is_shared else processes.enter_context(WorkerProcess(StepTiming, *settings))
         plain = None
         if has_plain:
             settings = plain_settings(recipe)
             plain = processes.enter_context(WorkerProcess(BaselineTiming, settings, str(on), threads))
         for line in own.call("remarks"):
-            logger.info(line)
+            _tell(line)
         precision = own.call("precision")
         beside = "and the plain one in fp32, in turn, " if plain else ""
-        logger.info(f"timing the step in {precision} {beside}on {on}; threads: {threads}")
+        _tell(f"timing the step in {precision} {beside}on {on}; threads: {threads}")
         before = _machine(on, precision)
         contestants = {"own": partial(own.call, "steps")} | ({"plain": partial(plain.call, "steps")} if plain else {})
         steps = _race(contestants, repeats, "rounds")
@@ -125,6 +118,7 @@ def _measure(recipe: Recipe, on: torch.device, repeats: int, *, has_corpus: bool
         draws = _race({"draws": partial(own.call, "draws")}, repeats, "draws")["draws"] if has_corpus else None
         generation = _generation(own, plain, precision, repeats)
         machine = Machine(*map(max, before, _machine(on, precision)))
+        machine = together(machine) if is_shared else machine
     return Measured(
         precision,
         machine,
@@ -141,7 +135,7 @@ def _measure(recipe: Recipe, on: torch.device, repeats: int, *, has_corpus: bool
 def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
     needs, machine, own, plain = step_needs(recipe), measured.machine, measured.step, measured.plain_step
     flops, floor, step = sum(needs.flops.values()), needs.floor_seconds(machine), own.median
-    draws_per_step = recipe.method.discriminator_steps + (not _reuses_generated(recipe))
+    draws_per_step = recipe.method.discriminator_steps + (not reuses_generated(recipe))
     return {
         "step_seconds": step,
         "step_seconds_quartiles": own.quartiles,
@@ -166,39 +160,6 @@ def _figures(recipe: Recipe, measured: Measured) -> dict[str, Any]:
     }
 
 
-def step_needs(recipe: Recipe) -> Needs:
-    """Counts the least that one step of a recipe must do, for the whole batch."""
-    method = assemble.method(recipe, torch.device("cpu"))
-    clips = torch.zeros(1, recipe.data.channels, recipe.data.clip_samples)
-    labels = torch.zeros(1, count) if (count := assemble.label_count(recipe)) else None
-    generator = method.networks["generator"].eval()
-    z, *noise = (declared.draw(1) for declared in generator.inputs)  # type: ignore[union-attr]
-    judged = []
-    for adversary in method.adversaries.values():  # type: ignore[attr-defined]
-        seen = adversary.see(generator.output.encode(clips))  # type: ignore[union-attr, operator]
-        extra = (
-            0 if adversary.penalty is None else (2 if adversary.penalty.select_rows else 4) / adversary.penalty_every
-        )
-        judged.append(DiscriminatorFlops(forward_flops(adversary.discriminator, seen, labels), extra))
-    steps = recipe.method.discriminator_steps
-    flops = step_flops(
-        forward_flops(generator, z, labels, *noise),
-        judged,
-        discriminator_steps=steps,
-        reuses_generated=_reuses_generated(recipe),
-    )
-    sizes = {name: parameter_count(network) for name, network in method.networks.items()}
-    own = sizes.pop("generator")
-    return Needs(
-        {part: recipe.training.batch_size * count for part, count in flops.items()},
-        optimizer_bytes(own, sum(sizes.values()), discriminator_steps=steps),
-    )
-
-
-def _reuses_generated(recipe: Recipe) -> bool:
-    return getattr(recipe.method, "reuse_generated", False)
-
-
 def bottleneck(parts: dict[str, float], flops: float, matrix_rate: float) -> str:
     """Says in one sentence what bounds the step, from the seconds of its parts."""
     whole = parts[TOTAL]
@@ -216,13 +177,25 @@ def bottleneck(parts: dict[str, float], flops: float, matrix_rate: float) -> str
 def _with_sound(recipe: Recipe) -> tuple[Recipe, str]:
     """Returns the recipe with the labels of its sound, and why the sound cannot be used, empty if it can.
 
-    Sound that was not decoded before is decoded here.
+    Sound that was not decoded before is decoded here, by the first process, so that others find it in the cache.
     """
+    missing = ""
+    if not distributed.is_main():
+        distributed.broadcast()
     try:
-        parts = assemble.corpora(recipe)
+        labelled = assemble.with_labels(recipe, assemble.corpora(recipe).training)[0]
     except DataError as error:
-        return recipe, str(error)
-    return assemble.with_labels(recipe, parts.training)[0], ""
+        labelled, missing = recipe, str(error)
+    if distributed.is_main():
+        distributed.broadcast("decoded")
+    if distributed.max_over_ranks(bool(missing)):
+        return recipe, missing or "another process has none"
+    return labelled, ""
+
+
+def _tell(line: str) -> None:
+    if distributed.is_main():
+        logger.info(line)
 
 
 def _machine(on: torch.device, precision: str) -> Machine:
@@ -233,7 +206,7 @@ def _race(contestants: dict[Any, Contestant], repeats: int, unit: str) -> dict[A
     return race(contestants, progress.track(range(repeats), repeats, unit), limit_seconds=LIMIT_SECONDS)
 
 
-def _parts(own: WorkerProcess, step_seconds: float, repeats: int) -> dict[str, float]:
+def _parts(own: Worker, step_seconds: float, repeats: int) -> dict[str, float]:
     """Returns seconds by part, and of the whole, from the measurement whose whole is the median."""
     count = max(1, round(0.25 / step_seconds))
     most = max(1, min(repeats, int(LIMIT_SECONDS / (count * step_seconds))))
@@ -243,9 +216,7 @@ def _parts(own: WorkerProcess, step_seconds: float, repeats: int) -> dict[str, f
     return {name: seconds / count for name, seconds in parts.items()}
 
 
-def _generation(
-    own: WorkerProcess, plain: WorkerProcess | None, precision: str, repeats: int
-) -> dict[str, dict[str, float]]:
+def _generation(own: Worker, plain: WorkerProcess | None, precision: str, repeats: int) -> dict[str, dict[str, float]]:
     """Returns seconds to make a batch, by its size: in fp32, in the step's precision and by the plain generator.
 
     `speedup` is the plain generator's time divided by that in the step's precision.

@@ -1,4 +1,4 @@
-"""Says how a sound was made, or what a model is."""
+"""Says how a sound was made, what a model is, or how a run goes."""
 
 from pathlib import Path
 from typing import Any
@@ -8,26 +8,75 @@ import torch
 from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.models import LoadedModel, load_model
+from wavegan.commands.models import LoadedModel, load_model, model_path
+from wavegan.errors import RunError
+from wavegan.file_lock import is_held
+from wavegan.training.monitor import clock
+from wavegan.training.run_folder import RunFolder
+from wavegan.training.run_status import run_status
 
 LATENT = "latent"  # whose numbers say nothing to a reader
+STATUS = "status"
 
 
 def info(target: Path) -> dict[str, Any]:
     """Returns the receipt of a sound file, or the facts of a MODEL, as plain values by name.
 
-    Raises DataError for a sound without a whole receipt, RunError for a path that is neither.
+    Those of a run hold `status`, see `run_status`, and no more if the run has no checkpoint yet. Raises DataError for a
+    sound without a whole receipt, RunError for a path that is neither.
     """
     if target.is_file() and target.suffix.lower().lstrip(".") in files.FORMATS:
         return {"file": str(target), **receipts.of_file(target).model_dump(exclude_none=True)}
-    return {"path": str(target), **_facts(load_model(target, torch.device("cpu")))}
+    status = run_status(RunFolder(model_path(target)))
+    try:
+        facts = _facts(load_model(target, torch.device("cpu")))
+    except RunError as error:
+        if is_held(RunFolder(target).lock) and not status:
+            reason = f"{target} is being trained, and has logged nothing yet"
+            raise RunError(reason, "it prepares its sound, or tries what is fastest", "ask again later") from error
+        if not status:
+            raise
+        facts = {"no_model": error.value}
+    return {"path": str(target), **facts} | ({STATUS: status} if status else {})
 
 
 def as_text(facts: dict[str, Any]) -> str:
     """Returns facts as lines for people, without the latent."""
-    shown = {name: value for name, value in facts.items() if name != LATENT and value not in ((), [], None)}
+    shown = {name: value for name, value in facts.items() if name not in (LATENT, STATUS)}
+    blocks = [_lines(shown), _lines(_status_lines(facts[STATUS])) if STATUS in facts else ""]
+    return "\n\n".join(filter(None, blocks))
+
+
+def _lines(values: dict[str, Any]) -> str:
+    shown = {name: value for name, value in values.items() if value not in ((), [], None, "")}
     width = max(map(len, shown))
     return "\n".join(f"{name:<{width}}  {_plain(value)}" for name, value in shown.items())
+
+
+def _status_lines(status: dict[str, Any]) -> dict[str, str]:
+    """Returns the state of a run as texts by title."""
+    where, speed, left = status["where"], status["steps_per_second"], status["seconds_left"]
+    total = f" of {status['steps']:,}" if status["steps"] else ""
+    told = f"{status['alarms']} alarms, {status['rollbacks']} rollbacks; the newest at step "
+    figures, judged = status["figures"], status["evaluation"] or {}
+    return {
+        "run": status["state"],
+        "reached": f"step {status['step']:,}{total} in {clock(status['seconds'])}",
+        "speed": "" if speed is None else f"{speed:.3g} steps/s" + (f", {clock(left)} left" if left else ""),
+        "health": f"{told}{status['newest_alarm_step']:,}: {status['newest_alarm']}"
+        if status["newest_alarm"]
+        else "no alarm",
+        "figures": "  ".join(f"{name} {value:.4g}" for name, value in figures.items()),
+        "evaluated": "  ".join(
+            f"{name} {value:,}" if name == "step" else f"{name} {value:.4g}" for name, value in judged.items()
+        ),
+        "where": "{device} of {host}, process {process}; processes: {processes}, threads: {threads}, {precision}; "
+        "started {time}".format(**where)
+        if where
+        else "not in its log; an earlier version wrote it",
+        "last line": f"{status['last_written']}, {clock(status['seconds_since_written'])} ago",
+        "to go on": status["go_on"],
+    }
 
 
 def _facts(loaded: LoadedModel) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from wavegan import assemble
+from wavegan import assemble, distributed
 from wavegan.bench.measure import PeakMemory, StopWatch, timed
 from wavegan.commands.memory import give_back_freed_memory, prepare_process
 from wavegan.generation import synthesize
@@ -36,7 +36,11 @@ class StepTiming:
         self.memory = PeakMemory(self.device)
         self.training = assemble.training(recipe, self.device, clips)
         self.batches = assemble.batches(recipe, clips, self.device) if clips else self._noise()
+        if not distributed.is_main():  # as `wavegan train`: the first process decides what is left to the machine
+            self.training.restore(distributed.broadcast())
         self._remarks = assemble.autotune(recipe, self.training, self.batches(0))
+        if distributed.is_main():
+            distributed.broadcast(self.training.state())
         give_back_freed_memory()
         self.memory.restart()
         self.draw = 0
@@ -94,7 +98,8 @@ class StepTiming:
         return self.batches(self.draw)
 
     def _noise(self) -> Batches:
-        size = (self.recipe.training.batch_size, self.recipe.data.channels, self.recipe.data.clip_samples)
+        clips = len(range(self.recipe.training.batch_size)[distributed.rank_slice(self.recipe.training.batch_size)])
+        size = (clips, self.recipe.data.channels, self.recipe.data.clip_samples)
         batch = Batch(torch.rand(size, device=self.device) * 2 - 1, self._labels(size[0]))
         return lambda draw: batch
 
@@ -137,10 +142,14 @@ def _taken_apart(own: StepTiming, watch: StopWatch) -> Iterator[None]:
         for phase in training.method.phases
     }
     own.batches = _watched(watch, "data", batches)
+    average = distributed.average_over_ranks
+    if distributed.world_size() > 1:
+        distributed.average_over_ranks = _watched(watch, "averaging", average)
     try:
         yield
     finally:
         networks["generator"], training.backwards, own.batches = generator, backwards, batches
+        distributed.average_over_ranks = average
         for hook in hooks:
             hook.remove()
 
@@ -162,5 +171,7 @@ def _own_share(seconds: Mapping[str, float]) -> dict[str, float]:
     """
     names = ("data", "generator_forward", "discriminator_update", "generator_update", "optimizer", "ema")
     own = {name: seconds.get(name, 0.0) for name in names}
+    if distributed.world_size() > 1:
+        own["averaging"] = seconds.get("averaging", 0.0)
     own["discriminator_update"] -= own["generator_forward"]
     return own | {"other": seconds[TOTAL] - sum(own.values()), TOTAL: seconds[TOTAL]}

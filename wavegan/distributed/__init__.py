@@ -43,6 +43,11 @@ def is_main() -> bool:
     return _process.environment.is_main
 
 
+def environment() -> Environment:
+    """Returns where this process stands among those that train together."""
+    return _process.environment
+
+
 def share_batch(rows: int, together: int = 1) -> None:
     """Decides which rows of every whole batch this process takes, see `share_of`; before the first step.
 
@@ -158,7 +163,7 @@ def rank_device(choice: str) -> str:
     if world_size() == 1:
         raise UserError(
             f"{origin} started {environment.world_size} processes",
-            "only wavegan train uses several",
+            "only wavegan train and wavegan bench use several",
             f"run this command without {origin}",
         )
     if choice == "mps" or (choice.startswith("cuda:") and here > 1):

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from wavegan.atomic_write import atomic_write
 from wavegan.errors import TrainingError, name_place
 from wavegan.methods.base import Stats
-from wavegan.training.run_folder import EVALUATION, parsed_line, warn_of_unreadable
+from wavegan.training.run_folder import ALARM, END, EVALUATION, ROLLBACK, START, parsed_line, warn_of_unreadable
 from wavegan.training.tracker_services import Preview
 from wavegan.training.trackers import Trackers
 
@@ -47,6 +48,7 @@ class Monitor:
         self.pending: list[Stats] = []
         self.judged = ""
         self.on_line: Callable[[int, Mapping[str, float]], Any] = lambda step, means: None
+        self.facts: Mapping[str, Any] = {}
         _forget_later_lines(log, step)
 
     @property
@@ -58,6 +60,15 @@ class Monitor:
     def steps_per_second(self) -> float:
         """Returns the speed of this session."""
         return (self.step - self.first_step) / max(time.monotonic() - self.started, 1e-9)
+
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Logs the start of a session: plain values that say where and how it runs."""
+        self.facts = facts
+        self._write({START: self._timed_facts()})
+
+    def end(self, reason: str) -> None:
+        """Logs the end of a session, and why it came."""
+        self._write({END: reason})
 
     def after_step(self, step: int, stats: Stats) -> None:
         """Adds a step's statistics and reports what is due. Raises TrainingError if a statistic is not finite."""
@@ -96,7 +107,7 @@ class Monitor:
     def warn(self, alarm: str) -> None:
         """Logs an alarm as a warning and in the log file."""
         logger.warning(alarm)
-        self._write({"alarm": alarm})
+        self._write({ALARM: alarm})
 
     def go_back(self, step: int, reason: str) -> None:
         """Removes the log lines after a step, and logs why the training goes on from there; this line stays."""
@@ -105,7 +116,8 @@ class Monitor:
         self.step = step
         _forget_later_lines(self.log, step)
         logger.warning(reason)
-        self._write({"rollback": reason})
+        # The start may have been among the removed lines.
+        self._write({ROLLBACK: reason, START: self._timed_facts()} if self.facts else {ROLLBACK: reason})
         if self.trackers:
             self.trackers.go_back(step)
 
@@ -119,14 +131,17 @@ class Monitor:
         if self.trackers:
             self.trackers.scalars(self.step, values)
 
-    def _write(self, values: Mapping[str, float | str]) -> None:
+    def _timed_facts(self) -> dict[str, Any]:
+        return {"time": datetime.now(UTC).isoformat(timespec="seconds"), **self.facts, "steps": self.steps}
+
+    def _write(self, values: Mapping[str, Any]) -> None:
         with name_place(self.log), self.log.open("a") as file:
             file.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 3), **values}) + "\n")
 
     def _progress(self, means: dict[str, float]) -> str:
         left = (self.steps - self.step) / max(self.steps_per_second, 1e-9)
         values = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
-        speed = f"{self.steps_per_second:.2f} steps/s  {_clock(left)} left"
+        speed = f"{self.steps_per_second:.2f} steps/s  {clock(left)} left"
         return f"step {self.step:,}/{self.steps:,}  {speed}  {values}{self.judged}"
 
 
@@ -153,7 +168,8 @@ def _forget_later_lines(log: Path, step: int) -> None:
         file.writelines(kept)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Returns a time as hours, minutes and seconds: 1:02:03, or 2:03."""
     minutes, whole_seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{whole_seconds:02d}" if hours else f"{minutes}:{whole_seconds:02d}"

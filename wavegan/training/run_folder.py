@@ -18,6 +18,8 @@ from wavegan.file_lock import LockingError, acquire
 logger = logging.getLogger(__name__)
 
 EVALUATION = "evaluation/"  # the start of the names of an evaluation's figures
+PROBE_SECONDS = 0.5  # `file_lock.is_held` holds a lock for a moment
+START, END, ALARM, ROLLBACK = "start", "end", "alarm", "rollback"  # names of the other things that a log tells
 
 
 def parsed_line(text: bytes) -> dict[str, Any] | None:
@@ -74,6 +76,7 @@ class RunFolder:
         self.corpus = path / "corpus.json"
         self.checkpoints = path / "checkpoints"
         self.previews = path / "previews"
+        self.lock = path / "lock"
 
     def refuse_other_contents(self) -> None:
         """Raises RunError if the folder holds files but no run; among sounds, for example, a run is hard to find."""
@@ -102,9 +105,9 @@ class RunFolder:
             reason = f"cannot be made ({error.strerror})"
             raise RunError(f"the run folder {self.path} {reason}", "", "name another with `run_dir`") from error
         holder = self.path / "lock.holder"
-        lock = FileLock(self.path / "lock")
+        lock = FileLock(self.lock)
         try:
-            is_free = acquire(lock, timeout=0)
+            is_free = acquire(lock, timeout=PROBE_SECONDS)
         except LockingError as error:
             raise RunError(
                 f"the run folder {self.path} cannot be used: {error.strerror}",
