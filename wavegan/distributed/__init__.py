@@ -1,7 +1,7 @@
 """Connects several processes that train one model: gives each its rank and its rows of a batch, and combines results.
 
-`find_environment` finds the rank of this process. Within `processes` the ranks can communicate. Elsewhere, or if there
-is only one process, the rank is 0, the world size is 1, and the functions here change nothing.
+Within `processes` the ranks can communicate. Elsewhere, or if there is only one process, the rank is 0, the world size
+is 1, and the functions here change nothing.
 """
 
 import io
@@ -49,10 +49,7 @@ def environment() -> Environment:
 
 
 def share_batch(rows: int, together: int = 1) -> None:
-    """Decides which rows of every whole batch this process takes, see `share_of`; before the first step.
-
-    Raises UserError if there are too few rows for all processes.
-    """
+    """Decides which rows of every whole batch this process takes, see `share_of`, which may raise UserError."""
     global _process
     _process = replace(_process, share=share_of(rank(), world_size(), rows, together))
 
@@ -87,9 +84,7 @@ def average_over_ranks(tensors: Sequence["Tensor"]) -> None:
 
     So means over a process's rows become means over the whole batch, and so do their gradients. All tensors of a
     process are on one device, and all processes bring the same ones. Large contiguous tensors are sent without a copy,
-    all others in one message. benchmarks/averaging.py measures alternatives: one message for all takes a third longer,
-    because of the copies. Sending during the backward pass gains nothing in the first-order form, which has all
-    gradients at the same moment.
+    all others in one message: one message for all takes a third longer (benchmarks/averaging.py).
     """
     if world_size() == 1:
         return
