@@ -13,10 +13,18 @@ import soundfile
 import torch
 from ranks import Ranks, starting
 
+import wavegan
 from wavegan import cli
 from wavegan.cli.console import installed
 
 RATE = 16000
+LABELLED = """\
+data: {{source: {source}, holdout: 0.2, clip_samples: 4096}}
+generator: {{dim: 1, latent_dim: 4, labels: auto}}
+discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
+training: {{steps: 2, batch_size: 2, precision: fp32}}
+monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
+"""
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 torch.set_num_threads(1)  # small tensors are no faster on two, and results stay the same bit for bit
@@ -53,6 +61,14 @@ def sounds(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def run(sounds, tmp_path, monkeypatch) -> Path:
+    """Returns the run of a small WaveGAN, called mouse, that knows kick and snare; goes into the folder around it."""
+    (tmp_path / "mouse.yaml").write_text(LABELLED.format(source=sounds(20, seconds=0.3, labels=("kick", "snare"))))
+    monkeypatch.chdir(tmp_path)
+    return wavegan.train("mouse.yaml", device="cpu").run
 
 
 @pytest.fixture

@@ -16,22 +16,6 @@ from wavegan.errors import DataError, RunError
 from wavegan.export import onnx_file
 from wavegan.export.card import figures_of
 
-RECIPE = """\
-data: {{source: {source}, holdout: 0.2, clip_samples: 4096}}
-generator: {{dim: 1, latent_dim: 4, labels: auto}}
-discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
-training: {{steps: 2, batch_size: 2, precision: fp32}}
-monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
-"""
-
-
-@pytest.fixture
-def run(sounds, tmp_path, monkeypatch) -> Path:
-    folder = sounds(20, seconds=0.3, labels=("kick", "snare"))
-    (tmp_path / "mouse.yaml").write_text(RECIPE.format(source=folder))
-    monkeypatch.chdir(tmp_path)
-    return wavegan.train("mouse.yaml", device="cpu").run
-
 
 def test_the_folder_makes_the_clips_of_the_run(run, command):
     done = command("export", run, "--out", "out", "--licence", "cc0-1.0", "--json")

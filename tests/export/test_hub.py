@@ -17,21 +17,6 @@ from wavegan.errors import RunError, UserError
 from wavegan.export import hub as client
 
 constants = pytest.importorskip("huggingface_hub.constants")
-RECIPE = """\
-data: {{source: {source}, holdout: 0.2, clip_samples: 4096}}
-generator: {{dim: 1, latent_dim: 4, labels: auto}}
-discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
-training: {{steps: 2, batch_size: 2, precision: fp32}}
-monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
-"""
-
-
-@pytest.fixture
-def run(sounds, tmp_path, monkeypatch) -> Path:
-    folder = sounds(20, seconds=0.3, labels=("kick", "snare"))
-    (tmp_path / "mouse.yaml").write_text(RECIPE.format(source=folder))
-    monkeypatch.chdir(tmp_path)
-    return wavegan.train("mouse.yaml", device="cpu").run
 
 
 def use(address: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,10 @@
 
 from wavegan.assemble.assembly import Assembly, Session, assembled, session
 from wavegan.assemble.checkpoint_content import check_model, check_training
+from wavegan.assemble.checkpoint_migration import migrated, require_present_format
 from wavegan.assemble.corpora import Corpora, corpora, target_corpora, target_source
 from wavegan.assemble.devices import current, device
 from wavegan.assemble.evaluation import form_of, generated, ground_of_parts
-from wavegan.assemble.migration import migrated, require_present_format
 from wavegan.assemble.models import (
     GENERATING,
     generating_model,
@@ -14,7 +14,7 @@ from wavegan.assemble.models import (
     untrained_model,
     write_preview,
 )
-from wavegan.assemble.sound_record import SoundRecord
+from wavegan.assemble.split_record import SplitRecord
 from wavegan.assemble.trackers import tracker_names
 from wavegan.assemble.training import autotune, method, training
 from wavegan.assemble.training_clips import (
@@ -34,7 +34,7 @@ __all__ = [
     "Assembly",
     "Corpora",
     "Session",
-    "SoundRecord",
+    "SplitRecord",
     "assembled",
     "autotune",
     "batches",

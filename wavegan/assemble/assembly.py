@@ -16,7 +16,7 @@ from wavegan import __version__, distributed
 from wavegan.assemble.checkpoint_content import check_training
 from wavegan.assemble.corpora import Corpora
 from wavegan.assemble.evaluation import periodic_evaluation
-from wavegan.assemble.models import describe, generating_model, make_watchdog, monitor
+from wavegan.assemble.models import checkpoint_description, generating_model, make_watchdog, monitor
 from wavegan.assemble.training import autotune, training
 from wavegan.assemble.training_clips import batches, source_clips, target_clips, training_clips, windows
 from wavegan.errors import Interrupted, UserError
@@ -102,7 +102,7 @@ def session(
         checkpoint_every=settings.checkpoint_every,
         keep_last=settings.keep_last,
         keep_every=settings.keep_every,
-        description=describe(recipe, source, target),
+        description=checkpoint_description(recipe, source, target),
         evaluation=evaluation,
         watch=watch,
         resumed=state,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
 from wavegan import recipe as recipes
-from wavegan.assemble.migration import migrated
+from wavegan.assemble.checkpoint_migration import migrated
 from wavegan.assemble.models import GENERATING
 from wavegan.assemble.training import method, optimizer
 from wavegan.errors import RecipeError

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wavegan.assemble.sound_record import SoundRecord
+from wavegan.assemble.split_record import SplitRecord
 from wavegan.audio.corpus import Corpus, Reading, load_corpus
 from wavegan.audio.splits import hold_out, is_for_training, keeps_groups
 from wavegan.errors import DataError
@@ -47,7 +47,7 @@ class Corpora(NamedTuple):
         return tuple(dict.fromkeys(notes))
 
 
-def corpora(recipe: Recipe, record: SoundRecord | None = None) -> Corpora:
+def corpora(recipe: Recipe, record: SplitRecord | None = None) -> Corpora:
     """Returns the recipe's sound, decoded or from the cache, in a part to learn from and one to judge by.
 
     In a translation it is the sound to translate; `target_corpora` returns the sound to translate to. record: that of a
@@ -61,7 +61,7 @@ def target_source(recipe: Recipe) -> tuple[str, ...]:
     return recipe.data.source_b or recipe.data.source
 
 
-def target_corpora(recipe: Recipe, source: Corpora | None = None, record: SoundRecord | None = None) -> Corpora:
+def target_corpora(recipe: Recipe, source: Corpora | None = None, record: SplitRecord | None = None) -> Corpora:
     """Returns the sound that a model's clips should be like.
 
     It is the second source of a translation, else the same as `corpora` returns. source: the result of `corpora`, if it
@@ -78,7 +78,7 @@ def reading(data: DataSettings) -> Reading:
 
 
 def _parted(
-    data: DataSettings, source: Sequence[str], test: Sequence[str] | None, record: SoundRecord | None
+    data: DataSettings, source: Sequence[str], test: Sequence[str] | None, record: SplitRecord | None
 ) -> Corpora:
     def load(source: Sequence[str]) -> Corpus:
         return load_corpus(

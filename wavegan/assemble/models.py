@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wavegan import recipe as recipes
 from wavegan.assemble import networks
 from wavegan.assemble.corpora import Corpora
-from wavegan.assemble.sound_record import SoundRecord
+from wavegan.assemble.split_record import SplitRecord
 from wavegan.assemble.trackers import trackers
 from wavegan.assemble.training import method
 from wavegan.audio import files
@@ -132,18 +132,15 @@ def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
     return Preview(clips, sound, picture, model.sample_rate)
 
 
-def describe(recipe: Recipe, source: Corpora, target: Corpora) -> dict[str, Any]:
-    """Returns what every checkpoint holds beside the training's state.
-
-    So a checkpoint can be used without its run.
-    """
+def checkpoint_description(recipe: Recipe, source: Corpora, target: Corpora) -> dict[str, Any]:
+    """Returns what a checkpoint holds beside the training's state, so that it can be used without its run."""
     description = {
         "recipe": recipes.as_dict(recipe),
         "label_names": list(source.training.label_names),
         "files": len(source.training.names),
         "seconds_of_sound": source.training.seconds,
-        **SoundRecord.of(source.training, source.held_out).state(),
+        **SplitRecord.of(source.training, source.held_out).state(),
     }
     if target is not source:
-        description |= SoundRecord.of(target.training, target.held_out).state("_b")
+        description |= SplitRecord.of(target.training, target.held_out).state("_b")
     return description

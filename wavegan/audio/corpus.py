@@ -16,7 +16,7 @@ from wavegan.audio.corpus_cache import LONGEST_CLIP, SAMPLES, Line, stored_items
 from wavegan.audio.decoding import Conversion
 from wavegan.audio.items import Item, Source
 from wavegan.audio.measurements import MEASUREMENTS
-from wavegan.audio.sources import cache_folder, is_foreign, open_source
+from wavegan.audio.sources import belongs_to_another_user, cache_folder, open_source
 from wavegan.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def load_corpus(
             "some space or name another folder in the environment variable WAVEGAN_CACHE"
         ) from error
     _refuse_bad(corpus, len(opened.items), max_bad_fraction)
-    if is_foreign(folder / SAMPLES):
+    if belongs_to_another_user(folder / SAMPLES):
         logger.info(
             f"another user decoded this sound into the cache {folder}; set WAVEGAN_CACHE to a folder of your own if "
             "you do not trust that user"

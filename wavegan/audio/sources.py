@@ -89,7 +89,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan"))
 
 
-def is_foreign(path: Path) -> bool:
+def belongs_to_another_user(path: Path) -> bool:
     """Says whether another user, who is not root, owns a file or folder, or a link in its place."""
     if not hasattr(os, "getuid"):  # Windows
         return False

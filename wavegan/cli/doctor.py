@@ -41,8 +41,8 @@ def doctor(
 ) -> None:
     """Says what SOURCE holds, what will go wrong in training and why, and which recipe fits.
 
-    A source is a folder of sounds, or a name that data.source knows. The sound is decoded once; a training
-    then reads it from the cache.
+    SOURCE is a folder of sounds, tar files, an address such as s3://bucket/sounds, or the name of a built-in source
+    such as drum_machine. The sound is decoded once; a training then reads it from the cache.
 
     \b
     Examples:

@@ -4,14 +4,21 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import checkpoint_option, json_option, licence_option, raw_option, stored_as_option
+from wavegan.cli.options import (
+    checkpoint_option,
+    json_option,
+    licence_option,
+    model_argument,
+    raw_option,
+    stored_as_option,
+)
 from wavegan.cli.output import print_result
 
 FORMATS = ("safetensors", "onnx", "web")
 
 
 @click.command(short_help="Write a model as a folder for use elsewhere.")
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.option(
     "--format",
     "kind",
@@ -21,7 +28,9 @@ FORMATS = ("safetensors", "onnx", "web")
     help="Kind of folder; web is an instrument, one page to open in a browser.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write to; export/FORMAT in the run folder if not given."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write to; if not given, export/FORMAT in the run folder, or export/NAME/FORMAT for a shipped one.",
 )
 @stored_as_option
 @licence_option

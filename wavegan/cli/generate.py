@@ -10,22 +10,22 @@ from wavegan.cli.options import (
     force_option,
     format_option,
     json_option,
+    model_argument,
+    out_option,
     raw_option,
     seed_option,
     truncation_option,
 )
-from wavegan.cli.output import print_result
+from wavegan.cli.output import print_files
 
 PRECISIONS = ("fp32", "bf16")
 MOST_CLIPS = 10**6  # a clip's name has six digits
 
 
 @click.command(short_help="Write new clips of a model.")
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1, MOST_CLIPS), help="Number of clips.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write to; generated/ in the run folder if not given."
-)
+@out_option("generated")
 @seed_option
 @click.option(
     "--label",
@@ -64,7 +64,7 @@ def generate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Writes new clips of MODEL: a run folder, a checkpoint file, an exported folder or a shipped model.
+    """Writes new clips of MODEL: a run folder, a checkpoint file, an exported folder, hub:USER/NAME or a shipped model.
 
     \b
     Examples:
@@ -90,11 +90,4 @@ def generate(
         raw=raw,
         device=device,
     )
-    files = [str(path) for path in result.files]
-    values = {
-        "out": str(result.out),
-        "files": files,
-        "sample_rate": result.sample_rate,
-        "clip_samples": result.clip_samples,
-    }
-    print_result(values, as_json, "\n".join(files))
+    print_files(result, as_json, clip_samples=result.clip_samples)

@@ -1,29 +1,37 @@
-"""Defines `wavegan invert`, which brings a model as near to real sounds as it comes."""
+"""Defines `wavegan invert`, which finds the clips of a model that are nearest to real sounds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wavegan.cli.options import checkpoint_option, device_option, force_option, json_option, raw_option, seed_option
+from wavegan.cli.options import (
+    checkpoint_option,
+    device_option,
+    force_option,
+    json_option,
+    model_argument,
+    out_option,
+    raw_option,
+    seed_option,
+    sounds_argument,
+)
 from wavegan.cli.output import print_result
 
 if TYPE_CHECKING:
     from wavegan.commands.invert import InvertedSound
 
 
-@click.command(short_help="Bring a model as near to real sounds as it comes.")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=click.Path(path_type=Path))
+@click.command(short_help="Find the clips of a model that are nearest to real sounds.")
+@model_argument
+@sounds_argument
 @click.option(
     "--label",
     "labels",
     multiple=True,
     help="Label to search among, or a mix such as kick:0.7,snare:0.3; if not given, the best mix is searched.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write to; inverted/ in the run folder if not given."
-)
+@out_option("inverted")
 @seed_option
 @force_option
 @checkpoint_option
@@ -42,10 +50,10 @@ def invert(
     device: str,
     as_json: bool,
 ) -> None:
-    """Searches the latent of MODEL whose clip is nearest to each SOUND, by spectra of three resolutions.
+    """Searches for the clip of MODEL that is nearest to each SOUND, by spectra of three resolutions.
 
-    Beside the clip it writes the original in the model's form, the nearest clip that MODEL learned from, if that sound
-    is at hand, and a picture of all. The clip has a receipt, so wavegan vary and morph take it.
+    Writes that clip, SOUND converted as the model's training sound was, the nearest training clip, if the training
+    sound is at hand, and a picture of all. The clip has a receipt, so wavegan vary and morph take it.
 
     \b
     Examples:

@@ -9,8 +9,11 @@ from wavegan.cli.options import (
     device_option,
     force_option,
     json_option,
+    model_argument,
+    out_option,
     raw_option,
     seed_option,
+    truncation_option,
 )
 from wavegan.cli.output import print_result
 
@@ -18,7 +21,7 @@ FORMATS = ("sfz", "decentsampler", "folder")
 
 
 @click.command(short_help="Write a playable kit for samplers.")
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.option("--pads", default=16, show_default=True, help="Number of sounds, on the MIDI notes from 36 up.")
 @click.option(
     "--format",
@@ -26,14 +29,14 @@ FORMATS = ("sfz", "decentsampler", "folder")
     default="sfz",
     show_default=True,
     type=click.Choice(FORMATS),
-    help="Sampler's file beside the sounds: SFZ, a DecentSampler preset, or none.",
+    help="What maps the sounds to keys: an SFZ file, a DecentSampler preset, or nothing but the folder.",
 )
-@click.option("--label", "labels", multiple=True, help="Label of sounds; may be given several times; all if not given.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; kit/ in the run folder if not given.")
-@seed_option
 @click.option(
-    "--truncation", default=1.0, show_default=True, help="Factor of the latents; below 1, more typical sounds."
+    "--label", "labels", multiple=True, help="Label that gets pads; may be given several times; all if not given."
 )
+@out_option("kit")
+@seed_option
+@truncation_option
 @force_option
 @checkpoint_option
 @raw_option

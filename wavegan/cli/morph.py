@@ -4,8 +4,15 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import device_option, force_option, format_option, json_option, maker_option
-from wavegan.cli.output import print_result
+from wavegan.cli.options import (
+    device_option,
+    force_option,
+    format_option,
+    json_option,
+    maker_option,
+    out_option,
+)
+from wavegan.cli.output import print_files
 
 
 @click.command(short_help="Make the steps between two sounds.")
@@ -13,9 +20,7 @@ from wavegan.cli.output import print_result
 @click.argument("last", metavar="B", type=click.Path(path_type=Path))
 @click.option("--steps", default=8, show_default=True, help="Number of sounds, A and B included.")
 @maker_option
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write to; morphed/ in the run folder if not given."
-)
+@out_option("morphed")
 @format_option
 @force_option
 @device_option
@@ -33,8 +38,8 @@ def morph(
 ) -> None:
     """Makes the sounds between the files A and B, a file for each step, as A-to-B-000.wav and so on.
 
-    A and B are sounds that wavegan has made. Others need --model: the model is first brought as near to them as it
-    comes, as wavegan invert does. Latents and labels go from the one to the other.
+    A and B are sounds that wavegan has made. Other sounds need --model: the nearest clips of that model are searched
+    for first, as wavegan invert does. Latents and labels go in even steps from A to B.
 
     \b
     Examples:
@@ -46,6 +51,4 @@ def morph(
 
     prepare_process()
     result = steer.morph(first, last, steps, model=model, out=out, extension=extension, force=force, device=device)
-    files = [str(path) for path in result.files]
-    values = {"out": str(result.out), "files": files, "sample_rate": result.sample_rate}
-    print_result(values, as_json, "\n".join(files))
+    print_files(result, as_json)

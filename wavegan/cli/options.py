@@ -14,6 +14,8 @@ LARGEST_SEED = 2**63 - 1
 STORED_AS = ("fp32", "fp16", "bf16")
 FORMATS = ("wav", "flac", "ogg", "mp3")
 
+model_argument = click.argument("model", type=click.Path(path_type=Path))
+sounds_argument = click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 device_option = click.option(
     "--device",
@@ -55,12 +57,13 @@ stored_as_option = click.option(
     help="Numbers that weights are stored as; fp16 and bf16 take half the space and change the clips slightly.",
 )
 licence_option = click.option(
-    "--licence", metavar="NAME", help="Licence of the model for its card, as SPDX writes it: cc0-1.0, mit."
+    "--licence", metavar="NAME", help="Licence of the model for its card, by its SPDX name: cc0-1.0, mit."
 )
 maker_option = click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="MODEL that made the sound; if not given, its run folder, a shipped model and runs/ are searched.",
+    help="MODEL to use; if not given, that of the receipt is searched for: around the file, among the shipped models "
+    "and in runs/.",
 )
 data_option = click.option(
     "--data",
@@ -86,6 +89,12 @@ count_option = click.option(
 format_option = click.option(
     "--format", "extension", default="wav", show_default=True, type=click.Choice(FORMATS), help="File format."
 )
+
+
+def out_option(kind: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Returns the option --out of a command whose results lie in the folder `kind`, see `models.result_folder`."""
+    text = f"Folder to write to; if not given, {kind}/ in the run folder, or {kind}/NAME for a shipped model."
+    return click.option("--out", type=click.Path(path_type=Path), help=text)
 
 
 def judging_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -27,6 +27,13 @@ def print_result(values: dict[str, Any], as_json: bool, text: str) -> None:
     click.echo(printable(json.dumps(values, ensure_ascii=False) if as_json else text))
 
 
+def print_files(result: Any, as_json: bool, **more: Any) -> None:
+    """Prints the paths of the sound files that a command wrote, one a line; in JSON also their folder and rate."""
+    files = [str(path) for path in result.files]
+    values = {"out": str(result.out), "files": files, "sample_rate": result.sample_rate, **more}
+    print_result(values, as_json, "\n".join(files))
+
+
 def scores(by_set: Scores) -> str:
     """Returns a table of metrics by set of clips: a line for each metric, with value and interval."""
     metrics = {metric: None for set_scores in by_set.values() for metric in set_scores}

@@ -4,12 +4,19 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import checkpoint_option, json_option, licence_option, raw_option, stored_as_option
+from wavegan.cli.options import (
+    checkpoint_option,
+    json_option,
+    licence_option,
+    model_argument,
+    raw_option,
+    stored_as_option,
+)
 from wavegan.cli.output import print_result
 
 
 @click.command(short_help="Upload a model to a hub.")
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.argument("repository", metavar="USER/NAME")
 @click.option("--private", is_flag=True, help="Make a new name that only its owner sees.")
 @stored_as_option

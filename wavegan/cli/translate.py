@@ -4,13 +4,23 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import checkpoint_option, device_option, force_option, format_option, json_option, raw_option
-from wavegan.cli.output import print_result
+from wavegan.cli.options import (
+    checkpoint_option,
+    device_option,
+    force_option,
+    format_option,
+    json_option,
+    model_argument,
+    out_option,
+    raw_option,
+    sounds_argument,
+)
+from wavegan.cli.output import print_files
 
 
 @click.command(short_help="Turn sound files into the other kind of sound.")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=click.Path(path_type=Path))
+@model_argument
+@sounds_argument
 @click.option(
     "--to",
     default="B",
@@ -18,9 +28,7 @@ from wavegan.cli.output import print_result
     type=click.Choice(("A", "B"), case_sensitive=False),
     help="Kind of sound to make: A is that of data.source, B that of data.source_b.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write to; translated/ in the run folder if not given."
-)
+@out_option("translated")
 @format_option
 @force_option
 @checkpoint_option
@@ -61,6 +69,4 @@ def translate(
         raw=raw,
         device=device,
     )
-    files = [str(path) for path in result.files]
-    values = {"out": str(result.out), "files": files, "sample_rate": result.sample_rate}
-    print_result(values, as_json, "\n".join(files))
+    print_files(result, as_json)

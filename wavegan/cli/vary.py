@@ -4,8 +4,16 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import device_option, force_option, format_option, json_option, maker_option, seed_option
-from wavegan.cli.output import print_result
+from wavegan.cli.options import (
+    device_option,
+    force_option,
+    format_option,
+    json_option,
+    maker_option,
+    out_option,
+    seed_option,
+)
+from wavegan.cli.output import print_files
 
 
 @click.command(short_help="Make neighbours of a sound.")
@@ -19,9 +27,7 @@ from wavegan.cli.output import print_result
 )
 @seed_option
 @maker_option
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write to; varied/ in the run folder if not given."
-)
+@out_option("varied")
 @format_option
 @force_option
 @device_option
@@ -40,8 +46,8 @@ def vary(
 ) -> None:
     """Makes sounds that are like FILE, as NAME-vary-000.wav and so on.
 
-    FILE is a sound that wavegan has made. Any other needs --model: the model is first brought as near to it as it
-    comes, as wavegan invert does.
+    FILE is a sound that wavegan has made. Any other sound needs --model: the nearest clip of that model is searched
+    for first, as wavegan invert does, and varied.
 
     \b
     Examples:
@@ -63,6 +69,4 @@ def vary(
         force=force,
         device=device,
     )
-    files = [str(path) for path in result.files]
-    values = {"out": str(result.out), "files": files, "sample_rate": result.sample_rate}
-    print_result(values, as_json, "\n".join(files))
+    print_files(result, as_json)

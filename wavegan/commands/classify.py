@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wavegan import assemble, progress
 from wavegan.audio.corpus import Corpus, Reading, cache_folder, identity
-from wavegan.audio.sources import Item, is_foreign, open_source
+from wavegan.audio.sources import Item, belongs_to_another_user, open_source
 from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips
 from wavegan.commands.folders import make_folder, refuse_run
@@ -262,7 +262,7 @@ def _kept_path(source: str | Sequence[str], form: ClipFormat, seed: int) -> Path
 def _load_kept(path: Path, on: torch.device) -> Classifier:
     """Reads a classifier of the cache; raises DataError also for one that another user put there."""
     with suppress(FileNotFoundError):
-        if is_foreign(path):  # it could recognise anything, and every figure would follow it
+        if belongs_to_another_user(path):  # it could recognise anything, and every figure would follow it
             raise DataError(f"{path} belongs to another user and is not trusted")
     return load(path, on)
 

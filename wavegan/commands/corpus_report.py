@@ -88,7 +88,7 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
 
     path: the run's corpus.json, as it was before this start.
     """
-    record = assemble.SoundRecord.from_state(state)
+    record = assemble.SplitRecord.from_state(state)
     corpora = [corpus for corpus in (parts.training, parts.held_out) if corpus]
     now = [item for corpus in corpora for item in _hashes(corpus).items()]  # both may use the same names
     if record.training is None or record.held_out is None:  # an older checkpoint knows numbers alone

@@ -51,7 +51,7 @@ class Candidate:
     facts: dict[str, str] = field(default_factory=dict)
     model: Model | None = None
     recipe: Recipe | None = None
-    sound: assemble.SoundRecord | None = None
+    sound: assemble.SplitRecord | None = None
 
 
 def target_of(path: Path) -> Path:
@@ -170,7 +170,7 @@ def _own_parts(
     record = candidate.sound if candidate else None
     run = run_folder_of(candidate.path) if candidate else None
     try:
-        recipe, (learned, held_out, split, _) = sound_of_run(recipe, record or assemble.SoundRecord(None, None), run)
+        recipe, (learned, held_out, split, _) = sound_of_run(recipe, record or assemble.SplitRecord(None, None), run)
     except DataError as error:
         if data is None:
             raise DataError(

@@ -61,8 +61,8 @@ def kit(
 
     They are chosen from 20 times as many clips of the seed, farthest-first in the evaluator's log-mel statistics, for
     each label by itself; then cut, made equally loud and named. labels: those that share the pads, all where empty.
-    out: kit/ in the MODEL's run folder where None. Raises UserError for a number of pads that no keyboard has,
-    DataError for a folder that holds files, unless `force`, and for a model whose clips are silent.
+    out: the folder; if None, kit/ in the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36
+    up, DataError for a folder that holds files, unless `force`, and for a model whose clips are silent.
     """
     if not 1 <= pads <= MOST_PADS:
         raise UserError(f"`pads` is {pads}", f"there are {MOST_PADS} notes from {kits.FIRST_NOTE} up", "try `pads=16`")
@@ -77,30 +77,19 @@ def kit(
     names = _named(labels or (generator.label_names if generator.labels else ()), pads)
     clips = _candidates(generator, pads * CANDIDATES_PER_PAD, names, seed, truncation)
     numbers = _chosen(generator, clips, max(1, len(names)), pads)
-    parts = _cuts([clips[number] for number in numbers], generator.sample_rate)
-    count, maker = len(clips), receipts.maker_of(generator)
-    sampler = FORMATS[kind]
-    place = folder / SAMPLES if sampler else folder
-    make_folder(place)
-    sounds, mapped = {}, []
-    for index, (number, part) in enumerate(zip(numbers, parts, strict=True)):
-        start = number - number % BATCH_SIZE
-        batch = (start, min(BATCH_SIZE, count - start))
-        receipt = receipts.of_clip(
-            generator, maker, number, seed=seed, truncation=truncation, labels=names, batch=batch
-        ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
-        path = place / f"{index + 1:02d}-{kits.safe_name(receipt.label or generator.name)}.wav"
-        note = kits.FIRST_NOTE + index
-        files.write(path, kits.cut(clips[number], part).numpy(), generator.sample_rate, receipts.text_of(receipt))
-        sounds[note] = path
-        mapped.append(Pad(path.relative_to(folder).as_posix(), note, part.length / generator.sample_rate))
-    if sampler is None:
-        return KitResult(folder, None, sounds)
-    extension, text_of = sampler
-    file = folder / f"{kits.safe_name(generator.name)}.{extension}"
+    written = _write_sounds(
+        folder,
+        SAMPLES if FORMATS[kind] else "",
+        generator,
+        clips,
+        numbers,
+        seed=seed,
+        truncation=truncation,
+        labels=names,
+    )
     title = f"{generator.name}, {pads} sounds, seed {seed}; made by wavegan {__version__}"
-    write_text(file, text_of(mapped, title))
-    return KitResult(folder, file, sounds)
+    file = _write_mapping(folder, kind, written, generator.name, title)
+    return KitResult(folder, file, {pad.note: folder / pad.file for pad in written})
 
 
 def _named(labels: Sequence[str], pads: int) -> tuple[str, ...]:
@@ -127,12 +116,54 @@ def _chosen(model: Model, clips: Tensor, turns: int, pads: int) -> list[int]:
         own, wanted = numbers[numbers % turns == turn], pads // turns + (turn < pads % turns)
         if len(own) < wanted:
             raise DataError(
-                f"{len(own)} of the {len(clips) // turns} clips that {model.name} made for {wanted} pads are heard",
-                "a pad is no silence",
+                f"only {len(own)} of the {len(clips) // turns} clips that {model.name} made for {wanted} pads can be heard",
+                "no pad may be silent",
                 "try another `seed`, or evaluate the model",
             )
         chosen += [int(own[place]) for place in kits.farthest_first(features[own], wanted)]
     return chosen
+
+
+def _write_sounds(
+    folder: Path,
+    place: str,
+    model: Model,
+    clips: Tensor,
+    numbers: Sequence[int],
+    *,
+    seed: int,
+    truncation: float,
+    labels: Sequence[str],
+) -> list[Pad]:
+    """Writes the clips of some numbers, cut and levelled, with their receipts; returns the pads that play them.
+
+    place: the folder of the sounds in `folder`, "" for the folder itself.
+    """
+    make_folder(folder / place)
+    maker, pads = receipts.maker_of(model), []
+    parts = _cuts([clips[number] for number in numbers], model.sample_rate)
+    for index, (number, part) in enumerate(zip(numbers, parts, strict=True)):
+        start = number - number % BATCH_SIZE
+        batch = (start, min(BATCH_SIZE, len(clips) - start))
+        receipt = receipts.of_clip(
+            model, maker, number, seed=seed, truncation=truncation, labels=labels, batch=batch
+        ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
+        file = Path(place, f"{index + 1:02d}-{kits.safe_name(receipt.label or model.name)}.wav").as_posix()
+        sound = kits.cut(clips[number], part).numpy()
+        files.write(folder / file, sound, model.sample_rate, receipts.text_of(receipt))
+        pads.append(Pad(file, kits.FIRST_NOTE + index, part.length / model.sample_rate))
+    return pads
+
+
+def _write_mapping(folder: Path, kind: str, pads: Sequence[Pad], name: str, title: str) -> Path | None:
+    """Writes the file that maps pads to keys in the sampler of a kind; returns None for a plain folder."""
+    sampler = FORMATS[kind]
+    if sampler is None:
+        return None
+    extension, text_of = sampler
+    file = folder / f"{kits.safe_name(name)}.{extension}"
+    write_text(file, text_of(pads, title))
+    return file
 
 
 def _cuts(clips: Sequence[Tensor], sample_rate: int) -> list[Cut]:

@@ -42,7 +42,7 @@ class LoadedModel:
     path: Path
     recipe: Recipe
     models: Mapping[str, Model]
-    sound: assemble.SoundRecord
+    sound: assemble.SplitRecord
     facts: Mapping[str, Any] = field(default_factory=dict)
     weights: str = AVERAGE
 
@@ -90,7 +90,7 @@ def load_model(
         generator.load_state_dict(weights[name])
         label_names = content["label_names"]
         models[name] = assemble.model(recipe, generator, label_names, step=content["step"], precision=precision)
-    sound = assemble.SoundRecord.from_state(content, "_b" if is_translation else "")
+    sound = assemble.SplitRecord.from_state(content, "_b" if is_translation else "")
     facts = {name: content[name] for name in FACTS if content.get(name) is not None}
     return LoadedModel(
         path, recipe, models, sound, facts, content.get("weights") or (AVERAGE if is_average else LEARNING)

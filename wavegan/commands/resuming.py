@@ -28,7 +28,7 @@ def refuse_other_source(
     """Raises RunError if the recipe names another source, unless that is the run's own sound in another place."""
     if (earlier.data.source, earlier.data.test) == (recipe.data.source, recipe.data.test):
         return
-    is_known = assemble.SoundRecord.from_state(state).is_known(parts.training, parts.held_out)
+    is_known = assemble.SplitRecord.from_state(state).is_known(parts.training, parts.held_out)
     if is_known is None or is_known.mean() < LEAST_KNOWN:
         count = "it is not known which sounds"
         if is_known is not None:

@@ -18,7 +18,7 @@ LEAST_KNOWN = 0.5  # share of the items that the run must know; otherwise the so
 SOURCES = ("source", "test", "source_b", "test_b")
 
 
-def sound_of_run(recipe: Recipe, record: assemble.SoundRecord, run: Path | None) -> tuple[Recipe, assemble.Corpora]:
+def sound_of_run(recipe: Recipe, record: assemble.SplitRecord, run: Path | None) -> tuple[Recipe, assemble.Corpora]:
     """Returns the recipe with sources that can be found, and the sound that the run's clips should resemble.
 
     Relative sources are looked up in the current folder first, then in the folder where the training was started. Sound
@@ -60,7 +60,7 @@ def _started_in(run: Path) -> Path | None:
         return None
 
 
-def _refuse_other_sound(recipe: Recipe, record: assemble.SoundRecord, parts: assemble.Corpora) -> None:
+def _refuse_other_sound(recipe: Recipe, record: assemble.SplitRecord, parts: assemble.Corpora) -> None:
     is_known = record.is_known(parts.training, parts.held_out)
     if is_known is None or is_known.all():
         return

@@ -191,7 +191,7 @@ def _asking(on_step: OnStep, training: Training) -> Stop:
 
 def _sound(recipe: Recipe, state: dict[str, Any] | None) -> tuple[assemble.Corpora, assemble.Corpora]:
     """Returns the sound to learn from and the sound that clips should be like, split as a checkpoint recorded it."""
-    records = [assemble.SoundRecord.from_state(state, suffix) if state else None for suffix in ("", "_b")]
+    records = [assemble.SplitRecord.from_state(state, suffix) if state else None for suffix in ("", "_b")]
     parts = assemble.corpora(recipe, records[0])
     return parts, assemble.target_corpora(recipe, parts, records[1])
 

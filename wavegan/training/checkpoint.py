@@ -17,7 +17,7 @@ from wavegan.torch_files import ContentError
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_FORMAT = 3  # increased whenever the layout of the content changes
-OLDER = (2,)  # formats that assemble/migration.py brings to the present one
+OLDER = (2,)  # formats that assemble/checkpoint_migration.py brings to the present one
 NAME = re.compile(r"step-(\d{8,})\.pt")
 NEWEST, BEST = "newest", "best"  # names that choose a checkpoint of a folder, beside a step
 Check = Callable[[dict[str, Any]], None]

@@ -1,6 +1,6 @@
-"""Records which sounds a run learns from and which it holds out, by their hashes, and compares that with what is there.
+"""Records which items a run learns from and which it holds out, and tells of each item of a corpus which it is.
 
-An item is what it sounds like: neither its name nor its folder counts.
+Items are known by the hashes of their samples; their names and folders do not count.
 """
 
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ from wavegan.audio.splits import held_out_by_name
 
 
 @dataclass(frozen=True)
-class SoundRecord:
-    """Holds the hashes of the items learned from and held out, each (items,) uint64; None if a run is older."""
+class SplitRecord:
+    """Holds the hashes of the items learned from and held out, (items,) uint64 each; None in runs of older versions."""
 
     training: np.ndarray | None
     held_out: np.ndarray | None
 
     @classmethod
-    def of(cls, training: Corpus, held_out: Corpus | None) -> "SoundRecord":
-        """Records the two parts of a sound."""
+    def of(cls, training: Corpus, held_out: Corpus | None) -> "SplitRecord":
+        """Returns the record of a corpus that is split into these two parts."""
         return cls(training.hashes, held_out.hashes if held_out else np.zeros(0, np.uint64))
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], suffix: str = "") -> "SoundRecord":
+    def from_state(cls, state: Mapping[str, Any], suffix: str = "") -> "SplitRecord":
         """Reads the record of a checkpoint; suffix: "_b" for the second source of a translation."""
         hashes = [state.get(f"{part}_items{suffix}") for part in ("training", "held_out")]
         return cls(*(part.numpy().view(np.uint64) if isinstance(part, torch.Tensor) else None for part in hashes))
@@ -42,9 +42,10 @@ class SoundRecord:
         }
 
     def is_held_out(self, corpus: Corpus, share: float) -> np.ndarray | None:
-        """Says of each item whether it is held out, (items,) bool: as recorded, and new ones by `splits.hold_out`.
+        """Says which items of a corpus are held out, (items,) bool: those of the record, and new ones by their names.
 
-        None leaves it to `splits.hold_out`: a single item is cut, and of other sound nothing is recorded.
+        Returns None if `splits.hold_out` must choose: for a single item, which is cut in two, and where the record
+        knows no training item or no held-out item of this corpus.
         """
         if self.training is None or self.held_out is None:
             return held_out_by_name(corpus, share)  # as runs without a record did
