@@ -26,9 +26,9 @@ from wavegan.models.wavegan import parameter_count
 from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
+from wavegan.training.follower import follow_session
 from wavegan.training.loop import Training
 from wavegan.training.run_folder import RunFolder, is_judged
-from wavegan.training.session import follow_session
 from wavegan.training.signals import Stop
 
 logger = logging.getLogger(__name__)
