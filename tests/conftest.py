@@ -118,6 +118,9 @@ def give_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 @pytest.fixture
 def start(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Ranks]]:
-    """start(count, act, …) starts ranks that know of each other; with apart=True each has a folder and cache alone."""
+    """start(count, act, …) starts ranks that know of each other; with apart=True each has a folder and cache alone.
+
+    Other keywords are variables of their environment.
+    """
     with starting(tmp_path, cache) as begin:
         yield begin

@@ -74,7 +74,7 @@ def starting(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Ranks]]:
     context.set_forkserver_preload(PRELOADED)
     started = []
 
-    def begin(count: int, act: Callable[..., None], *arguments: Any, apart: bool = False) -> Ranks:
+    def begin(count: int, act: Callable[..., None], *arguments: Any, apart: bool = False, **said: str) -> Ranks:
         store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's part
         place = tmp_path / f"ranks-{len(started)}"
         processes = []
@@ -89,6 +89,7 @@ def starting(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Ranks]]:
                 "TORCHELASTIC_USE_AGENT_STORE": "True",
                 "TORCHELASTIC_RESTART_COUNT": "0",
                 "WAVEGAN_CACHE": str(place / f"cache-{rank}" if apart else cache),
+                **said,
             }
             folder = place / f"machine-{rank}" if apart else tmp_path
             folder.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from torch.distributed import TCPStore  # pyright: ignore
 from wavegan import distributed
 from wavegan import recipe as recipes
 from wavegan.commands.train import train
+from wavegan.distributed import joining
 from wavegan.distributed.environment import Environment, expanded_hosts, find_environment, tasks_per_node
 from wavegan.distributed.peer_monitor import ProcessLost
 from wavegan.errors import UserError
@@ -213,12 +214,13 @@ def test_a_task_of_slurm_that_is_killed_is_reported_once(mouse, start, port):
 
 
 def train_twice(recipe: str, folder: str) -> None:
-    """Trains two runs, as a user's own program may under a launcher."""
+    """Trains two runs, as a user's own program may under a launcher; both use one store, which none has to close."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     results = [train(recipes.load(recipe), Path(name), device="cpu") for name in ("one", "two")]
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     rank = find_environment().rank
     Path(folder, f"steps-{rank}.json").write_text(json.dumps([result.step for result in results]))
+    assert joining._common_store.cache_info()[:2] == (1, 1), "the second training has used the store of the first"
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "srun"])

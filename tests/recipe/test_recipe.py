@@ -544,7 +544,13 @@ def test_from_dict_says_what_it_does_not_know():
 
 def test_differences_leaves_out_what_may_change():
     old = load(SOURCE)
-    free = ["training.steps=5", "training.keep_last=1", "training.keep_every=2", "training.checkpoint_every=3"]
+    free = [
+        "training.steps=5",
+        "training.keep_last=1",
+        "training.keep_every=2",
+        "training.checkpoint_every=3",
+        "training.checkpoint_minutes=9",
+    ]
     free += ["monitor.log_every=1", "monitor.tensorboard=true", "evaluation.count=9", "name=other"]
     free += ["data.max_bad_fraction=1", "data.on_device=true", "data.source=b"]
     assert recipes.differences(old, load(SOURCE, *free)) == []

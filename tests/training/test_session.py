@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from wavegan import distributed
-from wavegan.errors import RunError, TrainingError
+from wavegan.errors import RunError, TrainingError, UserError
 from wavegan.seeding import derive
 from wavegan.torch_files import ContentError
-from wavegan.training import checkpoint, session, watchdog
+from wavegan.training import checkpoint, grace, session, watchdog
+from wavegan.training.follower import follow_session
 from wavegan.training.monitor import Monitor
-from wavegan.training.session import PeriodicEvaluation, follow_session, run_session
+from wavegan.training.session import PeriodicEvaluation, run_session
 from wavegan.training.signals import SIGNALS, StopRequest
 from wavegan.training.watchdog import ROLLBACK, WARN, CollapsePolicy, Watchdog
 
@@ -591,3 +592,86 @@ def test_an_evaluation_that_is_complete_is_not_repeated(training, batches, tmp_p
     for _ in range(2):
         sit(made, batches, tmp_path, steps=4, evaluation=figures, resumed=newest(tmp_path))
     assert len(judged) == 2 and len(log_of(tmp_path, "evaluation/fad")) == 2
+
+
+def test_a_stopped_training_leaves_the_evaluation_of_its_last_step_to_the_next_session(training, batches, tmp_path):
+    """It was saved before, and an evaluation may take longer than a signal leaves time for."""
+    made, judged = training(), []
+    evaluation = PeriodicEvaluation(
+        every=2, headline="fad", figures=lambda: judged.append(made.step) or {"fad": 1.0 / made.step}
+    )
+    struck = at_draw(batches, 6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    assert sit(made, struck, tmp_path, steps=6, evaluation=evaluation) == signal.SIGUSR1
+    assert saved(tmp_path) == [2, 4] and judged == [2], "an evaluated step is saved first"
+    sit(made, batches, tmp_path, steps=6, evaluation=evaluation, resumed=newest(tmp_path))
+    assert judged == [2, 4, 6] and len(log_of(tmp_path, "evaluation/fad")) == 3
+
+
+# Time.
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """Returns the time that passes for the session, in seconds, as a list of one number."""
+    now = [1000.0]
+    for module in (session, grace):
+        monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def passing(clock: list[float], batches, seconds: float):
+    """Returns the same batches, each of which takes some seconds; a step makes two draws."""
+
+    def make(draw: int):
+        clock[0] += seconds
+        return batches(draw)
+
+    return make
+
+
+def test_a_checkpoint_also_comes_when_the_last_one_is_old(training, batches, tmp_path, clock):
+    slow = passing(clock, batches, 20)
+    sit(training(), slow, tmp_path, steps=8, checkpoint_every=5, checkpoint_seconds=100)
+    assert saved(tmp_path) == [3, 5, 8], "three steps take 120 s"
+
+
+@pytest.mark.parametrize(
+    ("variables", "limit"),
+    [
+        ({}, None),
+        ({"SLURM_JOB_ID": "1"}, 30),
+        ({"TORCHELASTIC_RUN_ID": "x", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "45"}, 45),
+        ({"WAVEGAN_GRACE_SECONDS": "49"}, 49),
+        ({"SLURM_JOB_ID": "1", "WAVEGAN_GRACE_SECONDS": "300"}, None),
+    ],
+)
+def test_a_late_answer_to_a_signal_is_foreseen(
+    training, batches, tmp_path, clock, monkeypatch, caplog, variables, limit
+):
+    """Steps take 40 s after a first one of 400 s, the save 12 s."""
+    for name in (*grace.VARIABLES, *grace.SENDERS):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    usual = checkpoint.save
+
+    def save(*arguments, **settings):
+        clock[0] += 12
+        return usual(*arguments, **settings)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    slow = at_draw(passing(clock, batches, 20), 0, lambda: clock.__setitem__(0, clock[0] + 360))
+    sit(training(), slow, tmp_path, steps=4, checkpoint_every=3)
+    told = [record.message for record in caplog.records if "a signal may be answered only after" in record.message]
+    if limit is None:
+        assert told == []
+        return
+    assert len(told) == 1 and f"a kill is expected after {limit} s" in told[0]
+    parts = "40 s (a step 40 s)" if limit == 30 else "52 s (a step 40 s, a checkpoint 12 s)"
+    assert parts in told[0] and "training.checkpoint_minutes" in told[0]
+
+
+def test_a_grace_period_is_a_number(monkeypatch):
+    monkeypatch.setenv("WAVEGAN_GRACE_SECONDS", "2m")
+    with pytest.raises(UserError, match="WAVEGAN_GRACE_SECONDS is '2m'; it must be a whole number of seconds; try 120"):
+        grace.grace_seconds()

@@ -1,6 +1,7 @@
 """Makes everything that one process needs to train a recipe."""
 
 import logging
+import math
 import os
 import socket
 from collections.abc import Callable
@@ -100,6 +101,7 @@ def session(
         checkpoints=folder.checkpoints,
         steps=settings.steps,
         checkpoint_every=settings.checkpoint_every,
+        checkpoint_seconds=60 * (settings.checkpoint_minutes or math.inf),
         keep_last=settings.keep_last,
         keep_every=settings.keep_every,
         description=checkpoint_description(recipe, source, target),

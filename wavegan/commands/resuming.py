@@ -22,6 +22,16 @@ def refuse_other_sound(own: str, theirs: str) -> None:
         )
 
 
+def refuse_older_run(folder: RunFolder, newest: int, newest_anywhere: int) -> None:
+    """Raises RunError, as another machine's folder of this name holds a later step than this one's; -1 for none."""
+    ends = f"ends at step {newest:,}" if newest >= 0 else "holds no checkpoint"
+    raise RunError(
+        f"{folder.path} on {socket.gethostname()} {ends}, that of another machine at step {newest_anywhere:,}",
+        "the first process goes on with the run, and it may be on another machine than before",
+        "name a folder that all machines see with `run_dir`, or copy the later run to this machine",
+    )
+
+
 def refuse_other_source(
     folder: RunFolder, earlier: Recipe, recipe: Recipe, state: dict[str, Any], parts: assemble.Corpora
 ) -> None:

@@ -16,6 +16,7 @@ from wavegan.commands.corpus_report import log_corpora, summary_with_hash, warn_
 from wavegan.commands.memory import give_back_freed_memory, memory_explained
 from wavegan.commands.resuming import (
     refuse_changed_recipe,
+    refuse_older_run,
     refuse_other_sound,
     refuse_other_source,
     refuse_renamed_labels,
@@ -25,9 +26,9 @@ from wavegan.models.wavegan import parameter_count
 from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.training import checkpoint
+from wavegan.training.follower import follow_session
 from wavegan.training.loop import Training
 from wavegan.training.run_folder import RunFolder, is_judged
-from wavegan.training.session import follow_session
 from wavegan.training.signals import Stop
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,10 @@ def train(
         name_place(folder.path),  # a thread of TensorBoard writes there too
     ):
         on = assemble.device(device)
+        newest = max(checkpoint.steps(folder.checkpoints), default=-1)
+        newest_anywhere = distributed.max_over_ranks(-1 if fresh else newest)
+        if distributed.is_main() and newest < newest_anywhere:
+            refuse_older_run(folder, newest, newest_anywhere)
         with assemble.current(on):
             if not distributed.is_main():
                 _follow(on, stop, on_step)
@@ -148,6 +153,8 @@ def _continue(
     training = assembly.training
     if state:
         logger.info(f"going on from step {training.step:,} of {folder.path}")
+    if (count := distributed.world_size()) > 1:
+        logger.info(f"{count} processes share each batch of {recipe.training.batch_size} clips")
     session = assemble.session(recipe, assembly, folder, parts, target, state)
     give_back_freed_memory()
     distributed.broadcast(training.state())

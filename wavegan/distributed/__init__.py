@@ -15,8 +15,8 @@ from wavegan.distributed.environment import GROUP, TORCHRUN, Environment, find_e
 from wavegan.distributed.joining import Process, borrow, join, leave, wait_for_all
 from wavegan.distributed.peer_monitor import PeerMonitor, ProcessLost, reason
 from wavegan.distributed.shares import share_of
-from wavegan.distributed.starting import launcher_watched, may_report, signals_end_waiting
-from wavegan.errors import UserError
+from wavegan.distributed.starting import end_waiting, launcher_watched, may_report, signals_end_waiting
+from wavegan.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,9 +74,8 @@ def rank_rows(draw: Callable[[int], "Tensor"], count: int) -> "Tensor":
     one process with the whole batch would, also for the rows of several batches, one behind the other.
     """
     drawn, share = draw(whole_rows(count)), _process.share
-    if len(drawn) == count or not share:
-        return drawn
-    return drawn.unflatten(0, (-1, share.rows))[:, share.own].flatten(0, 1)
+    is_part = len(drawn) > count
+    return drawn.unflatten(0, (-1, share.rows))[:, share.own].flatten(0, 1) if share and is_part else drawn
 
 
 def average_over_ranks(tensors: Sequence["Tensor"]) -> None:
@@ -186,10 +185,10 @@ def processes(resume_hint: Callable[[], str], *, supervised: bool = False) -> It
     """Lets the processes of this environment work together while it is entered, if there are several.
 
     They leave together. resume_hint() gives the last part of a ProcessLost, how to go on. If a group existed before, it
-    is used, and exists unchanged afterwards. supervised: for a program that runs only wavegan. If one process then
-    raises an error, the others end silently by SystemExit with its exit code, so that the reason is reported once. If
-    one is killed, the main process raises ProcessLost; if the main process is killed, another one does. Without
-    supervision each process raises its own error, a ProcessLost if another process has gone.
+    is used, and exists unchanged afterwards. supervised: for a program that runs only wavegan. If a process then raises
+    an error, the others end silently by SystemExit with its exit code, so that the reason is reported once. If one is
+    killed, the main process raises ProcessLost, or another one if it was the main process. Without supervision each
+    process raises its own error, a ProcessLost if another process has gone.
     """
     global _process
     environment = find_environment()
@@ -235,6 +234,8 @@ def _told_once(environment: Environment) -> Iterator[None]:
             if not _reports:
                 raise SystemExit(2) from None
             raise
+        except Interrupted as error:
+            end_waiting(environment, error.signal)
 
 
 @contextmanager

@@ -1,11 +1,10 @@
-"""Watches the other processes: each notices the death of another, and one reports the error that ended them all.
+"""Words the error that ends several processes: which of them has died, once, and how to go on.
 
-It ends a process that hangs, so it is only for a program that runs only wavegan. Signals raise Interrupted there, as
-the command line sets it up.
+The launcher ends those that are left and starts them again. Only for a program that runs only wavegan; signals raise
+Interrupted there, as the command line sets it up.
 """
 
 import atexit
-import logging
 import os
 import re
 import signal
@@ -19,12 +18,8 @@ from typing import Any
 
 from wavegan.errors import Interrupted, TrainingError, UserError
 
-logger = logging.getLogger(__name__)
-
 TELLING_SECONDS = 5  # time for the main process to report, before another one does
-GRACE_SECONDS = 15  # time for the main thread to notice a death by itself and to end in an orderly way
 LOSS_SECONDS = 1  # time to see whether a process has died, where torchrun asks to end
-ENDING_SECONDS = 20  # time to end; torchrun kills after 30
 
 
 class ProcessLost(TrainingError):
@@ -90,8 +85,6 @@ class PeerMonitor:
         self.ending.set()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it as soon as one process has ended
-        if hasattr(signal, "alarm"):
-            signal.alarm(ENDING_SECONDS)  # so the system ends a process that hangs in a dead network or accelerator
         if isinstance(error, SystemExit):
             atexit.register(_leave, error.code)
             return
@@ -100,7 +93,7 @@ class PeerMonitor:
         atexit.register(_leave, code)
         own = f"{self.rank} {code}"
         with suppress(RuntimeError):  # if the store has died with its machine, every process reports
-            if isinstance(error, ProcessLost) and self.rank != 0:
+            if isinstance(error, ProcessLost) and not (self.rank == 0 or 0 in self.lost):
                 self._let_main_report()
             reporter = self.store.compare_set("told", "", own).decode()
             if reporter != own:
@@ -117,26 +110,17 @@ class PeerMonitor:
     def _watch(self, peer: int) -> None:
         """Waits for a peer's last message; if the peer dies, the connection breaks.
 
-        The main thread notices this too as soon as it needs the peer, unless it hangs in an accelerator that waits for
-        the dead peer. In that case this thread ends the process.
+        The main thread notices this too as soon as it needs the peer. One that hangs in an accelerator is ended by the
+        launcher or, after the timeout, by torch.
         """
         import torch
         from torch import distributed as dist
 
         try:
             dist.recv(torch.empty(1), peer, group=self.group)
-        except RuntimeError as error:
+        except RuntimeError:
             self.lost.append(peer)
             self.loss_seen.set()
-            if self.ending.wait(GRACE_SECONDS):
-                return
-            self._end_at_once(self.loss(error))
-
-    def _end_at_once(self, lost: ProcessLost) -> None:
-        with suppress(SystemExit):
-            self.end(lost)
-            logger.error(lost)
-        os._exit(2)
 
 
 def _leave(code: Any) -> None:

@@ -67,7 +67,7 @@ def signals_end_waiting(environment: Environment) -> Iterator[None]:
                 if not reader.recv(1):
                     break
             except TimeoutError:
-                _end(environment, signal.Signals(number[0]))
+                end_waiting(environment, signal.Signals(number[0]))
             reader.settimeout(None)
         reader.close()
 
@@ -86,19 +86,23 @@ def may_report(environment: Environment) -> bool:
 
     try:
         store = TCPStore(environment.address, environment.port, is_master=False, timeout=ANSWER_TIME)
-        return PrefixStore("starting", store).compare_set("told", "", str(environment.rank)) == _text(environment.rank)
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # torchrun's store stays when it restarts
+        return PrefixStore(f"starting {attempt}", store).compare_set("told", "", str(environment.rank)) == _text(
+            environment.rank
+        )
     except RuntimeError:  # where rank 0 holds the store, it has died
         return environment.rank <= 1
 
 
-def _text(number: int) -> bytes:
-    return str(number).encode()
-
-
-def _end(environment: Environment, received: signal.Signals) -> None:
+def end_waiting(environment: Environment, received: signal.Signals) -> None:
+    """Ends this process by a signal that came while it waited; of those that wait one says so."""
     if may_report(environment):
         logger.error(
             f"rank {environment.rank}, one of {environment.world_size}, was ended by {received.name} while it waited "
             "for the others to start; one of them has died or the job was stopped; the same command starts again"
         )
     os._exit(128 + received)
+
+
+def _text(number: int) -> bytes:
+    return str(number).encode()

@@ -30,6 +30,7 @@ MAY_CHANGE = (
     "training.max_rollbacks",
     "training.steps",
     "training.checkpoint_every",
+    "training.checkpoint_minutes",
     "training.keep_last",
     "training.keep_every",
     "monitor",

@@ -44,6 +44,12 @@ class TrainingSettings(Settings):
     )
     max_rollbacks: int = Field(default=3, ge=1, le=1000, description="rollbacks after which the training ends")
     checkpoint_every: int = Field(default=1000, ge=1, le=MANY, description="steps between checkpoints")
+    checkpoint_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        le=MANY,
+        description="also save when the last checkpoint is so many minutes old; null: never",
+    )
     keep_last: int = Field(default=3, ge=1, le=MANY, description="number of newest checkpoints to keep")
     keep_every: int = Field(
         default=0, ge=0, le=MANY, description="also keep every checkpoint at a multiple of this step, 0 for none"

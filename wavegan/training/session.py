@@ -1,17 +1,21 @@
 """Runs one session of training in a run folder: steps, log, checkpoints, and an orderly end in every case."""
 
 import logging
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 from wavegan import distributed
 from wavegan.distributed.peer_monitor import ProcessLost
 from wavegan.errors import RunError, TrainingError
 from wavegan.methods.base import Stats
-from wavegan.seeding import derive
 from wavegan.training import checkpoint
+from wavegan.training.follower import GO_BACK, seed_after
+from wavegan.training.grace import Grace
 from wavegan.training.loop import Batches, Training, train
 from wavegan.training.monitor import Monitor
 from wavegan.training.run_folder import is_judged
@@ -21,7 +25,6 @@ from wavegan.training.watchdog import ROLLBACK, Alarm, CollapsePolicy
 logger = logging.getLogger(__name__)
 
 CHECK_CLIPS_EVERY = 250  # steps, beside the check before a checkpoint; a silent generator learns nothing
-GO_BACK = 1 << 16  # the number on which processes agree to go back; above every signal and ASKED
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ def run_session(
     checkpoints: Path,
     steps: int,
     checkpoint_every: int,
+    checkpoint_seconds: float = math.inf,
     keep_last: int,
     keep_every: int,
     description: dict[str, Any],
@@ -52,6 +56,7 @@ def run_session(
 ) -> int | None:
     """Trains up to `steps`, and returns what ended it earlier: a signal, ASKED, or None if nothing did.
 
+    checkpoint_every, checkpoint_seconds: it saves after so many steps, and when the last save is so long ago.
     description: plain values stored in every checkpoint beside the training's state. evaluation: judges the training
     now and then; the checkpoint with the lowest headline figure is best.pt. watch: looks for a collapse. resumed: the
     checkpoint from which the training was restored; None for a new one. check: see `checkpoint.load`, for going back.
@@ -62,7 +67,7 @@ def run_session(
         training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}, check
     )
     distributed.broadcast(manager.rollbacks)  # the other processes receive it in `follow_session`
-    stopped_by = None
+    stopped_by, grace = None, Grace()
 
     def is_due(every: int) -> bool:
         return training.step == steps or training.step % every == 0
@@ -73,7 +78,9 @@ def run_session(
         Returns whether the training goes on.
         """
         nonlocal stopped_by
-        saves, evaluates = is_due(checkpoint_every), evaluation is not None and is_due(evaluation.every)
+        grace.step_ended()
+        saves = is_due(checkpoint_every) or time.monotonic() - manager.saved_at >= checkpoint_seconds
+        evaluates = evaluation is not None and is_due(evaluation.every)
         # Nothing is saved or evaluated that has not passed the check, which takes longer than a step and so is not made
         # after each.
         collapse = manager.after_step(stats, checks=saves or evaluates)
@@ -91,10 +98,13 @@ def run_session(
         if stopped_by and not (saves or evaluates) and (collapse := manager.check_health()):
             manager.go_back(collapse)
             return False
-        if stopped_by or saves:
-            manager.save(evaluation_due=evaluates)
-        if evaluation and evaluates:
-            manager.evaluate(evaluation)
+        if stopped_by or saves or evaluates:
+            with grace.measured("a checkpoint"):
+                manager.save(evaluation_due=evaluates)
+        if evaluation and evaluates and not isinstance(stopped_by, Signals):  # else the next session does it
+            with grace.measured("an evaluation"):
+                manager.evaluate(evaluation)
+        grace.step_begins()
         return not stopped_by
 
     with listening(stop):
@@ -130,7 +140,7 @@ class _CheckpointManager:
         self.keep_last, self.keep_every = keeping
         self.description, self.check = description, check
         self.goes_back = watch is not None and watch.on_collapse == ROLLBACK
-        self.seed = training.seed
+        self.seed, self.saved_at = training.seed, time.monotonic()
         self.rollbacks: int = resumed.get("rollbacks", 0)
         self.healthy_step: int | None = resumed.get("healthy_step")
         self.best: float | None = None
@@ -172,6 +182,7 @@ class _CheckpointManager:
         if self.watch:
             content |= {"healthy_step": self.healthy_step, "watchdog": self.watch.watchdog.state()}
         checkpoint.save(self.checkpoints, content, is_best=bool(judged))
+        self.saved_at = time.monotonic()
         healthy = [] if self.healthy_step is None else [self.healthy_step]
         checkpoint.prune(self.checkpoints, keep_last=self.keep_last, keep_every=self.keep_every, keep=healthy)
 
@@ -248,33 +259,3 @@ class _CheckpointManager:
         for alarm in alarms:
             if not (self.goes_back and alarm.is_collapse):  # `go_back` logs it
                 self.monitor.warn(alarm.text)
-
-
-def seed_after(seed: int, rollbacks: int) -> int:
-    """Returns the seed of a training after some rollbacks."""
-    return derive(seed, rollbacks, "rollback") if rollbacks else seed
-
-
-def follow_session(training: Training, batches: Batches, *, steps: int, stop: Stop | None = None) -> int | None:
-    """Takes the same steps as `run_session`, in every process but the main one; reports and writes nothing.
-
-    Returns what ended it before `steps`: a signal, ASKED, or None if nothing did.
-    """
-    stopped_by = None
-    seed = training.seed
-    training.seed = seed_after(seed, distributed.broadcast())
-
-    def after_step(_: Stats) -> bool:
-        nonlocal stopped_by
-        stop_code = distributed.max_over_ranks(stop_number(stop))
-        if stop_code == GO_BACK:
-            rollbacks, state = distributed.broadcast()
-            training.restore(state)
-            training.seed = seed_after(seed, rollbacks)
-            return True
-        stopped_by = stop_reason(stop_code)
-        return not stopped_by
-
-    with listening(stop):
-        train(training, batches, steps, after_step=after_step)
-    return stopped_by
