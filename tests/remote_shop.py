@@ -57,6 +57,8 @@ class Shop(MemoryFileSystem):
         try:
             if self.faults:
                 raise self.faults.pop(0)
+            if rpath not in self.store:
+                raise FileNotFoundError(rpath)
             content = self.store[rpath].getvalue()
             if self.short_reads:
                 Shop.short_reads -= 1

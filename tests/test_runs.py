@@ -26,7 +26,7 @@ from wavegan.commands.models import load_model
 from wavegan.commands.train import TrainingResult, train
 from wavegan.errors import TrainingError
 from wavegan.objectives.penalties import PENALTIES, Penalty, gradient_penalty
-from wavegan.training import checkpoint
+from wavegan.training import checkpoint, threads
 from wavegan.training.signals import REPEAT_SECONDS, StopRequest
 
 CLIP_SAMPLES = 4096
@@ -188,6 +188,22 @@ def test_going_on_is_as_if_never_stopped(mouse, stops, capsys, console):
     assert differing(newest("whole"), newest("parts")) == []
     assert log_of("whole") == log_of("parts") and [line["step"] for line in log_of("parts")] == [1, 2, 3, 4, 5, 6]
     assert newest("parts")["seconds"] > 0
+
+
+def test_going_on_takes_the_threads_that_a_trial_had_chosen(mouse, monkeypatch):
+    """Trains where the trial would now choose otherwise; torch has as many threads as before when a training ends."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "tried", lambda step, most: {3: 0.2, 2: 0.1})
+    with threads.threads_kept():
+        torch.set_num_threads(3)
+        trained(mouse, "whole")
+        trained(mouse, "parts", "training.steps=3")
+        monkeypatch.setattr(threads, "tried", lambda step, most: {3: 0.1, 2: 0.2})
+        trained(mouse, "parts")
+        trained(mouse, "other")
+        assert torch.get_num_threads() == 3
+    assert newest("parts")["threads"] == 2 and newest("other")["threads"] == 3
+    assert differing(newest("whole"), newest("parts")) == []
 
 
 def test_what_makes_two_runs_differ_is_seen(mouse):

@@ -55,6 +55,7 @@ class _Training(_Model):
     """Lists what a training needs besides, to go on."""
 
     precision: str
+    threads: int | None = Field(default=None, ge=1)
     seconds: float = Field(ge=0)
     files: int = Field(ge=0)
     seconds_of_sound: float = Field(ge=0)

@@ -1,12 +1,14 @@
 """Chooses the device to work on."""
 
 import re
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 from wavegan import distributed
 from wavegan.errors import UserError
+from wavegan.training.threads import threads_kept
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
@@ -31,6 +33,11 @@ def device(choice: str) -> torch.device:
     return chosen
 
 
-def current(on: torch.device) -> AbstractContextManager[object]:
-    """Returns a context in which a device is torch's current one, where streams and graphs are made."""
-    return torch.cuda.device(on) if on.type == "cuda" else nullcontext()
+@contextmanager
+def current(on: torch.device) -> Iterator[None]:
+    """Makes a device torch's current one, where streams and graphs are made; later torch is as it was before.
+
+    It also gives back the number of threads, which a training may change.
+    """
+    with threads_kept(), torch.cuda.device(on) if on.type == "cuda" else nullcontext():
+        yield

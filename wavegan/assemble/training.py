@@ -21,6 +21,7 @@ from wavegan.recipe.optimizers import AdamSettings, AdamWSettings, RMSPropSettin
 from wavegan.training.acceleration import settle_compilation, settle_graphs
 from wavegan.training.loop import Training
 from wavegan.training.precision import chosen_precision
+from wavegan.training.threads import settle_threads
 
 
 def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Method:
@@ -70,6 +71,7 @@ def autotune(recipe: Recipe, training: Training, batch: Batch) -> list[str]:
     if training.precision == "auto":
         training.precision, reason = chosen_precision(training.method, batch, training.seed)
         lines.append(f"training.precision auto: {reason}")
+    lines.append(settle_threads(training, batch, recipe.training.threads))
     lines.append(settle_compilation(training, batch, recipe.training.compile))
     if recipe.training.compile is not False:
         lines.append(settle_graphs(training, batch))

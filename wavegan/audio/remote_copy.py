@@ -47,33 +47,34 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True)
 class Remote:
-    """Holds the connection to an address, and the path on it."""
+    """Holds the connection to an address, and the path on it. kind: what is there, for messages."""
 
     address: str
     system: fsspec.AbstractFileSystem
     path: str
+    kind: str = "source"
 
     @classmethod
-    def connect(cls, address: str) -> "Remote":
+    def connect(cls, address: str, *, kind: str = "source") -> "Remote":
         """Connects to an address. Raises DataError if its protocol is unknown, local, or lacks a package."""
         try:
             system, path = fsspec.url_to_fs(address)
         except ImportError as error:
             raise DataError(
-                f"the source {address} cannot be read ({error})",
+                f"the {kind} {address} cannot be read ({error})",
                 "its protocol needs a package",
                 'run: pip install "wavegan[cloud]" for s3, gs, hf and http, or install the package that is named',
             ) from error
         except ValueError as error:
             raise DataError(
-                f"the source {address} cannot be read ({error})",
+                f"the {kind} {address} cannot be read ({error})",
                 "an address begins with a protocol that fsspec knows, such as s3://, gs://, hf:// or https://",
                 "correct it",
             ) from error
         if isinstance(system, fsspec.get_filesystem_class("file")):
-            raise DataError(f"the source {address} is on this computer", "", f"name the path itself: {path}")
+            raise DataError(f"the {kind} {address} is on this computer", "", f"name the path itself: {path}")
         system.invalidate_cache()
-        return cls(address, system, path)
+        return cls(address, system, path, kind)
 
     def ask(self, call: Callable[[], Result], *, is_patient: bool = True) -> Result:
         """Returns the result of a call to the remote system; retries temporary errors if is_patient.
@@ -89,7 +90,8 @@ class Remote:
             except Exception as error:  # each protocol has errors of its own
                 if isinstance(error, OSError) and error.errno in FULL:
                     raise
-                text = f"the source {self.address} cannot be read ({_words(error)})"
+                verb = "read" if self.kind == "source" else "used"
+                text = f"the {self.kind} {self.address} cannot be {verb} ({_words(error)})"
                 if not _is_temporary(error):
                     raise DataError(text, "", "check the address and your access to it") from error
                 if pause is None:

@@ -25,7 +25,9 @@ def _refuse_old_option(context: click.Context, parameter: click.Parameter, value
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
 @click.option(
-    "--run-dir", type=click.Path(path_type=Path), help="Folder of the training; runs/<recipe name> if not given."
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    help="Folder of the training, or its address (s3://…); runs/<recipe name> if not given.",
 )
 @click.option("--run", hidden=True, expose_value=False, callback=_refuse_old_option)
 @device_option
@@ -60,6 +62,7 @@ def train(
     from wavegan import distributed
     from wavegan.commands import train as commands
     from wavegan.commands.memory import prepare_process
+    from wavegan.training.remote_run import address_of
     from wavegan.training.signals import LAUNCHER_REPEAT_SECONDS, REPEAT_SECONDS, StopRequest
 
     prepare_process()
@@ -76,14 +79,14 @@ def train(
     if result.signal is not None:
         sys.stdout = Unbreakable(sys.stdout)  # after SIGHUP nobody may read it
     if distributed.find_environment().is_main:
-        _print(result, as_json)
+        _print(result, address_of(run_dir) if run_dir else None, as_json)
     if result.signal is not None:
         sys.exit(128 + result.signal)
 
 
-def _print(result: "TrainingResult", as_json: bool) -> None:
+def _print(result: "TrainingResult", address: str | None, as_json: bool) -> None:
     values = {
-        "run": str(result.run),
+        "run": address or str(result.run),
         "step": result.step,
         "seconds": round(result.seconds, 3),
         "steps_per_second": round(result.steps_per_second, 3),

@@ -40,6 +40,7 @@ class Measured(NamedTuple):
     """
 
     precision: str
+    threads: int
     machine: Machine
     step: Times
     plain_step: Times | None
@@ -83,7 +84,7 @@ def _benched(recipe: Recipe, repeats: int, on: torch.device) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "device": str(on),
-        "threads": torch.get_num_threads(),
+        "threads": measured.threads,
         "processes": distributed.world_size(),
         "precision": measured.precision,
         "batch_size": recipe.training.batch_size,
@@ -101,7 +102,7 @@ def _measure(recipe: Recipe, on: torch.device, repeats: int, *, has_corpus: bool
         settings = (recipe, str(on), threads, has_corpus)
         is_shared = distributed.world_size() > 1
         own = SharedTiming(*settings) if is_shared else processes.enter_context(WorkerProcess(StepTiming, *settings))
-        plain = None
+        threads, plain = own.call("threads"), None
         if has_plain:
             settings = plain_settings(recipe)
             plain = processes.enter_context(WorkerProcess(BaselineTiming, settings, str(on), threads))
@@ -121,6 +122,7 @@ def _measure(recipe: Recipe, on: torch.device, repeats: int, *, has_corpus: bool
         machine = together(machine) if is_shared else machine
     return Measured(
         precision,
+        threads,
         machine,
         steps["own"],
         steps.get("plain"),

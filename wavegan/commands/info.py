@@ -11,6 +11,7 @@ from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.models import LoadedModel, load_model, model_path
 from wavegan.errors import RunError
 from wavegan.file_lock import is_held
+from wavegan.training import remote_run
 from wavegan.training.monitor import clock
 from wavegan.training.run_folder import RunFolder
 from wavegan.training.run_status import run_status
@@ -22,11 +23,14 @@ STATUS = "status"
 def info(target: Path) -> dict[str, Any]:
     """Returns the receipt of a sound file, or the facts of a MODEL, as plain values by name.
 
-    Those of a run hold `status`, see `run_status`, and no more if the run has no checkpoint yet. Raises DataError for a
-    sound without a whole receipt, RunError for a path that is neither.
+    Those of a run hold `status`, see `run_status`, and no more if it lies at an address or has no checkpoint. Raises
+    DataError for a sound without a whole receipt, RunError for a path that is neither.
     """
     if target.is_file() and target.suffix.lower().lstrip(".") in files.FORMATS:
         return {"file": str(target), **receipts.of_file(target).model_dump(exclude_none=True)}
+    if address := remote_run.address_of(target):  # without a checkpoint, which may be large
+        folder = RunFolder(remote_run.copy(address, None))
+        return {"path": address, STATUS: run_status(folder, name=address, held=remote_run.is_trained(address))}
     status = run_status(RunFolder(model_path(target)))
     try:
         facts = _facts(load_model(target, torch.device("cpu")))

@@ -19,6 +19,7 @@ from wavegan.generation import Model
 from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError
 from wavegan.training import checkpoint as checkpoints
+from wavegan.training import remote_run
 from wavegan.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,10 @@ RECIPES = (".yaml", ".yml")
 MOST_NAMED = 8  # runs that a message names
 FACTS = ("seconds", "files", "seconds_of_sound", "licence", "command", "about", "limits", "figures")
 AVERAGE, LEARNING = "running average", "as they learn"
-KINDS = "a MODEL is a run folder, a checkpoint file, an exported folder, hub:USER/NAME or the name of a shipped model"
+KINDS = (
+    "a MODEL is a run folder or its address, a checkpoint file, an exported folder, hub:USER/NAME or the name of a "
+    "shipped model"
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,10 @@ def is_model(path: Path) -> bool:
     """Says whether a path is read as a MODEL rather than as a folder of audio; a folder goes before a shipped name."""
     path = model_path(path)
     return (
-        hub.is_name(path) or _holds_model(path) or (not path.exists() and shipped.model_folder(str(path)) is not None)
+        hub.is_name(path)
+        or remote_run.address_of(path) is not None
+        or _holds_model(path)
+        or (not path.exists() and shipped.model_folder(str(path)) is not None)
     )
 
 
@@ -130,9 +137,11 @@ def _holds_model(path: Path) -> bool:
 
 
 def _located(path: Path) -> Path:
-    """Returns the folder of a shipped model, or one downloaded from a hub; a MODEL of one's own goes before both."""
+    """Returns the folder of a shipped model, or one brought from elsewhere; a MODEL of one's own goes before both."""
     if hub.is_name(path):
         return hub.downloaded(path)
+    if address := remote_run.address_of(path):
+        return remote_run.copied(address)
     return path if _holds_model(path) else shipped.model_folder(str(path)) or path
 
 
@@ -161,6 +170,8 @@ def _named(runs: Sequence[Path]) -> str:
 def _read(path: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
     if path.is_file():
         return _read_file(path, checkpoint)
+    if address := remote_run.address_of(path):
+        path = remote_run.copy(address, checkpoint)
     folder = hub.download(path) if hub.is_name(path) else _located(path)
     if path.exists() and folder != path:
         logger.info(f"{path} is a folder here that holds no model; the shipped model of this name is taken")

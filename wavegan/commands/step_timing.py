@@ -49,6 +49,10 @@ class StepTiming:
         """Returns the precision that the training uses."""
         return self.training.precision
 
+    def threads(self) -> int:
+        """Returns the number of threads that the training uses."""
+        return torch.get_num_threads()
+
     def remarks(self) -> list[str]:
         """Returns as lines what was decided by measuring on this machine."""
         return self._remarks

@@ -25,7 +25,7 @@ from wavegan.errors import name_place
 from wavegan.models.wavegan import parameter_count
 from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
-from wavegan.training import checkpoint
+from wavegan.training import checkpoint, remote_run
 from wavegan.training.follower import follow_session
 from wavegan.training.loop import Training
 from wavegan.training.run_folder import RunFolder, is_judged
@@ -66,13 +66,14 @@ def train(
 ) -> TrainingResult:
     """Trains a recipe in a run folder, or goes on where the folder's newest checkpoint ended.
 
+    run_dir: a path, or an address such as s3://bucket/run; the result then names the folder here that is uploaded.
     fresh: an existing run is first moved aside. stop: called after every step; the training is saved and ends where it
     is true, `threading.Event().is_set` say. on_step: the same with the number of steps taken as its argument, in place
     of `stop`; what it raises is raised here. supervised: of several processes, see `distributed.processes`. Raises
     RunError where another training holds the folder or it was started with another recipe, DataError for sound that
     cannot be used, TrainingError where training breaks down.
     """
-    folder = RunFolder(run_dir.resolve() if run_dir.name in ("", "..") else run_dir)  # "." cannot be moved aside
+    folder = remote_run.folder_of(run_dir)
     with (
         distributed.processes(lambda: resume_hint(recipe, folder), supervised=supervised),
         memory_explained(MEMORY_ADVICE),
@@ -87,7 +88,11 @@ def train(
             if not distributed.is_main():
                 _follow(on, stop, on_step)
                 return _from_main(folder)
-            result = _lead(recipe, folder, on, fresh, stop, on_step)
+            keeping = recipe.training.keep_last, recipe.training.keep_every
+            with remote_run.uploaded(run_dir, *keeping, fresh=fresh) as upload:
+                result = _lead(recipe, folder, on, fresh, stop, on_step)
+                if upload and result.signal is None:
+                    upload.take_time()
             return _from_main(folder, result)
 
 

@@ -26,6 +26,7 @@ MAY_CHANGE = (
     "data.on_device",
     "generator.griffin_lim_iterations",
     "training.compile",
+    "training.threads",
     "training.on_collapse",
     "training.max_rollbacks",
     "training.steps",

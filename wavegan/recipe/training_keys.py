@@ -1,6 +1,6 @@
 """Defines the keys of the sections training, monitor and evaluation."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -19,6 +19,10 @@ class TrainingSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of all random numbers")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="arithmetic of products and convolutions; auto takes the faster one that is right"
+    )
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = Field(
+        default="auto",
+        description="threads of a CPU; auto: the fastest number by a trial, where OMP_NUM_THREADS is not set",
     )
     compile: Automatic = Field(
         default="auto",

@@ -33,7 +33,8 @@ class Training:
     ema_half_life: replaces `ema` by the steps within which the average loses half of the old weights, see
     `half_life_decay`. gradient_clip: largest total gradient norm; None for no limit. decay_steps: the step at which the
     decay of the learning rates, one of `DECAYS`, reaches zero; None for no decay. lr_floor: the least factor of the
-    learning rates. backwards: by phase name, a function that replaces the phase's own.
+    learning rates. backwards: by phase name, a function that replaces the phase's own. threads: of a CPU, with which
+    its sums are added up; None if that is not known.
     """
 
     method: Method
@@ -52,6 +53,7 @@ class Training:
     learning_rates: dict[str, float] = field(default_factory=dict)
     backwards: dict[str, Callable[[Batch], Stats]] = field(default_factory=dict)
     is_compiled: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.ema or self.ema_half_life:
@@ -68,6 +70,7 @@ class Training:
         return {
             "step": self.step,
             "precision": self.precision,
+            "threads": self.threads,
             "networks": {name: network.state_dict() for name, network in self.method.networks.items()},
             "averages": {name: network.state_dict() for name, network in self.averages.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -78,6 +81,7 @@ class Training:
         """Restores what `state` returned; the steps from there are the same, bit for bit on one CPU."""
         self.step = state["step"]
         self.precision = state["precision"]
+        self.threads = state.get("threads")  # earlier versions did not keep it
         for name, network in self.method.networks.items():
             network.load_state_dict(state["networks"][name])
         for name, average in self.averages.items():
