@@ -116,7 +116,7 @@ def _chosen(model: Model, clips: Tensor, turns: int, pads: int) -> list[int]:
         own, wanted = numbers[numbers % turns == turn], pads // turns + (turn < pads % turns)
         if len(own) < wanted:
             raise DataError(
-                f"of {len(clips) // turns} clips that {model.name} made for {wanted} pads, only {len(own)} can be heard",
+                f"of {len(clips) // turns} clips that {model.name} made for {wanted} pads, {len(own)} can be heard",
                 "no pad may be silent",
                 "try another `seed`, or evaluate the model",
             )
