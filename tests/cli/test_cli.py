@@ -525,7 +525,7 @@ def test_out_that_cannot_be_written(command, model):
     one_error(command("generate", model, "--out", "shut"), "shut cannot be written to", "--out")
 
 
-@pytest.mark.parametrize("words", ["generate {model} -n 1", "evaluate {model}", "train {mouse}"])
+@pytest.mark.parametrize("words", ["generate {model} -n 1", "evaluate {model} --count 2", "train {mouse}"])
 @pytest.mark.parametrize("kind", [errno.ENOSPC, errno.EROFS, errno.ESTALE])
 def test_a_full_or_shut_disk_is_told(command, home, model, monkeypatch, words, kind):
     """Checks every write: if the disk refuses it, the message names the file and a way out."""

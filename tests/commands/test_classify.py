@@ -328,6 +328,20 @@ def test_a_kept_classifier_of_another_user_is_not_trusted(source, lessons, cache
         assert listen(folder) and len(lessons) == 2
 
 
+def test_an_own_classifier_under_the_name_of_another_is_not_trusted(source, lessons, cache, capfd, console):
+    """Who may write to the folder may rename files that he does not own."""
+    first, second = source("first", low=4, high=4), source("second", low=4, high=5)
+    forged = listen(first)
+    (path,) = cache.glob("classifiers/*.pt")
+    kept = listen(second)
+    (other,) = set(cache.glob("classifiers/*.pt")) - {path}
+    path.rename(other)
+    again = listen(second)
+    assert forged and kept and again and forged.identity != again.identity == kept.identity and len(lessons) == 3
+    assert f"{other} cannot be read (it was written under another name)" in capfd.readouterr().err
+    assert listen(second) and len(lessons) == 3
+
+
 def test_training_without_a_place_makes_the_one_that_is_looked_for(source, lessons):
     folder = source(low=4, high=4)
     result = train_classifier(folder, clip_samples=SAMPLES, device="cpu")

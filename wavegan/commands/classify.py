@@ -260,11 +260,11 @@ def _kept_path(source: str | Sequence[str], form: ClipFormat, seed: int) -> Path
 
 
 def _load_kept(path: Path, on: torch.device) -> Classifier:
-    """Reads a classifier of the cache; raises DataError also for one that another user put there."""
+    """Reads a classifier of the cache; raises DataError also for one that another user put there, or renamed."""
     with suppress(FileNotFoundError):
         if belongs_to_another_user(path):  # it could recognise anything, and every figure would follow it
             raise DataError(f"{path} belongs to another user and is not trusted")
-    return load(path, on)
+    return load(path, on, is_kept=True)
 
 
 def _refuse_other_file(path: Path) -> None:

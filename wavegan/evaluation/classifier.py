@@ -169,7 +169,7 @@ class Classifier:
 def save(classifier: Classifier, path: Path) -> None:
     """Writes a classifier as tensors and plain values; its file appears only when it is complete."""
     content = {name: getattr(classifier, name) for name in PLAIN}
-    content |= {"held_out": asdict(classifier.held_out), "test": classifier.test and asdict(classifier.test)}
+    content |= {"file": path.stem, "held_out": asdict(classifier.held_out), "test": classifier.test and asdict(classifier.test)}
     weights = {name: values.cpu() for name, values in classifier.network.state_dict().items()}
     with atomic_write(path, is_durable=True) as file:
         torch.save({"wavegan classifier": CLASSIFIER_FORMAT, **content, "network": weights}, file)
@@ -188,7 +188,7 @@ class _Counts(BaseModel):
 
 
 class _Content(Fields):
-    """Lists the fields of a classifier's file."""
+    """Lists the fields of a classifier's file; `file` is the name that it was written under."""
 
     label_names: list[str] | tuple[str, ...] = Field(min_length=1)
     sample_rate: int = Field(ge=1, le=MOST_HERTZ)
@@ -199,11 +199,15 @@ class _Content(Fields):
     clips: int = Field(ge=0)
     held_out: _Counts
     test: _Counts | None
+    file: str = ""
     network: dict[str, Tensor]
 
 
-def load(path: Path, on: torch.device | None = None) -> Classifier:
-    """Reads the classifier in a file. Raises DataError for a file that is damaged, missing or of other content."""
+def load(path: Path, on: torch.device | None = None, *, is_kept: bool = False) -> Classifier:
+    """Reads the classifier in a file. Raises DataError for a file that is damaged, missing or of other content.
+
+    is_kept: whether the name says what it has learned from, so that a file of another name is refused as well.
+    """
     try:
         content = read(path)
         if not isinstance(content, dict) or content.get("wavegan classifier") != CLASSIFIER_FORMAT:
@@ -213,6 +217,8 @@ def load(path: Path, on: torch.device | None = None) -> Classifier:
                 "train one: wavegan classifier train",
             )
         _Content.check(content)
+        if is_kept and content.get("file") != path.stem:
+            raise ContentError("it was written under another name")
         with WithoutMemory():
             refuse_other_form(Network(len(content["label_names"])).state_dict(), content["network"], "network")
         if any((values < 0).any() for name, values in content["network"].items() if name.endswith("running_var")):
