@@ -16,7 +16,7 @@ from wavegan.evaluation.reference_sets import ReferenceSets
 
 logger = logging.getLogger(__name__)
 
-TOLD_MINUTES = 1  # what takes longer is told before it starts
+ANNOUNCED_MINUTES = 1  # a step that takes longer is announced
 OF_CLASSIFIER = ("classifier", "probabilities")  # the kinds of features that a classifier gives
 
 
@@ -46,7 +46,7 @@ def extract_sets(
         fault = fault_of_classifier(classifier, reference.features, real_sound.labels(count), model_labels)
         reference.distrusted = dict.fromkeys(OF_CLASSIFIER, fault) if fault else {}
     features = {name: reference.extract(_with_progress(clips)) for name, clips in sets.items()}
-    if (minutes := len(sets) * reference.expected_seconds(count) / 60) > TOLD_MINUTES:
+    if (minutes := len(sets) * reference.expected_seconds(count) / 60) > ANNOUNCED_MINUTES:
         logger.info(
             f"the figures of {count:,} clips in each of {len(sets)} sets take about {minutes:,.0f} minutes; their time "
             "grows with the square of the clips, so half as many take a quarter of it"
