@@ -71,7 +71,7 @@ def acquire(lock: FileLock, *, timeout: float) -> bool:
 
 
 def is_held(path: Path) -> bool | None:
-    """Returns whether a process holds the lock file `path`; None if that cannot be told, as where there is no file."""
+    """Returns whether a process holds the lock file `path`; None if that cannot be known, as without a file."""
     if fcntl is None:
         return None
     try:

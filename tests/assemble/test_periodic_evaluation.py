@@ -10,7 +10,7 @@ import torch
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.assemble.evaluation import ground_of_parts
+from wavegan.assemble.evaluation import real_sound_of_parts
 from wavegan.commands.evaluate import evaluate
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.models import load_model
@@ -71,9 +71,9 @@ def test_the_figures_are_those_of_the_averaged_generator_on_held_out_sound(judge
     run = trained(judged, "run")
     loaded = load_model(run.path, CPU)
     recipe, model = loaded.recipe, loaded.model
-    ground = ground_of_parts(recipe, assemble.corpora(recipe), seed=0)
-    count = min(recipe.evaluation.count, len(ground.reference), len(ground.real))
-    reference = Reference(ground.reference.first(count), 16000)
+    real_sound = real_sound_of_parts(recipe, assemble.corpora(recipe), seed=0)
+    count = min(recipe.evaluation.count, len(real_sound.reference), len(real_sound.real))
+    reference = Reference(real_sound.reference.first(count), 16000)
     clips = reference.extract(generate(model, count, batch_size=16))
     value = reference.estimates(clips, only=["kad_l"], count=2)["kad_l"][0]
     assert headlines(run)[6] == pytest.approx(value, rel=1e-6)

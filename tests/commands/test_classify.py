@@ -363,12 +363,12 @@ def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons):
     folder = source(low=4, high=4)
     result = train(folder, tmp_path / "ears.pt")
     clips = None  # not looked at
-    ground = ReferenceSets(FORM, clips, clips, clips, "", labelled=(folder,))  # type: ignore[arg-type]
+    real_sound = ReferenceSets(FORM, clips, clips, clips, "", labelled=(folder,))  # type: ignore[arg-type]
     bare = ReferenceSets(FORM, clips, clips, clips, "")  # type: ignore[arg-type]
-    assert classifier_of("none", ground) is None and classifier_of(None, bare) is None
+    assert classifier_of("none", real_sound) is None and classifier_of(None, bare) is None
     named = classifier_of(str(tmp_path / "ears.pt"), bare, device="cpu")
     assert named and named.identity == result.hash and len(lessons) == 1
-    trained = classifier_of(None, ground, device="cpu")
+    trained = classifier_of(None, real_sound, device="cpu")
     assert trained and trained.identity == result.hash and len(lessons) == 2
 
 

@@ -14,15 +14,15 @@ import soundfile
 import torch
 
 from wavegan import recipe as recipes
-from wavegan.assemble.evaluation import form_of, generated
+from wavegan.assemble.evaluation import clip_format_of, generated
 from wavegan.audio.corpus import load_corpus
 from wavegan.audio.files import FULL_SCALE
 from wavegan.commands.compare import Comparison, compare
 from wavegan.commands.evaluation_data import (
     Candidate,
     folder_candidate,
-    ground_of_folders,
-    ground_of_recipe,
+    real_sound_of_folders,
+    real_sound_of_recipe,
     white_noise_like,
 )
 from wavegan.commands.judging_options import JudgingOptions
@@ -342,7 +342,7 @@ def test_models_that_have_learned_from_other_sound_are_told(command, home):
 def test_data_that_was_learned_from_is_told(home, capfd, console):
     write_sounds(Path("new"), 12)
     for data, is_told in ((home / "tones", True), (Path("new"), False)):
-        ground_of_recipe(recipe_of(home / "mouse"), data, None, seed=0)
+        real_sound_of_recipe(recipe_of(home / "mouse"), data, None, seed=0)
         assert (f"{data} is what mouse has learned from" in capfd.readouterr().err) == is_told
 
 
@@ -374,7 +374,7 @@ def test_a_model_without_its_sound_is_judged_by_other_sound(command, home, is_na
         assert values["differences"]["tones"]["copy_share"]["value"] == 1
 
 
-# The ground: what is real, and what was learned from.
+# The real sound: what is real, and what was learned from.
 
 
 def contents(clips: ClipSet | None) -> list[bytes]:
@@ -393,44 +393,44 @@ def names(clips: ClipSet | None, folder: Path) -> set[str]:
 
 
 def test_two_halves_and_what_was_learned_from_are_disjoint_and_all(home):
-    ground = ground_of_recipe(recipe_of(home / "mouse"), None, None, seed=0)
+    real_sound = real_sound_of_recipe(recipe_of(home / "mouse"), None, None, seed=0)
     real, reference, training = (
-        names(clips, home / "tones") for clips in (ground.real, ground.reference, ground.training)
+        names(clips, home / "tones") for clips in (real_sound.real, real_sound.reference, real_sound.training)
     )
     assert abs(len(real) - len(reference)) <= 1 and min(len(real), len(training)) > 2
     assert not real & reference and not (real | reference) & training
     assert len(real | reference | training) == 24
-    assert ground.form == FORM == form_of(recipe_of(home / "mouse"))
+    assert real_sound.form == FORM == clip_format_of(recipe_of(home / "mouse"))
 
 
 def test_halves_follow_from_names_alone(home):
     """Splits other sounds of the same names, in another folder and with another seed, in the same way."""
     other = write_sounds(Path("other/tones"), 24, seed=9)
-    mine = ground_of_folders(FORM, home / "tones", None, seed=0)
-    theirs = ground_of_folders(FORM, other, None, seed=7)
+    mine = real_sound_of_folders(FORM, home / "tones", None, seed=0)
+    theirs = real_sound_of_folders(FORM, other, None, seed=7)
     assert len(mine.real) == len(mine.reference) == 12
     for clips, other_clips in ((mine.real, theirs.real), (mine.reference, theirs.reference)):
         assert names(clips, home / "tones") == names(other_clips, other)
     assert not set(contents(mine.real)) & set(contents(mine.reference))
-    again = ground_of_folders(FORM, home / "tones", None, seed=7)
+    again = real_sound_of_folders(FORM, home / "tones", None, seed=7)
     assert contents(again.real) != contents(mine.real), "the seed only orders them"
 
 
 def test_a_test_set_is_held_out_and_all_else_learned_from(home):
     test = write_sounds(Path("test"), 7, seed=4)
-    ground = ground_of_recipe(recipe_of(home / "mouse", f"data.test={test}"), None, None, seed=0)
-    assert ground.split == "data.test: test"
-    assert len(ground.real) == 3 and len(ground.reference) == 4
-    assert len(names(ground.real, test) | names(ground.reference, test)) == 7
-    assert len(names(ground.training, home / "tones")) == 24
+    real_sound = real_sound_of_recipe(recipe_of(home / "mouse", f"data.test={test}"), None, None, seed=0)
+    assert real_sound.split == "data.test: test"
+    assert len(real_sound.real) == 3 and len(real_sound.reference) == 4
+    assert len(names(real_sound.real, test) | names(real_sound.reference, test)) == 7
+    assert len(names(real_sound.training, home / "tones")) == 24
 
 
 def test_nothing_held_out_is_refused_unless_data_is_named(home):
     recipe = recipe_of(home / "mouse", "data.holdout=0")
     with pytest.raises(DataError, match="has no held-out sound .* `data=DIR`"):
-        ground_of_recipe(recipe, None, None, seed=0)
-    ground = ground_of_recipe(recipe, write_sounds(Path("new"), 6), None, seed=0)
-    assert ground.split == "all of new" and len(names(ground.training, home / "tones")) == 24
+        real_sound_of_recipe(recipe, None, None, seed=0)
+    real_sound = real_sound_of_recipe(recipe, write_sounds(Path("new"), 6), None, seed=0)
+    assert real_sound.split == "all of new" and len(names(real_sound.training, home / "tones")) == 24
 
 
 def test_the_form_of_a_folder_is_its_most_common_one():
@@ -492,9 +492,9 @@ def silent(count: int) -> ClipSet:
     ],
 )
 def test_all_sets_are_as_large_as_the_smallest(capfd, wanted, halves, folders, count, line, console):
-    ground = ReferenceSets(FORM, silent(halves[0]), silent(halves[1]), None, "")
+    real_sound = ReferenceSets(FORM, silent(halves[0]), silent(halves[1]), None, "")
     candidates = [Candidate("x", silent(size), Path(f"folder-{number}")) for number, size in enumerate(folders)]
-    assert agreed_count(wanted, ground, candidates) == count
+    assert agreed_count(wanted, real_sound, candidates) == count
     assert capfd.readouterr().err == line
 
 

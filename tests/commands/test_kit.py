@@ -90,7 +90,7 @@ def test_what_makes_no_kit_is_refused_before_anything_is_written(command, drumme
         assert outcome.code == 2 and told in outcome.err
     monkeypatch.setattr(commands.kits, "is_heard", lambda clips: np.zeros(len(clips), bool))
     outcome = command("kit", drummer, "--pads", 2, "--out", "kit")
-    assert outcome.code == 2 and "0 of the 20 clips that drummer made for 1 pads are heard" in outcome.err
+    assert outcome.code == 2 and "of 20 clips that drummer made for 1 pads, 0 can be heard" in outcome.err
     assert not Path("kit").exists()
 
 

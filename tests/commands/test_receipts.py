@@ -91,7 +91,7 @@ def test_the_model_is_looked_for_where_it_may_be(command, here, drummer):
     assert command("export", run, "--out", "taken").code == 0
     shutil.rmtree("runs")
     outcome = command("regenerate", path, "--out", "b")
-    assert outcome.code == 2 and "no model of that name is at hand" in outcome.err
+    assert outcome.code == 2 and "no model of that name was found" in outcome.err
     shutil.copy(path, "clip.wav")
     newest = generated(command, "taken", "-n", 1, "--force")[0]
     assert command("regenerate", newest, "--model", "taken", "--out", "c").code == 0

@@ -23,11 +23,11 @@ def test_what_will_take_long_is_told_before_it_starts(monkeypatch, console, caps
             self.expected_seconds = lambda count: 90.0
 
     clips = ClipSet(4000, lambda number: torch.zeros(16, 1, 64))
-    ground = ReferenceSets.__new__(ReferenceSets)
+    real_sound = ReferenceSets.__new__(ReferenceSets)
     for name, value in {"reference": clips, "training": None, "form": type("Form", (), {"sample_rate": 16000})}.items():
-        object.__setattr__(ground, name, value)
+        object.__setattr__(real_sound, name, value)
     monkeypatch.setattr(judged_sets, "Reference", Slow)
-    judged_sets.extract_sets({"generated": clips, "real": clips}, ground, None, 0)
+    judged_sets.extract_sets({"generated": clips, "real": clips}, real_sound, None, 0)
     err = capsys.readouterr().err
     assert "4,000 clips in each of 2 sets take about 3 minutes; their time grows with the square" in err
 

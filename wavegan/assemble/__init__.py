@@ -5,7 +5,7 @@ from wavegan.assemble.checkpoint_content import check_model, check_training
 from wavegan.assemble.checkpoint_migration import migrated, require_present_format
 from wavegan.assemble.corpora import Corpora, corpora, target_corpora, target_source
 from wavegan.assemble.devices import current, device
-from wavegan.assemble.evaluation import form_of, generated, ground_of_parts
+from wavegan.assemble.evaluation import clip_format_of, generated, real_sound_of_parts
 from wavegan.assemble.models import (
     GENERATING,
     generating_model,
@@ -43,10 +43,10 @@ __all__ = [
     "corpora",
     "current",
     "device",
-    "form_of",
+    "clip_format_of",
     "generated",
     "generating_model",
-    "ground_of_parts",
+    "real_sound_of_parts",
     "label_count",
     "method",
     "migrated",

@@ -122,7 +122,7 @@ def session(
             reason = str(error).partition("\n")[0]
             raise
         finally:
-            with suppress(OSError):  # a full disk, which an error tells already
+            with suppress(OSError):  # a full disk, which another error reports
                 progress.end(reason)
         return stopped_by
 

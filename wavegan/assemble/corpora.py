@@ -41,7 +41,7 @@ class Corpora(NamedTuple):
         return dict(self.training.remarks) | (dict(self.held_out.remarks) if self.held_out else {})
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def all_notes(self) -> tuple[str, ...]:
         """Returns sentences on what was guessed, converted or left out."""
         notes = (*self.training.notes, *(self.held_out.notes if self.held_out else ()), *self.notes)
         return tuple(dict.fromkeys(notes))
@@ -64,8 +64,8 @@ def target_source(recipe: Recipe) -> tuple[str, ...]:
 def target_corpora(recipe: Recipe, source: Corpora | None = None, record: SplitRecord | None = None) -> Corpora:
     """Returns the sound that a model's clips should be like.
 
-    It is the second source of a translation, else the same as `corpora` returns. source: the result of `corpora`, if it
-    is at hand, so that nothing is read twice. record: as `corpora` takes it, of this sound.
+    It is the second source of a translation, else the same as `corpora` returns. source: the result of `corpora`, if
+    there is one already, so that nothing is read twice. record: as `corpora` takes it, of this sound.
     """
     if recipe.data.source_b is None:
         return source or corpora(recipe, record)

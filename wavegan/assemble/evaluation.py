@@ -31,13 +31,13 @@ PERIODIC_RESAMPLES = 50
 TRAINING_CLIPS = 2000  # at most so many are searched for copies
 
 
-def form_of(recipe: Recipe) -> ClipFormat:
+def clip_format_of(recipe: Recipe) -> ClipFormat:
     """Gives the format of the clips that a recipe's model makes."""
     data = recipe.data
     return ClipFormat(data.sample_rate, data.channels, data.clip_samples, data.normalize, reading(data))
 
 
-def ground_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSets:
+def real_sound_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSets:
     """Gives the real sound that a recipe's clips are judged by. Raises DataError if none is held out."""
     if parts.held_out is None:
         raise DataError(
@@ -45,7 +45,7 @@ def ground_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSe
             "",
             "name real audio with `data=DIR`",
         )
-    form = form_of(recipe)
+    form = clip_format_of(recipe)
     return reference_sets(
         form, parts.held_out, parts.training, recipe.data.windows, parts.split, target_source(recipe), seed
     )
@@ -71,14 +71,14 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
     if not recipe.evaluation.every:
         return None
     started = time.monotonic()
-    ground = ground_of_parts(recipe, parts, seed=0)
+    real_sound = real_sound_of_parts(recipe, parts, seed=0)
     try:
-        count = agreed_count(recipe.evaluation.count, ground)
+        count = agreed_count(recipe.evaluation.count, real_sound)
     except DataError as error:  # training is possible all the same
         logger.warning(f"evaluation.every is ignored, so no best checkpoint is kept: {error}")
         return None
-    learned = ground.training.first(TRAINING_CLIPS) if ground.training else None
-    reference = Reference(ground.reference.first(count), ground.form.sample_rate, training=learned)
+    learned = real_sound.training.first(TRAINING_CLIPS) if real_sound.training else None
+    reference = Reference(real_sound.reference.first(count), real_sound.form.sample_rate, training=learned)
 
     def figures(seen: Features) -> dict[str, float]:
         estimates = reference.estimates(seen, only=PERIODIC, count=PERIODIC_RESAMPLES)
@@ -95,7 +95,7 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
         with evaluation_mode(model.generator):
             return figures(reference.extract(generated(model, count, seed=0)))
 
-    seen = reference.extract(ground.real.first(count))
+    seen = reference.extract(real_sound.real.first(count))
     if reason := reference.without_meaning(seen).get(HEADLINE):
         logger.warning(f"this training is not judged while it goes on: {reason}")
         return None

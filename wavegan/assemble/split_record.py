@@ -1,4 +1,4 @@
-"""Records which items a run learns from and which it holds out, and tells of each item of a corpus which it is.
+"""Records which items a run learns from and which it holds out, and finds them again in a corpus.
 
 Items are known by the hashes of their samples; their names and folders do not count.
 """

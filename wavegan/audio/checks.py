@@ -24,7 +24,7 @@ QUIET_PEAK = 10 ** (-40 / 20)  # scaled to full level, the noise of 16-bit sound
 class Cutting(NamedTuple):
     """Says how clips are cut from a corpus: their length and which parts of an item they are, see `Windows`.
 
-    knows_labels: the networks are told each clip's label.
+    knows_labels: the networks get each clip's label.
     """
 
     clip_samples: int

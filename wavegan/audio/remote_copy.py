@@ -101,7 +101,7 @@ class Remote:
         raise AssertionError("the last try returns or raises")
 
     def find(self, folder: str, *, is_patient: bool = True) -> dict[str, dict[str, Any]]:
-        """Returns what the system tells of each file in a folder and its sub-folders, by path. Raises as `ask`."""
+        """Returns fsspec's info of each file in a folder and its sub-folders, by path. Raises as `ask`."""
         system: Any = self.system
         general = AsyncFileSystem._find if system.async_impl else fsspec.AbstractFileSystem.find
         if getattr(type(system), general.__name__) is not general:

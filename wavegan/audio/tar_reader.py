@@ -44,7 +44,9 @@ class Tar:
         """Opens `size` bytes from `offset` on as a file of their own; raises DataError if the tar has changed since."""
         with _opened(self.path) as file:
             if Tar.snapshot(self.path) != self:
-                raise DataError(f"lies in {self.path}, which was written anew meanwhile; run the same command again")
+                raise DataError(
+                    f"lies in {self.path}, which has changed since it was listed; run the same command again"
+                )
             with io.BufferedReader(_Part(file, offset, size), BUFFER_BYTES) as part:
                 yield part
 
@@ -74,7 +76,7 @@ class _Part(io.RawIOBase):
 
 
 class _Present(io.BufferedReader):
-    """Reads no more than there is: tarfile asks for as many bytes as a header claims, and Python makes room first."""
+    """Reads no more bytes than there are: tarfile asks for as many as a header claims, and Python allocates them."""
 
     def __init__(self, raw: io.FileIO, buffer_bytes: int):
         super().__init__(raw, buffer_bytes)

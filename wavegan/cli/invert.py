@@ -53,7 +53,7 @@ def invert(
     """Searches for the clip of MODEL that is nearest to each SOUND, by spectra of three resolutions.
 
     Writes that clip, SOUND converted as the model's training sound was, the nearest training clip, if the training
-    sound is at hand, and a picture of all. The clip has a receipt, so wavegan vary and morph take it.
+    sound can be read, and a picture of all. The clip has a receipt, so wavegan vary and morph take it.
 
     \b
     Examples:

@@ -149,18 +149,18 @@ def classifier_for(
     return classifier
 
 
-def classifier_of(choice: str | None, ground: ReferenceSets, *, device: str = "auto") -> Classifier | None:
+def classifier_of(choice: str | None, real_sound: ReferenceSets, *, device: str = "auto") -> Classifier | None:
     """Returns the classifier that a user chose.
 
-    choice: a file; "none" for no classifier; None for the classifier of the ground's labelled source, if it has one.
+    choice: a file; "none" for no classifier; None for that of the source of the real sound, if the source has labels.
     """
     if choice == "none":
         return None
     if choice is not None:
         return load(Path(choice), assemble.device(device))
-    if not ground.labelled:
+    if not real_sound.labelled:
         return None
-    return classifier_for(ground.labelled, **ground.form._asdict(), device=device)
+    return classifier_for(real_sound.labelled, **real_sound.form._asdict(), device=device)
 
 
 def accuracy_on(

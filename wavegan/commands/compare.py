@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from wavegan import assemble
-from wavegan.assemble.evaluation import form_of
+from wavegan.assemble.evaluation import clip_format_of
 from wavegan.commands.classify import Classifier, classifier_of
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
     Candidate,
     folder_candidate,
-    ground_of_folders,
-    ground_of_recipe,
     model_candidate,
+    real_sound_of_folders,
+    real_sound_of_recipe,
     target_of,
     white_noise_like,
 )
@@ -75,19 +75,19 @@ def compare(
     make_folder(page.parent)  # raises before the work; the next line does so for the device
     assemble.device(options.device)
     models = {path: model_candidate(path, options) for path in targets if is_model(path)}
-    form, ground, wanted = _ground(targets, models, options)
+    form, real_sound, wanted = _real_sound(targets, models, options)
     candidates = [models.get(path) or folder_candidate(path, form, seed=options.seed) for path in targets]
     logger.info(f"comparing at {form}")
     folders = [candidate for candidate in candidates if candidate.model is None]
-    count = agreed_count(options.count or wanted, ground, folders)
+    count = agreed_count(options.count or wanted, real_sound, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
-    classifier = classifier_of(options.classifier, ground, device=options.device)
-    return _compare(named, ground, count, page, classifier, embedding, trials=trials, seed=options.seed)
+    classifier = classifier_of(options.classifier, real_sound, device=options.device)
+    return _compare(named, real_sound, count, page, classifier, embedding, trials=trials, seed=options.seed)
 
 
 def _compare(
     candidates: dict[str, Candidate],
-    ground: ReferenceSets,
+    real_sound: ReferenceSets,
     count: int,
     page: Path,
     classifier: Classifier | None,
@@ -97,12 +97,12 @@ def _compare(
     seed: int,
 ) -> Comparison:
     sets = {name: candidate.clips.first(count) for name, candidate in candidates.items()}
-    rate, first = ground.form.sample_rate, next(iter(sets))
-    clips = ground.reference.first(count)
-    compared = sets | {"real": ground.real.first(count), "noise": white_noise_like(clips, count, seed)}
+    rate, first = real_sound.form.sample_rate, next(iter(sets))
+    clips = real_sound.reference.first(count)
+    compared = sets | {"real": real_sound.real.first(count), "noise": white_noise_like(clips, count, seed)}
     models = [candidate.model for candidate in candidates.values() if candidate.model]
     model_labels = {label for model in models for label in model.label_names}
-    reference, seen = extract_sets(compared, ground, classifier, seed, embedding, sorted(model_labels))
+    reference, seen = extract_sets(compared, real_sound, classifier, seed, embedding, sorted(model_labels))
     estimates = {
         name: reference.estimates(features, stream=place) for place, (name, features) in enumerate(seen.items())
     }
@@ -115,7 +115,7 @@ def _compare(
         }
         for name in list(sets)[1:]
     }
-    facts = ground.facts(count) | facts_of_meaning(seen | {"reference": reference.features}, scores)
+    facts = real_sound.facts(count) | facts_of_meaning(seen | {"reference": reference.features}, scores)
     facts |= closing_facts(classifier, seed)
     heard = {name: clip_set.first(SHOWN).together() for name, clip_set in compared.items() if name != "noise"}
     write_comparison(
@@ -177,14 +177,14 @@ def _page(out: Path | None) -> Path:
     return page
 
 
-def _ground(
+def _real_sound(
     targets: Sequence[Path], models: dict[Path, Candidate], options: JudgingOptions
 ) -> tuple[ClipFormat, ReferenceSets, int]:
     """Returns the form of all clips, the real sound, and how many clips are wanted."""
     if not models:
         form = common_form(targets[0])
-        return form, ground_of_folders(form, options.data, options.training, seed=options.seed), FOLDER_CLIPS
-    forms = {path: form_of(candidate.recipe) for path, candidate in models.items() if candidate.recipe}
+        return form, real_sound_of_folders(form, options.data, options.training, seed=options.seed), FOLDER_CLIPS
+    forms = {path: clip_format_of(candidate.recipe) for path, candidate in models.items() if candidate.recipe}
     (path, form), *later_forms = forms.items()
     for later_path, later_form in later_forms:
         if later_form[:3] != form[:3]:
@@ -197,8 +197,8 @@ def _ground(
     assert recipe, "a model has a recipe"
     if options.data is None:
         _tell_other_sound(path, models)
-    ground = ground_of_recipe(recipe, options.data, options.training, seed=options.seed, candidate=models[path])
-    return form, ground, recipe.evaluation.count
+    real_sound = real_sound_of_recipe(recipe, options.data, options.training, seed=options.seed, candidate=models[path])
+    return form, real_sound, recipe.evaluation.count
 
 
 def _tell_other_sound(path: Path, models: dict[Path, Candidate]) -> None:

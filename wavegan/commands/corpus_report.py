@@ -43,7 +43,7 @@ def _report(parts: assemble.Corpora) -> dict[str, Any]:
         "skipped": parts.skipped,
         "passed_over": parts.passed_over,
         "repaired": parts.remarks,
-        "notes": parts.told,
+        "notes": parts.all_notes,
         "items": {"training": _hashes(training), "held_out": _hashes(held_out) if held_out else {}},
     }
 
@@ -61,7 +61,7 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
     logger.info(f"learning from {_summary(parts.training, cutting)}")
     if parts.held_out:
         logger.info(f"held out: {_summary(parts.held_out)} ({parts.split})")
-    for note in parts.told:
+    for note in parts.all_notes:
         logger.info(note)
     for reason, names in parts.passed_over.items():
         logger.info(f"passed over: {len(names):,} that {reason} ({some_names(names)})")

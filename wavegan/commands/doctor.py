@@ -51,7 +51,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Holds what is known of a source.
+    """Holds the results of an examination of a source.
 
     facts: in words, by name. figures: as plain values. problems: the worst first. advice: None if nothing can be
     learned from the source. step_seconds: None if it was not measured. page: None if none was asked for.

@@ -24,9 +24,9 @@ from wavegan.commands.evaluation_data import (
     ClipArray,
     array_candidate,
     folder_candidate,
-    ground_of_folders,
-    ground_of_recipe,
     model_candidate,
+    real_sound_of_folders,
+    real_sound_of_recipe,
     target_of,
     white_noise_like,
 )
@@ -89,42 +89,42 @@ def evaluate(
     data, training, seed = options.data, options.training, options.seed
     if isinstance(target, ClipArray):
         candidate, form = array_candidate(target)
-        ground = ground_of_folders(form, data, training, seed=seed)
+        real_sound = real_sound_of_folders(form, data, training, seed=seed)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / candidate.name
     elif is_model(target):
         candidate = model_candidate(target, options)
         assert candidate.recipe and candidate.model, "a model has both"
-        ground = ground_of_recipe(candidate.recipe, data, training, seed=seed, candidate=candidate)
+        real_sound = real_sound_of_recipe(candidate.recipe, data, training, seed=seed, candidate=candidate)
         wanted = options.count or candidate.recipe.evaluation.count
         place = result_folder(target, "evaluation") / f"step-{candidate.model.step:08d}"
     else:
         form = common_form(target)
-        ground = ground_of_folders(form, data, training, seed=seed)
+        real_sound = real_sound_of_folders(form, data, training, seed=seed)
         candidate = folder_candidate(target, form, seed=seed)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / target.resolve().name
-    logger.info(f"comparing at {ground.form}")
-    sets = _sets(candidate, ground, agreed_count(wanted, ground), seed)
-    classifier = classifier_of(options.classifier, ground, device=options.device)
-    return _judge(candidate, sets, ground, classifier, embedding, out or place, seed)
+    logger.info(f"comparing at {real_sound.form}")
+    sets = _sets(candidate, real_sound, agreed_count(wanted, real_sound), seed)
+    classifier = classifier_of(options.classifier, real_sound, device=options.device)
+    return _judge(candidate, sets, real_sound, classifier, embedding, out or place, seed)
 
 
-def _sets(candidate: Candidate, ground: ReferenceSets, count: int, seed: int) -> dict[str, ClipSet]:
+def _sets(candidate: Candidate, real_sound: ReferenceSets, count: int, seed: int) -> dict[str, ClipSet]:
     """Returns the sets of clips that are compared with the reference, the candidate's first."""
-    reference = ground.reference.first(count)
-    sets = {"generated": candidate.clips.first(count), "real": ground.real.first(count)}
+    reference = real_sound.reference.first(count)
+    sets = {"generated": candidate.clips.first(count), "real": real_sound.real.first(count)}
     if candidate.recipe and candidate.model:
         sets["untrained"] = generated(assemble.untrained_model(candidate.recipe, candidate.model), count, seed)
-    if ground.training and len(ground.training) >= count:
-        sets["training"] = ground.training.first(count)
+    if real_sound.training and len(real_sound.training) >= count:
+        sets["training"] = real_sound.training.first(count)
     return sets | {"noise": white_noise_like(reference, count, seed)}
 
 
 def _judge(
     candidate: Candidate,
     sets: dict[str, ClipSet],
-    ground: ReferenceSets,
+    real_sound: ReferenceSets,
     classifier: Classifier | None,
     embedding: Embedding | None,
     out: Path,
@@ -135,11 +135,11 @@ def _judge(
     # Features are extracted once for each set, and every figure and picture is made from them. Of the reference as many
     # clips are used as of each set: most distances depend on the number.
     model_labels = candidate.model.label_names if candidate.model else ()
-    reference, features = extract_sets(sets, ground, classifier, seed, embedding, model_labels)
+    reference, features = extract_sets(sets, real_sound, classifier, seed, embedding, model_labels)
     with_reference = features | {"reference": reference.features}
     scores = {name: reference.scores(of_set) for name, of_set in features.items()}
     curve = {name: reference.curve(features[name], scores[name]) for name in ("generated", "real")}
-    facts = candidate.facts | ground.facts(len(sets["generated"])) | facts_of_meaning(with_reference, scores)
+    facts = candidate.facts | real_sound.facts(len(sets["generated"])) | facts_of_meaning(with_reference, scores)
     labels, obeyed = None, None
     if "probabilities" not in reference.distrusted:
         labels = _labels(with_reference, classifier)
@@ -148,7 +148,7 @@ def _judge(
     facts |= {"features": IDENTITY} | closing_facts(classifier, seed)
     page, pictures = out / "report.html", out / "spectrograms.png"
     result = Evaluation(out, page, pictures, scores, facts, labels, obeyed, curve)
-    report = _report(result, candidate, sets["generated"], ground, reference, features, seed)
+    report = _report(result, candidate, sets["generated"], real_sound, reference, features, seed)
     spectrogram_images.spectrogram_grid(result.spectrograms, report.generated, report.real, report.sample_rate)
     write_report(result.report, report)
     # The last: whoever sees it sees the others too.
@@ -160,13 +160,13 @@ def _report(
     result: Evaluation,
     candidate: Candidate,
     clips: ClipSet,
-    ground: ReferenceSets,
+    real_sound: ReferenceSets,
     reference: Reference,
     features: dict[str, Features],
     seed: int,
 ) -> Report:
     """Returns the page's content: the figures, and clips beside real ones. clips: the candidate's."""
-    rate = ground.form.sample_rate
+    rate = real_sound.form.sample_rate
     return Report(
         title=f"{candidate.name}",
         facts=result.facts,
@@ -174,9 +174,9 @@ def _report(
         scores=result.scores,
         curve=result.curve,
         generated=clips.first(SHOWN).together(),
-        real=ground.reference.first(len(clips)).first(SHOWN).together(),
+        real=real_sound.reference.first(len(clips)).first(SHOWN).together(),
         artefacts=_artefacts(reference, features["generated"], clips),
-        likeness=_likeness(reference, features["generated"], clips, ground),
+        likeness=_likeness(reference, features["generated"], clips, real_sound),
         spectra={name: mean_levels(of_set) for name, of_set in features.items() if name != "untrained"},
         frequencies=spectrum_frequencies(features["generated"], rate),
         history=evaluations(RunFolder(run_folder_of(candidate.path)).log) if candidate.model else [],
@@ -197,16 +197,20 @@ def _artefacts(reference: Reference, seen: Features, clips: ClipSet) -> list[Fau
     ]
 
 
-def _likeness(reference: Reference, seen: Features, clips: ClipSet, ground: ReferenceSets) -> list[Likeness]:
+def _likeness(reference: Reference, seen: Features, clips: ClipSet, real_sound: ReferenceSets) -> list[Likeness]:
     """Returns the clips nearest to a training clip.
 
     Each comes with that training clip, the nearest held-out clip, and the distances to both.
     """
-    if ground.training is None:
+    if real_sound.training is None:
         return []
     return [
         Likeness(
-            match.number, clips[match.number], ground.training[match.training], ground.reference[match.real], *match[3:]
+            match.number,
+            clips[match.number],
+            real_sound.training[match.training],
+            real_sound.reference[match.real],
+            *match[3:],
         )
         for match in reference.nearest(seen, RISKIEST)
     ]

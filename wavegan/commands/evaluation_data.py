@@ -118,7 +118,7 @@ def white_noise_like(clips: ClipSet, count: int, seed: int) -> ClipSet:
     )
 
 
-def ground_of_recipe(
+def real_sound_of_recipe(
     recipe: Recipe,
     data: Path | None,
     training: Path | None,
@@ -131,7 +131,7 @@ def ground_of_recipe(
     candidate: the model of the recipe, which knows which sounds it has learned from.
     """
     refuse_run(data, training)
-    form = assemble.form_of(recipe)
+    form = assemble.clip_format_of(recipe)
     learned, held_out, split, source = _own_parts(recipe, candidate, data, training, form)
     if data is not None:
         log_conversions(data, form)
@@ -139,7 +139,7 @@ def ground_of_recipe(
         if data.resolve() in [Path(folder).resolve() for folder in assemble.target_source(recipe)]:
             logger.info(
                 f"{data} is what {recipe.name} has learned from, so its figures look better than they are; "
-                "without `data` its held-out part judges it"
+                "leave out `data` to compare with its held-out part"
             )
     if held_out is None:
         raise DataError(
@@ -150,7 +150,7 @@ def ground_of_recipe(
     return reference_sets(form, held_out, learned, recipe.data.windows, split, source, seed)
 
 
-def ground_of_folders(form: ClipFormat, data: Path | None, training: Path | None, *, seed: int) -> ReferenceSets:
+def real_sound_of_folders(form: ClipFormat, data: Path | None, training: Path | None, *, seed: int) -> ReferenceSets:
     """Gives the real sound of folders: `data` to judge by, `training` that the candidates may have learned from."""
     if data is None:
         raise DataError(

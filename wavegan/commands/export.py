@@ -42,8 +42,8 @@ CPU = torch.device("cpu")
 class ExportOptions:
     """Holds the choices of an export.
 
-    precision: fp32, fp16 or bf16, as which weights are stored. licence: as SPDX writes it. place: the MODEL that the
-    card's examples name.
+    precision: the format of stored weights, fp32, fp16 or bf16. licence: an SPDX name. place: the name of the MODEL in
+    the card's examples.
     """
 
     precision: str = "fp32"
@@ -158,7 +158,7 @@ def card_of(loaded: LoadedModel, place: str) -> str:
 def content_of(loaded: LoadedModel, options: ExportOptions) -> dict[str, Any]:
     """Returns all that an exported folder holds of a MODEL.
 
-    Of the sources only the last part of a path is told: the rest says more of its maker's disk than of the sound.
+    Of a source's path only the last part is written, since the rest describes the user's disk and not the sound.
     """
     recipe = recipes.as_dict(loaded.recipe)
     for key in SOURCES:

@@ -141,7 +141,8 @@ def write_walk(
 ) -> list[Path]:
     """Writes one file that walks through the latents of clips 0 to `stations - 1`; errors as `write_clips`.
 
-    Between several labels it walks with the latent of clip 0. An interrupted walk begins anew; a whole one is kept.
+    Between several labels it walks with the latent of clip 0. A walk that was interrupted starts again; a complete one
+    is kept.
     """
     refuse_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
@@ -195,7 +196,7 @@ def refuse_translation(loaded: LoadedModel) -> None:
 
 
 def refuse_truncation(truncation: float) -> None:
-    """Raises UserError for a truncation that is none."""
+    """Raises UserError unless a truncation is valid."""
     if not 0 < truncation <= 1:
         raise UserError(f"`truncation` is {truncation:g}", "it must be above 0 and at most 1", "try 0.7")
 

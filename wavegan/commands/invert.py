@@ -1,4 +1,4 @@
-"""Brings a model as near to real sounds as it comes, and says how near that is."""
+"""Searches for the clips of a model that are nearest to real sounds, and measures how near they are."""
 
 import logging
 from collections.abc import Sequence
@@ -39,10 +39,10 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class InvertedSound:
-    """Holds what was reached for one sound. files: the original in the model's form, the inverted clip, and more.
+    """Holds the result for one sound. files: the original in the model's form, the inverted clip, and more.
 
-    label: that of the inverted clip, or a mix; None for a model without labels. nearest: None where the training sound
-    is not at hand.
+    label: that of the inverted clip, or a mix; None for a model without labels. nearest: None if the training sound
+    cannot be read.
     """
 
     sound: Path
@@ -59,7 +59,7 @@ class InvertedSound:
 
 @dataclass(frozen=True)
 class InvertResult:
-    """Lists what was reached for each sound, in their order, with the folder of the files."""
+    """Lists the results of all sounds in their order, with the folder of the files."""
 
     out: Path
     sounds: tuple[InvertedSound, ...]
@@ -80,7 +80,7 @@ def invert(
     """Writes NAME-original.wav, NAME-inverted.wav, NAME-nearest.wav and NAME.png for every sound.
 
     The original is in the model's form; the inverted clip is the nearest one that was found, with a receipt; the last
-    is the nearest clip that the model learned from, if that sound is at hand. labels: those to search among; where
+    is the nearest clip that the model learned from, if that sound can be read. labels: those to search among; where
     empty, the best mix. out: inverted/ in the MODEL's run folder where None. Raises DataError for a sound that cannot
     be used, before anything is written, and for files that exist, unless `force`.
     """
@@ -142,11 +142,13 @@ def _watched(sound: Path) -> Watch:
 
 
 def _nearest(loaded: LoadedModel, clips: Sequence[Tensor]) -> list[Neighbour | None]:
-    """Returns the training clip that is nearest to each clip; None for each where that sound is not at hand."""
+    """Returns the training clip that is nearest to each clip; None for each if the training sound cannot be read."""
     try:
         recipe, parts = sound_of_run(loaded.recipe, loaded.sound, run_folder_of(loaded.path))
     except DataError as error:
-        logger.info(f"the sound that {loaded.model.name} learned from is not at hand, so none is compared: {error}")
+        logger.info(
+            f"no training clip is compared: the sound that {loaded.model.name} learned from cannot be read ({error})"
+        )
         return [None] * len(clips)
     distance = SpectralDistance(loaded.model.sample_rate, torch.device("cpu"))
     targets = [distance.of_batches([clip[None]]) for clip in clips]

@@ -16,13 +16,13 @@ from wavegan.evaluation.reference_sets import ReferenceSets
 
 logger = logging.getLogger(__name__)
 
-TOLD_MINUTES = 1  # what takes longer is told before it starts
+ANNOUNCED_MINUTES = 1  # a step that takes longer is announced
 OF_CLASSIFIER = ("classifier", "probabilities")  # the kinds of features that a classifier gives
 
 
 def extract_sets(
     sets: Mapping[str, ClipSet],
-    ground: ReferenceSets,
+    real_sound: ReferenceSets,
     classifier: Classifier | None,
     seed: int,
     embedding: Embedding | None = None,
@@ -33,20 +33,20 @@ def extract_sets(
     model_labels: the labels of what is judged, of which the classifier should know some.
     """
     count = len(next(iter(sets.values())))
-    training = _with_progress(ground.training) if ground.training else None
+    training = _with_progress(real_sound.training) if real_sound.training else None
     reference = Reference(
-        ground.reference.first(count),
-        ground.form.sample_rate,
+        real_sound.reference.first(count),
+        real_sound.form.sample_rate,
         training=training,
         classifier=classifier,
         embedding=embedding,
         seed=seed,
     )
     if classifier:
-        fault = fault_of_classifier(classifier, reference.features, ground.labels(count), model_labels)
+        fault = fault_of_classifier(classifier, reference.features, real_sound.labels(count), model_labels)
         reference.distrusted = dict.fromkeys(OF_CLASSIFIER, fault) if fault else {}
     features = {name: reference.extract(_with_progress(clips)) for name, clips in sets.items()}
-    if (minutes := len(sets) * reference.expected_seconds(count) / 60) > TOLD_MINUTES:
+    if (minutes := len(sets) * reference.expected_seconds(count) / 60) > ANNOUNCED_MINUTES:
         logger.info(
             f"the figures of {count:,} clips in each of {len(sets)} sets take about {minutes:,.0f} minutes; their time "
             "grows with the square of the clips, so half as many take a quarter of it"

@@ -93,7 +93,7 @@ def kit(
 
 
 def _named(labels: Sequence[str], pads: int) -> tuple[str, ...]:
-    """Returns the labels that have a pad, and tells which have none."""
+    """Returns the labels that have a pad, and reports those that have none."""
     if len(labels) > pads:
         logger.info(
             f"{pads} pads hold {', '.join(labels[:pads])}; {', '.join(labels[pads:])} have none, unless `pads` is more"

@@ -48,8 +48,8 @@ def prepare_process() -> None:
 def keep_freed_memory() -> bool:
     """Tells the C library to keep freed memory and not to return it; True if the library can.
 
-    A step frees and takes gigabytes in pieces of many megabytes, and glibc asks the system for each such piece
-    anew: a quarter of a step on a CPU went by in first touches of fresh pages. Only glibc (Linux) has the switches.
+    A step frees and takes gigabytes in pieces of many megabytes, and glibc asks the system for each of them again:
+    first touches of fresh pages took a quarter of a step on a CPU. Only glibc (Linux) has the switches.
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # from malloc.h
     switches = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 << 20))

@@ -40,7 +40,8 @@ class LoadedModel:
     """Holds a MODEL with its recipe and its networks that make clips, by name; `model` is the usual one.
 
     sound: which sounds it has learned from; in a translation those of the second source. facts: plain values that an
-    export tells of it, those of FACTS that are known. weights: AVERAGE or LEARNING, which of a training's they are.
+    export writes, those of FACTS that are known. weights: AVERAGE or LEARNING, whether they are the running average or
+    the latest ones.
     """
 
     path: Path
@@ -137,7 +138,7 @@ def _holds_model(path: Path) -> bool:
 
 
 def _located(path: Path) -> Path:
-    """Returns the folder of a shipped model, or one brought from elsewhere; a MODEL of one's own goes before both."""
+    """Returns a MODEL's own folder or file, else the folder of a shipped one; of a hub or an address the local copy."""
     if hub.is_name(path):
         return hub.downloaded(path)
     if address := remote_run.address_of(path):

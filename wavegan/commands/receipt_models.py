@@ -38,9 +38,9 @@ def maker_model(maker: Maker, path: Path, on: torch.device, *, model: Path | Non
                 "a sound is made again by the model that made it",
                 f"name {loaded.path} with `model`",
             )
-    rule = "no model of that name is at hand"
+    rule = "no model of that name was found"
     if others:
-        rule = f"{' and '.join(others)} has other weights: trained further or anew, or exported in fewer bits"
+        rule = f"{' and '.join(others)} has other weights, by more or another training, or by an export in fewer bits"
     raise RunError(
         f"{path} was made by {identity}",
         rule,

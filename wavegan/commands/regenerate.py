@@ -50,7 +50,7 @@ def regenerate(
 
     model: see `receipt_models.maker_model`. On one CPU, with the same version of torch, they are the same to the last
     bit. Raises DataError for a file without a whole receipt, before anything is written, and where a file would be
-    written over, unless `force`; RunError if a model is not at hand.
+    written over, unless `force`; RunError if a model cannot be found.
     """
     chosen = [receipts.of_file(path) for path in sounds]
     paths = [out / f"{path.stem}.{extension}" for path in sounds]

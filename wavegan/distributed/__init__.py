@@ -256,7 +256,7 @@ def _supervised() -> Iterator[None]:
 
 @contextmanager
 def _unsupervised() -> Iterator[None]:
-    """Ends the groups of this process when it is left, so that after an error here the other processes get one too."""
+    """Closes the groups of this process at the end, so that an error here becomes an error in the other processes."""
     global _process
     try:
         yield

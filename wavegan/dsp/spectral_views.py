@@ -120,12 +120,12 @@ class _SpectralView(nn.Module):
 class LogMagnitude(_SpectralView):
     """Shows natural logarithms of magnitudes, (N, C, window / 2 bins, ceil(T / hop) frames).
 
-    Silence gives exactly the floor. 20 dB above it values are within 0.6 dB of the true level, 40 dB above within
-    0.06. Before they are scaled they lie between ln(f / √2) and ln(2 + f). No sample moves a value by more than
-    4 / (√2 · f · window · deviation) times its own change: by 28 for 1,024 samples, -80 dB and a deviation of 1.
-    Silence comes as close to that as any sound. power_beside: shows the magnitudes to this power as well, as further
-    channels with statistics of their own, (N, 2C, bins, frames): logarithms tell silence and decays, powers loudness.
-    Raises ValueError for a window, hop or floor that does not fit.
+    Silence gives exactly the floor. 20 dB above it values are within 0.6 dB of the true level, 40 dB above within 0.06.
+    Before they are scaled they lie between ln(f / √2) and ln(2 + f). No sample moves a value by more than 4 / (√2 · f ·
+    window · deviation) times its own change: by 28 for 1,024 samples, -80 dB and a deviation of 1. Silence comes as
+    close to that as any sound. power_beside: adds the magnitudes to this power as further channels with statistics of
+    their own, (N, 2C, bins, frames): logarithms show silence and decays, powers show loudness. Raises ValueError for a
+    window, hop or floor that does not fit.
     """
 
     tone: Tensor
@@ -164,7 +164,7 @@ class LogMel(_SpectralView):
     Silence gives exactly the floor. Values lie between ln f - 0.35 and ln(2 · √W + 1.3 · f) before they are scaled,
     where W is the sum of a band's weights over bins. No sample moves a value by more than 4 · √W / (√2 · f · window ·
     deviation) times its own change. Raises ValueError for a window, hop or floor that does not fit, and for more bands
-    than the window can tell apart.
+    than the window can resolve.
     """
 
     tone: Tensor

@@ -106,10 +106,10 @@ def levels(clips: Tensor, sample_rate: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Classifier:
-    """Holds a trained network and what is known of it. A label's number is its place in label_names.
+    """Holds a trained network, its labels, its clip format and its accuracy.
 
-    source: the sound that it has learned from, split: how the held-out part was chosen, both in words. clips: the
-    number of clips that it has learned from.
+    A label's number is its place in label_names. source: the sound that it has learned from, split: how the held-out
+    part was chosen, both in words. clips: the number of clips that it has learned from.
     """
 
     network: Network

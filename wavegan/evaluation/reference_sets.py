@@ -98,15 +98,15 @@ def _not_used(*corpora: Corpus | None) -> str:
     return "; ".join(f"{count:,} that {reason}" for reason, count in counts.items() if count)
 
 
-def agreed_count(wanted: int, ground: ReferenceSets, candidates: Sequence[Judged] = ()) -> int:
+def agreed_count(wanted: int, real_sound: ReferenceSets, candidates: Sequence[Judged] = ()) -> int:
     """Returns the number of clips compared in every set: the same for all, since many figures depend on it.
 
     Raises DataError for fewer than two clips.
     """
-    held_out = min(len(ground.reference), len(ground.real))
+    held_out = min(len(real_sound.reference), len(real_sound.real))
     if held_out < 2:
         raise DataError(
-            f"{len(ground.real)} held-out clips would be compared with {len(ground.reference)} others",
+            f"{len(real_sound.real)} held-out clips would be compared with {len(real_sound.reference)} others",
             "2 or more of each are needed, several hundred for a figure worth quoting",
             "name a folder of more real audio with `data=DIR`",
         )

@@ -35,7 +35,7 @@ def download(path: Path) -> Path:
 
 
 def downloaded(path: Path, *, looks_there: bool = False) -> Path:
-    """Returns the folder of a name that `download` was given before; looks_there: brings what the hub has anew."""
+    """Returns the folder of a name that `download` was given before; looks_there: asks the hub for changes."""
     repository, revision = _parsed(path.as_posix().removeprefix(PREFIX))
     library = _library()
     with _told(repository, revision):
@@ -86,13 +86,13 @@ def _library() -> ModuleType:
 
 @contextmanager
 def _told(repository: str, revision: str | None = None) -> Iterator[None]:
-    """Says in one sentence what the client raises."""
+    """Turns the client's errors into a RunError of one sentence."""
     from huggingface_hub import constants, errors
 
     hub = constants.ENDPOINT
     transport: type[Exception] = errors.HfHubHTTPError.__bases__[
         0
-    ]  # base of the errors of the library that it sends by
+    ]  # base class of the errors of the HTTP library that the client uses
     try:
         yield
     except errors.RevisionNotFoundError as error:

@@ -48,7 +48,7 @@ class SpectralDistance:
 class Inversion:
     """Holds the point that came nearest to a sound, its clip (C, T), and distances in dB.
 
-    random: that of a random clip of the model from the sound, the median.
+    random: the median distance of the model's random clips.
     """
 
     point: Point

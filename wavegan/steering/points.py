@@ -96,13 +96,13 @@ def _numbered(model: Model, seed: int, number: int) -> list[Tensor]:
 
 
 def refuse_amount(amount: float) -> None:
-    """Raises UserError for an amount of variation that is none."""
+    """Raises UserError unless an amount of variation is above 0 and at most 1."""
     if not 0 < amount <= 1:
         raise UserError(f"`amount` is {amount:g}", "it must be above 0 and at most 1", "try `amount=0.3`")
 
 
 def refuse_steps(steps: int) -> None:
-    """Raises UserError for a number of steps that makes no morph."""
+    """Raises UserError for fewer than the two steps that a morph needs."""
     if steps < 2:
         raise UserError(f"`steps` is {steps}", "a morph has both ends, so 2 or more", "try `steps=8`")
 

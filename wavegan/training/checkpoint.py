@@ -116,7 +116,7 @@ def load_chosen(folder: Path, which: str, check: Check = no_check) -> dict[str, 
 def best_figure(folder: Path, headline: str) -> float:
     """Returns the headline figure of a folder's best checkpoint, or infinity without one.
 
-    One that cannot be used is told, and the next evaluation replaces it.
+    A checkpoint that cannot be used is reported, and the next evaluation replaces it.
     """
 
     def check(content: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def chosen_precision(method: Method, batch: Batch, seed: int) -> tuple[str, str]
     """Tries both precisions on the device of these clips; returns the better one, and the reason in words.
 
     Some CPUs multiply bf16 many times faster, others slower, and some versions of torch do it wrong on some CPUs; a
-    CPU's name does not tell. Copies of the method run, so its networks stay as they are.
+    CPU's name does not show that. Copies of the method run, so its networks stay as they are.
     """
     device = batch.x.device
     if device.type == "cpu":  # on an accelerator, few clips would only measure the launches of kernels

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 EVALUATION = "evaluation/"  # the start of the names of an evaluation's figures
 PROBE_SECONDS = 0.5  # `file_lock.is_held` holds a lock for a moment
-START, END, ALARM, ROLLBACK = "start", "end", "alarm", "rollback"  # names of the other things that a log tells
+START, END, ALARM, ROLLBACK = "start", "end", "alarm", "rollback"  # kinds of lines beside those of statistics
 
 
 def parsed_line(text: bytes) -> dict[str, Any] | None:
@@ -32,7 +32,7 @@ def parsed_line(text: bytes) -> dict[str, Any] | None:
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
-    """Reads the lines of a run's log, in the order of the steps; a warning tells of lines that cannot be read."""
+    """Reads the lines of a run's log, in the order of the steps; a warning counts the lines that cannot be read."""
     # The last one may be cut off by a kill, or be written now.
     *texts, _ = log.read_bytes().split(b"\n") if log.exists() else [b""]
     records = [parsed_line(text) for text in texts if text.strip()]

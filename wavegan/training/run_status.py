@@ -23,9 +23,9 @@ def run_status(
 ) -> dict[str, Any]:
     """Returns the state of a run as plain values by name, from its log; a folder without a log has none: {}.
 
-    `running` is None if neither the lock nor the log tells; a log that has no start, of an earlier version, tells less.
-    name: of the run in commands, its folder if not given. held: whether a training holds it; None asks its lock. now:
-    seconds since 1970.
+    `running` is None if neither the lock nor the log shows it; a log without a start, of an earlier version, shows
+    less. name: of the run in commands, its folder if not given. held: whether a training holds it; None asks its lock.
+    now: seconds since 1970.
     """
     records = [record for record in lines(folder.log) if _is_whole(record)]
     if not records:
@@ -58,7 +58,7 @@ def run_status(
 
 
 def _is_whole(record: Record) -> bool:
-    """Returns whether a line has what is read here; others are passed over."""
+    """Returns whether a line has the fields that are read here; others are passed over."""
     start = record.get(START, {"time": "2000-01-01"})
     try:
         datetime.fromisoformat(start["time"])
@@ -91,7 +91,7 @@ def _speed(start: Record, told: Sequence[Record]) -> float | None:
 
 
 def _state(held: bool | None, session: Sequence[Record], told: Sequence[Record], silence: float) -> tuple[Any, str]:
-    """Returns whether a run is being trained, and a sentence: by its lock where that tells, else by its log's age."""
+    """Returns whether a run is being trained, and a sentence on it, by its lock or else by its log's age."""
     end = session[-1].get(END)
     if held:
         return True, f"the session before ended ({end}); another one starts" if end else "running"

@@ -1,7 +1,7 @@
 """Handles the signals that ask a command to end: a training finishes its step and saves, other commands stop cleanly.
 
-A launcher passes a signal on that its processes have already, so the same wish may come twice. A repetition within
-REPEAT_SECONDS is not counted. A SIGINT after that time is a second wish, and stops at once.
+A launcher may pass on a signal that its processes have received already. So a repetition within REPEAT_SECONDS is not
+counted. A SIGINT after that time is a second request, and stops the process at once.
 """
 
 import os
@@ -101,7 +101,7 @@ def interrupting() -> Iterator[None]:
 
 
 def _is_second_wish(signal_number: int, repeat_seconds: float) -> bool:
-    """Returns whether a signal after the first one is no repetition of it, and so stops at once."""
+    """Returns whether a later signal is a request to stop at once, and no repetition of the first."""
     return signal_number == signal.SIGINT and time.monotonic() - (_heard_at or 0) >= repeat_seconds
 
 

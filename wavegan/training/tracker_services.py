@@ -41,8 +41,8 @@ class TrackedRun:
 class Tracker(Protocol):
     """Is one run at a service; any call may raise anything.
 
-    name: the service's name of the run, by which a later session finds it; None if it needs none. place: the command
-    or the address that shows the run; empty if there is nothing to tell.
+    name: the service's name of the run, by which a later session finds it; None if it needs none. place: the command or
+    the address that shows the run; empty if there is nothing to report.
     """
 
     name: str | None
@@ -58,7 +58,7 @@ class Tracker(Protocol):
         """Forgets what came after a step; a service that cannot do this shows these steps twice."""
 
     def close(self) -> None:
-        """Sends what is left."""
+        """Sends the records that have not been sent yet."""
 
 
 class Service(NamedTuple):

@@ -26,7 +26,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Holds something to tell, in words, the remedy, and examples; is_mended: the advised recipe takes care of it."""
+    """Holds a finding in words, its remedy, and examples; is_mended: the advised recipe takes care of it."""
 
     text: str
     remedy: str
