@@ -10,7 +10,7 @@ from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.models import LoadedModel, load_model
 
-LATENT = "latent"  # whose numbers say nothing to a reader
+UNREADABLE = ("latent", "offset")  # whose numbers say nothing to a reader
 
 
 def info(target: Path) -> dict[str, Any]:
@@ -24,8 +24,8 @@ def info(target: Path) -> dict[str, Any]:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """Returns facts as lines for people, without the latent."""
-    shown = {name: value for name, value in facts.items() if name != LATENT and value not in ((), [], None)}
+    """Returns facts as lines for people, without a latent's numbers."""
+    shown = {name: value for name, value in facts.items() if name not in UNREADABLE and value not in ((), [], None)}
     width = max(map(len, shown))
     return "\n".join(f"{name:<{width}}  {_plain(value)}" for name, value in shown.items())
 
