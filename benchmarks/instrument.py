@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 
 from wavegan import __version__, generation
+from wavegan.commands.directions import directions_of
 from wavegan.commands.models import load_model
 from wavegan.export.web import page
 from wavegan.generation import Model
-from wavegan.steering.directions import find_directions
 
 SOUNDS = 64
 MAKE = "maker.make(seededSound({seed}, oneHot({label})))"
@@ -80,9 +80,10 @@ def main() -> None:
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
     from browser import Browser
 
-    model = load_model(arguments.model, torch.device("cpu")).model
+    loaded = load_model(arguments.model, torch.device("cpu"))
+    model = loaded.model
     with tempfile.TemporaryDirectory() as name, Browser(Path(name)) as browser:
-        directions = {direction.name: direction.vector for direction in find_directions(model)}
+        directions = {direction.name: direction.rows for direction in directions_of(loaded) if direction.is_sure}
         path = page.write(model, Path(name), version=__version__, identity=arguments.model.name, directions=directions)
         start = time.monotonic()
         browser.open(path)

@@ -15,7 +15,9 @@ import torch
 
 import wavegan
 from wavegan.atomic_write import write_text
+from wavegan.commands import directions
 from wavegan.commands import export as exports
+from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.models import load_model
 from wavegan.export import card, folder
 
@@ -66,6 +68,13 @@ def store(name: str, run: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     folder.write(out, content, precision=PRECISION)
     write_text(out / folder.CARD, card.card_text(content, name))
+    store_directions(out)
+
+
+def store_directions(out: Path) -> None:
+    """Writes the directions of a model beside its weights, so that nobody has to wait for them."""
+    stored = load_model(out, CPU)
+    directions.write(out / directions.FILE, directions.directions_of(stored), weights_hash(stored.model.generator))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,12 @@ import pytest
 import wavegan
 from wavegan import recipe as recipes
 from wavegan import shipped
+from wavegan.commands import directions as commands
+from wavegan.commands.directions import directions_of
 from wavegan.export.card import card_text
 from wavegan.export.folder import CARD, CONFIG, WEIGHTS
+from wavegan.steering import directions
+from wavegan.steering.directions import DESCRIPTORS
 
 MOST_BYTES = 4_000_000
 JUDGED_BY = ("kad_l", "kad_order", "precision", "recall", "coverage", "spectrum_error_db", "noise_floor_db")
@@ -46,6 +50,17 @@ def test_every_label_sounds(name):
     assert levels.min() > 0.005 and np.abs(clips).max() <= 1
     correlations = np.corrcoef(np.abs(np.fft.rfft(clips[:, 0])))
     assert np.triu(correlations, 1).max() < 0.999, "two labels sound the same"
+
+
+@pytest.mark.parametrize("name", shipped.model_names())
+def test_sounds_follow_the_directions_that_it_brings(name, monkeypatch):
+    model = wavegan.load(name, device="cpu")
+    monkeypatch.setattr(commands, "find_directions", lambda model: pytest.fail("it brings none of these weights"))
+    by_name = {direction.name: direction for direction in directions_of(model.loaded)}
+    assert {name for name, direction in by_name.items() if direction.is_sure} == {"brightness", "length", "noisiness"}
+    brightness, measure = by_name["brightness"], DESCRIPTORS["brightness"].measure
+    measured = directions._correlation(model.loaded.model, measure, brightness.rows)
+    assert measured == pytest.approx(brightness.correlation, abs=0.02)
 
 
 @pytest.mark.parametrize("name", shipped.model_names())

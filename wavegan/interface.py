@@ -15,7 +15,8 @@ from wavegan import assemble, generation
 from wavegan import recipe as recipes
 from wavegan.commands import evaluate as judging
 from wavegan.commands import train as training
-from wavegan.commands.evaluation_data import ClipArray
+from wavegan.commands.directions import directions_of, moves_of
+from wavegan.commands.evaluation_data import ClipArray, checked_clips
 from wavegan.commands.export import card_of
 from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
 from wavegan.commands.invert import read_sound
@@ -26,6 +27,7 @@ from wavegan.errors import UserError
 from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.features import Embedding
 from wavegan.steering import points
+from wavegan.steering.directions import steered
 from wavegan.steering.inversion import Inversion, Inverter
 from wavegan.steering.points import Point
 
@@ -72,19 +74,36 @@ class Model:
         """Returns how many steps the model was trained."""
         return self.loaded.model.step
 
-    def generate(self, n: int = 16, *, seed: int = 0, label: Label = None, truncation: float = 1.0) -> np.ndarray:
+    @property
+    def directions(self) -> dict[str, float]:
+        """Returns how surely sounds follow each direction, a correlation by name; `generate` takes those from 0.8 on.
+
+        The first call takes half a minute or more for a model that is not shipped. Raises UserError for a generator
+        other than inverse_stft.
+        """
+        return {direction.name: direction.correlation for direction in directions_of(self.loaded)}
+
+    def generate(
+        self,
+        n: int = 16,
+        *,
+        seed: int = 0,
+        label: Label = None,
+        truncation: float = 1.0,
+        directions: Mapping[str, float] | None = None,
+    ) -> np.ndarray:
         """Returns clips 0 to n - 1 of a seed, float32 (n, channels, samples) in [-1, 1], as `wavegan generate` makes.
 
         The same seed and number give the same clip, within float tolerance, whatever n is. label: one of `labels`, or
         several that take turns; each clip draws its own where None. truncation: above 0 and at most 1; below 1 clips
-        are more typical and vary less. Raises UserError for arguments outside these bounds and unknown labels.
+        are more typical and vary less. directions: amounts from -1 to 1 by name, such as {"brightness": 0.5}, of
+        `directions`. Raises UserError for arguments outside these bounds, unknown labels and directions.
         """
         if n < 1:
             raise UserError(f"`n` is {n}", "it must be at least 1", "try 16")
         labels = self._checked(label, truncation)
-        batches = generation.generate(
-            self.loaded.model, n, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE
-        )
+        moved = steered(self.loaded.model, moves_of(self.loaded, directions or {}).rows)
+        batches = generation.generate(moved, n, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE)
         return torch.cat(list(batches)).numpy()
 
     def interpolate(
@@ -147,7 +166,7 @@ class Model:
                 f"it must be ({self.channels}, {self.clip_samples}) at {self.sample_rate:,} Hz",
                 "cut or fill it up, or name a file, which is converted",
             )
-        return torch.from_numpy(_checked_clips(clip[None])[0])
+        return torch.from_numpy(checked_clips(clip[None])[0])
 
     def _checked(self, label: Label, truncation: float) -> tuple[str, ...]:
         refuse_truncation(truncation)
@@ -212,7 +231,7 @@ def evaluate(
     )
     if isinstance(clips, str | os.PathLike):
         return judging.as_json(judging.evaluate(Path(clips), options, out=_path(out), embedding=embedding))
-    array = ClipArray(_checked_clips(clips), sample_rate or _rate_of(_path(reference)))
+    array = ClipArray(checked_clips(clips), sample_rate or _rate_of(_path(reference)))
     with TemporaryDirectory() as folder:
         result = judging.evaluate(array, options, out=_path(out) or Path(folder), embedding=embedding)
     return judging.as_json(result) | ({} if out else {"report": None, "spectrograms": None})
@@ -247,18 +266,6 @@ def train(
 
 def _path(path: str | os.PathLike[str] | None) -> Path | None:
     return None if path is None else Path(path)
-
-
-def _checked_clips(clips: Any) -> np.ndarray:
-    """Returns clips as float32 (n, channels, samples); raises UserError for anything else."""
-    array = np.asarray(clips, np.float32)
-    if array.ndim != 3 or 0 in array.shape:
-        raise UserError(
-            f"the clips have the shape {array.shape}", "it must be (n, channels, samples)", "try clips[:, None]"
-        )
-    if not np.isfinite(array).all():
-        raise UserError("the clips hold NaN or infinity", "samples lie in [-1, 1]", "leave those clips out")
-    return array
 
 
 def _rate_of(reference: Path | None) -> int:

@@ -35,10 +35,13 @@ SAME_NAME = (
     "precision",
     "pads",
     "seed",
+    "more",
+    "less",
 )
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate", "raw")} | {
     "run_dir": "--run-dir",
     "labels": "--label",
+    "directions": "--more",
     "count": "-n",
 }
 ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")

@@ -34,6 +34,13 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     help="Label of the clips, or a mix such as kick:0.7,snare:0.3; may be given several times, then clips take turns.",
 )
 @truncation_option
+@click.option(
+    "--more",
+    multiple=True,
+    metavar="NAME[=AMOUNT]",
+    help="Direction to move the clips along: brightness, length, noisiness; by 0 to 1, 0.5 if not given.",
+)
+@click.option("--less", multiple=True, metavar="NAME[=AMOUNT]", help="The same in the other way.")
 @format_option
 @click.option(
     "--precision",
@@ -55,6 +62,8 @@ def generate(
     seed: int,
     labels: tuple[str, ...],
     truncation: float,
+    more: tuple[str, ...],
+    less: tuple[str, ...],
     extension: str,
     precision: str,
     interpolate: bool,
@@ -69,9 +78,11 @@ def generate(
     \b
     Examples:
       wavegan generate runs/quickstart -n 100 --out kicks --seed 7
+      wavegan generate drums --label snare --more brightness=0.5 --less noisiness=0.3
       wavegan generate runs/drums_conditional --label kick --label snare --interpolate -n 2
     """
     from wavegan.commands import generate as commands
+    from wavegan.commands.directions import amounts_of
     from wavegan.commands.memory import prepare_process
 
     prepare_process()
@@ -89,5 +100,6 @@ def generate(
         checkpoint=checkpoint,
         raw=raw,
         device=device,
+        directions=amounts_of(more, less),
     )
     print_files(result, as_json, clip_samples=result.clip_samples)

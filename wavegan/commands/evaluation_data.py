@@ -4,6 +4,7 @@ import logging
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from wavegan.commands.folders import refuse_run
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.commands.models import is_model, load_model, model_path, run_folder_of, runs_in, runs_near
 from wavegan.commands.run_sound import sound_of_run
-from wavegan.errors import DataError
+from wavegan.errors import DataError, UserError
 from wavegan.evaluation.clip_format import ClipFormat, clip_set, folder_corpus, log_conversions
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.features import white_noise
@@ -39,6 +40,18 @@ class ClipArray:
 
     clips: np.ndarray
     sample_rate: int
+
+
+def checked_clips(clips: Any) -> np.ndarray:
+    """Returns clips as float32 (n, channels, samples); raises UserError for anything else."""
+    array = np.asarray(clips, np.float32)
+    if array.ndim != 3 or 0 in array.shape:
+        raise UserError(
+            f"the clips have the shape {array.shape}", "it must be (n, channels, samples)", "try clips[:, None]"
+        )
+    if not np.isfinite(array).all():
+        raise UserError("the clips hold NaN or infinity", "samples lie in [-1, 1]", "leave those clips out")
+    return array
 
 
 @dataclass(frozen=True)

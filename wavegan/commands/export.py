@@ -17,6 +17,7 @@ from wavegan import __version__, generation
 from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
 from wavegan.audio import files, sources
+from wavegan.commands.directions import directions_of, told
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import refuse_translation
@@ -27,7 +28,6 @@ from wavegan.export import card, onnx_file, template
 from wavegan.export import folder as exported
 from wavegan.export.web import page as instrument
 from wavegan.generation import Model
-from wavegan.steering.directions import SUREST, Direction, find_directions
 
 logger = logging.getLogger(__name__)
 
@@ -128,26 +128,20 @@ def write_web(loaded: LoadedModel, folder: Path, options: ExportOptions) -> floa
             "leave it out",
         )
     instrument.refuse_unfit(loaded.model)  # before directions are sought for long
+    directions = directions_of(loaded)
+    logger.info(f"sliders: {told(loaded.model.name, directions)}")
     page = instrument.write(
         loaded.model,
         folder,
         version=__version__,
         identity=weights_hash(loaded.model.generator),
-        directions={direction.name: direction.vector for direction in _told_directions(loaded.model)},
+        directions={direction.name: direction.rows for direction in directions if direction.is_sure},
         licence=options.licence,
     )
     generator = deepcopy(loaded.model.generator)
     generator.load_state_dict(instrument.read_weights(page))
     [name] = loaded.models
     return largest_difference(loaded, replace(loaded, models={name: replace(loaded.model, generator=generator)}))
-
-
-def _told_directions(model: Model) -> list[Direction]:
-    """Returns the directions that the page gets sliders for, and says how surely each works."""
-    directions = find_directions(model)
-    sliders = ", ".join(f"{direction.name} (correlation {direction.correlation:.2f})" for direction in directions)
-    logger.info(f"sliders for {sliders}" if directions else f"no slider: no descriptor follows by {SUREST} or more")
-    return directions
 
 
 def card_of(loaded: LoadedModel, place: str) -> str:

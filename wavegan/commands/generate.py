@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from torch import Tensor
 from wavegan import assemble, generation, progress
 from wavegan.audio import files
 from wavegan.commands import receipts
+from wavegan.commands.directions import moves_of
 from wavegan.commands.folder_record import FolderRecord
 from wavegan.commands.folders import make_folder, refuse_existing
 from wavegan.commands.models import LoadedModel, load_model
 from wavegan.errors import UserError
 from wavegan.generation import Model
+from wavegan.steering.directions import NO_MOVES, Moves, steered
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +51,22 @@ def generate(
     checkpoint: str = "newest",
     raw: bool = False,
     device: str = "auto",
+    directions: Mapping[str, float] | None = None,
 ) -> GenerateResult:
     """Writes clips 0 to `count - 1` of a seed, or one file that walks between them, of a MODEL into a folder.
 
     out: generated/ in the MODEL's run folder where None. labels: names that take turns; where the MODEL knows labels
-    and none is named, each clip draws its own. Raises RunError as `load_model`, UserError for arguments that do not go
-    together, DataError where a file exists already that other settings have made, unless `force`, and for a format that
-    cannot hold the clips.
+    and none is named, each clip draws its own. directions: amounts from -1 to 1 by name, see `directions.moves_of`.
+    Raises RunError as `load_model`, UserError for arguments that do not go together and as `moves_of`, DataError where
+    a file exists already that other settings have made, unless `force`, and for a format that cannot hold the clips.
     """
-    _refuse_arguments(count, labels, truncation, interpolate)
+    _refuse_arguments(count, labels, truncation, interpolate, directions or {})
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
     refuse_translation(loaded)
     folder = out or loaded.result_folder("generated")
-    write = write_walk if interpolate else write_clips
+    refuse_labels(loaded.model, labels)
+    moves = moves_of(loaded, directions or {})
+    write = write_walk if interpolate else partial(write_clips, moves=moves)
     paths = write(
         loaded.model, folder, count, seed=seed, truncation=truncation, labels=labels, extension=extension, force=force
     )
@@ -77,6 +83,7 @@ def write_clips(
     labels: Sequence[str] = (),
     extension: str = "wav",
     force: bool = False,
+    moves: Moves = NO_MOVES,
 ) -> list[Path]:
     """Writes clips 0 to `count - 1` of a seed as clip-000000.wav and so on; memory does not grow with `count`.
 
@@ -90,7 +97,8 @@ def write_clips(
     files.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{index:06d}.{extension}" for index in range(count)]
     maker = receipts.maker_of(model)
-    record = FolderRecord(out, f"clip-*.{extension}", _settings(maker, seed, truncation, labels))
+    steering = {"directions": dict(moves.amounts)} if moves.amounts else {}
+    record = FolderRecord(out, f"clip-*.{extension}", _settings(maker, seed, truncation, labels) | steering)
     finished = 0 if force else record.finished
     refuse_existing(paths[record.begun :], force)
     make_folder(out)
@@ -99,10 +107,18 @@ def write_clips(
         kept = count - len(missing)
         logger.info(f"{out}: {kept:,} of {count:,} clips are there, made with the same settings, and kept")
     record.write(finished=finished, begun=record.begun)
-    clips = _in_batches(model, missing, count, record, seed=seed, truncation=truncation, labels=labels)
+    moved = steered(model, moves.rows)
+    clips = _in_batches(moved, missing, count, record, seed=seed, truncation=truncation, labels=labels)
     for index, clip in progress.track(clips, len(missing), "clips"):
         receipt = receipts.of_clip(
-            model, maker, index, seed=seed, truncation=truncation, labels=labels, batch=_batch(index, count)
+            model,
+            maker,
+            index,
+            seed=seed,
+            truncation=truncation,
+            labels=labels,
+            batch=_batch(index, count),
+            moves=moves,
         )
         files.write(paths[index], clip.numpy(), model.sample_rate, receipts.text_of(receipt))
     record.write(finished=max(record.finished, count), begun=record.begun)
@@ -173,7 +189,15 @@ def _settings(maker: Mapping[str, Any], seed: int, truncation: float, labels: Se
     return {**of_model, "seed": seed, "truncation": truncation, "labels": list(labels)}
 
 
-def _refuse_arguments(count: int, labels: Sequence[str], truncation: float, interpolate: bool) -> None:
+def _refuse_arguments(
+    count: int, labels: Sequence[str], truncation: float, interpolate: bool, directions: Mapping[str, float]
+) -> None:
+    if interpolate and directions:
+        raise UserError(
+            f"`directions` is {next(iter(directions))} beside `interpolate`",
+            "a walk goes through sounds as they are",
+            "leave one of them out, or morph between moved clips: wavegan morph",
+        )
     if interpolate and count < 2:
         raise UserError(f"`count` is {count}", "`interpolate` walks between two latents or more", "try `count=8`")
     if interpolate and len(labels) > count:

@@ -16,7 +16,7 @@ from wavegan.training.monitor import clock
 from wavegan.training.run_folder import RunFolder
 from wavegan.training.run_status import run_status
 
-LATENT = "latent"  # whose numbers say nothing to a reader
+UNREADABLE = ("latent", "offset")  # whose numbers say nothing to a reader
 STATUS = "status"
 
 
@@ -45,8 +45,8 @@ def info(target: Path) -> dict[str, Any]:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """Returns facts as lines for people, without the latent."""
-    shown = {name: value for name, value in facts.items() if name not in (LATENT, STATUS)}
+    """Returns facts as lines for people, without a latent's numbers."""
+    shown = {name: value for name, value in facts.items() if name not in (*UNREADABLE, STATUS)}
     blocks = [_lines(shown), _lines(_status_lines(facts[STATUS])) if STATUS in facts else ""]
     return "\n\n".join(filter(None, blocks))
 

@@ -20,7 +20,7 @@ from wavegan.audio import comments
 from wavegan.commands.folder_record import weights_hash
 from wavegan.errors import DataError
 from wavegan.generation import Model
-from wavegan.models.inputs import Input
+from wavegan.steering.directions import NO_MOVES, Moves, label_offset
 from wavegan.steering.points import Point, numbered_point
 
 MOST_CLIPS = 1024  # of a batch; more have been written by nobody
@@ -52,7 +52,8 @@ class ClipReceipt(Maker):
     """Describes a clip by its seed and number. labels: those that take turns; label: that of this clip.
 
     batch: the first number and the size of the batch that the clip was made in; its last bits depend on that. cut: what
-    the file holds of it, None for all.
+    the file holds of it, None for all. directions: amounts by name; offset: what they added to the mapped latent,
+    float32 in base64.
     """
 
     made_by: Literal["generate"] = "generate"
@@ -63,6 +64,8 @@ class ClipReceipt(Maker):
     truncation: float
     batch: tuple[int, int]
     cut: KeptPart | None = None
+    directions: dict[str, float] | None = None
+    offset: str | None = None
 
     @model_validator(mode="after")
     def _is_in_its_batch(self) -> Self:
@@ -85,13 +88,17 @@ class WalkReceipt(Maker):
 class PointReceipt(Maker):
     """Describes a sound that has no number. latent: float32 in base64; shares: of labels by name.
 
-    noise: seed, number and weight of each draw of the generator's noise inputs, which are added up.
+    noise: seed, number and weight of each draw of the generator's noise inputs, which are added up. directions, offset:
+    as those of a clip. code: by which the page of an instrument finds its sound again.
     """
 
-    made_by: Literal["vary", "morph", "invert"]
+    made_by: Literal["vary", "morph", "invert", "instrument"]
+    code: str | None = None
     latent: str
     shares: dict[str, float] | None = None
     noise: tuple[tuple[int, int, float], ...] = Field(min_length=1)
+    directions: dict[str, float] | None = None
+    offset: str | None = None
 
 
 Receipt = ClipReceipt | WalkReceipt | PointReceipt
@@ -130,12 +137,20 @@ def of_clip(
     truncation: float,
     labels: Sequence[str],
     batch: tuple[int, int],
+    moves: Moves = NO_MOVES,
 ) -> ClipReceipt:
     """Returns the receipt of a numbered clip; maker: as `maker_of` returns it."""
     rows = generation.numbered_labels(model, [number], seed=seed, only=labels)
-    label = None if rows is None else label_text(_shares(model, rows[0]))
     return ClipReceipt(
-        **maker, seed=seed, number=number, label=label, labels=tuple(labels), truncation=truncation, batch=batch
+        **maker,
+        seed=seed,
+        number=number,
+        label=None if rows is None else label_text(_shares(model, rows[0])),
+        labels=tuple(labels),
+        truncation=truncation,
+        batch=batch,
+        directions=dict(moves.amounts) or None,
+        offset=None if moves.rows is None else _encoded(label_offset(moves.rows, rows)[0]),
     )
 
 
@@ -149,6 +164,7 @@ def of_point(
         latent=_encoded(point.latent),
         shares=None if point.labels is None else _shares(model, point.labels),
         noise=point.noise,
+        offset=None if point.offset is None else _encoded(point.offset),
     )
 
 
@@ -156,11 +172,25 @@ def point_of(model: Model, receipt: ClipReceipt | PointReceipt) -> Point:
     """Returns the point of a receipt. Raises DataError for one that does not fit the model."""
     if isinstance(receipt, ClipReceipt):
         return numbered_point(
-            model, receipt.number, seed=receipt.seed, truncation=receipt.truncation, labels=receipt.labels
+            model,
+            receipt.number,
+            seed=receipt.seed,
+            truncation=receipt.truncation,
+            labels=receipt.labels,
+            offset=offset_of(model, receipt),
         )
-    latent = _decoded(receipt.latent, model.inputs[0])
+    latent = _decoded(receipt.latent, model.inputs[0].shape)
     labels = None if receipt.shares is None else generation.label_row(model, receipt.shares)
-    return Point(latent, labels, receipt.noise)
+    return Point(latent, labels, receipt.noise, offset_of(model, receipt))
+
+
+def offset_of(model: Model, receipt: ClipReceipt | PointReceipt) -> Tensor | None:
+    """Returns what a receipt adds to the mapped latent, (mapped,), None for nothing.
+
+    Raises DataError for an offset that does not fit the model.
+    """
+    mapped = getattr(model.generator, "mapped", 0)
+    return None if receipt.offset is None else _decoded(receipt.offset, (mapped,))
 
 
 def label_text(shares: Mapping[str, float]) -> str:
@@ -201,16 +231,16 @@ def _encoded(numbers: Tensor) -> str:
     return base64.b64encode(numbers.numpy().astype("<f4").tobytes()).decode()
 
 
-def _decoded(text: str, declared: Input) -> Tensor:
+def _decoded(text: str, shape: tuple[int, ...]) -> Tensor:
     try:
         numbers = np.frombuffer(base64.b64decode(text, validate=True), "<f4")
     except ValueError as error:
         raise DataError(
-            f"a latent in the receipt is cut off or changed ({error})", "", "take an untouched copy"
+            f"the receipt's numbers are cut off or changed ({error})", "", "take an untouched copy"
         ) from error
-    if len(numbers) != math.prod(declared.shape) or not np.isfinite(numbers).all():
-        count = math.prod(declared.shape)
+    count = math.prod(shape)
+    if len(numbers) != count or not np.isfinite(numbers).all():
         raise DataError(
             f"the receipt holds {len(numbers)} numbers", f"its model takes {count}", "take an untouched copy"
         )
-    return torch.from_numpy(numbers.astype(np.float32)).view(declared.shape)
+    return torch.from_numpy(numbers.astype(np.float32)).view(shape)

@@ -19,6 +19,7 @@ from wavegan.commands.receipts import ClipReceipt, PointReceipt, Receipt, WalkRe
 from wavegan.errors import DataError
 from wavegan.export.sampler_kit import Cut, cut
 from wavegan.generation import Model
+from wavegan.steering.directions import steered
 from wavegan.steering.points import clip_of
 
 LOSSLESS = {".wav", ".flac"}
@@ -74,7 +75,9 @@ def _clips(model: Model, receipt: Receipt, batch: Callable[..., Tensor]) -> Iter
     """Yields the clips (channels, clip_samples) of a receipt in the order of its file; batch: `_batch`."""
     match receipt:
         case ClipReceipt():
-            clips = batch(model, receipt.seed, receipt.truncation, receipt.labels, *receipt.batch)
+            offset = receipts.offset_of(model, receipt)
+            moved = model if offset is None else steered(model, offset[None])
+            clips = batch(moved, receipt.seed, receipt.truncation, receipt.labels, *receipt.batch)
             clip = clips[receipt.number - receipt.batch[0]]
             yield cut(clip, Cut(**receipt.cut.model_dump())) if receipt.cut else clip
         case PointReceipt():

@@ -169,7 +169,8 @@ class Classifier:
 def save(classifier: Classifier, path: Path) -> None:
     """Writes a classifier as tensors and plain values; its file appears only when it is complete."""
     content = {name: getattr(classifier, name) for name in PLAIN}
-    content |= {"file": path.stem, "held_out": asdict(classifier.held_out), "test": classifier.test and asdict(classifier.test)}
+    content |= {"file": path.stem, "held_out": asdict(classifier.held_out)}
+    content |= {"test": classifier.test and asdict(classifier.test)}
     weights = {name: values.cpu() for name, values in classifier.network.state_dict().items()}
     with atomic_write(path, is_durable=True) as file:
         torch.save({"wavegan classifier": CLASSIFIER_FORMAT, **content, "network": weights}, file)

@@ -43,7 +43,8 @@ class Generator(nn.Module):
     rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
-    start from, from the sound. Raises ValueError for a window and a hop that do not go together.
+    start from, from the sound. `forward` adds an offset (N, mapped) to the mapped latent, if it is given one. Raises
+    ValueError for a window and a hop that do not go together.
     """
 
     lengths = Lengths()
@@ -81,7 +82,7 @@ class Generator(nn.Module):
             *(Input("normal", (1, length)) for length in lengths),
             Input("normal", (channels, hiss_samples)),
         )
-        mapped = MAPPED * dim
+        self.mapped = mapped = MAPPED * dim
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
         self.start = nn.Linear(mapped, dim * lengths[0])
@@ -110,8 +111,10 @@ class Generator(nn.Module):
                 f"try window={4 * hop}"
             )
 
-    def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor, offset: Tensor | None = None) -> Tensor:
         w = self.mapping(self.latent(z, labels))
+        if offset is not None:
+            w = w + offset
         x = self.start(w).unflatten(1, (-1, self.dim)).transpose(1, 2)
         *rows, white = noise
         for block, row in zip(self.blocks, rows, strict=True):

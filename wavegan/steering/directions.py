@@ -1,43 +1,55 @@
-"""Finds directions in which a generator's sounds change alike, without labels, and names them by what they change.
+"""Finds how to change what all sounds of a generator have in common, such as their brightness, without labels by hand.
 
-They are the principal components of the mapped latent, carried back to latents by regression (Härkönen et al. 2020,
-GANSpace). Each is named after the descriptor of sound that it moves most surely.
+A direction is a row for each label that is added to the mapped latent, from which every block takes its style (Karras
+et al. 2019, StyleGAN). It is the mean gradient of a descriptor of sound, taken through the generator. Whether other
+sounds follow it is measured with descriptors of librosa.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import librosa
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from wavegan import generation, progress
+from wavegan.dsp.frames import framed
+from wavegan.errors import UserError
 from wavegan.generation import Model
-from wavegan.models.heads import LatentLayer
+from wavegan.models.inverse_stft import Generator
 
-COMPONENTS = 8  # of the mapped latent that are tried
-SOUNDS = 20  # that are moved along each
-FURTHEST = 3.0  # standard deviations of a latent
-POSITIONS = np.linspace(-FURTHEST, FURTHEST, 5)
-SUREST = 0.8  # the least correlation of the way moved with a descriptor
-LATENTS = 4096
+SUREST = 0.8  # the least correlation of amount and descriptor of a direction that is offered
+SOUNDS = 200  # whose gradients are averaged, or more where there are many labels
+SOUNDS_A_LABEL = 6
+FIRST_HELD_OUT, HELD_OUT = 10_000, 60  # numbers of the sounds by which a direction is measured
+AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+BATCH_SIZE = 20
 WINDOW, HOP = 1024, 256
+SHORT_WINDOW, SHORT_HOP = 256, 64  # so that an end is not smeared
 LEAST = 1e-10
 QUIET_DB = 40  # below a clip's peak, where it counts as silent
+EDGE_DB = 4  # within which a frame turns from silent to heard, so that length has a gradient
 
 
 @dataclass(frozen=True)
 class Direction:
-    """Holds a direction of latents, (latent_dim,) of length 1, and the descriptor that rises along it.
+    """Holds a direction: what it changes, and its rows (labels, mapped), or (1, mapped) of a model without labels.
 
-    correlation: of the way moved with the descriptor's change, over sounds that were moved.
+    An amount of 1 adds the row of a clip's label, -1 takes it away; it is as long as mapped latents differ from each
+    other. correlation: of the amount with the change of the descriptor, over sounds that it was not found from.
     """
 
     name: str
-    vector: Tensor
+    rows: Tensor
     correlation: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Says whether sounds follow so surely that the direction is offered."""
+        return self.correlation >= SUREST
 
 
 def brightness(clip: np.ndarray, sample_rate: int) -> float:
@@ -64,79 +76,194 @@ def level(clip: np.ndarray, sample_rate: int) -> float:
     return 0.5 * math.log(float(np.mean(np.square(_trimmed(clip)))) + LEAST)
 
 
-def pitch(clip: np.ndarray, sample_rate: int) -> float:
-    """Returns the logarithm of a clip's (T,) median pitch in Hz, by YIN, of its louder frames."""
-    highest = min(2000.0, sample_rate / 4)
-    pitches = librosa.yin(clip, fmin=50, fmax=highest, sr=sample_rate, frame_length=WINDOW, hop_length=HOP)
-    loudness = librosa.feature.rms(y=clip, frame_length=WINDOW, hop_length=HOP)[0][: len(pitches)]
-    return math.log(float(np.median(pitches[loudness >= 0.1 * loudness.max()])))
+def _smooth_brightness(clips: Tensor) -> Tensor:
+    """Computes the brightness (N,) of clips (N, T) as `brightness` does, the unit of frequency apart."""
+    magnitudes = _magnitudes(clips, WINDOW, HOP)
+    places = torch.arange(magnitudes.shape[-1], device=clips.device) + 1.0
+    return _averaged((magnitudes * places).sum(-1) / magnitudes.sum(-1), magnitudes).log()
 
 
-DESCRIPTORS: Mapping[str, Callable[[np.ndarray, int], float]] = {
-    "brightness": brightness,
-    "length": length,
-    "noisiness": noisiness,
-    "level": level,
-    "pitch": pitch,
+def _smooth_length(clips: Tensor) -> Tensor:
+    """Computes the logarithm of how many frames of clips (N, T) are heard, of those at the edge a part."""
+    return _heard(clips)[0].sum(1).log()
+
+
+def _smooth_noisiness(clips: Tensor) -> Tensor:
+    magnitudes = _magnitudes(clips, WINDOW, HOP)
+    powers = magnitudes.square()
+    return _averaged(powers.log().mean(-1).exp() / powers.mean(-1), magnitudes).log()
+
+
+def _smooth_level(clips: Tensor) -> Tensor:
+    heard, powers = _heard(clips)
+    heard = heard.detach()
+    return 0.5 * ((heard * powers).sum(1) / heard.sum(1)).log()
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """Describes a sound by a number: as it is measured, and as a function of clips (N, T) that has a gradient."""
+
+    measure: Callable[[np.ndarray, int], float]
+    smooth: Callable[[Tensor], Tensor]
+
+
+DESCRIPTORS: Mapping[str, Descriptor] = {
+    "brightness": Descriptor(brightness, _smooth_brightness),
+    "length": Descriptor(length, _smooth_length),
+    "noisiness": Descriptor(noisiness, _smooth_noisiness),
+    "level": Descriptor(level, _smooth_level),
 }
 
 
+def _fit(model: Model) -> Generator:
+    """Returns the generator; raises UserError for one that has no mapped latent."""
+    if isinstance(model.generator, Generator):
+        return model.generator
+    raise UserError(
+        f"{model.name} is no inverse_stft generator",
+        "directions are found of these only",
+        "train one, e.g. wavegan train drums_modern",
+    )
+
+
 def find_directions(model: Model) -> list[Direction]:
-    """Returns the directions whose descriptor follows surely, the surest first; one for each descriptor at most."""
-    best: dict[str, Direction] = {}
-    for vector in progress.track(_components(model), COMPONENTS, "directions"):
-        correlations = _correlations(model, vector)
-        name = max(correlations, key=lambda name: abs(correlations[name]))
-        direction = Direction(name, vector * math.copysign(1, correlations[name]), abs(correlations[name]))
-        if direction.correlation >= SUREST and direction.correlation > getattr(best.get(name), "correlation", 0):
-            best[name] = direction
-    return sorted(best.values(), key=lambda direction: -direction.correlation)
+    """Returns a direction for each of DESCRIPTORS, the surest first.
+
+    Takes half a minute for clips of a second, more where there are many labels. Raises UserError for a generator other
+    than inverse_stft.
+    """
+    rows = _mean_gradients(model)
+    directions = [
+        Direction(name, part, _correlation(model, DESCRIPTORS[name].measure, part)) for name, part in rows.items()
+    ]
+    return sorted(directions, key=lambda direction: -direction.correlation)
 
 
-def moved(latents: Tensor, vector: Tensor, way: float) -> Tensor:
-    """Moves latents (N, latent_dim) along a direction; they keep their length, so that clips stay as typical."""
-    ahead = latents + way * vector
-    return ahead * (latents.norm(dim=1, keepdim=True) / ahead.norm(dim=1, keepdim=True).clamp(min=1e-9))
+@dataclass(frozen=True)
+class Moves:
+    """Holds amounts by the names of directions, and the sum of these: rows as a direction's, None without amounts."""
+
+    amounts: Mapping[str, float]
+    rows: Tensor | None
+
+
+NO_MOVES = Moves({}, None)
+
+
+def moves_along(directions: Sequence[Direction], amounts: Mapping[str, float]) -> Moves:
+    """Returns the sum of directions by name, each times its amount."""
+    rows = [amounts[direction.name] * direction.rows for direction in directions if direction.name in amounts]
+    return Moves(amounts, torch.stack(rows).sum(0) if rows else None)
+
+
+def label_offset(rows: Tensor, labels: Tensor | None) -> Tensor:
+    """Returns what is added to mapped latents, (N, mapped), for weights of labels (N, labels).
+
+    Each is summed up by itself, so that it is the same to the last bit in every batch.
+    """
+    return rows if labels is None or len(rows) == 1 else (labels.to(rows)[:, :, None] * rows).sum(1)
+
+
+class Steered(nn.Module):
+    """Makes the clips of a generator with an offset of the mapped latent, (N or 1, mapped) for weights of labels."""
+
+    def __init__(self, generator: Generator, offset_of: Callable[[Tensor | None], Tensor]):
+        super().__init__()
+        self.generator, self.offset_of = generator, offset_of
+        self.inputs, self.labels, self.output = generator.inputs, generator.labels, generator.output
+        self.peaks_are_one = generator.peaks_are_one
+
+    def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor) -> Tensor:
+        return self.generator(z, labels, *noise, offset=self.offset_of(labels).to(z.device))
+
+
+def steered(model: Model, rows: Tensor | None) -> Model:
+    """Returns a model with an offset: the rows of `Moves`, or that of one sound, (1, mapped). None: the same model."""
+    if rows is None:
+        return model
+    return replace(model, generator=Steered(_fit(model), lambda labels: label_offset(rows, labels)))
 
 
 def _trimmed(clip: np.ndarray) -> np.ndarray:
-    short = WINDOW // 4  # so that an end is not smeared
-    return librosa.effects.trim(clip, top_db=QUIET_DB, frame_length=short, hop_length=short // 4)[0]
+    return librosa.effects.trim(clip, top_db=QUIET_DB, frame_length=SHORT_WINDOW, hop_length=SHORT_HOP)[0]
+
+
+def _magnitudes(clips: Tensor, window: int, hop: int) -> Tensor:
+    hann = torch.hann_window(window, device=clips.device)
+    clips = F.pad(clips, (window // 2, window // 2))
+    return torch.fft.rfft(framed(clips, window=window, hop=hop) * hann).abs() + 1e-7
+
+
+def _averaged(values: Tensor, magnitudes: Tensor) -> Tensor:
+    """Averages values (N, frames) by the power of the frames."""
+    powers = magnitudes.square().sum(-1)
+    return (values * powers).sum(1) / powers.sum(1)
+
+
+def _heard(clips: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns how much of each frame (N, frames) is heard, 0 to 1, and the frames' powers."""
+    powers = framed(clips, window=SHORT_WINDOW, hop=SHORT_HOP).square().mean(-1) + LEAST
+    decibels = 10 * powers.log10()
+    below = decibels - decibels.amax(1, keepdim=True)
+    return torch.sigmoid((below + QUIET_DB) / EDGE_DB), powers
+
+
+def _mean_gradients(model: Model) -> dict[str, Tensor]:
+    """Returns each descriptor's mean gradient by the mapped latent, (labels or 1, mapped), at a usual length."""
+    generator, count = _fit(model), max(SOUNDS, SOUNDS_A_LABEL * model.labels)
+    sums = {name: torch.zeros(max(1, model.labels), generator.mapped) for name in DESCRIPTORS}
+    batches = [range(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE)]
+    mapped = []
+    for numbers in progress.track(batches, len(batches), "batches", "directions"):
+        latents, labels, noise = _drawn(model, numbers)
+        offset = torch.zeros(len(numbers), generator.mapped, requires_grad=True)
+        with_offset = replace(model, generator=Steered(generator, lambda _, offset=offset: offset))
+        clips = generation.clips_of(with_offset, latents, labels, noise).mean(1)
+        for name, descriptor in DESCRIPTORS.items():
+            [gradient] = torch.autograd.grad(descriptor.smooth(clips).sum(), offset, retain_graph=True)
+            sums[name] += gradient.sum(0) if labels is None else labels.t() @ gradient
+        mapped.append(_mapped(generator, latents, labels))
+    reach = _spread(torch.cat(mapped), _drawn(model, range(count))[1])
+    return {name: reach * part / part.norm(dim=1, keepdim=True).clamp(min=LEAST) for name, part in sums.items()}
 
 
 @torch.no_grad()
-def _components(model: Model) -> list[Tensor]:
-    """Returns the latents' directions that move the mapped latent along its principal components."""
-    latents, labels = _drawn(model, LATENTS)
-    first = next(layer for layer in model.generator.modules() if isinstance(layer, LatentLayer))
-    features = first(latents, labels)
-    if isinstance(mapping := getattr(model.generator, "mapping", None), torch.nn.Module):
-        features = mapping(features)
-    if labels is not None:  # what a label alone changes is no direction
-        features = features - labels @ (labels.t() @ features / labels.sum(0)[:, None])
-    coordinates = torch.linalg.svd(features - features.mean(0), full_matrices=False).U[:, :COMPONENTS]
-    directions = latents.t() @ coordinates  # whitened latents: a product is the regression
-    return list((directions / directions.norm(dim=0)).t())
+def _mapped(generator: Generator, latents: Tensor, labels: Tensor | None) -> Tensor:
+    device = generator.head.weight.device
+    return generator.mapping(
+        generator.latent(latents.to(device), labels if labels is None else labels.to(device))
+    ).cpu()
 
 
-def _correlations(model: Model, vector: Tensor) -> dict[str, float]:
-    """Returns the correlation of the way moved along a direction with the change of each descriptor."""
-    latents, labels = _drawn(model, SOUNDS)
-    noise = generation.numbered_noise(model, range(SOUNDS))
+def _spread(mapped: Tensor, labels: Tensor | None) -> Tensor:
+    """Returns the usual distance of mapped latents (N, mapped) from their mean, or that of their label."""
+    weights = torch.ones(len(mapped), 1) if labels is None else labels
+    means = weights.t() @ mapped / weights.sum(0)[:, None]
+    return (mapped - weights @ means).square().sum(1).mean().sqrt()
+
+
+def _correlation(model: Model, measure: Callable[[np.ndarray, int], float], rows: Tensor) -> float:
+    """Returns the correlation of the amount of a direction with the change of a descriptor, over held-out sounds."""
     values = []
-    for way in POSITIONS:
-        clips = generation.synthesize(model, moved(latents, vector, float(way)), labels, noise).mean(1).numpy()
-        values.append([[read(clip, model.sample_rate) for read in DESCRIPTORS.values()] for clip in clips])
-    changes = np.array(values) - np.mean(values, axis=0)  # (positions, sounds, descriptors)
-    ways = np.repeat(POSITIONS, SOUNDS)
-    columns = changes.reshape(len(ways), -1).T
-    return {
-        name: float(np.corrcoef(ways, column)[0, 1]) if column.std() > LEAST else 0.0
-        for name, column in zip(DESCRIPTORS, columns, strict=True)
-    }
+    for amount in AMOUNTS:
+        moved = steered(model, amount * rows)
+        for start in range(FIRST_HELD_OUT, FIRST_HELD_OUT + HELD_OUT, BATCH_SIZE):
+            latents, labels, noise = _drawn(model, range(start, start + BATCH_SIZE))
+            clips = generation.synthesize(moved, latents, labels, noise).mean(1).numpy()
+            values += [measure(clip, model.sample_rate) for clip in clips]
+    table = np.array(values).reshape(len(AMOUNTS), HELD_OUT)
+    changes = table - table.mean(axis=0)
+    if changes.std() < LEAST:
+        return 0.0
+    return float(np.corrcoef(np.repeat(AMOUNTS, HELD_OUT), changes.ravel())[0, 1])
 
 
-def _drawn(model: Model, count: int) -> tuple[Tensor, Tensor | None]:
-    latents = generation.numbered_latents(model, range(count))
-    labels = generation.numbered_labels(model, range(count), only=model.label_names if model.labels else ())
-    return latents, labels
+def _drawn(model: Model, numbers: Sequence[int]) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+    """Returns latents, labels that take turns, and noise of the sounds with these numbers."""
+    names = model.label_names if model.labels else ()
+    return (
+        generation.numbered_latents(model, numbers),
+        generation.numbered_labels(model, numbers, only=names),
+        generation.numbered_noise(model, numbers),
+    )

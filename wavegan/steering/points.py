@@ -12,8 +12,11 @@ from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models.inputs import Input
 from wavegan.seeding import derive
+from wavegan.steering.directions import steered
+from wavegan.steering.page_numbers import page_noise
 
 Draw = tuple[int, int, float]  # seed, number, weight
+PAGE_DRAW = -1  # the number of a draw that a page of the instrument has made
 
 
 @dataclass(frozen=True)
@@ -21,27 +24,36 @@ class Point:
     """Holds what a generator takes for one sound.
 
     latent: (latent_dim,). labels: weights (labels,), None for a generator that knows none. noise: the noise inputs are
-    the sum of those of each seed and number, times its weight.
+    the sum of those of each seed and number, times its weight. offset: (mapped,), what is added to the mapped latent,
+    see `directions`; None for nothing.
     """
 
     latent: Tensor
     labels: Tensor | None
     noise: tuple[Draw, ...]
+    offset: Tensor | None = None
 
 
 def numbered_point(
-    model: Model, number: int, *, seed: int = 0, truncation: float = 1.0, labels: Sequence[str] = ()
+    model: Model,
+    number: int,
+    *,
+    seed: int = 0,
+    truncation: float = 1.0,
+    labels: Sequence[str] = (),
+    offset: Tensor | None = None,
 ) -> Point:
     """Returns the point of a clip that `generation.generate` makes of the same arguments."""
     rows = generation.numbered_labels(model, [number], seed=seed, only=labels)
     latent = generation.numbered_latents(model, [number], seed=seed, truncation=truncation)[0]
-    return Point(latent, None if rows is None else rows[0], ((seed, number, 1.0),))
+    return Point(latent, None if rows is None else rows[0], ((seed, number, 1.0),), offset)
 
 
 def clip_of(model: Model, point: Point) -> Tensor:
     """Generates the clip (channels, clip_samples) of a point, by itself, so that it is always the same."""
     labels = None if point.labels is None else point.labels[None]
-    return generation.synthesize(model, point.latent[None], labels, noise_inputs(model, point))[0]
+    moved = steered(model, None if point.offset is None else point.offset[None])
+    return generation.synthesize(moved, point.latent[None], labels, noise_inputs(model, point))[0]
 
 
 def noise_inputs(model: Model, point: Point) -> list[Tensor]:
@@ -54,7 +66,7 @@ def vary(model: Model, point: Point, count: int, *, amount: float = 0.3, seed: i
     """Returns neighbours of a point: its latent turned by `amount` of the way to that of a fresh sound.
 
     amount: above 0, where nothing changes, up to 1, another sound of the same labels. A normal latent keeps its length,
-    so that clips stay as typical as the first one. Labels and noise stay. Raises UserError for other amounts.
+    so that clips stay as typical as the first one. All else stays. Raises UserError for other amounts.
     """
     refuse_amount(amount)
     declared = model.inputs[0]
@@ -66,7 +78,7 @@ def vary(model: Model, point: Point, count: int, *, amount: float = 0.3, seed: i
 
 
 def morph(model: Model, first: Point, last: Point, steps: int) -> list[Point]:
-    """Returns `steps` points from the first to the last one, both included, whose latents, labels and noise are mixed.
+    """Returns `steps` points from the first to the last one, both included, all of whose parts are mixed.
 
     Raises UserError for fewer than 2 steps.
     """
@@ -84,7 +96,16 @@ def _between(model: Model, first: Point, last: Point, share: float) -> Point:
             is_shared = (seed, number) in _draws(first) & _draws(last)
             weights[seed, number] = weights.get((seed, number), 0.0) + weight * (plain if is_shared else part)
     noise = tuple((*draw, weight) for draw, weight in weights.items() if weight)
-    return Point(mixed(model.inputs[0], first.latent, last.latent, share), labels, noise)
+    latent = mixed(model.inputs[0], first.latent, last.latent, share)
+    return Point(latent, labels, noise, _lerped(first.offset, last.offset, share))
+
+
+def _lerped(first: Tensor | None, last: Tensor | None, share: float) -> Tensor | None:
+    """Mixes offsets, of which None is zero."""
+    if first is None or last is None:
+        known = last if first is None else first
+        return known if known is None else known * (share if first is None else 1 - share)
+    return first.lerp(last, share)
 
 
 def _draws(point: Point) -> set[tuple[int, int]]:
@@ -92,7 +113,7 @@ def _draws(point: Point) -> set[tuple[int, int]]:
 
 
 def _numbered(model: Model, seed: int, number: int) -> list[Tensor]:
-    return generation.numbered_noise(model, [number], seed=seed)
+    return page_noise(model, seed) if number == PAGE_DRAW else generation.numbered_noise(model, [number], seed=seed)
 
 
 def refuse_amount(amount: float) -> None:

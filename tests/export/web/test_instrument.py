@@ -16,12 +16,14 @@ import torch
 from browser import BROWSER, PATIENCE, REASON, Browser
 from instrument_models import RATE, lively_model
 
-from wavegan import generation
+from wavegan.commands import receipts
+from wavegan.commands.folder_record import weights_hash
 from wavegan.export.web import page
 from wavegan.generation import Model
 from wavegan.models.inverse_stft import Generator
-from wavegan.steering.directions import moved
-from wavegan.steering.points import mixed
+from wavegan.steering.directions import label_offset
+from wavegan.steering.page_numbers import normal_numbers
+from wavegan.steering.points import PAGE_DRAW, Point, clip_of, mixed
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=REASON)
 HOSTILE = '</script><img src=x onerror="fail()">'
@@ -46,12 +48,6 @@ STUB = """
   navigator.requestMIDIAccess = () => midiStub();
   const midiInput = { name: "Drum pad" };
   const allowMidi = () => (midiStub = async () => ({ inputs: new Map([["1", midiInput]]) }));
-"""
-NOISE = """
-  (seed, samples) => [
-    ...model.lengths.map((frames, place) => normalNumbers(seed, `noise ${place}`, frames)),
-    normalNumbers(seed, `noise ${model.lengths.length}`, model.channels * samples),
-  ].map((row) => Array.from(row))
 """
 
 
@@ -78,11 +74,17 @@ def shown(browser: Browser, drums: Model, tmp_path: Path) -> Iterator[Browser]:
 
 def show(browser: Browser, model: Model, folder: Path) -> None:
     browser.complaints.clear()
-    vectors = torch.randn(2, *model.inputs[0].shape, generator=torch.Generator().manual_seed(0))
-    vectors = vectors / vectors.norm(dim=1, keepdim=True)
-    directions: dict[str, torch.Tensor] = dict(zip(DIRECTIONS, vectors, strict=True))
-    browser.open(page.write(model, folder, version="0.1.0", identity="c0ffee", directions=directions))
+    identity = weights_hash(model.generator)
+    browser.open(page.write(model, folder, version="0.1.0", identity=identity, directions=directions_of(model)))
     browser.wait_for("document.body?.classList.contains('ready')")
+
+
+def directions_of(model: Model) -> dict[str, torch.Tensor]:
+    """Makes rows for two directions of a model that are not those of any descriptor."""
+    generator = model.generator
+    assert isinstance(generator, Generator)
+    shape = (2, max(1, model.labels), generator.mapped)
+    return dict(zip(DIRECTIONS, torch.randn(shape, generator=torch.Generator().manual_seed(0)), strict=True))
 
 
 def told(browser: Browser, text: str) -> None:
@@ -101,24 +103,18 @@ def middle_of(browser: Browser, element: str, *, share: float = 0.5) -> tuple[fl
     return box[0] + share * box[2], box[1] + share * box[3]
 
 
-def clip_of(browser: Browser, pad: int) -> np.ndarray:
+def page_clip(browser: Browser, pad: int) -> np.ndarray:
     return np.array(browser.evaluate(f"pads.pads[{pad}].made.clip.map((samples) => Array.from(samples))"), np.float32)
 
 
-def pythons(browser: Browser, model: Model, sound: dict[str, Any]) -> np.ndarray:
-    """Returns Python's clip of a sound of the page: of the same latent, label shares and noise."""
-    generator = model.generator
-    assert isinstance(generator, Generator)
-    samples = generator.inputs[-1].shape[-1]
-    parts = [
-        [weight * torch.tensor(row) for row in browser.evaluate(f"({NOISE})({seed}, {samples})")]
-        for seed, weight in sound["noise"]
-    ]
-    *rows, white = [torch.stack(draws).sum(0) for draws in zip(*parts, strict=True)]
-    noise = [*(row.view(1, 1, -1) for row in rows), white.view(1, model.channels, -1)]
-    labels = torch.tensor([sound["labels"]], dtype=torch.float32) if model.labels else None
-    z = torch.tensor([sound["z"]], dtype=torch.float32)
-    return generation.synthesize(model, z, labels, noise)[0].numpy()
+def pythons(model: Model, sound: dict[str, Any]) -> np.ndarray:
+    """Returns Python's clip of a sound of the page: of the same latent, label shares, ways and draws of noise."""
+    labels = torch.tensor(sound["labels"], dtype=torch.float32) if model.labels else None
+    z = torch.tensor(sound["z"], dtype=torch.float32)
+    noise = tuple((seed, PAGE_DRAW, weight) for seed, weight in sound["noise"])
+    rows = sum(way * directions_of(model)[name] for name, way in sound["ways"].items())
+    offset = label_offset(rows, None if labels is None else labels[None])[0] if torch.is_tensor(rows) else None
+    return clip_of(model, Point(z, labels, noise, offset)).numpy()
 
 
 def sound_of(browser: Browser, expression: str) -> dict[str, Any]:
@@ -145,7 +141,7 @@ def test_a_sound_is_pythons(browser, tmp_path, variant):
     for sound in ("pads.pads[1].made.sound", "variedSound(pads.pads[2].made.sound, 40, 7)", "field.sound"):
         description = sound_of(browser, sound)
         made = browser.evaluate(f"maker.make({sound}).then(({{ clip }}) => clip.map((samples) => Array.from(samples)))")
-        expected = pythons(browser, model, description)
+        expected = pythons(model, description)
         assert np.abs(expected).max() > 0.01 and expected.shape == np.shape(made)
         np.testing.assert_allclose(made, expected, rtol=0, atol=1e-3)
     assert browser.complaints == []
@@ -156,7 +152,7 @@ def test_a_new_sound_of_the_usual_size_is_pythons_and_soon_there(browser, tmp_pa
     model = lively_model(clip_samples=16384, dim=128, latent_dim=64, window=512, hop=128, pulses=True, names=("a", "b"))
     show(browser, model, tmp_path)
     np.testing.assert_allclose(
-        clip_of(browser, 3), pythons(browser, model, sound_of(browser, "pads.pads[3].made.sound")), rtol=0, atol=1e-3
+        page_clip(browser, 3), pythons(model, sound_of(browser, "pads.pads[3].made.sound")), rtol=0, atol=1e-3
     )
     timing = "(async () => { let t = []; for (let i = 0; i < 15; i++) { const start = performance.now();"
     timing += " await maker.make(seededSound(i, oneHot(0))); t.push(performance.now() - start); } return t; })()"
@@ -170,7 +166,7 @@ def test_keys_play_what_python_makes_and_the_output_is_that_clip(shown, drums):
     shown.press("KeyW")  # the sixth pad; sound needs a gesture
     shown.wait_for("player.isRunning && pads.selected === 5")
     assert shown.evaluate("document.querySelector('.pad.selected .name').textContent") == NAMES[5 % 3]
-    expected = pythons(shown, drums, sound_of(shown, "pads.pads[5].made.sound"))
+    expected = pythons(drums, sound_of(shown, "pads.pads[5].made.sound"))
     np.testing.assert_allclose(shown.evaluate("started.at(-1).samples"), expected[0], rtol=0, atol=1e-3)
     shown.evaluate("globalThis.tap = new AnalyserNode(player.context, { fftSize: 32768 }), player.volume.connect(tap)")
     assert shown.evaluate("player.context.sampleRate") == RATE
@@ -247,42 +243,42 @@ def test_sound_that_the_browser_blocks_is_told(tmp_path, drums):
 
 
 def test_new_vary_undo_and_lock(shown):
-    first = clip_of(shown, 0)
+    first = page_clip(shown, 0)
     code = shown.evaluate("pads.pads[0].made.sound.code")
     shown.press("KeyN")
     told(shown, "Pad 1, kick: new sound")
-    second = clip_of(shown, 0)
+    second = page_clip(shown, 0)
     shown.evaluate("element('amount').value = 20")
     shown.press("KeyM")
     told(shown, "varied by 20 percent")
-    third = clip_of(shown, 0)
+    third = page_clip(shown, 0)
     cosine = "(([a, b]) => a.reduce((s, x, k) => s + x * b[k], 0) / Math.hypot(...a) / Math.hypot(...b))"
     near = shown.evaluate(f"{cosine}([pads.pads[0].history[1].sound.z, pads.pads[0].made.sound.z])")
     assert near > 0.8 and not np.array_equal(third, second) and not np.array_equal(second, first)
     varied = shown.evaluate("pads.pads[0].made.sound.code")
     for expected in (second, first):
         shown.press("KeyU")
-        np.testing.assert_array_equal(clip_of(shown, 0), expected)
+        np.testing.assert_array_equal(page_clip(shown, 0), expected)
     shown.evaluate(f"pads.findSeed({varied!r})")
     told(shown, f"seed {varied}")
-    np.testing.assert_array_equal(clip_of(shown, 0), third)
+    np.testing.assert_array_equal(page_clip(shown, 0), third)
     shown.evaluate(f"pads.findSeed({code!r})")
     told(shown, f"seed {code}")
-    np.testing.assert_array_equal(clip_of(shown, 0), first)
+    np.testing.assert_array_equal(page_clip(shown, 0), first)
     shown.press("KeyL")
-    before = [clip_of(shown, pad) for pad in range(16)]
+    before = [page_clip(shown, pad) for pad in range(16)]
     click(shown, "new-all")
     told(shown, "15 new sounds, 1 locked ones kept")
-    same = [np.array_equal(clip_of(shown, pad), before[pad]) for pad in range(16)]
+    same = [np.array_equal(page_clip(shown, pad), before[pad]) for pad in range(16)]
     assert same == [True] + [False] * 15
 
 
 def test_a_sound_that_comes_too_late_is_dropped(shown):
-    first = clip_of(shown, 0)
+    first = page_clip(shown, 0)
     shown.press("KeyN")
     told(shown, "Pad 1, kick: new sound")
     shown.evaluate("(async () => { const late = pads.renew(); pads.undo(); await late; })()")
-    np.testing.assert_array_equal(clip_of(shown, 0), first)
+    np.testing.assert_array_equal(page_clip(shown, 0), first)
     assert shown.evaluate("pads.current.history.length") == 0
 
 
@@ -295,32 +291,56 @@ def test_a_variation_is_turned_as_pythons_vary_turns_it(shown, drums):
 
 
 def test_sliders_move_a_sound_as_python_does(shown, drums):
-    first, vector = (sound_of(shown, "pads.pads[0].made.sound"), shown.evaluate("model.directions[0].vector"))
-    clip = clip_of(shown, 0)
-    for way in (0.5, 1.0, 1.5):
+    clip = page_clip(shown, 0)
+    for way in (0.25, 0.75):
         shown.evaluate(f"element('more-length').value = {way}, directions.move()")
     shown.wait_for("!directions.isMaking")
-    second = sound_of(shown, "plain(pads.pads[0].made.sound)")
-    assert second["code"] == "00000001~length+1.5" and shown.evaluate("pads.current.history.length") == 1
-    expected = moved(torch.tensor([first["z"]]), torch.tensor(vector), 1.5)[0]
-    np.testing.assert_allclose(second["z"], expected, atol=1e-5)
-    np.testing.assert_allclose(clip_of(shown, 0), pythons(shown, drums, second), rtol=0, atol=1e-3)
-    shown.evaluate("element('more-brightness').value = -2, directions.move()")
+    second = sound_of(shown, "pads.pads[0].made.sound")
+    assert second["code"] == "00000001~length+0.75" and shown.evaluate("pads.current.history.length") == 1
+    assert not np.allclose(page_clip(shown, 0), clip, atol=0.1)
+    np.testing.assert_allclose(page_clip(shown, 0), pythons(drums, second), rtol=0, atol=1e-3)
+    shown.evaluate("element('more-brightness').value = -1, directions.move()")
     shown.wait_for("!directions.isMaking")
-    third, both = clip_of(shown, 0), "00000001~length+1.5~brightness-2"
+    third, both = page_clip(shown, 0), "00000001~length+0.75~brightness-1"
     assert shown.evaluate("pads.pads[0].made.sound.code") == both
+    np.testing.assert_allclose(third, pythons(drums, sound_of(shown, "pads.pads[0].made.sound")), rtol=0, atol=1e-3)
     shown.press("KeyU")
-    np.testing.assert_array_equal(clip_of(shown, 0), clip)
+    np.testing.assert_array_equal(page_clip(shown, 0), clip)
     assert shown.evaluate("directions.sliders.map(({ input }) => input.value)") == ["0", "0"]
     shown.evaluate(f"pads.findSeed({both!r})")
     told(shown, f"seed {both}")
-    np.testing.assert_array_equal(clip_of(shown, 0), third)
-    shown.evaluate("pads.findSeed('1~pitch+1')")
-    told(shown, "1~pitch+1 is no seed")
+    np.testing.assert_array_equal(page_clip(shown, 0), third)
+    for wrong in ("1~pitch+1", "1~length+1.5"):
+        shown.evaluate(f"pads.findSeed({wrong!r})")
+        told(shown, f"{wrong} is no seed")
     shown.press("KeyL")
-    shown.evaluate("element('more-length').value = 3, directions.move()")
+    shown.evaluate("element('more-length').value = 1, directions.move()")
     told(shown, "is locked; unlock it")
-    assert shown.evaluate("element('more-length').value") == "0"
+    assert shown.evaluate("element('more-length').value") == "0.75"
+
+
+def test_a_moved_sound_keeps_its_ways_with_another_label_and_when_it_is_varied(shown, drums):
+    shown.evaluate("element('more-length').value = 0.5, directions.move()")
+    shown.wait_for("!directions.isMaking")
+    shown.evaluate("element('label').value = 1, element('label').dispatchEvent(new Event('change'))")
+    told(shown, "Pad 1, hihat: another label")
+    sound = sound_of(shown, "pads.pads[0].made.sound")
+    assert sound["labels"] == [0, 1, 0] and sound["ways"] == {"length": 0.5}
+    np.testing.assert_allclose(page_clip(shown, 0), pythons(drums, sound), rtol=0, atol=1e-3)
+    assert shown.evaluate("directions.sliders[0].input.value") == "0.5"
+    shown.evaluate("pads.vary()")
+    told(shown, "varied by")
+    varied = shown.evaluate("pads.pads[0].made.sound.code")
+    assert varied.startswith("00000001~length+0.5~30.")
+    shown.evaluate("element('more-length').value = -1, directions.move()")
+    shown.wait_for("!directions.isMaking")
+    assert shown.evaluate("pads.pads[0].made.sound.code") == varied.replace("~length+0.5", "") + "~length-1"
+
+
+def test_pythons_random_numbers_are_the_pages(shown):
+    for seed, purpose, count in ((0, "latent", 64), (2**32 - 1, "noise 3", 4001), (42, "noise 0", 1)):
+        numbers = shown.evaluate(f"Array.from(normalNumbers({seed}, {purpose!r}, {count}))")
+        np.testing.assert_array_max_ulp(np.array(numbers, np.float32), normal_numbers(seed, purpose, count), 1)
 
 
 def test_a_label_moves_a_sound_to_another_kind(shown, drums):
@@ -328,7 +348,7 @@ def test_a_label_moves_a_sound_to_another_kind(shown, drums):
     told(shown, "Pad 1, hihat: another label")
     sound = sound_of(shown, "pads.pads[0].made.sound")
     assert sound["labels"] == [0, 1, 0] and sound["code"] == "00000001"
-    np.testing.assert_allclose(clip_of(shown, 0), pythons(shown, drums, sound), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(page_clip(shown, 0), pythons(drums, sound), rtol=0, atol=1e-3)
 
 
 def test_the_corners_of_the_field_are_its_pads_and_the_middle_is_as_long(shown):
@@ -351,7 +371,7 @@ def test_the_corners_of_the_field_are_its_pads_and_the_middle_is_as_long(shown):
     click(shown, "keep")
     told(shown, "holds the sound of the field")
     assert sound_of(shown, "pads.pads[0].made.sound")["code"] == "mix"
-    np.testing.assert_allclose(clip_of(shown, 0)[0], shown.evaluate("started[0].samples"), atol=1e-6)
+    np.testing.assert_allclose(page_clip(shown, 0)[0], shown.evaluate("started[0].samples"), atol=1e-6)
 
 
 @pytest.mark.parametrize(("tempo", "swing"), [(120, 50), (240, 66)])
@@ -392,7 +412,7 @@ def open_file(browser: Browser, path: Path) -> None:
 
 def test_a_state_opens_again(shown, drums, tmp_path):
     text = changed_state(shown)
-    clips = [clip_of(shown, pad) for pad in range(16)]
+    clips = [page_clip(shown, pad) for pad in range(16)]
     (tmp_path / "my.json").write_text(text)
     show(shown, drums, tmp_path)
     assert shown.evaluate("stateText(instrument)") != text
@@ -400,7 +420,7 @@ def test_a_state_opens_again(shown, drums, tmp_path):
     told(shown, "my.json is open.")
     assert shown.evaluate("stateText(instrument)") == text
     for pad, clip in enumerate(clips):
-        np.testing.assert_array_equal(clip_of(shown, pad), clip)
+        np.testing.assert_array_equal(page_clip(shown, pad), clip)
     assert shown.evaluate("player.volume.gain.value") == pytest.approx(0.55**2)
 
 
@@ -416,6 +436,8 @@ DAMAGE: dict[str, tuple[Change, str]] = {
     "a shorter latent": (lambda state: state["pads"][0].update(z="AAAAAA=="), "it is from another model, lively"),
     "another number of labels": (lambda state: state["pads"][0].update(labels=[1]), "it is from another model, lively"),
     "a label share of 2": (lambda state: state["pads"][1].update(labels=[0, 2, 0]), "its pad 2 is damaged"),
+    "a way too far": (lambda state: state["pads"][1].update(ways={"length": 1.5}), "its pad 2 is damaged"),
+    "no ways": (lambda state: state["pads"][1].pop("ways"), "its pad 2 is damaged"),
     "a seed below 0": (lambda state: state["pads"][1].update(noise=[[-1, 1]]), "its pad 2 is damaged"),
     "no noise": (lambda state: state["pads"][1].update(noise=[]), "its pad 2 is damaged"),
     "a slider off its scale": (lambda state: state.update(volume=101), "its sliders are damaged"),
@@ -480,8 +502,11 @@ def test_a_kit_is_a_zip_that_samplers_read(shown, tmp_path):
     for pad, name in enumerate(samples):
         with soundfile.SoundFile(io.BytesIO(files[name])) as sound:
             assert (sound.samplerate, sound.subtype) == (RATE, "PCM_16")
-            assert f"seed {pad + 1:08x}" in sound.comment and "lively step 1200" in sound.comment
-            np.testing.assert_array_equal(sound.read(dtype="int16", always_2d=True).T, in_16_bits(clip_of(shown, pad)))
+            receipt = json.loads(sound.comment)
+            assert (receipt["code"], receipt["model"], receipt["step"]) == (f"{pad + 1:08x}", "lively", 1200)
+            np.testing.assert_array_equal(
+                sound.read(dtype="int16", always_2d=True).T, in_16_bits(page_clip(shown, pad))
+            )
     regions = [line.split() for line in files["lively-kit.sfz"].decode().splitlines() if line.startswith("<region>")]
     assert [region[2].removeprefix("sample=") for region in regions] == samples
     assert [region[1] for region in regions] == [f"key={note}" for note in range(36, 52)]
@@ -500,9 +525,25 @@ def test_one_wav_and_the_state_are_saved(shown, tmp_path):
     assert path.name == "lively-kick-00000001.wav"
     samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
     assert rate == RATE
-    np.testing.assert_array_equal(samples.T, in_16_bits(clip_of(shown, 0)))
+    np.testing.assert_array_equal(samples.T, in_16_bits(page_clip(shown, 0)))
     path = saved(shown, "save-state", tmp_path / "state")
     assert path.name == "lively.state.json" and path.read_text() == shown.evaluate("stateText(instrument)")
+
+
+def test_a_saved_sound_has_a_receipt_from_which_python_makes_it_again(shown, drums, tmp_path):
+    """Also a moved mix of several pads, and a model whose labels are no ASCII."""
+    shown.evaluate("field.place = { x: 0.3, y: 0.6 }, field.moved()")
+    shown.wait_for("started.length === 1 && !field.isMaking")
+    click(shown, "keep")
+    told(shown, "holds the sound of the field")
+    shown.evaluate("element('more-length').value = 0.5, directions.move()")
+    shown.wait_for("!directions.isMaking")
+    path = saved(shown, "save-sound", tmp_path / "sound")
+    receipt = receipts.of_file(path)
+    assert isinstance(receipt, receipts.PointReceipt) and receipt.weights == weights_hash(drums.generator)
+    assert receipt.made_by == "instrument" and receipt.directions == {"length": 0.5} and HOSTILE in receipt.shares
+    again = clip_of(drums, receipts.point_of(drums, receipt)).numpy()
+    np.testing.assert_allclose(again, soundfile.read(path, always_2d=True)[0].T, rtol=0, atol=1e-3)
 
 
 def test_a_page_without_labels_numbers_its_pads(browser, tmp_path):

@@ -24,6 +24,23 @@ def test_the_page_holds_every_weight_to_the_last_bit(tmp_path):
     assert "1,200 steps" in text and "0.25 s at 16 kHz" in text and "cc0-1.0" in text and "wavegan 1.2.3" in text
 
 
+def test_weights_that_are_float16_numbers_take_half_the_space(tmp_path):
+    """And lose nothing, the smallest and the largest float16 numbers included."""
+    model, sizes = lively_model(dim=64), []
+    edges = torch.tensor([2.0**-24, -3 * 2.0**-24, 2.0**-14, 65504.0, -0.0, 1 + 2.0**-10])
+    for is_rounded in (False, True):
+        with torch.no_grad():
+            for values in model.generator.parameters() if is_rounded else ():
+                values.copy_(values.half())
+            model.generator.start.bias[: len(edges)] = edges
+        path = page.write(model, tmp_path, version="0", identity="a")
+        read = page.read_weights(path)
+        assert all(torch.equal(read[name], values.float()) for name, values in model.generator.state_dict().items())
+        sizes.append(path.stat().st_size)
+    weights = sum(values.numel() for values in model.generator.parameters())
+    assert sizes[0] - sizes[1] == pytest.approx(weights * 2 * 4 / 3, rel=0.05), "base64 has four letters for 3 bytes"
+
+
 def test_the_page_asks_nothing_of_a_network(tmp_path):
     text = page.write(lively_model(), tmp_path, version="0", identity="a").read_text()
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)

@@ -1,20 +1,26 @@
 // Sliders that move the selected pad's sound along the directions of its model.
 
+const SLIDER_STEP = 0.05;
+
 class Directions {
   constructor(pads) {
     this.pads = pads;
-    this.sliders = model.directions.map(({ name }) => this.createdSlider(name));
+    this.sliders = model.directions.map((name) => this.createdSlider(name));
     element("directions").hidden = !this.sliders.length;
     document.addEventListener("padchange", () => this.show());
   }
 
   createdSlider(name) {
-    const input = created("input", { type: "range", id: `more-${name}`, min: -3, max: 3, step: 0.1, value: 0 });
+    const input = created("input", { type: "range", id: `more-${name}`, min: -1, max: 1, step: SLIDER_STEP, value: 0 });
     const output = created("output", { for: input.id });
     const title = name[0].toUpperCase() + name.slice(1);
     element("directions").append(created("label", { class: "slider" }, title, input, output));
     input.addEventListener("input", () => this.move());
-    return { input, output };
+    return { name, input, output };
+  }
+
+  get ways() {
+    return Object.fromEntries(this.sliders.map(({ name, input }) => [name, Number(input.value)]));
   }
 
   /** Gives the selected pad the sound of the sliders. While one is made, only the newest of later places waits. */
@@ -27,9 +33,11 @@ class Directions {
     this.isMaking = true;
     while (this.isWaiting && pad === this.pads.current) {
       this.isWaiting = false;
-      const { sound } = pad.made;
-      const moved = movedSound(sound.base ?? sound, this.sliders.map(({ input }) => Number(input.value)));
-      if (await this.pads.give(pad, moved, { isNew: !sound.base })) this.pads.sound(pad);
+      const { sound, isMoved } = pad.made;
+      if (await this.pads.give(pad, movedSound(sound, this.ways), { isNew: !isMoved })) {
+        pad.made.isMoved = true; // so that one Undo goes back before all moves
+        this.pads.sound(pad);
+      }
     }
     this.isMaking = false;
     this.show();
@@ -38,8 +46,8 @@ class Directions {
   /** Shows how far the selected pad's sound was moved. */
   show() {
     if (this.isMaking) return; // the slider is ahead of the sound
-    const ways = this.pads.current.made?.sound.ways ?? [];
-    this.sliders.forEach(({ input }, place) => (input.value = ways[place] ?? 0));
+    const ways = this.pads.current.made?.sound.ways ?? {};
+    for (const { name, input } of this.sliders) input.value = ways[name] ?? 0;
     this.showValues();
   }
 

@@ -105,9 +105,23 @@ class Generator {
     this.waves = reserve(rows * this.inverse.columns);
   }
 
+  /** Returns what ways along directions add to the mapped latent, as wavegan/steering/directions.py; null for none. */
+  offset(labels, ways) {
+    if (!Object.keys(ways).length) return null;
+    const sum = new Float32Array(this.tensors["latent.bias"].length);
+    for (const [name, way] of Object.entries(ways)) {
+      const rows = this.tensors[`direction.${name}`];
+      (labels.length ? labels : [1]).forEach((share, label) => {
+        for (let place = 0; share && place < sum.length; place++)
+          sum[place] += way * share * rows[label * sum.length + place];
+      });
+    }
+    return sum;
+  }
+
   /** Makes a clip, a Float32Array for each channel. noise: a row for each block, then one of white noise a channel. */
-  make(z, labels, noise) {
-    const x = this.activations(z, labels, noise);
+  make(z, labels, noise, offset) {
+    const x = this.activations(z, labels, noise, offset);
     const padded = this.kernel.view(this.padded, this.frames * this.wide);
     for (let place = 0; place < padded.length; place++) padded[place] = leaky(x[place]);
     this.kernel.apply(this.head, this.padded, this.wide, this.frames, this.headMaps);
@@ -121,7 +135,7 @@ class Generator {
   }
 
   /** Returns what the blocks say, (frames, channels). */
-  activations(z, labels, noise) {
+  activations(z, labels, noise, offset) {
     const { kernel, model, wide } = this;
     const input = kernel.view(this.input, model.latentDim + labels.length);
     input.set(z);
@@ -130,6 +144,8 @@ class Generator {
     this.addLeaky(this.v, this.latent.columns);
     kernel.apply(this.mapping, this.v, 0, 1, this.w);
     this.addLeaky(this.w, this.latent.columns);
+    const w = kernel.view(this.w, this.latent.columns);
+    offset?.forEach((number, place) => (w[place] += number));
     kernel.apply(this.start, this.w, 0, 1, this.v);
     let x = kernel.view(this.v, this.start.columns).slice();
     this.blocks.forEach((block, place) => {

@@ -1,6 +1,7 @@
 // Puts the page together, and does what its keys and buttons ask.
 
 const KIT_README = "Sixteen sounds, their mapping from note 36 on for SFZ players and DecentSampler, and the state.\n";
+const PAGE_DRAW = -1; // in a receipt, the number of a draw of noise that has the page's random numbers
 const OUTPUT_MILLISECONDS = 3000; // after the first click, within which sound must be let out
 
 const player = new Player(model.sampleRate);
@@ -12,12 +13,28 @@ const directions = new Directions(pads);
 const midi = new Midi(pads);
 const instrument = { pads, sequencer, field };
 
-/** Names a sound inside its files. */
-function factsOf({ sound }, title) {
-  const seed = sound.code.startsWith(MIXED) ? "a mix" : `seed ${sound.code}`;
-  const source = `${model.name} step ${model.step} (${model.id})`;
-  const comment = [source, soundName(sound), `${seed} of the instrument`].filter(Boolean).join(", ");
-  return { INAM: title, ISFT: `wavegan ${model.version}`, ICMT: comment };
+/** Names a sound inside its files, and says how it was made. */
+function factsOf(made, title) {
+  return { INAM: title, ISFT: `wavegan ${model.version}`, ICMT: receiptText(made) };
+}
+
+/** Returns the receipt of a sound as wavegan/commands/receipts.py reads it, in ASCII. */
+function receiptText({ sound, offset }) {
+  const shares = sound.labels.flatMap((share, place) => (share ? [[model.labels[place], share]] : []));
+  const receipt = {
+    wavegan: model.version,
+    model: model.name,
+    step: model.step,
+    weights: model.id,
+    precision: "fp32",
+    made_by: "instrument",
+    code: sound.code,
+    latent: textOf(sound.z),
+    ...(shares.length && { shares: Object.fromEntries(shares) }),
+    noise: sound.noise.map(([seed, weight]) => [seed, PAGE_DRAW, weight]),
+    ...(offset && { directions: sound.ways, offset: textOf(offset) }),
+  };
+  return JSON.stringify(receipt).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function saveSound() {

@@ -68,7 +68,8 @@ class Pads {
     const made = await this.maker.make(sound);
     if (number !== pad.asked) return false;
     if (isNew && pad.made) pad.history = [...pad.history, pad.made].slice(-MOST_UNDONE);
-    this.set(pad, { sound, clip: made.clip, picture: made.picture, buffer: this.player.buffer(made.clip) });
+    const { clip, picture, offset } = made;
+    this.set(pad, { sound, clip, picture, offset, buffer: this.player.buffer(clip) });
     return true;
   }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from safetensors.torch import load as tensors_of
 from safetensors.torch import save as bytes_of
@@ -36,6 +37,7 @@ SCRIPT = (
 )
 MOST_WEIGHTS = 8_000_000  # a page of 43 MB, which a telephone still opens
 MOST_PRODUCTS = 1e9  # multiplications of a sound, a second or two on a slow machine
+DIRECTION = "direction."  # stands before the names of tensors that are no weights
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
 
 
@@ -50,13 +52,14 @@ def write(
 ) -> Path:
     """Writes instrument.html into a folder and returns its path.
 
-    version: of this program. identity: of the weights, by which the page knows its own files. directions: of latents,
-    (latent_dim,) by name, for its sliders. licence: of the model.
-    Raises UserError as `refuse_unfit`.
+    version: of this program. identity: of the weights, by which the page knows its own files. directions: their rows
+    by name, see `steering.directions`, for its sliders. licence: of the model. Weights that are float16 numbers are
+    stored as such, so that their page is half as large. Raises UserError as `refuse_unfit`.
     """
     refuse_unfit(model)
-    tensors = model.generator.state_dict()
-    weights = bytes_of({name: values.detach().cpu().float().contiguous() for name, values in tensors.items()})
+    rows = {f"{DIRECTION}{name}": values for name, values in (directions or {}).items()}
+    tensors = model.generator.state_dict() | rows
+    weights = bytes_of({name: _stored(values) for name, values in tensors.items()})
     environment = Environment(
         loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -64,7 +67,7 @@ def write(
         model={
             "version": version,
             "id": identity,
-            "directions": [{"name": name, "vector": vector.tolist()} for name, vector in (directions or {}).items()],
+            "directions": list(directions or {}),
             **_description(model),
         },
         licence=licence,
@@ -85,7 +88,8 @@ def write(
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Returns the weights in a page, by name."""
     [text] = WEIGHTS.findall(path.read_text(encoding="utf-8"))
-    return tensors_of(b64decode(text, validate=True))
+    tensors = tensors_of(b64decode(text, validate=True))
+    return {name: values.float() for name, values in tensors.items() if not name.startswith(DIRECTION)}
 
 
 def refuse_unfit(model: Model) -> None:
@@ -121,6 +125,12 @@ def products_of(generator: inverse_stft.Generator) -> int:
     transforms = 2 * generator.channels + bool(generator.pulses) + 1  # and that of the picture
     head = generator.head.weight.numel()
     return blocks + generator.frames * (head + transforms * 2 * generator.bins * generator.window)
+
+
+def _stored(values: Tensor) -> Tensor:
+    """Returns numbers as the page stores them: float16 where that loses nothing, else float32."""
+    exact = values.detach().cpu().float().contiguous()
+    return halved if torch.equal((halved := exact.half()).float(), exact) else exact
 
 
 def _script(names: Sequence[str]) -> str:

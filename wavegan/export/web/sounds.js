@@ -1,8 +1,10 @@
-// Sounds as descriptions: a latent, shares of the labels, draws of noise, and a code to find them again.
+// Sounds as descriptions: a latent, shares of the labels, draws of noise, ways, and a code to find them again.
 // A draw is [seed, weight]; the noise is the sum of all draws, and their squared weights add up to 1.
+// Ways say how far a sound is moved along the model's directions, -1 to 1 by name; what is not moved has none.
 
-const CODE = /^[0-9a-f]{1,8}(~(\d{1,3}\.[0-9a-f]{1,8}|[a-z]+[+-]\d(\.\d)?))*$/i;
-const MOVE = /^([a-z]+)([+-]\d(?:\.\d)?)$/;
+const CODE = /^[0-9a-f]{1,8}(~(\d{1,3}\.[0-9a-f]{1,8}|[a-z]+[+-][01](\.\d{1,2})?))*$/i;
+const MOVE = /^([a-z]+)([+-][01](?:\.\d{1,2})?)$/;
+const MOVES = /~[a-z]+[+-][\d.]+/g; // of a code
 const MIXED = "mix"; // stands in the code of a sound that no seed gives
 const MOST_DRAWS = 16;
 
@@ -11,11 +13,12 @@ const seedText = (seed) => seed.toString(16).padStart(SEED_DIGITS, "0");
 const lengthOf = (numbers) => Math.hypot(...numbers);
 const oneHot = (label) => model.labels.map((_, place) => Number(place === label));
 
-const plain = ({ z, labels, noise, code }) => ({ z, labels, noise, code });
+const plain = ({ z, labels, noise, ways, code }) => ({ z, labels, noise, ways, code });
 
 /** Returns the sound of a seed and label shares. */
 function seededSound(seed, labels) {
-  return { z: normalNumbers(seed, "latent", model.latentDim), labels, noise: [[seed, 1]], code: seedText(seed) };
+  const z = normalNumbers(seed, "latent", model.latentDim);
+  return { z, labels, noise: [[seed, 1]], ways: {}, code: seedText(seed) };
 }
 
 /** Returns a neighbour: its latent turned by percent of the way to another one, as wavegan/steering/points.py does. */
@@ -30,21 +33,14 @@ function variedSound(sound, percent, seed) {
   return { ...plain(sound), z: turned, code: `${sound.code}~${percent}.${seedText(seed)}` };
 }
 
-/** Returns a sound moved along the model's directions, by standard deviations of a latent. It remembers its base. */
-function movedSound(base, ways) {
-  const steps = ways.map((way, place) => [model.directions[place], way]).filter(([, way]) => way);
-  return { ...steps.reduce((sound, [direction, way]) => movedAlong(sound, direction, way), base), base, ways };
+/** Returns a sound moved to ways along the model's directions, wherever it was moved before. */
+function movedSound(sound, ways) {
+  const moved = Object.entries(ways).filter(([, way]) => way);
+  const steps = moved.map(([name, way]) => `~${name}${way < 0 ? "" : "+"}${way}`);
+  return { ...plain(sound), ways: Object.fromEntries(moved), code: sound.code.replace(MOVES, "") + steps.join("") };
 }
 
-/** Moves a sound along a direction, as wavegan/steering/directions.py does. */
-function movedAlong(sound, { name, vector }, way) {
-  const ahead = sound.z.map((number, place) => number + way * vector[place]);
-  const scale = lengthOf(sound.z) / lengthOf(ahead);
-  const code = `${sound.code}~${name}${way < 0 ? "" : "+"}${way}`;
-  return { ...plain(sound), z: ahead.map((number) => scale * number), code };
-}
-
-/** Returns the sound of a code such as 2a, 2a~30.c0ffee or 2a~length+1.5; nothing if it is no code of this model. */
+/** Returns the sound of a code such as 2a, 2a~30.c0ffee or 2a~length+0.5; nothing if it is no code of this model. */
 function soundOfCode(code, labels) {
   if (!CODE.test(code)) return null;
   const [seed, ...steps] = code.split("~");
@@ -52,10 +48,9 @@ function soundOfCode(code, labels) {
   for (const step of steps) {
     const [percent, other] = step.split(".");
     const [, name, way] = MOVE.exec(step) ?? [];
-    const direction = model.directions.find((candidate) => candidate.name === name);
-    if (name && !direction) return null;
-    sound = direction
-      ? movedAlong(sound, direction, Number(way))
+    if (name && !(model.directions.includes(name) && Math.abs(way) <= 1)) return null;
+    sound = name
+      ? movedSound(sound, { ...sound.ways, [name]: Number(way) })
       : variedSound(sound, Math.min(100, Number(percent)), parseInt(other, 16));
   }
   return sound;
@@ -69,8 +64,14 @@ function mixedSound(corners, x, y) {
   const z = means("z");
   const scale = mean((corner) => lengthOf(corner.z)) / (lengthOf(z) || 1); // a mean of latents is shorter, and dull
   const noise = mixedNoise(corners.map((corner) => corner.noise), weights);
+  const ways = Object.fromEntries(model.directions.map((name) => [name, mean((corner) => corner.ways[name] ?? 0)]));
   const code = weights.includes(1) ? corners[weights.indexOf(1)].code : MIXED;
-  return { z: z.map((number) => scale * number), labels: means("labels"), noise, code };
+  return { z: z.map((number) => scale * number), labels: means("labels"), noise, ways: waysOf(ways), code };
+}
+
+/** Leaves out directions that are not this model's, or along which nothing is moved. */
+function waysOf(ways) {
+  return Object.fromEntries(Object.entries(ways).filter(([name, way]) => way && model.directions.includes(name)));
 }
 
 /** Mixes draws of noise by shares, so that the noise stays as loud. */

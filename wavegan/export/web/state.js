@@ -44,12 +44,13 @@ function stateOf(text) {
     const isDraw = (draw) => within(draw?.[0], 0, 2 ** 32 - 1) && within(draw[1], 0, 1);
     must(within(pad.noise.length, 1, MOST_DRAWS) && pad.noise.every(isDraw), damaged);
     must(Array.isArray(pad.labels) && pad.labels.every((share) => within(share, 0, 1)), damaged);
+    must(pad.ways && Object.values(pad.ways).every((way) => within(way, -1, 1)), damaged);
     const z = numbersOf(pad.z);
     must(z && z.every(Number.isFinite), damaged);
     const fits = z.length === model.latentDim && pad.labels.length === model.labels.length;
     must(fits, `it is from another model, ${state.model?.name}`);
     const { labels, noise, code } = pad;
-    return { sound: { z, labels, noise, code }, isLocked: pad.isLocked === true };
+    return { sound: { z, labels, noise, ways: waysOf(pad.ways), code }, isLocked: pad.isLocked === true };
   });
   const { field, sequencer } = state;
   must(within(state.amount, 1, 100) && within(state.volume, 0, 100), "its sliders are damaged");

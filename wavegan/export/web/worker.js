@@ -10,11 +10,12 @@ const tasks = {
     return {};
   },
 
-  /** Makes a sound: the samples of each channel, and its picture. */
-  make({ z, labels, noise }) {
+  /** Makes a sound: the samples of each channel, its picture, and the offset of its ways, null without ways. */
+  make({ z, labels, noise, ways }) {
     const began = performance.now();
-    const clip = generator.make(z, labels, drawnNoise(generator.model, noise));
-    return { clip, milliseconds: performance.now() - began, picture: pictured(clip) };
+    const offset = generator.offset(labels, ways);
+    const clip = generator.make(z, labels, drawnNoise(generator.model, noise), offset);
+    return { clip, offset, milliseconds: performance.now() - began, picture: pictured(clip) };
   },
 };
 
@@ -33,13 +34,28 @@ function bytesOf(base64) {
   return bytes;
 }
 
-/** Reads the tensors of a safetensors file, float32 all, by name. */
+/** Reads the tensors of a safetensors file, float16 or float32, by name as float32. */
 function tensorsOf(bytes) {
   const view = new DataView(bytes.buffer);
   const start = 8 + Number(view.getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, start)));
-  const tensor = ({ data_offsets: [from, to] }) => new Float32Array(bytes.slice(start + from, start + to).buffer);
+  const tensor = ({ dtype, data_offsets: [from, to] }) => {
+    const { buffer } = bytes.slice(start + from, start + to);
+    return dtype === "F16" ? singles(new Uint16Array(buffer)) : new Float32Array(buffer);
+  };
   return Object.fromEntries(Object.entries(header).map(([name, entry]) => [name, tensor(entry)]));
+}
+
+/** Widens the bits of finite float16 numbers to float32; not all browsers of today have Float16Array. */
+function singles(halves) {
+  const steps = Array.from({ length: 32 }, (_, exponent) => 2 ** (Math.max(exponent, 1) - 25));
+  const numbers = new Float32Array(halves.length);
+  for (let place = 0; place < halves.length; place++) {
+    const [exponent, fraction] = [(halves[place] >> 10) & 31, halves[place] & 1023];
+    const size = steps[exponent] * (exponent ? 1024 + fraction : fraction);
+    numbers[place] = halves[place] & 0x8000 ? -size : size;
+  }
+  return numbers;
 }
 
 /** Adds up draws of noise: a row for each block of the generator, then one of white noise for each channel. */

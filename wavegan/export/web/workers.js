@@ -25,9 +25,9 @@ class SoundMaker {
     return this.ask("begin", content);
   }
 
-  /** Returns a promise of the clip, its picture, and how long it took. */
-  make({ z, labels, noise }) {
-    return this.ask("make", { z, labels, noise });
+  /** Returns a promise of the clip, its picture, what its ways added to the mapped latent, and how long it took. */
+  make({ z, labels, noise, ways }) {
+    return this.ask("make", { z, labels, noise, ways });
   }
 
   ask(task, content) {
