@@ -79,10 +79,10 @@ def trained(recipe: Path, run: str | Path, *overrides: str) -> TrainingResult:
 
 
 def numbers_of(state: Any, path: str = "") -> dict[str, Tensor]:
-    """Flattens nested dicts and lists into one dict of paths to tensors, without the clock's seconds."""
+    """Flattens nested dicts and lists into one dict of paths to tensors, without seconds and threads."""
     if isinstance(state, dict | list | tuple):
         pairs = state.items() if isinstance(state, dict) else enumerate(state)
-        parts = [numbers_of(value, f"{path}/{key}") for key, value in pairs if key != "seconds"]
+        parts = [numbers_of(value, f"{path}/{key}") for key, value in pairs if key not in ("seconds", "threads")]
         return {key: value for part in parts for key, value in part.items()}
     return {path: torch.as_tensor(state)} if isinstance(state, Tensor | int | float) else {}
 

@@ -30,8 +30,8 @@ MOST_NAMED = 8  # runs that a message names
 FACTS = ("seconds", "files", "seconds_of_sound", "licence", "command", "about", "limits", "figures")
 AVERAGE, LEARNING = "running average", "as they learn"
 KINDS = (
-    "a MODEL is a run folder or its address, a checkpoint file, an exported folder, hub:USER/NAME or the name of a "
-    "shipped model"
+    "a MODEL is a run folder, a checkpoint file, an exported folder, the address of a run, hub:USER/NAME or the name "
+    "of a shipped model"
 )
 
 

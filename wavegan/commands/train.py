@@ -12,12 +12,12 @@ import torch
 from wavegan import assemble, distributed
 from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
-from wavegan.commands.corpus_report import log_corpora, summary_with_hash, warn_of_changed_sound, write_report
+from wavegan.commands import shared_sound
+from wavegan.commands.corpus_report import log_corpora, warn_of_changed_sound, write_report
 from wavegan.commands.memory import give_back_freed_memory, memory_explained
 from wavegan.commands.resuming import (
     refuse_changed_recipe,
     refuse_older_run,
-    refuse_other_sound,
     refuse_other_source,
     refuse_renamed_labels,
 )
@@ -150,7 +150,7 @@ def _continue(
         warn_of_changed_sound(state, folder.corpus, parts)
     write_text(folder.recipe, recipes.dump(recipe))
     write_report(folder.corpus, parts, target)
-    distributed.broadcast(summary_with_hash(parts.training, target.training))
+    shared_sound.offer(parts, target)  # so the main process decodes it, and the others find it in the cache
 
     if state:
         refuse_renamed_labels(recipe, state["label_names"], parts.training)
@@ -177,9 +177,7 @@ def _follow(on: torch.device, stop: Stop | None, on_step: OnStep | None) -> None
         return
     recipe, records = recipes.from_dict(settings[0]), settings[1]
     assemble.share_batch(recipe)
-    theirs = distributed.broadcast()  # so the main process decodes the sound, and the others find it in the cache
-    parts, target = _sound(recipe, records)
-    refuse_other_sound(summary_with_hash(parts.training, target.training), theirs)
+    parts, target = shared_sound.received(lambda: _sound(recipe, records))
     assembly = assemble.assembled(recipe, parts, target, on, measures=False)
     assembly.training.restore(distributed.broadcast())
     assemble.autotune(recipe, assembly.training, assembly.batches(0))

@@ -107,8 +107,8 @@ def average_over_ranks(tensors: Sequence["Tensor"]) -> None:
             tensor.copy_(mean.view_as(tensor))
 
 
-def max_over_ranks(value: int) -> int:
-    """Returns the largest of the processes' values; they go from host to host, without any accelerator."""
+def max_over_ranks(value: int, *, is_patient: bool = False) -> int:
+    """Returns the largest of the processes' values, from host to host; is_patient: it waits as long as it takes."""
     if world_size() == 1:
         return value
     import torch
@@ -116,7 +116,7 @@ def max_over_ranks(value: int) -> int:
 
     largest = torch.tensor(value)
     with _as_process_lost():
-        dist.all_reduce(largest, dist.ReduceOp.MAX, group=_process.host_group)
+        dist.all_reduce(largest, dist.ReduceOp.MAX, group=_process.setup_group if is_patient else _process.host_group)
     return int(largest)
 
 
