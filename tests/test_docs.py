@@ -2,13 +2,17 @@
 
 import doctest
 import importlib
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 import pytest
+import yaml
 
 from wavegan import cli
 from wavegan import recipe as recipes
@@ -308,3 +312,39 @@ def test_examples_of_docstrings(path):
 
 def test_there_are_examples():
     assert len(WITH_EXAMPLES) >= 5
+
+
+# Files for clusters.
+
+CLUSTER = PROJECT / "docs/cluster"
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="it runs a bash script")
+@pytest.mark.parametrize(
+    ("code", "restarts", "again"),
+    [(0, 0, False), (1, 0, False), (2, 0, False), (130, 0, False), (143, 100, False)]
+    + [(code, 3, True) for code in (75, 137, 138, 143)],
+)
+def test_the_job_for_slurm_goes_back_into_the_queue_by_its_exit_code(tmp_path, code, restarts, again):
+    """Runs the script with other programs in the place of Slurm's, which say how they were called."""
+    for name, ending in (("srun", code), ("scontrol", 0)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\nexit {ending}\n')
+        (tmp_path / name).chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": str(restarts)}
+    words = ["bash", str(CLUSTER / "slurm.sbatch"), "sc09", "--run-dir", "runs/my run"]
+    done = subprocess.run(words, env=os.environ | variables, capture_output=True, text=True)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0] == "srun --kill-on-bad-exit=1 wavegan train sc09 --run-dir runs/my run"
+    assert calls[1:] == (["scontrol requeue 7"] if again else []) and done.returncode == (0 if again else code)
+    assert ("gives up" in done.stderr) == (restarts == 100)
+
+
+def test_the_files_for_rented_machines_train_a_recipe_that_exists():
+    rented = yaml.safe_load((CLUSTER / "skypilot.yaml").read_text())
+    runtime, job = yaml.safe_load_all((CLUSTER / "trainjob.yaml").read_text())
+    told = rented["run"].replace('"$RECIPE"', rented["envs"]["RECIPE"]).replace('"$RUN"', rented["envs"]["RUN"])
+    for words in (shlex.split(told), job["spec"]["trainer"]["args"]):
+        own = words[words.index("wavegan") + 1 :]
+        context = cli.train.train.make_context("train", own[1:])
+        assert own[0] == "train" and recipes.load(context.params["recipe"], context.params["overrides"]).name == "sc09"
+    assert job["spec"]["runtimeRef"]["name"] == runtime["metadata"]["name"]

@@ -22,8 +22,11 @@ class UserError(Exception):
 
     Its text joins the three into one sentence. A text that is complete already may be passed as the value alone. An
     argument of a Python function stands in backticks, with a value if one is advised: `out`, `device=cpu`,
-    `force=True`. The command line puts its own options in their place (`wavegan.cli.console.in_options`).
+    `force=True`. The command line puts its own options in their place (`wavegan.cli.console.in_options`), and ends with
+    `exit_code`.
     """
+
+    exit_code = 2
 
     def __init__(self, value: str, rule: str = "", remedy: str = ""):
         super().__init__(value, rule, remedy)

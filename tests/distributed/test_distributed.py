@@ -478,7 +478,7 @@ def test_a_killed_rank_ends_the_others_and_one_process_goes_on(mouse, start):
     ranks = start(2, command_line, "train", mouse, "--run-dir", "run", *MANY)
     ranks.wait_until(lambda: steps_of(run) and len(log_of(run)) > 4)
     ranks.processes[1].kill()
-    assert ranks.codes == [2, -signal.SIGKILL]
+    assert ranks.codes == [75, -signal.SIGKILL]
     [step, *_] = reversed(steps_of(run))
     told = ranks.said("err")[0].splitlines()[-1]
     assert told.startswith(f"error: rank 1 (process {ranks.processes[1].pid} on ") and "one of 2, has died" in told
@@ -497,7 +497,7 @@ def test_if_the_main_process_is_killed_another_tells(mouse, start):
     ranks = start(4, impatient_command_line, "train", mouse, "--run-dir", "run", *MANY)
     ranks.wait_until(lambda: steps_of("run"))
     ranks.processes[0].kill()
-    assert ranks.codes == [-signal.SIGKILL, 2, 2, 2]
+    assert ranks.codes == [-signal.SIGKILL, 75, 75, 75]
     heard = "".join(ranks.said("err")[1:])
     assert heard.count("error: ") == heard.count("\n") == 1
     assert f"error: rank 0 (process {ranks.processes[0].pid} on " in heard and "the last checkpoint is at step" in heard
@@ -508,9 +508,9 @@ def test_a_rank_that_hangs_is_reported_and_ends_the_others(mouse, start):
     words = ("train", mouse, "--run-dir", "run", *MANY)
     ranks = start(2, command_line_that_hangs, *words, WAVEGAN_STEP_TIMEOUT="10")
     ranks.processes[1].join(PATIENCE_SECONDS)
-    assert ranks.processes[0].is_alive() and ranks.processes[1].exitcode == 2
+    assert ranks.processes[0].is_alive() and ranks.processes[1].exitcode == 75
     ranks.processes[0].kill()
-    assert ranks.codes == [-signal.SIGKILL, 2]
+    assert ranks.codes == [-signal.SIGKILL, 75]
     told = ranks.said("err")[1].splitlines()[-1]
     assert told.startswith("error: ") and "has died or cannot be reached (" in told and "is at step 2; the same" in told
 

@@ -209,7 +209,7 @@ def test_a_task_of_slurm_that_is_killed_is_reported_once(mouse, start, port):
     ranks = start(command_line, slurm_ranks(2, port), *words, "--device", "cpu")
     ranks.wait_until(lambda: len(checkpoint.steps(Path("run/checkpoints"))) > 1)
     ranks.processes[1].kill()
-    assert ranks.codes == [2, -signal.SIGKILL]
+    assert ranks.codes == [75, -signal.SIGKILL]
     assert "error: rank 1 (process " in ranks.said("err")[0] and "the same command goes on" in ranks.said("err")[0]
 
 

@@ -85,7 +85,7 @@ def main() -> NoReturn:
     """Runs the command line and ends the process.
 
     The exit code is 0 for success, 2 for what the user can put right, 130 after an interruption, 1 with a traceback for
-    a bug. If a signal ends it, it is 128 plus the signal's number.
+    a bug, 75 if another process of a training was lost. If a signal ends it, it is 128 plus the signal's number.
     """
     if sys.platform == "darwin":  # torch reads it when it is imported; its warning names each operator that falls back
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
@@ -104,7 +104,7 @@ def _run() -> None:
         command = error.ctx.command_path if error.ctx else "wavegan"
         _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
     except UserError as error:
-        _fail(console.in_options(str(error)))
+        _fail(console.in_options(str(error)), error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
         console.end_progress_line()
         cause = error.__cause__ if isinstance(error, click.Abort) else error  # click's own form of KeyboardInterrupt
@@ -122,7 +122,7 @@ def _run() -> None:
         _fail(system_error(error))
 
 
-def _fail(text: str) -> NoReturn:
+def _fail(text: str, exit_code: int = EXIT_USER) -> NoReturn:
     try:
         reports = distributed.reports_errors()  # only one of several processes reports
     except KeyboardInterrupt:  # torchrun ends this process, since another has reported
@@ -130,4 +130,4 @@ def _fail(text: str) -> NoReturn:
     if reports:
         console.end_progress_line()
         click.echo(console.message(f"error: {text}"), err=True)
-    sys.exit(EXIT_USER)
+    sys.exit(exit_code)

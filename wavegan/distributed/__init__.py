@@ -74,8 +74,7 @@ def rank_rows(draw: Callable[[int], "Tensor"], count: int) -> "Tensor":
     one process with the whole batch would, also for the rows of several batches, one behind the other.
     """
     drawn, share = draw(whole_rows(count)), _process.share
-    is_part = len(drawn) > count
-    return drawn.unflatten(0, (-1, share.rows))[:, share.own].flatten(0, 1) if share and is_part else drawn
+    return share.part(drawn) if share and len(drawn) > count else drawn
 
 
 def average_over_ranks(tensors: Sequence["Tensor"]) -> None:

@@ -23,7 +23,12 @@ LOSS_SECONDS = 1  # time to see whether a process has died, where torchrun asks 
 
 
 class ProcessLost(TrainingError):
-    """Says that another process has died or cannot be reached, and how to go on; names the process if it is known."""
+    """Says that another process has died or cannot be reached, and how to go on; names the process if it is known.
+
+    Its exit code, EX_TEMPFAIL of sysexits.h, asks to be run again.
+    """
+
+    exit_code = 75
 
 
 class PeerMonitor:
@@ -88,8 +93,7 @@ class PeerMonitor:
         if isinstance(error, SystemExit):
             atexit.register(_leave, error.code)
             return
-        code = 2 if isinstance(error, UserError) else 130 if isinstance(error, KeyboardInterrupt) else 1
-        code = error.exit_code if isinstance(error, Interrupted) else code
+        code = _exit_code(error)
         atexit.register(_leave, code)
         own = f"{self.rank} {code}"
         with suppress(RuntimeError):  # if the store has died with its machine, every process reports
@@ -121,6 +125,13 @@ class PeerMonitor:
         except RuntimeError:
             self.lost.append(peer)
             self.loss_seen.set()
+
+
+def _exit_code(error: BaseException) -> int:
+    """Returns the exit code with which the command line ends by an error."""
+    if isinstance(error, UserError | Interrupted):
+        return error.exit_code
+    return 130 if isinstance(error, KeyboardInterrupt) else 2 if isinstance(error, OSError) else 1
 
 
 def _leave(code: Any) -> None:

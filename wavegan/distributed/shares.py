@@ -1,8 +1,11 @@
 """Divides the rows of a batch among the processes that train together, evenly or not."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wavegan.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Share(NamedTuple):
@@ -22,6 +25,10 @@ class Share(NamedTuple):
         Other rows, as the few clips on which arithmetic is tried, are not shared: their number stays.
         """
         return count if count % self.own_rows else count // self.own_rows * self.rows
+
+    def part(self, drawn: "Tensor") -> "Tensor":
+        """Returns the process's rows of whole batches, which lie behind one another."""
+        return drawn.unflatten(0, (-1, self.rows))[:, self.own].flatten(0, 1)
 
 
 def share_of(rank: int, world_size: int, rows: int, together: int) -> Share:
