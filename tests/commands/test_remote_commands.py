@@ -9,6 +9,7 @@ import pytest
 from remote_shop import Shop
 
 import wavegan
+from wavegan import distributed
 from wavegan.training import checkpoint, remote_lease, remote_upload
 from wavegan.training.remote_run import copied, folder_of
 
@@ -60,6 +61,17 @@ def test_a_run_at_an_address_from_training_to_export(command, drums, monkeypatch
     assert not (copied(ADDRESS) / "checkpoints").exists(), "its state is read without a checkpoint"
     text = command("info", ADDRESS).out
     assert re.search(r"^reached +step 2 of 2 ", text, re.M)
+
+
+def test_what_other_machines_have_left_in_their_caches_does_not_count(command, drums, monkeypatch):
+    """Goes on from an address on a machine whose own folder is older than that of another one."""
+    words = ("train", drums, "--run-dir", ADDRESS, "training.steps=1", *QUICK)
+    assert command(*words).code == 0
+    asked = []
+    monkeypatch.setattr(distributed, "max_over_ranks", lambda value, **_: asked.append(value) or value)
+    assert command(*words).code == 0 and asked[0] == -1
+    assert command(*words[:3], "here", *words[4:]).code == command(*words[:3], "here", *words[4:]).code == 0
+    assert 1 in asked, "those of a path do"
 
 
 def test_what_is_not_there_is_told(command, drums):

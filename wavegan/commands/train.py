@@ -81,7 +81,7 @@ def train(
     ):
         on = assemble.device(device)
         newest = max(checkpoint.steps(folder.checkpoints), default=-1)
-        newest_anywhere = distributed.max_over_ranks(-1 if fresh else newest)
+        newest_anywhere = distributed.max_over_ranks(-1 if fresh or remote_run.address_of(run_dir) else newest)
         if distributed.is_main() and newest < newest_anywhere:
             refuse_older_run(folder, newest, newest_anywhere)
         with assemble.current(on):

@@ -1,7 +1,6 @@
 """Connects several processes that train one model: gives each its rank and its rows of a batch, and combines results.
 
-Within `processes` the ranks can communicate. Elsewhere, or if there is only one process, the rank is 0, the world size
-is 1, and the functions here change nothing.
+Within `processes` the ranks can communicate. Elsewhere, or alone, a process is rank 0 of 1, and nothing changes here.
 """
 
 import io
