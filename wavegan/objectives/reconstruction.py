@@ -15,7 +15,7 @@ LEAST_RMS = 1e-2  # -40 dBFS: else a silent clip, of which any copy is many time
 
 
 def l1(x: Tensor, y: Tensor) -> Tensor:
-    """Computes the mean absolute difference. x, y: one shape, any."""
+    """Computes the mean absolute difference of x and y, which have the same shape."""
     return (x - y).abs().mean()
 
 

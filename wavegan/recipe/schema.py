@@ -156,7 +156,7 @@ DiscriminatorSettings = one_of(DISCRIMINATORS, lambda kind: ADVERSARIES.get(kind
 class GameSettings(NamedSettings):
     """Holds the settings that all methods with discriminators have in common."""
 
-    objective: Objective = Field(default="wasserstein", description="objective of the game")
+    objective: Objective = Field(default="wasserstein", description="objective of generator and discriminators")
     penalty: Penalty = Field(default="gradient_penalty", description="penalty added to the objective")
     penalty_weight: float = Field(default=10.0, ge=0, description="factor of the penalty")
     penalty_every: int = Field(
@@ -204,7 +204,7 @@ class TranslationSettings(GameSettings):
     identity_weight: float = Field(
         default=5.0,
         ge=0,
-        description="factor of the identity loss: the change of sound that is of the target source already",
+        description="factor of the identity loss: the change of sound that is already of the target source",
     )
 
 

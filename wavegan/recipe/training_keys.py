@@ -18,7 +18,8 @@ class TrainingSettings(Settings):
     steps: int = Field(default=200_000, ge=1, le=MANY, description="total number of generator updates")
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of all random numbers")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="arithmetic of products and convolutions; auto takes the faster one that is right"
+        default="auto",
+        description="arithmetic of products and convolutions; auto takes the faster one that computes correctly here",
     )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = Field(
         default="auto",

@@ -1,8 +1,8 @@
-"""Keeps a run at an address, such as s3://bucket/runs/drums: brings it here, and uploads what a training adds.
+"""Keeps a run at an address, such as s3://bucket/runs/drums: downloads it, and uploads what a training adds.
 
-The folder there holds recipe.yaml, corpus.json, log.jsonl, the kept checkpoints and best.pt. `newest.json` points to
-them: it names every file with its size and hash, and is written when all of them are there. So whoever reads it finds a
-whole run, whatever became of a later upload.
+The folder at the address holds recipe.yaml, corpus.json, log.jsonl, the kept checkpoints and best.pt. `newest.json`
+points to them: it names every file with its size and hash, and is written when all of them are uploaded. So its reader
+always finds a whole run, even if a later upload was interrupted.
 """
 
 import hashlib
@@ -46,12 +46,12 @@ def local_folder(address: str, kind: str) -> Path:
 
 
 def copied(address: str) -> Path:
-    """Returns the folder of `copy`, which need not exist."""
+    """Returns the folder that `copy` downloads into; it need not exist."""
     return local_folder(address, "copies")
 
 
 def copy(address: str, which: str | None = NEWEST) -> Path:
-    """Brings a run at an address, with one checkpoint, and returns the folder of its copy.
+    """Downloads a run at an address, with one checkpoint, and returns the folder of the copy.
 
     which: "newest", "best", a step, or None for no checkpoint. Raises RunError for an address that holds no run, or
     not this checkpoint; DataError if it cannot be reached.
@@ -89,11 +89,11 @@ def folder_of(run_dir: Path) -> RunFolder:
 
 @contextmanager
 def uploaded(run_dir: Path, keep_last: int, keep_every: int, *, fresh: bool) -> Iterator[Upload | None]:
-    """Gives the upload of a training at an address, to which it holds the run there; None for a path.
+    """Yields the upload of a training at an address and reserves the run for this training; None for a path.
 
-    First it brings what is needed to go on; when it is left, it waits for the last upload, see `Upload`. keep_last,
+    First it downloads what is needed to go on; at the end it waits for the last upload, see `Upload`. keep_last,
     keep_every: the training's rule for checkpoints. fresh: the run there is moved aside first. Raises RunError if
-    another training holds it, or for a folder of other files.
+    another training has reserved the run, or for a folder of other files.
     """
     if address := address_of(run_dir):
         with _RemoteRun(address, folder_of(run_dir)).held(keep_last, keep_every, fresh=fresh) as upload:
@@ -103,14 +103,14 @@ def uploaded(run_dir: Path, keep_last: int, keep_every: int, *, fresh: bool) -> 
 
 
 class _RemoteRun:
-    """Is a run at an address that is trained here, in a folder of the cache."""
+    """Describes a run at an address that is trained here, in a folder of the cache."""
 
     def __init__(self, address: str, folder: RunFolder):
         self.address, self.folder = address, folder
 
     @contextmanager
     def held(self, keep_last: int, keep_every: int, *, fresh: bool) -> Iterator[Upload]:
-        """Gives the upload; see `uploaded`."""
+        """Yields the upload; see `uploaded`."""
         remote = _connected(self.address)
         record = self._record()
         lease = Lease(remote)
@@ -143,12 +143,12 @@ class _RemoteRun:
             return {}
 
     def _settle(self, remote: Remote, record: Mapping[str, Any], pointer: Mapping[str, Any] | None) -> None:
-        """Makes the folder here that of the run there: it stays if the newest upload was its own."""
+        """Replaces the local folder by the run at the address, unless the newest upload came from this folder."""
         own = record.get("pointers", [])
         is_own = pointer["id"] in own if pointer else not record.get("uploaded")
         if self.folder.recipe.exists() and not is_own:
             old = self.folder.move_aside()
-            logger.info(f"{self.address} has gone on elsewhere, or was moved; what was here of it is in {old}")
+            logger.info(f"{self.address} has gone on elsewhere, or was moved; the copy that was here is now {old}")
         if pointer is None or (is_own and self.folder.recipe.exists()):
             return
         self.folder.path.mkdir(parents=True, exist_ok=True)
@@ -158,13 +158,13 @@ class _RemoteRun:
         write_text(self.folder.path / RECORD, json.dumps(noted))
 
     def _refuse_other_files(self, remote: Remote) -> None:
-        """Raises RunError if the folder there holds files of something else."""
+        """Raises RunError if the address holds files that no run has."""
         own = {*SMALL, "checkpoints", LEASE}
         base = remote.path.strip("/")
         names = {path.strip("/").removeprefix(f"{base}/").split("/")[0] for path in remote.find(remote.path)}
         if foreign := sorted(names - own):
             raise RunError(
-                f"{self.address} holds {foreign[0]} and no run",
+                f"{self.address} holds {foreign[0]}, which is not of a run",
                 "a new run needs a folder of its own",
                 "name a new one with `run_dir`",
             )
@@ -175,14 +175,14 @@ def _connected(address: str) -> Remote:
 
 
 def _bring(remote: Remote, folder: Path, pointer: Mapping[str, Any], names: tuple[str, ...]) -> None:
-    """Brings files that a pointer names and the folder lacks. A log may be newer than the pointer."""
+    """Downloads files that a pointer names and the folder lacks. A log may be newer than the pointer."""
     for name in names:
         if entry := pointer["files"].get(name):
             _bring_file(remote, folder, name, {} if name in SMALL else entry)
 
 
 def _bring_checkpoint(remote: Remote, folder: Path, pointer: Mapping[str, Any], which: str) -> None:
-    """Brings a checkpoint; the newest that is whole, or the one that is asked for. Raises RunError if there is none."""
+    """Downloads a checkpoint: the newest whole one, or the one that is asked for. Raises RunError if there is none."""
     files = pointer["files"]
     by_step = {step: name for name in files if (step := step_of(name)) is not None}
     if which == NEWEST:
@@ -197,7 +197,7 @@ def _bring_checkpoint(remote: Remote, folder: Path, pointer: Mapping[str, Any], 
 
 
 def _bring_file(remote: Remote, folder: Path, name: str, entry: Mapping[str, Any]) -> bool:
-    """Brings a file unless it is there; returns whether it is whole. entry: its size and hash; empty where any will do.
+    """Downloads a missing file; returns whether it is whole. entry: its size and hash; empty if any version will do.
 
     Raises FileNotFoundError if it has gone.
     """

@@ -110,7 +110,9 @@ def run_session(
     with listening(stop):
         try:
             if evaluation and manager.lacks_evaluation():
-                logger.info(f"evaluating step {training.step:,}, as the session before ended while it did so")
+                logger.info(
+                    f"evaluating step {training.step:,}, because the session before ended during its evaluation"
+                )
                 manager.evaluate(evaluation)
             train(training, batches, steps, after_step=after_step)
         except ProcessLost:
