@@ -31,6 +31,15 @@ def test_the_folder_makes_the_clips_of_the_run(run, command):
     assert command("generate", "out", "-n", "2").code == 0 and Path("out/generated/clip-000001.wav").exists()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_its_sample_clips_are_made_again_from_their_receipts(run, command, precision):
+    """By the exported model, whose weights are others than the run's where they are stored in fewer bits."""
+    assert command("export", run, "--out", "out", "--precision", precision).code == 0
+    done = command("regenerate", "out/samples/clip-000000.wav", "out/samples/clip-000001.wav", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["differences"] == [0, 0]
+
+
 def test_the_export_tells_of_no_folder_of_its_maker(run):
     result = export(run)
     assert result.out == run / "export" / "safetensors"

@@ -17,6 +17,7 @@ from wavegan import __version__, generation
 from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
 from wavegan.audio import files, sources
+from wavegan.commands import receipts
 from wavegan.commands.directions import directions_of, told
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder, refuse_filled
@@ -100,12 +101,13 @@ def write_safetensors(loaded: LoadedModel, folder: Path, options: ExportOptions)
     """Writes weights, config.json, a card, sample clips and a page; returns the largest difference of a sample."""
     content = content_of(loaded, options)
     exported.write(folder, content, precision=options.precision)
-    samples = [] if loaded.is_translation else list(_write_samples(loaded.model, folder / "samples"))
+    written = load_model(folder, CPU)
+    samples = [] if loaded.is_translation else list(_write_samples(written.model, folder / "samples"))
     names = [path.relative_to(folder).as_posix() for path in samples]
     write_text(folder / exported.CARD, card.card_text(content, options.place, names))
     if not loaded.is_translation:
         write_text(folder / APP, template(APP))
-    return largest_difference(loaded, load_model(folder, CPU))
+    return largest_difference(loaded, written)
 
 
 def write_onnx(loaded: LoadedModel, folder: Path, options: ExportOptions) -> float:
@@ -206,14 +208,15 @@ def _figures(loaded: LoadedModel) -> dict[str, Any] | None:
 
 
 def _write_samples(model: Model, folder: Path) -> Iterator[Path]:
-    """Writes one clip of each label, or a few, as WAV."""
+    """Writes one clip of each label, or a few, as WAV with their receipts."""
     folder.mkdir()
-    names = model.label_names if model.labels else ()
+    names, maker = model.label_names if model.labels else (), receipts.maker_of(model)
     count = len(names) or SAMPLES
     [clips] = generation.generate(model, count, labels=names, batch_size=count)
     for number, clip in enumerate(clips):
         path = folder / f"clip-{number:06d}.wav"
-        files.write(path, clip.numpy(), model.sample_rate)
+        receipt = receipts.of_clip(model, maker, number, seed=0, truncation=1, labels=names, batch=(0, count))
+        files.write(path, clip.numpy(), model.sample_rate, receipts.text_of(receipt))
         yield path
 
 
