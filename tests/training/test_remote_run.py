@@ -315,7 +315,7 @@ def test_fresh_moves_the_run_there_and_here_aside():
 def test_a_folder_of_other_files_is_refused():
     fsspec.filesystem("shop").pipe_file("/runs/drums/a.wav", b"sound")
     with (
-        pytest.raises(RunError, match=f"{ADDRESS} holds a.wav, which is not of a run; a new run needs a folder of its own"),
+        pytest.raises(RunError, match=f"{ADDRESS} holds a.wav, which is not of a run"),
         uploaded(Path(ADDRESS), 2, 0, fresh=False),
     ):
         pass
