@@ -44,6 +44,8 @@ ROWS = {  # the keys that differ
     "and the whole waveform": "discriminators.whole.name=tiled_waveform discriminators.whole.dim=32",
     "and a complex view": VIEW.format("complex") + "complex",
     "and a period of 8": VIEW.format("period") + "period discriminators.period.tile_frames=16",
+    "and texture": "discriminators.texture.name=tiled_texture discriminators.texture.weight=0.5 "
+    + " ".join(f"discriminators.texture.view.{key}" for key in ("name=log_magnitude", "window=1024", "hop=256")),
     "rows know their place": "discriminators.fine.view.coordinate=true discriminators.coarse.view.coordinate=true",
     "adaptive augmentation": "method.augment.name=adaptive",
     "adaptive augmentation, always 0.8": "method.augment.name=adaptive method.augment.probability=0.8 "

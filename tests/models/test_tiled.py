@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wavegan.methods.adversary import Adversary
-from wavegan.models.tiled import SpectralDiscriminator, WaveformDiscriminator, spread
+from wavegan.models.tiled import SpectralDiscriminator, TextureDiscriminator, WaveformDiscriminator, spread
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
 
@@ -105,3 +105,46 @@ def test_labels_count(shape):
     discriminator, x = judge(shape, labels=3), normal(4, *shape)
     first, second = (discriminator(x, torch.eye(3)[rows]) for rows in ([0] * 4, [1] * 4))
     assert (first != second).all()
+
+
+def texture(shape: tuple[int, int, int], **settings) -> TextureDiscriminator:
+    torch.manual_seed(0)
+    return TextureDiscriminator(shape, **{"dim": 4} | settings)
+
+
+@pytest.mark.parametrize("shape", SPECTRA, ids=str)
+def test_a_texture_of_any_size_has_a_score_to_which_every_number_counts(shape):
+    x = normal(8, *shape).requires_grad_()
+    scores = texture(shape)(x)
+    (slope,) = torch.autograd.grad(scores.sum(), x)
+    assert scores.shape == (8,) and (slope != 0).float().mean() > 0.99
+    assert texture(shape, outputs=6)(x).shape == (8, 6)
+
+
+def test_a_texture_is_the_same_wherever_it_is():
+    """A move by whole patches, 16 rows or 8 frames, far from the edges; other discriminators know places."""
+    shape, patch = (1, 128, 64), normal(1, 1, 12, 6)
+    here, there = torch.zeros(1, *shape), torch.zeros(1, *shape)
+    here[..., 36:48, 18:24], there[..., 84:96, 42:48] = patch, patch
+    score = texture(shape)
+    assert (score(here) - score(torch.zeros(1, *shape))).abs() > 1e-3
+    torch.testing.assert_close(score(here), score(there), rtol=1e-5, atol=1e-5)
+    assert (judge(shape)(here) - judge(shape)(there)).abs() > 1e-3
+
+
+def test_a_larger_spectrum_of_one_texture_has_the_same_score():
+    pattern = normal(1, 1, 16, 8)
+    small, large = pattern.tile(1, 1, 32, 16), pattern.tile(1, 1, 64, 32)
+    scores = [texture(tuple(x.shape[1:]))(x) - texture(tuple(x.shape[1:]))(0 * x) for x in (small, large)]
+    torch.testing.assert_close(scores[0], scores[1], rtol=0.1, atol=0.01)  # edges are a smaller part of the large one
+
+
+def test_a_penalty_on_a_texture_reaches_its_weights():
+    judged = texture((1, 33, 17), labels=3)
+    adversary = Adversary(
+        judged, objective=OBJECTIVES["relativistic"], penalty=PENALTIES["r1_r2"], penalty_weight=10, penalty_every=1
+    )
+    real, fake = normal(8, 1, 33, 17).chunk(2)
+    stats = adversary.backward(real, fake, torch.eye(3)[[0, 2, 1, 0]])
+    assert stats["penalty"] > 0 and all(weight.grad.abs().sum() > 0 for weight in judged.parameters())  # pyright: ignore
+    assert judged.stages is None

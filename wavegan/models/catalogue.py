@@ -16,5 +16,6 @@ DISCRIMINATORS = {
     "mlp": mlp.Discriminator,
     "spectrogram": spectrogram.Discriminator,
     "tiled_spectrum": tiled.SpectralDiscriminator,
+    "tiled_texture": tiled.TextureDiscriminator,
     "tiled_waveform": tiled.WaveformDiscriminator,
 }

@@ -32,7 +32,7 @@ LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natura
 HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
-START_SHARE = 0.3  # of hiss, and of pulses
+START_SHARE = 0.1  # of hiss, and of pulses
 LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell the clips of a label apart by
 
 

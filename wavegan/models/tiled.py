@@ -30,10 +30,11 @@ TILE_SAMPLES = 16
 STRIDE = 4  # of the convolutions for waveforms
 FEW_PLACES = 4
 LEAST_VARIANCE = 1e-4
+PATCH_LAYERS, MEAN_GAIN = 2, 8.0  # strided layers; of means over patches, whose slopes are small
 
 
 class _Tiled(nn.Module):
-    """Holds the common parts of both discriminators: `blocks` on tiles, then a hidden layer and the score."""
+    """Holds the common parts of all: `blocks` on tiles, then a hidden layer and the score."""
 
     lengths = Lengths()
     joins_batches = True  # `spread` keeps the groups of real and of generated clips apart
@@ -124,40 +125,25 @@ class TilesStage:
         return self.tiles(x.movedim(-1, 1)).movedim(1, -1).contiguous()
 
 
-class SpectralDiscriminator(_Tiled):
-    """Maps spectra (N, channels, rows, frames) to one unbounded number each, (N,).
-
-    shape: (channels, rows, frames), any sizes: the last tile is filled up with zeros. tile_rows, tile_frames: the sizes
-    of a tile. Each layer halves both directions until 4 or less are left. group: the number of clips, neighbours in the
-    batch, that are compared with each other, see `spread`. With a group of 1 none are compared; then the network is
-    piecewise linear in its input and a penalty needs no double backward. labels: the number of labels, as rows
-    (N, labels); 0 for none. With more than one output it is an encoder and gives (N, outputs).
-    """
+class _Spectral(_Tiled):
+    """Holds the common parts of both discriminators of spectra: tiles of rows and frames, then two-way convolutions."""
 
     sees = "spectrum"
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        *,
-        labels: int = 0,
-        outputs: int = 1,
-        dim: settings.Dim = 32,
-        tile_rows: settings.TileRows = 4,
-        tile_frames: settings.TileFrames = 4,
-        group: settings.Group = 4,
-    ):
-        super().__init__()
+    def _layers(
+        self, shape: tuple[int, int, int], tile: tuple[int, int], dim: int, most: int | None = None
+    ) -> tuple[list[nn.Module], int, int]:
+        """Returns `blocks`, and the channels and places of their output: 4 places or less each way, or after `most`."""
+        self.tile = tile
         channels, rows, frames = shape
-        self.tile = tile_rows, tile_frames
-        rows, frames = -(-rows // tile_rows), -(-frames // tile_frames)
-        blocks: list[nn.Module] = [Convolution2d(channels * tile_rows * tile_frames, dim, 3), LeakyReLU(0.2)]
+        rows, frames = -(-rows // tile[0]), -(-frames // tile[1])
+        blocks: list[nn.Module] = [Convolution2d(channels * tile[0] * tile[1], dim, 3), LeakyReLU(0.2)]
         width = dim
-        for layer, stride in enumerate(strides(rows, frames), start=1):
+        for layer, stride in enumerate(strides(rows, frames)[:most], start=1):
             width, before = dim * min(2**layer, WIDEST), width
             blocks += [Convolution2d(before, width, 4, stride=stride), LeakyReLU(0.2)]
             rows, frames = -(-rows // stride[0]), -(-frames // stride[1])
-        self._build(blocks, rows * frames * width, dim, labels, outputs, group)
+        return blocks, width, rows * frames
 
     def tiles(self, x: Tensor) -> Tensor:
         """Turns (N, C, rows, frames) into (N, C · tile size, tiles down, tiles across), channels last in memory."""
@@ -173,6 +159,63 @@ class SpectralDiscriminator(_Tiled):
 
     def convolutions(self, batches: int, examples: int) -> list[Any]:
         return convolution_stages(self.blocks)
+
+
+class SpectralDiscriminator(_Spectral):
+    """Maps spectra (N, channels, rows, frames) to one unbounded number each, (N,).
+
+    shape: (channels, rows, frames), any sizes: the last tile is filled up with zeros. tile_rows, tile_frames: the sizes
+    of a tile. Each layer halves both directions until 4 or less are left. group: the number of clips, neighbours in the
+    batch, that are compared with each other, see `spread`. With a group of 1 none are compared; then the network is
+    piecewise linear in its input and a penalty needs no double backward. labels: the number of labels, as rows
+    (N, labels); 0 for none. With more than one output it is an encoder and gives (N, outputs).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        labels: int = 0,
+        outputs: int = 1,
+        dim: settings.Dim = 32,
+        tile_rows: settings.TileRows = 4,
+        tile_frames: settings.TileFrames = 4,
+        group: settings.Group = 4,
+    ):
+        super().__init__()
+        blocks, width, places = self._layers(shape, (tile_rows, tile_frames), dim)
+        self._build(blocks, places * width, dim, labels, outputs, group)
+
+
+class TextureDiscriminator(_Spectral):
+    """Maps spectra (N, channels, rows, frames) to one unbounded number each, (N,), by their texture.
+
+    It averages features of patches, four by four tiles and their surroundings, over the whole spectrum. So it learns
+    what any patch shows, such as how steady a partial is, from every place of every clip. It judges beside others:
+    their scores lose such details once something else tells real clips from generated ones. A penalty takes a double
+    backward. Isola et al. (2017, PatchGAN, arXiv:1611.07004) average scores. Arguments are as in
+    `SpectralDiscriminator`.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        labels: int = 0,
+        outputs: int = 1,
+        dim: settings.Dim = 24,
+        tile_rows: settings.TileRows = 4,
+        tile_frames: settings.TileFrames = 2,
+    ):
+        super().__init__()
+        blocks, width, _ = self._layers(shape, (tile_rows, tile_frames), dim, PATCH_LAYERS)
+        self._build(blocks, width, dim, labels, outputs, group=1)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        patches = self.hidden(self.blocks(self.tiles(x)).movedim(1, -1))
+        return self.dense(MEAN_GAIN * patches.mean((1, 2)), labels)
+
+    stages = None  # a mean over places is no stage of the first-order form
 
 
 class WaveformDiscriminator(_Tiled):
