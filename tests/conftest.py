@@ -45,7 +45,9 @@ def few_resamples(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if not JUDGED_BESIDE.isdisjoint(request.path.parts):
         from wavegan.evaluation.evaluate import Reference
 
-        monkeypatch.setitem(Reference.estimates.__kwdefaults__, "count", 20)
+        defaults = Reference.estimates.__kwdefaults__
+        assert defaults
+        monkeypatch.setitem(defaults, "count", 20)
 
 
 @pytest.fixture

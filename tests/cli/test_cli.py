@@ -376,7 +376,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "bad clip length": ("train {mouse} data.clip_samples=5000", ("5000", "wavegan is for 4096", "try 4096")),
     "override without =": ("train {mouse} steps", ("command line: steps", "write key.path=value", "training.steps=")),
     "missing source": ("train {mouse} data.source=nowhere", ("nowhere", "does not exist", "check the spelling")),
-    "source is a file": ("train {mouse} data.source={tmp}/notes.txt", ("notes.txt", "is a file", "name its folder")),
+    "source is a file": ("train {mouse} data.source={tmp}/notes.txt", ("notes.txt", "is a file", "name the folder")),
     "empty source": ("train {mouse} data.source={tmp}/empty", ("empty holds no sound", "another folder")),
     "folder of texts": (
         "train {mouse} data.source={tmp}/texts",
@@ -404,7 +404,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "no device": ("generate {model} --device=", ("the device is ''", "cuda:N", "--device auto")),
     "missing model": (
         "generate nowhere",
-        ("nowhere does not exist", "a run folder, a checkpoint file", "spelling", "no run in runs/"),
+        ("nowhere does not exist", "a run folder or its address, a checkpoint file", "spelling", "no run in runs/"),
     ),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),
