@@ -457,7 +457,10 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "missing target": ("evaluate nowhere", ("nowhere does not exist", "a folder of audio", "spelling")),
     "folder without data": ("evaluate {tones}", ("a folder of audio is no model", "must be named", "--data DIR")),
     "folder without sound": ("evaluate {tmp}/empty --data {tones}", ("empty holds no sound", "name another folder")),
-    "file as target": ("evaluate {tones}/tone-0.wav", ("tone-0.wav is a sound file", "a folder of", "name its folder")),
+    "file as target": (
+        "evaluate {tones}/tone-0.wav",
+        ("tone-0.wav is a sound file", "a folder of", "or for that its folder"),
+    ),
     "the folder of runs as target": ("evaluate {runs}", ("runs is a folder of runs", "one run", "name {model}")),
     "a run as data": ("evaluate {model} --data {model}", ("{model} is a run", "real sound is needed", "name a folder")),
     "a run as training": ("evaluate {model} --training {model}", ("{model} is a run", "real sound", "name a folder")),

@@ -81,7 +81,6 @@ def generate(
     Examples:
       wavegan generate runs/quickstart -n 100 --out kicks --seed 7
       wavegan generate drums --label snare --more brightness=0.5 --less noisiness=0.3
-      wavegan generate runs/drums_conditional --label kick --label snare --interpolate -n 2
     """
     from wavegan.commands import generate as commands
     from wavegan.commands.directions import amounts_of

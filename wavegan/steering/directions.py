@@ -186,6 +186,11 @@ def steered(model: Model, rows: Tensor | None) -> Model:
     return replace(model, generator=Steered(_fit(model), lambda labels: label_offset(rows, labels)))
 
 
+def with_offsets(model: Model, offsets: Tensor) -> Model:
+    """Returns a model with an offset of the mapped latent for each clip, (N, mapped), differentiably."""
+    return replace(model, generator=Steered(_fit(model), lambda _: offsets))
+
+
 def _trimmed(clip: np.ndarray) -> np.ndarray:
     return librosa.effects.trim(clip, top_db=QUIET_DB, frame_length=SHORT_WINDOW, hop_length=SHORT_HOP)[0]
 
@@ -219,8 +224,7 @@ def _mean_gradients(model: Model) -> dict[str, Tensor]:
     for numbers in progress.track(batches, len(batches), "batches", "directions"):
         latents, labels, noise = _drawn(model, numbers)
         offset = torch.zeros(len(numbers), generator.mapped, requires_grad=True)
-        with_offset = replace(model, generator=Steered(generator, lambda _, offset=offset: offset))
-        clips = generation.clips_of(with_offset, latents, labels, noise).mean(1)
+        clips = generation.clips_of(with_offsets(model, offset), latents, labels, noise).mean(1)
         for name, descriptor in DESCRIPTORS.items():
             [gradient] = torch.autograd.grad(descriptor.smooth(clips).sum(), offset, retain_graph=True)
             sums[name] += gradient.sum(0) if labels is None else labels.t() @ gradient
