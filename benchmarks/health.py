@@ -30,7 +30,7 @@ SMALL = [
     "monitor.preview_every=0", "monitor.log_every=20", "monitor.tensorboard=false", "evaluation.every=100",
 ]  # fmt: skip
 CASES: dict[str, tuple[str, list[str]]] = {
-    "healthy": ("as the quickstart, without decay", ["training.steps=1500"]),
+    "healthy": ("as quickstart_wavegan, without decay", ["training.steps=1500"]),
     "one-sound": (
         "one sound: no penalty, and a generator that learns ten times as fast as its discriminator",
         [
@@ -47,7 +47,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "explosion": (
-        "explosion: rates ten times the quickstart's and a hundredth of its penalty",
+        "explosion: rates ten times those of quickstart_wavegan and a hundredth of its penalty",
         ["training.steps=1000", "method.penalty_weight=0.1", "optimizers.generator.lr=1e-2",
          "optimizers.discriminator.lr=1e-2"],
     ),

@@ -115,7 +115,7 @@ def running_processes(run: Path) -> int:
 
 def main() -> None:
     """Parses the words of the command line, and runs both trainings."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/survival"))
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=20)

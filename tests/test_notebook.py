@@ -11,7 +11,11 @@ NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebooks" / "first_steps.ipynb
 RUN = """\
 import sys
 from IPython.core.interactiveshell import InteractiveShell
+from wavegan.audio.sources import DRUM_MACHINE_CLIPS
+from wavegan.evaluation.evaluate import Reference
 
+DRUM_MACHINE_CLIPS |= {name: (kit, seed, clips // 5) for name, (kit, seed, clips) in DRUM_MACHINE_CLIPS.items()}
+Reference.estimates.__kwdefaults__.update(count=5)  # resamples; no figure need mean anything
 InteractiveShell.instance().safe_execfile_ipy(sys.argv[1], raise_exceptions=True)
 """
 SHORT = "steps = 2\njudged_clips = 16"

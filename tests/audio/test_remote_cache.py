@@ -291,13 +291,16 @@ def test_a_fetch_that_was_killed_goes_on(shop, tmp_path):
     assert {name.removeprefix("/sounds/") for name in shop.read} == set(many()) - came
 
 
-def test_ctrl_c_stops_all_copies(shop, tmp_path):
+def test_ctrl_c_stops_all_copies(shop, tmp_path, monkeypatch):
+    """Python forgets a thread that Ctrl-C interrupts in its start, so the signal comes after that."""
     address = fill({f"{number:02d}.wav": sound() for number in range(20)})
-    readers = itertools.count(1)
+    readers, has_begun, wait = itertools.count(1), threading.Event(), remote_copy.as_completed
+    monkeypatch.setattr(remote_copy, "as_completed", lambda copies: (has_begun.set(), wait(copies))[1])
 
     def interrupt(callback: remote_copy._Count) -> None:
         """Is Ctrl-C while all workers copy; each then waits, before its first byte, until it is asked to stop."""
         if next(readers) == remote_copy.WORKERS:
+            has_begun.wait(PATIENCE_SECONDS)
             os.kill(os.getpid(), signal.SIGINT)
         callback.stop.wait(PATIENCE_SECONDS)
 

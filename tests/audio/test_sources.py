@@ -233,7 +233,7 @@ def test_a_source_that_is_not_there_is_refused(tmp_path: Path):
 
 def test_a_source_that_is_a_file_is_refused(tmp_path: Path):
     place(tmp_path / "a.wav")
-    with pytest.raises(DataError, match=r"a\.wav is a file; .*; name its folder"):
+    with pytest.raises(DataError, match=r"a\.wav is a file; .*; name the folder"):
         open_source(str(tmp_path / "a.wav"))
 
 

@@ -19,6 +19,7 @@ from training_report import Learned
 from wavegan import recipe as recipes
 from wavegan.models import convolution
 from wavegan.models.catalogue import GENERATORS
+from wavegan.models.wavegan import Discriminator, Generator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
 from wavegan.recipe import schema
@@ -351,3 +352,21 @@ def test_what_a_run_has_left_is_told(tmp_path, sounds, command, monkeypatch):
     assert [line["step"] for line in run.statistics] == [1, 2]
     assert {"discriminators/waveform/loss", "generator/loss"} <= set(run.statistics[0])
     assert [line["step"] for line in run.history] == [2] and "kad_l" in run.history[0]
+
+
+def test_a_ring_sends_what_the_closed_form_says():
+    """Counts by hand: 4 processes pass a quarter of 80 bytes on six times, 10 bytes a second, two messages."""
+    module = script("network")
+    network = module.Network(10.0, 0.5)
+    assert module.ring_seconds([60, 20], 4, network) == 6 * 20 / 10 + 6 * 2 * 0.5
+    assert module.ring_seconds([60, 20], 1, network) == 0
+    assert module.most_processes(12.0, [80], module.Network(10.0, 0.0)) == 4, "12 s: 2 · 3 / 4 · 80 / 10"
+    assert module.most_processes(16.0, [80], module.Network(10.0, 0.0)) is None, "twice all bytes is the most"
+
+
+def test_the_messages_of_a_step_hold_every_gradient_once():
+    module = script("network")
+    sizes = module.step_messages(4)
+    networks = Discriminator((1, 16384), dim=4), Generator(16384, dim=4)
+    judged, made = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
+    assert sum(sizes) == 4 * (5 * judged + made)

@@ -376,7 +376,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "bad clip length": ("train {mouse} data.clip_samples=5000", ("5000", "wavegan is for 4096", "try 4096")),
     "override without =": ("train {mouse} steps", ("command line: steps", "write key.path=value", "training.steps=")),
     "missing source": ("train {mouse} data.source=nowhere", ("nowhere", "does not exist", "check the spelling")),
-    "source is a file": ("train {mouse} data.source={tmp}/notes.txt", ("notes.txt", "is a file", "name its folder")),
+    "source is a file": ("train {mouse} data.source={tmp}/notes.txt", ("notes.txt", "is a file", "name the folder")),
     "empty source": ("train {mouse} data.source={tmp}/empty", ("empty holds no sound", "another folder")),
     "folder of texts": (
         "train {mouse} data.source={tmp}/texts",
@@ -404,7 +404,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "no device": ("generate {model} --device=", ("the device is ''", "cuda:N", "--device auto")),
     "missing model": (
         "generate nowhere",
-        ("nowhere does not exist", "a run folder, a checkpoint file", "spelling", "no run in runs/"),
+        ("nowhere does not exist", "a run folder or its address, a checkpoint file", "spelling", "no run in runs/"),
     ),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),
@@ -457,7 +457,10 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "missing target": ("evaluate nowhere", ("nowhere does not exist", "a folder of audio", "spelling")),
     "folder without data": ("evaluate {tones}", ("a folder of audio is no model", "must be named", "--data DIR")),
     "folder without sound": ("evaluate {tmp}/empty --data {tones}", ("empty holds no sound", "name another folder")),
-    "file as target": ("evaluate {tones}/tone-0.wav", ("tone-0.wav is a sound file", "a folder of", "name its folder")),
+    "file as target": (
+        "evaluate {tones}/tone-0.wav",
+        ("tone-0.wav is a sound file", "a folder of", "or for that its folder"),
+    ),
     "the folder of runs as target": ("evaluate {runs}", ("runs is a folder of runs", "one run", "name {model}")),
     "a run as data": ("evaluate {model} --data {model}", ("{model} is a run", "real sound is needed", "name a folder")),
     "a run as training": ("evaluate {model} --training {model}", ("{model} is a run", "real sound", "name a folder")),

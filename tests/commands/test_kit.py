@@ -80,7 +80,7 @@ def test_other_formats_hold_the_same_sounds(command, drummer, kind):
 
 def test_what_makes_no_kit_is_refused_before_anything_is_written(command, drummer, monkeypatch):
     refused = {
-        ("--pads", 0): "--pads is 0; there are 92 notes from 36 up",
+        ("--pads", 0): "--pads is 0; a kit has 1 to 92, one for each note from 36 up",
         ("--pads", 93): "--pads is 93",
         ("--label", "gong"): "--label is gong",
         ("--truncation", 2): "--truncation is 2",

@@ -77,7 +77,10 @@ REFUSED = {
     ("vary", "made/clip-000000.wav", "--amount", 1.5): "--amount is 1.5",
     ("morph", "made/clip-000000.wav", "made/clip-000001.wav", "--steps", 1): "--steps is 1; a morph has both ends",
     ("vary", "mine.wav"): "mine.wav has no receipt; then a model must be named",
-    ("vary", "gone.wav"): "gone.wav cannot be read",
+    ("vary", "gone.wav"): "gone.wav does not exist; a sound file is needed; check the spelling",
+    ("vary", "made"): "made is a folder; a sound file is needed; name one in it, such as made/clip-000000.wav",
+    ("vary", "digits"): "digits is a MODEL; a sound file is needed; make one: wavegan generate digits",
+    ("vary", "mine.wav", "--model"): "Option '--model' requires an argument; see wavegan vary --help",
     ("vary", "walk/walk.wav"): "walk/walk.wav walks through many sounds",
 }
 
@@ -86,7 +89,7 @@ REFUSED = {
 def test_what_cannot_be_done_is_refused(command, drummer, made, words):
     tone("mine.wav")
     command("generate", drummer, "-n", 2, "--interpolate", "--out", "walk")
-    outcome = command(*words, "--out", "new")
+    outcome = command(*[words[0], "--out", "new", *words[1:]])
     assert outcome.code == 2 and REFUSED[words] in outcome.err and not Path("new").exists()
 
 
@@ -148,7 +151,7 @@ def test_silence_and_what_is_no_sound_are_refused_before_anything_is_written(com
         "silent.wav": "silent.wav is silence",
         "late.wav": "late.wav begins with 1.02 s of silence",
         "text.wav": "text.wav ",
-        "gone.wav": "gone.wav is not there",
+        "gone.wav": "gone.wav does not exist; a sound file is needed; check the spelling",
     }
     for name, words in refused.items():
         outcome = command("invert", drummer, "mine.wav", name, "--out", "near")

@@ -21,7 +21,7 @@ import pytest
 import torch
 from ranks import PATIENCE_SECONDS, Ranks, command_line
 from torch import Tensor, nn
-from torch.distributed import TCPStore
+from torch.distributed import TCPStore  # pyright: ignore
 
 from wavegan import assemble, distributed
 from wavegan import recipe as recipes

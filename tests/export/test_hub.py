@@ -106,6 +106,20 @@ def test_names_of_another_form_are_refused(name, hub):
     assert not hub.requests
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("hub:me/mouse", "try me/mouse"),
+        ("https://huggingface.co/me/mouse/", "try me/mouse"),
+        ("me/my mouse", "try me/my-mouse"),
+        ("mouse", "put the user's name before it: USER/mouse"),
+    ],
+)
+def test_a_name_for_an_upload_of_another_form_has_a_remedy(name, remedy, command):
+    done = command("push", "drums", name)
+    assert done.code == 2 and done.err.rstrip().endswith(f"USER/NAME or USER/NAME@REVISION; {remedy}")
+
+
 def test_a_hub_that_fails_or_is_not_there(run, hub, cache, command, monkeypatch):
     hub.broken = 400
     with pytest.raises(RunError, match=r"refuses me/mouse \(HTTP status 400\); try again later"):

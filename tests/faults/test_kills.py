@@ -212,7 +212,7 @@ def faults_of(host: Host, name: str, kills: int | None) -> tuple[list[str], Coun
     return wrong, Counter(whole.counts), len(moments)
 
 
-QUICK = {"train": 7, "generate": 6, "corpus": 7, "fetch": 6}
+QUICK = {"train": 5, "generate": 4, "corpus": 4, "fetch": 3}
 
 
 @pytest.mark.parametrize("name", QUICK)

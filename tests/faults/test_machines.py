@@ -55,13 +55,16 @@ def machines() -> Iterator[list[str]]:
         yield names
     finally:
         for name in names:
+            running = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout.split()
+            for pid in map(int, running):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             subprocess.run(["ip", "netns", "delete", name], capture_output=True)
 
 
 @pytest.fixture
-def start(machines, tmp_path, cache) -> Iterator[Callable[[int, Path], Any]]:
+def start(machines, tmp_path, cache) -> Callable[[int, Path], Any]:
     """start(number, recipe) starts an agent with one process on a machine; both see the same disk."""
-    agents = []
 
     def begin(number: int, recipe: Path) -> "subprocess.Popen[bytes]":
         launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1:2", "--nproc-per-node=1"]
@@ -72,14 +75,9 @@ def start(machines, tmp_path, cache) -> Iterator[Callable[[int, Path], Any]]:
         settings |= {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", "WAVEGAN_STEP_TIMEOUT": "20"}
         with (tmp_path / f"agent-{number}.log").open("wb") as file:
             tail = ["--run-dir", "run", "--device", "cpu"]
-            agents.append(subprocess.Popen([*words, *tail], stdout=file, stderr=file, env=settings))
-        return agents[-1]
+            return subprocess.Popen([*words, *tail], stdout=file, stderr=file, env=settings)
 
-    yield begin
-    for agent in agents:
-        with contextlib.suppress(ProcessLookupError):
-            agent.send_signal(signal.SIGTERM)
-        agent.wait(PATIENCE_SECONDS)
+    return begin
 
 
 def starts() -> list[int]:

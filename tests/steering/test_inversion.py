@@ -1,5 +1,7 @@
 """Tests the distance of sounds by closed forms, and that inversion finds a clip that a model has made."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -60,6 +62,20 @@ def test_a_made_clip_is_found_again(model):
     assert reached.point.labels.min() >= 0 and len(counted) == counted[-1] + 1
 
 
+def test_the_mapped_latent_brings_a_model_nearer_than_its_latent_alone(model, monkeypatch):
+    monkeypatch.setattr(inversion, "PHASES", ((4, 20),))
+    hidden = points.numbered_point(model, 7, labels=["snare"])
+    offset = torch.randn(model.generator.mapped, generator=torch.Generator().manual_seed(3))
+    clip = points.clip_of(model, replace(hidden, offset=offset))
+    reached = {}
+    for steps in (0, 60):
+        monkeypatch.setattr(inversion, "OFFSET_STEPS", steps)
+        reached[steps] = Inverter(model).nearest(clip)
+        assert torch.equal(points.clip_of(model, reached[steps].point), reached[steps].clip)
+    assert reached[60].distance < 0.9 * reached[0].distance
+    assert reached[0].point.offset.count_nonzero() == 0 < reached[60].point.offset.count_nonzero()
+
+
 def test_given_labels_stay(model, monkeypatch):
     monkeypatch.setattr(inversion, "PHASES", ((4, 5),))
     clip = points.clip_of(model, points.numbered_point(model, 7, labels=["snare"]))
@@ -72,5 +88,5 @@ def test_a_uniform_latent_stays_within_its_bounds(monkeypatch):
     torch.manual_seed(0)
     model = Model(WaveGAN(4096, dim=1, latent_dim=4, labels=0).eval(), 4096, 1, 8000, "cat", 1, ())
     point = Inverter(model).nearest(noise(0)[0, :, :4096]).point
-    assert point.latent.abs().max() <= 1 and point.labels is None
+    assert point.latent.abs().max() <= 1 and point.labels is None and point.offset is None
     assert not any(values.grad is not None for values in model.generator.parameters()), "the weights learn nothing"

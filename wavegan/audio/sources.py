@@ -154,11 +154,14 @@ def _folder(folder: Path, strict: bool, label_column: str | None, label_level: i
     if not folder.exists():
         built_in = ", ".join((*BUILT_IN, *public_datasets.DATASETS))
         raise DataError(
-            f"the source {folder} does not exist; a source is a folder of sound files or one of {built_in}; "
-            "check the spelling and the folder you are in"
+            f"the source {folder} does not exist; a source is a folder of sound files, tar files, an address such as "
+            f"s3://bucket/sounds, or one of {built_in}; check the spelling and the folder you are in"
         )
     if not folder.is_dir():
-        raise DataError(f"the source {folder} is a file; a source is a folder of sound files; name its folder")
+        raise DataError(
+            f"the source {folder} is a file; of files only tar files are sources; name the folder of a sound file, or "
+            "unpack an archive of another kind"
+        )
     listing = list_sound(folder)
     description = describe(folder, listing, label_column=label_column, label_level=label_level)
     passed_over = {**_without_lists(listing.passed_over), **description.passed_over}

@@ -101,7 +101,8 @@ def _run() -> None:
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "wavegan"
+        named = [word for word in sys.argv[1:2] if word in cli.commands]  # an option without its value has no context
+        command = error.ctx.command_path if error.ctx else " ".join(["wavegan", *named])
         _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
     except UserError as error:
         _fail(console.in_options(str(error)), error.exit_code)

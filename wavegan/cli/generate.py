@@ -38,9 +38,11 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     "--more",
     multiple=True,
     metavar="NAME[=AMOUNT]",
-    help="Direction to move the clips along: brightness, length, noisiness; by 0 to 1, 0.5 if not given.",
+    help="Make the clips brighter, longer or noisier: brightness, length or noisiness, by 0 to 1; 0.5 if not given.",
 )
-@click.option("--less", multiple=True, metavar="NAME[=AMOUNT]", help="The same in the other way.")
+@click.option(
+    "--less", multiple=True, metavar="NAME[=AMOUNT]", help="The opposite of --more: darker, shorter, less noisy."
+)
 @format_option
 @click.option(
     "--precision",
@@ -79,7 +81,6 @@ def generate(
     Examples:
       wavegan generate runs/quickstart -n 100 --out kicks --seed 7
       wavegan generate drums --label snare --more brightness=0.5 --less noisiness=0.3
-      wavegan generate runs/drums_conditional --label kick --label snare --interpolate -n 2
     """
     from wavegan.commands import generate as commands
     from wavegan.commands.directions import amounts_of

@@ -40,14 +40,14 @@ def directions_of(loaded: LoadedModel) -> list[Direction]:
         cached.parent.mkdir(parents=True, exist_ok=True)
         write(cached, directions, weights)
     except OSError as error:
-        logger.warning(f"the directions cannot be kept ({error}); they are sought anew each time")
+        logger.warning(f"the directions cannot be kept ({error}); they are searched for each time")
     return directions
 
 
 def moves_of(loaded: LoadedModel, amounts: Mapping[str, float], argument: str = "directions") -> Moves:
     """Returns what amounts by name add to mapped latents.
 
-    argument: the name under which they were given. Tells how surely each works. Raises UserError for a direction that
+    argument: the name under which they were given. Logs how surely each works. Raises UserError for a direction that
     the MODEL does not have, or that its sounds do not follow, and for an amount outside -1 to 1.
     """
     if not amounts:

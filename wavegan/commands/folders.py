@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from wavegan.audio import files
+from wavegan.commands.models import is_model
 from wavegan.errors import DataError
 from wavegan.training.run_folder import RunFolder
 
@@ -33,10 +35,24 @@ def refuse_existing(paths: Sequence[Path], force: bool) -> None:
 
 def refuse_filled(folder: Path, force: bool) -> None:
     """Raises DataError for a file, and for a folder that holds something, unless `force`."""
-    if folder.exists() and not force and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file", "a folder is needed", "name another with `out`")
+    if folder.exists() and not force and any(folder.iterdir()):
         raise DataError(
             f"{folder} exists", "what it holds is kept", "name another folder with `out` or add `force=True`"
         )
+
+
+def refuse_no_sound(path: Path) -> None:
+    """Raises DataError for a path that is no file, where one sound is needed."""
+    if path.is_dir():
+        inside = [file for file in sorted(path.iterdir()) if file.suffix.lower().lstrip(".") in files.FORMATS]
+        remedy = f"name one in it, such as {inside[0]}" if inside else "there is none in it; name another"
+        raise DataError(f"{path} is a folder", "a sound file is needed", remedy)
+    if not path.exists():
+        remedy = f"make one: wavegan generate {path}" if is_model(path) else "check the spelling"
+        value = f"{path} is a MODEL" if is_model(path) else f"{path} does not exist"
+        raise DataError(value, "a sound file is needed", remedy)
 
 
 def refuse_run(*folders: Path | None) -> None:

@@ -15,7 +15,7 @@ from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import Conversion
 from wavegan.audio.windows import gather
 from wavegan.commands import receipts
-from wavegan.commands.folders import make_folder, refuse_existing
+from wavegan.commands.folders import make_folder, refuse_existing, refuse_no_sound
 from wavegan.commands.generate import refuse_labels, refuse_translation
 from wavegan.commands.models import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import sound_of_run
@@ -127,6 +127,7 @@ def inverted(loaded: LoadedModel, sound: Path) -> Inversion:
 
 def read_sound(loaded: LoadedModel, sound: Path) -> Tensor:
     """Returns a sound (C, T) in the form of a model, converted as what it learned from; a line says how."""
+    refuse_no_sound(sound)
     data, model = loaded.recipe.data, loaded.model
     conversion = Conversion(
         model.sample_rate, model.channels, data.normalize, data.channel, data.remove_dc, data.trim_silence

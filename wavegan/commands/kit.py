@@ -65,7 +65,8 @@ def kit(
     up, DataError for a folder that holds files, unless `force`, and for a model whose clips are silent.
     """
     if not 1 <= pads <= MOST_PADS:
-        raise UserError(f"`pads` is {pads}", f"there are {MOST_PADS} notes from {kits.FIRST_NOTE} up", "try `pads=16`")
+        rule = f"a kit has 1 to {MOST_PADS}, one for each note from {kits.FIRST_NOTE} up"
+        raise UserError(f"`pads` is {pads}", rule, "try `pads=16`")
     refuse_truncation(truncation)
     loaded = load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint)
     refuse_translation(loaded)

@@ -179,7 +179,7 @@ def _read(path: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
     if not folder.exists():
         raise RunError(f"{path} does not exist", KINDS, f"check the spelling; {runs_near(path)}")
     if exported.is_exported(folder):
-        return _read_exported(folder, checkpoint, raw)
+        return _read_exported(folder, path, checkpoint, raw)
     content = checkpoints.load_chosen(RunFolder(path).checkpoints, checkpoint, assemble.check_model)
     if content is None:
         around, inside = run_around(path), runs_in(path)
@@ -189,11 +189,11 @@ def _read(path: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
     return content
 
 
-def _read_exported(folder: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
-    """Returns the content of an exported folder in the form of a checkpoint."""
+def _read_exported(folder: Path, path: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
+    """Returns the content of an exported folder, named by a path, in the form of a checkpoint."""
     if checkpoint != checkpoints.NEWEST or raw:
         option = "`raw=True`" if raw else f"`checkpoint={checkpoint}`"
-        raise RunError(f"{folder} is an exported model", "it holds one set of weights", f"leave {option} out")
+        raise RunError(f"{path.as_posix()} is an exported model", "it holds one set of weights", f"leave {option} out")
     content = {"weights": AVERAGE} | exported.read(folder) | {"format": checkpoints.CHECKPOINT_FORMAT, "averages": {}}
     try:
         assemble.check_model(content)
@@ -213,7 +213,9 @@ def _read_file(path: Path, checkpoint: str) -> dict[str, Any]:
         )
     if path.suffix.lower().lstrip(".") in files.FORMATS:
         raise RunError(
-            f"{path} is a sound file", "a folder of them or a MODEL is needed", f"name its folder {path.parent}"
+            f"{path} is a sound file",
+            f"{KINDS}; where sound is judged, a folder of files",
+            "name a MODEL, such as drums, or for that its folder",
         )
     if checkpoint != checkpoints.NEWEST:
         reason = f"{path} is one checkpoint, of which {checkpoint} cannot be chosen"

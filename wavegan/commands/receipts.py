@@ -18,6 +18,7 @@ from torch import Tensor
 from wavegan import __version__, generation
 from wavegan.audio import comments
 from wavegan.commands.folder_record import weights_hash
+from wavegan.commands.folders import refuse_no_sound
 from wavegan.errors import DataError
 from wavegan.generation import Model
 from wavegan.steering.directions import NO_MOVES, Moves, label_offset
@@ -106,7 +107,8 @@ PARSED: TypeAdapter[Receipt] = TypeAdapter(Annotated[Receipt, Field(discriminato
 
 
 def of_file(path: Path) -> Receipt:
-    """Returns the receipt of a sound file; raises DataError as `read`, and for a file without one."""
+    """Returns the receipt of a sound file; raises DataError as `read`, and for a path without one."""
+    refuse_no_sound(path)
     receipt = read(path)
     if receipt is None:
         raise DataError(

@@ -8,6 +8,7 @@ import torch
 
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
+from wavegan.commands.folders import refuse_no_sound
 from wavegan.commands.generate import refuse_translation
 from wavegan.commands.invert import inverted
 from wavegan.commands.models import LoadedModel, load_model
@@ -41,6 +42,7 @@ def point_in(loaded: LoadedModel, sound: Path) -> Point:
 
 
 def _receipt(sound: Path) -> ClipReceipt | PointReceipt | None:
+    refuse_no_sound(sound)
     receipt = receipts.read(sound)
     if isinstance(receipt, WalkReceipt):
         raise DataError(f"{sound} walks through many sounds", "one sound is needed", "name a clip")

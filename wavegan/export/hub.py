@@ -72,7 +72,7 @@ def refuse(repository: str) -> None:
 def _parsed(name: str) -> tuple[str, str | None]:
     match = FORM.fullmatch(name)
     if not match:
-        raise UserError(f"{name} is no name on a hub", "the form is USER/NAME or USER/NAME@REVISION", "")
+        raise UserError(f"{name} is no name on a hub", "the form is USER/NAME or USER/NAME@REVISION", _nearest(name))
     return match["repository"], match["revision"]
 
 
@@ -108,3 +108,11 @@ def _told(repository: str, revision: str | None = None) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk
         raise RunError(f"{hub} cannot be reached for {repository}", "", "check the network and HF_ENDPOINT") from error
+
+
+def _nearest(name: str) -> str:
+    """Returns a remedy for a name of another form: an address, one that begins with hub:, one without a user."""
+    near = re.sub(r"\s+", "-", re.sub(rf"^({PREFIX}|https?://[^/]+/)", "", name).strip("/ "))
+    if FORM.fullmatch(near):
+        return f"try {near}"
+    return "" if "/" in near or not near else f"put the user's name before it: USER/{near}"

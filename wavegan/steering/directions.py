@@ -38,8 +38,9 @@ EDGE_DB = 4  # within which a frame turns from silent to heard, so that length h
 class Direction:
     """Holds a direction: what it changes, and its rows (labels, mapped), or (1, mapped) of a model without labels.
 
-    An amount of 1 adds the row of a clip's label, -1 takes it away; it is as long as mapped latents differ from each
-    other. correlation: of the amount with the change of the descriptor, over sounds that it was not found from.
+    An amount of 1 adds the row of a clip's label, -1 takes it away; it is as long as a mapped latent usually lies from
+    the mean of its label. correlation: of the amount with the change of the descriptor, over other sounds than those
+    that gave the gradient.
     """
 
     name: str
@@ -77,14 +78,14 @@ def level(clip: np.ndarray, sample_rate: int) -> float:
 
 
 def _smooth_brightness(clips: Tensor) -> Tensor:
-    """Computes the brightness (N,) of clips (N, T) as `brightness` does, the unit of frequency apart."""
+    """Computes the brightness (N,) of clips (N, T) as `brightness` does, but in bins, not in Hz."""
     magnitudes = _magnitudes(clips, WINDOW, HOP)
     places = torch.arange(magnitudes.shape[-1], device=clips.device) + 1.0
     return _averaged((magnitudes * places).sum(-1) / magnitudes.sum(-1), magnitudes).log()
 
 
 def _smooth_length(clips: Tensor) -> Tensor:
-    """Computes the logarithm of how many frames of clips (N, T) are heard, of those at the edge a part."""
+    """Computes the logarithm of the number of heard frames of clips (N, T); those at the edge count in part."""
     return _heard(clips)[0].sum(1).log()
 
 
@@ -122,7 +123,7 @@ def _fit(model: Model) -> Generator:
         return model.generator
     raise UserError(
         f"{model.name} is no inverse_stft generator",
-        "directions are found of these only",
+        "only these have directions",
         "train one, e.g. wavegan train drums_modern",
     )
 
@@ -160,7 +161,7 @@ def moves_along(directions: Sequence[Direction], amounts: Mapping[str, float]) -
 def label_offset(rows: Tensor, labels: Tensor | None) -> Tensor:
     """Returns what is added to mapped latents, (N, mapped), for weights of labels (N, labels).
 
-    Each is summed up by itself, so that it is the same to the last bit in every batch.
+    The sum of a clip does not depend on its batch, so it is the same to the last bit in every batch.
     """
     return rows if labels is None or len(rows) == 1 else (labels.to(rows)[:, :, None] * rows).sum(1)
 
@@ -183,6 +184,11 @@ def steered(model: Model, rows: Tensor | None) -> Model:
     if rows is None:
         return model
     return replace(model, generator=Steered(_fit(model), lambda labels: label_offset(rows, labels)))
+
+
+def with_offsets(model: Model, offsets: Tensor) -> Model:
+    """Returns a model with an offset of the mapped latent for each clip, (N, mapped), differentiably."""
+    return replace(model, generator=Steered(_fit(model), lambda _: offsets))
 
 
 def _trimmed(clip: np.ndarray) -> np.ndarray:
@@ -218,8 +224,7 @@ def _mean_gradients(model: Model) -> dict[str, Tensor]:
     for numbers in progress.track(batches, len(batches), "batches", "directions"):
         latents, labels, noise = _drawn(model, numbers)
         offset = torch.zeros(len(numbers), generator.mapped, requires_grad=True)
-        with_offset = replace(model, generator=Steered(generator, lambda _, offset=offset: offset))
-        clips = generation.clips_of(with_offset, latents, labels, noise).mean(1)
+        clips = generation.clips_of(with_offsets(model, offset), latents, labels, noise).mean(1)
         for name, descriptor in DESCRIPTORS.items():
             [gradient] = torch.autograd.grad(descriptor.smooth(clips).sum(), offset, retain_graph=True)
             sums[name] += gradient.sum(0) if labels is None else labels.t() @ gradient

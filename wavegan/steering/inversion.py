@@ -11,6 +11,7 @@ from wavegan import generation
 from wavegan.dsp.mel import mel_scale
 from wavegan.dsp.spectral_views import LogMel
 from wavegan.generation import Model
+from wavegan.steering.directions import with_offsets
 from wavegan.steering.points import Point, clip_of
 
 RESOLUTIONS = ((0.128, 128), (0.032, 48), (0.008, 16))  # the longest window in seconds, and mel bands
@@ -18,7 +19,8 @@ FLOOR_DECIBELS = -60.0  # below full scale; what is softer counts as silence
 DECIBELS = 20 / math.log(10)  # of a natural logarithm of magnitudes
 CANDIDATES = 256  # random clips, the nearest of which are starts
 PHASES = ((48, 24), (8, 60), (2, 100))  # how many starts are followed, for how many steps
-LEARNING_RATE, LAST_RATE = 0.1, 0.003
+OFFSET_STEPS = 60  # for the best of them, in which the mapped latent moves by itself too
+LEARNING_RATE, OFFSET_RATE, LAST_RATE = 0.1, 0.03, 0.003
 BATCH_SIZE = 16
 Watch = Callable[[range], Iterable[int]]
 
@@ -80,42 +82,48 @@ class Inverter:
         """Returns the point whose clip is nearest to a sound (C, T) in the model's form.
 
         The latent, the mix of labels where it is searched, and the level of the noise inputs are followed downhill from
-        the nearest random clips, then from the best of those. watch: counts the steps for a progress bar.
+        the nearest random clips, then from the best of those; from the very best also an offset of the mapped latent,
+        where the generator has one. watch: counts the steps for a progress bar.
         """
         target = self.distance.of_batches([sound[None].to(self.model.device)])
         distances = self.distance.between(target, self.spectra)
         random = float(distances.median())
         numbers = torch.arange(CANDIDATES)
         labels = torch.zeros(CANDIDATES, 0) if self.labels is None else self.labels
-        rows = [self.latents, torch.ones(CANDIDATES), labels]
-        steps = iter(watch(range(sum(count for _, count in PHASES))))
-        for starts, count in PHASES:
+        mapped = getattr(self.model.generator, "mapped", 0)
+        rows = [self.latents, torch.ones(CANDIDATES), labels, torch.zeros(CANDIDATES, mapped)]
+        phases = [(*phase, LEARNING_RATE, 0) for phase in PHASES] + [(1, OFFSET_STEPS, OFFSET_RATE, 1)][: bool(mapped)]
+        steps = iter(watch(range(sum(count for _, count, *_ in phases))))
+        for starts, count, rate, moves_offset in phases:
             kept = distances.topk(starts, largest=False).indices.cpu()
             numbers, rows = numbers[kept], [row[kept].detach().clone() for row in rows]
             noise = generation.numbered_noise(self.model, numbers.tolist(), seed=self.seed)
-            moved = [row.requires_grad_() for row in (rows if self.searches_labels else rows[:2])]
-            optimizer = torch.optim.Adam(moved, LEARNING_RATE, betas=(0.9, 0.98))
+            free = [*rows[:2], *rows[2:3] * self.searches_labels, *rows[3:] * moves_offset]
+            moved = [row.requires_grad_() for row in free]
+            optimizer = torch.optim.Adam(moved, rate, betas=(0.9, 0.98))
             for step in range(count):
                 next(steps)
-                optimizer.param_groups[0]["lr"] = LAST_RATE + LEARNING_RATE * (1 - step / count)
+                optimizer.param_groups[0]["lr"] = LAST_RATE + rate * (1 - step / count)
                 self._distances(target, rows, noise).sum().backward(inputs=moved)
                 optimizer.step()
                 optimizer.zero_grad()
             with torch.no_grad():
                 distances = self._distances(target, rows, noise)
         best = int(distances.argmin())
-        latent, level, label = (row.detach()[best] for row in rows)
+        latent, level, label, offset = (row.detach()[best] for row in rows)
         mix = None if self.labels is None else _mixed(label[None])[0]
-        point = Point(self._possible(latent), mix, ((self.seed, int(numbers[best]), float(level)),))
+        draw = (self.seed, int(numbers[best]), float(level))
+        point = Point(self._possible(latent), mix, (draw,), offset if mapped else None)
         clip = clip_of(self.model, point)
         reached = self.distance.between(target, self.distance.of_batches([clip[None].to(self.model.device)]))
         return Inversion(point, clip, float(reached), random)
 
     def _distances(self, target: Sequence[Tensor], rows: Sequence[Tensor], noise: Sequence[Tensor]) -> Tensor:
-        latents, levels, labels = rows
+        latents, levels, labels, offsets = rows
         scaled = [part * levels.view(-1, *[1] * (part.dim() - 1)) for part in noise]
         mix = None if self.labels is None else _mixed(labels)
-        clips = generation.clips_of(self.model, self._possible(latents), mix, scaled)
+        model = with_offsets(self.model, offsets) if offsets.requires_grad else self.model
+        clips = generation.clips_of(model, self._possible(latents), mix, scaled)
         return self.distance.between(target, self.distance.spectra(clips))
 
     def _possible(self, latents: Tensor) -> Tensor:
