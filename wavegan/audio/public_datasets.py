@@ -191,7 +191,8 @@ def _extract(dataset: Dataset, archive: Path, folder: Path) -> dict[str, str]:
                 (folder / "train" / path).write_bytes(content.read())
     for split, file in SPLIT_LISTS.items():
         if split not in lists:
-            raise DataError(f"{archive} holds no {file}", f"{dataset.name} is split by it", "delete it and fetch again")
+            remedy = "delete the archive and fetch it again"
+            raise DataError(f"{archive} holds no {file}", f"{dataset.name} is split by it", remedy)
     return lists
 
 

@@ -45,8 +45,8 @@ def cli(context: click.Context) -> None:
     """Trains networks that make sound, generates clips with them, and measures how good they are.
 
     A RECIPE is a YAML file with the settings of a training, or the name of one that is shipped; wavegan recipes lists
-    those. A MODEL is the folder of a training, runs/NAME by default, a checkpoint file, an exported folder,
-    hub:USER/NAME or the name of a shipped model.
+    those. A MODEL is the folder of a training (runs/NAME by default) or its address, a checkpoint file, an exported
+    folder, hub:USER/NAME or the name of a shipped model.
 
     \b
     Examples:

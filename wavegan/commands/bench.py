@@ -61,7 +61,8 @@ def bench(recipe: Recipe, *, repeats: int = REPEATS, device: str = "auto", super
     does not suffice or the method is not a GAN.
     """
     if recipe.method.name != "gan":
-        raise UserError(f"method.name is {recipe.method.name}; wavegan bench times the steps of GANs; try quickstart")
+        what = f"method.name is {recipe.method.name}"
+        raise UserError(what, "wavegan bench times the steps of GANs", "run: wavegan bench quickstart")
     with distributed.processes(lambda: "run the same command again", supervised=supervised):
         assemble.share_batch(recipe)
         on = assemble.device(device)

@@ -113,8 +113,8 @@ def of_file(path: Path) -> Receipt:
     if receipt is None:
         raise DataError(
             f"{path} has no receipt",
-            "a sound says in its own comment how it was made, if `wavegan generate` made it and no other program since",
-            "see `wavegan invert` for any other sound",
+            "wavegan writes one into each sound that it makes, and another program may have removed it",
+            "search for the nearest clip of a model: wavegan invert MODEL FILE",
         )
     return receipt
 

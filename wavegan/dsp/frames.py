@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 
 def precise(clips: Tensor) -> Tensor:
-    """Returns clips in float32, or in float64 if they are: bf16 has 8 bits, and a floor of -80 dB needs 14."""
+    """Returns clips in float32, float64 as it is: bf16 keeps 8 significant bits, and a floor of -80 dB needs 14."""
     return clips.float() if clips.dtype in (torch.bfloat16, torch.float16) else clips
 
 

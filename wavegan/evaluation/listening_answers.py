@@ -115,7 +115,7 @@ def _listening(file: Path | Mapping[str, Any], place: int) -> Listening:
         raise DataError(f"{label} is not of a {PROGRAM}; only its answers can be scored; give the file its page saved")
     if (version := content.get("format")) != ANSWERS_FORMAT:
         raise DataError(
-            f"{label} has format {version!r}; {ANSWERS_FORMAT} can be read; score it with the wavegan of its page"
+            f"{label} has format {version!r}; this wavegan reads {ANSWERS_FORMAT}; use the version that made its page"
         )
     if missing := [key for key in FIELDS if key not in content]:
         raise DataError(f"{label} lacks {', '.join(missing)}; only whole files count; save it again from the page")
