@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ QUICK = ("--device", "cpu", "--json")
 
 
 @pytest.fixture
-def drums(tmp_path, monkeypatch, drummer) -> Path:
+def drums(tmp_path, monkeypatch, drummer) -> Iterator[Path]:
     """Returns the recipe of `drummer`, in a folder of this test; the store in memory is empty."""
     monkeypatch.setattr(remote_upload, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(remote_lease, "SETTLE_SECONDS", 0.0)

@@ -100,7 +100,8 @@ def test_two_corpora_come_whole_in_pieces_of_any_size(start, sounds, tmp_path, p
 
 
 def test_other_sound_here_is_refused_not_replaced(start, sounds, tmp_path):
-    sounds(3, name="a"), sounds(5, name="b")
+    for name, count in (("a", 3), ("b", 5)):
+        sounds(count, name=name)
     ranks = start(2, exchange, tmp_path, 1000, "another")
     assert ranks.codes[1] == 1 and "all must learn from the same" in ranks.said("err")[1]
     assert not (tmp_path / "got-1.pt").exists()

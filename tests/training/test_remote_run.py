@@ -1,5 +1,6 @@
 """Tests runs at an address: on a store in memory that can fail, and on S3 as moto stands in for it."""
 
+import contextlib
 import json
 import logging
 import shutil
@@ -18,7 +19,7 @@ from wavegan.errors import DataError, RunError
 from wavegan.training import checkpoint, remote_lease, remote_run, remote_upload
 from wavegan.training.remote_lease import LEASE, Lease
 from wavegan.training.remote_run import address_of, copied, copy, folder_of, uploaded
-from wavegan.training.remote_upload import POINTER
+from wavegan.training.remote_upload import POINTER, Upload
 from wavegan.training.run_folder import RunFolder
 
 ADDRESS = "shop://runs/drums"
@@ -74,10 +75,16 @@ def save(folder: RunFolder, step: int, *, best: bool = False) -> None:
     checkpoint.prune(folder.checkpoints, keep_last=2, keep_every=10)
 
 
-def trained(*steps: int, address: str = ADDRESS, keep_every: int = 10, fresh: bool = False) -> RunFolder:
-    """Trains as long as it takes to save some steps; every one of them is uploaded before the next comes."""
+@contextlib.contextmanager
+def uploading(address: str = ADDRESS, keep_every: int = 0, *, fresh: bool = False) -> Iterator[Upload]:
     with uploaded(Path(address), 2, keep_every, fresh=fresh) as upload:
         assert upload is not None
+        yield upload
+
+
+def trained(*steps: int, address: str = ADDRESS, keep_every: int = 10, fresh: bool = False) -> RunFolder:
+    """Trains as long as it takes to save some steps; every one of them is uploaded before the next comes."""
+    with uploading(address, keep_every, fresh=fresh) as upload:
         for step in steps:
             save(upload.folder, step)
             wait_until(lambda step=step: pointer(address).get("step") == step, f"step {step}")
@@ -112,7 +119,7 @@ def test_each_checkpoint_is_uploaded_and_the_pointer_names_all_that_is_kept(capl
 
 
 def test_the_best_checkpoint_and_the_last_log_lines_come_too():
-    with uploaded(Path(ADDRESS), 2, 0, fresh=False) as upload:
+    with uploading() as upload:
         save(upload.folder, 1)
         save(upload.folder, 1, best=True)
         wait_until(lambda: "checkpoints/best.pt" in pointer().get("files", {}), "best.pt")
@@ -124,7 +131,7 @@ def test_the_best_checkpoint_and_the_last_log_lines_come_too():
 def test_a_fresh_machine_goes_on_and_keeps_what_it_did_not_bring(monkeypatch, tmp_path):
     first = trained(10, 11, 12, 13)
     elsewhere(monkeypatch, tmp_path)
-    with uploaded(Path(ADDRESS), 2, 10, fresh=False) as upload:
+    with uploading(keep_every=10) as upload:
         here = upload.folder
         assert here.path != first.path
         assert list(checkpoint.steps(here.checkpoints)) == [13], "older ones need not come"
@@ -139,7 +146,7 @@ def test_the_machine_that_wrote_last_needs_to_bring_nothing_and_is_ahead_after_a
     folder = trained(1)
     save(folder, 2)  # without an upload
     Shop.read.clear()
-    with uploaded(Path(ADDRESS), 2, 0, fresh=False) as upload:
+    with uploading() as upload:
         assert list(checkpoint.steps(upload.folder.checkpoints)) == [1, 2] and Shop.read == []
     assert pointer()["step"] == 2
 
@@ -151,7 +158,7 @@ def test_what_went_on_elsewhere_counts_and_the_rest_here_is_kept_aside(monkeypat
     elsewhere(monkeypatch, tmp_path)
     trained(2, 3)
     monkeypatch.setenv("WAVEGAN_CACHE", str(cache))
-    with uploaded(Path(ADDRESS), 2, 0, fresh=False) as upload:
+    with uploading() as upload:
         assert list(checkpoint.steps(upload.folder.checkpoints)) == [3]
     assert list(checkpoint.steps(folder.path.with_name("drums.1") / "checkpoints")) == [1, 5]
     assert "has gone on elsewhere" in caplog.text
@@ -166,7 +173,7 @@ def test_a_store_that_fails_costs_nothing_is_told_once_and_tried_again(monkeypat
         tried.set()
         raise ConnectionError("no route")
 
-    with uploaded(Path(ADDRESS), 2, 0, fresh=False) as upload:
+    with uploading() as upload:
         save(upload.folder, 1)
         wait_until(lambda: pointer().get("step") == 1, "step 1")
         monkeypatch.setattr(Shop, "put_file", broken)
@@ -185,7 +192,7 @@ def test_a_store_that_fails_costs_nothing_is_told_once_and_tried_again(monkeypat
 
 def test_an_end_that_cannot_upload_says_where_the_rest_is(monkeypatch, caplog):
     monkeypatch.setenv(remote_upload.LIMIT, "0.1")
-    with uploaded(Path(ADDRESS), 2, 0, fresh=False) as upload:
+    with uploading() as upload:
         save(upload.folder, 1)
         wait_until(lambda: pointer().get("step") == 1, "step 1")
         held = threading.Event()
@@ -217,7 +224,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(monkeypatch, tm
     Shop.store["/runs/drums/checkpoints/step-00000002.pt"].truncate(0)
     Shop.store["/runs/drums/checkpoints/step-00000002.pt"].write(damage)
     elsewhere(monkeypatch, tmp_path)
-    with uploaded(Path(ADDRESS), 2, 0, fresh=False) as upload:
+    with uploading() as upload:
         assert list(checkpoint.steps(upload.folder.checkpoints)) == [1]
     assert "step-00000002.pt is not as its upload wrote it" in caplog.text
 
@@ -261,7 +268,7 @@ def test_a_second_training_is_refused_while_the_first_gives_signs_of_life(monkey
     lease.take()
     with (
         pytest.raises(RunError, match=f"{ADDRESS} is being trained by process .* one training at a time"),
-        uploaded(Path(ADDRESS), 2, 0, fresh=False),
+        uploading(),
     ):
         pass
     lease.leave()
@@ -270,7 +277,7 @@ def test_a_second_training_is_refused_while_the_first_gives_signs_of_life(monkey
 
 def test_a_lease_that_stands_still_is_taken_over_and_its_owner_uploads_no_more(caplog):
     """Takes over from a training that has not ended, but could not reach the store."""
-    with uploaded(Path(ADDRESS), 2, 0, fresh=False) as first:
+    with uploading() as first:
         save(first.folder, 1)
         wait_until(lambda: pointer().get("step") == 1, "step 1")
         second = Lease(Remote.connect(ADDRESS, kind="run"))
@@ -316,7 +323,7 @@ def test_a_folder_of_other_files_is_refused():
     fsspec.filesystem("shop").pipe_file("/runs/drums/a.wav", b"sound")
     with (
         pytest.raises(RunError, match=f"{ADDRESS} holds a.wav, which is not of a run"),
-        uploaded(Path(ADDRESS), 2, 0, fresh=False),
+        uploading(),
     ):
         pass
     assert there() == {"a.wav": b"sound"} and f"/runs/drums/{LEASE}" not in Shop.store
@@ -325,7 +332,7 @@ def test_a_folder_of_other_files_is_refused():
 def test_a_run_that_was_removed_there_does_not_come_back_from_here():
     folder = trained(1)
     Shop.store.clear()
-    with uploaded(Path(ADDRESS), 2, 0, fresh=False) as upload:
+    with uploading() as upload:
         assert not upload.folder.checkpoints.exists()
     assert list(checkpoint.steps(folder.path.with_name("drums.1") / "checkpoints")) == [1]
 
@@ -334,7 +341,7 @@ def test_an_address_that_cannot_be_used_is_told():
     Shop.is_reachable = False
     with (
         pytest.raises(DataError, match="the run shop://runs/drums cannot be used .*no route to the shop"),
-        uploaded(Path(ADDRESS), 2, 0, fresh=False),
+        uploading(),
     ):
         pass
     with pytest.raises(DataError, match="the run file:///x is on this computer; name the path itself: /x"):
@@ -368,7 +375,7 @@ def test_a_run_on_other_stores(kind, request, monkeypatch, tmp_path):
     address = request.getfixturevalue("bucket") if kind == "s3" else "memory://sounds/runs/drums"
     trained(10, 11, 12, 13, address=address)
     elsewhere(monkeypatch, tmp_path)
-    with uploaded(Path(address), 2, 10, fresh=False) as upload:
+    with uploading(address, 10) as upload:
         assert list(checkpoint.steps(upload.folder.checkpoints)) == [13]
         with pytest.raises(RunError, match="is being trained by"):
             Lease(Remote.connect(address, kind="run"))._create()
