@@ -302,11 +302,16 @@ def test_ctrl_c_stops_all_copies(shop, tmp_path, monkeypatch):
         if next(readers) == remote_copy.WORKERS:
             has_begun.wait(PATIENCE_SECONDS)
             os.kill(os.getpid(), signal.SIGINT)
-        callback.stop.wait(PATIENCE_SECONDS)
+        for _turn in range(20 * PATIENCE_SECONDS):
+            if callback.stop.wait(0.05):
+                return
+            os.kill(os.getpid(), signal.SIGWINCH)  # a signal just before a long wait is heard with the next one
 
     shop.at_read = interrupt
+    handler = signal.signal(signal.SIGWINCH, lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
         mirror(address, tmp_path)
+    signal.signal(signal.SIGWINCH, handler)
     assert len(shop.read) == remote_copy.WORKERS
     assert list(tmp_path.glob("*/files/*")) == []
     shop.at_read = lambda _: None
