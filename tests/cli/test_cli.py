@@ -359,7 +359,7 @@ def one_error(outcome, *parts: str) -> str:
 MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown command": ("trian {mouse}", ("No such command", "'trian'", "wavegan --help")),
     "unknown option": ("train {mouse} --runn x", ("No such option '--runn'", "wavegan train --help")),
-    "option without value": ("generate {model} --out", ("'--out' requires an argument", "wavegan --help")),
+    "option without value": ("generate {model} --out", ("'--out' requires an argument", "wavegan generate --help")),
     "no recipe": ("train", ("Missing argument 'RECIPE'", "wavegan train --help")),
     "no model": ("generate", ("Missing argument 'MODEL'", "wavegan generate --help")),
     "one too many": ("generate {model} {model}", ("unexpected extra argument", "wavegan generate --help")),
@@ -404,7 +404,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "no device": ("generate {model} --device=", ("the device is ''", "cuda:N", "--device auto")),
     "missing model": (
         "generate nowhere",
-        ("nowhere does not exist", "a run folder or its address, a checkpoint file", "spelling", "no run in runs/"),
+        ("nowhere does not exist", "a MODEL is a run folder, a checkpoint file", "spelling", "no run in runs/"),
     ),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),
