@@ -63,8 +63,9 @@ def machines() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def start(machines, tmp_path, cache) -> Callable[[int, Path], Any]:
+def start(machines, tmp_path, cache) -> Iterator[Callable[[int, Path], Any]]:
     """start(number, recipe) starts an agent with one process on a machine; both see the same disk."""
+    agents = []
 
     def begin(number: int, recipe: Path) -> "subprocess.Popen[bytes]":
         launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1:2", "--nproc-per-node=1"]
@@ -75,9 +76,13 @@ def start(machines, tmp_path, cache) -> Callable[[int, Path], Any]:
         settings |= {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", "WAVEGAN_STEP_TIMEOUT": "20"}
         with (tmp_path / f"agent-{number}.log").open("wb") as file:
             tail = ["--run-dir", "run", "--device", "cpu"]
-            return subprocess.Popen([*words, *tail], stdout=file, stderr=file, env=settings)
+            agents.append(subprocess.Popen([*words, *tail], stdout=file, stderr=file, env=settings))
+        return agents[-1]
 
-    return begin
+    yield begin
+    for agent in agents:
+        agent.kill()  # one without a cable may wait in torch; `machines` ends its processes
+        agent.wait()
 
 
 def starts() -> list[int]:
