@@ -92,7 +92,7 @@ def test_directions_are_sought_once_for_the_same_weights(command, searches, drum
     assert len(searches) == 3, "a damaged file is not used"
     loaded = load_model(drummer, torch.device("cpu"))
     command("export", drummer, "--out", "taken")
-    elsewhere = [Direction("level", torch.ones(10, loaded.model.generator.mapped), 1.0)]
+    elsewhere = [Direction("level", torch.ones(10, 16), 1.0)]  # twice the dim
     commands.write(Path("taken") / commands.FILE, elsewhere, "other weights")
     assert command("generate", "taken", "-n", 1, "--out", "e", "--more", "level").code == 2
     commands.write(Path("taken") / commands.FILE, elsewhere, receipts.maker_of(loaded.model)["weights"])
@@ -122,7 +122,8 @@ def test_a_sound_of_the_instruments_page_is_made_again(command, searches, drumme
     """Its noise has the page's random numbers; `vary` takes it too."""
     model = load_model(drummer, torch.device("cpu")).model
     point = Point(torch.linspace(-1, 1, 8), torch.eye(10)[2], ((42, PAGE_DRAW, 0.6), (7, PAGE_DRAW, 0.8)))
-    receipt = receipts.of_point(model, receipts.maker_of(model), point, "instrument")
+    receipt = receipts.of_point(model, receipts.maker_of(model), point, "vary")
+    receipt = receipt.model_copy(update={"made_by": "instrument"})
     clip = clip_of(model, point)
     with soundfile.SoundFile("kick.wav", "w", model.sample_rate, model.channels) as sound:
         sound.comment = receipts.text_of(receipt)

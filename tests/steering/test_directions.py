@@ -104,7 +104,7 @@ def test_the_direction_of_a_descriptor_is_its_gradient_of_each_label():
         for each in (toy, moved)
     ]
     reach = 0.5 * float(longer.rows[0].norm())
-    np.testing.assert_allclose(np.divide(*ends[::-1]), math.exp(0.3 * reach), rtol=0.1)
+    np.testing.assert_allclose(np.divide(ends[1], ends[0]), math.exp(0.3 * reach), rtol=0.1)
 
 
 def test_what_sounds_do_not_follow_is_not_sure():

@@ -32,7 +32,7 @@ def test_weights_that_are_float16_numbers_take_half_the_space(tmp_path):
         with torch.no_grad():
             for values in model.generator.parameters() if is_rounded else ():
                 values.copy_(values.half())
-            model.generator.start.bias[: len(edges)] = edges
+            model.generator.get_parameter("start.bias")[: len(edges)] = edges
         path = page.write(model, tmp_path, version="0", identity="a")
         read = page.read_weights(path)
         assert all(torch.equal(read[name], values.float()) for name, values in model.generator.state_dict().items())
