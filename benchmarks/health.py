@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from wavegan import generation
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.dsp.mel import log_mel
 from wavegan.training.run_folder import RunFolder, evaluations, lines, statistics
 

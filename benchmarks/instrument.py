@@ -19,7 +19,7 @@ from PIL import Image
 
 from wavegan import __version__, generation
 from wavegan.commands.directions import directions_of
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.export.web import page
 from wavegan.generation import Model
 

@@ -18,7 +18,7 @@ from wavegan.atomic_write import write_text
 from wavegan.commands import directions
 from wavegan.commands import export as exports
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.export import card, folder
 
 CPU = torch.device("cpu")

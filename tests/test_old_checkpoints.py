@@ -7,7 +7,7 @@ import torch
 
 from wavegan import generation
 from wavegan import recipe as recipes
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.commands.train import train
 from wavegan.errors import RunError
 

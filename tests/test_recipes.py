@@ -10,7 +10,7 @@ import yaml
 
 from wavegan import assemble, generation
 from wavegan import recipe as recipes
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.commands.train import train
 from wavegan.objectives.adversarial import OBJECTIVES
 

@@ -22,7 +22,7 @@ from matplotlib.image import imread
 
 from wavegan import assemble, cli, generation
 from wavegan import recipe as recipes
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.commands.train import TrainingResult, train
 from wavegan.errors import TrainingError
 from wavegan.objectives.penalties import PENALTIES, Penalty, gradient_penalty

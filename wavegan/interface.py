@@ -21,7 +21,7 @@ from wavegan.commands.export import card_of
 from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
 from wavegan.commands.invert import read_sound
 from wavegan.commands.judging_options import JudgingOptions
-from wavegan.commands.models import LoadedModel, load_model
+from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.sound_points import point_in
 from wavegan.errors import UserError
 from wavegan.evaluation.clip_format import common_form

@@ -13,7 +13,7 @@ from wavegan import recipe as recipes
 from wavegan.assemble.evaluation import real_sound_of_parts
 from wavegan.commands.evaluate import evaluate
 from wavegan.commands.judging_options import JudgingOptions
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.commands.train import train
 from wavegan.errors import RecipeError, RunError
 from wavegan.evaluation.evaluate import Reference

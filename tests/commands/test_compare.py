@@ -26,7 +26,7 @@ from wavegan.commands.evaluation_data import (
     white_noise_like,
 )
 from wavegan.commands.judging_options import JudgingOptions
-from wavegan.commands.models import is_model, load_model
+from wavegan.commands.model_loading import is_model, load_model
 from wavegan.commands.train import train
 from wavegan.errors import DataError
 from wavegan.evaluation import artefacts

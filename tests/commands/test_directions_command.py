@@ -11,7 +11,7 @@ import torch
 import wavegan
 from wavegan.commands import directions as commands
 from wavegan.commands import receipts
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.steering.directions import Direction
 from wavegan.steering.page_numbers import page_noise
 from wavegan.steering.points import PAGE_DRAW, Point, clip_of

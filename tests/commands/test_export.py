@@ -11,7 +11,7 @@ import torch
 import wavegan
 from wavegan import shipped
 from wavegan.commands.export import FORMATS, ExportOptions, content_of, export
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.errors import DataError, RunError
 from wavegan.export import onnx_file
 from wavegan.export.card import figures_of

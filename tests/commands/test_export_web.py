@@ -9,7 +9,7 @@ import torch
 
 from wavegan import recipe as recipes
 from wavegan.commands import export as exporting
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.commands.train import train
 from wavegan.errors import RunError
 from wavegan.export.web import page

@@ -19,7 +19,7 @@ from wavegan.commands import memory
 from wavegan.commands.evaluate import Evaluation, evaluate
 from wavegan.commands.generate import GenerateResult, generate
 from wavegan.commands.judging_options import JudgingOptions
-from wavegan.commands.models import load_model, model_path, run_folder_of
+from wavegan.commands.model_loading import load_model, model_path, run_folder_of
 from wavegan.commands.train import TrainingResult, train
 from wavegan.errors import DataError, RunError, UserError
 from wavegan.training import checkpoint

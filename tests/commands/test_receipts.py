@@ -14,7 +14,7 @@ from filelock import FileLock
 from wavegan import generation
 from wavegan.audio import comments, files
 from wavegan.commands import receipts
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.errors import DataError, UserError
 
 CPU = torch.device("cpu")

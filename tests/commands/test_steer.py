@@ -11,7 +11,7 @@ import torch
 from wavegan.audio.sources import open_source
 from wavegan.commands import invert as commands
 from wavegan.commands import receipts
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.commands.receipts import ClipReceipt, PointReceipt
 from wavegan.steering import inversion, points
 

@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from wavegan import recipe as recipes
-from wavegan.commands.models import TRANSLATORS, load_model
+from wavegan.commands.model_loading import TRANSLATORS, load_model
 from wavegan.commands.train import train
 from wavegan.errors import DataError
 from wavegan.training import checkpoint

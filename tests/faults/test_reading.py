@@ -31,7 +31,7 @@ from wavegan.audio.duplicates import clusters
 from wavegan.audio.files import decode
 from wavegan.audio.sources import open_source
 from wavegan.commands.folder_record import RECORD, FolderRecord
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.commands.run_sound import sound_of_run
 from wavegan.commands.train import train
 from wavegan.errors import UserError

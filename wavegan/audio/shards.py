@@ -13,7 +13,7 @@ from wavegan import progress
 from wavegan.audio import labels, signatures
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
-from wavegan.audio.samples import Sample, Samples, described
+from wavegan.audio.shard_samples import Sample, Samples, described
 from wavegan.audio.tar_reader import Tar
 from wavegan.errors import DataError
 

@@ -13,7 +13,7 @@ from safetensors.torch import save as bytes_of
 from wavegan.atomic_write import atomic_write
 from wavegan.audio import sources
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.models import LoadedModel, run_folder_of
+from wavegan.commands.model_loading import LoadedModel, run_folder_of
 from wavegan.errors import UserError
 from wavegan.steering.directions import NO_MOVES, SUREST, Direction, Moves, find_directions, moves_along
 

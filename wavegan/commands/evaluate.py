@@ -33,7 +33,7 @@ from wavegan.commands.evaluation_data import (
 from wavegan.commands.folders import make_folder
 from wavegan.commands.judged_sets import closing_facts, extract_sets, facts_of_meaning
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
-from wavegan.commands.models import is_model, result_folder, run_folder_of
+from wavegan.commands.model_loading import is_model, result_folder, run_folder_of
 from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.clips import ClipSet
 from wavegan.evaluation.evaluate import Reference

@@ -18,7 +18,7 @@ from wavegan.audio.listing import list_sound
 from wavegan.audio.windows import Windows
 from wavegan.commands.folders import refuse_run
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
-from wavegan.commands.models import is_model, load_model, model_path, run_folder_of, runs_in, runs_near
+from wavegan.commands.model_loading import is_model, load_model, model_path, run_folder_of, runs_in, runs_near
 from wavegan.commands.run_sound import sound_of_run
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.clip_format import ClipFormat, clip_set, folder_corpus, log_conversions

@@ -22,7 +22,7 @@ from wavegan.commands.directions import directions_of, told
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import refuse_translation
-from wavegan.commands.models import LoadedModel, load_model, run_folder_of
+from wavegan.commands.model_loading import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import SOURCES
 from wavegan.errors import RunError, UserError
 from wavegan.export import card, onnx_file, template

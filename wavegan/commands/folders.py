@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wavegan.audio import files
-from wavegan.commands.models import is_model
+from wavegan.commands.model_loading import is_model
 from wavegan.errors import DataError
 from wavegan.training.run_folder import RunFolder
 

@@ -16,7 +16,7 @@ from wavegan.commands import receipts
 from wavegan.commands.directions import moves_of
 from wavegan.commands.folder_record import FolderRecord
 from wavegan.commands.folders import make_folder, refuse_existing
-from wavegan.commands.models import LoadedModel, load_model
+from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.steering.directions import NO_MOVES, Moves, steered

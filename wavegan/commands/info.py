@@ -8,7 +8,7 @@ import torch
 from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.models import LoadedModel, load_model, model_path
+from wavegan.commands.model_loading import LoadedModel, load_model, model_path
 from wavegan.errors import RunError
 from wavegan.file_lock import is_held
 from wavegan.training import remote_run

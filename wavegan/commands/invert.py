@@ -17,7 +17,7 @@ from wavegan.audio.windows import gather
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing, refuse_no_sound
 from wavegan.commands.generate import refuse_labels, refuse_translation
-from wavegan.commands.models import LoadedModel, load_model, run_folder_of
+from wavegan.commands.model_loading import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import sound_of_run
 from wavegan.errors import DataError
 from wavegan.evaluation.pages.spectrogram_images import preview

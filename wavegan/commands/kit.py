@@ -15,7 +15,7 @@ from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
-from wavegan.commands.models import load_model
+from wavegan.commands.model_loading import load_model
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.export import sampler_kit as kits

@@ -9,7 +9,7 @@ import yaml
 
 from wavegan import shipped
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.models import LoadedModel, load_model, model_path, run_around, runs_in
+from wavegan.commands.model_loading import LoadedModel, load_model, model_path, run_around, runs_in
 from wavegan.commands.receipts import Maker
 from wavegan.errors import RunError
 from wavegan.export import folder as exported

@@ -11,7 +11,7 @@ from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import refuse_no_sound
 from wavegan.commands.generate import refuse_translation
 from wavegan.commands.invert import inverted
-from wavegan.commands.models import LoadedModel, load_model
+from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.receipt_models import maker_model
 from wavegan.commands.receipts import ClipReceipt, PointReceipt, WalkReceipt
 from wavegan.errors import DataError, RunError

@@ -9,7 +9,7 @@ from wavegan import assemble, progress
 from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing
-from wavegan.commands.models import LoadedModel
+from wavegan.commands.model_loading import LoadedModel
 from wavegan.commands.sound_points import points_of
 from wavegan.errors import UserError
 from wavegan.steering import points

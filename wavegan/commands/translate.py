@@ -17,7 +17,7 @@ from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.overlap_add import overlap_add
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder
-from wavegan.commands.models import TRANSLATORS, load_model
+from wavegan.commands.model_loading import TRANSLATORS, load_model
 from wavegan.errors import DataError, UserError
 from wavegan.generation import Model, synthesize
 

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from wavegan.models.catalogue import DISCRIMINATORS
+from wavegan.recipe.allowed_values import remedy, rule
 from wavegan.recipe.constraints import conflicts, listed
 from wavegan.recipe.keys import section_of, unknown_key
 from wavegan.recipe.kinds import is_mapping, kinds_of
 from wavegan.recipe.migration import instead_of, is_old, migrated
-from wavegan.recipe.rules import remedy, rule
 from wavegan.recipe.schema import Recipe
 from wavegan.recipe.yaml_text import flow, format_value
 from wavegan.settings import Settings
