@@ -215,7 +215,8 @@ class TextureDiscriminator(_Spectral):
         patches = self.hidden(self.blocks(self.tiles(x)).movedim(1, -1))
         return self.dense(MEAN_GAIN * patches.mean((1, 2)), labels)
 
-    stages = None  # a mean over places is no stage of the first-order form
+    @property
+    def stages(self) -> None: ...  # a mean over places is no stage of the first-order form
 
 
 class WaveformDiscriminator(_Tiled):
