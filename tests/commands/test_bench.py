@@ -326,8 +326,8 @@ def bench_briefly(*words: str) -> None:
     """Runs a rank's `wavegan bench` with less work than a real figure needs; rank 1 is slow."""
     measure.MATRIX_SIZES, measure.MEMORY_BYTES, measure.BLOCK_SECONDS = (64,), 1 << 16, 0.01
     if os.environ["RANK"] == "1":
-        StepTiming.peak_memory = lambda timing: MANY_BYTES
-        StepTiming.draws = lambda timing, count: 1000.0 * count
+        StepTiming.peak_memory = lambda timing: MANY_BYTES  # pyright: ignore
+        StepTiming.draws = lambda timing, count: 1000.0 * count  # pyright: ignore
     command_line(*words)
 
 

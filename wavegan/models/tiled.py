@@ -216,7 +216,7 @@ class TextureDiscriminator(_Spectral):
         return self.dense(MEAN_GAIN * patches.mean((1, 2)), labels)
 
     @property
-    def stages(self) -> None: ...  # a mean over places is no stage of the first-order form
+    def stages(self) -> None: ...  # a mean over places is no stage of theirs
 
 
 class WaveformDiscriminator(_Tiled):
