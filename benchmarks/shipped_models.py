@@ -38,8 +38,8 @@ TOLD = {  # about, limits
     "tones": (
         "Single notes of the built-in synthesiser, by timbre and pitch.",
         "It knows the notes and timbres of its labels alone, all as loud as each other, of at most 1.02 s. Partials "
-        "waver where those of real notes are steady (`kad_partials`). Of 36 notes of each timbre 72 % (keys) to 100 % "
-        "(pluck, brass) were within 25 cents of their label.",
+        "waver where those of real notes are steady (`kad_partials`). Of 36 notes of each timbre 69 % (keys) to 100 % "
+        "(brass) were within 25 cents of their label.",
     ),
 }
 

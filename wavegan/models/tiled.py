@@ -1,9 +1,8 @@
 """Defines discriminators that first turn tiles of neighbours into channels: convolutions of few channels are slow.
 
 A tile of a spectrum holds some rows of some frames, a tile of a waveform some samples (space to depth, as in Shi et al.
-2016). After the tiles come a convolution, strided convolutions, a hidden layer and a score. The hidden layer also gets
-the minibatch standard deviation (Karras et al. 2018, section 3): it measures how much the clips of a small group differ
-from each other, and so reveals a generator that makes similar clips.
+2016). After the tiles come a convolution, strided convolutions, a hidden layer and a score. The hidden layer may also
+get the minibatch standard deviation (Karras et al. 2018, section 3), which reveals a generator of similar clips.
 """
 
 import math
