@@ -20,7 +20,7 @@ from wavegan.audio.content import Probe
 from wavegan.audio.corpus import load_corpus
 from wavegan.commands import doctor as doctor_module
 from wavegan.commands.doctor import as_json, doctor, training_seconds
-from wavegan.commands.recipe_advice import Form, cutting_of, form_of, plain_cutting, steps_for
+from wavegan.commands.recipe_advice import DataFormat, cutting_of, data_format_of, plain_cutting, steps_for
 from wavegan.commands.recipe_advice import advised as advised_for
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
@@ -228,9 +228,11 @@ def test_a_test_folder_beside_a_train_folder_judges(folder):
     assert advised("train").data.test == ("test",)
     assert advised("test").data.test is None
     corpus, cutting = load_corpus("train", RATE, 1), Cutting(8192, "first")
-    built_in = advised_for(["drum_machine/room"], corpus, Form(RATE, 1, RATE), cutting, CPU, None, (2000, "")).recipe
+    built_in = advised_for(
+        ["drum_machine/room"], corpus, DataFormat(RATE, 1, RATE), cutting, CPU, None, (2000, "")
+    ).recipe
     assert built_in.data.test == ("drum_machine/room/test",)
-    tonal = advised_for(["synth"], corpus, Form(RATE, 1, RATE), cutting, CPU, None, (2000, "")).recipe
+    tonal = advised_for(["synth"], corpus, DataFormat(RATE, 1, RATE), cutting, CPU, None, (2000, "")).recipe
     assert tonal.data.test == ("synth/test",)
 
 
@@ -300,7 +302,7 @@ def test_the_recipe_for_44_kilohertz_trains(folder):
     source = folder(lambda number: hit(number, 1.2, 44100), rate=44100)
     corpus = load_corpus(source, 44100, 1)
     cutting = plain_cutting(corpus, np.full(3, 1.2))
-    text = advised_for([source], corpus, Form(44100, 1, 44100), cutting, CUDA, None, (2000, "few")).text
+    text = advised_for([source], corpus, DataFormat(44100, 1, 44100), cutting, CUDA, None, (2000, "few")).text
     assert "window: 1024             # frames of 23 ms; at 16 kHz 512 make 32 ms" in text
     Path("my.yaml").write_text(text)
     result = train(recipes.load(Path("my.yaml"), [*SMALL, *QUIET, "training.batch_size=2"]), Path("run"), device="cpu")
@@ -333,7 +335,7 @@ MONO = (1, float("nan"))
     ],
 )
 def test_the_rate_is_what_nearly_all_files_hold(heard, device, rate):
-    assert form_of(probes(*heard), device).sample_rate == rate
+    assert data_format_of(probes(*heard), device).sample_rate == rate
 
 
 @pytest.mark.parametrize(
@@ -341,7 +343,7 @@ def test_the_rate_is_what_nearly_all_files_hold(heard, device, rate):
     [(2, 0.5, (2, None)), (2, 0.999, (1, None)), (2, -0.8, (1, 1)), (1, float("nan"), (1, None)), (6, 0.1, (1, None))],
 )
 def test_stereo_is_learned_where_it_is_heard(channels, correlation, expected):
-    form = form_of(probes(*[(16000, 7800.0, channels, correlation)] * 9), CPU)
+    form = data_format_of(probes(*[(16000, 7800.0, channels, correlation)] * 9), CPU)
     assert (form.channels, form.reading.channel) == expected
 
 
@@ -365,7 +367,7 @@ def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device):
     """A recipe whose windows, bands or lengths do not go together raises RecipeError."""
     corpus = load_corpus(folder(count=3), RATE, 1)
     recipe = advised_for(
-        ["sounds"], corpus, Form(rate, 1, rate), plain_cutting(corpus, np.ones(3)), device, None, (2000, "few")
+        ["sounds"], corpus, DataFormat(rate, 1, rate), plain_cutting(corpus, np.ones(3)), device, None, (2000, "few")
     ).recipe
     assert recipe.data.sample_rate == rate
     # A window lasts as long as at 16 kHz, within a factor of the square root of 2; above 32 kHz it is kept shorter.

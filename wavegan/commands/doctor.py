@@ -24,7 +24,16 @@ from wavegan.audio.splits import is_for_training
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
-from wavegan.commands.recipe_advice import Advice, Form, advised, cutting_of, form_of, mended, plain_cutting, steps_for
+from wavegan.commands.recipe_advice import (
+    Advice,
+    DataFormat,
+    advised,
+    cutting_of,
+    data_format_of,
+    mended,
+    plain_cutting,
+    steps_for,
+)
 from wavegan.commands.source_facts import facts, figures
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import DataError, UserError
@@ -90,7 +99,7 @@ def doctor(
         make_folder(out)
     on = assemble.device(device)
     probes = probe(open_source(places).items)
-    form = form_of(probes, on)
+    form = data_format_of(probes, on)
     corpus = _loaded(places, form)
     hearing = hear(corpus)
     cutting = plain_cutting(_training_part(corpus), hearing.ends)
@@ -118,7 +127,7 @@ def doctor(
 
 
 def _advice(
-    source: Sequence[str], learned: Examined, form: Form, on: torch.device, file: Path | None, timing: bool
+    source: Sequence[str], learned: Examined, form: DataFormat, on: torch.device, file: Path | None, timing: bool
 ) -> tuple[Advice, float | None]:
     """Returns the recipe, and the seconds of its step; the step is timed first, because its speed limits the steps."""
     write = partial(advised, source, learned.corpus, form, learned.cutting, on, file)
@@ -127,7 +136,7 @@ def _advice(
     return write(steps_for(learned.clips, on, step_seconds)) if step_seconds else advice, step_seconds
 
 
-def _as_learned(plain: Examined, form: Form, source: Sequence[str]) -> Examined:
+def _as_learned(plain: Examined, form: DataFormat, source: Sequence[str]) -> Examined:
     """Returns the same source as the advised recipe reads and cuts it."""
     corpus, hearing = _loaded(source, form), plain.hearing
     ends = hearing.ends if form.reading.trim_silence else hearing.leads + hearing.ends
@@ -181,7 +190,7 @@ def _findings(examined: Examined) -> list[Finding]:
     return [*findings(_training_part(examined.corpus), examined.cutting), *content_findings(examined)]
 
 
-def _loaded(source: Sequence[str], form: Form) -> Corpus:
+def _loaded(source: Sequence[str], form: DataFormat) -> Corpus:
     return load_corpus(source, form.sample_rate, form.channels, reading=form.reading)
 
 

@@ -39,8 +39,8 @@ MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
 
 
 @dataclass(frozen=True)
-class Form:
-    """Says in which form a source is learned from; file_rate: nine of ten files have at least this rate; in Hz."""
+class DataFormat:
+    """Holds the format in which a source is learned from; file_rate: nine of ten files have at least it; in Hz."""
 
     sample_rate: int
     channels: int
@@ -76,11 +76,11 @@ class Advice:
     recipe: Recipe = field(repr=False)
 
 
-def form_of(probes: Sequence[Probe], device: torch.device) -> Form:
+def data_format_of(probes: Sequence[Probe], device: torch.device) -> DataFormat:
     """Chooses the sample rate and the channels by a sample of files."""
     audible = [probe for probe in probes if probe.bandwidth > 0]
     if not audible:
-        return Form(TUNED_RATE, 1, TUNED_RATE)
+        return DataFormat(TUNED_RATE, 1, TUNED_RATE)
     file_rate = int(np.percentile([probe.sample_rate for probe in audible], 10, method="lower"))
     bandwidth = float(np.percentile([probe.bandwidth for probe in audible], 90))
     needed = min((rate for rate in RATES if rate >= 2 * bandwidth), default=RATES[-1])
@@ -93,10 +93,12 @@ def form_of(probes: Sequence[Probe], device: torch.device) -> Form:
             f"{rate / TUNED_RATE:.1f} times as long"
         )
         rate = TUNED_RATE
-    return Form(max(rate, 1000), _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible)))
+    return DataFormat(
+        max(rate, 1000), _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible))
+    )
 
 
-def mended(form: Form, problems: Sequence[Finding], corpus: Corpus) -> Form:
+def mended(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> DataFormat:
     """Returns the form with the switches that the findings ask for."""
     least = WORTH_MENDING * len(corpus.names)
     kinds = {finding.kind for finding in problems if len(finding.names) > least}
@@ -147,7 +149,7 @@ def steps_for(clips: int, device: torch.device, step_seconds: float | None) -> t
 def advised(
     source: Sequence[str],
     corpus: Corpus,
-    form: Form,
+    form: DataFormat,
     cutting: Cutting,
     device: torch.device,
     file: Path | None,
@@ -194,7 +196,7 @@ def _round(steps: int, size: Size) -> int:
     return max(1, round(steps / size.checkpoint_every)) * size.checkpoint_every
 
 
-def _data_lines(corpus: Corpus, form: Form, cutting: Cutting) -> list[str]:
+def _data_lines(corpus: Corpus, form: DataFormat, cutting: Cutting) -> list[str]:
     """Returns the keys of the section data, each with its reason."""
     seconds = cutting.clip_samples / form.sample_rate
     if cutting.windows == "first":
