@@ -62,7 +62,7 @@ def training(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) 
 
 
 def autotune(recipe: Recipe, training: Training, batch: Batch) -> list[str]:
-    """Decides by short measurements on a batch what the recipe leaves to the machine.
+    """Decides by short measurements on a batch what the recipe leaves to the machine, and sets it in `training`.
 
     Returns lines that say what was decided.
     """

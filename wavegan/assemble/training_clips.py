@@ -54,7 +54,7 @@ def label_count(recipe: Recipe) -> int:
 
 
 def with_label_count(recipe: Recipe, count: int) -> Recipe:
-    """Replaces the value `auto` of generator.labels with a number; a recipe with another value stays as it is."""
+    """Returns a recipe with a number in place of the value `auto` of generator.labels; any other value stays."""
     if getattr(recipe.generator, "labels", 0) != "auto":
         return recipe
     return recipe.model_copy(update={"generator": recipe.generator.model_copy(update={"labels": count})})

@@ -47,7 +47,7 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True)
 class Remote:
-    """Holds the connection to an address, and the path on it. kind: what is there, for messages."""
+    """Holds the connection to an address, and the path on it. kind: source or run, for messages."""
 
     address: str
     system: fsspec.AbstractFileSystem

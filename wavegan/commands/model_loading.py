@@ -77,9 +77,9 @@ def load_model(
     precision: str = "fp32",
     checkpoint: str = checkpoints.NEWEST,
 ) -> LoadedModel:
-    """Reads a MODEL: a run folder, of which one checkpoint counts, a checkpoint file, an exported folder or a name.
+    """Reads a MODEL, see KINDS, and puts it on the device `on`.
 
-    checkpoint: "newest", "best" or a step of a run folder's checkpoints. The running averages of the networks are used
+    checkpoint: which one of a run is read: "newest", "best" or a step. precision: "fp32" or "bf16". The running averages of the networks are used
     where there are any, unless `raw` asks for the weights that learn. Raises RunError for anything that is no MODEL.
     """
     path = model_path(path)
@@ -123,7 +123,7 @@ def result_folder(model: Path, kind: str) -> Path:
 
 
 def is_model(path: Path) -> bool:
-    """Says whether a path is read as a MODEL rather than as a folder of audio; a folder goes before a shipped name."""
+    """Returns whether a path is read as a MODEL. A folder of audio named as a shipped model hides that model."""
     path = model_path(path)
     return (
         hub.is_name(path)
@@ -152,7 +152,7 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def runs_near(path: Path) -> str:
-    """Returns a remedy for a path that is no MODEL: it names the runs in the folder around it and in runs/."""
+    """Returns a remedy for a path that is no MODEL: the closest name, else the runs around it, else how to train."""
     runs = sorted({run for folder in (path.parent, path.parent / "runs", Path("runs")) for run in runs_in(folder)})
     models = shipped.model_names()
     near = get_close_matches(path.stem, [*(run.name for run in runs), *models], 1)
