@@ -41,7 +41,8 @@ def placement(index: int, seed: int) -> float:
 def stereo(sound: np.ndarray, sample_rate: int, *, angle: float) -> np.ndarray:
     """Places a drum (samples,) at an angle in a small room: (samples, 2) float32 with the same peak.
 
-    angle: 0 is left, π / 2 right. It is panned at constant power. The reverberation differs between the ears but not with the angle.
+    angle: 0 is left, π / 2 right. It is panned at constant power. The reverberation differs between the ears but not
+    with the angle.
     """
     ears = [
         gain * sound + STEREO_ROOM * reverberation(sound, sample_rate, 0.15, 200, 6000, number=1 + ear)[: len(sound)]
