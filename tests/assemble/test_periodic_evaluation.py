@@ -209,4 +209,4 @@ def test_a_kill_in_the_last_evaluation_is_made_good_by_the_same_command(judged, 
     assert [line["step"] for line in evaluations(run.log)].count(steps) == 1
     assert best(run)["step"] == best(whole)["step"] and best(run)["evaluation"] == best(whole)["evaluation"]
     told = caplog.text
-    assert told.count(f"evaluating step {steps}, as") == 1 and told.count(f"has taken its {steps} steps") == 2
+    assert told.count(f"evaluating step {steps}, because") == 1 and told.count(f"has taken its {steps} steps") == 2

@@ -80,7 +80,7 @@ def load_model(
     """Reads a MODEL, see KINDS, and puts it on the device `on`.
 
     checkpoint: which one of a run is read: "newest", "best" or a step. precision: "fp32" or "bf16". The running
-    averages are used where there are any, unless `raw` asks for the weights that learn. Raises RunError for what is no MODEL.
+    averages are used where there are any, unless `raw` asks for the weights that learn. Raises RunError for no MODEL.
     """
     path = model_path(path)
     content = assemble.migrated(_read(path, checkpoint, raw))
