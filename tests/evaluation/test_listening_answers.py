@@ -103,8 +103,8 @@ OTHER_KEY = answers_file([(1, 0), (1, 0), (0, 2)], [])["key"]
     ("changes", "message"),
     [
         ({"program": "another"}, "answers 1 is not of a wavegan listening test; .*; give"),
-        ({"format": 2}, "has format 2; 1 can be read; score it with"),
-        ({"format": None}, "has format None; 1 can be read; score it with"),
+        ({"format": 2}, "has format 2; this wavegan reads 1; use the version"),
+        ({"format": None}, "has format None; this wavegan reads 1; use the version"),
         ({"key": OTHER_KEY}, "the key of answers 1 does not belong to its test '.*', .*; save it again"),
         ({"key": GOOD["key"][:-8]}, "the key of answers 1 does not belong"),
         ({"key": None}, "the key of answers 1 does not belong"),
