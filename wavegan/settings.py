@@ -52,13 +52,17 @@ SquareKernelSize = Annotated[
 LatentDim = Annotated[int, Field(ge=1, le=65536, description="length of the latent vector from which a clip is made")]
 Latent = Annotated[Literal["uniform", "normal"], Field(description="distribution of the latents")]
 # "auto" stands in recipes alone: assemble puts a number in its place before it makes a network.
+# Besides a number a field may have the value auto.
+OR_AUTO = (
+    WrapValidator(lambda value, validated: value if value == "auto" else validated(value)),
+    PlainSerializer(lambda value: value),
+)
 Labels = Annotated[
     int,
     Field(
         ge=0, le=65536, description="number of labels that the networks know, 0 for none; auto counts those of the data"
     ),
-    WrapValidator(lambda value, validated: value if value == "auto" else validated(value)),
-    PlainSerializer(lambda value: value),
+    *OR_AUTO,
 ]
 BatchNorm = Annotated[bool, Field(description="batch normalisation")]
 Dropout = Annotated[float, Field(ge=0, lt=1, description="share of the activations set to 0 while training")]
@@ -124,6 +128,9 @@ Group = Annotated[
 ]
 Coordinate = Annotated[bool, Field(description="adds the frequency of each row as one more channel")]
 Pulses = Annotated[bool, Field(description="adds a pulse train beside the noise, for sounds with harmonics")]
+StartShare = Annotated[
+    float, Field(ge=0, le=1, description="share of hiss and of pulses in every bin at the start; less suits tones")
+]
 Period = Annotated[int, Field(ge=2, le=1024, description="samples in each column of the image")]
 Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes; below 1, quiet parts count more")]
 PowerBeside = Annotated[

@@ -61,6 +61,17 @@ def test_two_channels_are_mid_and_side():
     assert left.abs().max() > 1e-3
 
 
+def test_a_fresh_network_has_as_much_hiss_as_asked_for():
+    """A clip moves with the hiss, relative to its size, as the share says: from nearly none to most of it."""
+    moved = []
+    for start_share in (0.0, 0.1, 0.3, 1.0):
+        generator = small(dim=128, start_share=start_share)
+        inputs, others = drawn(generator, 8), drawn(generator, 8, seed=1)
+        clips, changed = clips_of(generator, inputs), clips_of(generator, [*inputs[:-1], others[-1]])
+        moved.append(((changed - clips).square().mean() / clips.square().mean()).item())
+    assert moved == sorted(moved) and moved[1] < 0.5 * moved[2] < 0.5 * moved[3] and moved[3] > 0.5, moved
+
+
 @pytest.mark.parametrize("pulses", [False, True])
 @pytest.mark.parametrize("place", range(4))
 def test_every_input_moves_the_clip(place, pulses):

@@ -77,7 +77,7 @@ def test_restore_brings_back_everything_that_state_gave(training, batches, tmp_p
     second = training(start=1, **EVERYTHING)
     second.restore(checkpoint.load(path))
     assert_same(first.state(), second.state())
-    assert set(first.state()) == {"step", "precision", "networks", "averages", "optimizers", "method"}
+    assert set(first.state()) == {"step", "precision", "threads", "networks", "averages", "optimizers", "method"}
 
 
 def test_seeds_decide(training, batches):

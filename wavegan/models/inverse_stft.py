@@ -32,7 +32,6 @@ LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natura
 HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
-START_SHARE = 0.1  # of hiss, and of pulses
 LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell the clips of a label apart by
 
 
@@ -41,6 +40,8 @@ class Generator(nn.Module):
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
     rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
+    start_share: the share of hiss and of pulses in a bin of a network that has learned nothing.
+
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
     start from, from the sound. `forward` adds an offset (N, mapped) to the mapped latent, if it is given one. Raises
@@ -68,6 +69,7 @@ class Generator(nn.Module):
         window: settings.Window = 512,
         hop: settings.Hop = 128,
         pulses: settings.Pulses = False,
+        start_share: settings.StartShare = 0.3,
     ):
         super().__init__()
         self.require_window(window, hop)
@@ -94,7 +96,7 @@ class Generator(nn.Module):
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()
-        self._begin_head()
+        self._begin_head(start_share)
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
         self.register_buffer("peaks_are_one", torch.zeros((), dtype=torch.bool))
@@ -186,7 +188,7 @@ class Generator(nn.Module):
         return [*(-(-self.frames // 2**left) for left in range(doublings, -1, -1)), self.frames]
 
     @torch.no_grad()
-    def _begin_head(self) -> None:
+    def _begin_head(self, start_share: float) -> None:
         """Sets a head that makes a soft noise of the start levels, in which no bin stands out."""
         self.head.weight.mul_(0.5)
         bias = self.head.bias.view(self.channels, -1)
@@ -196,7 +198,7 @@ class Generator(nn.Module):
         for part in (real, imaginary):  # were they all alike, clips would begin as clicks
             part.uniform_(-1, 1)
         for share in shares:
-            share.fill_(START_SHARE)
+            share.fill_(start_share)
 
     def _turn(self) -> Tensor:
         """Returns cosine and sine (2, frames, bins) of the phase that a sine in the middle of each bin has gathered."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from wavegan.settings import Settings
+from wavegan.settings import OR_AUTO, Settings
 
 Automatic = Literal["auto"] | bool
 Trackers = tuple[Literal["mlflow", "wandb", "trackio"], ...]
@@ -21,8 +21,10 @@ class TrainingSettings(Settings):
         default="auto",
         description="arithmetic of products and convolutions; auto takes the faster one that computes correctly here",
     )
-    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = Field(
+    threads: Annotated[int, *OR_AUTO] = Field(  # pyright: ignore
         default="auto",
+        ge=1,
+        le=4096,
         description="threads of a CPU; auto: the fastest number by a trial, where OMP_NUM_THREADS is not set",
     )
     compile: Automatic = Field(
