@@ -100,7 +100,7 @@ def elsewhere(monkeypatch, tmp_path) -> None:
 def test_addresses_are_told_from_paths():
     for text in ("s3://bucket/runs/drums", "s3:/bucket/runs/drums/", "memory://run", "gs://b/r"):
         assert address_of(Path(text)) == text.rstrip("/").replace(":/", "://").replace(":///", "://"), text
-    for text in ("runs/drums", "/runs/drums", "C:/runs", "hub:me/drums", "a:b", "s3:"):
+    for text in ("runs/drums", "/runs/drums", "C:/runs", "hub:me/drums", "a:b"):
         assert address_of(Path(text)) is None, text
     assert folder_of(Path("runs/drums")).path == Path("runs/drums") and folder_of(Path(".")).path.is_absolute()
 
@@ -335,6 +335,12 @@ def test_a_run_that_was_removed_there_does_not_come_back_from_here():
     with uploading() as upload:
         assert not upload.folder.checkpoints.exists()
     assert list(checkpoint.steps(folder.path.with_name("drums.1") / "checkpoints")) == [1]
+
+
+@pytest.mark.parametrize("text", ["s3:", "s3:/", "s3://"])
+def test_a_protocol_alone_is_no_folder(text):
+    with pytest.raises(RunError, match="is a protocol alone; an address names a folder; write s3://bucket/run"):
+        address_of(Path(text))
 
 
 def test_an_address_that_cannot_be_used_is_told():

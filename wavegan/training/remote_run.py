@@ -28,14 +28,23 @@ from wavegan.training.run_folder import RunFolder
 logger = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.+)", re.DOTALL)  # a Path has made one slash of two
+PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/*")
 SMALL = ("recipe.yaml", "corpus.json", "log.jsonl")
 BEST_FILE = f"checkpoints/{BEST}.pt"
 TRIES = 3  # a training may remove a file while it is read
 
 
 def address_of(path: Path | str) -> str | None:
-    """Returns the address that a path means, such as s3://bucket/run; None for a path of this machine."""
-    match = ADDRESS.fullmatch(path.as_posix() if isinstance(path, Path) else path)
+    """Returns the address that a path means, such as s3://bucket/run; None for a path of this machine.
+
+    Raises RunError for a protocol with nothing behind it.
+    """
+    text = path.as_posix() if isinstance(path, Path) else path
+    if PROTOCOL.fullmatch(text):
+        raise RunError(
+            f"{text} is a protocol alone", "an address names a folder", f"write {text.rstrip('/')}//bucket/run"
+        )
+    match = ADDRESS.fullmatch(text)
     return f"{match[1]}://{match[2].rstrip('/')}" if match else None
 
 
