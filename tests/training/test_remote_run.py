@@ -27,7 +27,7 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch) -> Iterator[None]:
     """Shortens what is waited for; nothing here depends on how fast anything is."""
     monkeypatch.setattr(remote_copy, "RETRY_PAUSES_SECONDS", (0,))
     monkeypatch.setattr(remote_upload, "POLL_SECONDS", 0.01)
@@ -36,6 +36,10 @@ def quick(monkeypatch):
     monkeypatch.setattr(remote_lease, "PATIENCE_SECONDS", 0.5)
     Shop.reset()
     yield
+    for thread in threading.enumerate():  # an upload that was not waited for would write into the next test's store
+        if thread.name == "upload":
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), "an upload has not ended"
     Shop.reset()
 
 
