@@ -344,7 +344,7 @@ def test_a_run_that_was_removed_there_does_not_come_back_from_here():
 @pytest.mark.parametrize("text", ["s3:", "s3:/", "s3://"])
 def test_a_protocol_alone_is_no_folder(text):
     with pytest.raises(RunError, match="is a protocol alone; an address names a folder; write s3://bucket/run"):
-        address_of(Path(text))
+        folder_of(Path(text))
 
 
 def test_an_address_that_cannot_be_used_is_told():

@@ -35,16 +35,8 @@ TRIES = 3  # a training may remove a file while it is read
 
 
 def address_of(path: Path | str) -> str | None:
-    """Returns the address that a path means, such as s3://bucket/run; None for a path of this machine.
-
-    Raises RunError for a protocol with nothing behind it.
-    """
-    text = path.as_posix() if isinstance(path, Path) else path
-    if PROTOCOL.fullmatch(text):
-        raise RunError(
-            f"{text} is a protocol alone", "an address names a folder", f"write {text.rstrip('/')}//bucket/run"
-        )
-    match = ADDRESS.fullmatch(text)
+    """Returns the address that a path means, such as s3://bucket/run; None for a path of this machine."""
+    match = ADDRESS.fullmatch(path.as_posix() if isinstance(path, Path) else path)
     return f"{match[1]}://{match[2].rstrip('/')}" if match else None
 
 
@@ -90,7 +82,10 @@ def is_trained(address: str) -> bool:
 
 
 def folder_of(run_dir: Path) -> RunFolder:
-    """Returns the run folder that a training writes for a path or an address."""
+    """Returns the run folder that a training writes for a path or an address; raises RunError for a protocol alone."""
+    if PROTOCOL.fullmatch(run_dir.as_posix()):
+        remedy = f"write {run_dir.as_posix().rstrip('/')}//bucket/run"
+        raise RunError(f"{run_dir} is a protocol alone", "an address names a folder", remedy)
     if address := address_of(run_dir):
         return RunFolder(local_folder(address, "runs"))
     return RunFolder(run_dir.resolve() if run_dir.name in ("", "..") else run_dir)  # "." cannot be moved aside
