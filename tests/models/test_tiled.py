@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from wavegan.methods.adversary import Adversary
-from wavegan.models.tiled import SpectralDiscriminator, TextureDiscriminator, WaveformDiscriminator, spread
+from wavegan.models.tiled import WaveformDiscriminator, spread
+from wavegan.models.tiled_spectrum import SpectralDiscriminator, TextureDiscriminator
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
 

@@ -14,10 +14,11 @@ from wavegan import distributed
 from wavegan.errors import RunError, TrainingError, UserError
 from wavegan.seeding import derive
 from wavegan.torch_files import ContentError
-from wavegan.training import checkpoint, grace, session, watchdog
+from wavegan.training import checkpoint, checkpoint_manager, grace, session, watchdog
+from wavegan.training.checkpoint_manager import PeriodicEvaluation
 from wavegan.training.follower import follow_session
 from wavegan.training.monitor import Monitor
-from wavegan.training.session import PeriodicEvaluation, run_session
+from wavegan.training.session import run_session
 from wavegan.training.signals import SIGNALS, StopRequest
 from wavegan.training.watchdog import ROLLBACK, WARN, CollapsePolicy, Watchdog
 
@@ -318,7 +319,7 @@ def test_nan_ends_a_training_that_only_warns(training, batches, tmp_path):
 
 def test_silence_is_seen_between_checkpoints(training, batches, tmp_path, monkeypatch):
     monkeypatch.setattr(watchdog, "GRACE_STEPS", 0)
-    monkeypatch.setattr(session, "CHECK_CLIPS_EVERY", 2)
+    monkeypatch.setattr(checkpoint_manager, "CHECK_CLIPS_EVERY", 2)
     made, watch = training(), Watchdog()
     noise = torch.rand(8, 1, 2048, generator=torch.Generator().manual_seed(0)) - 0.5
     policy = CollapsePolicy(watch, clips=lambda: noise * (made.step < 5))

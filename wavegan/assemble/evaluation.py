@@ -22,7 +22,7 @@ from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count, refer
 from wavegan.generation import Model
 from wavegan.models.evaluation_mode import evaluation_mode
 from wavegan.recipe import Recipe
-from wavegan.training.session import PeriodicEvaluation
+from wavegan.training.checkpoint_manager import PeriodicEvaluation
 
 PERIODIC = tuple(name for name, metric in METRICS.items() if metric.is_periodic)
 logger = logging.getLogger(__name__)

@@ -64,11 +64,11 @@ def moves_of(loaded: LoadedModel, amounts: Mapping[str, float], argument: str = 
             near = get_close_matches(name, sure, 1) or list(sure)[:1]
             raise UserError(
                 f"`{argument}` is {name}",
-                told(loaded.model.name, directions),
+                offered_and_not(loaded.model.name, directions),
                 f"try `{argument}={near[0]}={USUAL:g}`" if near else f"leave `{argument}` out",
             )
-    told_moves = (f"{name} {amount:+g} (correlation {sure[name].correlation:.2f})" for name, amount in amounts.items())
-    logger.info(f"moved along {', '.join(told_moves)}")
+    moves = (f"{name} {amount:+g} (correlation {sure[name].correlation:.2f})" for name, amount in amounts.items())
+    logger.info(f"moved along {', '.join(moves)}")
     return moves_along(directions, amounts)
 
 
@@ -93,7 +93,7 @@ def amounts_of(more: Sequence[str], less: Sequence[str]) -> dict[str, float]:
     return amounts
 
 
-def told(name: str, directions: list[Direction]) -> str:
+def offered_and_not(name: str, directions: list[Direction]) -> str:
     """Returns which directions of a model are sure, and which are not, with their correlations."""
     by_kind = {
         is_sure: ", ".join(f"{each.name} ({each.correlation:.2f})" for each in directions if each.is_sure is is_sure)

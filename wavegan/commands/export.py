@@ -18,7 +18,7 @@ from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
 from wavegan.audio import files, sources
 from wavegan.commands import receipts
-from wavegan.commands.directions import directions_of, told
+from wavegan.commands.directions import directions_of, offered_and_not
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import refuse_translation
@@ -131,7 +131,7 @@ def write_web(loaded: LoadedModel, folder: Path, options: ExportOptions) -> floa
         )
     instrument.refuse_unfit(loaded.model)  # before directions are sought for long
     directions = directions_of(loaded)
-    logger.info(f"sliders: {told(loaded.model.name, directions)}")
+    logger.info(f"sliders: {offered_and_not(loaded.model.name, directions)}")
     page = instrument.write(
         loaded.model,
         folder,

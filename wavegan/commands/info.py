@@ -61,13 +61,13 @@ def _status_lines(status: dict[str, Any]) -> dict[str, str]:
     """Returns the state of a run as texts by title."""
     where, speed, left = status["where"], status["steps_per_second"], status["seconds_left"]
     total = f" of {status['steps']:,}" if status["steps"] else ""
-    told = f"{status['alarms']} alarms, {status['rollbacks']} rollbacks; the newest at step "
+    alarms = f"{status['alarms']} alarms, {status['rollbacks']} rollbacks; the newest at step "
     figures, judged = status["figures"], status["evaluation"] or {}
     return {
         "run": status["state"],
         "reached": f"step {status['step']:,}{total} in {clock(status['seconds'])}",
         "speed": "" if speed is None else f"{speed:.3g} steps/s" + (f", {clock(left)} left" if left else ""),
-        "health": f"{told}{status['newest_alarm_step']:,}: {status['newest_alarm']}"
+        "health": f"{alarms}{status['newest_alarm_step']:,}: {status['newest_alarm']}"
         if status["newest_alarm"]
         else "no alarm",
         "figures": "  ".join(f"{name} {value:.4g}" for name, value in figures.items()),

@@ -1,6 +1,6 @@
 """Lists the networks by the names that recipes use. A new one needs a line here; its keys come from its signature."""
 
-from wavegan.models import inverse_stft, mlp, specgan, spectrogram, tiled, wavegan
+from wavegan.models import inverse_stft, mlp, specgan, spectrogram, tiled, tiled_spectrum, wavegan
 from wavegan.models.translator import Translator
 
 GENERATORS = {
@@ -15,7 +15,7 @@ DISCRIMINATORS = {
     "specgan": specgan.Discriminator,
     "mlp": mlp.Discriminator,
     "spectrogram": spectrogram.Discriminator,
-    "tiled_spectrum": tiled.SpectralDiscriminator,
-    "tiled_texture": tiled.TextureDiscriminator,
+    "tiled_spectrum": tiled_spectrum.SpectralDiscriminator,
+    "tiled_texture": tiled_spectrum.TextureDiscriminator,
     "tiled_waveform": tiled.WaveformDiscriminator,
 }

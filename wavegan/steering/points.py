@@ -103,8 +103,8 @@ def _between(model: Model, first: Point, last: Point, share: float) -> Point:
 def _lerped(first: Tensor | None, last: Tensor | None, share: float) -> Tensor | None:
     """Mixes offsets, of which None is zero."""
     if first is None or last is None:
-        known = last if first is None else first
-        return known if known is None else known * (share if first is None else 1 - share)
+        offset = last if first is None else first
+        return None if offset is None else offset * (share if first is None else 1 - share)
     return first.lerp(last, share)
 
 

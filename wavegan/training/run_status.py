@@ -34,11 +34,11 @@ def run_status(
     first = max((index for index, record in enumerate(records) if START in record), default=0)
     session = records[first:]
     start, last = session[0].get(START, {}), session[-1]
-    told = [record for record in session if _is_statistics(record)]
+    statistic_lines = [record for record in session if _is_statistics(record)]
     written = _time_of(session[0], last) or folder.log.stat().st_mtime
     held = is_held(folder.lock) if held is None else held
-    running, state = _state(held, session, told, now - written)
-    speed, steps = _speed(session[0], told), start.get("steps")
+    running, state = _state(held, session, statistic_lines, now - written)
+    speed, steps = _speed(session[0], statistic_lines), start.get("steps")
     return {
         "running": running,
         "state": state,
@@ -50,7 +50,7 @@ def run_status(
         "last_written": datetime.fromtimestamp(written).astimezone().isoformat(timespec="seconds"),
         "seconds_since_written": max(round(now - written, 1), 0.0),
         **_health(records),
-        "figures": _figures(told[-1]) if told else {},
+        "figures": _figures(statistic_lines[-1]) if statistic_lines else {},
         "evaluation": _newest_evaluation(records),
         "where": start,
         "go_on": "" if running or last.get(END) == DONE else _command(folder, name, start),
@@ -83,14 +83,16 @@ def _time_of(start: Record, record: Record) -> float | None:
     return began + record["seconds"] - start["seconds"]
 
 
-def _speed(start: Record, told: Sequence[Record]) -> float | None:
+def _speed(start: Record, statistic_lines: Sequence[Record]) -> float | None:
     """Returns the steps per second of the newest log lines; None if there are too few."""
-    recent = [start, *told][-RECENT_LINES:]
+    recent = [start, *statistic_lines][-RECENT_LINES:]
     seconds = recent[-1]["seconds"] - recent[0]["seconds"]
     return (recent[-1]["step"] - recent[0]["step"]) / seconds if seconds > 0 else None
 
 
-def _state(held: bool | None, session: Sequence[Record], told: Sequence[Record], silence: float) -> tuple[Any, str]:
+def _state(
+    held: bool | None, session: Sequence[Record], statistic_lines: Sequence[Record], silence: float
+) -> tuple[Any, str]:
     """Returns whether a run is being trained, and a sentence on it, by its lock or else by its log's age."""
     end = session[-1].get(END)
     if held:
@@ -99,7 +101,7 @@ def _state(held: bool | None, session: Sequence[Record], told: Sequence[Record],
         return False, f"ended: {end}"
     if held is False and session[0].get(START, {}).get("host") in (None, socket.gethostname()):
         return False, "ended without a word: it was killed, or the machine went down"
-    recent = [record["seconds"] for record in told[-RECENT_LINES:]]
+    recent = [record["seconds"] for record in statistic_lines[-RECENT_LINES:]]
     usual = statistics.median(b - a for a, b in zip(recent, recent[1:], strict=False)) if len(recent) > 1 else 0.0
     if silence > max(SILENT_SECONDS, SILENT_LINES * usual):
         return (

@@ -3,37 +3,26 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
 from typing import Any
 
 from wavegan import distributed
 from wavegan.distributed.peer_monitor import ProcessLost
-from wavegan.errors import RunError, TrainingError
+from wavegan.errors import TrainingError
 from wavegan.methods.base import Stats
 from wavegan.training import checkpoint
-from wavegan.training.follower import GO_BACK, seed_after
+from wavegan.training.checkpoint_manager import CheckpointManager, PeriodicEvaluation
+from wavegan.training.follower import GO_BACK
 from wavegan.training.grace import Grace
 from wavegan.training.loop import Batches, Training, train
 from wavegan.training.monitor import Monitor
-from wavegan.training.run_folder import is_judged
 from wavegan.training.signals import ASKED, Stop, listening, stop_number, stop_reason
-from wavegan.training.watchdog import ROLLBACK, Alarm, CollapsePolicy
+from wavegan.training.watchdog import CollapsePolicy
 
 logger = logging.getLogger(__name__)
-
-CHECK_CLIPS_EVERY = 250  # steps, beside the check before a checkpoint; a silent generator learns nothing
-
-
-@dataclass(frozen=True)
-class PeriodicEvaluation:
-    """Describes the evaluation of a training every so many steps: figures by name; a lower headline is better."""
-
-    every: int
-    headline: str
-    figures: Callable[[], dict[str, float]]
 
 
 def run_session(
@@ -63,50 +52,11 @@ def run_session(
     stop: called after every step, in every process. Raises TrainingError if a statistic is not finite and the watch
     may not go back, or not again; RunError if it cannot go back.
     """
-    manager = _CheckpointManager(
+    manager = CheckpointManager(
         training, monitor, checkpoints, (keep_last, keep_every), description, watch, resumed or {}, check
     )
     distributed.broadcast(manager.rollbacks)  # the other processes receive it in `follow_session`
-    stopped_by, grace = None, Grace()
-
-    def is_due(every: int) -> bool:
-        return training.step == steps or training.step % every == 0
-
-    def after_step(stats: Stats) -> bool:
-        """Ends a step in this order: report, check, agree with the other processes, go back or save, evaluate.
-
-        Returns whether the training goes on.
-        """
-        nonlocal stopped_by
-        grace.step_ended()
-        saves = is_due(checkpoint_every) or time.monotonic() - manager.saved_at >= checkpoint_seconds
-        evaluates = evaluation is not None and is_due(evaluation.every)
-        # Nothing is saved or evaluated that has not passed the check, which takes longer than a step and so is not made
-        # after each.
-        collapse = manager.after_step(stats, checks=saves or evaluates)
-        # All processes agree on one number, the largest. So a collapse outweighs a signal, and each process knows
-        # whether to receive a state, to stop or to go on. `stop` is called only once: a later signal ends the next
-        # step, which is then saved.
-        stop_code = distributed.max_over_ranks(GO_BACK if collapse else stop_number(stop))
-        stopped_by = None if stop_code == GO_BACK else stop_reason(stop_code)
-        if collapse:
-            manager.go_back(collapse)
-            distributed.broadcast((manager.rollbacks, training.state()))  # the others wait for it, by GO_BACK
-            return True
-        # A signal may come after any step, so its checkpoint needs a check of its own. If that fails, the run goes back
-        # alone and stops: the others stop too, and need no state.
-        if stopped_by and not (saves or evaluates) and (collapse := manager.check_health()):
-            manager.go_back(collapse)
-            return False
-        if stopped_by or saves or evaluates:
-            with grace.measured("a checkpoint"):
-                manager.save(evaluation_due=evaluates)
-        if evaluation and evaluates and not isinstance(stopped_by, Signals):  # else the next session does it
-            with grace.measured("an evaluation"):
-                manager.evaluate(evaluation)
-        grace.step_begins()
-        return not stopped_by
-
+    step_end = _StepEnd(manager, steps, checkpoint_every, checkpoint_seconds, evaluation, stop)
     with listening(stop):
         try:
             if evaluation and manager.lacks_evaluation():
@@ -114,150 +64,64 @@ def run_session(
                     f"evaluating step {training.step:,}, because the session before ended during its evaluation"
                 )
                 manager.evaluate(evaluation)
-            train(training, batches, steps, after_step=after_step)
+            train(training, batches, steps, after_step=step_end)
         except ProcessLost:
             raise  # its text says how to go on
         except TrainingError as error:
             raise TrainingError(str(error), "", manager.recovery_hint()) from error
         finally:
             manager.close()
-    return stopped_by or stop_reason(late if (late := stop_number(stop)) < ASKED else 0)  # a signal after the last step
+    if step_end.stopped_by:
+        return step_end.stopped_by
+    late = stop_number(stop)  # a signal after the last step
+    return stop_reason(late if late < ASKED else 0)
 
 
-class _CheckpointManager:
-    """Saves a training while it is healthy; if it is not and the watch says so, goes back to a checkpoint."""
+@dataclass
+class _StepEnd:
+    """Ends a step, in this order: report, check, agree with the other processes, go back or save, evaluate."""
 
-    def __init__(
-        self,
-        training: Training,
-        monitor: Monitor,
-        checkpoints: Path,
-        keeping: tuple[int, int],
-        description: dict[str, Any],
-        watch: CollapsePolicy | None,
-        resumed: Mapping[str, Any],
-        check: checkpoint.Check,
-    ):
-        self.training, self.monitor, self.checkpoints, self.watch = training, monitor, checkpoints, watch
-        self.keep_last, self.keep_every = keeping
-        self.description, self.check = description, check
-        self.goes_back = watch is not None and watch.on_collapse == ROLLBACK
-        self.seed, self.saved_at = training.seed, time.monotonic()
-        self.rollbacks: int = resumed.get("rollbacks", 0)
-        self.healthy_step: int | None = resumed.get("healthy_step")
-        self.best: float | None = None
-        self.evaluation_due: bool = resumed.get("evaluation_due", False)
-        training.seed = seed_after(self.seed, self.rollbacks)
-        if watch:
-            monitor.on_line = lambda step, means: self._tell(watch.watchdog.look_at_line(step, means))
-            if "watchdog" in resumed:
-                watch.watchdog.restore(resumed["watchdog"])
-        if self.goes_back and self.healthy_step not in checkpoint.steps(checkpoints):
-            self.healthy_step = training.step
-            self.save(evaluation_due=self.evaluation_due)  # there must be something to go back to
+    manager: CheckpointManager
+    steps: int
+    checkpoint_every: int
+    checkpoint_seconds: float
+    evaluation: PeriodicEvaluation | None
+    stop: Stop | None
+    grace: Grace = field(default_factory=Grace)
+    stopped_by: int | None = None
 
-    def after_step(self, stats: Stats, *, checks: bool) -> str | None:
-        """Reports a step; returns why the training must go back, None if it may go on. checks: it may be saved then."""
-        if reason := self._reason_to_go_back(lambda: self.monitor.after_step(self.training.step, stats)):
-            return reason
-        if checks:
-            return self.check_health()
-        return self._reason_to_go_back(self._check_clips) if self.training.step % CHECK_CLIPS_EVERY == 0 else None
+    def __call__(self, stats: Stats) -> bool:
+        """Returns whether the training goes on."""
+        manager = self.manager
+        self.grace.step_ended()
+        saves = self._is_due(self.checkpoint_every) or time.monotonic() - manager.saved_at >= self.checkpoint_seconds
+        evaluates = self.evaluation is not None and self._is_due(self.evaluation.every)
+        # Nothing is saved or evaluated that has not passed the check, which takes longer than a step and so is not made
+        # after each.
+        collapse = manager.after_step(stats, checks=saves or evaluates)
+        # All processes agree on one number, the largest. So a collapse outweighs a signal, and each process knows
+        # whether to receive a state, to stop or to go on. `stop` is called only once: a later signal ends the next
+        # step, which is then saved.
+        stop_code = distributed.max_over_ranks(GO_BACK if collapse else stop_number(self.stop))
+        self.stopped_by = None if stop_code == GO_BACK else stop_reason(stop_code)
+        if collapse:
+            manager.go_back(collapse)
+            distributed.broadcast((manager.rollbacks, manager.training.state()))  # the others wait for it, by GO_BACK
+            return True
+        # A signal may come after any step, so its checkpoint needs a check of its own. If that fails, the run goes back
+        # alone and stops: the others stop too, and need no state.
+        if self.stopped_by and not (saves or evaluates) and (collapse := manager.check_health()):
+            manager.go_back(collapse)
+            return False
+        if self.stopped_by or saves or evaluates:
+            with self.grace.measured("a checkpoint"):
+                manager.save(evaluation_due=evaluates)
+        if self.evaluation and evaluates and not isinstance(self.stopped_by, Signals):  # else the next session does it
+            with self.grace.measured("an evaluation"):
+                manager.evaluate(self.evaluation)
+        self.grace.step_begins()
+        return not self.stopped_by
 
-    def check_health(self) -> str | None:
-        """Checks statistics, weights and clips; returns why the training must go back, None if it may be saved."""
-        return self._reason_to_go_back(self._check_all)
-
-    def lacks_evaluation(self) -> bool:
-        """Returns whether the step that this session goes on from was to be evaluated, and was not."""
-        return self.evaluation_due and not is_judged(self.monitor.log, self.training.step)
-
-    def save(self, *, evaluation_due: bool = False, **judged: Any) -> None:
-        """Writes a checkpoint; with `judged`, which holds the figures of an evaluation, writes best.pt.
-
-        evaluation_due: the step is evaluated next; after a kill until then, the next session does so.
-        """
-        if self.watch and self.watch.watchdog.is_well:
-            self.healthy_step = self.training.step
-        content = {**self.description, **self.training.state(), "seconds": self.monitor.seconds, **judged}
-        content |= {"rollbacks": self.rollbacks, "evaluation_due": evaluation_due}
-        if self.watch:
-            content |= {"healthy_step": self.healthy_step, "watchdog": self.watch.watchdog.state()}
-        checkpoint.save(self.checkpoints, content, is_best=bool(judged))
-        self.saved_at = time.monotonic()
-        healthy = [] if self.healthy_step is None else [self.healthy_step]
-        checkpoint.prune(self.checkpoints, keep_last=self.keep_last, keep_every=self.keep_every, keep=healthy)
-
-    def evaluate(self, evaluation: PeriodicEvaluation) -> None:
-        """Evaluates the training as it is now; saves it as best.pt if the headline figure is the lowest of the run."""
-        figures, headline = evaluation.figures(), evaluation.headline
-        best = checkpoint.best_figure(self.checkpoints, headline) if self.best is None else self.best
-        self.best = min(best, figures[headline])
-        if figures[headline] < best:
-            self.save(evaluation=figures)
-        self.monitor.tell(figures)  # last: its line says that the evaluation of this step is complete
-
-    def close(self) -> None:
-        """Gives the training its own seed back, and closes the monitor."""
-        self.training.seed = self.seed
-        self.monitor.close()
-
-    def go_back(self, reason: str) -> None:
-        """Restores the newest healthy checkpoint, with another seed; removes later checkpoints and log lines.
-
-        Raises TrainingError if the run has gone back `max_rollbacks` times already, RunError for a damaged checkpoint.
-        """
-        assert self.watch is not None and self.healthy_step is not None, "only a watch that goes back finds a reason"
-        if self.rollbacks >= self.watch.max_rollbacks:
-            times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
-            raise TrainingError(
-                reason, f"the training went back {times} already, and training.max_rollbacks allows no more"
-            )
-        try:
-            content = checkpoint.load(checkpoint.path_of(self.checkpoints, self.healthy_step), self.check)
-        except RunError as error:
-            remedy = "run the same command, which goes on from the newest checkpoint that can be used"
-            raise RunError(f"{reason}; {error.value}, so the training cannot go back to it", "", remedy) from error
-        self.rollbacks += 1
-        checkpoint.forget_later(self.checkpoints, self.healthy_step)
-        # Saved at once, so that the count survives if the run is killed now.
-        checkpoint.save(self.checkpoints, {**content, "rollbacks": self.rollbacks, "seconds": self.monitor.seconds})
-        self.training.restore(content)
-        self.training.seed = seed_after(self.seed, self.rollbacks)
-        self.watch.watchdog.restore(content["watchdog"])
-        count = f"{self.rollbacks} of at most {self.watch.max_rollbacks}"
-        self.monitor.go_back(
-            self.healthy_step, f"{reason}; back to step {self.healthy_step:,} with another seed, time {count}"
-        )
-
-    def recovery_hint(self) -> str:
-        """Says which checkpoint is good and what to try after the training has ended by a TrainingError."""
-        saved = checkpoint.steps(self.checkpoints)
-        newest = self.healthy_step if self.healthy_step in saved else max(saved, default=None)
-        good = "there is no checkpoint yet" if newest is None else f"the last good checkpoint is {saved[newest]}"
-        return f"{good}; try a lower optimizers.*.lr, training.gradient_clip=1 or training.precision=fp32"
-
-    def _check_all(self) -> None:
-        self.monitor.flush()  # raises if a statistic is not finite, so that no spoilt network is saved
-        if spoilt := self.training.spoilt_networks():  # a gradient can do this although the loss is finite
-            raise TrainingError(f"weights became infinite or nan by step {self.training.step}, network {spoilt[0]}")
-        self._check_clips()
-
-    def _check_clips(self) -> None:
-        if self.watch and self.watch.clips:
-            self._tell(self.watch.watchdog.look_at_clips(self.training.step, self.watch.clips()))
-
-    def _reason_to_go_back(self, check: Callable[[], None]) -> str | None:
-        """Returns why the training must go back after a check; None if it need not or may not."""
-        try:
-            check()
-        except TrainingError as error:
-            if not self.goes_back:
-                raise
-            return str(error)
-        return self.watch.watchdog.collapse if self.watch and self.goes_back else None
-
-    def _tell(self, alarms: list[Alarm]) -> None:
-        for alarm in alarms:
-            if not (self.goes_back and alarm.is_collapse):  # `go_back` logs it
-                self.monitor.warn(alarm.text)
+    def _is_due(self, every: int) -> bool:
+        step = self.manager.training.step
+        return step == self.steps or step % every == 0

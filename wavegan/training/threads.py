@@ -50,8 +50,8 @@ def _chosen(training: Training, batch: Batch, choice: int | str, most: int) -> t
     seconds = tried(_step(training, batch), most)
     best = min(seconds, key=lambda count: (seconds[count], count))
     number = best if seconds[best] * LEAST_GAIN < seconds[most] else most
-    told = ", ".join(f"{count}: {taken * 1e3:,.0f} ms" for count, taken in seconds.items())
-    return number, f"training.threads auto: {number} of {most} (a step with {told})"
+    timings = ", ".join(f"{count}: {taken * 1e3:,.0f} ms" for count, taken in seconds.items())
+    return number, f"training.threads auto: {number} of {most} (a step with {timings})"
 
 
 def tried(step: Callable[[], object], most: int, clock: Callable[[], float] = time.perf_counter) -> dict[int, float]:
