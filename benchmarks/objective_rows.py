@@ -75,6 +75,7 @@ ROWS = {
     "label_smoothing": objective("non_saturating", 1, label_smoothing=0.1),
     "instance_noise": objective("non_saturating", 1, augment={"name": "noise", "deviation": 0.05, "fade_steps": 1000}),
     "adamw": optimizer("adamw", 1e-3, weight_decay=0.01),
+    "muon": optimizer("muon", 5e-4),
     "rmsprop": optimizer("rmsprop", 5e-4),
     "sgd": Row("optimiser", ["objectives/wasserstein.yaml"], SGD, 1),
     "SpecGAN": model(*SPECGAN, discriminators=SPECTROGRAMS),

@@ -16,6 +16,7 @@ from wavegan.errors import DataError
 from wavegan.methods.gan import GAN
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Batches, Training
+from wavegan.training.muon import Muon
 
 CPU = torch.device("cpu")
 SMALL = ["data.holdout=0", "data.clip_samples=4096", "training.batch_size=6", "training.precision=fp32"]
@@ -146,6 +147,7 @@ OPTIMIZERS = {
         ["betas=[0.1, 0.8]", "eps=1e-5", "weight_decay=0.2"],
         {"betas": (0.1, 0.8), "eps": 1e-5, "weight_decay": 0.2},
     ),
+    "muon": (Muon, ["betas=[0.1, 0.8]", "momentum=0.3"], {"betas": (0.1, 0.8), "eps": 1e-8, "momentum": 0.3}),
     "rmsprop": (
         torch.optim.RMSprop,
         ["decay=0.7", "momentum=0.3", "eps=1e-10"],

@@ -84,7 +84,7 @@ def memory(content: dict[str, Any]) -> dict[str, Any]:
     return content["optimizers"]["generator"]["state"][0]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon", "rmsprop", "sgd"])
 def test_what_a_training_writes_is_accepted(sounds, tmp_path, monkeypatch, optimizer):
     monkeypatch.chdir(tmp_path)
     check_training(trained(sounds, optimizer=optimizer))

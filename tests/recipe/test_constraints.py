@@ -343,7 +343,7 @@ def test_nothing_is_said_of_what_a_wrong_value_might_have_made_right(faults):
         (
             "optimizers.discriminator.momentum=0.9",
             "optimizers.discriminator.momentum",
-            "adam has no such key, rmsprop and sgd have",
+            "adam has no such key, muon, rmsprop and sgd have",
         ),
         (
             "discriminators.waveform.optimizer.decay=0.9",

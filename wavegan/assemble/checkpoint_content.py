@@ -18,6 +18,7 @@ from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError, Fields, refuse_other_form
 from wavegan.training.checkpoint import CHECKPOINT_FORMAT
+from wavegan.training.muon import kernels
 from wavegan.training.precision import PRECISIONS
 
 MOST_STEPS = 10**12
@@ -141,13 +142,13 @@ def _check_optimizer(recipe: Recipe, name: str, network: nn.Module, stored: dict
     """Compares an optimiser's state with that of the same one after a step of a small network."""
     place = f"optimizers.{name}"
     with torch.random.fork_rng([]):
-        small = nn.Linear(2, 3)
+        small = nn.Conv1d(2, 3, 1)  # has a kernel and a bias, which an optimiser may treat differently
     template = optimizer(recipe, name, small)
-    small(torch.ones(1, 2)).sum().backward()
+    small(torch.ones(1, 2, 1)).sum().backward()
     template.step()
-    (settings,), memory = template.state_dict()["param_groups"], template.state_dict()["state"].get(0, {})
+    (settings,), memory = template.state_dict()["param_groups"], template.state_dict()["state"]
     groups, states = stored.get("param_groups"), stored.get("state")
-    parameters = list(network.parameters())
+    parameters, own_kernels = list(network.parameters()), set(kernels(network))
     if (
         not isinstance(groups, list)
         or len(groups) != 1
@@ -166,7 +167,8 @@ def _check_optimizer(recipe: Recipe, name: str, network: nn.Module, stored: dict
     for index, state in states.items():
         if not isinstance(index, int) or not 0 <= index < len(parameters):
             raise ContentError(f"{place} has memory of tensor {index!r}, which is not there")
-        forms = {key: value if _is_number(value) else parameters[index] for key, value in memory.items()}
+        own = memory.get(0 if parameters[index] in own_kernels else 1, {})
+        forms = {key: value if _is_number(value) else parameters[index] for key, value in own.items()}
         refuse_other_form(forms, state, f"{place}.{index}")
 
 

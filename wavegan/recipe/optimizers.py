@@ -35,6 +35,13 @@ class AdamWSettings(AdamSettings):
     weight_decay: float = WEIGHT_DECAY
 
 
+class MuonSettings(AdamSettings):
+    """Holds the keys of Muon (Jordan et al. 2024) for the kernels of convolutions, of Adam for all other weights."""
+
+    name: Literal["muon"] = "muon"  # type: ignore[assignment]
+    momentum: float = Field(default=0.5, ge=0, lt=1, description="momentum: share of a kernel's mean gradient kept")
+
+
 class RMSPropSettings(NamedSettings):
     """Holds the keys of RMSProp (Tieleman & Hinton 2012)."""
 
@@ -57,6 +64,7 @@ class SGDSettings(NamedSettings):
 OPTIMIZERS: dict[str, type[Settings]] = {
     "adam": AdamSettings,
     "adamw": AdamWSettings,
+    "muon": MuonSettings,
     "rmsprop": RMSPropSettings,
     "sgd": SGDSettings,
 }

@@ -140,7 +140,8 @@ def take_step(training: Training, batches: Batches) -> Stats:
             for name in phase.networks:
                 if training.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
-                training.optimizers[name].step()
+                with autocast(training.precision, training.device):  # for an optimiser that multiplies matrices
+                    training.optimizers[name].step()
                 training.optimizers[name].zero_grad()  # at once, so that the next update can use their memory
             if phase.after_update:
                 phase.after_update(phase_stats)
