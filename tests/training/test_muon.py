@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from wavegan.models.conv1d import Convolution
+from wavegan.models.inverse_stft import Generator
 from wavegan.training.muon import RMS, Muon, kernels, orthogonal
 
 SETTINGS = {"lr": 0.1, "betas": (0.0, 0.99), "eps": 1e-8, "fused": True}
@@ -34,6 +35,14 @@ def test_the_polynomial_keeps_singular_vectors_and_makes_values_one(shape):
     made = left.mT @ orthogonal(left * values @ right) @ right.mT
     torch.testing.assert_close(made, torch.diag(made.diagonal()), atol=1e-3, rtol=0)
     assert made.diagonal().min() > 0.6 and made.diagonal().max() < 1.25
+
+
+def test_kernels_are_all_that_is_applied_at_many_places():
+    network = Generator(dim=4, latent_dim=4, labels=2, pulses=True)
+    names = {id(weight): name for name, weight in network.named_parameters()}
+    listed = {names[id(kernel)] for kernel in kernels(network)}
+    convolutions = {f"blocks.{block}.{layer}.weight" for block in range(5) for layer in ("first", "last")}
+    assert listed == {"head.weight", *convolutions}
 
 
 def test_no_gradient_makes_no_step():
