@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from wavegan.models.conv1d import Convolution
-from wavegan.models.inverse_stft import Generator
-from wavegan.training.muon import RMS, Muon, kernels, orthogonal
+from wavegan.training.muon import RMS, Muon, orthogonal
 
 SETTINGS = {"lr": 0.1, "betas": (0.0, 0.99), "eps": 1e-8, "fused": True}
 
@@ -31,18 +30,10 @@ def backward(network: nn.Sequential, seed: int) -> list[torch.Tensor]:
 def test_the_polynomial_keeps_singular_vectors_and_makes_values_one(shape):
     torch.manual_seed(1)
     left, values, right = torch.linalg.svd(torch.randn(shape), full_matrices=False)
-    values = torch.linspace(0.05, 1, len(values)) * 1e-6  # gradients may be tiny
+    values = torch.linspace(0.05, 1, len(values)) * 1e-30  # gradients may be so small that their squares are zero
     made = left.mT @ orthogonal(left * values @ right) @ right.mT
     torch.testing.assert_close(made, torch.diag(made.diagonal()), atol=1e-3, rtol=0)
     assert made.diagonal().min() > 0.6 and made.diagonal().max() < 1.25
-
-
-def test_kernels_are_all_that_is_applied_at_many_places():
-    network = Generator(dim=4, latent_dim=4, labels=2, pulses=True)
-    names = {id(weight): name for name, weight in network.named_parameters()}
-    listed = {names[id(kernel)] for kernel in kernels(network)}
-    convolutions = {f"blocks.{block}.{layer}.weight" for block in range(5) for layer in ("first", "last")}
-    assert listed == {"head.weight", *convolutions}
 
 
 def test_no_gradient_makes_no_step():
@@ -52,7 +43,7 @@ def test_no_gradient_makes_no_step():
 def test_a_kernels_step_has_the_promised_size_and_goes_down_the_gradient(network):
     kernel = network[0].weight
     before = kernel.detach().clone()
-    optimizer = Muon(network.parameters(), kernels=kernels(network), momentum=0.0, **SETTINGS)
+    optimizer = Muon(network.parameters(), momentum=0.0, **SETTINGS)
     kernel.grad = gradient = torch.randn_like(kernel) * 1e-4
     optimizer.step()
     step = kernel.detach() - before
@@ -64,7 +55,7 @@ def test_a_kernels_step_has_the_promised_size_and_goes_down_the_gradient(network
 
 def test_other_weights_move_as_by_adam(network):
     twin = copy.deepcopy(network)
-    ours = Muon(network.parameters(), kernels=kernels(network), momentum=0.5, **SETTINGS)
+    ours = Muon(network.parameters(), momentum=0.5, **SETTINGS)
     adam = torch.optim.Adam(list(twin[2].parameters()) + [twin[0].bias], **SETTINGS)
     for seed in range(3):
         twin[0].load_state_dict({"weight": network[0].weight, "bias": twin[0].bias})  # so that the gradients are alike
@@ -78,7 +69,7 @@ def test_other_weights_move_as_by_adam(network):
 
 
 def test_momentum_steps_along_the_mean_of_gradients_with_the_newest_once_more(network):
-    optimizer = Muon(network.parameters(), kernels=kernels(network), momentum=0.75, **SETTINGS)
+    optimizer = Muon(network.parameters(), momentum=0.75, **SETTINGS)
     first = backward(network, 0)[0]
     optimizer.step()
     before, second = network[0].weight.detach().clone(), backward(network, 1)[0]
@@ -90,11 +81,11 @@ def test_momentum_steps_along_the_mean_of_gradients_with_the_newest_once_more(ne
 
 
 def test_a_restored_optimiser_goes_on_the_same(network):
-    optimizer = Muon(network.parameters(), kernels=kernels(network), momentum=0.5, **SETTINGS)
+    optimizer = Muon(network.parameters(), momentum=0.5, **SETTINGS)
     backward(network, 0)
     optimizer.step()
     twin = copy.deepcopy(network)
-    again = Muon(twin.parameters(), kernels=kernels(twin), momentum=0.1, **SETTINGS)
+    again = Muon(twin.parameters(), momentum=0.1, **SETTINGS)
     again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for made in ((network, optimizer), (twin, again)):
         backward(made[0], 1)
@@ -103,7 +94,7 @@ def test_a_restored_optimiser_goes_on_the_same(network):
 
 
 def test_weights_without_gradients_stay(network):
-    optimizer = Muon(network.parameters(), kernels=kernels(network), momentum=0.5, **SETTINGS)
+    optimizer = Muon(network.parameters(), momentum=0.5, **SETTINGS)
     before = copy.deepcopy(network.state_dict())
     optimizer.step()
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

@@ -18,7 +18,7 @@ from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError, Fields, refuse_other_form
 from wavegan.training.checkpoint import CHECKPOINT_FORMAT
-from wavegan.training.muon import kernels
+from wavegan.training.muon import is_kernel
 from wavegan.training.precision import PRECISIONS
 
 MOST_STEPS = 10**12
@@ -148,7 +148,7 @@ def _check_optimizer(recipe: Recipe, name: str, network: nn.Module, stored: dict
     template.step()
     (settings,), memory = template.state_dict()["param_groups"], template.state_dict()["state"]
     groups, states = stored.get("param_groups"), stored.get("state")
-    parameters, own_kernels = list(network.parameters()), set(kernels(network))
+    parameters = list(network.parameters())
     if (
         not isinstance(groups, list)
         or len(groups) != 1
@@ -167,7 +167,7 @@ def _check_optimizer(recipe: Recipe, name: str, network: nn.Module, stored: dict
     for index, state in states.items():
         if not isinstance(index, int) or not 0 <= index < len(parameters):
             raise ContentError(f"{place} has memory of tensor {index!r}, which is not there")
-        own = memory.get(0 if parameters[index] in own_kernels else 1, {})
+        own = memory.get(0 if is_kernel(parameters[index]) else 1, {})
         forms = {key: value if _is_number(value) else parameters[index] for key, value in own.items()}
         refuse_other_form(forms, state, f"{place}.{index}")
 

@@ -20,7 +20,7 @@ from wavegan.recipe import Recipe
 from wavegan.recipe.optimizers import AdamSettings, AdamWSettings, MuonSettings, RMSPropSettings, SGDSettings
 from wavegan.training.acceleration import settle_compilation, settle_graphs
 from wavegan.training.loop import Training
-from wavegan.training.muon import Muon, kernels
+from wavegan.training.muon import Muon
 from wavegan.training.precision import chosen_precision
 from wavegan.training.threads import settle_threads
 
@@ -130,34 +130,31 @@ def optimizer(recipe: Recipe, name: str, network: nn.Module) -> Optimizer:
     if kind.startswith("discriminators"):
         settings = recipe.discriminators[own_name].optimizer or recipe.optimizers.discriminator
     make, arguments = OPTIMIZERS[settings.name]
-    return make(network.parameters(), lr=settings.lr, **arguments(settings, network))
+    device = next(network.parameters()).device
+    return make(network.parameters(), lr=settings.lr, **arguments(settings, device.type != "mps"))
 
 
-def _fused(network: nn.Module) -> bool:
-    return next(network.parameters()).device.type != "mps"
+def _adam(settings: AdamSettings, fused: bool) -> dict[str, Any]:
+    return {"betas": settings.betas, "eps": settings.eps, "fused": fused}
 
 
-def _adam(settings: AdamSettings, network: nn.Module) -> dict[str, Any]:
-    return {"betas": settings.betas, "eps": settings.eps, "fused": _fused(network)}
+def _adamw(settings: AdamWSettings, fused: bool) -> dict[str, Any]:
+    return {**_adam(settings, fused), "weight_decay": settings.weight_decay}
 
 
-def _adamw(settings: AdamWSettings, network: nn.Module) -> dict[str, Any]:
-    return {**_adam(settings, network), "weight_decay": settings.weight_decay}
+def _muon(settings: MuonSettings, fused: bool) -> dict[str, Any]:
+    return {**_adam(settings, fused), "momentum": settings.momentum}
 
 
-def _muon(settings: MuonSettings, network: nn.Module) -> dict[str, Any]:
-    return {**_adam(settings, network), "momentum": settings.momentum, "kernels": kernels(network)}
-
-
-def _rmsprop(settings: RMSPropSettings, network: nn.Module) -> dict[str, Any]:
+def _rmsprop(settings: RMSPropSettings, fused: bool) -> dict[str, Any]:
     return {"alpha": settings.decay, "momentum": settings.momentum, "eps": settings.eps, "foreach": True}
 
 
-def _sgd(settings: SGDSettings, network: nn.Module) -> dict[str, Any]:
-    return {"momentum": settings.momentum, "weight_decay": settings.weight_decay, "fused": _fused(network)}
+def _sgd(settings: SGDSettings, fused: bool) -> dict[str, Any]:
+    return {"momentum": settings.momentum, "weight_decay": settings.weight_decay, "fused": fused}
 
 
-OPTIMIZERS: Mapping[str, tuple[Callable[..., Optimizer], Callable[[Any, nn.Module], dict[str, Any]]]] = {
+OPTIMIZERS: Mapping[str, tuple[Callable[..., Optimizer], Callable[[Any, bool], dict[str, Any]]]] = {
     "adam": (torch.optim.Adam, _adam),
     "adamw": (torch.optim.AdamW, _adamw),
     "muon": (Muon, _muon),

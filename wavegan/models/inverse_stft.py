@@ -51,7 +51,6 @@ class Generator(nn.Module):
     lengths = Lengths()
     gives = "waveform"
     needs_statistics = True
-    applied_to_frames = ("head.weight",)
     start_levels: Tensor
     bounds: Tensor
     peaks_are_one: Tensor

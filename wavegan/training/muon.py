@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adam import adam
 
@@ -14,22 +14,20 @@ QUINTIC = (3.4445, -4.7750, 2.0315)  # of Jordan et al. 2024: steep at zero, and
 
 
 class Muon(Optimizer):
-    """Updates kernels by orthogonal steps, and all other weights as Adam does.
+    """Updates kernels of convolutions by orthogonal steps, and all other weights as Adam does.
 
     A kernel is a matrix of its first dimension by all others. With the singular values of the gradient's running mean,
     U S Vᵀ, its step is lr · RMS · √(longer side) · U Vᵀ, whose elements have a root mean square of lr · RMS where no S
     is 0. So what few clips show counts as much as what all show, where Adam follows the few loudest directions.
-    kernels: those of the parameters, see `kernels`. momentum: the share of the running mean that is kept; 0 takes the
-    gradient itself. Under autocast the products are computed in its type. Jordan et al. 2024, "Muon: an optimizer for
-    hidden layers in neural networks"; the step's size as in Liu et al. 2025 (arXiv:2502.16982, section 2.2), who take
-    an RMS of 0.2.
+    momentum: the share of the running mean that is kept; 0 takes the gradient itself. Under autocast the products are
+    computed in its type. Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; the step's size
+    as in Liu et al. 2025 (arXiv:2502.16982, section 2.2), who take an RMS of 0.2.
     """
 
     def __init__(
         self,
         parameters: Iterable[Tensor],
         *,
-        kernels: Iterable[Tensor],
         lr: float,
         betas: tuple[float, float],
         eps: float,
@@ -37,15 +35,14 @@ class Muon(Optimizer):
         fused: bool,
     ):
         super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "momentum": momentum, "fused": fused})
-        self.kernels = frozenset(kernels)  # tensors are equal in a set only if they are the same
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
             learning = [weight for weight in group["params"] if weight.grad is not None]
-            for kernel in filter(self.kernels.__contains__, learning):
+            for kernel in filter(is_kernel, learning):
                 self._turn(kernel, group["lr"], group["momentum"])
-            self._step_of_adam([weight for weight in learning if weight not in self.kernels], group)
+            self._step_of_adam([weight for weight in learning if not is_kernel(weight)], group)
 
     def _turn(self, kernel: Tensor, lr: float, momentum: float) -> None:
         """Takes the step of a kernel, along the gradient's running mean with the gradient once more: Nesterov's."""
@@ -81,14 +78,13 @@ class Muon(Optimizer):
         )
 
 
-def kernels(network: nn.Module) -> list[nn.Parameter]:
-    """Lists the weights that a network applies at many places of a clip: convolutions', and those that it names.
+def is_kernel(weight: Tensor) -> bool:
+    """Says whether a weight is a convolution's, which a network applies at many places of a clip.
 
-    Their gradients are sums over places, so they have as many directions as a step needs. That of a layer which sees
-    each clip once has no more than there are clips in a batch.
+    Its gradient is a sum over places, so it has as many directions as a step needs. That of a layer which sees each
+    clip once has no more than there are clips in a batch; an orthogonal step would make the others of noise.
     """
-    named = getattr(network, "applied_to_frames", ())
-    return [weight for name, weight in network.named_parameters() if weight.dim() >= 3 or name in named]
+    return weight.dim() >= 3
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
@@ -97,7 +93,9 @@ def orthogonal(matrix: Tensor) -> Tensor:
     It applies an odd polynomial to the singular values, five times, by products alone.
     """
     x = matrix.t() if len(matrix) > matrix.shape[1] else matrix
-    x = x / x.norm().clamp(min=torch.finfo(x.dtype).tiny)
+    least = torch.finfo(x.dtype).tiny
+    x = x / x.abs().max().clamp(min=least)  # or the squares of a vanishing gradient would be zero, and its norm
+    x = x / x.norm().clamp(min=least)
     linear, cubic, quintic = QUINTIC
     for _ in range(ITERATIONS):
         gram = x @ x.t()
