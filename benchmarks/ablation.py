@@ -23,7 +23,7 @@ from wavegan.commands.compare import as_json, compare
 
 AS_IT_IS = "as it is"
 VIEW = "discriminators.{0}.name=tiled_spectrum discriminators.{0}.dim=32 discriminators.{0}.view.name="
-ADAM = "optimizers.{0}.name=adam optimizers.{0}.lr={1} optimizers.{0}.betas=[0.0,0.99] "
+MUON = "optimizers.{0}.name=muon optimizers.{0}.lr={1} optimizers.{0}.betas=[0.0,0.99] "
 ROWS = {  # the keys that differ
     AS_IT_IS: "",
     "objective: WGAN-GP": "method.objective=wasserstein method.penalty=gradient_penalty",
@@ -32,9 +32,8 @@ ROWS = {  # the keys that differ
     "penalty every step": "method.penalty_every=1",
     "penalty every 16 steps": "method.penalty_every=16",
     "penalty weight stays": "method.penalty_floor=1",
-    "Adam": ADAM.format("generator", "5e-4") + ADAM.format("discriminator", "1e-3"),
-    "Adam for the generator": ADAM.format("generator", "5e-4"),
-    "Muon without momentum": "optimizers.*.momentum=0",
+    "muon": MUON.format("generator", "5e-4") + MUON.format("discriminator", "1e-3"),
+    "muon for the discriminators alone": MUON.format("discriminator", "1e-3"),
     "generator: WaveGAN's": "generator.name=wavegan generator.dim=16 generator.upsample=nearest",
     "no pulses": "generator.pulses=false",
     "no pulses, no short view": "generator.pulses=false discriminators.short=null",
