@@ -357,6 +357,15 @@ def test_adams_first_update_moves_every_weight_by_the_learning_rate(training, ba
     assert not moved[gradient == 0].any()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_optimisers_multiply_in_the_precision_of_the_training(training, batches, precision):
+    made, seen = training(precision=precision), []
+    for optimizer in made.optimizers.values():
+        optimizer.register_step_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    take_step(made, batches)
+    assert seen == 2 * [precision == "bf16"]
+
+
 def test_no_phase_leaves_gradients_behind(training, batches):
     made = training()
     held = []

@@ -36,6 +36,14 @@ def test_the_polynomial_keeps_singular_vectors_and_makes_values_one(shape):
     assert made.diagonal().min() > 0.6 and made.diagonal().max() < 1.25
 
 
+def test_products_have_the_type_of_autocast():
+    matrix = torch.randn(24, 40, generator=torch.Generator().manual_seed(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = orthogonal(matrix)
+    assert rounded.dtype == torch.float32 and torch.equal(rounded, rounded.bfloat16().float())
+    assert not torch.equal(orthogonal(matrix), orthogonal(matrix).bfloat16().float())
+
+
 def test_no_gradient_makes_no_step():
     assert not orthogonal(torch.zeros(20, 30)).any()
 

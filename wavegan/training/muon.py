@@ -45,12 +45,14 @@ class Muon(Optimizer):
             self._step_of_adam([weight for weight in learning if not is_kernel(weight)], group)
 
     def _turn(self, kernel: Tensor, lr: float, momentum: float) -> None:
-        """Takes the step of a kernel, along the gradient's running mean with the gradient once more: Nesterov's."""
+        """Takes a kernel's step, along a mixture of the gradient and its running mean: Nesterov's momentum."""
         gradient = kernel.grad
         assert gradient is not None, "there is something to learn"
         if momentum:
-            mean = self.state[kernel].setdefault("mean", torch.zeros_like(kernel)).lerp_(gradient, 1 - momentum)
-            gradient = gradient.lerp(mean, momentum)
+            state = self.state[kernel]
+            if not state:
+                state["mean"] = torch.zeros_like(kernel)
+            gradient = gradient.lerp(state["mean"].lerp_(gradient, 1 - momentum), momentum)
         matrix = gradient.flatten(1)
         kernel.add_(orthogonal(matrix).view_as(kernel), alpha=-lr * RMS * max(matrix.shape) ** 0.5)
 
@@ -81,8 +83,8 @@ class Muon(Optimizer):
 def is_kernel(weight: Tensor) -> bool:
     """Says whether a weight is a convolution's, which a network applies at many places of a clip.
 
-    Its gradient is a sum over places, so it has as many directions as a step needs. That of a layer which sees each
-    clip once has no more than there are clips in a batch; an orthogonal step would make the others of noise.
+    Its gradient is a sum over places, so it has as many directions as a step needs. The gradient of a layer that sees
+    each clip once has no more than there are clips in a batch; an orthogonal step would fill the others with noise.
     """
     return weight.dim() >= 3
 
