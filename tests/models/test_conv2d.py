@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wavegan.models import conv2d
 from wavegan.models.activations import LeakyReLU
 from wavegan.models.conv2d import (
     Convolution2d,
@@ -108,6 +109,19 @@ def test_the_three_are_one_trilinear_form(kernel, stride):
     assert values == pytest.approx([values[0]] * 3, rel=1e-11)
 
 
+def test_a_second_derivative_is_made_of_the_three_alone(monkeypatch):
+    """Looks at the graph of a gradient: torch's own would hold a convolution with kernels as large as the image."""
+    monkeypatch.setattr(conv2d, "TORCH_IS_FAST", ())
+    layer, x = randomised(Convolution2d(2, 3, 3, stride=2)), normal(1, 2, 6, 8).requires_grad_()
+    (slope,) = torch.autograd.grad(layer(x).sum(), x, create_graph=True)
+    names, waiting = set(), [slope.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        names.add(type(node).__name__)
+        waiting += [following for following, _ in node.next_functions if following is not None]
+    assert "ConvTransposeBackward" in names and not any("ConvolutionBackward" in name for name in names)
+
+
 SIZES = [((7, 9), 2), ((1, 1), 2), ((8, 5), (2, 1)), ((3, 11), (1, 2)), ((13, 6), (3, 2))]
 
 
@@ -130,10 +144,13 @@ def test_an_image_of_any_size_is_filled_up_with_zeros_at_its_end(size, stride, k
     assert_equal(weight_gradient(x_rows, d_rows, kernel, stride), weight)
 
 
-@pytest.mark.parametrize("kind", LAYERS)
-def test_first_and_second_derivatives(kind):
+@pytest.mark.parametrize("whose", ["torch's", "ours"])
+@pytest.mark.parametrize(("kind", "size"), [*((kind, (2, 4)) for kind in LAYERS), (Convolution2d, (3, 5))])
+def test_first_and_second_derivatives(kind, size, whose, monkeypatch):
+    if whose == "ours":
+        monkeypatch.setattr(conv2d, "TORCH_IS_FAST", ())
     layer = randomised(kind(1, 2, 3, stride=2))
-    x = normal(1, 1, 2, 4).requires_grad_()
+    x = normal(1, 1, *size).requires_grad_()
     weight, bias = (parameter.detach().clone().requires_grad_() for parameter in layer.parameters())
 
     def outputs(x, weight, bias):

@@ -166,7 +166,7 @@ def test_a_form_is_chosen_by_the_number_of_places(monkeypatch):
 ARGUMENTS = {  # each a function of its tensors alone, and those
     "convolve": (lambda x, w, b: convolve(x, w, b, 2, 1), ((2, 8, 2), (3, 5, 2), (3,))),
     "conv_transpose": (lambda d, w, b: conv_transpose(d, w, b, 2, 1), ((2, 4, 3), (3, 5, 2), (2,))),
-    "weight_gradient": (lambda x, d: convolution.WeightGradient.apply(x, d, 5, 2, 1), ((2, 8, 2), (2, 4, 3))),
+    "weight_gradient": (lambda x, d: weight_gradient(x, d, 5, 2, 1), ((2, 8, 2), (2, 4, 3))),
     "folded": (lambda x, w: convolve(x, folded_nearest(w, 2), None, 1, 2), ((1, 5, 2), (3, 5, 2))),
 }
 

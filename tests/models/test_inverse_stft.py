@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from wavegan.dsp.frames import framed, inverse_real_transform, real_transform
-from wavegan.models.inverse_stft import LOUDEST, Generator
+from wavegan.models.inverse_stft import LOUDEST, Generator, stretched
 from wavegan.models.pulses import Pulses
 from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix
 
@@ -41,6 +42,15 @@ def test_frames_double_from_about_sixteen():
     assert small(16384)._lengths() == [16, 32, 64, 128, 128]
     assert small(65536)._lengths() == [16, 32, 64, 128, 256, 512, 512]
     assert small(4096)._lengths() == [16, 32, 32]
+
+
+@pytest.mark.parametrize(("before", "after"), [(16, 32), (15, 30), (20, 39), (7, 7), (1, 3)])
+def test_frames_are_stretched_as_by_torch(before, after):
+    x = torch.randn(2, 3, before, dtype=torch.float64).requires_grad_()
+    torch.testing.assert_close(stretched(x, after), F.interpolate(x, size=after, mode="linear"))
+    d = torch.randn(2, 3, after, dtype=torch.float64)
+    slopes = [torch.autograd.grad(y, x, d)[0] for y in (stretched(x, after), F.interpolate(x, after, mode="linear"))]
+    torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 8])

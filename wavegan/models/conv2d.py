@@ -17,13 +17,19 @@ from torch.nn.grad import conv2d_weight
 
 from wavegan.models.activations import LeakyReLU, slope_times
 from wavegan.models.convolution import folded_nearest
+from wavegan.models.differentiable import Convolve, ConvTranspose, WeightGradient, needs_gradient
 from wavegan.models.heads import cast_for_autocast
 
 Stride = int | tuple[int, int]
 
+# Where torch's own second derivatives are as fast as `differentiable`'s. On a GPU they took most of a penalty's time.
+TORCH_IS_FAST = {"cpu"}
+
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Stride) -> Tensor:
     """Convolves x (N, H, W, C) with a weight (C', k, k, C) into (N, H / stride, W / stride, C'), sizes rounded up."""
+    if _differentiates(x, weight, bias):
+        return Convolve.apply(x, weight, bias, _Strided(weight.shape[1], stride, (x.shape[1], x.shape[2])))
     if (zeros := _even_padding(x, weight.shape[1], stride)) is not None:
         return _from_image(F.conv2d(_as_image(x), _as_image(weight), bias, stride, padding=zeros))
     return _from_image(F.conv2d(_as_image(_padded(x, weight.shape[1], stride)), _as_image(weight), bias, stride))
@@ -38,6 +44,8 @@ def conv_transpose(
     """
     down, across = _pair(stride)
     height, width = size or (d.shape[1] * down, d.shape[2] * across)
+    if _differentiates(d, weight, bias):
+        return ConvTranspose.apply(d, weight, bias, _Strided(weight.shape[1], stride, (height, width)))
     before = pads(weight.shape[1], down)[0], pads(weight.shape[1], across)[0]
     x = F.conv_transpose2d(_as_image(d), _as_image(weight), bias, stride, padding=before)
     return _from_image(x[:, :, :height, :width])  # cuts off the gradient of the padding at the other end
@@ -45,9 +53,31 @@ def conv_transpose(
 
 def weight_gradient(x: Tensor, d: Tensor, kernel_size: int, stride: Stride) -> Tensor:
     """Returns the gradient (C', k, k, C) of `convolve`'s weight from its input and the gradient of its output."""
+    if _differentiates(x, d):
+        return WeightGradient.apply(x, d, _Strided(kernel_size, stride, (x.shape[1], x.shape[2])))
     size = (d.shape[3], x.shape[3], kernel_size, kernel_size)
-    image = _as_image(_padded(x, kernel_size, stride))
-    return _from_image(conv2d_weight(image, size, _as_image(d), stride))  # pyright: ignore[reportArgumentType]
+    zeros = _even_padding(x, kernel_size, stride)
+    image = _as_image(_padded(x, kernel_size, stride) if zeros is None else x)
+    gradient = conv2d_weight(image, size, _as_image(d), stride, zeros or 0)  # pyright: ignore[reportArgumentType]
+    return _from_image(gradient)
+
+
+@dataclass(frozen=True)
+class _Strided:
+    """Holds the sizes of one convolution of images of one size, as `differentiable.Operations`."""
+
+    kernel_size: int
+    stride: Stride
+    size: tuple[int, int]  # height and width of the image
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return convolve(x, weight, bias, self.stride)
+
+    def conv_transpose(self, d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return conv_transpose(d, weight, bias, self.stride, self.size)
+
+    def weight_gradient(self, x: Tensor, d: Tensor) -> Tensor:
+        return weight_gradient(x, d, self.kernel_size, self.stride)
 
 
 def pads(kernel_size: int, stride: int) -> tuple[int, int]:
@@ -168,6 +198,11 @@ def convolution_stages(blocks: nn.Sequential) -> list[Convolution2dStage]:
         assert isinstance(convolution, Convolution2d) and isinstance(activation, LeakyReLU), "they take turns"
         stages.append(Convolution2dStage.of(convolution, activation))
     return stages
+
+
+def _differentiates(x: Tensor, *others: Tensor | None) -> bool:
+    """Says whether derivatives are made here, by `differentiable`, and not by torch."""
+    return x.device.type not in TORCH_IS_FAST and needs_gradient(x, *others)
 
 
 def _folded_nearest_2d(weight: Tensor, stride: int) -> Tensor:

@@ -16,12 +16,14 @@ has fewer, several neighbouring places are computed as one place with more chann
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import Function
 from torch.nn.grad import conv2d_weight
+
+from wavegan.models.differentiable import Convolve, ConvTranspose, WeightGradient, needs_gradient
 
 # Measured by benchmarks/convolutions.py: matrix products are faster up to so many places, and a convolution needs at
 # least so many channels in a block to be fast. Kinds of device that are not listed have no such limit.
@@ -32,8 +34,8 @@ LEAST_BLOCK_CHANNELS = {"cuda": 16}
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
     """Convolves x (N, T, C) with a weight (C', k, C) into (N, T / stride, C')."""
-    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (x, weight, bias)):
-        return Convolve.apply(x, weight, bias, stride, pad)
+    if needs_gradient(x, weight, bias):
+        return Convolve.apply(x, weight, bias, _Strided(weight.shape[1], stride, pad))
     places = x.shape[1] // stride
     if _are_few(places, x.device):
         y = F.linear(_unfold(x, weight.shape[1], stride, pad), weight.flatten(1), bias)
@@ -49,8 +51,8 @@ def conv_transpose(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, 
 
     d: the output's gradient, (N, T / stride, C'). bias: (C,), added to the result.
     """
-    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (d, weight, bias)):
-        return ConvTranspose.apply(d, weight, bias, stride, pad)
+    if needs_gradient(d, weight, bias):
+        return ConvTranspose.apply(d, weight, bias, _Strided(weight.shape[1], stride, pad))
     if _are_few(d.shape[1], d.device):
         columns = d.flatten(0, 1) @ weight.flatten(1)
         return _fold(columns.view(*d.shape[:2], *weight.shape[1:]), bias, stride, pad)
@@ -63,6 +65,8 @@ def conv_transpose(d: Tensor, weight: Tensor, bias: Tensor | None, stride: int, 
 
 def weight_gradient(x: Tensor, d: Tensor, kernel_size: int, stride: int, pad: int) -> Tensor:
     """Returns the gradient (C', k, C) of `convolve`'s weight from its input and the gradient of its output."""
+    if needs_gradient(x, d):
+        return WeightGradient.apply(x, d, _Strided(kernel_size, stride, pad))
     if d.shape[1] <= FEW_PLACES_FOR_WEIGHT_GRADIENT.get(d.device.type, 0):
         # The transposed copy is cheap beside the product, which would be slow without it in bf16.
         product = d.flatten(0, 1).t().contiguous() @ _unfold(x, kernel_size, stride, pad)
@@ -175,67 +179,19 @@ def _from_image(x: Tensor) -> Tensor:
     return x.squeeze(2).transpose(1, 2).contiguous()
 
 
-class Convolve(Function):
-    """Makes `convolve` differentiable any number of times, together with ConvTranspose and WeightGradient."""
+@dataclass(frozen=True)
+class _Strided:
+    """Holds the sizes of one convolution, as `differentiable.Operations`."""
 
-    @staticmethod
-    def forward(ctx, x, weight, bias, stride, pad):
-        ctx.save_for_backward(x, weight)
-        ctx.steps = stride, pad
-        return convolve(x.contiguous(), weight, bias, stride, pad)
+    kernel_size: int
+    stride: int
+    pad: int
 
-    @staticmethod
-    def backward(ctx, d):
-        x, weight = ctx.saved_tensors
-        for_x, for_weight, for_bias, *_ = ctx.needs_input_grad
-        return (
-            ConvTranspose.apply(d, weight, None, *ctx.steps) if for_x else None,
-            WeightGradient.apply(x, d, weight.shape[1], *ctx.steps) if for_weight else None,
-            d.sum((0, 1)) if for_bias else None,
-            None,
-            None,
-        )
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return convolve(x, weight, bias, self.stride, self.pad)
 
+    def conv_transpose(self, d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return conv_transpose(d, weight, bias, self.stride, self.pad)
 
-class ConvTranspose(Function):
-    """Makes `conv_transpose` differentiable by ⟨g, conv_transpose(d, w)⟩ = ⟨convolve(g, w), d⟩."""
-
-    @staticmethod
-    def forward(ctx, d, weight, bias, stride, pad):
-        ctx.save_for_backward(d, weight)
-        ctx.steps = stride, pad
-        return conv_transpose(d.contiguous(), weight, bias, stride, pad)
-
-    @staticmethod
-    def backward(ctx, g):
-        d, weight = ctx.saved_tensors
-        for_d, for_weight, for_bias, *_ = ctx.needs_input_grad
-        return (
-            Convolve.apply(g, weight, None, *ctx.steps) if for_d else None,
-            WeightGradient.apply(g, d, weight.shape[1], *ctx.steps) if for_weight else None,
-            g.sum((0, 1)) if for_bias else None,
-            None,
-            None,
-        )
-
-
-class WeightGradient(Function):
-    """Makes `weight_gradient` differentiable by ⟨g, weight_gradient(x, d)⟩ = ⟨convolve(x, g), d⟩."""
-
-    @staticmethod
-    def forward(ctx, x, d, kernel_size, stride, pad):
-        ctx.save_for_backward(x, d)
-        ctx.steps = stride, pad
-        return weight_gradient(x.contiguous(), d.contiguous(), kernel_size, stride, pad)
-
-    @staticmethod
-    def backward(ctx, g):
-        x, d = ctx.saved_tensors
-        for_x, for_d, *_ = ctx.needs_input_grad
-        return (
-            ConvTranspose.apply(d, g, None, *ctx.steps) if for_x else None,
-            Convolve.apply(x, g, None, *ctx.steps) if for_d else None,
-            None,
-            None,
-            None,
-        )
+    def weight_gradient(self, x: Tensor, d: Tensor) -> Tensor:
+        return weight_gradient(x, d, self.kernel_size, self.stride, self.pad)

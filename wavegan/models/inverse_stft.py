@@ -121,7 +121,7 @@ class Generator(nn.Module):
         *rows, white = noise
         for block, row in zip(self.blocks, rows, strict=True):
             if row.shape[-1] != x.shape[-1]:
-                x = F.interpolate(x, size=row.shape[-1], mode="linear")
+                x = stretched(x, row.shape[-1])
             x = block(x, w, row)
         x = F.leaky_relu(x, 0.2).transpose(1, 2)
         maps = self.head(x).unflatten(-1, (self.channels, -1)).transpose(1, 2)
@@ -210,6 +210,17 @@ class Generator(nn.Module):
         """Returns what frames are multiplied by before they are added: a clip's own spectra give the clip again."""
         hann = torch.hann_window(self.window)
         return hann * (full_scale(self.window) * self.hop / hann.square().sum())
+
+
+def stretched(x: Tensor, size: int) -> Tensor:
+    """Interpolates (N, C, T) linearly to (N, C, size), as `F.interpolate` does.
+
+    It is a product with a matrix: F.interpolate gives each place one thread of a GPU, which loops over clips and
+    channels.
+    """
+    unit = torch.eye(x.shape[-1], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+    weights = F.interpolate(unit[None], size=size, mode="linear")[0].t().to(x.dtype)
+    return (weights @ x.transpose(1, 2)).transpose(1, 2)
 
 
 class _Block(nn.Module):
