@@ -1,5 +1,7 @@
 """Tests on a real CUDA device whatever works differently there; skipped without one."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,9 +13,11 @@ from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.methods.base import Batch
 from wavegan.seeding import seed_torch
-from wavegan.training import acceleration
+from wavegan.training.acceleration import Records, cuda_graphs, settle_acceleration
 from wavegan.training.loop import Training
+from wavegan.training.muon import Muon
 from wavegan.training.precision import autocast
+from wavegan.training.tracing import compiled
 from wavegan.training.trial import learning
 
 DEVICE = torch.device("cuda", 0)
@@ -75,12 +79,16 @@ def gradients(made: Training, backwards: Mapping[str, Callable[[Batch], object]]
     return torch.cat(rows)
 
 
+TRANSFORMS = {"captured": [cuda_graphs], "compiled": [compiled], "compiled and captured": [compiled, cuda_graphs]}
+
+
+@pytest.mark.parametrize("how", TRANSFORMS)
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_captured_step_is_the_step_as_it_is_written(training, name):
-    """Replays with other clips and other random numbers than those of the capture."""
+def test_a_prepared_step_is_the_step_as_it_is_written(training, name, how):
+    """Takes it with other clips and other random numbers than those of the preparation."""
     made = training(*RECIPES[name])
     written = [gradients(made, {}, draw) for draw in (1, 2)]
-    records = acceleration.Records(made.method, made.batches(0), made, acceleration.cuda_graph)
+    records = Records(made, made.batches(0), TRANSFORMS[how])
     records.add_form()
     for draw, expected in zip((1, 2), written, strict=True):
         computed = gradients(made, records.backwards, draw)
@@ -88,10 +96,14 @@ def test_a_captured_step_is_the_step_as_it_is_written(training, name):
     assert torch.cosine_similarity(*written, dim=0) < 0.99, "two draws give one gradient: the test sees nothing"
 
 
-def test_a_compiled_step_is_used_and_captured(training):
-    made = training(*RECIPES["a shift for each clip"])
-    assert "true: used, a step takes" in acceleration.settle_compilation(made, made.batches(0), True)
-    assert "CUDA graphs: " in (line := acceleration.settle_graphs(made, made.batches(0))) and "failed" not in line
+def test_a_step_that_pays_is_compiled_and_captured(training):
+    made = training(*RECIPES["a modern step"])
+    lines = settle_acceleration(made, made.batches(0), True, 1000)
+    assert lines[0].startswith("training.compile true: used, a step takes"), lines
+    assert lines[1].startswith("CUDA graphs: used, a step takes") and set(made.backwards) == {
+        "discriminators",
+        "generator",
+    }
 
 
 @pytest.mark.parametrize("on_device", ["true", "false"])
@@ -149,3 +161,35 @@ def test_what_a_gpu_has_learned_sounds_the_same_on_a_cpu_and_goes_on_there(comma
     words = [f"data.source={folder}", "data.test=null", "training.steps=3", *overrides]
     outcome = command("train", Path(__file__).parents[1] / path, *words, "--run-dir", run, "--device", "cpu")
     assert outcome.code == 0 and (run / "checkpoints" / "step-00000003.pt").exists(), outcome.err
+
+
+def test_a_process_group_of_one_averages_on_the_gpu(folder, tmp_path):
+    """Trains by torchrun with NCCL; the run is that of a process without a group."""
+    path, *overrides = RECIPES["a shift for each clip"]
+    words = [str(Path(__file__).parents[1] / path), f"data.source={folder}", "data.test=null", "training.steps=3"]
+    words += [*overrides, "training.compile=false", "--device", "cuda"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", "-m"]
+    states = []
+    for name, start in (("alone", ["-m"]), ("group", torchrun)):
+        run = tmp_path / name
+        command = [sys.executable, *start, "wavegan", "train", *words, "--run-dir", str(run)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        states.append(torch.load(run / "checkpoints" / "step-00000003.pt", weights_only=True, map_location="cpu"))
+    assert difference(*states) < 1e-3
+
+
+def test_orthogonal_steps_are_those_of_the_cpu():
+    torch.manual_seed(0)
+    weights = [torch.randn(shape) for shape in ((16, 5, 8), (8, 3, 3, 4), (6,))]
+    learned = []
+    for device in ("cpu", "cuda"):
+        parameters = [torch.nn.Parameter(weight.clone().to(device)) for weight in weights]
+        optimizer = Muon(parameters, lr=1e-2, betas=(0.0, 0.99), eps=1e-8, momentum=0.5, fused=True)
+        for draw in range(3):
+            for parameter, weight in zip(parameters, weights, strict=True):
+                parameter.grad = (weight * (draw + 1)).sin().to(device)
+            optimizer.step()
+        learned.append([parameter.detach().cpu() for parameter in parameters])
+    for here, there in zip(*learned, strict=True):
+        torch.testing.assert_close(here, there, rtol=1e-2, atol=1e-4)

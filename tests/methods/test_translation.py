@@ -216,15 +216,6 @@ def test_both_discriminators_are_told_the_step():
     assert [noise.deviation.item() for noise in noisy] == pytest.approx([0.2, 0.2])
 
 
-def test_all_four_networks_are_compiled():
-    """Checks the discriminators' passes too; compiling starts at the first call, which is not made here."""
-    plain, compiled = small(), small()
-    compiled.compile("eager")
-    assert all(network._compiled_call_impl is not None for network in compiled.networks.values())
-    assert all(judge.passes is not None for judge in compiled.adversaries.values())
-    assert all(network._compiled_call_impl is None for network in plain.networks.values())
-
-
 def test_a_batch_of_one_source_is_a_fault():
     with pytest.raises(AssertionError, match="two sources"):
         method(Gain(1.0), Gain(1.0)).generators_backward(Batch(A))

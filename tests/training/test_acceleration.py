@@ -1,7 +1,5 @@
 """Tests compilation and graphs: kept only where they give the same and are faster, and reported."""
 
-import copy
-
 import pytest
 import torch
 
@@ -14,8 +12,9 @@ from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.objectives.penalties import PENALTIES
 from wavegan.settings import PhaseShuffleSettings
 from wavegan.training import acceleration
-from wavegan.training.acceleration import Records, settle_compilation, settle_graphs
+from wavegan.training.acceleration import Records, Written, _Trial, settle_acceleration
 from wavegan.training.loop import Training, take_step, train
+from wavegan.training.tracing import compiled
 
 
 def weights(made) -> dict[str, torch.Tensor]:
@@ -23,101 +22,141 @@ def weights(made) -> dict[str, torch.Tensor]:
     return {f"{name}.{key}": value.clone() for name, network in networks for key, value in network.state_dict().items()}
 
 
-def recording(works):
-    """Replaces CUDA graphs by hand: replays write where the first run wrote."""
-    return [replayed(work, work()) for work in works]
+class Repeated:
+    """Takes the place of a CUDA graph: every call writes where the first one wrote."""
 
+    def __init__(self, work):
+        self.work, self.prepare, self.parameters = work, work.prepare, work.prepare()
+        self.stats = work()
+        self.gradients = [parameter.grad for parameter in self.parameters]
+        assert None not in self.gradients
 
-def replayed(work, stats):
-    everything = work.args[1]()
-    gradients = [parameter.grad for parameter in everything]
-    assert None not in gradients
-
-    def replay():
-        again = work()
-        for name, value in stats.items():
-            value.copy_(again[name])
-        for gradient, parameter in zip(gradients, everything, strict=True):
+    def __call__(self):
+        for name, value in self.work().items():
+            self.stats[name].copy_(value)
+        for gradient, parameter in zip(self.gradients, self.parameters, strict=True):
             gradient.copy_(parameter.grad)
-            parameter.grad = None
+            parameter.grad = gradient
+        return {name: value.clone() for name, value in self.stats.items()}
 
-    return replay, stats
+
+def repeated(works):
+    return [Repeated(work) for work in works]
+
+
+def as_traced(works):
+    return compiled(works, compiler=lambda module, inputs: module)
+
+
+def measured(monkeypatch, *seconds: float) -> None:
+    """Makes the trials measure these seconds, one after the other: first those of the step as it is written."""
+    listed = iter(seconds)
+    monkeypatch.setattr(_Trial, "_measured", lambda *_: (next(listed), torch.ones(3)))
 
 
 @pytest.mark.parametrize("choice", [False, "auto"])
-def test_nothing_is_compiled_unasked_on_a_cpu(training, batches, monkeypatch, choice):
+def test_nothing_is_tried_unasked_on_a_cpu(training, batches, monkeypatch, choice):
     made = training()
-    monkeypatch.setattr(type(made.method), "compile", lambda *_: pytest.fail("compiled"))
-    assert settle_compilation(made, batches(0), choice) == ""
+    monkeypatch.setattr(_Trial, "_measured", lambda *_: pytest.fail("measured"))
+    assert settle_acceleration(made, batches(0), choice, 10**9) == [] and made.backwards == {}
 
 
-@pytest.mark.filterwarnings("ignore")  # the compiler warns of its own workings
 def test_a_compiled_step_is_the_same_step(training, batches, monkeypatch):
-    monkeypatch.setattr(acceleration, "BACKEND", "aot_eager")
+    monkeypatch.setattr(acceleration, "compiled", as_traced)
     plain, made = training(shared=False, updates=2), training(shared=False, updates=2)
     before = weights(made)
-    line = settle_compilation(made, batches(0), True)
+    (line,) = settle_acceleration(made, batches(0), True, 10)
     assert line.startswith("training.compile true: used, a step takes ")
     assert all(torch.equal(value, weights(made)[key]) for key, value in before.items()), "measuring moved the weights"
-    assert (
-        made.method.adversaries["waveform"].passes is not None and plain.method.adversaries["waveform"].passes is None
-    )
+    assert not any(weight.grad is not None for net in made.method.networks.values() for weight in net.parameters())
+    assert set(made.backwards) == {"discriminators", "generator"} and plain.backwards == {}
     for run in (plain, made):
         take_step(run, batches)
     after = weights(made)
-    for key, value in weights(plain).items():
-        torch.testing.assert_close(value, after[key], rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
+
+
+def test_measuring_leaves_running_statistics(training, batches, monkeypatch):
+    monkeypatch.setattr(acceleration, "compiled", as_traced)
+    made = training(batch_norm=True)
+    before, drawn = weights(made), torch.random.get_rng_state()
+    settle_acceleration(made, batches(0), True, 10)
+    assert any("running" in key for key in before)
+    assert all(torch.equal(value, weights(made)[key]) for key, value in before.items())
+    assert torch.equal(drawn, torch.random.get_rng_state())
 
 
 def test_what_cannot_be_compiled_runs_as_it_is(training, batches, monkeypatch):
-    monkeypatch.setattr(acceleration, "BACKEND", "no-such-backend")
+    def fails(works):
+        raise RuntimeError("no compiler\nand more")
+
+    monkeypatch.setattr(acceleration, "compiled", fails)
     made = training()
-    line = settle_compilation(made, batches(0), True)
-    assert line.startswith("training.compile true: not used, it failed (InvalidBackend: ")
-    assert made.method.adversaries["waveform"].passes is None
+    lines = settle_acceleration(made, batches(0), True, 10)
+    assert lines == ["training.compile true: not used, it failed (RuntimeError: no compiler)"]
+    assert made.backwards == {}
     take_step(made, batches)
 
 
 def test_other_gradients_are_refused(training, batches, monkeypatch):
-    """Uses a compiler that inverts the objective, however fast it is."""
+    """Uses a compiler that turns gradients around, however fast it is."""
+
+    def wrong(works):
+        def turned(module, inputs):
+            return lambda *given: [-result for result in module(*given)]
+
+        return compiled(works, compiler=turned)
+
+    monkeypatch.setattr(acceleration, "compiled", wrong)
     made = training()
-
-    def compile_wrongly(method, backend):
-        adversary = method.adversaries["waveform"]
-        adversary.objective = adversary.objective._replace(discriminator=lambda real, fake: real.mean() - fake.mean())
-        adversary.penalty = None
-
-    monkeypatch.setattr(type(made.method), "compile", compile_wrongly)
-    line = settle_compilation(made, batches(0), True)
-    assert line == "training.compile true: not used, its gradients differ from those of the step as it is written"
-    assert made.method.adversaries["waveform"].penalty is not None
+    lines = settle_acceleration(made, batches(0), True, 10)
+    assert lines == ["training.compile true: not used, its gradients differ from those of the step as it is written"]
+    assert made.backwards == {}
 
 
 @pytest.mark.parametrize(("choice", "share", "used"), [("auto", 0.5, True), ("auto", 1.5, False), (True, 1.5, True)])
 def test_auto_keeps_what_is_faster(training, batches, monkeypatch, choice, share, used):
     made = training()
     made.device = torch.device("meta")  # an accelerator, as far as auto cares
-    compiled = []
-    monkeypatch.setattr(type(made.method), "compile", lambda method, backend: compiled.append(method))
-    measured = iter([(1.0, torch.ones(3)), (share, torch.ones(3))])
-    monkeypatch.setattr(acceleration, "_measured", lambda *_: next(measured))
-    line = settle_compilation(made, batches(0), choice)
-    assert (compiled == [made.method]) == used
+    monkeypatch.setattr(acceleration, "compiled", list)  # works run at a call alone: none could on this device
+    measured(monkeypatch, 2.0, 2.0 * share)
+    (line,) = settle_acceleration(made, batches(0), choice, 10**6)
+    assert bool(made.backwards) == used
     words = f"used, a step takes {share:.2f} of" if used else f"not used, a step would take {share:.2f} times as long"
     assert line.startswith(f"training.compile {str(choice).lower()}: {words}")
 
 
-def test_graphs_are_for_cuda(training, batches):
+def test_auto_does_not_compile_for_a_few_minutes(training, batches, monkeypatch):
     made = training()
-    assert settle_graphs(made, batches(0)) == "" and made.backwards == {}
-    line = settle_graphs(made, batches(0), acceleration.cuda_graph)
-    assert line.startswith("CUDA graphs: not used, it failed (") and made.backwards == {}
+    made.device, made.step = torch.device("meta"), 1000
+    monkeypatch.setattr(acceleration, "compiled", lambda works: pytest.fail("compiled"))
+    measured(monkeypatch, 0.25)
+    lines = settle_acceleration(made, batches(0), "auto", 1000 + 4 * 60 * 14)
+    assert lines == ["training.compile auto: not tried, as the steps that are left take 14.0 minutes without"]
 
 
+def test_graphs_follow_on_what_was_compiled(training, batches, monkeypatch):
+    """Checks that a replay runs the compiled work, and that another form gets both."""
+    made = training()
+    monkeypatch.setattr(acceleration, "compiled", as_traced)
+    measured(monkeypatch, 1.0, 0.5, 0.25)
+    trial = _Trial(made, batches(0))
+    assert trial.of(acceleration.compiled, must_gain=True) == "used, a step takes 0.50 of the time without"
+    assert trial.of(repeated, must_gain=True) == "used, a step takes 0.50 of the time without"
+    assert trial.records.transforms == [as_traced, repeated]
+    (groups,) = trial.records.forms.values()
+    works = [work for group in groups for work in group.works.values()]
+    repeats = [work.work for work in works if isinstance(work, Repeated)]
+    assert len(repeats) == len(works) == 2 and not any(isinstance(work, Written) for work in repeats)
+    assert trial.of(acceleration.cuda_graphs, must_gain=True).startswith("not used, it failed (")
+    assert trial.records.transforms == [as_traced, repeated]
+
+
+@pytest.mark.parametrize("transforms", [[repeated], [as_traced], [as_traced, repeated]], ids=len)
 @pytest.mark.parametrize("reuses_fakes", [False, True])
 @pytest.mark.parametrize("penalty_every", [1, 2])
-def test_replayed_steps_are_the_same_steps(training, batches, reuses_fakes, penalty_every):
-    """Replays recorded steps five times, with clips and random numbers that change from update to update."""
+def test_prepared_steps_are_the_same_steps(training, batches, reuses_fakes, penalty_every, transforms):
+    """Takes prepared steps five times, with clips and random numbers that change from update to update."""
     plain, made = (training(shared=False, updates=1 if reuses_fakes else 2) for _ in range(2))
     for run in (plain, made):
         judge = run.method.adversaries["waveform"]
@@ -130,7 +169,7 @@ def test_replayed_steps_are_the_same_steps(training, batches, reuses_fakes, pena
             discriminator_steps=1 if reuses_fakes else 2,
             reuses_fakes=reuses_fakes,
         )  # fmt: skip
-    records = Records(made.method, batches(7), made, recording)
+    records = Records(made, batches(7), transforms)
     made.backwards.update(records.backwards)
     for _ in range(5):
         stats = [take_step(run, batches) for run in (plain, made)]
@@ -146,35 +185,21 @@ def test_a_form_that_cannot_be_recorded_is_taken_as_written(training, batches, c
         raise RuntimeError("out of memory\nand more")
 
     plain, made = training(), training()
-    made.backwards.update(Records(made.method, batches(7), made, fails).backwards)
+    made.backwards.update(Records(made, batches(7), [fails]).backwards)
     for run in (plain, made):
         train(run, batches, 2, after_step=lambda stats: True)
-    assert caplog.messages == ["CUDA graphs of some steps: not used, it failed (RuntimeError: out of memory)"]
+    assert caplog.messages == ["some steps run as they are written: it failed (RuntimeError: out of memory)"]
     after = weights(made)
     assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
 
 
 def test_statistics_of_a_replay_outlive_the_next(training, batches):
     made = training()
-    replay = Records(made.method, batches(0), made, recording).backwards["discriminators"]
+    replay = Records(made, batches(0), [repeated]).backwards["discriminators"]
     first = replay(batches(0))
     held = {name: value.item() for name, value in first.items()}
     replay(batches(1))
     assert {name: value.item() for name, value in first.items()} == held
-
-
-def test_graphs_that_are_faster_are_used(training, batches, monkeypatch):
-    made = training()
-    measured = iter([(1.0, torch.ones(3)), (0.25, torch.ones(3))])
-    monkeypatch.setattr(acceleration, "_measured", lambda *_: next(measured))
-    line = settle_graphs(made, batches(0), recording)
-    assert line == "CUDA graphs: used, a step takes 0.25 of the time without"
-    assert set(made.backwards) == {"discriminators", "generator"}
-    plain = copy.deepcopy(training())
-    for run in (plain, made):
-        take_step(run, batches)
-    after = weights(made)
-    assert all(torch.equal(value, after[key]) for key, value in weights(plain).items())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="it takes a GPU")
@@ -200,7 +225,7 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
         clips = torch.rand(8, 1, 4096, generator=torch.Generator().manual_seed(draw)) * 2 - 1
         return Batch(clips.to(device))
 
-    records = Records(replayed.method, batches(7), replayed, acceleration.cuda_graph)
+    records = Records(replayed, batches(7), [acceleration.cuda_graphs])
     records.add_form()
     replayed.backwards.update(records.backwards)
     for _ in range(8):

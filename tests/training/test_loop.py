@@ -193,9 +193,6 @@ class Toy:
         loss.backward()
         return {"loss": loss.detach()}
 
-    def compile(self, backend: str) -> None:
-        raise AssertionError("nobody asked for it")
-
     def advance(self, step: int) -> None:
         self.told.append(step)
 

@@ -18,7 +18,7 @@ from wavegan.models.without_memory import WithoutMemory
 from wavegan.objectives.reconstruction import RECONSTRUCTIONS
 from wavegan.recipe import Recipe
 from wavegan.recipe.optimizers import AdamSettings, AdamWSettings, MuonSettings, RMSPropSettings, SGDSettings
-from wavegan.training.acceleration import settle_compilation, settle_graphs
+from wavegan.training.acceleration import settle_acceleration
 from wavegan.training.loop import Training
 from wavegan.training.muon import Muon
 from wavegan.training.precision import chosen_precision
@@ -73,9 +73,7 @@ def autotune(recipe: Recipe, training: Training, batch: Batch) -> list[str]:
         training.precision, reason = chosen_precision(training.method, batch, training.seed)
         lines.append(f"training.precision auto: {reason}")
     lines.append(settle_threads(training, batch, recipe.training.threads))
-    lines.append(settle_compilation(training, batch, recipe.training.compile))
-    if recipe.training.compile is not False:
-        lines.append(settle_graphs(training, batch))
+    lines += settle_acceleration(training, batch, recipe.training.compile, recipe.training.steps)
     return [line for line in lines if line]
 
 

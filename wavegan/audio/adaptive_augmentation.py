@@ -80,8 +80,8 @@ class Adaptive(nn.Module):
         """Draws a frequency response for each of `count` clips, (count, T // 2 + 1) complex; `like`: clips (…, T)."""
 
         def draw(rows: int) -> Tensor:
-            uniform, normal = like.new_empty(rows, 2 + len(CHANGES)), like.new_empty(rows, 2 + CURVES)
-            return torch.cat([uniform.uniform_(), normal.normal_()], dim=1)
+            of = {"dtype": like.dtype, "device": like.device}
+            return torch.cat([torch.rand(rows, 2 + len(CHANGES), **of), torch.randn(rows, 2 + CURVES, **of)], dim=1)
 
         drawn = distributed.rank_rows(draw, count)
         chances, turns, normal = drawn.split([len(CHANGES), 2, 2 + CURVES], dim=1)

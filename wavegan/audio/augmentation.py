@@ -51,7 +51,8 @@ class Noise(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Adds noise to clips of any shape (N, …)."""
-        drawn = distributed.rank_rows(lambda rows: clips.new_empty(rows, *clips.shape[1:]).normal_(), len(clips))
+        size, like = clips.shape[1:], {"dtype": clips.dtype, "device": clips.device}
+        drawn = distributed.rank_rows(lambda rows: torch.randn(rows, *size, **like), len(clips))
         return clips + self.deviation.to(clips.dtype) * drawn
 
     def advance(self, step: int) -> None:

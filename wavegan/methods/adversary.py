@@ -56,13 +56,7 @@ class Adversary:
         self.weight_clip = weight_clip
         self.view = view
         self.augment = augment
-        self.passes: first_order.Passes | None = None
         self.kept: Kept | None = None
-
-    def compile(self, backend: str) -> None:
-        """Compiles the discriminator, and the passes that the first-order form uses."""
-        self.passes = first_order.compiled(backend)
-        compile_network(self.discriminator, backend)
 
     def advance(self, step: int) -> None:
         """Sets the augmentation and the penalty of a step."""
@@ -108,7 +102,6 @@ class Adversary:
             self.due_penalty,
             self.weight_now,
             labels=labels,
-            passes=self.passes,
         )
         return self._settle(judged, seen_fake)
 
@@ -258,13 +251,3 @@ class AdversarialMethod:
         for name, adversary in self.adversaries.items():
             own = {stat.removeprefix(f"{name}/"): value for stat, value in stats.items() if stat.startswith(f"{name}/")}
             adversary.after_update(own)
-
-
-def compile_network(network: nn.Module, backend: str) -> None:
-    """Compiles a network in place.
-
-    PhaseShuffle draws inside. The options make it draw the same numbers as without a compiler, so a run stays the same.
-    """
-    network.compile(
-        backend=backend, dynamic=False, options={"fallback_random": True} if backend == "inductor" else None
-    )

@@ -70,9 +70,6 @@ class Method(Protocol):
     @property
     def form(self) -> Hashable: ...
 
-    def compile(self, backend: str) -> None:
-        """Makes the method use torch.compile with this backend from now on, where that helps."""
-
     def advance(self, step: int) -> None:
         """Sets what depends on the step, before its first phase."""
 

@@ -23,7 +23,7 @@ a weight's gradient is the product of inputs s · x + t with δ. This costs 8 un
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -63,24 +63,22 @@ def discriminator_backward(
     penalty_weight: float | Tensor = 0.0,
     *,
     labels: Tensor | None = None,
-    passes: "Passes | None" = None,
 ) -> Judged:
     """Adds the gradients of objective + penalty_weight · penalty to the parameters that the stages are made of.
 
     real, fake: (N, C, T), or spectrograms. labels: (N, K) of both. penalty_weight: 0 leaves the penalty out, but
-    not as a tensor, whose value is not read. passes: compiled forms of the passes through the network, if any.
+    not as a tensor, whose value is not read.
     """
-    passes = passes or Passes(forward, backward, accumulate, accumulate_joined)
     penalty = penalty if isinstance(penalty_weight, Tensor) or penalty_weight else None
     if penalty and penalty.select_rows and not _draws(stages, real, labels):
         chain = stages(2, len(real), labels)
-        return _joined_backward(chain, real, fake, objective, penalty, penalty_weight, passes)
+        return _joined_backward(chain, real, fake, objective, penalty, penalty_weight)
     points = penalty.sample_points(real, fake) if penalty else real[:0]
     chain = stages(2 + len(points) // len(real), len(real), labels)
     with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
         # 1. One pass for all rows. P is the number of points: 0, N or 2N.
         x = torch.cat([real, fake, points]).movedim(1, -1).to(chain[0].weight.dtype).contiguous()  # (2N + P, T, C)
-        activations = passes.forward(chain, x)  # the last are the scores, (2N + P,)
+        activations = forward(chain, x)  # the last are the scores, (2N + P,)
         real_scores, fake_scores = activations[-1][: 2 * len(real)].chunk(2)
         loss, seeds = _value_and_gradient(
             lambda s: objective.discriminator(*s.chunk(2)), torch.cat([real_scores, fake_scores])
@@ -89,7 +87,7 @@ def discriminator_backward(
         # 2. The seed 1 of a point makes its row of the input's gradient g = ∇ₓD(x̂). Rows do not mix, so real and fake
         # clips can have other seeds in the same pass.
         seeds = torch.cat([seeds, seeds.new_ones(len(points))])  # (2N + P,)
-        input_gradient, adjoints = passes.backward(chain, activations, seeds)
+        input_gradient, adjoints = backward(chain, activations, seeds)
         direction = input_gradient[2 * len(real) :].movedim(-1, 1).to(real.dtype)  # g: (P, C, T)
         if penalty:
             # 3. v = ∂L/∂g: (P, C, T). From here on it is a constant, as ∂L/∂θ = ⟨v, ∂g/∂θ⟩.
@@ -97,7 +95,7 @@ def discriminator_backward(
             stats["penalty"] = value / penalty_weight
             loss = loss + value
         # 4. v goes forward as tangents, which replace the points' activations; biases learn from the first 2N rows.
-        gradients = passes.accumulate(chain, activations, adjoints, direction.movedim(1, -1), 2 * len(real))
+        gradients = accumulate(chain, activations, adjoints, direction.movedim(1, -1), 2 * len(real))
         gradients[-1] = _summed_in_pairs(seeds[: 2 * len(real)])
     _add([weight_or_bias for stage in chain for weight_or_bias in (stage.weight, stage.bias)], gradients)
     return Judged(stats | {"loss": loss}, real_scores, fake_scores)
@@ -110,22 +108,21 @@ def _joined_backward(
     objective: Objective,
     penalty: Penalty,
     penalty_weight: float | Tensor,
-    passes: "Passes",
 ) -> Judged:
     """Adds the same gradients for a penalty at the clips themselves, without extra rows; the network draws nothing."""
     select_rows = penalty.select_rows
     assert select_rows is not None, "the penalty looks at points of its own"
     with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
         x = torch.cat([real, fake]).movedim(1, -1).to(chain[0].weight.dtype).contiguous()  # (2N, T, C)
-        activations = passes.forward(chain, x)
+        activations = forward(chain, x)
         scores = activations[-1]  # (2N,)
         loss, seeds = _value_and_gradient(lambda s: objective.discriminator(*s.chunk(2)), scores)
         # With seeds of 1 the adjoints are those of the scores, δ; those of the loss are δ times the clip's own seed.
-        gradient, adjoints = passes.backward(chain, activations, torch.ones_like(seeds))
+        gradient, adjoints = backward(chain, activations, torch.ones_like(seeds))
         gradient = gradient.movedim(-1, 1).to(real.dtype)  # g of every clip: (2N, C, T)
         # v = ∂L/∂g is zero for the rows that the penalty does not select: their tangents add nothing.
         value, direction = _value_and_gradient(lambda g: penalty_weight * penalty.value(select_rows(g)), gradient)
-        gradients = passes.accumulate_joined(chain, activations, adjoints, direction.movedim(1, -1).to(x.dtype), seeds)
+        gradients = accumulate_joined(chain, activations, adjoints, direction.movedim(1, -1).to(x.dtype), seeds)
         gradients[-1] = _summed_in_pairs(seeds)
     _add([weight_or_bias for stage in chain for weight_or_bias in (stage.weight, stage.bias)], gradients)
     real_scores, fake_scores = scores.chunk(2)
@@ -191,24 +188,6 @@ def accumulate_joined(
         gradients += [weight, bias]
         t = stage.tangent(t, y)
     return gradients
-
-
-class Passes(NamedTuple):
-    """Holds the functions `forward`, `backward`, `accumulate` and `accumulate_joined`, compiled or not."""
-
-    forward: Callable[..., list[Tensor]]
-    backward: Callable[..., tuple[Tensor, list[Tensor]]]
-    accumulate: Callable[..., list[Tensor]]
-    accumulate_joined: Callable[..., list[Tensor]]
-
-
-def compiled(backend: str) -> Passes:
-    """Returns the passes by torch.compile, which compiles them at their first call; objective and penalty are not."""
-
-    def by_backend(part: Callable[..., Any]) -> Callable[..., Any]:
-        return torch.compile(part, backend=backend, dynamic=False)
-
-    return Passes(by_backend(forward), by_backend(backward), by_backend(accumulate), by_backend(accumulate_joined))
 
 
 def _add(tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:

@@ -44,12 +44,6 @@ class GAN(game.AdversarialMethod):
         self.inputs: tuple[Input, ...] = generator.inputs  # type: ignore[assignment]
         self.output: Representation = generator.output  # type: ignore[assignment]
 
-    def compile(self, backend: str) -> None:
-        """Compiles all networks, and the passes that the first-order form uses."""
-        game.compile_network(self.networks["generator"], backend)
-        for adversary in self.adversaries.values():
-            adversary.compile(backend)
-
     def discriminators_backward(self, batch: Batch) -> Stats:
         """Leaves the gradients of the discriminators' losses; the generator's fakes have a graph if they are reused."""
         if self.reuses_fakes:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from wavegan.methods import adversary as game
-from wavegan.methods.adversary import Adversaries, compile_network
+from wavegan.methods.adversary import Adversaries
 from wavegan.methods.base import Batch, Phase, Stats
 from wavegan.objectives.reconstruction import l1
 
@@ -57,13 +57,6 @@ class Translation(game.AdversarialMethod):
         )
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
-
-    def compile(self, backend: str) -> None:
-        """Compiles all networks, and the passes that the first-order form uses."""
-        for name in self.averaged:
-            compile_network(self.networks[name], backend)
-        for adversary in self.adversaries.values():
-            adversary.compile(backend)
 
     def discriminators_backward(self, batch: Batch) -> Stats:
         """Leaves the gradients of all discriminators; returns a/NAME/loss, b/NAME/loss, …. The fakes have no graph."""

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from wavegan.dsp.representation import Representation
-from wavegan.methods.adversary import compile_network
 from wavegan.methods.base import Batch, Phase, Stats
 from wavegan.models.inputs import Input, draw_own
 from wavegan.objectives.reconstruction import kl_divergence
@@ -55,11 +54,6 @@ class VAE:
         # It is a tensor, so that a recorded graph reads its new value at each replay.
         self.kl_weight = torch.zeros((), device=next(generator.parameters()).device)
         self.advance(0)
-
-    def compile(self, backend: str) -> None:
-        """Compiles both networks."""
-        for network in self.networks.values():
-            compile_network(network, backend)
 
     def advance(self, step: int) -> None:
         """Sets the divergence's weight for this step."""

@@ -1,164 +1,204 @@
-"""Tries compiled passes and captured graphs at the start; keeps them if they give the same gradients and are faster."""
+"""Tries compiled updates and captured graphs at the start; keeps what gives the same gradients and is faster."""
 
-import copy
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from wavegan.methods.base import Batch, Method, Phase, Stats
+from wavegan.methods.base import Batch, Phase, Stats
 from wavegan.training.loop import Training
 from wavegan.training.precision import autocast
-from wavegan.training.trial import Backward, groups, learning, run_trial
+from wavegan.training.tracing import Work, compiled
+from wavegan.training.trial import Backward, groups, learning, run_trial, unchanged
 
 logger = logging.getLogger(__name__)
 
-BACKEND = "inductor"
 REPETITIONS = 3
 LEAST_AGREEMENT = 0.99  # cosine of the gradients; with another order of summation in bf16 it stays above 0.999
 WARM_UPS = 3  # before a capture, so that libraries have chosen their algorithms
+LEAST_MINUTES = 15  # of the steps that are left, as they are written: compiling takes one or two
 
-Work = Callable[[], Stats]
-Record = Callable[[Sequence[Work]], list[tuple[Callable[[], None], Stats]]]
-"""record(works) returns, for each work, a function that replays it, and its statistics, which each replay overwrites.
-
-A work may read tensors that the one before has left; works are replayed in their order.
-"""
+Transform = Callable[[Sequence[Work]], Sequence[Work]]
 
 
-def settle_compilation(training: Training, batch: Batch, choice: str | bool) -> str:
-    """Compiles the method if `choice` is True, or "auto" and compiled steps are faster; returns a line that reports it.
+def settle_acceleration(training: Training, batch: Batch, choice: str | bool, steps: int) -> list[str]:
+    """Compiles the updates and captures them as CUDA graphs, each if it gains; returns lines that report it.
 
-    On a CPU "auto" does not compile: it took a minute and made steps slower (docs/performance.md). If compiling fails
-    or changes the gradients, the method stays as it is.
+    choice: False tries neither, True compiles even if that gains nothing. "auto" does not compile on a CPU, where it
+    takes minutes and gains little or nothing (docs/performance.md), nor for a short rest of a training of `steps`. If
+    compiling fails or changes the gradients, the updates stay as they are written.
     """
     if choice is False or (choice == "auto" and training.device.type == "cpu"):
-        return ""
+        return []
+    said = f"training.compile {str(choice).lower()}"
+    lines, trial = [], _Trial(training, batch)
+    minutes = (steps - training.step) * trial.seconds / 60
+    if choice is True or minutes >= LEAST_MINUTES:
+        logger.info(f"{said}: compiling a step to try it, which may take minutes")
+        lines.append(f"{said}: {trial.of(compiled, must_gain=choice == 'auto')}")
+    else:
+        lines.append(f"{said}: not tried, as the steps that are left take {minutes:.1f} minutes without")
+    if training.device.type == "cuda":
+        lines.append(f"CUDA graphs: {trial.of(cuda_graphs, must_gain=True)}")
+    training.backwards.update(trial.records.backwards)
+    return lines
 
-    logger.info(f"training.compile {str(choice).lower()}: compiling a step to try it, which may take minutes")
 
-    def compiled(method: Method) -> Mapping[str, Backward]:
-        method.compile(BACKEND)
-        return {}
+class _Trial:
+    """Measures a step's phases as they are; `of` adds a transform to `records` if that is no worse."""
 
-    line, is_kept = _tried(training, batch, compiled, must_gain=choice == "auto")
-    if is_kept:
-        training.method.compile(BACKEND)
-        training.is_compiled = True
-    return f"training.compile {str(choice).lower()}: {line}"
+    def __init__(self, training: Training, batch: Batch):
+        self.training, self.batch = training, batch
+        self.records = Records(training, batch, [])
+        self.seconds, self.gradients = self._measured(self.records)
 
-
-def settle_graphs(training: Training, batch: Batch, record: Record | None = None) -> str:
-    """Replays each phase as one CUDA graph if that is faster; returns a line that reports it, empty elsewhere.
-
-    The launch of a small kernel takes longer than the kernel; a graph is launched as a whole.
-    """
-    if training.device.type != "cuda" and record is None:
-        return ""
-
-    def recorded(method: Method) -> Mapping[str, Backward]:
-        records = Records(method, batch, training, record or cuda_graph)
-        records.add_form()
-        return records.backwards
-
-    line, is_kept = _tried(training, batch, recorded, must_gain=True)
-    if is_kept:
+    def of(self, transform: Transform, *, must_gain: bool) -> str:
+        """Says in words what the transform gave, and whether it is used."""
         try:
-            training.backwards.update(recorded(training.method))
-        except Exception as error:  # memory may suffice only for the trial
-            line = _failed(error)
-    return f"CUDA graphs: {line}"
+            records = self.records.then(transform)
+            seconds, gradients = self._measured(records)
+        except Exception as error:  # of any kind, from a compiler or a driver: without them everything still works
+            return f"not used, {_failed(error)}"
+        if not torch.cosine_similarity(self.gradients, gradients, dim=0).item() >= LEAST_AGREEMENT:
+            return "not used, its gradients differ from those of the step as it is written"
+        share = seconds / self.seconds
+        if must_gain and share >= 1:
+            return f"not used, a step would take {share:.2f} times as long"
+        self.records, self.seconds = records, seconds
+        return f"used, a step takes {share:.2f} of the time without"
+
+    def _measured(self, records: "Records") -> tuple[float, Tensor]:
+        """Returns the seconds of one step's phases, and all their gradients as one row."""
+        training = self.training
+        with unchanged(training.method, training.device), autocast(training.precision, training.device):
+            seconds, gradients = run_trial(
+                training.method, self.batch, records.backwards, seed=training.seed, repetitions=REPETITIONS
+            )
+        return seconds, torch.cat(list(gradients.values()))
 
 
 class Records:
-    """Records the phases of a method; `backwards` holds the functions that replay them, by the phases' names.
+    """Holds the updates of a training as `transforms` make them, one after the other, for each form of a step.
 
-    A new form is recorded at its first step. If that fails, the steps of this form run without a graph.
+    `backwards` holds functions in place of the phases' own, by their names. A new form is made at its first step. If
+    that fails, the steps of this form run as they are written.
     """
 
-    def __init__(self, method: Method, batch: Batch, training: Training, record: Record):
-        self.method, self.batch, self.training, self.record = method, batch, training, record
-        self.forms: dict[Hashable, Mapping[str, Backward]] = {}
-        self.backwards = {phase.name: partial(self._replay, phase) for phase in method.phases}
+    def __init__(self, training: Training, batch: Batch, transforms: Sequence[Transform]):
+        self.training, self.method, self.batch, self.transforms = training, training.method, batch, [*transforms]
+        self.forms: dict[Hashable, list[Group]] = {}
+        phases = self.method.phases if transforms else []
+        self.backwards: Mapping[str, Backward] = {phase.name: partial(self._backward, phase) for phase in phases}
+
+    def then(self, transform: Transform) -> "Records":
+        """Returns records with one more transform, of the forms that these have and of the present one."""
+        more = Records(self.training, self.batch, [*self.transforms, transform])
+        with self._unchanged():
+            more.forms = {form: [group.then(transform) for group in made] for form, made in self.forms.items()}
+        if self.method.form not in more.forms:
+            more.add_form()
+        return more
 
     def add_form(self) -> None:
-        """Records all phases in the method's present form; weights, buffers and random states stay as they are."""
-        device, forms = self.training.device, {}
-        buffers = [buffer for network in self.method.networks.values() for buffer in network.buffers()]
-        before = [buffer.clone() for buffer in buffers]
-        try:
-            with torch.random.fork_rng([device] if device.type == "cuda" else []):
-                for phases in groups(self.method):
-                    updates = [
-                        (partial(self._backward, phase), partial(learning, self.method, phase)) for phase in phases
-                    ]
-                    captured = capture(updates, self.batch, self.record)
-                    forms |= {phase.name: replay for phase, replay in zip(phases, captured, strict=True)}
-        finally:
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)  # warming up changes the statistics of a batch norm
-        self.forms[self.method.form] = forms
+        """Makes the updates of the method's present form."""
+        with self._unchanged():
+            made = [self._written(phases) for phases in groups(self.method)]
+            for transform in self.transforms:
+                made = [group.then(transform) for group in made]
+        self.forms[self.method.form] = made
 
-    def _backward(self, phase: Phase, batch: Batch) -> Stats:
+    def _written(self, phases: Sequence[Phase]) -> "Group":
+        own, works = self.batch.map(torch.clone), {}
+        for phase in phases:
+            works[phase.name] = Written(partial(self._compute, phase), partial(learning, self.method, phase), own)
+        return Group(own, works)
+
+    def _compute(self, phase: Phase, batch: Batch) -> Stats:
         with autocast(self.training.precision, self.training.device):
             return phase.backward(batch)
 
-    def _replay(self, phase: Phase, batch: Batch) -> Stats:
-        if self.method.form not in self.forms:
+    def _backward(self, phase: Phase, batch: Batch) -> Stats:
+        form = self.method.form
+        if form not in self.forms:
             try:
+                if compiled in self.transforms:
+                    logger.info("compiling another kind of step, which may take minutes")
                 self.add_form()
-            except Exception as error:  # as at the start: without a graph everything still works
-                self.forms[self.method.form] = {}
-                logger.warning(f"CUDA graphs of some steps: {_failed(error)}")
+            except Exception as error:  # as at the start
+                self.forms[form] = []
+                logger.warning(f"some steps run as they are written: {_failed(error)}")
             learning(self.method, phase)
-        return self.forms[self.method.form].get(phase.name, phase.backward)(batch)
+        return self.group(phase).backward(phase.name, batch) if self.forms[form] else phase.backward(batch)
+
+    def group(self, phase: Phase) -> "Group":
+        """Returns the group of a phase, in the method's present form."""
+        return next(group for group in self.forms[self.method.form] if phase.name in group.works)
+
+    def _unchanged(self) -> AbstractContextManager[None]:
+        return unchanged(self.method, self.training.device)
 
 
-class Captured:
-    """Replays a phase's recorded `backward`: called with a batch, it leaves gradients in `.grad` as that does.
+@dataclass(frozen=True)
+class Written:
+    """Does an update as it is written, on a batch of its own; a `Work`."""
 
-    own: the tensors from which the record reads the batch. The record always writes gradients and statistics to the
-    same tensors. Random numbers follow from the generators' seeds at each replay.
-    """
+    compute: Backward
+    prepare: Callable[[], Sequence[Tensor]]
+    batch: Batch
 
-    def __init__(self, own: Batch, parameters: list[Tensor], replay: Callable[[], None], stats: Stats):
-        self.batch, self.parameters, self.replay, self.stats = own, parameters, replay, stats
-        self.gradients = [parameter.grad for parameter in parameters]
+    def __call__(self) -> Stats:
+        for parameter in self.prepare():
+            parameter.grad = None
+        return self.compute(self.batch)
 
-    def __call__(self, batch: Batch) -> Stats:
-        for own, new in zip(self.batch, batch, strict=True):
+
+@dataclass(frozen=True)
+class Group:
+    """Holds the works of the phases that share a batch, by the phases' names, and the tensors they read it from."""
+
+    own: Batch
+    works: Mapping[str, Work]
+
+    def then(self, transform: Transform) -> "Group":
+        works = transform(list(self.works.values()))
+        return Group(self.own, dict(zip(self.works, works, strict=True)))
+
+    def backward(self, name: str, batch: Batch) -> Stats:
+        """Does the work of a phase on another batch of the same shape."""
+        for own, new in zip(self.own, batch, strict=True):
             if own is not None and new is not None:
                 own.copy_(new)
+        return self.works[name]()
+
+
+@dataclass(frozen=True)
+class _Replayed:
+    """Replays a recorded work: it leaves gradients and statistics in the tensors where the record put them."""
+
+    prepare: Callable[[], Sequence[Tensor]]
+    replay: Callable[[], None]
+    parameters: Sequence[Tensor]
+    gradients: Sequence[Tensor | None]
+    stats: Stats
+
+    def __call__(self) -> Stats:
         self.replay()
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient
         return {name: value.clone() for name, value in self.stats.items()}
 
 
-def capture(
-    updates: Sequence[tuple[Backward, Callable[[], list[Tensor]]]], batch: Batch, record: Record
-) -> list[Captured]:
-    """Records the updates of one batch.
+def cuda_graphs(works: Sequence[Work]) -> Sequence[Work]:
+    """Records works as CUDA graphs: the launch of a small kernel takes longer than the kernel, a graph is launched as a
+    whole.
 
-    updates: for each its backward, and a function that prepares its parameters for learning and returns them.
+    They share memory, so that one may read what another wrote. Random numbers follow from the generators' seeds at each
+    replay.
     """
-    own = batch.map(torch.clone)
-
-    def update(backward: Backward, prepare: Callable[[], list[Tensor]]) -> Stats:
-        for parameter in prepare():
-            parameter.grad = None  # so that the record makes gradients of its own
-        return backward(own)
-
-    records = record([partial(update, backward, prepare) for backward, prepare in updates])
-    return [
-        Captured(own, prepare(), replay, stats) for (_, prepare), (replay, stats) in zip(updates, records, strict=True)
-    ]
-
-
-def cuda_graph(works: Sequence[Work]) -> list[tuple[Callable[[], None], Stats]]:
-    """Records works as CUDA graphs that share memory, so that one may read what another wrote; a `Record`."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
@@ -166,44 +206,18 @@ def cuda_graph(works: Sequence[Work]) -> list[tuple[Callable[[], None], Stats]]:
             for work in works:
                 work()
     torch.cuda.current_stream().wait_stream(aside)
-    pool, records = torch.cuda.graph_pool_handle(), []
+    pool, replayed = torch.cuda.graph_pool_handle(), []
     for work in works:
-        graph = torch.cuda.CUDAGraph()
+        graph, parameters = torch.cuda.CUDAGraph(), work.prepare()
+        for parameter in parameters:
+            parameter.grad = None  # so that the record makes gradients of its own
         with torch.cuda.graph(graph, pool, capture_error_mode="thread_local"):  # another thread copies at the same time
             stats = work()
-        records.append((graph.replay, stats))
-    return records
-
-
-def _tried(
-    training: Training, batch: Batch, prepare: Callable[[Method], Mapping[str, Backward]], *, must_gain: bool
-) -> tuple[str, bool]:
-    """Measures a prepared copy of the method; returns the result in words, and whether to keep the preparation."""
-    try:
-        seconds, gradients = _measured(training, batch, lambda method: {})
-        prepared_seconds, prepared_gradients = _measured(training, batch, prepare)
-    except Exception as error:  # of any kind, from a compiler or a driver: without them everything still works
-        return _failed(error), False
-    if not torch.cosine_similarity(gradients, prepared_gradients, dim=0).item() >= LEAST_AGREEMENT:
-        return "not used, its gradients differ from those of the step as it is written", False
-    if must_gain and prepared_seconds >= seconds:
-        return f"not used, a step would take {prepared_seconds / seconds:.2f} times as long", False
-    return f"used, a step takes {prepared_seconds / seconds:.2f} of the time without", True
+        gradients = [parameter.grad for parameter in parameters]
+        replayed.append(_Replayed(work.prepare, graph.replay, parameters, gradients, stats))
+    return replayed
 
 
 def _failed(error: Exception) -> str:
     reason = str(error).strip().partition("\n")[0][:200]
-    return f"not used, it failed ({type(error).__name__}: {reason})"
-
-
-def _measured(
-    training: Training, batch: Batch, prepare: Callable[[Method], Mapping[str, Backward]]
-) -> tuple[float, Tensor]:
-    """Runs a copy of the method; returns the seconds of one step's phases, and all their gradients as one row."""
-    method = copy.deepcopy(training.method)
-    if training.is_compiled:  # a copy of a compiled network is not compiled
-        method.compile(BACKEND)
-    backwards = prepare(method)
-    with autocast(training.precision, training.device):
-        seconds, gradients = run_trial(method, batch, backwards, seed=training.seed, repetitions=REPETITIONS)
-    return seconds, torch.cat(list(gradients.values()))
+    return f"it failed ({type(error).__name__}: {reason})"

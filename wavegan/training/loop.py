@@ -52,7 +52,6 @@ class Training:
     averages: dict[str, nn.Module] = field(default_factory=dict)
     learning_rates: dict[str, float] = field(default_factory=dict)
     backwards: dict[str, Callable[[Batch], Stats]] = field(default_factory=dict)
-    is_compiled: bool = False
     threads: int | None = None
 
     def __post_init__(self) -> None:

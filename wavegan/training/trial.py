@@ -1,7 +1,9 @@
 """Runs the phases of one step on trial: how long they take, and the gradients that they leave."""
 
+import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -42,6 +44,26 @@ def run_trial(
                     rows = [weight.grad.flatten().float() for weight in weights if weight.grad is not None]
                     gradients[name] = torch.cat(rows)
     return seconds, gradients
+
+
+@contextmanager
+def unchanged(method: Method, device: torch.device) -> Iterator[None]:
+    """Undoes at its end what updates have changed: buffers, such as those of a batch norm, state, random generators.
+
+    No gradient stays.
+    """
+    networks = method.networks.values()
+    buffers = [buffer for network in networks for buffer in network.buffers()]
+    before, state = [buffer.clone() for buffer in buffers], copy.deepcopy(method.state())
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+        method.restore(state)
+        for network in networks:
+            network.zero_grad()
 
 
 def groups(method: Method) -> list[list[Phase]]:
