@@ -155,3 +155,14 @@ def test_training_in_bf16_follows_fp32(training, batches):
         stats_of["bf16"]["discriminators/waveform/wasserstein"]
         != stats_of["fp32"]["discriminators/waveform/wasserstein"]
     )
+
+
+@pytest.mark.parametrize("has_bf16", [False, True])
+def test_on_cuda_the_gpu_says_whether_bf16_is_faster(monkeypatch, has_bf16):
+    """Gives a trial that says the opposite: it timed the launches of kernels."""
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16 and not including_emulation
+    )
+    seconds = {"fp32": 2.0 - has_bf16, "bf16": 1.0 + has_bf16}
+    assert precision._is_faster(seconds, torch.device("cuda")) == has_bf16
+    assert precision._is_faster(seconds, torch.device("cpu")) != has_bf16

@@ -34,6 +34,7 @@ KINDS = {
 
 def as_traced(module, inputs):
     """Takes the place of a compiler: the operations one by one."""
+    assert not torch.is_grad_enabled(), "a compiler would prepare another backward pass"
     return module
 
 

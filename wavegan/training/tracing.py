@@ -46,7 +46,8 @@ def compiled(works: Sequence[Work], compiler: Compiler = inductor) -> Sequence[W
     parts = []
     for number, work in enumerate(works):
         part = traced.part(number, work, left)
-        part.function = compiler(part.function, part.inputs())  # type: ignore[arg-type]
+        with torch.no_grad():  # or the compiler would prepare yet another backward pass
+            part.function = compiler(part.function, part.inputs())  # type: ignore[arg-type]
         part()  # leaves what the next one reads
         parts.append(part)
     return parts
