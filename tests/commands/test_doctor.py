@@ -373,3 +373,8 @@ def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device):
     # A window lasts as long as at 16 kHz, within a factor of the square root of 2; above 32 kHz it is kept shorter.
     assert 2**-0.5 <= (recipe.generator.window / rate) / (512 / 16000) <= 2**0.5 or rate > 45255 or rate < 5000
     assert (recipe.generator.dim, recipe.training.batch_size) == ((512, 64) if device == CUDA else (128, 8))
+    shipped = recipes.load("sc09_modern" if device == CUDA else "drums_modern")
+    assert recipe.optimizers == shipped.optimizers
+    assert {name: judge.dim for name, judge in recipe.discriminators.items()} == {
+        name: judge.dim for name, judge in shipped.discriminators.items()
+    }
