@@ -29,7 +29,7 @@ class TrainingSettings(Settings):
     )
     compile: Automatic = Field(
         default="auto",
-        description="compile updates; auto: on an accelerator, in a long training, if faster; false: also no CUDA graphs",
+        description="compile updates; auto: on a GPU for a long training, if faster; false: nor CUDA graphs",
     )
     ema: float = Field(
         default=0.999, ge=0, lt=1, description="decay per step of the generator's running average, 0 for none"
