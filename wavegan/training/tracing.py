@@ -72,10 +72,11 @@ class _Part:
         return [*self.read, *(draw() for draw in self.draws), *(self.left[node] for node in self.received)]
 
     def __call__(self) -> Stats:
-        with torch.no_grad():
+        kind = self.parameters[0].device.type
+        with torch.no_grad(), torch.autocast(kind, enabled=False):  # types were settled when the work was traced
             results = iter(self.function(*self.inputs()))
         for parameter, has in zip(self.parameters, self.has_gradient, strict=True):
-            parameter.grad = next(results) if has else None
+            parameter.grad = _laid_out_as(parameter, next(results)) if has else None
         stats = {name: next(results) for name in self.names}
         self.left.update(zip(self.sent, results, strict=True))
         return stats
@@ -147,6 +148,12 @@ class _Traced:
         counts = [sum(has) + len(names) for has, names in zip(self.has_gradient, self.names, strict=True)]
         before = sum(counts[:number])
         return output.args[0][before : before + counts[number]]  # type: ignore[index, return-value]
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Returns a gradient in its parameter's order in memory, in which a fused optimiser reads both."""
+    is_alike = gradient.stride() == parameter.stride()
+    return gradient if is_alike else torch.empty_like(parameter).copy_(gradient)
 
 
 def _is_a_draw(node: Node) -> bool:
