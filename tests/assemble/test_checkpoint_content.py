@@ -90,17 +90,6 @@ def test_what_a_training_writes_is_accepted(sounds, tmp_path, monkeypatch, optim
     check_training(trained(sounds, optimizer=optimizer))
 
 
-def test_the_memory_of_a_layer_of_every_frame_is_that_of_a_kernel(sounds, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    small = ["generator.dim=4", "discriminators.*.dim=4", "generator.labels=0", f"data.source={sounds(8)}"]
-    small += ["data.test=null", "training.steps=2", "evaluation.every=0", "monitor.tensorboard=false"]
-    content = checkpoint.load(train(recipes.load("quickstart", small), Path("run"), device="cpu").checkpoint)
-    check_training(content)
-    content["recipe"]["optimizers"]["generator"]["per_frame"] = False
-    with pytest.raises(ContentError, match=r"optimizers.generator.per_frame is True, and the recipe's is False"):
-        check_training(content)
-
-
 def test_wrong_content_is_refused_with_its_place(content):
     for checks, cases in (((check_model, check_training), MODEL), ((check_training,), TRAINING)):
         for name, (change, text) in cases.items():

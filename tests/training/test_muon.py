@@ -76,29 +76,6 @@ def test_other_weights_move_as_by_adam(network):
         torch.testing.assert_close(own, other)
 
 
-@pytest.mark.parametrize("per_frame", [False, True])
-def test_a_layer_of_every_frame_is_a_kernel_where_that_is_asked_for(network, per_frame):
-    backward(network, 0)
-    flagged, plain = network[2].weight, network[2].bias
-    flagged.is_per_frame = True
-    optimizer = Muon(network.parameters(), momentum=0.0, per_frame=per_frame, **SETTINGS)
-    before = flagged.detach().clone()
-    expected = -0.1 * RMS * (48 * 8) ** 0.5 * orthogonal(flagged.grad)
-    optimizer.step()
-    assert torch.allclose(flagged.detach() - before, expected, rtol=1e-4, atol=1e-6) == per_frame
-    assert ("exp_avg" in optimizer.state[flagged]) != per_frame and "exp_avg" in optimizer.state[plain]
-
-
-def test_a_state_of_an_earlier_version_goes_on_without_it(network):
-    optimizer = Muon(network.parameters(), momentum=0.5, per_frame=True, **SETTINGS)
-    stored = copy.deepcopy(optimizer.state_dict())
-    del stored["param_groups"][0]["per_frame"]
-    optimizer.load_state_dict(stored)
-    backward(network, 0)
-    optimizer.step()
-    assert optimizer.param_groups[0]["per_frame"] is False
-
-
 def test_momentum_steps_along_the_mean_of_gradients_with_the_newest_once_more(network):
     optimizer = Muon(network.parameters(), momentum=0.75, **SETTINGS)
     first = backward(network, 0)[0]

@@ -167,7 +167,7 @@ def _check_optimizer(recipe: Recipe, name: str, network: nn.Module, stored: dict
     for index, state in states.items():
         if not isinstance(index, int) or not 0 <= index < len(parameters):
             raise ContentError(f"{place} has memory of tensor {index!r}, which is not there")
-        own = memory.get(0 if is_kernel(parameters[index], settings.get("per_frame", False)) else 1, {})
+        own = memory.get(0 if is_kernel(parameters[index]) else 1, {})
         forms = {key: value if _is_number(value) else parameters[index] for key, value in own.items()}
         refuse_other_form(forms, state, f"{place}.{index}")
 

@@ -141,7 +141,7 @@ def _adamw(settings: AdamWSettings, fused: bool) -> dict[str, Any]:
 
 
 def _muon(settings: MuonSettings, fused: bool) -> dict[str, Any]:
-    return {**_adam(settings, fused), "momentum": settings.momentum, "per_frame": settings.per_frame}
+    return {**_adam(settings, fused), "momentum": settings.momentum}
 
 
 def _rmsprop(settings: RMSPropSettings, fused: bool) -> dict[str, Any]:

@@ -93,7 +93,6 @@ class Generator(nn.Module):
         self.pulses = Pulses(window, hop) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.head = nn.Linear(dim, channels * map_count(self.bins, 2 if pulses else 1))
-        self.head.weight.is_per_frame = True  # type: ignore[attr-defined]  # an optimiser may treat it as a kernel
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()

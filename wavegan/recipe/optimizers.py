@@ -40,10 +40,6 @@ class MuonSettings(AdamSettings):
 
     name: Literal["muon"] = "muon"  # type: ignore[assignment]
     momentum: float = Field(default=0.5, ge=0, lt=1, description="momentum: share of a kernel's mean gradient kept")
-    per_frame: bool = Field(
-        default=False,
-        description="also for the layer of inverse_stft that is applied to every frame; words fell silent by it",
-    )
 
 
 class RMSPropSettings(NamedSettings):

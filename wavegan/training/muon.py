@@ -19,8 +19,7 @@ class Muon(Optimizer):
     A kernel is a matrix of its first dimension by all others. With the singular values of the gradient's running mean,
     U S Vᵀ, its step is lr · RMS · √(longer side) · U Vᵀ, whose elements have a root mean square of lr · RMS where no S
     is 0. So what few clips show counts as much as what all show, where Adam follows the few loudest directions.
-    momentum: the share of the running mean that is kept; 0 takes the gradient itself. per_frame: also
-    for weights that are applied to every frame, see `is_kernel`. Under autocast the products are
+    momentum: the share of the running mean that is kept; 0 takes the gradient itself. Under autocast the products are
     computed in its type. Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; the step's size
     as in Liu et al. 2025 (arXiv:2502.16982, section 2.2), who take an RMS of 0.2.
     """
@@ -33,28 +32,17 @@ class Muon(Optimizer):
         betas: tuple[float, float],
         eps: float,
         momentum: float,
-        per_frame: bool = False,
         fused: bool,
     ):
-        settings = {"betas": betas, "eps": eps, "momentum": momentum, "per_frame": per_frame, "fused": fused}
-        super().__init__(parameters, {"lr": lr, **settings})
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("per_frame", False)  # which checkpoints of earlier versions lack
+        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "momentum": momentum, "fused": fused})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
             learning = [weight for weight in group["params"] if weight.grad is not None]
-            others = []
-            for weight in learning:
-                if is_kernel(weight, group["per_frame"]):
-                    self._turn(weight, group["lr"], group["momentum"])
-                else:
-                    others.append(weight)
-            self._step_of_adam(others, group)
+            for kernel in filter(is_kernel, learning):
+                self._turn(kernel, group["lr"], group["momentum"])
+            self._step_of_adam([weight for weight in learning if not is_kernel(weight)], group)
 
     def _turn(self, kernel: Tensor, lr: float, momentum: float) -> None:
         """Takes a kernel's step, along a mixture of the gradient and its running mean: Nesterov's momentum."""
@@ -92,14 +80,13 @@ class Muon(Optimizer):
         )
 
 
-def is_kernel(weight: Tensor, per_frame: bool) -> bool:
+def is_kernel(weight: Tensor) -> bool:
     """Says whether a weight is a convolution's, which a network applies at many places of a clip.
 
-    per_frame: also where its layer says `weight.is_per_frame = True`, as it is applied to every frame. The gradient of
-    a kernel is a sum over places, so it has as many directions as a step needs. The gradient of a layer that sees each
-    clip once has no more than there are clips in a batch; an orthogonal step would fill the others with noise.
+    Its gradient is a sum over places, so it has as many directions as a step needs. The gradient of a layer that sees
+    each clip once has no more than there are clips in a batch; an orthogonal step would fill the others with noise.
     """
-    return weight.dim() >= 3 or (per_frame and getattr(weight, "is_per_frame", False))
+    return weight.dim() >= 3
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
