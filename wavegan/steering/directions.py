@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import generation, progress
-from wavegan.dsp.frames import framed
+from wavegan.dsp.frames import framed, real_transform
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models.inverse_stft import Generator
@@ -30,6 +30,7 @@ BATCH_SIZE = 20
 WINDOW, HOP = 1024, 256
 SHORT_WINDOW, SHORT_HOP = 256, 64  # so that an end is not smeared
 LEAST = 1e-10
+SILENT = 1e-7  # magnitude that silence counts as
 QUIET_DB = 40  # below a clip's peak, where it counts as silent
 EDGE_DB = 4  # within which a frame turns from silent to heard, so that length has a gradient
 
@@ -198,7 +199,8 @@ def _trimmed(clip: np.ndarray) -> np.ndarray:
 def _magnitudes(clips: Tensor, window: int, hop: int) -> Tensor:
     hann = torch.hann_window(window, device=clips.device)
     clips = F.pad(clips, (window // 2, window // 2))
-    return torch.fft.rfft(framed(clips, window=window, hop=hop) * hann).abs() + 1e-7
+    pairs = real_transform(framed(clips, window=window, hop=hop) * hann)
+    return (pairs.square().sum(-1) + SILENT**2).sqrt()  # abs() of denormal numbers has a gradient of nan
 
 
 def _averaged(values: Tensor, magnitudes: Tensor) -> Tensor:
