@@ -42,7 +42,7 @@ class Convolve(Function):
         return (
             ConvTranspose.apply(d, weight, None, ctx.operations) if for_x else None,
             WeightGradient.apply(x, d, ctx.operations) if for_weight else None,
-            d.flatten(0, -2).sum(0) if for_bias else None,
+            _bias_gradient(d) if for_bias else None,
             None,
         )
 
@@ -63,7 +63,7 @@ class ConvTranspose(Function):
         return (
             Convolve.apply(g, weight, None, ctx.operations) if for_d else None,
             WeightGradient.apply(g, d, ctx.operations) if for_weight else None,
-            g.flatten(0, -2).sum(0) if for_bias else None,
+            _bias_gradient(g) if for_bias else None,
             None,
         )
 
@@ -86,3 +86,7 @@ class WeightGradient(Function):
             Convolve.apply(x, g, None, ctx.operations) if for_d else None,
             None,
         )
+
+
+def _bias_gradient(d: Tensor) -> Tensor:
+    return d.sum(tuple(range(d.dim() - 1)))
