@@ -1,7 +1,7 @@
 """Measures what log-mel statistics miss: order in time, the steadiness of partials, crests, attacks. Arrays per clip.
 
-Nothing here is learned. A clip's level does not count: each clip is raised to a peak of 1 first, and silence stays
-silence.
+Nothing here is learned. A clip's level counts for its order alone: for all else each clip is raised to a peak of 1
+first, and silence stays silence.
 """
 
 import math
