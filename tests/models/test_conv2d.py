@@ -117,6 +117,7 @@ def test_a_second_derivative_is_made_of_the_three_alone(monkeypatch):
     names, waiting = set(), [slope.grad_fn]
     while waiting:
         node = waiting.pop()
+        assert node is not None
         names.add(type(node).__name__)
         waiting += [following for following, _ in node.next_functions if following is not None]
     assert "ConvTransposeBackward" in names and not any("ConvolutionBackward" in name for name in names)
