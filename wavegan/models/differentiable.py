@@ -13,8 +13,10 @@ from torch.autograd import Function
 
 
 class Operations(Protocol):
-    """Describes a kind of convolution of activations (N, …, C), with all its sizes: ⟨convolve(x, w), d⟩ =
-    ⟨x, conv_transpose(d, w)⟩ = ⟨weight_gradient(x, d), w⟩, where no bias is given."""
+    """Describes a convolution of activations (N, …, C) that knows all its sizes.
+
+    Without a bias ⟨convolve(x, w), d⟩ = ⟨x, conv_transpose(d, w)⟩ = ⟨weight_gradient(x, d), w⟩.
+    """
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor: ...
     def conv_transpose(self, d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor: ...

@@ -98,7 +98,7 @@ class Records:
         """Returns records with one more transform, of the forms that these have and of the present one."""
         more = Records(self.training, self.batch, [*self.transforms, transform])
         with self._unchanged():
-            more.forms = {form: [group.then(transform) for group in made] for form, made in self.forms.items()}
+            more.forms = {form: [group.then(transform) for group in prepared] for form, prepared in self.forms.items()}
         if self.method.form not in more.forms:
             more.add_form()
         return more
@@ -106,10 +106,10 @@ class Records:
     def add_form(self) -> None:
         """Makes the updates of the method's present form."""
         with self._unchanged():
-            made = [self._written(phases) for phases in groups(self.method)]
+            prepared = [self._written(phases) for phases in groups(self.method)]
             for transform in self.transforms:
-                made = [group.then(transform) for group in made]
-        self.forms[self.method.form] = made
+                prepared = [group.then(transform) for group in prepared]
+        self.forms[self.method.form] = prepared
 
     def _written(self, phases: Sequence[Phase]) -> "Group":
         own, works = self.batch.map(torch.clone), {}
