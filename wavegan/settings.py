@@ -141,6 +141,9 @@ PowerBeside = Annotated[
         description="exponent of magnitudes shown as extra channels beside their logarithms, 0 for no such channels",
     ),
 ]
+ResidualBeside = Annotated[
+    bool, Field(description="adds the level of what two frames do not predict of the next: how unsteady a partial is")
+]
 FloorDecibels = Annotated[
     float,
     Field(

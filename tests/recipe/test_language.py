@@ -354,6 +354,7 @@ def test_differences_of_recipes_with_other_discriminators():
         "discriminators.fine.view.window: 256 → 512",
         "discriminators.fine.view.power: 0.5 → not there",
         "discriminators.fine.view.power_beside: not there → 0.0",
+        "discriminators.fine.view.residual_beside: not there → false",
     ]
 
 

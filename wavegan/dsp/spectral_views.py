@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from wavegan import settings
 from wavegan.dsp.frames import framed, precise, real_transform
 from wavegan.dsp.mel import mel_filters, mel_scale
+from wavegan.dsp.prediction import power_of, residual_power
 from wavegan.dsp.statistics import means_and_deviations
 from wavegan.dsp.stft import full_scale
 
@@ -111,11 +112,6 @@ class _SpectralView(nn.Module):
         hann = torch.hann_window(self.window, dtype=clips.dtype, device=clips.device) / full_scale(self.window)
         return real_transform(frames * hann)[..., :-1, :]
 
-    def _power(self, clips: Tensor, tone: Tensor) -> Tensor:
-        """Computes squared magnitudes (N, C, frames, window / 2 bins) of the clips' spectra plus a tone (bins, 2)."""
-        real, imaginary = (self._spectra(clips) + tone.to(clips.dtype)).unbind(-1)
-        return real * real + imaginary * imaginary  # a sum over an axis of two is several times slower
-
 
 class LogMagnitude(_SpectralView):
     """Shows natural logarithms of magnitudes, (N, C, window / 2 bins, ceil(T / hop) frames).
@@ -124,8 +120,10 @@ class LogMagnitude(_SpectralView):
     Before they are scaled they lie between ln(f / √2) and ln(2 + f). No sample moves a value by more than 4 / (√2 · f ·
     window · deviation) times its own change: by 28 for 1,024 samples, -80 dB and a deviation of 1. Silence comes as
     close to that as any sound. power_beside: adds the magnitudes to this power as further channels with statistics of
-    their own, (N, 2C, bins, frames): logarithms show silence and decays, powers show loudness. Raises ValueError for a
-    window, hop or floor that does not fit.
+    their own, (N, 2C, bins, frames): logarithms show silence and decays, powers show loudness. residual_beside: adds
+    the logarithms of what two frames do not predict of the next (`prediction`), so 2C or 3C channels. They show how
+    unsteady partials are; no sample moves one by more than 28 / (f · window · deviation) times its own change. Raises
+    ValueError for a window, hop or floor that does not fit.
     """
 
     tone: Tensor
@@ -137,12 +135,13 @@ class LogMagnitude(_SpectralView):
         *,
         floor_db: settings.FloorDecibels = -80.0,
         power_beside: settings.PowerBeside = 0.0,
+        residual_beside: settings.ResidualBeside = False,
         coordinate: settings.Coordinate = False,
     ):
         least = LEAST_POWER_DEVIATION if power_beside else LEAST_LOG_DEVIATION
-        maps = 2 if power_beside else 1
+        maps = 1 + (power_beside > 0) + residual_beside
         super().__init__(window, hop, window // 2, floor_db, least, coordinate=coordinate, maps=maps)
-        self.power_beside = power_beside
+        self.power_beside, self.residual_beside = power_beside, residual_beside
         self.register_buffer("tone", floor_tone(torch.full((window // 2,), self.floor**2 / 2)), persistent=False)
 
     def _values(self, clips: Tensor) -> Tensor:
@@ -151,10 +150,14 @@ class LogMagnitude(_SpectralView):
         # For silence y = ln f, and the gradient has the length |o| / f² = 1 / (√2 · f), which is also the most that
         # a / (a² + f²/2) can be for any a. It is zero at X = -o alone: a point that no sound stays at.
         # One sample moves X by 2 · w / Σw, so by 4 / window at the most.
-        power = self._power(clips, self.tone) + self.floor**2 / 2
-        if not self.power_beside:
-            return power.log() / 2
-        return torch.cat([power.log() / 2, power ** (self.power_beside / 2)], dim=-1)
+        spectra = self._spectra(clips)
+        power = power_of(spectra + self.tone.to(clips.dtype)) + self.floor**2 / 2
+        maps = [power.log() / 2]
+        if self.power_beside:
+            maps.append(power ** (self.power_beside / 2))
+        if self.residual_beside:
+            maps.append((residual_power(spectra, self.floor) + self.floor**2).log() / 2)
+        return torch.cat(maps, dim=-1) if len(maps) > 1 else maps[0]
 
 
 class LogMel(_SpectralView):
@@ -208,7 +211,7 @@ class LogMel(_SpectralView):
         #     ∂y/∂X = M · (X + o) / (P + s),
         # whose effect on one sample is at most 4 / window · Σ M · |X + o| / (P + s) <= 4 / window · √W · √P / (P + s),
         # and √P / (P + s) is at most 1 / (2 · √s) <= 1 / (√2 · f). For silence P + s = f².
-        power = F.linear(self._power(clips, self.tone), self.filters.to(clips.dtype))
+        power = F.linear(power_of(self._spectra(clips) + self.tone.to(clips.dtype)), self.filters.to(clips.dtype))
         return (power + self.softness.to(clips.dtype)).log() / 2
 
 
