@@ -131,6 +131,9 @@ Pulses = Annotated[bool, Field(description="adds a pulse train beside the noise,
 StartShare = Annotated[
     float, Field(ge=0, le=1, description="share of hiss and of pulses in every bin at the start; less suits tones")
 ]
+BroadHiss = Annotated[
+    bool, Field(description="keeps hiss below the mean level of the bins around, so that partials stay clean")
+]
 Period = Annotated[int, Field(ge=2, le=1024, description="samples in each column of the image")]
 Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes; below 1, quiet parts count more")]
 PowerBeside = Annotated[

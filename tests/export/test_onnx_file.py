@@ -22,8 +22,10 @@ onnxruntime = pytest.importorskip("onnxruntime")
 SHAPES = {
     "wavegan": {"clip_samples": 4096, "dim": 2, "batch_norm": True, "labels": 2},
     "mlp": {"clip_samples": 300, "dim": 2, "channels": 2},
-    "inverse_stft": {"clip_samples": 1500, "dim": 4, "window": 64, "hop": 16, "labels": 2, "pulses": True},
-}
+    "inverse_stft": {
+        "clip_samples": 1500, "dim": 4, "window": 64, "hop": 16, "labels": 2, "pulses": True, "broad_hiss": True,
+    },
+}  # fmt: skip
 
 
 def made(name: str, **changes: object) -> Model:
@@ -48,7 +50,7 @@ def generator_of(model: Model) -> Generator:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> tuple[Model, Path, float]:
-    """The richest model: labels, noise, pulses, two channels, soft clips that get a peak of 1."""
+    """The richest model: labels, noise, pulses, broad hiss, two channels, soft clips that get a peak of 1."""
     model = made("inverse_stft", channels=2)
     generator_of(model).peaks_are_one.fill_(True)
     generator_of(model).bounds.fill_(-5)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from wavegan.dsp.frames import framed, inverse_real_transform, real_transform
 from wavegan.models.inverse_stft import LOUDEST, Generator, stretched
 from wavegan.models.pulses import Pulses
-from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix
+from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, broadened, channel_mix
 
 
 def small(clip_samples: int = 4096, channels: int = 1, **settings: Any) -> Generator:
@@ -127,6 +127,36 @@ def test_the_gradient_of_the_head_is_that_of_differences():
             lambda maps, *sources: Spectra.apply(maps, levels - 3, levels / 4, turn, *sources),
             tuple(tensor.clone().requires_grad_() for tensor in given),
         )
+
+
+def test_broad_hiss_is_no_louder_than_the_mean_level_around():
+    """Takes a partial of 4 nepers above its neighbours in bin 40, and a hole of as much in bin 80."""
+    maps = torch.zeros(1, 1, 32, 1 + 4 * 257)
+    level, share = maps[..., 1:258], maps[..., 772:]
+    level[:], share[:] = -8, 1
+    level[..., 40] += 4
+    level[..., 80] -= 4
+    level[..., 256] += 4  # of whose neighbours four are there
+    white = torch.ones(1, 1, 32, 257, 2)
+    broad, plain = (small(broad_hiss=is_broad)._spectra(maps, white)[0, 0, 5, :, 0] for is_broad in (True, False))
+    falls = (plain / broad).log()
+    assert falls[[40, 256]].tolist() == pytest.approx([4 * 8 / 9, 4 * 4 / 5], rel=5e-3)
+    assert falls[[76, 80, 84]].tolist() == pytest.approx([4 / 9, 0, 4 / 9], abs=1e-3)
+    assert falls[:76].sum() == pytest.approx(falls[40].item(), rel=1e-2) and falls.min() >= 0
+
+
+def test_broad_hiss_leaves_all_else_and_passes_the_gradient_of_its_share():
+    generator, source = small(broad_hiss=True), torch.Generator().manual_seed(5)
+    maps = torch.randn(2, 1, 32, 1 + 4 * 257, generator=source).requires_grad_()
+    hiss, silence = torch.randn(2, 1, 32, 257, 2, generator=source), torch.zeros(2, 1, 32, 257, 2)
+    assert torch.equal(generator._spectra(maps, silence), small()._spectra(maps, silence))
+    factor = broadened(maps, generator.start_levels, generator.bounds)
+    expected = small()._spectra(maps, hiss * factor[..., None])
+    assert torch.equal(generator._spectra(maps, hiss), expected) and 0 < factor.min() < 0.5 and factor.max() == 1
+    weights = torch.randn(expected.shape, generator=source)
+    (slope,) = torch.autograd.grad((generator._spectra(maps, hiss) * weights).sum(), maps)
+    (constant,) = torch.autograd.grad((expected * weights).sum(), maps)
+    assert torch.equal(slope, constant) and slope[..., 772:].abs().mean() > 1e-3
 
 
 def test_a_bin_far_beyond_the_bound_can_come_back_and_is_not_driven_further():

@@ -23,7 +23,7 @@ from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.pulses import Pulses
-from wavegan.models.spectral_head import Spectra, channel_mix, map_count
+from wavegan.models.spectral_head import Spectra, broadened, channel_mix, map_count
 
 START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
@@ -40,7 +40,8 @@ class Generator(nn.Module):
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
     rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
-    start_share: the share of hiss and of pulses in a bin of a network that has learned nothing.
+    start_share: the share of hiss and of pulses in a bin of a network that has learned nothing. broad_hiss: hiss is no
+    louder than the mean level of the bins around, so that a partial does not hiss.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -70,11 +71,13 @@ class Generator(nn.Module):
         hop: settings.Hop = 128,
         pulses: settings.Pulses = False,
         start_share: settings.StartShare = 0.3,
+        broad_hiss: settings.BroadHiss = False,
     ):
         super().__init__()
         self.require_window(window, hop)
         self.clip_samples, self.channels, self.labels, self.dim = clip_samples, channels, labels, dim
         self.window, self.hop, self.frames = window, hop, -(-clip_samples // hop)
+        self.broad_hiss = broad_hiss
         self.bins = window // 2 + 1
         self.output = Waveform()
         lengths = self._lengths()
@@ -164,13 +167,15 @@ class Generator(nn.Module):
         before = (self.window - self.hop) // 2
         return F.pad(clips, (before, missing - before))
 
-    def _spectra(self, maps: Tensor, *sources: Tensor) -> Tensor:
+    def _spectra(self, maps: Tensor, hiss: Tensor, *others: Tensor) -> Tensor:
         """Computes spectra (N, channels, frames, bins, 2); a full-scale sine has 1.
 
-        maps: (N, channels, frames, `map_count`). sources: spectra of hiss and of pulses, in the form of the result, or
+        maps: (N, channels, frames, `map_count`). hiss, others: spectra of the sources, in the form of the result or
         with 1 in place of the channels.
         """
-        return Spectra.apply(maps, self.start_levels, self.bounds, self.turn, *sources)
+        if self.broad_hiss:
+            hiss = hiss * broadened(maps, self.start_levels, self.bounds)[..., None]
+        return Spectra.apply(maps, self.start_levels, self.bounds, self.turn, hiss, *others)
 
     def _hiss(self, white: Tensor) -> Tensor:
         """Transforms the frames of a white noise; a bin has a mean square of 2."""

@@ -12,6 +12,7 @@ from wavegan.dsp.frames import joined
 
 LEAST_SLOPE = 0.25
 LOUDNESS_GAIN = 4.0
+BROAD = 9  # bins, more than the four that a steady partial reaches
 MAPS = 3  # of every bin: level, real part, imaginary part; and a share of each source
 
 
@@ -35,9 +36,8 @@ class Spectra(Function):
 
     @staticmethod
     def forward(ctx, maps, start_levels, bounds, turn, *sources):
-        loudness, (level, *parts) = maps[..., :1], maps[..., 1:].chunk(MAPS + len(sources), dim=-1)
-        real, imaginary, *shares = parts
-        room = (bounds - start_levels)[:, None] - level - LOUDNESS_GAIN * loudness
+        real, imaginary, *shares = parts = maps[..., 1:].chunk(MAPS + len(sources), dim=-1)[1:]
+        room = room_below(maps, start_levels, bounds)
         squares = 1 + real * real
         for part in parts[1:]:
             squares.addcmul_(part, part)
@@ -76,6 +76,24 @@ class Spectra(Function):
             for share, source, is_needed in zip(parts[2:], sources, ctx.needs_input_grad[4:], strict=True)
         ]
         return gradient, None, None, None, *by_sources
+
+
+def room_below(maps: Tensor, start_levels: Tensor, bounds: Tensor) -> Tensor:
+    """Computes how far each bin would stay below its bound if that did not bend it: (N, channels, frames, bins)."""
+    level = maps[..., 1 : 1 + bounds.shape[-1]]
+    return (bounds - start_levels)[:, None] - level - LOUDNESS_GAIN * maps[..., :1]
+
+
+@torch.no_grad()
+def broadened(maps: Tensor, start_levels: Tensor, bounds: Tensor) -> Tensor:
+    """Computes a factor for the hiss in each bin, (N, channels, frames, bins): no peak raises the hiss with it.
+
+    It is at most 1, and less where the bin's level is above the mean level, in dB, of the BROAD bins around it. The
+    generator learns nothing through it.
+    """
+    levels = bounds[:, None] - F.softplus(room_below(maps, start_levels, bounds))
+    around = F.avg_pool1d(levels.flatten(0, 2), BROAD, stride=1, padding=BROAD // 2, count_include_pad=False)
+    return (around.view_as(levels) - levels).clamp(max=0).exp()
 
 
 def channel_mix(channels: int) -> Tensor:

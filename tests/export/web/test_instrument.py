@@ -126,6 +126,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "labels and pulses": {"names": NAMES, "pulses": True, "is_loud": True},
     "no labels": {},
     "stereo": {"channels": 2, "names": ("a", "b")},
+    "broad hiss": {"broad_hiss": True, "pulses": True},
     "three channels, an uneven clip, a window that is no power of two": {
         "channels": 3, "clip_samples": 1999, "window": 96, "hop": 24, "dim": 9, "pulses": True,
     },

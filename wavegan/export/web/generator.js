@@ -4,6 +4,7 @@
 const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
 const LOUDNESS_GAIN = 4;
+const BROAD = 9; // bins, over whose mean level hiss may not rise
 const LOWEST = 2; // pitch in cycles a window
 const OCTAVES = 4;
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
@@ -226,22 +227,27 @@ class Generator {
   /** Shapes the sources into the spectra of one channel, as wavegan/models/spectral_head.py does. */
   shape(channel, hissAddress) {
     const { kernel, bins, frames, cosines, sines } = this;
-    const { window, hop, pulses } = this.model;
+    const { window, hop, pulses, broadHiss } = this.model;
     const startLevels = this.tensors.start_levels.subarray(channel * bins);
     const bounds = this.tensors.bounds.subarray(channel * bins);
     const columns = this.forward.columns;
     const hiss = kernel.view(hissAddress, frames * columns);
     const pulse = kernel.view(this.pulses, frames * columns);
     const spectra = kernel.view(this.spectra, frames * 2 * bins);
+    const levels = new Float32Array(bins);
     for (let frame = 0; frame < frames; frame++) {
       const maps = kernel.view(this.headMaps + 4 * (frame * this.head.columns + channel * this.maps), this.maps);
       for (let bin = 0; bin < bins; bin++) {
+        const room = bounds[bin] - startLevels[bin] - maps[1 + bin] - LOUDNESS_GAIN * maps[0];
+        levels[bin] = bounds[bin] - softplus(room);
+      }
+      for (let bin = 0; bin < bins; bin++) {
         const [real, imaginary] = [maps[1 + bins + bin], maps[1 + 2 * bins + bin]];
-        const share = maps[1 + 3 * bins + bin];
+        let share = maps[1 + 3 * bins + bin];
         const pulseShare = pulses ? maps[1 + 4 * bins + bin] : 0;
         const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
-        const room = bounds[bin] - startLevels[bin] - maps[1 + bin] - LOUDNESS_GAIN * maps[0];
-        const amplitude = Math.exp(bounds[bin] - softplus(room)) / Math.sqrt(squares);
+        const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
+        if (broadHiss) share *= broadened(levels, bin);
         const step = (frame * bin * hop) % window;
         const [cosine, sine, place] = [cosines[step], sines[step], frame * columns + 2 * bin];
         const x = real * cosine - imaginary * sine + share * hiss[place] + pulseShare * pulse[place];
@@ -265,6 +271,14 @@ class Generator {
     const before = Math.floor((window - hop) / 2);
     return sound.slice(before, before + clipSamples);
   }
+}
+
+/** Computes a factor for the hiss of a bin: no peak of the levels, natural logarithms, raises the hiss with it. */
+function broadened(levels, bin) {
+  const reach = (BROAD - 1) / 2;
+  const around = levels.subarray(Math.max(0, bin - reach), bin + reach + 1);
+  const mean = around.reduce((sum, level) => sum + level, 0) / around.length;
+  return Math.exp(Math.min(0, mean - levels[bin]));
 }
 
 /** Interpolates frames (time, channels) between neighbours, to another number of frames. */

@@ -160,5 +160,6 @@ def _description(model: Model) -> dict[str, Any]:
         "hop": generator.hop,
         "lengths": [declared.shape[-1] for declared in rows],
         "pulses": generator.pulses is not None,
+        "broadHiss": generator.broad_hiss,
         "peaksAreOne": bool(generator.peaks_are_one),
     }
