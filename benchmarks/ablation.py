@@ -49,6 +49,8 @@ ROWS = {  # the keys that differ
     "and a period of 8": VIEW.format("period") + "period discriminators.period.tile_frames=16",
     "and texture": "discriminators.texture.name=tiled_texture discriminators.texture.weight=0.5 "
     + " ".join(f"discriminators.texture.view.{key}" for key in ("name=log_magnitude", "window=1024", "hop=256")),
+    "and the residual": "discriminators.fine.view.residual_beside=true",
+    "broad hiss": "generator.broad_hiss=true",
     "rows know their place": "discriminators.fine.view.coordinate=true discriminators.coarse.view.coordinate=true",
     "adaptive augmentation": "method.augment.name=adaptive",
     "adaptive augmentation, always 0.8": "method.augment.name=adaptive method.augment.probability=0.8 "

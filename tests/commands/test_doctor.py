@@ -361,6 +361,14 @@ def test_a_clip_holds_most_files_until_they_have_died_away(folder, seconds, end,
     assert cutting_of(corpus, np.full(3, end)) == Cutting(*expected, knows_labels=False)
 
 
+@pytest.mark.parametrize(("windows", "shipped"), [("first", "drums_modern"), ("random", "piano_modern")])
+def test_short_sounds_and_recordings_have_the_optimisers_of_the_shipped_recipes(folder, windows, shipped):
+    corpus = load_corpus(folder(count=3), RATE, 1)
+    cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
+    advice = advised_for(["sounds"], corpus, DataFormat(RATE, 1, RATE), cutting, CPU, None, (2000, "few"))
+    assert advice.recipe.optimizers == recipes.load(shipped).optimizers
+
+
 @pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000])
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=["cpu", "cuda"])
 def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device):

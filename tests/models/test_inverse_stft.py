@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from wavegan.dsp.frames import framed, inverse_real_transform, real_transform
 from wavegan.models.inverse_stft import LOUDEST, Generator, stretched
 from wavegan.models.pulses import Pulses
-from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, broadened, channel_mix
+from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix, hiss_factors
 
 
 def small(clip_samples: int = 4096, channels: int = 1, **settings: Any) -> Generator:
@@ -150,7 +150,7 @@ def test_broad_hiss_leaves_all_else_and_passes_the_gradient_of_its_share():
     maps = torch.randn(2, 1, 32, 1 + 4 * 257, generator=source).requires_grad_()
     hiss, silence = torch.randn(2, 1, 32, 257, 2, generator=source), torch.zeros(2, 1, 32, 257, 2)
     assert torch.equal(generator._spectra(maps, silence), small()._spectra(maps, silence))
-    factor = broadened(maps, generator.start_levels, generator.bounds)
+    factor = hiss_factors(maps, generator.start_levels, generator.bounds)
     expected = small()._spectra(maps, hiss * factor[..., None])
     assert torch.equal(generator._spectra(maps, hiss), expected) and 0 < factor.min() < 0.5 and factor.max() == 1
     weights = torch.randn(expected.shape, generator=source)

@@ -176,6 +176,7 @@ def advised(
         test_value=test and flow(test),
         holdout=None if any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1,
         data=_data_lines(corpus, form, cutting),
+        windows=cutting.windows,
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,

@@ -1,8 +1,8 @@
 """Predicts the frames of a spectrum, each from the two before it: what is not predicted shows how unsteady a sound is.
 
-Where a partial is steady, little is left. Loudness in dB hardly shows that: a noise 17 dB below a partial moves its
-level by 1 dB, but it is 20 dB more than one of 37 dB below. The unpredictability measure of MPEG-1 audio (ISO/IEC
-11172-3, psychoacoustic model 2) tells tones from noise in this way.
+Where a partial is steady, little is left. Levels in dB hardly show that. A noise 17 dB below a partial moves the
+partial's level by 1 dB, which is little; but it leaves 20 dB more than a noise 37 dB below. The unpredictability
+measure of MPEG-1 audio (ISO/IEC 11172-3, psychoacoustic model 2) tells tones from noise in this way.
 """
 
 import torch.nn.functional as F

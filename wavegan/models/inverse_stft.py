@@ -23,7 +23,7 @@ from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.pulses import Pulses
-from wavegan.models.spectral_head import Spectra, broadened, channel_mix, map_count
+from wavegan.models.spectral_head import Spectra, channel_mix, hiss_factors, map_count
 
 START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
@@ -174,7 +174,7 @@ class Generator(nn.Module):
         with 1 in place of the channels.
         """
         if self.broad_hiss:
-            hiss = hiss * broadened(maps, self.start_levels, self.bounds)[..., None]
+            hiss = hiss * hiss_factors(maps, self.start_levels, self.bounds)[..., None]
         return Spectra.apply(maps, self.start_levels, self.bounds, self.turn, hiss, *others)
 
     def _hiss(self, white: Tensor) -> Tensor:

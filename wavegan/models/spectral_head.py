@@ -79,17 +79,17 @@ class Spectra(Function):
 
 
 def room_below(maps: Tensor, start_levels: Tensor, bounds: Tensor) -> Tensor:
-    """Computes how far each bin would stay below its bound if that did not bend it: (N, channels, frames, bins)."""
+    """Computes how far below its bound the maps ask each level to be: (N, channels, frames, bins)."""
     level = maps[..., 1 : 1 + bounds.shape[-1]]
     return (bounds - start_levels)[:, None] - level - LOUDNESS_GAIN * maps[..., :1]
 
 
 @torch.no_grad()
-def broadened(maps: Tensor, start_levels: Tensor, bounds: Tensor) -> Tensor:
-    """Computes a factor for the hiss in each bin, (N, channels, frames, bins): no peak raises the hiss with it.
+def hiss_factors(maps: Tensor, start_levels: Tensor, bounds: Tensor) -> Tensor:
+    """Computes by what the hiss of each bin is multiplied, (N, channels, frames, bins), so that no peak raises it.
 
-    It is at most 1, and less where the bin's level is above the mean level, in dB, of the BROAD bins around it. The
-    generator learns nothing through it.
+    A factor is 1 at most. It is less where the bin's level is above the mean level, in dB, of the BROAD bins around it.
+    Its own slope is left out of the gradient.
     """
     levels = bounds[:, None] - F.softplus(room_below(maps, start_levels, bounds))
     around = F.avg_pool1d(levels.flatten(0, 2), BROAD, stride=1, padding=BROAD // 2, count_include_pad=False)

@@ -247,7 +247,7 @@ class Generator {
         const pulseShare = pulses ? maps[1 + 4 * bins + bin] : 0;
         const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
         const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
-        if (broadHiss) share *= broadened(levels, bin);
+        if (broadHiss) share *= hissFactor(levels, bin);
         const step = (frame * bin * hop) % window;
         const [cosine, sine, place] = [cosines[step], sines[step], frame * columns + 2 * bin];
         const x = real * cosine - imaginary * sine + share * hiss[place] + pulseShare * pulse[place];
@@ -273,12 +273,13 @@ class Generator {
   }
 }
 
-/** Computes a factor for the hiss of a bin: no peak of the levels, natural logarithms, raises the hiss with it. */
-function broadened(levels, bin) {
+/** Computes by what a bin's hiss is multiplied, so that no peak raises it; levels: natural logarithms, of all bins. */
+function hissFactor(levels, bin) {
   const reach = (BROAD - 1) / 2;
-  const around = levels.subarray(Math.max(0, bin - reach), bin + reach + 1);
-  const mean = around.reduce((sum, level) => sum + level, 0) / around.length;
-  return Math.exp(Math.min(0, mean - levels[bin]));
+  const [first, end] = [Math.max(0, bin - reach), Math.min(levels.length, bin + reach + 1)];
+  let sum = 0;
+  for (let near = first; near < end; near++) sum += levels[near];
+  return Math.exp(Math.min(0, sum / (end - first) - levels[bin]));
 }
 
 /** Interpolates frames (time, channels) between neighbours, to another number of frames. */
