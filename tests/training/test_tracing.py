@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
 
 from wavegan import assemble
 from wavegan import recipe as recipes
@@ -131,6 +132,21 @@ def test_a_compiled_work_reads_its_tensors_and_draws_anew():
         assert stats["drawn"].item() == pytest.approx(u.sum().item())
         torch.testing.assert_close(work.weight.grad, 36 * u * work.weight.detach() ** 3 * work.x**2)
         assert work.idle.grad is None
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="there is no compiler for a CPU")
+@pytest.mark.filterwarnings("ignore")
+def test_what_was_compiled_once_is_found_again(tmp_path, monkeypatch):
+    """Compiles one work twice, as two processes would; the second time takes what the first has left on disk."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    found = []
+    for _ in range(2):
+        torch._dynamo.reset()
+        counters["inductor"].clear()
+        (fast,) = compiled([Doubling()])
+        fast()
+        found.append(counters["inductor"]["fxgraph_cache_hit"])
+    assert found == [0, 1]
 
 
 def test_gradients_lie_in_memory_as_their_weights_do():

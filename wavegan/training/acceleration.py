@@ -63,8 +63,12 @@ class _Trial:
             seconds, gradients = self._measured(records)
         except Exception as error:  # of any kind, from a compiler or a driver: without them everything still works
             return f"not used, {_failed(error)}"
-        if not torch.cosine_similarity(self.gradients, gradients, dim=0).item() >= LEAST_AGREEMENT:
-            return "not used, its gradients differ from those of the step as it is written"
+        agreement = torch.cosine_similarity(self.gradients, gradients, dim=0).item()
+        if not agreement >= LEAST_AGREEMENT:
+            return (
+                f"not used, its gradients differ from those of the step as it is written (cosine {agreement:.3f}, "
+                f"at least {LEAST_AGREEMENT})"
+            )
         share = seconds / self.seconds
         if must_gain and share >= 1:
             return f"not used, a step would take {share:.2f} times as long"

@@ -10,8 +10,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from wavegan.methods.base import Stats
 
@@ -31,8 +34,14 @@ Compiler = Callable[[GraphModule, list[Tensor]], Callable[..., Sequence[Tensor]]
 
 
 def inductor(module: GraphModule, inputs: list[Tensor]) -> Callable[..., Sequence[Tensor]]:
-    """Compiles operations for inputs of these shapes; random numbers that it draws are those of torch."""
-    return torch._inductor.compile(module, inputs, options={"fallback_random": True})  # pyright: ignore
+    """Compiles operations for inputs of these shapes; random numbers that it draws are those of torch.
+
+    Inductor keeps what it has compiled in its cache folder, but only where it knows the inputs as fakes of one mode.
+    """
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    fakes = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
+    with tracing(TracingContext(mode)):
+        return torch._inductor.compile(module, fakes, options={"fallback_random": True})  # pyright: ignore
 
 
 def compiled(works: Sequence[Work], compiler: Compiler = inductor) -> Sequence[Work]:
