@@ -5,7 +5,7 @@
 Measures `recipes/sc09.yaml` (d = 64, 16,384 samples) with `wavegan bench`: at batches of 64 and 256, in fp32, and with
 `training.compile=false`, neither compiled nor captured. It measures the modern recipe too. The plain step is fp32 with
 TF32 allowed. A recent GPU should reach 5 times the plain step's speed and 40 % of the measured bf16 matrix rate. At the
-end the script measures the forms of each convolution.
+end the script shows where the time goes and measures the forms of each convolution.
 """
 
 import argparse
@@ -27,7 +27,7 @@ LEAST_SPEEDUP, LEAST_SHARE = 5, 0.4
 
 
 def main() -> None:
-    """Runs `wavegan bench` for each variant and writes its figures, then runs the convolutions; prints all figures."""
+    """Runs `wavegan bench` for each variant and writes its figures; then profiles, then the convolutions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
@@ -48,6 +48,9 @@ def main() -> None:
         options.out.write_text(json.dumps(figures, indent=1))
     if options.only != list(VARIANTS):
         return
+    for recipe in ("sc09", "sc09_modern"):
+        command = [sys.executable, ROOT / "benchmarks" / "device_time.py", ROOT / "recipes" / f"{recipe}.yaml"]
+        subprocess.run([*command, "--device", options.device], check=True)
     for precision in ("bf16", "fp32"):
         command = [sys.executable, str(ROOT / "benchmarks" / "convolutions.py"), "--clips", "192"]
         subprocess.run([*command, "--device", options.device, "--precision", precision], check=True)

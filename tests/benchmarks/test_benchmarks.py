@@ -370,3 +370,17 @@ def test_the_messages_of_a_step_hold_every_gradient_once():
     networks = Discriminator((1, 16384), dim=4), Generator(16384, dim=4)
     judged, made = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
     assert sum(sizes) == 4 * (5 * judged + made)
+
+
+def test_time_on_a_device_counts_kernels_that_run_at_once_once():
+    """Takes kernels from 0 to 4, 1 to 3, 3 to 6 and 8 to 9 µs: 7 of 9 are busy."""
+    measured = script("device_time")
+    spans = [(0, 4, "triton_poi_add"), (1, 2, "Memcpy DtoD"), (3, 3, "sm90_xmma_fprop"), (8, 1, "arange")]
+    kernels = [{"ts": start, "dur": length, "name": name} for start, length, name in spans]
+    assert measured.busy_microseconds(kernels) == 7
+    assert measured.by_kind(kernels) == {
+        "kernels made by the compiler": 0.004,
+        "convolutions and matrix products": 0.003,
+        "copies": 0.002,
+        "other": 0.001,
+    }
