@@ -23,9 +23,9 @@ from wavegan.commands.step_timing import StepTiming
 WARM_UPS, STEPS, LONGEST = 8, 8, 12
 ON_DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
 KINDS = {
+    "kernels made by the compiler": ("triton_",),  # first, as their names tell which operations they join
     "convolutions and matrix products": ("conv", "gemm", "xmma", "cutlass", "nvjet", "wgrad", "dgrad", "cudnn"),
     "optimiser and average": ("multi_tensor", "fused_adam", "foreach", "adam"),
-    "kernels made by the compiler": ("triton_",),
     "copies": ("memcpy", "memset", "copy", "cat"),
 }
 

@@ -76,6 +76,12 @@ def sounds(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hides GPUs from a test of what holds on a CPU: the same bits, its advice, its count of calls."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
 def run(sounds, tmp_path, monkeypatch) -> Path:
     """Returns the run of a small WaveGAN, called mouse, that knows kick and snare; goes into the folder around it."""
     (tmp_path / "mouse.yaml").write_text(LABELLED.format(source=sounds(20, seconds=0.3, labels=("kick", "snare"))))

@@ -88,6 +88,7 @@ def starting(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Ranks]]:
                 "MASTER_PORT": str(store.port),
                 "TORCHELASTIC_USE_AGENT_STORE": "True",
                 "TORCHELASTIC_RESTART_COUNT": "0",
+                "CUDA_VISIBLE_DEVICES": "",  # on a GPU each process needs one of its own
                 "WAVEGAN_CACHE": str(place / f"cache-{rank}" if apart else cache),
                 **said,
             }

@@ -96,6 +96,24 @@ def test_a_prepared_step_is_the_step_as_it_is_written(training, name, how):
     assert torch.cosine_similarity(*written, dim=0) < 0.99, "two draws give one gradient: the test sees nothing"
 
 
+def test_a_compiled_step_turns_no_layout_that_the_written_one_leaves(training):
+    """A compiler that gives an image of one row a stride of 0 has cuDNN turn it to channels first and back."""
+    path, *overrides = RECIPES["shared phase shuffle"]
+    made = training(path, *overrides, "training.precision=bf16", "generator.dim=32", "discriminators.waveform.dim=32")
+    counts = []
+    for transforms in ([], [compiled]):
+        records = Records(made, made.batches(0), transforms)
+        records.add_form()
+        gradients(made, records.backwards, 1)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+            gradients(made, records.backwards, 1)
+            torch.cuda.synchronize()
+        names = [event.name for event in profiler.events()]
+        assert names, "kernels were seen"
+        counts.append(sum("nchwToNhwc" in name or "nhwcToNchw" in name for name in names))
+    assert counts[1] <= counts[0]
+
+
 def test_a_step_that_pays_is_compiled_and_captured(training):
     made = training(*RECIPES["a modern step"])
     lines = settle_acceleration(made, made.batches(0), True, 1000)
@@ -131,13 +149,17 @@ def train(command, folder: Path, run: Path, steps: int, *more: str) -> dict:
 
 
 def difference(state: dict, other_state: dict) -> float:
-    """Returns the largest difference of two trainings' weights, as a share of the largest weight of each network."""
-    largest = 0.0
+    """Returns how much two trainings' weights differ, as a root mean square, in learning rates of Adam.
+
+    Where a gradient is nothing but rounding, Adam takes a whole step of it in either direction. So the largest
+    difference says nothing, but few weights have such gradients.
+    """
+    steps = []
     for name, network in state["networks"].items():
-        for key, value in network.items():
-            scale = max(value.abs().max().item(), 1e-3)
-            largest = max(largest, (value - other_state["networks"][name][key]).abs().max().item() / scale)
-    return largest
+        (group,) = state["optimizers"][name]["param_groups"]
+        weights = [(value - other_state["networks"][name][key]).flatten() for key, value in network.items()]
+        steps.append(torch.cat(weights).double() / group["lr"])
+    return torch.cat(steps).square().mean().sqrt().item()
 
 
 @pytest.mark.parametrize("compile", ["false", "auto"])
@@ -146,7 +168,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(command, folder, t
     whole = train(command, folder, tmp_path / "whole", 6, f"training.compile={compile}")
     train(command, folder, tmp_path / "parts", 3, f"training.compile={compile}")
     parts = train(command, folder, tmp_path / "parts", 6, f"training.compile={compile}")
-    assert difference(whole, parts) < 1e-3
+    assert difference(whole, parts) < 0.1
 
 
 def test_what_a_gpu_has_learned_sounds_the_same_on_a_cpu_and_goes_on_there(command, folder, tmp_path):
@@ -176,7 +198,7 @@ def test_a_process_group_of_one_averages_on_the_gpu(folder, tmp_path):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         states.append(torch.load(run / "checkpoints" / "step-00000003.pt", weights_only=True, map_location="cpu"))
-    assert difference(*states) < 1e-3
+    assert difference(*states) < 0.1
 
 
 def test_orthogonal_steps_are_those_of_the_cpu():

@@ -577,10 +577,11 @@ SPOILING = {
 }
 
 
+@pytest.mark.usefixtures("on_a_cpu")
 @pytest.mark.parametrize("spoil", SPOILING)
 @pytest.mark.parametrize("often", [(), ("monitor.log_every=100", "monitor.preview_every=4")])
 def test_what_is_not_finite_stops_with_a_way_out(mouse, command, monkeypatch, spoil, often):
-    """The penalty is called twice a step, so the third step is spoilt.
+    """The penalty is called twice a step, so the third step is spoilt; on a GPU the trials would call it too.
 
     Nothing of that step is saved, shown or logged.
     """

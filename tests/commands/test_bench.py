@@ -55,7 +55,9 @@ def brief(monkeypatch):
 @pytest.mark.usefixtures("brief")
 def test_figures_of_a_small_recipe(tmp_path, sounds, command):
     mouse(tmp_path, source=sounds(4))
-    outcome = command("bench", tmp_path / "mouse.yaml", "training.precision=bf16", "--repeats", 2, "--json")
+    outcome = command(
+        "bench", tmp_path / "mouse.yaml", "training.precision=bf16", "--repeats", 2, "--json", "--device", "cpu"
+    )
     assert outcome.code == 0, outcome.err
     figures = json.loads(outcome.out)
     assert figures.keys() >= PROMISED

@@ -179,6 +179,7 @@ def test_equal_inputs_give_equal_figures_and_pages(command, home):
     assert all(result != other_result for result, other_result in zip(first, other, strict=True)), "the seed counts"
 
 
+@pytest.mark.usefixtures("on_a_cpu")
 def test_the_clips_are_those_of_the_seed(home):
     result = compare([home / "mouse", home / "rat"], JudgingOptions(count=5, seed=3), trials=6)
     page = page_of(str(result.report))

@@ -111,6 +111,7 @@ def test_training_finds_the_sound_in_the_cache(folder, monkeypatch):
     train(recipes.load(Path("my.yaml"), [*SMALL, *QUIET]), Path("run"))
 
 
+@pytest.mark.usefixtures("on_a_cpu")
 def test_the_advised_model_is_the_shipped_one(folder):
     """At 16 kHz on a CPU the recipe is that of the shipped ones, apart from the sound and the steps for it."""
     written = recipes.as_dict(advised(folder()))
@@ -286,6 +287,7 @@ def test_the_steps_follow_the_sound_and_the_machine(clips, device, step_seconds,
     assert steps_for(clips, device, step_seconds) == (steps, reason)
 
 
+@pytest.mark.usefixtures("on_a_cpu")
 def test_a_slow_machine_is_advised_fewer_steps(folder, monkeypatch):
     folder(count=60)
     monkeypatch.setattr(doctor_module, "_step_seconds", lambda *_: 3.0)

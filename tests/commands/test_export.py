@@ -31,6 +31,7 @@ def test_the_folder_makes_the_clips_of_the_run(run, command):
     assert command("generate", "out", "-n", "2").code == 0 and Path("out/generated/clip-000001.wav").exists()
 
 
+@pytest.mark.usefixtures("on_a_cpu")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_its_sample_clips_are_made_again_from_their_receipts(run, command, precision):
     """By the exported model, whose weights are others than the run's where they are stored in fewer bits."""

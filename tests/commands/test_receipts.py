@@ -64,6 +64,7 @@ def test_a_receipt_says_how_and_names_no_folder(command, here, drummer):
     assert re.search(r"^label +kick:0.75,snare:0.25$", command("info", paths[17]).out, re.MULTILINE)
 
 
+@pytest.mark.usefixtures("on_a_cpu")
 @pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])  # MP3 holds no 4,000 Hz
 def test_a_sound_is_made_again_from_any_format(command, here, drummer, extension):
     [path] = generated(command, drummer, "-n", 1, "--format", extension)

@@ -43,6 +43,7 @@ def gradio(monkeypatch) -> type[Part]:
     return Part
 
 
+@pytest.mark.usefixtures("on_a_cpu")
 def test_each_label_has_a_button_that_makes_its_sound(gradio, tmp_path, monkeypatch):
     export(Path("drums"), out=tmp_path / "drums")
     monkeypatch.chdir(tmp_path)  # the page finds its folder by itself

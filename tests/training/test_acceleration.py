@@ -238,6 +238,7 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
         optimizers = {name: torch.optim.SGD(network.parameters(), 1e-2) for name, network in gan.networks.items()}
         made.append(Training(gan, optimizers, device))
     plain, replayed = made
+    before = weights(plain)
 
     def batches(draw: int) -> Batch:
         clips = torch.rand(8, 1, 4096, generator=torch.Generator().manual_seed(draw)) * 2 - 1
@@ -253,6 +254,7 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
             torch.testing.assert_close(value, stats[1][name], rtol=1e-3, atol=1e-4, msg=name)
         plain.step, replayed.step = plain.step + 1, replayed.step + 1
     assert len(records.forms) == 2 and all(records.forms.values()), "both kinds of step were recorded"
-    after = weights(replayed)
-    for key, value in weights(plain).items():
-        torch.testing.assert_close(value, after[key], rtol=1e-3, atol=1e-5, msg=key)
+    moved, also = (
+        torch.cat([(value - before[key]).flatten().float() for key, value in weights(run).items()]) for run in made
+    )
+    assert (moved - also).norm() < 0.01 * moved.norm(), "sums on a GPU are added up in no fixed order"

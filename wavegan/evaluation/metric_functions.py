@@ -9,6 +9,7 @@ memory stays bounded.
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -100,11 +101,20 @@ def _moments(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 def _frechet(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> Tensor:
     # √(Σ₁Σ₂) and √(√Σ₁ Σ₂ √Σ₁) have the same trace. The second form is symmetric, so its eigenvalues are real
     # and at most rounding takes them below zero, even where N < F leaves the covariances without full rank.
-    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = _eigenvectors(covariance)
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
     overlap = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
     shift = mean - other_mean
     return (shift @ shift + covariance.trace() + other_covariance.trace() - 2 * overlap).clamp(min=0)
+
+
+def _eigenvectors(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns eigenvalues and eigenvectors, by QR where divide and conquer fails: where many eigenvalues are equal."""
+    try:
+        return torch.linalg.eigh(covariance)
+    except torch.linalg.LinAlgError:
+        values, vectors = scipy.linalg.eigh(covariance.numpy(), driver="ev")
+        return torch.from_numpy(values), torch.from_numpy(vectors)
 
 
 def precision(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:

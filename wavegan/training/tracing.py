@@ -30,18 +30,22 @@ class Work(Protocol):
     def __call__(self) -> Stats: ...
 
 
+OPTIONS = {"fallback_random": True, "layout_optimization": False}
+
 Compiler = Callable[[GraphModule, list[Tensor]], Callable[..., Sequence[Tensor]]]
 
 
 def inductor(module: GraphModule, inputs: list[Tensor]) -> Callable[..., Sequence[Tensor]]:
     """Compiles operations for inputs of these shapes; random numbers that it draws are those of torch.
 
-    Inductor keeps what it has compiled in its cache folder, but only where it knows the inputs as fakes of one mode.
+    Activations stay in the order in memory in which autograd had them, channels last: where Inductor chooses, an image
+    of one row gets a stride of 0, which cuDNN takes for channels first. Inductor keeps what it has compiled in its
+    cache folder, but only where it knows the inputs as fakes of one mode.
     """
     mode = FakeTensorMode(shape_env=ShapeEnv())
     fakes = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
     with tracing(TracingContext(mode)):
-        return torch._inductor.compile(module, fakes, options={"fallback_random": True})  # pyright: ignore
+        return torch._inductor.compile(module, fakes, options=OPTIONS)  # pyright: ignore
 
 
 def compiled(works: Sequence[Work], compiler: Compiler = inductor) -> Sequence[Work]:
