@@ -112,7 +112,7 @@ def _eigenvectors(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Returns eigenvalues and eigenvectors, by QR where divide and conquer fails: where many eigenvalues are equal."""
     try:
         return torch.linalg.eigh(covariance)
-    except torch.linalg.LinAlgError:
+    except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
         values, vectors = scipy.linalg.eigh(covariance.numpy(), driver="ev")
         return torch.from_numpy(values), torch.from_numpy(vectors)
 
