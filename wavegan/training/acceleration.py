@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 REPETITIONS = 3
 LEAST_AGREEMENT = 0.99  # cosine of the gradients; with another order of summation it stays above 0.999
-ROUNDING = 0.005  # by which a cosine with exact gradients may be less than that of the step as it is written
+LEAST_NEARNESS = 0.8  # cosine with gradients in fp32, of such as may differ from those of the step as it is written
+ROUNDING = 0.005  # by which that cosine may be less than the written step's
 WARM_UPS = 3  # before a capture, so that libraries have chosen their algorithms
 LEAST_MINUTES = 15  # of the steps that are left, as they are written: compiling takes one or two
 
@@ -79,12 +80,13 @@ class _Trial:
     def _is_as_exact(self, gradients: Tensor) -> bool:
         """Says whether gradients in bf16 are as near to those in fp32 as those of the step as it is written.
 
-        A compiler rounds less often, as it keeps what lies between joined operations in fp32.
+        A compiler rounds less often, as it keeps what lies between joined operations in fp32. Where rounding leaves
+        little of a gradient, nearness says nothing.
         """
         if self.training.precision == "fp32":
             return False
         _, exact = self._measured(Records(self.training, self.batch, []), "fp32")
-        return _cosine(gradients, exact) >= _cosine(self.gradients, exact) - ROUNDING
+        return _cosine(gradients, exact) >= max(_cosine(self.gradients, exact) - ROUNDING, LEAST_NEARNESS)
 
     def _measured(self, records: "Records", precision: str) -> tuple[float, Tensor]:
         """Returns the seconds of one step's phases, and all their gradients as one row."""
