@@ -1,5 +1,6 @@
 """Tests on a real CUDA device whatever works differently there; skipped without one."""
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from torch import nn
 
 from wavegan import assemble
 from wavegan import recipe as recipes
@@ -122,6 +124,27 @@ def test_a_step_that_pays_is_compiled_and_captured(training):
         "discriminators",
         "generator",
     }
+
+
+@pytest.mark.parametrize("name", ["labels", "a modern step", "several views"])
+def test_discriminators_judge_on_a_gpu_as_on_a_cpu(training, name):
+    """Compares scores and their slopes in the clips, views included, in fp32."""
+    made = training(*RECIPES[name])
+    batch = made.batches(0)
+    for adversary in made.method.adversaries.values():
+        results = []
+        for device in (DEVICE, torch.device("cpu")):
+            network = copy.deepcopy(adversary.discriminator).to(device).eval()
+            view = copy.deepcopy(adversary.view or nn.Identity()).to(device)
+            clips = batch.x.detach().to(device).requires_grad_()
+            seed_torch(0, 1, "scores")
+            given = [view(clips)] + ([] if batch.labels is None else [batch.labels.to(device)])
+            scores = network(*given)
+            (slopes,) = torch.autograd.grad(scores.sum(), clips)
+            results.append((scores.detach().cpu(), slopes.cpu().flatten()))
+        (here, slopes), (there, expected) = results
+        torch.testing.assert_close(here, there, rtol=1e-2, atol=1e-2 * there.abs().max().item())
+        assert torch.cosine_similarity(slopes, expected, dim=0) > 0.99
 
 
 @pytest.mark.parametrize("on_device", ["true", "false"])
