@@ -16,7 +16,7 @@ from wavegan import recipe as recipes
 from wavegan.methods.base import Batch
 from wavegan.seeding import seed_torch
 from wavegan.training.acceleration import Records, cuda_graphs, settle_acceleration
-from wavegan.training.loop import Training
+from wavegan.training.loop import Training, take_step
 from wavegan.training.muon import Muon
 from wavegan.training.precision import autocast
 from wavegan.training.tracing import compiled
@@ -124,6 +124,20 @@ def test_a_step_that_pays_is_compiled_and_captured(training):
         "discriminators",
         "generator",
     }
+
+
+def test_a_kind_of_step_that_is_captured_during_training_reads_new_weights(training):
+    """In bf16, whose casts autocast keeps; trains some steps of both kinds, then compares one with the written step."""
+    made = training(*RECIPES["a modern step"], "training.precision=bf16", "method.penalty_every=2")
+    settle_acceleration(made, made.batches(0), "auto", 10)
+    assert made.backwards, "graphs are used"
+    for _ in range(6):
+        take_step(made, made.batches)
+        made.step += 1
+    for kind in (0, 1):
+        made.method.advance(kind)
+        captured = gradients(made, made.backwards, 9)
+        assert torch.cosine_similarity(captured, gradients(made, {}, 9), dim=0) > 0.999
 
 
 @pytest.mark.parametrize("name", ["labels", "a modern step", "several views"])

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from wavegan.audio.adaptive_augmentation import Adaptive
 from wavegan.methods.adversary import Adversary
@@ -14,6 +16,7 @@ from wavegan.settings import PhaseShuffleSettings
 from wavegan.training import acceleration
 from wavegan.training.acceleration import Records, Written, _Trial, settle_acceleration
 from wavegan.training.loop import Training, take_step, train
+from wavegan.training.precision import autocast
 from wavegan.training.tracing import compiled
 
 
@@ -115,6 +118,25 @@ def test_other_gradients_are_refused(training, batches, monkeypatch):
         "(cosine -1.000, at least 0.99)"
     ]
     assert made.backwards == {}
+
+
+def test_an_update_reads_its_weights_anew_within_a_context_of_autocast():
+    """The loop has such a context around a step; a new kind of step is recorded inside it."""
+    weight, device = nn.Parameter(torch.ones(3, 4)), torch.device("cpu")
+
+    def compute(batch: Batch) -> dict[str, torch.Tensor]:
+        with autocast("bf16", device):
+            loss = F.linear(batch.x, weight).sum()
+        loss.backward()
+        return {"loss": loss.detach()}
+
+    work = Written(compute, lambda: [weight], Batch(torch.ones(2, 4)))
+    with autocast("bf16", device):
+        for factor in (1, 2, 4):
+            assert work()["loss"] == 24 * factor
+            with torch.no_grad():
+                weight *= 2
+        assert F.linear(torch.ones(2, 4), weight).sum() == 24 * 8, "nor does it leave any behind"
 
 
 @pytest.mark.parametrize(("precision", "sign", "used"), [("bf16", 1, True), ("bf16", -1, False), ("fp32", 1, False)])

@@ -161,7 +161,11 @@ class Records:
 
 @dataclass(frozen=True)
 class Written:
-    """Does an update as it is written, on a batch of its own; a `Work`."""
+    """Does an update as it is written, on a batch of its own; a `Work`.
+
+    Autocast keeps weights that it has cast until its outermost context is left. A graph recorded with them would read
+    the weights of that moment at every replay, so an update begins and ends without any.
+    """
 
     compute: Backward
     prepare: Callable[[], Sequence[Tensor]]
@@ -170,7 +174,10 @@ class Written:
     def __call__(self) -> Stats:
         for parameter in self.prepare():
             parameter.grad = None
-        return self.compute(self.batch)
+        torch.clear_autocast_cache()
+        stats = self.compute(self.batch)
+        torch.clear_autocast_cache()
+        return stats
 
 
 @dataclass(frozen=True)
