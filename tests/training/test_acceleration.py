@@ -139,21 +139,6 @@ def test_an_update_reads_its_weights_anew_within_a_context_of_autocast():
         assert F.linear(torch.ones(2, 4), weight).sum() == 24 * 8, "nor does it leave any behind"
 
 
-@pytest.mark.parametrize(("precision", "sign", "used"), [("bf16", 1, True), ("bf16", -1, False), ("fp32", 1, False)])
-def test_gradients_as_near_to_exact_ones_are_no_worse(training, batches, monkeypatch, precision, sign, used):
-    """Takes agreement with the step as it is written away: rounding explains a difference in bf16, none in fp32."""
-
-    def turned(works):
-        return compiled(works, compiler=lambda module, _: lambda *given: [sign * result for result in module(*given)])
-
-    monkeypatch.setattr(acceleration, "compiled", turned)
-    monkeypatch.setattr(acceleration, "LEAST_AGREEMENT", 1.1)
-    made = training()
-    made.precision = precision
-    (line,) = settle_acceleration(made, batches(0), True, 10)
-    assert line.startswith("training.compile true: used" if used else "training.compile true: not used"), line
-
-
 @pytest.mark.parametrize(("choice", "share", "used"), [("auto", 0.5, True), ("auto", 1.5, False), (True, 1.5, True)])
 def test_auto_keeps_what_is_faster(training, batches, monkeypatch, choice, share, used):
     made = training()
@@ -260,7 +245,6 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
         optimizers = {name: torch.optim.SGD(network.parameters(), 1e-2) for name, network in gan.networks.items()}
         made.append(Training(gan, optimizers, device))
     plain, replayed = made
-    before = weights(plain)
 
     def batches(draw: int) -> Batch:
         clips = torch.rand(8, 1, 4096, generator=torch.Generator().manual_seed(draw)) * 2 - 1
@@ -276,7 +260,6 @@ def test_cuda_graphs_take_the_same_steps(reuses_fakes):
             torch.testing.assert_close(value, stats[1][name], rtol=1e-3, atol=1e-4, msg=name)
         plain.step, replayed.step = plain.step + 1, replayed.step + 1
     assert len(records.forms) == 2 and all(records.forms.values()), "both kinds of step were recorded"
-    moved, also = (
-        torch.cat([(value - before[key]).flatten().float() for key, value in weights(run).items()]) for run in made
-    )
-    assert (moved - also).norm() < 0.01 * moved.norm(), "sums on a GPU are added up in no fixed order"
+    after = weights(replayed)
+    for key, value in weights(plain).items():
+        torch.testing.assert_close(value, after[key], rtol=1e-3, atol=1e-5, msg=key)

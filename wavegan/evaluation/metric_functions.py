@@ -9,7 +9,6 @@ memory stays bounded.
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -113,6 +112,8 @@ def _eigenvectors(covariance: Tensor) -> tuple[Tensor, Tensor]:
     try:
         return torch.linalg.eigh(covariance)
     except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
+        import scipy.linalg  # which most evaluations do without
+
         values, vectors = scipy.linalg.eigh(covariance.numpy(), driver="ev")
         return torch.from_numpy(values), torch.from_numpy(vectors)
 

@@ -10,11 +10,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from wavegan.methods.base import Stats
 
@@ -30,8 +27,6 @@ class Work(Protocol):
     def __call__(self) -> Stats: ...
 
 
-OPTIONS = {"fallback_random": True, "layout_optimization": False}
-
 Compiler = Callable[[GraphModule, list[Tensor]], Callable[..., Sequence[Tensor]]]
 
 
@@ -42,10 +37,15 @@ def inductor(module: GraphModule, inputs: list[Tensor]) -> Callable[..., Sequenc
     of one row gets a stride of 0, which cuDNN takes for channels first. Inductor keeps what it has compiled in its
     cache folder, but only where it knows the inputs as fakes of one mode.
     """
+    from torch._guards import TracingContext, tracing  # here, as these imports take half a second
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    options = {"fallback_random": True, "layout_optimization": False}
     mode = FakeTensorMode(shape_env=ShapeEnv())
     fakes = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
     with tracing(TracingContext(mode)):
-        return torch._inductor.compile(module, fakes, options=OPTIONS)  # pyright: ignore
+        return torch._inductor.compile(module, fakes, options=options)  # pyright: ignore
 
 
 def compiled(works: Sequence[Work], compiler: Compiler = inductor) -> Sequence[Work]:
