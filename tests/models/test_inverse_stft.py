@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from wavegan.dsp.frames import framed, inverse_real_transform, real_transform
 from wavegan.models.inverse_stft import LOUDEST, Generator, stretched
 from wavegan.models.pulses import Pulses
-from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix, hiss_factors
+from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix, hiss_factors, levels_below
 
 
 def small(clip_samples: int = 4096, channels: int = 1, **settings: Any) -> Generator:
@@ -124,7 +124,7 @@ def test_the_gradient_of_the_head_is_that_of_differences():
     turn, maps = torch.stack([angles.cos(), angles.sin()]), maps / 4 - 1  # below the bound
     for given in ((maps[..., :-5], hiss), (maps, hiss, pulses)):
         assert torch.autograd.gradcheck(
-            lambda maps, *sources: Spectra.apply(maps, levels - 3, levels / 4, turn, *sources),
+            lambda maps, *sources: Spectra.apply(maps, *levels_below(maps, levels - 3, levels / 4), turn, *sources),
             tuple(tensor.clone().requires_grad_() for tensor in given),
         )
 
@@ -150,7 +150,7 @@ def test_broad_hiss_leaves_all_else_and_passes_the_gradient_of_its_share():
     maps = torch.randn(2, 1, 32, 1 + 4 * 257, generator=source).requires_grad_()
     hiss, silence = torch.randn(2, 1, 32, 257, 2, generator=source), torch.zeros(2, 1, 32, 257, 2)
     assert torch.equal(generator._spectra(maps, silence), small()._spectra(maps, silence))
-    factor = hiss_factors(maps, generator.start_levels, generator.bounds)
+    factor = hiss_factors(levels_below(maps, generator.start_levels, generator.bounds)[1])
     expected = small()._spectra(maps, hiss * factor[..., None])
     assert torch.equal(generator._spectra(maps, hiss), expected) and 0 < factor.min() < 0.5 and factor.max() == 1
     weights = torch.randn(expected.shape, generator=source)
@@ -163,10 +163,11 @@ def test_a_bin_far_beyond_the_bound_can_come_back_and_is_not_driven_further():
     maps = torch.zeros(1, 1, 1, 1 + 4)
     maps[..., 1:3] = torch.tensor([LOUDEST + 30, 1.0])
     turn = torch.tensor([[[1.0]], [[0.0]]])
-    rest = torch.zeros(1, 1), torch.full((1, 1), LOUDEST), turn, torch.zeros(1, 1, 1, 1, 2)
+    below = levels_below(maps, torch.zeros(1, 1), torch.full((1, 1), LOUDEST))
+    hiss = torch.zeros(1, 1, 1, 1, 2)
     maps.requires_grad_()
     for sign in (1, -1):
-        (slope,) = torch.autograd.grad(sign * Spectra.apply(maps, *rest)[..., 0].sum(), maps)
+        (slope,) = torch.autograd.grad(sign * Spectra.apply(maps, *below, turn, hiss)[..., 0].sum(), maps)
         loud = math.exp(LOUDEST) / 2**0.5
         assert slope[..., 1].item() == pytest.approx(LEAST_SLOPE * loud if sign > 0 else 0, rel=1e-4, abs=1e-6)
 

@@ -23,7 +23,7 @@ from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.pulses import Pulses
-from wavegan.models.spectral_head import Spectra, channel_mix, hiss_factors, map_count
+from wavegan.models.spectral_head import Spectra, channel_mix, hiss_factors, levels_below, map_count
 
 START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
@@ -173,9 +173,10 @@ class Generator(nn.Module):
         maps: (N, channels, frames, `map_count`). hiss, others: spectra of the sources, in the form of the result or
         with 1 in place of the channels.
         """
+        room, levels = levels_below(maps, self.start_levels, self.bounds)
         if self.broad_hiss:
-            hiss = hiss * hiss_factors(maps, self.start_levels, self.bounds)[..., None]
-        return Spectra.apply(maps, self.start_levels, self.bounds, self.turn, hiss, *others)
+            hiss = hiss * hiss_factors(levels)[..., None]
+        return Spectra.apply(maps, room, levels, self.turn, hiss, *others)
 
     def _hiss(self, white: Tensor) -> Tensor:
         """Transforms the frames of a white noise; a bin has a mean square of 2."""

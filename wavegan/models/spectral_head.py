@@ -32,17 +32,18 @@ class Spectra(Function):
 
     Without the root r, i and h grow into the hundreds in a long training, and the bound bounds nothing. The gradient is
     exact but for one thing: where it asks for less level, the bound's slope counts as LEAST_SLOPE at least.
+
+    Call it as Spectra.apply(maps, room, levels, turn, *sources) with room and levels of `levels_below`.
     """
 
     @staticmethod
-    def forward(ctx, maps, start_levels, bounds, turn, *sources):
+    def forward(ctx, maps, room, levels, turn, *sources):
         real, imaginary, *shares = parts = maps[..., 1:].chunk(MAPS + len(sources), dim=-1)[1:]
-        room = room_below(maps, start_levels, bounds)
         squares = 1 + real * real
         for part in parts[1:]:
             squares.addcmul_(part, part)
         shrink = squares.rsqrt_()
-        amplitude = (bounds[:, None] - F.softplus(room)).exp_().mul_(shrink)
+        amplitude = levels.exp().mul_(shrink)
         cosine, sine = turn
         spectra = joined(real * cosine - imaginary * sine, real * sine + imaginary * cosine)
         for share, source in zip(shares, sources, strict=True):
@@ -78,22 +79,26 @@ class Spectra(Function):
         return gradient, None, None, None, *by_sources
 
 
-def room_below(maps: Tensor, start_levels: Tensor, bounds: Tensor) -> Tensor:
-    """Computes how far below its bound the maps ask each level to be: (N, channels, frames, bins)."""
+@torch.no_grad()
+def levels_below(maps: Tensor, start_levels: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
+    """Computes how far below its bound the maps ask each level to be, and the levels, which stay below the bounds.
+
+    Both are (N, channels, frames, bins); levels are natural logarithms of magnitudes.
+    """
     level = maps[..., 1 : 1 + bounds.shape[-1]]
-    return (bounds - start_levels)[:, None] - level - LOUDNESS_GAIN * maps[..., :1]
+    room = (bounds - start_levels)[:, None] - level - LOUDNESS_GAIN * maps[..., :1]
+    return room, bounds[:, None] - F.softplus(room)
 
 
 @torch.no_grad()
-def hiss_factors(maps: Tensor, start_levels: Tensor, bounds: Tensor) -> Tensor:
+def hiss_factors(levels: Tensor) -> Tensor:
     """Computes by what the hiss of each bin is multiplied, (N, channels, frames, bins), so that no peak raises it.
 
     A factor is 1 at most. It is less where the bin's level is above the mean level, in dB, of the BROAD bins around it.
     Its own slope is left out of the gradient.
     """
-    levels = bounds[:, None] - F.softplus(room_below(maps, start_levels, bounds))
     around = F.avg_pool1d(levels.flatten(0, 2), BROAD, stride=1, padding=BROAD // 2, count_include_pad=False)
-    return (around.view_as(levels) - levels).clamp(max=0).exp()
+    return (around.view_as(levels) - levels).clamp_(max=0).exp_()
 
 
 def channel_mix(channels: int) -> Tensor:
