@@ -76,6 +76,11 @@ def joined(real: Tensor, imaginary: Tensor) -> Tensor:
     return pairs
 
 
+def parted(pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns real and imaginary parts (...) of pairs (..., 2), the opposite of `joined`, also for gradients."""
+    return _Parting.apply(pairs)
+
+
 def basis(window: int) -> Tensor:
     """Returns the matrix (window, bins · 2) of `real_transform`, in float64."""
     angles = 2 * math.pi / window * torch.outer(torch.arange(window), torch.arange(window // 2 + 1)).double()
@@ -87,6 +92,16 @@ def inverse_basis(window: int) -> Tensor:
     weight = torch.full((window // 2 + 1,), 2 / window, dtype=torch.float64)
     weight[[0, -1]] /= 2
     return weight.repeat_interleave(2)[:, None] * basis(window).t()
+
+
+class _Parting(Function):
+    @staticmethod
+    def forward(ctx, pairs):
+        return pairs[..., 0].contiguous(), pairs[..., 1].contiguous()
+
+    @staticmethod
+    def backward(ctx, d_real, d_imaginary):
+        return joined(d_real, d_imaginary)
 
 
 class _RealTransform(Function):
