@@ -12,13 +12,16 @@ from wavegan.commands.train import train
 from wavegan.errors import RunError
 
 RESULTS = Path(__file__).parent / "results"
-KEPT = {  # what the version that wrote them made of clips 0 and 1 of seed 1: mean power, and samples 1,000 to 1,003
+KEPT = {
+    # What the version that wrote them made of clips 0 and 1 of seed 1: mean power, and samples 1,000 to 1,003; and how
+    # far a sample may be off. Rounding, which differs between processors, grows in the iterations that find phases.
     "wavegan": (
         [5.7e-05, 4.3e-05],
         [
             [-0.0020561693, -0.0001192847, 0.0007501339, 0.0001318782],
             [-0.0019967810, -0.0002045297, 0.0015040732, 0.0002890623],
         ],
+        1e-6,
     ),
     "specgan": (
         [0.192055, 0.192633],
@@ -26,6 +29,7 @@ KEPT = {  # what the version that wrote them made of clips 0 and 1 of seed 1: me
             [-0.2435740680, -0.8406040072, -0.1883767843, 0.5612539053],
             [-0.1622502357, -0.7650064826, -0.3130024672, 0.0479808226],
         ],
+        2e-3,
     ),
 }
 
@@ -34,9 +38,9 @@ KEPT = {  # what the version that wrote them made of clips 0 and 1 of seed 1: me
 def test_an_old_checkpoint_makes_the_clips_that_it_made(name):
     loaded = load_model(RESULTS / f"format-2-{name}.pt", torch.device("cpu"))
     clips = torch.cat(list(generation.generate(loaded.model, 2, seed=1)))
-    powers, samples = KEPT[name]
-    assert clips.double().square().mean((1, 2)).tolist() == pytest.approx(powers, abs=1e-6)
-    torch.testing.assert_close(clips[:, 0, 1000:1004], torch.tensor(samples), rtol=1e-4, atol=1e-6)
+    powers, samples, off = KEPT[name]
+    assert clips.double().square().mean((1, 2)).tolist() == pytest.approx(powers, abs=off)
+    torch.testing.assert_close(clips[:, 0, 1000:1004], torch.tensor(samples), rtol=1e-4, atol=off)
     assert loaded.recipe.generator.name == name and loaded.model.step == 2
     assert loaded.model.label_names == ("a", "b") and loaded.model.labels == (2 if name == "wavegan" else 0)
 
