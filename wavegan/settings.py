@@ -128,6 +128,9 @@ Group = Annotated[
 ]
 Coordinate = Annotated[bool, Field(description="adds the frequency of each row as one more channel")]
 Pulses = Annotated[bool, Field(description="adds a pulse train beside the noise, for sounds with harmonics")]
+SteadyPitch = Annotated[
+    bool, Field(description="keeps pitches of pulses in the range of the sound's, and averages them over nine frames")
+]
 StartShare = Annotated[
     float, Field(ge=0, le=1, description="share of hiss and of pulses in every bin at the start; less suits tones")
 ]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
+from wavegan.dsp.pitch import clear_pitches
 from wavegan.dsp.representation import Waveform
 from wavegan.dsp.stft import full_scale
 from wavegan.models.conv1d import Convolution, initialize_uniform
@@ -31,6 +32,7 @@ KERNEL_SIZE = 5
 LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
 HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
+PITCHED = 512  # clips in which pitches are looked for
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
 LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell the clips of a label apart by
 
@@ -40,6 +42,7 @@ class Generator(nn.Module):
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
     rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
+    steady_pitch: see `Pulses`.
     start_share: the share of hiss and of pulses in a bin of a network that has learned nothing. broad_hiss: hiss is no
     louder than the mean level of the bins around, so that a partial does not hiss.
 
@@ -70,6 +73,7 @@ class Generator(nn.Module):
         window: settings.Window = 512,
         hop: settings.Hop = 128,
         pulses: settings.Pulses = False,
+        steady_pitch: settings.SteadyPitch = False,
         start_share: settings.StartShare = 0.3,
         broad_hiss: settings.BroadHiss = False,
     ):
@@ -77,7 +81,7 @@ class Generator(nn.Module):
         self.require_window(window, hop)
         self.clip_samples, self.channels, self.labels, self.dim = clip_samples, channels, labels, dim
         self.window, self.hop, self.frames = window, hop, -(-clip_samples // hop)
-        self.broad_hiss = broad_hiss
+        self.broad_hiss, self.steady_pitch = broad_hiss, steady_pitch and pulses
         self.bins = window // 2 + 1
         self.output = Waveform()
         lengths = self._lengths()
@@ -93,7 +97,7 @@ class Generator(nn.Module):
         self.start = nn.Linear(mapped, dim * lengths[0])
         blocks = [_Block(dim, mapped) for _ in lengths]
         self.blocks = nn.ModuleList(blocks)
-        self.pulses = Pulses(window, hop) if pulses else None
+        self.pulses = Pulses(window, hop, is_steady=steady_pitch) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.head = nn.Linear(dim, channels * map_count(self.bins, 2 if pulses else 1))
         initialize_uniform(self)
@@ -141,16 +145,21 @@ class Generator(nn.Module):
 
         It starts from the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin
         may be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient
-        back. Where the clips have a peak of 1, so will generated ones.
+        back. Where the clips have a peak of 1, so will generated ones. Steady pitches get the range of the clips'.
         """
-        count, total, loudest, peaks = 0, torch.zeros(()), torch.zeros(()), []
+        count, total, loudest, peaks, pitches = 0, torch.zeros(()), torch.zeros(()), [], []
         for clips in batches:
+            if self.steady_pitch and count < PITCHED:
+                mean = (self.mix @ clips)[:, :1] if self.channels > 1 else clips
+                pitches.append(clear_pitches(framed(mean, window=self.window, hop=self.window)))
             magnitudes = self._magnitudes(clips)  # (N, channels, frames, bins)
             count, total = count + len(clips), total + magnitudes.sqrt().mean(2).sum(0)
             loudest = torch.maximum(loudest.to(magnitudes), magnitudes.amax((0, 2)))
             peaks.append(clips.abs().amax(dim=(1, 2)))
         self.start_levels.copy_((total / count).square().clamp(min=SOFTEST).log())
         self.bounds.copy_(loudest.clamp(min=SOFTEST).log() + HEADROOM)
+        if self.pulses and self.steady_pitch:
+            self.pulses.frequencies.measure(torch.cat(pitches))
         self.peaks_are_one.fill_((torch.cat(peaks) > FULL_PEAK).float().mean() > FULL_PEAK)
 
     def _magnitudes(self, clips: Tensor) -> Tensor:

@@ -7,28 +7,53 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.dsp.frames import real_transform
+from wavegan.dsp.pitch import LEAST_CYCLES
 
-LOWEST = 2.0  # cycles a window; at 16 kHz and 512 samples 62 Hz
+LOWEST = float(LEAST_CYCLES)  # cycles a window; at 16 kHz and 512 samples 62 Hz
 OCTAVES = 4.0
+SPAN = 9  # frames over which a steady pitch is averaged, about two windows
+COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
+ROOM = 0.5  # octaves that a pitch may lie beyond them
+FEW = 100  # pitches, from which no range is measured
 BAND = 0.4  # B as a share of the band
 LEAST_HEIGHT = -40.0  # as a natural logarithm; denormal numbers make arithmetic slow
 
 
 class Frequencies(nn.Module):
-    """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of four octaves."""
+    """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of the range.
 
-    def __init__(self, window: int):
+    The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a window: four
+    octaves, or those that `measure` finds.
+    """
+
+    bounds: Tensor
+
+    def __init__(self, window: int, is_measured: bool = False):
         super().__init__()
-        self.lowest = LOWEST / window
+        self.window = window
+        lowest = math.log2(LOWEST)
+        self.register_buffer("bounds", torch.tensor([lowest, lowest + OCTAVES]), persistent=is_measured)
 
     def forward(self, pitches: Tensor) -> Tensor:
-        return self.lowest * torch.exp2(OCTAVES * torch.sigmoid(pitches))
+        low, high = self.bounds
+        return torch.exp2(low + (high - low) * torch.sigmoid(pitches)) / self.window
+
+    def measure(self, pitches: Tensor) -> None:
+        """Sets the range to where nine of ten of these pitches lie, in cycles a window, and half an octave beyond.
+
+        It stays as it is if there are fewer than a hundred.
+        """
+        if len(pitches) >= FEW:
+            low, high = pitches.log2().quantile(torch.tensor(COMMON, device=pitches.device))
+            widest = math.log2(LOWEST), math.log2(LOWEST) + OCTAVES
+            self.bounds.copy_(torch.stack([low - ROOM, high + ROOM]).clamp(*widest))
 
 
 class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
-    A pitch is any number; 0 is the middle of four octaves. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)²
+    A pitch is any number, see `Frequencies`. is_steady: a pitch is averaged over nine frames, and `measure` sets the
+    range of pitches; without, they lie in four octaves. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)²
     the level of its harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes
     all harmonics equally loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of
     all cycles so far. The gradient reaches a pitch through its own frame alone: through the phases of all later frames
@@ -38,14 +63,16 @@ class Pulses(nn.Module):
 
     whitening: Tensor
 
-    def __init__(self, window: int, hop: int):
+    def __init__(self, window: int, hop: int, *, is_steady: bool = False):
         super().__init__()
-        self.window, self.hop = window, hop
-        self.frequencies = Frequencies(window)
+        self.window, self.hop, self.span = window, hop, SPAN if is_steady else 1
+        self.frequencies = Frequencies(window, is_measured=is_steady)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 
     def forward(self, pitches: Tensor) -> Tensor:
+        if self.span > 1:
+            pitches = F.avg_pool1d(pitches, self.span, stride=1, padding=self.span // 2, count_include_pad=False)
         cycles = self.frequencies(pitches)
         times = torch.arange(self.window, device=cycles.device) - self.window / 2
         phases = self._middles(cycles.detach())[..., None] + cycles[..., None] * times

@@ -127,6 +127,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no labels": {},
     "stereo": {"channels": 2, "names": ("a", "b")},
     "broad hiss": {"broad_hiss": True, "pulses": True},
+    "a steady pitch": {"pulses": True, "steady_pitch": True},
+    "a steady pitch of fewer frames than it is averaged over": {
+        "pulses": True, "steady_pitch": True, "clip_samples": 70,
+    },
     "three channels, an uneven clip, a window that is no power of two": {
         "channels": 3, "clip_samples": 1999, "window": 96, "hop": 24, "dim": 9, "pulses": True,
     },

@@ -5,8 +5,6 @@ const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
 const LOUDNESS_GAIN = 4;
 const BROAD = 9; // bins, over whose mean level hiss may not rise
-const LOWEST = 2; // pitch in cycles a window
-const OCTAVES = 4;
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
 const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm: below it, it is silent
 
@@ -192,17 +190,31 @@ class Generator {
     this.kernel.apply(this.forward, this.sound, hop, this.frames, result);
   }
 
+  /** Returns what the activations say of each frame's pitch, averaged over the frames around. */
+  pitches(x) {
+    const { frames, wide } = this;
+    const [weight, [bias]] = [this.tensors["pitch.weight"], this.tensors["pitch.bias"]];
+    const said = new Float64Array(frames).fill(bias);
+    for (let frame = 0; frame < frames; frame++) {
+      for (let channel = 0; channel < this.model.dim; channel++) said[frame] += weight[channel] * x[frame * wide + channel];
+    }
+    const reach = (this.model.pitchSpan - 1) / 2;
+    return said.map((_, frame) => {
+      const around = said.subarray(Math.max(0, frame - reach), frame + reach + 1);
+      return around.reduce((sum, pitch) => sum + pitch, 0) / around.length;
+    });
+  }
+
   /** Makes the spectra of a pulse train whose pitch the activations say, as wavegan/models/pulses.py does. */
   addPulses(x) {
-    const { kernel, frames, wide } = this;
-    const { window, hop, dim } = this.model;
-    const [weight, [bias]] = [this.tensors["pitch.weight"], this.tensors["pitch.bias"]];
+    const { kernel, frames } = this;
+    const { window, hop } = this.model;
+    const [low, high] = this.model.pitchBounds;
+    const pitches = this.pitches(x);
     const waves = kernel.view(this.sound, frames * window);
     let [middle, before] = [0, 0]; // of a frame, in cycles; and the cycles a sample of the frame before
     for (let frame = 0; frame < frames; frame++) {
-      let pitch = bias;
-      for (let channel = 0; channel < dim; channel++) pitch += weight[channel] * x[frame * wide + channel];
-      const cycles = (LOWEST / window) * 2 ** (OCTAVES / (1 + Math.exp(-pitch)));
+      const cycles = 2 ** (low + (high - low) / (1 + Math.exp(-pitches[frame]))) / window;
       if (frame) middle = (middle + ((cycles + before) * hop) / 2) % 1;
       before = cycles;
       const sharpness = (PULSE_BAND / cycles) ** 2;

@@ -160,6 +160,8 @@ def _description(model: Model) -> dict[str, Any]:
         "hop": generator.hop,
         "lengths": [declared.shape[-1] for declared in rows],
         "pulses": generator.pulses is not None,
+        "pitchBounds": generator.pulses.frequencies.bounds.tolist() if generator.pulses else [],
+        "pitchSpan": generator.pulses.span if generator.pulses else 1,
         "broadHiss": generator.broad_hiss,
         "peaksAreOne": bool(generator.peaks_are_one),
     }
