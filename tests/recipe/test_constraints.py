@@ -192,6 +192,11 @@ def test_what_goes_together(faults, settings):
             "spectrogram; try noise",
         ),
         (
+            "generator.name=inverse_stft generator.steady_pitch=true",
+            "generator.steady_pitch is true; generator.pulses is false, so there is no pitch; try generator.pulses: "
+            "true",
+        ),
+        (
             "training.lr_floor=0.02",
             "training.lr_floor is 0.02; training.lr_decay is none, so no rate falls; try training.lr_decay: cosine",
         ),

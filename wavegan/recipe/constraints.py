@@ -16,6 +16,7 @@ from wavegan.recipe.yaml_text import format_value
 def conflicts(recipe: Recipe) -> Iterator[Conflict]:
     """Yields all conflicts in a recipe."""
     yield from _sound(recipe)
+    yield from _generator(recipe)
     yield from _method(recipe)
     yield from _sight(recipe)
     yield from _augmentations(recipe)
@@ -43,6 +44,14 @@ def _sound(recipe: Recipe) -> Iterator[Conflict]:
         if not translates and (value := _value_at(recipe, key)):
             rule = f"method.name is {recipe.method.name}, and only a translation has a second source"
             yield Conflict((key, "method.name"), f"{key} is {format_value(value)}; {rule}; leave it out")
+
+
+def _generator(recipe: Recipe) -> Iterator[Conflict]:
+    generator = recipe.generator
+    if generator.name == "inverse_stft" and generator.steady_pitch and not generator.pulses:
+        keys = ("generator.steady_pitch", "generator.pulses")
+        rule = "generator.pulses is false, so there is no pitch"
+        yield Conflict(keys, f"generator.steady_pitch is true; {rule}; try generator.pulses: true")
 
 
 def _method(recipe: Recipe) -> Iterator[Conflict]:
