@@ -25,6 +25,6 @@ def lively_model(
     generator.start_levels.uniform_(-5, -3)
     generator.bounds.uniform_(-2, -1)
     generator.peaks_are_one.fill_(is_loud)
-    if generator.steady_pitch and generator.pulses:
+    if generator.pulses and generator.pulses.span > 1:
         generator.pulses.frequencies.measure(torch.linspace(3, 9, 200))
     return Model(generator, clip_samples, channels, RATE, "lively", 1200, names)

@@ -129,7 +129,10 @@ Group = Annotated[
 Coordinate = Annotated[bool, Field(description="adds the frequency of each row as one more channel")]
 Pulses = Annotated[bool, Field(description="adds a pulse train beside the noise, for sounds with harmonics")]
 SteadyPitch = Annotated[
-    bool, Field(description="keeps pitches of pulses in the range of the sound's, and averages them over nine frames")
+    bool,
+    Field(
+        description="averages the pitch of pulses over nine frames, and keeps it in the range of the sound's pitches"
+    ),
 ]
 StartShare = Annotated[
     float, Field(ge=0, le=1, description="share of hiss and of pulses in every bin at the start; less suits tones")

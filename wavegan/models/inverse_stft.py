@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
-from wavegan.dsp.pitch import clear_pitches
 from wavegan.dsp.representation import Waveform
 from wavegan.dsp.stft import full_scale
 from wavegan.models.conv1d import Convolution, initialize_uniform
 from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
-from wavegan.models.pulses import Pulses
+from wavegan.models.pulses import Pulses, pitches_of
 from wavegan.models.spectral_head import Spectra, channel_mix, hiss_factors, levels_below, map_count
 
 START_FRAMES = 16  # about as many, from which the others are interpolated
@@ -32,7 +31,7 @@ KERNEL_SIZE = 5
 LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
 HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
-PITCHED = 512  # clips in which pitches are looked for
+PITCHED = 64  # clips in which pitches are looked for, or a few more
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
 LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell the clips of a label apart by
 
@@ -42,9 +41,9 @@ class Generator(nn.Module):
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
     rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
-    steady_pitch: see `Pulses`.
-    start_share: the share of hiss and of pulses in a bin of a network that has learned nothing. broad_hiss: hiss is no
-    louder than the mean level of the bins around, so that a partial does not hiss.
+    steady_pitch: `is_steady` of `Pulses`. start_share: the share of hiss and of pulses in a bin of a network that has
+    learned nothing. broad_hiss: hiss is no louder than the mean level of the bins around, so that a partial does not
+    hiss.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -81,7 +80,7 @@ class Generator(nn.Module):
         self.require_window(window, hop)
         self.clip_samples, self.channels, self.labels, self.dim = clip_samples, channels, labels, dim
         self.window, self.hop, self.frames = window, hop, -(-clip_samples // hop)
-        self.broad_hiss, self.steady_pitch = broad_hiss, steady_pitch and pulses
+        self.broad_hiss = broad_hiss
         self.bins = window // 2 + 1
         self.output = Waveform()
         lengths = self._lengths()
@@ -145,28 +144,29 @@ class Generator(nn.Module):
 
         It starts from the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin
         may be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient
-        back. Where the clips have a peak of 1, so will generated ones. Steady pitches get the range of the clips'.
+        back. Where the clips have a peak of 1, so will generated ones. The range of steady pitches is that of the
+        clips' pitches.
         """
         count, total, loudest, peaks, pitches = 0, torch.zeros(()), torch.zeros(()), [], []
+        steady = self.pulses if self.pulses and self.pulses.span > 1 else None
         for clips in batches:
-            if self.steady_pitch and count < PITCHED:
-                mean = (self.mix @ clips)[:, :1] if self.channels > 1 else clips
-                pitches.append(clear_pitches(framed(mean, window=self.window, hop=self.window)))
-            magnitudes = self._magnitudes(clips)  # (N, channels, frames, bins)
+            mixed = self.mix @ clips if self.channels > 1 else clips
+            if steady and count < PITCHED:
+                pitches.append(pitches_of(mixed[:, 0], self.window))
+            magnitudes = self._magnitudes(mixed)  # (N, channels, frames, bins)
             count, total = count + len(clips), total + magnitudes.sqrt().mean(2).sum(0)
             loudest = torch.maximum(loudest.to(magnitudes), magnitudes.amax((0, 2)))
             peaks.append(clips.abs().amax(dim=(1, 2)))
         self.start_levels.copy_((total / count).square().clamp(min=SOFTEST).log())
         self.bounds.copy_(loudest.clamp(min=SOFTEST).log() + HEADROOM)
-        if self.pulses and self.steady_pitch:
-            self.pulses.frequencies.measure(torch.cat(pitches))
+        if steady:
+            steady.frequencies.measure(torch.cat(pitches))
         self.peaks_are_one.fill_((torch.cat(peaks) > FULL_PEAK).float().mean() > FULL_PEAK)
 
-    def _magnitudes(self, clips: Tensor) -> Tensor:
-        """Computes the magnitudes (N, channels, frames, bins) of mixed channels."""
-        spans = self.mix @ clips if self.channels > 1 else clips
-        frames = framed(self._padded(spans), window=self.window, hop=self.hop)
-        hann = torch.hann_window(self.window, device=clips.device)
+    def _magnitudes(self, mixed: Tensor) -> Tensor:
+        """Computes the magnitudes (N, channels, frames, bins) of mixed channels (N, channels, T)."""
+        frames = framed(self._padded(mixed), window=self.window, hop=self.hop)
+        hann = torch.hann_window(self.window, device=mixed.device)
         pairs = real_transform(frames * hann) / full_scale(self.window)
         return pairs.square().sum(-1).sqrt()
 

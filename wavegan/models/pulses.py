@@ -7,10 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.dsp.frames import real_transform
-from wavegan.dsp.pitch import LEAST_CYCLES
 
-LOWEST = float(LEAST_CYCLES)  # cycles a window; at 16 kHz and 512 samples 62 Hz
-OCTAVES = 4.0
+LOWEST, HIGHEST = 2.0, 32.0  # cycles a window; at 16 kHz and 512 samples 62 and 1,000 Hz
 SPAN = 9  # frames over which a steady pitch is averaged, about two windows
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
@@ -23,7 +21,7 @@ class Frequencies(nn.Module):
     """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of the range.
 
     The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a window: four
-    octaves, or those that `measure` finds.
+    octaves, or those that `measure` sets.
     """
 
     bounds: Tensor
@@ -31,8 +29,7 @@ class Frequencies(nn.Module):
     def __init__(self, window: int, is_measured: bool = False):
         super().__init__()
         self.window = window
-        lowest = math.log2(LOWEST)
-        self.register_buffer("bounds", torch.tensor([lowest, lowest + OCTAVES]), persistent=is_measured)
+        self.register_buffer("bounds", torch.tensor([LOWEST, HIGHEST]).log2(), persistent=is_measured)
 
     def forward(self, pitches: Tensor) -> Tensor:
         low, high = self.bounds
@@ -45,15 +42,27 @@ class Frequencies(nn.Module):
         """
         if len(pitches) >= FEW:
             low, high = pitches.log2().quantile(torch.tensor(COMMON, device=pitches.device))
-            widest = math.log2(LOWEST), math.log2(LOWEST) + OCTAVES
+            widest = math.log2(LOWEST), math.log2(HIGHEST)
             self.bounds.copy_(torch.stack([low - ROOM, high + ROOM]).clamp(*widest))
+
+
+def pitches_of(clips: Tensor, window: int) -> Tensor:
+    """Returns the pitches (count,) of all voiced frames of clips (..., T), in cycles a window.
+
+    pYIN (Mauch and Dixon 2014) hears them, in frames of two windows.
+    """
+    from librosa import pyin  # which few trainings need
+
+    settings = {"fmin": LOWEST, "fmax": HIGHEST, "sr": window, "frame_length": 2 * window, "hop_length": window}
+    pitches, is_voiced, _ = pyin(clips.cpu().numpy(), **settings, resolution=0.5, max_transition_rate=1)  # in octaves
+    return torch.from_numpy(pitches[is_voiced]).to(clips)
 
 
 class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
-    A pitch is any number, see `Frequencies`. is_steady: a pitch is averaged over nine frames, and `measure` sets the
-    range of pitches; without, they lie in four octaves. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)²
+    A pitch is any number, see `Frequencies`. is_steady: a pitch is averaged over nine frames, `span`, and the range of
+    pitches can be measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)²
     the level of its harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes
     all harmonics equally loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of
     all cycles so far. The gradient reaches a pitch through its own frame alone: through the phases of all later frames

@@ -193,12 +193,13 @@ class Generator {
   /** Returns what the activations say of each frame's pitch, averaged over the frames around. */
   pitches(x) {
     const { frames, wide } = this;
+    const { dim, pitchSpan } = this.model;
     const [weight, [bias]] = [this.tensors["pitch.weight"], this.tensors["pitch.bias"]];
     const said = new Float64Array(frames).fill(bias);
     for (let frame = 0; frame < frames; frame++) {
-      for (let channel = 0; channel < this.model.dim; channel++) said[frame] += weight[channel] * x[frame * wide + channel];
+      for (let channel = 0; channel < dim; channel++) said[frame] += weight[channel] * x[frame * wide + channel];
     }
-    const reach = (this.model.pitchSpan - 1) / 2;
+    const reach = (pitchSpan - 1) / 2;
     return said.map((_, frame) => {
       const around = said.subarray(Math.max(0, frame - reach), frame + reach + 1);
       return around.reduce((sum, pitch) => sum + pitch, 0) / around.length;
