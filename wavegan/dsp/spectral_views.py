@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.dsp.frames import framed, precise, real_transform
+from wavegan.dsp.frames import framed, parted, precise, real_transform
 from wavegan.dsp.mel import mel_filters, mel_scale
 from wavegan.dsp.prediction import power_of, residual_power
 from wavegan.dsp.statistics import means_and_deviations
@@ -243,7 +243,7 @@ class ComplexSpectrum(_SpectralView):
         super().__init__(window, hop, window // 2, floor_db, 10 ** (floor_db / 20 * power), coordinate=coordinate)
         self.power = power
         signs = 1.0 - 2.0 * (torch.arange(window // 2) % 2)  # half a window later, bin k has turned by π k
-        self.register_buffer("signs", signs[:, None], persistent=False)
+        self.register_buffer("signs", signs, persistent=False)
 
     def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
         """Returns (2 · channels, bins, frames), the shape of one clip's view; any length will do."""
@@ -252,10 +252,9 @@ class ComplexSpectrum(_SpectralView):
     def _values(self, clips: Tensor) -> Tensor:
         # This is an odd function of X, so its gradient at X = 0 is f^(power - 1), its greatest value, without any tone.
         # In the direction of X it is (m² + f²)^((power - 1) / 2) · (power · m² + f²) / (m² + f²), so never zero.
-        parts = self._spectra(clips) * self.signs.to(clips.dtype)
-        gain = (parts.square().sum(-1) + self.floor**2) ** ((self.power - 1) / 2)
-        compressed = parts * gain[..., None]
-        return torch.cat([compressed[..., 0], compressed[..., 1]], dim=1)
+        real, imaginary = parted(self._spectra(clips))
+        gain = (real * real + imaginary * imaginary + self.floor**2) ** ((self.power - 1) / 2)
+        return torch.cat([real * gain, imaginary * gain], dim=1) * self.signs.to(clips.dtype)
 
 
 def _places(values: Tensor) -> Tensor:

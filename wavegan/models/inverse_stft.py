@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from wavegan import settings
 from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
+from wavegan.dsp.prediction import power_of
 from wavegan.dsp.representation import Waveform
 from wavegan.dsp.stft import full_scale
 from wavegan.models.conv1d import Convolution, initialize_uniform
@@ -167,8 +168,7 @@ class Generator(nn.Module):
         """Computes the magnitudes (N, channels, frames, bins) of mixed channels (N, channels, T)."""
         frames = framed(self._padded(mixed), window=self.window, hop=self.hop)
         hann = torch.hann_window(self.window, device=mixed.device)
-        pairs = real_transform(frames * hann) / full_scale(self.window)
-        return pairs.square().sum(-1).sqrt()
+        return power_of(real_transform(frames * hann)).sqrt() / full_scale(self.window)
 
     def _padded(self, clips: Tensor) -> Tensor:
         """Pads clips with the silence that the first and the last frame reach into."""
