@@ -32,7 +32,6 @@ from wavegan.commands.recipe_advice import (
     data_format_of,
     mended,
     plain_cutting,
-    steps_for,
 )
 from wavegan.commands.source_facts import facts, figures
 from wavegan.commands.step_timing import StepTiming
@@ -130,10 +129,10 @@ def _advice(
     source: Sequence[str], learned: Examined, form: DataFormat, on: torch.device, file: Path | None, timing: bool
 ) -> tuple[Advice, float | None]:
     """Returns the recipe, and the seconds of its step; the step is timed first, because its speed limits the steps."""
-    write = partial(advised, source, learned.corpus, form, learned.cutting, on, file)
-    advice = write(steps_for(learned.clips, on, None))
+    write = partial(advised, source, learned.corpus, form, learned.cutting, on, file, learned.clips)
+    advice = write(None)
     step_seconds = _step_seconds(advice.recipe, learned.corpus, on) if timing else None
-    return write(steps_for(learned.clips, on, step_seconds)) if step_seconds else advice, step_seconds
+    return write(step_seconds) if step_seconds else advice, step_seconds
 
 
 def _as_learned(plain: Examined, form: DataFormat, source: Sequence[str]) -> Examined:

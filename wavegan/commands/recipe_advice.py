@@ -33,7 +33,8 @@ WIDE = 0.98  # two channels with a lower correlation are heard as stereo
 MOST = 0.8  # share of the files that are stereo, if stereo is learned
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 SMALL_SOURCE = 1000  # files; a smaller source holds out a larger share
-HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
+FEW_CLIPS = 1000  # fewer short sounds are augmented, or discriminators would learn them by heart
+HEARD_LEAST, HEARD_MOST = 20, 200  # times that each clip is heard; recorded drums were as good after 74 as after 207
 LEAST_STEPS = 2000  # after fewer a model is no use, however slow the machine
 MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
 
@@ -153,13 +154,14 @@ def advised(
     cutting: Cutting,
     device: torch.device,
     file: Path | None,
-    steps: tuple[int, str],
+    clips: int,
+    step_seconds: float | None,
 ) -> Advice:
     """Writes the recipe of the modern model for a source.
 
-    corpus: all of its items, loaded in this form. steps: see `steps_for`.
+    corpus: all of its items, loaded in this form. clips, step_seconds: see `steps_for`.
     """
-    size, scale = _size(device), _scale(form.sample_rate)
+    size, scale, steps = _size(device), _scale(form.sample_rate), steps_for(clips, device, step_seconds)
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
     test = None if any(corpus.splits) else _test_beside(source)
@@ -177,6 +179,7 @@ def advised(
         holdout=None if any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1,
         data=_data_lines(corpus, form, cutting),
         windows=cutting.windows,
+        augmented=cutting.windows == "first" and clips < FEW_CLIPS,
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,
