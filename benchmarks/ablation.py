@@ -51,6 +51,7 @@ ROWS = {  # the keys that differ
     + " ".join(f"discriminators.texture.view.{key}" for key in ("name=log_magnitude", "window=1024", "hop=256")),
     "and the residual": "discriminators.fine.view.residual_beside=true",
     "broad hiss": "generator.broad_hiss=true",
+    "long frames": "generator.long_frames=4",
     "steady pitch": "generator.steady_pitch=true",
     "rows know their place": "discriminators.fine.view.coordinate=true discriminators.coarse.view.coordinate=true",
     "adaptive augmentation": "method.augment.name=adaptive",

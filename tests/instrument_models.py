@@ -22,8 +22,10 @@ def lively_model(
     for name, values in generator.named_parameters():
         if ".last." in name:
             nn.init.uniform_(values, -limit, limit)
-    generator.start_levels.uniform_(-5, -3)
-    generator.bounds.uniform_(-2, -1)
+    for frames in (generator, generator.long_frames):
+        if frames:
+            frames.start_levels.uniform_(-5, -3)
+            frames.bounds.uniform_(-2, -1)
     generator.peaks_are_one.fill_(is_loud)
     if generator.pulses and generator.pulses.span > 1:
         generator.pulses.frequencies.measure(torch.linspace(3, 9, 200))

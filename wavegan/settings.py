@@ -140,6 +140,14 @@ StartShare = Annotated[
 BroadHiss = Annotated[
     bool, Field(description="keeps hiss below the mean level of the bins around, so that partials stay clean")
 ]
+LongFrames = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=16,
+        description="adds frames this many times as long, whose partials are steadier; 0 for none",
+    ),
+]
 Period = Annotated[int, Field(ge=2, le=1024, description="samples in each column of the image")]
 Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes; below 1, quiet parts count more")]
 PowerBeside = Annotated[

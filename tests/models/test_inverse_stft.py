@@ -2,36 +2,23 @@
 
 import copy
 import math
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from small_generators import clips_of, drawn, small
 
 from wavegan.dsp.frames import framed, inverse_real_transform, real_transform
-from wavegan.models.inverse_stft import LOUDEST, Generator, stretched
+from wavegan.models.inverse_stft import lengths_of, stretched
 from wavegan.models.pulses import Pulses
+from wavegan.models.spectral_frames import LOUDEST
 from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix, hiss_factors, levels_below
 
 
-def small(clip_samples: int = 4096, channels: int = 1, **settings: Any) -> Generator:
-    torch.manual_seed(0)
-    return Generator(clip_samples, channels, **{"dim": 8, "latent_dim": 4, **settings})
-
-
-def drawn(generator: Generator, count: int = 2, seed: int = 0) -> list[torch.Tensor]:
-    source = torch.Generator().manual_seed(seed)
-    return [declared.draw(count, generator=source) for declared in generator.inputs]
-
-
-def clips_of(generator: Generator, inputs: list[torch.Tensor], labels: torch.Tensor | None = None) -> torch.Tensor:
-    return generator(inputs[0], labels, *inputs[1:])
-
-
 @pytest.mark.parametrize("clip_samples", [100, 4096, 5000, 16384, 65536])
-@pytest.mark.parametrize(("window", "hop"), [(512, 128), (256, 128), (96, 24)])
-def test_any_length_is_made_and_heard_to_its_end(clip_samples, window, hop):
-    generator = small(clip_samples, window=window, hop=hop)
+@pytest.mark.parametrize(("window", "hop", "long_frames"), [(512, 128, 0), (256, 128, 3), (96, 24, 4)])
+def test_any_length_is_made_and_heard_to_its_end(clip_samples, window, hop, long_frames):
+    generator = small(clip_samples, window=window, hop=hop, long_frames=long_frames)
     clips = clips_of(generator, drawn(generator))
     assert clips.shape == (2, 1, clip_samples) and clips.dtype == torch.float32
     loudness = clips.unfold(-1, min(clip_samples, 50), min(clip_samples, 50)).square().mean(-1)
@@ -39,9 +26,9 @@ def test_any_length_is_made_and_heard_to_its_end(clip_samples, window, hop):
 
 
 def test_frames_double_from_about_sixteen():
-    assert small(16384)._lengths() == [16, 32, 64, 128, 128]
-    assert small(65536)._lengths() == [16, 32, 64, 128, 256, 512, 512]
-    assert small(4096)._lengths() == [16, 32, 32]
+    assert lengths_of(128) == [16, 32, 64, 128, 128]
+    assert lengths_of(512) == [16, 32, 64, 128, 256, 512, 512]
+    assert lengths_of(32) == [16, 32, 32]
 
 
 @pytest.mark.parametrize(("before", "after"), [(16, 32), (15, 30), (20, 39), (7, 7), (1, 3)])
@@ -109,9 +96,9 @@ def test_no_bin_is_louder_than_the_bound_whatever_the_weights():
     generator = small(labels=0)
     maps = torch.randn(2, 1, 32, 1 + 4 * 257, generator=torch.Generator().manual_seed(1)) * 100
     without_hiss = torch.zeros(2, 1, 32, 257, 2)
-    magnitudes = generator._spectra(maps, without_hiss).square().sum(-1).sqrt()
+    magnitudes = generator.spectra(maps, without_hiss).square().sum(-1).sqrt()
     assert magnitudes.max() <= math.exp(LOUDEST) + 1e-4 and magnitudes.max() > 1
-    shares = generator._spectra(maps, torch.ones_like(without_hiss)) - generator._spectra(maps, without_hiss)
+    shares = generator.spectra(maps, torch.ones_like(without_hiss)) - generator.spectra(maps, without_hiss)
     assert shares.abs().max() <= math.exp(LOUDEST) + 1e-4
 
 
@@ -138,7 +125,7 @@ def test_broad_hiss_is_no_louder_than_the_mean_level_around():
     level[..., 80] -= 4
     level[..., 256] += 4  # of whose neighbours four are there
     white = torch.ones(1, 1, 32, 257, 2)
-    broad, plain = (small(broad_hiss=is_broad)._spectra(maps, white)[0, 0, 5, :, 0] for is_broad in (True, False))
+    broad, plain = (small(broad_hiss=is_broad).spectra(maps, white)[0, 0, 5, :, 0] for is_broad in (True, False))
     falls = (plain / broad).log()
     assert falls[[40, 256]].tolist() == pytest.approx([4 * 8 / 9, 4 * 4 / 5], rel=5e-3)
     assert falls[[76, 80, 84]].tolist() == pytest.approx([4 / 9, 0, 4 / 9], abs=1e-3)
@@ -149,12 +136,12 @@ def test_broad_hiss_leaves_all_else_and_passes_the_gradient_of_its_share():
     generator, source = small(broad_hiss=True), torch.Generator().manual_seed(5)
     maps = torch.randn(2, 1, 32, 1 + 4 * 257, generator=source).requires_grad_()
     hiss, silence = torch.randn(2, 1, 32, 257, 2, generator=source), torch.zeros(2, 1, 32, 257, 2)
-    assert torch.equal(generator._spectra(maps, silence), small()._spectra(maps, silence))
+    assert torch.equal(generator.spectra(maps, silence), small().spectra(maps, silence))
     factor = hiss_factors(levels_below(maps, generator.start_levels, generator.bounds)[1])
-    expected = small()._spectra(maps, hiss * factor[..., None])
-    assert torch.equal(generator._spectra(maps, hiss), expected) and 0 < factor.min() < 0.5 and factor.max() == 1
+    expected = small().spectra(maps, hiss * factor[..., None])
+    assert torch.equal(generator.spectra(maps, hiss), expected) and 0 < factor.min() < 0.5 and factor.max() == 1
     weights = torch.randn(expected.shape, generator=source)
-    (slope,) = torch.autograd.grad((generator._spectra(maps, hiss) * weights).sum(), maps)
+    (slope,) = torch.autograd.grad((generator.spectra(maps, hiss) * weights).sum(), maps)
     (constant,) = torch.autograd.grad((expected * weights).sum(), maps)
     assert torch.equal(slope, constant) and slope[..., 772:].abs().mean() > 1e-3
 
@@ -180,7 +167,7 @@ def test_the_loudness_of_a_frame_moves_all_its_bins_alike():
     softer = maps.clone()
     softer[:, :, 3, 0] = -0.25
     silence = torch.zeros(1, 1, 32, 257, 2)
-    change = generator._spectra(softer, silence).norm(dim=-1) / generator._spectra(maps, silence).norm(dim=-1)
+    change = generator.spectra(softer, silence).norm(dim=-1) / generator.spectra(maps, silence).norm(dim=-1)
     torch.testing.assert_close(change[0, 0, 3], torch.full((257,), math.exp(-1)), rtol=1e-2, atol=0)
     assert torch.equal(change[0, 0, [2, 4]], torch.ones(2, 257))
 
@@ -192,7 +179,7 @@ def test_a_constant_number_is_a_steady_sine_in_the_middle_of_its_bin():
     level, real = maps[..., 1:258], maps[..., 258:515]
     level[:] = -30
     level[..., 40], real[..., 40] = -3, 1
-    clip = generator._synthesized(generator._spectra(maps, torch.zeros(1, 1, 32, 257, 2)))[0, 0]
+    clip = generator.synthesized(generator.spectra(maps, torch.zeros(1, 1, 32, 257, 2)))[0, 0]
     middle = clip[600:-600]
     wave = torch.exp(-2j * math.pi * 40 / 512 * torch.arange(len(middle)))
     amplitude = 2 * (middle * wave).mean().abs()
@@ -202,9 +189,9 @@ def test_a_constant_number_is_a_steady_sine_in_the_middle_of_its_bin():
 def test_clips_come_back_from_their_own_spectra():
     generator = small()
     clips = torch.randn(2, 1, 4096, generator=torch.Generator().manual_seed(3)) * 0.1
-    frames = framed(generator._padded(clips), window=512, hop=128) * torch.hann_window(512)
+    frames = framed(generator.padded(clips), window=512, hop=128) * torch.hann_window(512)
     torch.testing.assert_close(
-        generator._synthesized(real_transform(frames) / 128)[..., 200:-200], clips[..., 200:-200], rtol=1e-4, atol=1e-5
+        generator.synthesized(real_transform(frames) / 128)[..., 200:-200], clips[..., 200:-200], rtol=1e-4, atol=1e-5
     )
 
 
@@ -224,7 +211,7 @@ def test_pulses_are_as_loud_as_the_hiss_whatever_their_pitch(pitch):
 def test_the_harmonics_of_pulses_hold_together():
     """A filter that lets all through makes a train of pulses: one every pitch, all alike."""
     generator, pulses = small(pulses=True), Pulses(512, 128)
-    clip = generator._synthesized(pulses(torch.zeros(1, 32)))[0, 0, 512:-512]
+    clip = generator.synthesized(pulses(torch.zeros(1, 32)))[0, 0, 512:-512]
     period = 512 / 8  # the middle of 2 to 32 cycles a window
     tops = (clip > 0.5 * clip.max()).nonzero()[:, 0]
     starts = tops[torch.cat([torch.tensor([True]), tops.diff() > 8])]
@@ -280,9 +267,9 @@ def test_a_bin_may_be_as_loud_as_in_the_sound_and_a_little_more():
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("pulses", [False, True])
-def test_gradients_reach_every_weight(pulses, channels):
-    generator = small(labels=2, pulses=pulses, channels=channels)
+@pytest.mark.parametrize(("pulses", "long_frames"), [(False, 0), (True, 4)])
+def test_gradients_reach_every_weight(pulses, long_frames, channels):
+    generator = small(labels=2, pulses=pulses, long_frames=long_frames, channels=channels)
     clips_of(generator, drawn(generator), torch.eye(2)).square().sum().backward()
     for name, parameter in generator.named_parameters():
         is_first = ".first." in name or ".modulation." in name or name.endswith("gain")  # their block adds nothing yet
@@ -290,9 +277,9 @@ def test_gradients_reach_every_weight(pulses, channels):
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporter's own
-@pytest.mark.parametrize("pulses", [False, True])
-def test_an_export_has_no_complex_numbers_and_makes_the_same_clips(pulses):
-    generator = small(labels=2, pulses=pulses).eval()
+@pytest.mark.parametrize(("pulses", "long_frames"), [(False, 0), (True, 3)])
+def test_an_export_has_no_complex_numbers_and_makes_the_same_clips(pulses, long_frames):
+    generator = small(labels=2, pulses=pulses, long_frames=long_frames).eval()
     z, *noise = drawn(generator)
     given = (z, torch.eye(2), *noise)
     with torch.no_grad():

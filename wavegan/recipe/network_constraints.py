@@ -54,6 +54,12 @@ def _window(recipe: Recipe) -> Iterator[Conflict]:
     if recipe.data.clip_samples < generator.window:
         rule = f"generator.window is {generator.window}, and a clip must hold one; try {generator.window}"
         yield Conflict(("data.clip_samples", *keys), f"data.clip_samples is {recipe.data.clip_samples}; {rule}")
+    elif (times := generator.long_frames) * generator.window > recipe.data.clip_samples:
+        most = recipe.data.clip_samples // generator.window
+        rule = f"a window of {times} times {generator.window} samples is longer than a clip; try {most}"
+        yield Conflict(
+            ("generator.long_frames", "data.clip_samples", *keys), f"generator.long_frames is {times}; {rule}"
+        )
 
 
 def _views(recipe: Recipe) -> Iterator[Conflict]:

@@ -3,34 +3,30 @@
 
 const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
-const LOUDNESS_GAIN = 4;
-const BROAD = 9; // bins, over whose mean level hiss may not rise
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
 const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm: below it, it is silent
 
 const leaky = (number) => (number < 0 ? SLOPE * number : number);
-const softplus = (number) => (number > 20 ? number : Math.log1p(Math.exp(number)));
 
 class Generator {
   /** model: the page's description of it. tensors: its weights by name. */
   constructor(kernel, model, tensors) {
     Object.assign(this, { kernel, model, tensors });
-    this.bins = model.window / 2 + 1;
-    this.frames = model.lengths.at(-1);
     this.wide = upTo(KERNEL_COLUMNS, model.dim);
+    this.short = new Frames(kernel, model, tensors);
+    this.frames = this.short.frames;
+    if (model.longFrames) this.long = new Frames(kernel, model, tensors, model.longFrames);
     this.addLayers();
-    this.addTransforms();
     this.addBuffers();
   }
 
   addLayers() {
-    const { dim, latentDim, labels, lengths, channels } = this.model;
-    const { wide } = this;
+    const { latentDim, labels, lengths, window } = this.model;
+    const { wide, short } = this;
     const mapped = this.tensors["latent.bias"].length;
     this.latent = this.linear("latent", mapped, latentDim + labels.length);
     this.mapping = this.linear("mapping.1", mapped, mapped);
     this.start = this.linear("start", wide * lengths[0], mapped, wide);
-    this.head = this.linear("head", this.tensors["head.bias"].length, dim);
     this.blocks = lengths.map((frames, place) => ({
       frames,
       first: this.convolution(`blocks.${place}.first`),
@@ -38,7 +34,10 @@ class Generator {
       modulation: this.linear(`blocks.${place}.modulation`, 2 * wide, mapped, wide),
       gain: this.tensors[`blocks.${place}.gain`],
     }));
-    this.maps = this.tensors["head.bias"].length / channels; // of each frame and channel
+    this.forward = this.kernel.layer(2 * short.bins, window, (part, sample) => {
+      const step = ((part >> 1) * sample) % window;
+      return part % 2 ? -short.sines[step] : short.cosines[step];
+    });
   }
 
   /** Stores a matrix. Where outputs come in groups of dim, as many as `group` are reserved for each. */
@@ -65,28 +64,6 @@ class Generator {
     return this.kernel.layer(dim, FRAMES_SEEN * wide, weightAt, (output) => bias[output]);
   }
 
-  /** Stores the Fourier transform of a frame and its inverse, which ends in the synthesis window, as matrices. */
-  addTransforms() {
-    const { window, hop } = this.model;
-    const { bins } = this;
-    const angles = Array.from({ length: window }, (_, step) => (2 * Math.PI * step) / window);
-    this.cosines = angles.map(Math.cos);
-    this.sines = angles.map(Math.sin);
-    this.forward = this.kernel.layer(2 * bins, window, (part, sample) => {
-      const step = ((part >> 1) * sample) % window;
-      return part % 2 ? -this.sines[step] : this.cosines[step];
-    });
-    const hann = this.cosines.map((cosine) => 0.5 - 0.5 * cosine);
-    const squares = hann.reduce((sum, factor) => sum + factor * factor, 0);
-    const scale = ((window / 4) * hop) / squares;
-    this.inverse = this.kernel.layer(window, 2 * bins, (sample, part) => {
-      const bin = part >> 1;
-      const step = (bin * sample) % window;
-      const share = (bin === 0 || bin === bins - 1 ? 1 : 2) / window;
-      return scale * hann[sample] * share * (part % 2 ? -this.sines[step] : this.cosines[step]);
-    });
-  }
-
   addBuffers() {
     const { window, hop, latentDim, labels, channels } = this.model;
     const rows = upTo(KERNEL_ROWS, this.frames);
@@ -96,12 +73,9 @@ class Generator {
     this.v = reserve(KERNEL_ROWS * Math.max(this.latent.columns, this.start.columns, 2 * this.wide));
     this.padded = reserve((rows + FRAMES_SEEN) * this.wide); // with frames of zeros before and after
     this.h = reserve(rows * this.wide);
-    this.headMaps = reserve(rows * this.head.columns);
     this.sound = reserve(Math.max((rows - 1) * hop, (rows - 1) * window) + window);
     this.hiss = Array.from({ length: channels }, () => reserve(rows * this.forward.columns));
     this.pulses = reserve(rows * this.forward.columns);
-    this.spectra = reserve(rows * 2 * this.bins);
-    this.waves = reserve(rows * this.inverse.columns);
   }
 
   /** Returns what ways along directions add to the mapped latent, as wavegan/steering/directions.py; null for none. */
@@ -120,20 +94,51 @@ class Generator {
 
   /** Makes a clip, a Float32Array for each channel. noise: a row for each block, then one of white noise a channel. */
   make(z, labels, noise, offset) {
-    const x = this.activations(z, labels, noise, offset);
-    const padded = this.kernel.view(this.padded, this.frames * this.wide);
-    for (let place = 0; place < padded.length; place++) padded[place] = leaky(x[place]);
-    this.kernel.apply(this.head, this.padded, this.wide, this.frames, this.headMaps);
-    if (this.model.pulses) this.addPulses(padded);
+    const { kernel, model, short, long } = this;
+    const { last, slow } = this.activations(z, labels, noise, offset);
+    const x = this.activate(last);
+    short.say(this.padded, this.wide);
+    const gate = long && this.gate(x);
+    if (model.pulses) this.addPulses(x);
+    const spectra = (address) => kernel.view(address, short.frames * this.forward.columns);
     const maps = this.hiss.map((hiss, channel) => {
-      this.transform(noise[this.blocks.length + channel], Math.sqrt(2 / this.model.window), hiss);
-      this.shape(channel, hiss);
-      return this.synthesized();
+      this.transform(noise[this.blocks.length + channel], Math.sqrt(2 / model.window), hiss);
+      return short.sound(channel, model.broadHiss, spectra(hiss), model.pulses ? spectra(this.pulses) : undefined);
     });
-    return limited(mixedChannels(maps), this.model.peaksAreOne);
+    if (long) this.addSteady(maps, slow, gate);
+    return limited(mixedChannels(maps), model.peaksAreOne);
   }
 
-  /** Returns what the blocks say, (frames, channels). */
+  /** Writes activated features to `padded`, and returns them. */
+  activate(x) {
+    const activated = this.kernel.view(this.padded, x.length);
+    for (let place = 0; place < x.length; place++) activated[place] = leaky(x[place]);
+    return activated;
+  }
+
+  /** Adds what long frames make to the sound of the short ones, as far as the gate is open. */
+  addSteady(maps, slow, gate) {
+    this.activate(resized(slow, this.long.frames, this.wide));
+    this.long.say(this.padded, this.wide);
+    maps.forEach((sound, channel) => {
+      const steady = this.long.sound(channel);
+      for (let sample = 0; sample < sound.length; sample++) sound[sample] += gate[sample] * steady[sample];
+    });
+  }
+
+  /** Computes the gate of every sample: a share of 0 to 1 in the middle of a frame, and between two middles both. */
+  gate(x) {
+    const { hop, clipSamples } = this.model;
+    const shares = this.said("long_frames.gate", x).map((said) => 1 / (1 + Math.exp(-LOUDNESS_GAIN * said)));
+    return Float32Array.from({ length: clipSamples }, (_, sample) => {
+      const place = (sample + Math.floor(1.5 * hop)) / hop - 2; // in frames, from the middle of the first
+      const before = Math.floor(place);
+      const part = 0.5 - 0.5 * Math.cos(Math.PI * (place - before));
+      return (1 - part) * shares[Math.max(0, before)] + part * shares[Math.min(before + 1, shares.length - 1)];
+    });
+  }
+
+  /** Returns what the blocks say, (frames, channels): the last, and the first with frames enough for the long ones. */
   activations(z, labels, noise, offset) {
     const { kernel, model, wide } = this;
     const input = kernel.view(this.input, model.latentDim + labels.length);
@@ -147,11 +152,13 @@ class Generator {
     offset?.forEach((number, place) => (w[place] += number));
     kernel.apply(this.start, this.w, 0, 1, this.v);
     let x = kernel.view(this.v, this.start.columns).slice();
+    let slow;
     this.blocks.forEach((block, place) => {
       x = resized(x, block.frames, wide);
       this.addBlock(x, block, noise[place]);
+      if (this.long && !slow && block.frames >= this.long.frames) slow = x.slice();
     });
-    return x;
+    return { last: x, slow };
   }
 
   addLeaky(address, count) {
@@ -190,16 +197,22 @@ class Generator {
     this.kernel.apply(this.forward, this.sound, hop, this.frames, result);
   }
 
-  /** Returns what the activations say of each frame's pitch, averaged over the frames around. */
-  pitches(x) {
+  /** Returns what a layer of one output says of each frame. */
+  said(name, x) {
     const { frames, wide } = this;
-    const { dim, pitchSpan } = this.model;
-    const [weight, [bias]] = [this.tensors["pitch.weight"], this.tensors["pitch.bias"]];
+    const [weight, [bias]] = [this.tensors[`${name}.weight`], this.tensors[`${name}.bias`]];
     const said = new Float64Array(frames).fill(bias);
     for (let frame = 0; frame < frames; frame++) {
-      for (let channel = 0; channel < dim; channel++) said[frame] += weight[channel] * x[frame * wide + channel];
+      for (let channel = 0; channel < this.model.dim; channel++)
+        said[frame] += weight[channel] * x[frame * wide + channel];
     }
-    const reach = (pitchSpan - 1) / 2;
+    return said;
+  }
+
+  /** Returns what the activations say of each frame's pitch, averaged over the frames around. */
+  pitches(x) {
+    const said = this.said("pitch", x);
+    const reach = (this.model.pitchSpan - 1) / 2;
     return said.map((_, frame) => {
       const around = said.subarray(Math.max(0, frame - reach), frame + reach + 1);
       return around.reduce((sum, pitch) => sum + pitch, 0) / around.length;
@@ -228,7 +241,7 @@ class Generator {
     }
     kernel.apply(this.forward, this.sound, window, frames, this.pulses);
     const pairs = kernel.view(this.pulses, frames * this.forward.columns);
-    for (let bin = 0; bin < this.bins; bin++) {
+    for (let bin = 0; bin < this.short.bins; bin++) {
       const whitening = (Math.exp((bin / (PULSE_BAND * window)) ** 2 / 2) * 2) / window;
       for (let frame = 0; frame < frames; frame++) {
         pairs[frame * this.forward.columns + 2 * bin] *= whitening;
@@ -237,62 +250,6 @@ class Generator {
     }
   }
 
-  /** Shapes the sources into the spectra of one channel, as wavegan/models/spectral_head.py does. */
-  shape(channel, hissAddress) {
-    const { kernel, bins, frames, cosines, sines } = this;
-    const { window, hop, pulses, broadHiss } = this.model;
-    const startLevels = this.tensors.start_levels.subarray(channel * bins);
-    const bounds = this.tensors.bounds.subarray(channel * bins);
-    const columns = this.forward.columns;
-    const hiss = kernel.view(hissAddress, frames * columns);
-    const pulse = kernel.view(this.pulses, frames * columns);
-    const spectra = kernel.view(this.spectra, frames * 2 * bins);
-    const levels = new Float32Array(bins);
-    for (let frame = 0; frame < frames; frame++) {
-      const maps = kernel.view(this.headMaps + 4 * (frame * this.head.columns + channel * this.maps), this.maps);
-      for (let bin = 0; bin < bins; bin++) {
-        const room = bounds[bin] - startLevels[bin] - maps[1 + bin] - LOUDNESS_GAIN * maps[0];
-        levels[bin] = bounds[bin] - softplus(room);
-      }
-      for (let bin = 0; bin < bins; bin++) {
-        const [real, imaginary] = [maps[1 + bins + bin], maps[1 + 2 * bins + bin]];
-        let share = maps[1 + 3 * bins + bin];
-        const pulseShare = pulses ? maps[1 + 4 * bins + bin] : 0;
-        const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
-        const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
-        if (broadHiss) share *= hissFactor(levels, bin);
-        const step = (frame * bin * hop) % window;
-        const [cosine, sine, place] = [cosines[step], sines[step], frame * columns + 2 * bin];
-        const x = real * cosine - imaginary * sine + share * hiss[place] + pulseShare * pulse[place];
-        const y = real * sine + imaginary * cosine + share * hiss[place + 1] + pulseShare * pulse[place + 1];
-        spectra[2 * (frame * bins + bin)] = amplitude * x;
-        spectra[2 * (frame * bins + bin) + 1] = amplitude * y;
-      }
-    }
-  }
-
-  /** Transforms spectra back and adds up the frames. */
-  synthesized() {
-    const { kernel, frames, inverse } = this;
-    const { window, hop, clipSamples } = this.model;
-    kernel.apply(inverse, this.spectra, 2 * this.bins, frames, this.waves);
-    const sound = new Float32Array((frames - 1) * hop + window);
-    for (let frame = 0; frame < frames; frame++) {
-      const wave = kernel.view(this.waves + 4 * frame * inverse.columns, window);
-      for (let sample = 0; sample < window; sample++) sound[frame * hop + sample] += wave[sample];
-    }
-    const before = Math.floor((window - hop) / 2);
-    return sound.slice(before, before + clipSamples);
-  }
-}
-
-/** Computes by what a bin's hiss is multiplied, so that no peak raises it; levels: natural logarithms, of all bins. */
-function hissFactor(levels, bin) {
-  const reach = (BROAD - 1) / 2;
-  const [first, end] = [Math.max(0, bin - reach), Math.min(levels.length, bin + reach + 1)];
-  let sum = 0;
-  for (let near = first; near < end; near++) sum += levels[near];
-  return Math.exp(Math.min(0, sum / (end - first) - levels[bin]));
 }
 
 /** Interpolates frames (time, channels) between neighbours, to another number of frames. */

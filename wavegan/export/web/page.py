@@ -19,7 +19,7 @@ from wavegan.models import inverse_stft
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
-WORKER = ("random", "kernel", "clips", "generator", "worker")
+WORKER = ("random", "kernel", "clips", "frames", "generator", "worker")
 SCRIPT = (
     "dom",
     "random",
@@ -122,9 +122,13 @@ def products_of(generator: inverse_stft.Generator) -> int:
     """Counts the multiplications of a sound in the page: convolutions, head and Fourier transforms."""
     frames = sum(declared.shape[-1] for declared in generator.inputs[1:-1])
     blocks = 2 * frames * inverse_stft.KERNEL_SIZE * generator.dim**2
-    transforms = 2 * generator.channels + bool(generator.pulses) + 1  # and that of the picture
-    head = generator.head.weight.numel()
-    return blocks + generator.frames * (head + transforms * 2 * generator.bins * generator.window)
+    transforms = generator.channels + bool(generator.pulses) + 1  # those of the sources, and that of the picture
+    sounds = sum(
+        part.frames * (part.head.weight.numel() + part.channels * 2 * part.bins * part.window)
+        for part in (generator, generator.long_frames)
+        if part
+    )
+    return blocks + sounds + generator.frames * transforms * 2 * generator.bins * generator.window
 
 
 def _stored(values: Tensor) -> Tensor:
@@ -163,5 +167,6 @@ def _description(model: Model) -> dict[str, Any]:
         "pitchBounds": generator.pulses.frequencies.bounds.tolist() if generator.pulses else [],
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
         "broadHiss": generator.broad_hiss,
+        "longFrames": generator.long_frames.factor if generator.long_frames else 0,
         "peaksAreOne": bool(generator.peaks_are_one),
     }

@@ -75,7 +75,8 @@ function drawnNoise({ lengths, channels, window, hop }, draws) {
 
 /** Measures a clip: levels of its spectrogram from 0 (-80 dB) to 255 (0 dB), length in seconds, brightness in Hz. */
 function pictured(clip) {
-  const { kernel, frames, bins, model, forward } = generator;
+  const { kernel, model, forward } = generator;
+  const { frames, bins } = generator.short;
   const before = Math.floor((model.window - model.hop) / 2);
   const sound = new Float32Array((frames - 1) * model.hop + model.window);
   for (const samples of clip) samples.forEach((sample, place) => (sound[before + place] += sample / clip.length));

@@ -1,0 +1,111 @@
+// The frames of one length, from features to sound: wavegan/models/spectral_frames.py and spectral_head.py for one clip.
+// Runs in the worker.
+
+const LOUDNESS_GAIN = 4;
+const BROAD = 9; // bins, over whose mean level hiss may not rise
+
+const softplus = (number) => (number > 20 ? number : Math.log1p(Math.exp(number)));
+
+class Frames {
+  /** factor: how many times longer than the model's window and hop, 0 for the short frames themselves. */
+  constructor(kernel, model, tensors, factor = 0) {
+    const times = factor || 1;
+    const weights = (name) => tensors[factor ? `long_frames.${name}` : name];
+    [this.window, this.hop] = [times * model.window, times * model.hop];
+    Object.assign(this, { kernel, clipSamples: model.clipSamples });
+    this.bins = this.window / 2 + 1;
+    this.frames = Math.ceil(model.clipSamples / this.hop);
+    this.maps = weights("head.bias").length / model.channels; // of each frame and channel
+    [this.startLevels, this.bounds] = [weights("start_levels"), weights("bounds")];
+    this.addLayers(model.dim, weights("head.weight"), weights("head.bias"));
+  }
+
+  /** Stores the head, and the inverse transform of a frame, which ends in the synthesis window, as matrices. */
+  addLayers(dim, weight, bias) {
+    const { kernel, window, hop, bins } = this;
+    const rows = upTo(KERNEL_ROWS, this.frames);
+    const weightAt = (column, input) => weight[column * dim + input];
+    this.head = kernel.layer(bias.length, dim, weightAt, (column) => bias[column]);
+    const angles = Array.from({ length: window }, (_, step) => (2 * Math.PI * step) / window);
+    this.cosines = angles.map(Math.cos);
+    this.sines = angles.map(Math.sin);
+    const hann = this.cosines.map((cosine) => 0.5 - 0.5 * cosine);
+    const squares = hann.reduce((sum, factor) => sum + factor * factor, 0);
+    const scale = ((window / 4) * hop) / squares;
+    this.inverse = kernel.layer(window, 2 * bins, (sample, part) => {
+      const bin = part >> 1;
+      const step = (bin * sample) % window;
+      const share = (bin === 0 || bin === bins - 1 ? 1 : 2) / window;
+      return scale * hann[sample] * share * (part % 2 ? -this.sines[step] : this.cosines[step]);
+    });
+    this.headMaps = kernel.reserve(rows * this.head.columns);
+    this.spectra = kernel.reserve(rows * 2 * bins);
+    this.waves = kernel.reserve(rows * this.inverse.columns);
+  }
+
+  /** Computes what the head says of features at an address, `stride` numbers from frame to frame. */
+  say(features, stride) {
+    this.kernel.apply(this.head, features, stride, this.frames, this.headMaps);
+  }
+
+  /** Makes the sound of one channel. hiss, pulse: spectra of the sources, undefined where there are none. */
+  sound(channel, broadHiss, hiss, pulse) {
+    this.shape(channel, broadHiss, hiss, pulse);
+    return this.synthesized();
+  }
+
+  /** Shapes the sources into the spectra of one channel. */
+  shape(channel, broadHiss, hiss, pulse) {
+    const { kernel, bins, frames, cosines, sines, window, hop } = this;
+    const startLevels = this.startLevels.subarray(channel * bins);
+    const bounds = this.bounds.subarray(channel * bins);
+    const columns = upTo(KERNEL_COLUMNS, 2 * bins);
+    const spectra = kernel.view(this.spectra, frames * 2 * bins);
+    const levels = new Float32Array(bins);
+    for (let frame = 0; frame < frames; frame++) {
+      const maps = kernel.view(this.headMaps + 4 * (frame * this.head.columns + channel * this.maps), this.maps);
+      for (let bin = 0; bin < bins; bin++) {
+        const room = bounds[bin] - startLevels[bin] - maps[1 + bin] - LOUDNESS_GAIN * maps[0];
+        levels[bin] = bounds[bin] - softplus(room);
+      }
+      for (let bin = 0; bin < bins; bin++) {
+        const [real, imaginary] = [maps[1 + bins + bin], maps[1 + 2 * bins + bin]];
+        let share = hiss ? maps[1 + 3 * bins + bin] : 0;
+        const pulseShare = pulse ? maps[1 + 4 * bins + bin] : 0;
+        const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
+        const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
+        if (broadHiss) share *= hissFactor(levels, bin);
+        const step = (frame * bin * hop) % window;
+        const [cosine, sine, place] = [cosines[step], sines[step], frame * columns + 2 * bin];
+        let x = real * cosine - imaginary * sine;
+        let y = real * sine + imaginary * cosine;
+        if (hiss) [x, y] = [x + share * hiss[place], y + share * hiss[place + 1]];
+        if (pulse) [x, y] = [x + pulseShare * pulse[place], y + pulseShare * pulse[place + 1]];
+        spectra[2 * (frame * bins + bin)] = amplitude * x;
+        spectra[2 * (frame * bins + bin) + 1] = amplitude * y;
+      }
+    }
+  }
+
+  /** Transforms spectra back and adds up the frames. */
+  synthesized() {
+    const { kernel, frames, inverse, window, hop } = this;
+    kernel.apply(inverse, this.spectra, 2 * this.bins, frames, this.waves);
+    const sound = new Float32Array((frames - 1) * hop + window);
+    for (let frame = 0; frame < frames; frame++) {
+      const wave = kernel.view(this.waves + 4 * frame * inverse.columns, window);
+      for (let sample = 0; sample < window; sample++) sound[frame * hop + sample] += wave[sample];
+    }
+    const before = Math.floor((window - hop) / 2);
+    return sound.slice(before, before + this.clipSamples);
+  }
+}
+
+/** Computes by what a bin's hiss is multiplied, so that no peak raises it; levels: natural logarithms, of all bins. */
+function hissFactor(levels, bin) {
+  const reach = (BROAD - 1) / 2;
+  const [first, end] = [Math.max(0, bin - reach), Math.min(levels.length, bin + reach + 1)];
+  let sum = 0;
+  for (let near = first; near < end; near++) sum += levels[near];
+  return Math.exp(Math.min(0, sum / (end - first) - levels[bin]));
+}

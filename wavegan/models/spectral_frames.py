@@ -1,0 +1,166 @@
+"""Turns features of frames into sound: a head says each frame's spectrum, whose inverse transform is the sound."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
+from wavegan.dsp.prediction import power_of
+from wavegan.dsp.stft import full_scale
+from wavegan.models.heads import full_precision
+from wavegan.models.spectral_head import LOUDNESS_GAIN, Spectra, hiss_factors, levels_below, map_count
+
+LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
+HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
+SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
+SOFTER = 0.25  # times LOUDNESS_GAIN, how far long frames begin below the levels of the sound, as a natural logarithm
+OPEN = 0.5  # times LOUDNESS_GAIN, where a gate begins: at 0.88
+
+
+class SpectralFrames(nn.Module):
+    """Holds the head of frames of one length, the levels it starts from, and the way from spectra to sound.
+
+    No bin's magnitude exceeds its bound, sources apart, whatever the weights. Maps, spectra and sound have mixed
+    channels, see `channel_mix`.
+    """
+
+    start_levels: Tensor
+    bounds: Tensor
+    turn: Tensor
+    synthesis: Tensor
+
+    def build(
+        self, clip_samples: int, channels: int, dim: int, window: int, hop: int, *, sources: int, broad_hiss: bool
+    ) -> None:
+        """Makes the head for features of `dim` numbers; window and hop are in samples.
+
+        sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
+        """
+        self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
+        self.frames, self.bins, self.broad_hiss = -(-clip_samples // hop), window // 2 + 1, broad_hiss
+        self.head = nn.Linear(dim, channels * map_count(self.bins, sources))
+        self.register_buffer("start_levels", torch.zeros(channels, self.bins))
+        self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
+        self.register_buffer("turn", self._turn(), persistent=False)
+        self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
+
+    @torch.no_grad()
+    def begin_head(self, start_share: float = 0.0, loudness: float = 0.0) -> None:
+        """Sets a head that makes a soft noise of the start levels, in which no bin stands out."""
+        self.head.weight.mul_(0.5)
+        bias = self.head.bias.view(self.channels, -1)
+        bias[:, 0] = loudness
+        level, real, imaginary, *shares = bias[:, 1:].unflatten(1, (-1, self.bins)).unbind(1)
+        level.zero_()
+        for part in (real, imaginary):  # were they all alike, clips would begin as clicks
+            part.uniform_(-1, 1)
+        for share in shares:
+            share.fill_(start_share)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Computes what the head says, (N, channels, frames, `map_count`), of features (N, frames, dim)."""
+        return self.head(x).unflatten(-1, (self.channels, -1)).transpose(1, 2)
+
+    def spectra(self, maps: Tensor, *sources: Tensor) -> Tensor:
+        """Computes spectra (N, channels, frames, bins, 2) of maps; a full-scale sine has 1.
+
+        sources: their spectra, in the form of the result or with 1 in place of the channels.
+        """
+        room, levels = levels_below(maps, self.start_levels, self.bounds)
+        if self.broad_hiss:
+            hiss, *others = sources
+            sources = (hiss * hiss_factors(levels)[..., None], *others)
+        return Spectra.apply(maps, room, levels, self.turn, *sources)
+
+    def synthesized(self, spectra: Tensor) -> Tensor:
+        """Transforms spectra back into sound (N, channels, clip_samples)."""
+        sound = overlap_added(inverse_real_transform(spectra) * self.synthesis, hop=self.hop)
+        before = (self.window - self.hop) // 2
+        return sound[..., before : before + self.clip_samples]
+
+    def magnitudes(self, mixed: Tensor) -> Tensor:
+        """Computes the magnitudes (N, channels, frames, bins) of sound (N, channels, clip_samples)."""
+        frames = framed(self.padded(mixed), window=self.window, hop=self.hop)
+        hann = torch.hann_window(self.window, device=mixed.device)
+        return power_of(real_transform(frames * hann)).sqrt() / full_scale(self.window)
+
+    def padded(self, clips: Tensor) -> Tensor:
+        """Pads clips with the silence that the first and the last frame reach into."""
+        missing = (self.frames - 1) * self.hop + self.window - self.clip_samples
+        before = (self.window - self.hop) // 2
+        return F.pad(clips, (before, missing - before))
+
+    def _turn(self) -> Tensor:
+        """Returns cosine and sine (2, frames, bins) of the phase that a sine in the middle of each bin has gathered."""
+        steps = torch.outer(torch.arange(self.frames), torch.arange(self.bins)) * self.hop % self.window
+        angles = steps * (2 * math.pi / self.window)
+        return torch.stack([angles.cos(), angles.sin()])
+
+    def _synthesis_window(self) -> Tensor:
+        """Returns what frames are multiplied by before they are added: a clip's own spectra give the clip again."""
+        hann = torch.hann_window(self.window)
+        return hann * (full_scale(self.window) * self.hop / hann.square().sum())
+
+
+class LongFrames(SpectralFrames):
+    """Makes the steady part of a sound: spectra of long frames without noise, and a gate that opens and closes fast.
+
+    The same error of a phase moves a partial's frequency less where frames are long. But a hit in the middle of a long
+    frame would be heard from its beginning. So each short frame says the gate, a share of 0 to 1 of this part; between
+    the middles of short frames it is interpolated. window, hop: of the short frames, in samples; the long ones are
+    `factor` times as long.
+    """
+
+    fade: Tensor
+
+    def __init__(self, clip_samples: int, channels: int, dim: int, window: int, hop: int, factor: int):
+        super().__init__()
+        self.build(clip_samples, channels, dim, factor * window, factor * hop, sources=0, broad_hiss=False)
+        self.gate = nn.Linear(dim, 1)
+        self.factor, self.short_hop = factor, hop
+        self.register_buffer("fade", torch.hann_window(2 * hop), persistent=False)
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Sets the layers that they start from, softer than the sound: short frames make a part of it, too."""
+        self.begin_head(loudness=-SOFTER)
+        self.gate.bias.fill_(OPEN)
+
+    def forward(self, x: Tensor, short: Tensor) -> Tensor:
+        """Makes sound (N, channels, clip_samples) of features (N, frames, dim), and of those of short frames."""
+        maps, said = self.maps(x), self.gate(short)
+        with full_precision(maps):
+            return self.synthesized(self.spectra(maps.float())) * self._opened(said.float())
+
+    def _opened(self, said: Tensor) -> Tensor:
+        """Computes the gate (N, 1, clip_samples) of what short frames say, (N, short frames, 1)."""
+        shares = torch.sigmoid(LOUDNESS_GAIN * said)
+        shares = torch.cat([shares[:, :1], shares, shares[:, -1:]], dim=1)
+        gate = overlap_added(shares * self.fade, hop=self.short_hop)
+        start = 3 * self.short_hop // 2  # where the clip begins: half a hop before the middle of its first frame
+        return gate[:, None, start : start + self.clip_samples]
+
+
+class LevelMeter:
+    """Measures start levels and bounds of bins on the magnitudes of clips, which come in batches.
+
+    It starts from the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin may
+    be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient back.
+    """
+
+    def __init__(self, frames: SpectralFrames):
+        self.frames, self.count = frames, 0
+        self.total, self.loudest = torch.zeros(()), torch.zeros(())
+
+    def add(self, mixed: Tensor) -> None:
+        """Takes in sound (N, channels, T)."""
+        magnitudes = self.frames.magnitudes(mixed)
+        self.count, self.total = self.count + len(mixed), self.total + magnitudes.sqrt().mean(2).sum(0)
+        self.loudest = torch.maximum(self.loudest.to(magnitudes), magnitudes.amax((0, 2)))
+
+    def set(self) -> None:
+        """Sets what it measured."""
+        self.frames.start_levels.copy_((self.total / self.count).square().clamp(min=SOFTEST).log())
+        self.frames.bounds.copy_(self.loudest.clamp(min=SOFTEST).log() + HEADROOM)
