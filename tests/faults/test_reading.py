@@ -201,7 +201,7 @@ def corpus_report(folder: Path) -> list[Path]:
 
 def read_corpus_report(folder: Path) -> Any:
     loaded = load_model(folder / "run", torch.device("cpu"))
-    sound_of_run(loaded.recipe, loaded.sound, folder / "run")
+    sound_of_run(loaded.recipe, loaded.split, folder / "run")
     return continued(folder)
 
 

@@ -56,7 +56,7 @@ def checked_clips(clips: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Holds clips to judge; the last three are set if a model makes the clips. sound: what it has learned from."""
+    """Holds clips to judge; the last three are set if a model makes the clips. split: what it has learned from."""
 
     name: str
     clips: ClipSet
@@ -64,7 +64,7 @@ class Candidate:
     facts: dict[str, str] = field(default_factory=dict)
     model: Model | None = None
     recipe: Recipe | None = None
-    sound: assemble.SplitRecord | None = None
+    split: assemble.SplitRecord | None = None
 
 
 def target_of(path: Path) -> Path:
@@ -87,7 +87,7 @@ def model_candidate(path: Path, options: JudgingOptions = DEFAULTS) -> Candidate
         model = replace(model, source_clips=assemble.source_clips(recipe, assemble.corpora(recipe)))
     facts = {"model": model.name, "step": f"{model.step:,}", "weights": loaded.weights}
     return Candidate(
-        model.name, assemble.generated(model, sys.maxsize, options.seed), path, facts, model, recipe, loaded.sound
+        model.name, assemble.generated(model, sys.maxsize, options.seed), path, facts, model, recipe, loaded.split
     )
 
 
@@ -180,7 +180,7 @@ def _own_parts(
     recipe: Recipe, candidate: Candidate | None, data: Path | None, training: Path | None, form: ClipFormat
 ) -> tuple[Corpus | None, Corpus | None, str, tuple[str, ...]]:
     """Gives the sound learned from, the sound held out, the split in words, and the source that was learned from."""
-    record = candidate.sound if candidate else None
+    record = candidate.split if candidate else None
     run = run_folder_of(candidate.path) if candidate else None
     try:
         recipe, (learned, held_out, split, _) = sound_of_run(recipe, record or assemble.SplitRecord(None, None), run)

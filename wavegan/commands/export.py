@@ -174,7 +174,7 @@ def content_of(loaded: LoadedModel, options: ExportOptions) -> dict[str, Any]:
         "figures": loaded.facts.get("figures") or _figures(loaded),
         "recipe": recipe,
         "networks": weights,
-        **loaded.sound.state("_b" if loaded.is_translation else ""),
+        **loaded.split.state("_b" if loaded.is_translation else ""),
     }
 
 

@@ -145,7 +145,7 @@ def _watched(sound: Path) -> Watch:
 def _nearest(loaded: LoadedModel, clips: Sequence[Tensor]) -> list[Neighbour | None]:
     """Returns the training clip that is nearest to each clip; None for each if the training sound cannot be read."""
     try:
-        recipe, parts = sound_of_run(loaded.recipe, loaded.sound, run_folder_of(loaded.path))
+        recipe, parts = sound_of_run(loaded.recipe, loaded.split, run_folder_of(loaded.path))
     except DataError as error:
         logger.info(
             f"no training clip is compared: the sound that {loaded.model.name} learned from cannot be read ({error})"

@@ -39,7 +39,7 @@ KINDS = (
 class LoadedModel:
     """Holds a MODEL with its recipe and its networks that make clips, by name; `model` is the usual one.
 
-    sound: which sounds it has learned from; in a translation those of the second source. facts: plain values that an
+    split: which sounds it has learned from; in a translation those of the second source. facts: plain values that an
     export writes, those of FACTS that are known. weights: AVERAGE or LEARNING, whether they are the running average or
     the latest ones.
     """
@@ -47,7 +47,7 @@ class LoadedModel:
     path: Path
     recipe: Recipe
     models: Mapping[str, Model]
-    sound: assemble.SplitRecord
+    split: assemble.SplitRecord
     facts: Mapping[str, Any] = field(default_factory=dict)
     weights: str = AVERAGE
 
@@ -95,10 +95,10 @@ def load_model(
         generator.load_state_dict(weights[name])
         label_names = content["label_names"]
         models[name] = assemble.model(recipe, generator, label_names, step=content["step"], precision=precision)
-    sound = assemble.SplitRecord.from_state(content, "_b" if is_translation else "")
+    split = assemble.SplitRecord.from_state(content, "_b" if is_translation else "")
     facts = {name: content[name] for name in FACTS if content.get(name) is not None}
     return LoadedModel(
-        path, recipe, models, sound, facts, content.get("weights") or (AVERAGE if is_average else LEARNING)
+        path, recipe, models, split, facts, content.get("weights") or (AVERAGE if is_average else LEARNING)
     )
 
 
