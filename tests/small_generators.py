@@ -19,3 +19,15 @@ def drawn(generator: Generator, count: int = 2, seed: int = 0) -> list[torch.Ten
 
 def clips_of(generator: Generator, inputs: list[torch.Tensor], labels: torch.Tensor | None = None) -> torch.Tensor:
     return generator(inputs[0], labels, *inputs[1:])
+
+
+def long_part(generator: Generator, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """What the long frames add to clips."""
+    assert generator.long_frames
+    clips, bias = clips_of(generator, inputs), generator.long_frames.gate.bias
+    with torch.no_grad():
+        opened = bias.clone()
+        bias.fill_(-100)
+        short = clips_of(generator, inputs)
+        bias.copy_(opened)
+    return clips - short

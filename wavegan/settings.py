@@ -28,6 +28,12 @@ def _odd(value: int) -> int:
     return value
 
 
+def _not_one(value: int) -> int:
+    if value == 1:
+        raise ValueError("these frames must be longer, or none; try 4 or 0")
+    return value
+
+
 class PhaseShuffleSettings(Settings):
     """Sets the random shifts between the layers of the discriminator."""
 
@@ -142,11 +148,8 @@ BroadHiss = Annotated[
 ]
 LongFrames = Annotated[
     int,
-    Field(
-        ge=0,
-        le=16,
-        description="adds frames this many times as long, whose partials are steadier; 0 for none",
-    ),
+    Field(ge=0, le=16, description="adds frames this many times as long as window, for steadier partials; 0 for none"),
+    AfterValidator(_not_one),
 ]
 Period = Annotated[int, Field(ge=2, le=1024, description="samples in each column of the image")]
 Power = Annotated[float, Field(gt=0, le=1, description="exponent of the magnitudes; below 1, quiet parts count more")]

@@ -272,7 +272,7 @@ def test_the_step_is_timed_in_a_process_of_its_own(folder, monkeypatch):
     ("clips", "device", "step_seconds", "steps", "reason"),
     [
         (12, CPU, None, 2000, "the least that is of use"),
-        (100, CPU, 0.1, 2500, "each of 100 clips is heard about 200 times"),
+        (100, CPU, 0.1, 5000, "each of 100 clips is heard about 400 times"),
         (1000, CPU, 0.1, 20_000, "each of 1,000 clips is heard about 160 times"),
         (18_620, CPU, 0.1, 46_500, "each of 18,620 clips is heard about 20 times"),
         (1000, CPU, 0.9, 8000, "what this machine does in 2 hours; 20,000 would suit the sound"),
@@ -285,9 +285,15 @@ def test_the_steps_follow_the_sound_and_the_machine(clips, device, step_seconds,
     assert steps_for(clips, device, step_seconds) == (steps, reason)
 
 
+@pytest.mark.parametrize(("device", "steps"), [(CPU, 5500), (CUDA, 3000)])
+def test_augmented_sounds_take_fewer_steps_where_that_was_measured(device, steps):
+    assert steps_for(540, device, None, augmented=True)[0] == steps
+    assert steps_for(540, CPU, None)[0] == 20_000
+
+
 @pytest.mark.usefixtures("on_a_cpu")
 def test_a_slow_machine_is_advised_fewer_steps(folder, monkeypatch):
-    folder(count=120)
+    folder(count=300)
     monkeypatch.setattr(doctor_module, "_step_seconds", lambda *_: 3.0)
     result = doctor("sounds")
     assert result.advice and training_seconds(result) == 3.0 * 2500

@@ -4,38 +4,37 @@ import math
 
 import pytest
 import torch
-from small_generators import clips_of, drawn, small
+from small_generators import clips_of, drawn, long_part, small
 
 from wavegan.dsp.frames import framed, real_transform
 from wavegan.dsp.stft import full_scale
-from wavegan.models.inverse_stft import Generator
-from wavegan.models.spectral_frames import LongFrames
+from wavegan.models.spectral_frames import OPEN, SOFTER, LongFrames, SpectralFrames
 
 
 def long_frames(clip_samples: int = 4096, factor: int = 4) -> LongFrames:
     return LongFrames(clip_samples, 1, 8, 512, 128, factor)
 
 
-def long_part(generator: Generator, inputs: list[torch.Tensor]) -> torch.Tensor:
-    """What the long frames add to clips."""
-    assert generator.long_frames
-    clips, bias = clips_of(generator, inputs), generator.long_frames.gate.bias
-    with torch.no_grad():
-        opened = bias.clone()
-        bias.fill_(-100)
-        short = clips_of(generator, inputs)
-        bias.copy_(opened)
-    return clips - short
-
-
 @pytest.mark.parametrize("factor", [2, 4])
 def test_clips_come_back_from_their_own_long_spectra(factor):
-    """So both kinds of frames have the same time."""
     frames = long_frames(8192, factor)
     clips = torch.randn(2, 1, 8192, generator=torch.Generator().manual_seed(3)) * 0.1
     pieces = framed(frames.padded(clips), window=512 * factor, hop=128 * factor) * torch.hann_window(512 * factor)
     sound = frames.synthesized(real_transform(pieces) / full_scale(512 * factor))
     torch.testing.assert_close(sound[..., 1000:-1000], clips[..., 1000:-1000], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0, 2, 4])
+def test_a_frame_is_heard_around_its_time(factor):
+    """So long and short frames have the same time: frame 5 of T is in the middle of the 6th hop."""
+    frames = long_frames(16384, factor) if factor else small(16384)
+    maps = torch.full((1, 1, frames.frames, frames.head.out_features), -30.0)
+    maps[:, :, 5] = 0
+    maps[:, :, 5, 1 + frames.bins : 1 + 2 * frames.bins] = torch.randn(frames.bins)
+    silence = [] if factor else [torch.zeros(1, 1, frames.frames, frames.bins, 2)]
+    power = frames.synthesized(frames.spectra(maps, *silence))[0, 0].square()
+    middle = (power * torch.arange(16384)).sum() / power.sum()
+    assert middle.item() == pytest.approx(5.5 * frames.hop, abs=0.15 * frames.hop)
 
 
 def test_a_constant_number_is_a_steady_sine_of_a_narrow_bin():
@@ -93,19 +92,50 @@ def test_long_frames_follow_the_first_block_that_has_as_many():
     assert min(moved[:2]) > 1e-3 and max(moved[2:]) < 1e-5, moved
 
 
-def test_long_frames_start_from_the_sound_and_softer():
+def test_a_steady_sine_has_one_level_from_the_first_sample_to_the_last():
+    """Although two frames fewer reach the ends. Its bin is that of 16 whole cycles in a long hop."""
+    frames = long_frames(16384)
+    with torch.no_grad():
+        for parameter in frames.parameters():
+            parameter.zero_()
+        frames.gate.bias.fill_(100)
+        bias = frames.head.bias
+        bias[1:1026] = -30
+        bias[1 + 64], bias[1026 + 64] = -3, 1
+    sine = frames(torch.zeros(1, 32, 8), torch.zeros(1, 128, 8))[0, 0]
+    peaks = sine.unflatten(0, (-1, 32)).amax(1)  # of each cycle
+    assert peaks.min() > 0.01
+    torch.testing.assert_close(peaks, peaks.mean().expand(512), rtol=0.02, atol=0)
+
+
+def test_long_frames_start_from_the_sound():
     generator, tone = small(16384, long_frames=4), torch.sin(2 * math.pi * 160 / 2048 * torch.arange(16384.0))
     generator.measure([0.1 * tone[None, None], 0.3 * tone[None, None]])
     frames = generator.long_frames
     assert frames and frames.bounds[0, 160].item() == pytest.approx(math.log(0.3) + 0.5, abs=0.01)
     assert frames.bounds[0, 400] < -6 and generator.bounds[0, 40].item() == pytest.approx(math.log(0.3) + 0.5, abs=0.01)
+    assert frames.gate.bias.item() == OPEN and frames.head.bias[0].item() == -SOFTER and generator.head.bias[0] == 0
     noise = torch.randn(8, 1, 16384, generator=torch.Generator().manual_seed(5))
     generator.measure(iter([noise[:4], noise[4:]]))
     inputs = drawn(generator, 8)
-    both, long = (
-        part.square().mean().sqrt().item() for part in (clips_of(generator, inputs), long_part(generator, inputs))
-    )
-    assert 0.05 < long / both < 0.7 and 0.2 < both < 2
+    both = clips_of(generator, inputs).square().mean().sqrt().item()
+    assert 0.2 < long_part(generator, inputs).square().mean().sqrt().item() / both < 0.6 and 0.2 < both < 2
+
+
+@pytest.mark.parametrize("long", [0, 4])
+def test_spectra_are_computed_in_full_precision_under_autocast(long, monkeypatch):
+    """bf16 has 8 significant bits, and the quietest bins lie 100 dB below the loudest."""
+    generator, types = small(long_frames=long), []
+    spectra = SpectralFrames.spectra
+
+    def noted(self: SpectralFrames, maps: torch.Tensor, *sources: torch.Tensor) -> torch.Tensor:
+        types.append((maps.dtype, torch.is_autocast_enabled("cpu")))
+        return spectra(self, maps, *sources)
+
+    monkeypatch.setattr(SpectralFrames, "spectra", noted)
+    with torch.autocast("cpu", torch.bfloat16):
+        clips = clips_of(generator, drawn(generator))
+    assert clips.dtype == torch.float32 and types == [(torch.float32, False)] * (2 if long else 1)
 
 
 def test_its_statistics_are_in_the_checkpoint():

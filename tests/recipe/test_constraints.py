@@ -418,6 +418,10 @@ SPECTRA = "generator.name=inverse_stft"
             "generator.long_frames=9 data.clip_samples=4096",
             "generator.long_frames is 9; a window of 9 times 512 samples is longer than a clip; try 8",
         ),
+        (
+            "generator.long_frames=2 data.clip_samples=1000",
+            "generator.long_frames is 2; a window of 2 times 512 samples is longer than a clip; try 0",
+        ),
     ],
 )
 def test_a_generator_of_spectra_has_a_window_of_several_hops_in_a_clip(faults, settings, told):

@@ -32,9 +32,9 @@ COVERED = 90  # percent of the files that a clip holds until they have died away
 WIDE = 0.98  # two channels with a lower correlation are heard as stereo
 MOST = 0.8  # share of the files that are stereo, if stereo is learned
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
-SMALL_SOURCE = 1000  # files; a smaller source holds out a larger share
-FEW_CLIPS = 1000  # fewer short sounds are augmented, or discriminators would learn them by heart
-HEARD_LEAST, HEARD_MOST = 20, 200  # times that each clip is heard; recorded drums were as good after 74 as after 207
+SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
+HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
+AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207
 LEAST_STEPS = 2000  # after fewer a model is no use, however slow the machine
 MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
 
@@ -132,13 +132,13 @@ def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
     return plain._replace(windows="random")
 
 
-def steps_for(clips: int, device: torch.device, step_seconds: float | None) -> tuple[int, str]:
+def steps_for(clips: int, device: torch.device, step_seconds: float | None, augmented: bool = False) -> tuple[int, str]:
     """Chooses the number of steps by the sound and by the machine's speed; returns it with the reason.
 
     clips: how many different ones there are. step_seconds: None if it is not known.
     """
-    size = _size(device)
-    by_sound = min(max(size.steps, HEARD_LEAST * clips // size.batch_size), HEARD_MOST * clips // size.batch_size)
+    size, heard_most = _size(device), AUGMENTED_MOST if augmented and device.type == "cpu" else HEARD_MOST
+    by_sound = min(max(size.steps, HEARD_LEAST * clips // size.batch_size), heard_most * clips // size.batch_size)
     reason = f"each of {clips:,} clips is heard about {by_sound * size.batch_size / clips:,.0f} times"
     hours = MOST_HOURS.get(device.type, MOST_HOURS["cpu"])
     if step_seconds and by_sound * step_seconds > 3600 * hours:
@@ -161,7 +161,9 @@ def advised(
 
     corpus: all of its items, loaded in this form. clips, step_seconds: see `steps_for`.
     """
-    size, scale, steps = _size(device), _scale(form.sample_rate), steps_for(clips, device, step_seconds)
+    size, scale = _size(device), _scale(form.sample_rate)
+    augmented = cutting.windows == "first" and clips < SMALL_SOURCE
+    steps = steps_for(clips, device, step_seconds, augmented=augmented)
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
     test = None if any(corpus.splits) else _test_beside(source)
@@ -179,7 +181,7 @@ def advised(
         holdout=None if any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1,
         data=_data_lines(corpus, form, cutting),
         windows=cutting.windows,
-        augmented=cutting.windows == "first" and clips < FEW_CLIPS,
+        augmented=augmented,
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,

@@ -23,7 +23,7 @@ class SpectralFrames(nn.Module):
     """Holds the head of frames of one length, the levels it starts from, and the way from spectra to sound.
 
     No bin's magnitude exceeds its bound, sources apart, whatever the weights. Maps, spectra and sound have mixed
-    channels, see `channel_mix`.
+    channels, see `channel_mix`. The generator is its own short frames, so that its checkpoints keep their names.
     """
 
     start_levels: Tensor
@@ -48,7 +48,10 @@ class SpectralFrames(nn.Module):
 
     @torch.no_grad()
     def begin_head(self, start_share: float = 0.0, loudness: float = 0.0) -> None:
-        """Sets a head that makes a soft noise of the start levels, in which no bin stands out."""
+        """Sets a head that makes the start levels in all bins, with phases of no order.
+
+        start_share: of each source in a bin. loudness: of all frames, times LOUDNESS_GAIN a natural logarithm.
+        """
         self.head.weight.mul_(0.5)
         bias = self.head.bias.view(self.channels, -1)
         bias[:, 0] = loudness
@@ -66,7 +69,7 @@ class SpectralFrames(nn.Module):
     def spectra(self, maps: Tensor, *sources: Tensor) -> Tensor:
         """Computes spectra (N, channels, frames, bins, 2) of maps; a full-scale sine has 1.
 
-        sources: their spectra, in the form of the result or with 1 in place of the channels.
+        sources: their spectra, that of hiss first, in the form of the result or with 1 in place of the channels.
         """
         room, levels = levels_below(maps, self.start_levels, self.bounds)
         if self.broad_hiss:
@@ -109,30 +112,36 @@ class LongFrames(SpectralFrames):
 
     The same error of a phase moves a partial's frequency less where frames are long. But a hit in the middle of a long
     frame would be heard from its beginning. So each short frame says the gate, a share of 0 to 1 of this part; between
-    the middles of short frames it is interpolated. window, hop: of the short frames, in samples; the long ones are
-    `factor` times as long.
+    the middles of short frames it is interpolated. Fewer frames reach the ends of a clip than its middle; there they
+    count for more, so that a steady sine has the same level everywhere. short_window, short_hop: in samples; the long
+    frames are `factor` times as long.
     """
 
     fade: Tensor
+    evenness: Tensor
 
-    def __init__(self, clip_samples: int, channels: int, dim: int, window: int, hop: int, factor: int):
+    def __init__(self, clip_samples: int, channels: int, dim: int, short_window: int, short_hop: int, factor: int):
         super().__init__()
-        self.build(clip_samples, channels, dim, factor * window, factor * hop, sources=0, broad_hiss=False)
+        self.build(clip_samples, channels, dim, factor * short_window, factor * short_hop, sources=0, broad_hiss=False)
         self.gate = nn.Linear(dim, 1)
-        self.factor, self.short_hop = factor, hop
-        self.register_buffer("fade", torch.hann_window(2 * hop), persistent=False)
+        self.factor, self.short_hop = factor, short_hop
+        self.register_buffer("fade", torch.hann_window(2 * short_hop), persistent=False)
+        self.register_buffer("evenness", self._evenness(), persistent=False)
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Sets the layers that they start from, softer than the sound: short frames make a part of it, too."""
+        """Sets the layers to start from: softer than the sound, of which short frames make a part, too."""
         self.begin_head(loudness=-SOFTER)
         self.gate.bias.fill_(OPEN)
 
     def forward(self, x: Tensor, short: Tensor) -> Tensor:
-        """Makes sound (N, channels, clip_samples) of features (N, frames, dim), and of those of short frames."""
+        """Makes sound (N, channels, clip_samples).
+
+        x: features (N, frames, dim). short: those of the short frames, (N, short frames, dim).
+        """
         maps, said = self.maps(x), self.gate(short)
         with full_precision(maps):
-            return self.synthesized(self.spectra(maps.float())) * self._opened(said.float())
+            return self.synthesized(self.spectra(maps.float())) * (self.evenness * self._opened(said.float()))
 
     def _opened(self, said: Tensor) -> Tensor:
         """Computes the gate (N, 1, clip_samples) of what short frames say, (N, short frames, 1)."""
@@ -142,12 +151,19 @@ class LongFrames(SpectralFrames):
         start = 3 * self.short_hop // 2  # where the clip begins: half a hop before the middle of its first frame
         return gate[:, None, start : start + self.clip_samples]
 
+    def _evenness(self) -> Tensor:
+        """Returns by what each sample is multiplied (clip_samples,): 1 where all frames reach, up to 2 at the ends."""
+        reached = overlap_added(torch.hann_window(self.window).expand(self.frames, -1), hop=self.hop)
+        before = (self.window - self.hop) // 2
+        return self.window / (2 * self.hop) / reached[before : before + self.clip_samples]
+
 
 class LevelMeter:
     """Measures start levels and bounds of bins on the magnitudes of clips, which come in batches.
 
-    It starts from the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin may
-    be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient back.
+    A start level is the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin
+    may be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient
+    back.
     """
 
     def __init__(self, frames: SpectralFrames):

@@ -66,6 +66,11 @@ def test_a_name_stays_text(tmp_path):
             2**20,
             r"a sound of 65\.5 s .* [0-9.]+ billion .*; .* at most 1; .*data\.clip_samples",
         ),
+        (
+            Generator(16384, dim=8, long_frames=16),
+            16384,
+            r"lively has frames of 8,192 samples; .* at most 4,096; .*generator\.long_frames",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, generator, clip_samples, message):

@@ -87,6 +87,16 @@ class Frames {
     }
   }
 
+  /** Returns by what each sample is multiplied, as fewer frames reach the ends of a clip. */
+  evenness() {
+    const { window, hop, frames, cosines } = this;
+    const reached = new Float64Array((frames - 1) * hop + window);
+    for (let frame = 0; frame < frames; frame++)
+      cosines.forEach((cosine, sample) => (reached[frame * hop + sample] += 0.5 - 0.5 * cosine));
+    const before = Math.floor((window - hop) / 2);
+    return reached.slice(before, before + this.clipSamples).map((sum) => window / (2 * hop) / sum);
+  }
+
   /** Transforms spectra back and adds up the frames. */
   synthesized() {
     const { kernel, frames, inverse, window, hop } = this;

@@ -16,6 +16,7 @@ class Generator {
     this.short = new Frames(kernel, model, tensors);
     this.frames = this.short.frames;
     if (model.longFrames) this.long = new Frames(kernel, model, tensors, model.longFrames);
+    this.evenness = this.long?.evenness();
     this.addLayers();
     this.addBuffers();
   }
@@ -122,7 +123,8 @@ class Generator {
     this.long.say(this.padded, this.wide);
     maps.forEach((sound, channel) => {
       const steady = this.long.sound(channel);
-      for (let sample = 0; sample < sound.length; sample++) sound[sample] += gate[sample] * steady[sample];
+      for (let sample = 0; sample < sound.length; sample++)
+        sound[sample] += this.evenness[sample] * gate[sample] * steady[sample];
     });
   }
 
@@ -249,7 +251,6 @@ class Generator {
       }
     }
   }
-
 }
 
 /** Interpolates frames (time, channels) between neighbours, to another number of frames. */

@@ -16,6 +16,7 @@ from wavegan.atomic_write import write_text
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models import inverse_stft
+from wavegan.models.spectral_frames import SpectralFrames
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
@@ -37,6 +38,7 @@ SCRIPT = (
 )
 MOST_WEIGHTS = 8_000_000  # a page of 43 MB, which a telephone still opens
 MOST_PRODUCTS = 1e9  # multiplications of a sound, a second or two on a slow machine
+LONGEST_WINDOW = 4096  # samples; the matrix of its transform takes 67 MB of memory
 DIRECTION = "direction."  # stands before the names of tensors that are no weights
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
 
@@ -108,14 +110,25 @@ def refuse_unfit(model: Model) -> None:
             f"the instrument holds at most {MOST_WEIGHTS:,}",
             "train with a smaller generator.dim, or export as safetensors",
         )
+    longest = max(part.window for part in _sets_of_frames(generator))
+    if longest > LONGEST_WINDOW:
+        raise UserError(
+            f"{model.name} has frames of {longest:,} samples",
+            f"the instrument transforms at most {LONGEST_WINDOW:,}",
+            "train with a smaller generator.long_frames or generator.window, or export as safetensors",
+        )
     products = products_of(generator)
     if products > MOST_PRODUCTS:
         seconds = model.clip_samples / model.sample_rate
         raise UserError(
             f"a sound of {seconds:.1f} s of {model.name} takes {products / 1e9:.1f} billion multiplications",
             f"the instrument makes sounds of at most {MOST_PRODUCTS / 1e9:.0f}",
-            "train with a smaller data.clip_samples or generator.dim, or export as safetensors",
+            "train with a smaller data.clip_samples, generator.dim or generator.long_frames, or export as safetensors",
         )
+
+
+def _sets_of_frames(generator: inverse_stft.Generator) -> list[SpectralFrames]:
+    return [generator, generator.long_frames] if generator.long_frames else [generator]
 
 
 def products_of(generator: inverse_stft.Generator) -> int:
@@ -125,8 +138,7 @@ def products_of(generator: inverse_stft.Generator) -> int:
     transforms = generator.channels + bool(generator.pulses) + 1  # those of the sources, and that of the picture
     sounds = sum(
         part.frames * (part.head.weight.numel() + part.channels * 2 * part.bins * part.window)
-        for part in (generator, generator.long_frames)
-        if part
+        for part in _sets_of_frames(generator)
     )
     return blocks + sounds + generator.frames * transforms * 2 * generator.bins * generator.window
 
