@@ -30,7 +30,7 @@ def _odd(value: int) -> int:
 
 def _not_one(value: int) -> int:
     if value == 1:
-        raise ValueError("these frames must be longer, or none; try 4 or 0")
+        raise ValueError("it must be 0, or from 2 to 16; try 4")
     return value
 
 

@@ -414,6 +414,7 @@ SPECTRA = "generator.name=inverse_stft"
         ("generator.window=129", "generator.window is 129 and hop 128; .*; try window=512"),
         ("generator.window=128", "generator.window is 128 and hop 128; .*; try window=512"),
         ("data.clip_samples=100", "data.clip_samples is 100; generator.window is 512, .*; try 512"),
+        ("generator.long_frames=1", "generator.long_frames is 1; it must be 0, or from 2 to 16; try 4"),
         (
             "generator.long_frames=9 data.clip_samples=4096",
             "generator.long_frames is 9; a window of 9 times 512 samples is longer than a clip; try 8",

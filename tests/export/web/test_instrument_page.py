@@ -64,7 +64,7 @@ def test_a_name_stays_text(tmp_path):
         (
             Generator(2**20, dim=64),
             2**20,
-            r"a sound of 65\.5 s .* [0-9.]+ billion .*; .* at most 1; .*data\.clip_samples",
+            r"a sound of 65\.5 s .* [0-9.]+ billion .*; .* at most 2; .*data\.clip_samples",
         ),
         (
             Generator(16384, dim=8, long_frames=16),

@@ -37,7 +37,7 @@ SCRIPT = (
     "main",
 )
 MOST_WEIGHTS = 8_000_000  # a page of 43 MB, which a telephone still opens
-MOST_PRODUCTS = 1e9  # multiplications of a sound, a second or two on a slow machine
+MOST_PRODUCTS = 2e9  # multiplications of a sound, a third of a second on a slow core of a server
 LONGEST_WINDOW = 4096  # samples; the matrix of its transform takes 67 MB of memory
 DIRECTION = "direction."  # stands before the names of tensors that are no weights
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
