@@ -134,6 +134,11 @@ class Generator(SpectralFrames):
         with full_precision(clips):
             return clips if self.channels == 1 else self.mix.t() @ clips
 
+    @property
+    def sets_of_frames(self) -> list[SpectralFrames]:
+        """Returns the short frames, which are the generator itself, and the long ones if there are any."""
+        return [self, self.long_frames] if self.long_frames else [self]
+
     @torch.no_grad()
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Measures the start levels and the bounds of the bins on clips, which come in batches (N, channels, T).
@@ -141,7 +146,7 @@ class Generator(SpectralFrames):
         See `LevelMeter`. Where the clips have a peak of 1, so will generated ones. The range of steady pitches is that
         of the clips' pitches.
         """
-        meters = [LevelMeter(frames) for frames in (self, self.long_frames) if frames]
+        meters = [LevelMeter(frames) for frames in self.sets_of_frames]
         count, peaks, pitches = 0, [], []
         steady = self.pulses if self.pulses and self.pulses.span > 1 else None
         for clips in batches:

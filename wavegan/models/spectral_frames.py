@@ -40,6 +40,7 @@ class SpectralFrames(nn.Module):
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
         self.frames, self.bins, self.broad_hiss = -(-clip_samples // hop), window // 2 + 1, broad_hiss
+        self.before = (window - hop) // 2  # samples of the first frame that lie before the clip
         self.head = nn.Linear(dim, channels * map_count(self.bins, sources))
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
@@ -80,8 +81,7 @@ class SpectralFrames(nn.Module):
     def synthesized(self, spectra: Tensor) -> Tensor:
         """Transforms spectra back into sound (N, channels, clip_samples)."""
         sound = overlap_added(inverse_real_transform(spectra) * self.synthesis, hop=self.hop)
-        before = (self.window - self.hop) // 2
-        return sound[..., before : before + self.clip_samples]
+        return sound[..., self.before : self.before + self.clip_samples]
 
     def magnitudes(self, mixed: Tensor) -> Tensor:
         """Computes the magnitudes (N, channels, frames, bins) of sound (N, channels, clip_samples)."""
@@ -92,8 +92,7 @@ class SpectralFrames(nn.Module):
     def padded(self, clips: Tensor) -> Tensor:
         """Pads clips with the silence that the first and the last frame reach into."""
         missing = (self.frames - 1) * self.hop + self.window - self.clip_samples
-        before = (self.window - self.hop) // 2
-        return F.pad(clips, (before, missing - before))
+        return F.pad(clips, (self.before, missing - self.before))
 
     def _turn(self) -> Tensor:
         """Returns cosine and sine (2, frames, bins) of the phase that a sine in the middle of each bin has gathered."""
@@ -154,8 +153,7 @@ class LongFrames(SpectralFrames):
     def _evenness(self) -> Tensor:
         """Returns by what each sample is multiplied (clip_samples,): 1 where all frames reach, up to 2 at the ends."""
         reached = overlap_added(torch.hann_window(self.window).expand(self.frames, -1), hop=self.hop)
-        before = (self.window - self.hop) // 2
-        return self.window / (2 * self.hop) / reached[before : before + self.clip_samples]
+        return self.window / (2 * self.hop) / reached[self.before : self.before + self.clip_samples]
 
 
 class LevelMeter:

@@ -56,8 +56,8 @@ def _window(recipe: Recipe) -> Iterator[Conflict]:
         yield Conflict(("data.clip_samples", *keys), f"data.clip_samples is {recipe.data.clip_samples}; {rule}")
     elif (times := generator.long_frames) * generator.window > recipe.data.clip_samples:
         most = recipe.data.clip_samples // generator.window
-        most = most if most > 1 else 0
-        rule = f"a window of {times} times {generator.window} samples is longer than a clip; try {most}"
+        remedy = f"try {most if most > 1 else 0}"
+        rule = f"a window of {times} times {generator.window} samples is longer than a clip; {remedy}"
         yield Conflict(
             ("generator.long_frames", "data.clip_samples", *keys), f"generator.long_frames is {times}; {rule}"
         )

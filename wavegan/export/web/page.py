@@ -16,7 +16,6 @@ from wavegan.atomic_write import write_text
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models import inverse_stft
-from wavegan.models.spectral_frames import SpectralFrames
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
@@ -110,7 +109,7 @@ def refuse_unfit(model: Model) -> None:
             f"the instrument holds at most {MOST_WEIGHTS:,}",
             "train with a smaller generator.dim, or export as safetensors",
         )
-    longest = max(part.window for part in _sets_of_frames(generator))
+    longest = max(part.window for part in generator.sets_of_frames)
     if longest > LONGEST_WINDOW:
         raise UserError(
             f"{model.name} has frames of {longest:,} samples",
@@ -127,10 +126,6 @@ def refuse_unfit(model: Model) -> None:
         )
 
 
-def _sets_of_frames(generator: inverse_stft.Generator) -> list[SpectralFrames]:
-    return [generator, generator.long_frames] if generator.long_frames else [generator]
-
-
 def products_of(generator: inverse_stft.Generator) -> int:
     """Counts the multiplications of a sound in the page: convolutions, head and Fourier transforms."""
     frames = sum(declared.shape[-1] for declared in generator.inputs[1:-1])
@@ -138,7 +133,7 @@ def products_of(generator: inverse_stft.Generator) -> int:
     transforms = generator.channels + bool(generator.pulses) + 1  # those of the sources, and that of the picture
     sounds = sum(
         part.frames * (part.head.weight.numel() + part.channels * 2 * part.bins * part.window)
-        for part in _sets_of_frames(generator)
+        for part in generator.sets_of_frames
     )
     return blocks + sounds + generator.frames * transforms * 2 * generator.bins * generator.window
 
