@@ -19,9 +19,10 @@ from wavegan.audio.checks import Cutting
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import load_corpus
 from wavegan.commands import doctor as doctor_module
+from wavegan.commands.data_format import DataFormat, cutting_of, data_format_of, plain_cutting
 from wavegan.commands.doctor import as_json, doctor, training_seconds
-from wavegan.commands.recipe_advice import DataFormat, cutting_of, data_format_of, plain_cutting, steps_for
 from wavegan.commands.recipe_advice import advised as advised_for
+from wavegan.commands.recipe_advice import steps_for
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
 from wavegan.training.run_folder import statistics

@@ -22,17 +22,10 @@ from wavegan.audio.duplicates import clusters
 from wavegan.audio.sources import open_source
 from wavegan.audio.splits import is_for_training
 from wavegan.bench.worker_process import WorkerProcess
+from wavegan.commands.data_format import DataFormat, cutting_of, data_format_of, mended, plain_cutting
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
-from wavegan.commands.recipe_advice import (
-    Advice,
-    DataFormat,
-    advised,
-    cutting_of,
-    data_format_of,
-    mended,
-    plain_cutting,
-)
+from wavegan.commands.recipe_advice import Advice, advised
 from wavegan.commands.source_facts import facts, figures
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import DataError, UserError

@@ -3,51 +3,29 @@
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wavegan import recipe as recipes
-from wavegan.assemble.training_clips import LEAST_FILES_PER_LABEL
-from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, duration, reached_seconds
-from wavegan.audio.content import Probe
-from wavegan.audio.corpus import Corpus, Reading
+from wavegan.audio.checks import Cutting, duration
+from wavegan.audio.corpus import Corpus
 from wavegan.audio.public_datasets import DATASETS
 from wavegan.audio.sources import BUNDLED, DRUM_MACHINE_CLIPS, SYNTH_CLIPS
+from wavegan.commands.data_format import DataFormat, scale_of
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
 from wavegan.recipe.yaml_text import flow
 
 TEMPLATE = Path(__file__).with_name("recipe_advice.yaml.j2")
-TUNED_RATE = 16_000  # Hz, for which the windows of the modern model were chosen
-RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000)
-HIGHEST_RATE_WITHOUT_GPU = 22_050
-CLIPS = (4096, 8192, 16384, 32768, 65536)  # samples
-RECORDING_CLIP = 16384  # samples, for long recordings, at the rate that the model was tuned for
-COVERED = 90  # percent of the files that a clip holds until they have died away
-WIDE = 0.98  # two channels with a lower correlation are heard as stereo
-MOST = 0.8  # share of the files that are stereo, if stereo is learned
-WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
 AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207
 LEAST_STEPS = 2000  # after fewer a model is no use, however slow the machine
 MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
-
-
-@dataclass(frozen=True)
-class DataFormat:
-    """Holds the format in which a source is learned from; file_rate: nine of ten files have at least it; in Hz."""
-
-    sample_rate: int
-    channels: int
-    file_rate: int
-    remarks: tuple[str, ...] = ()
-    reading: Reading = Reading()
 
 
 @dataclass(frozen=True)
@@ -75,61 +53,6 @@ class Advice:
 
     text: str
     recipe: Recipe = field(repr=False)
-
-
-def data_format_of(probes: Sequence[Probe], device: torch.device) -> DataFormat:
-    """Chooses the sample rate and the channels by a sample of files."""
-    audible = [probe for probe in probes if probe.bandwidth > 0]
-    if not audible:
-        return DataFormat(TUNED_RATE, 1, TUNED_RATE)
-    file_rate = int(np.percentile([probe.sample_rate for probe in audible], 10, method="lower"))
-    bandwidth = float(np.percentile([probe.bandwidth for probe in audible], 90))
-    needed = min((rate for rate in RATES if rate >= 2 * bandwidth), default=RATES[-1])
-    rate, remarks = min(needed, file_rate), []
-    if rate < file_rate:
-        remarks.append(f"nothing lies above {bandwidth / 1000:.1f} kHz, so {rate:,} Hz hold all of it")
-    if rate > HIGHEST_RATE_WITHOUT_GPU and device.type != "cuda":
-        remarks.append(
-            f"the files hold sound up to {bandwidth / 1000:.1f} kHz: sample_rate: {rate} keeps it, and takes about "
-            f"{rate / TUNED_RATE:.1f} times as long"
-        )
-        rate = TUNED_RATE
-    return DataFormat(
-        max(rate, 1000), _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible))
-    )
-
-
-def mended(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> DataFormat:
-    """Returns the form with the switches that the findings ask for."""
-    least = WORTH_MENDING * len(corpus.names)
-    kinds = {finding.kind for finding in problems if len(finding.names) > least}
-    cancels = any("data.channel=1" in reason for reason in corpus.skipped.values())
-    channels = 1 if "mono" in kinds or cancels else form.channels
-    reading = Reading(
-        channel=1 if channels == 1 and ("phase" in kinds or cancels) else form.reading.channel,
-        remove_dc="offset" in kinds,
-        trim_silence=bool(kinds & {"late", "delayed"}),
-    )
-    return replace(form, channels=channels, reading=reading)
-
-
-def plain_cutting(corpus: Corpus, ends: np.ndarray) -> Cutting:
-    """Returns a recipe's default cutting, the start of each file, in clips long enough for nine of ten files.
-
-    ends: for a sample of items, seconds from the start until the sound has died away.
-    """
-    longest = float(np.percentile(ends, COVERED)) * corpus.sample_rate if len(ends) else corpus.lengths.max()
-    recording = min(round(RECORDING_CLIP * _scale(corpus.sample_rate)), CLIPS[-1])
-    clip_samples = min((samples for samples in CLIPS if samples >= longest), default=recording)
-    return Cutting(clip_samples, "first")
-
-
-def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
-    """Chooses the clip's length and the windows: as `plain_cutting`, or random windows if that reaches under half."""
-    plain = plain_cutting(corpus, ends)._replace(knows_labels=_learns_labels(corpus))
-    if reached_seconds(corpus, plain) >= REACHED * corpus.seconds:
-        return plain
-    return plain._replace(windows="random")
 
 
 def steps_for(clips: int, device: torch.device, step_seconds: float | None, augmented: bool = False) -> tuple[int, str]:
@@ -161,7 +84,7 @@ def advised(
 
     corpus: all of its items, loaded in this form. clips, step_seconds: see `steps_for`.
     """
-    size, scale = _size(device), _scale(form.sample_rate)
+    size, scale = _size(device), scale_of(form.sample_rate)
     augmented = cutting.windows == "first" and clips < SMALL_SOURCE
     steps = steps_for(clips, device, step_seconds, augmented=augmented)
     path = file or Path("my.yaml")
@@ -242,30 +165,6 @@ def _parsed(text: str, path: Path) -> Recipe:
         file = Path(folder, path.name)
         file.write_text(text, encoding="utf-8")
         return recipes.load(file)
-
-
-def _channels(probes: Sequence[Probe]) -> int:
-    wide = [probe.channels == 2 and AGAINST <= probe.correlation < WIDE for probe in probes]
-    return 2 if np.mean(wide) >= MOST and max(probe.channels for probe in probes) == 2 else 1
-
-
-def _channel(probes: Sequence[Probe]) -> int | None:
-    """Returns 1, the left channel, if mixing would lose many of the files; else None."""
-    return 1 if np.mean([probe.correlation < AGAINST for probe in probes]) > 1 - MOST else None
-
-
-def _learns_labels(corpus: Corpus) -> bool:
-    """Says whether `generator.labels: auto` would learn labels, and more than half of them have enough files."""
-    names = len(corpus.label_names)
-    if names < 2 or (corpus.labels < 0).any():
-        return False
-    counts = np.bincount(corpus.labels, minlength=names)
-    return len(corpus.names) >= LEAST_FILES_PER_LABEL * names and float((counts >= LEAST_FILES_PER_LABEL).mean()) > 0.5
-
-
-def _scale(sample_rate: int) -> float:
-    """Returns the power of 2 nearest to this rate in units of the rate that the model was tuned for, 2 at most."""
-    return min(2.0 ** round(math.log2(sample_rate / TUNED_RATE)), 2.0)
 
 
 def _test_beside(source: Sequence[str]) -> str | None:
