@@ -44,7 +44,7 @@ def examined(**changes):
     probes = [Probe(name, RATE, 1, 7900.0, float("nan")) for name in NAMES[:200]]
     ones = np.ones(200, int)
     hearing = Hearing(NAMES[:200], ones, ones, np.zeros(200), np.full(200, 0.5), np.zeros(50), np.zeros(0))
-    return replace(Examined(corpus(), FIRST, RATE, probes, hearing, np.zeros(0, int)), **changes)
+    return replace(Examined(corpus(), FIRST, RATE, probes, hearing, np.zeros(0, int), 0.5), **changes)
 
 
 def only(found_in):

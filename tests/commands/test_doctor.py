@@ -19,7 +19,7 @@ from wavegan.audio.checks import Cutting
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import load_corpus
 from wavegan.commands import doctor as doctor_module
-from wavegan.commands.data_format import DataFormat, cutting_of, data_format_of, plain_cutting
+from wavegan.commands.data_format import DataFormat, cutting_of, data_format_of, plain_cutting, steady_share
 from wavegan.commands.doctor import as_json, doctor, training_seconds
 from wavegan.commands.recipe_advice import advised as advised_for
 from wavegan.commands.recipe_advice import steps_for
@@ -115,7 +115,7 @@ def test_training_finds_the_sound_in_the_cache(folder, monkeypatch):
 @pytest.mark.usefixtures("on_a_cpu")
 def test_the_advised_model_is_the_shipped_one(folder):
     """At 16 kHz on a CPU the recipe is that of the shipped ones, apart from the sound and the steps for it."""
-    written = recipes.as_dict(advised(folder()))
+    written = recipes.as_dict(advised(folder(vibrato)))
     assert written["training"].pop("steps") == 2000
     shipped = recipes.load(Path(__file__).parents[2] / "recipes" / "drums_modern.yaml", ["generator.labels=0"])
     shipped = recipes.as_dict(shipped)
@@ -368,12 +368,65 @@ def test_a_clip_holds_most_files_until_they_have_died_away(folder, seconds, end,
     assert cutting_of(corpus, np.full(3, end)) == Cutting(*expected, knows_labels=False)
 
 
-@pytest.mark.parametrize(("windows", "shipped"), [("first", "drums_modern"), ("random", "piano_modern")])
-def test_short_sounds_and_recordings_have_the_optimisers_of_the_shipped_recipes(folder, windows, shipped):
+@pytest.mark.parametrize(
+    ("windows", "is_tonal", "shipped"),
+    [
+        ("first", False, "drums_modern"),
+        ("first", True, "synth"),
+        ("random", True, "piano_modern"),
+        ("random", False, "base/modern"),
+    ],
+)
+def test_each_kind_of_sound_has_the_networks_and_the_optimisers_of_its_shipped_recipe(
+    folder, windows, is_tonal, shipped
+):
     corpus = load_corpus(folder(count=3), RATE, 1)
     cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
-    advice = advised_for(["sounds"], corpus, DataFormat(RATE, 1, RATE), cutting, CPU, None, 300, None)
-    assert advice.recipe.optimizers == recipes.load(shipped).optimizers
+    form = DataFormat(RATE, 1, RATE, is_tonal=is_tonal)
+    recipe = advised_for(["sounds"], corpus, form, cutting, CPU, None, 300, None).recipe
+    expected = recipes.as_dict(recipes.load(shipped, ["generator.labels=auto", "data.source=sounds"]))
+    written = recipes.as_dict(recipe)
+    for part in ("generator", "discriminators", "optimizers"):
+        assert written[part] == expected[part], part
+
+
+def note(number: int) -> np.ndarray:
+    time = np.arange(RATE) / RATE
+    partials = [np.sin(2 * np.pi * 110 * 1.06**number * harmonic * time) / harmonic for harmonic in (1, 2, 3, 4, 5)]
+    return 0.3 * sum(partials) * np.exp(-2 * time)
+
+
+def vibrato(number: int) -> np.ndarray:
+    """Returns a voice-like tone, whose pitch rises and falls six times a second by a fifth of its frequency."""
+    time = np.arange(RATE) / RATE
+    turn = 2 * np.pi * 110 * 1.06**number * (time - 0.2 * np.cos(2 * np.pi * 6 * time) / (2 * np.pi * 6))
+    return 0.1 * sum(np.sin(harmonic * turn) for harmonic in range(1, 20))
+
+
+def noise(number: int) -> np.ndarray:
+    return 0.1 * np.random.default_rng(number).normal(size=RATE)
+
+
+def silence(number: int) -> np.ndarray:
+    return np.zeros(RATE)
+
+
+@pytest.mark.parametrize(("sound", "least", "most"), [(note, 0.95, 1), (vibrato, 0.1, 0.7), (noise, 0, 0.7)])
+def test_notes_have_steady_partials_and_voices_and_noise_have_not(folder, sound, least, most):
+    assert least <= steady_share(load_corpus(folder(sound), RATE, 1)) <= most
+
+
+def test_silence_neither_counts_nor_breaks(folder):
+    with_pauses = folder(lambda number: note(number) if number % 3 == 0 else silence(number), name="pauses")
+    assert steady_share(load_corpus(with_pauses, RATE, 1)) > 0.95
+    assert steady_share(load_corpus(folder(silence), RATE, 1)) == 0
+
+
+@pytest.mark.parametrize(("sound", "base"), [(note, "base/tonal"), (noise, "base/modern")])
+def test_the_advice_follows_the_partials(folder, sound, base):
+    diagnosis = doctor(folder(sound), timing=False)
+    assert diagnosis.advice and f"\ninclude: {base} " in diagnosis.advice.text
+    assert diagnosis.facts["partials"] == f"{diagnosis.figures['steady_partials']:.0%} of the strongest ones are steady"
 
 
 @pytest.mark.parametrize(
@@ -389,17 +442,19 @@ def test_few_short_sounds_are_augmented(folder, clips, windows, is_augmented):
 
 @pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000])
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=["cpu", "cuda"])
-def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device):
+@pytest.mark.parametrize("is_tonal", [False, True], ids=["", "tonal"])
+@pytest.mark.parametrize("windows", ["first", "random"])
+def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device, is_tonal, windows):
     """A recipe whose windows, bands or lengths do not go together raises RecipeError."""
     corpus = load_corpus(folder(count=3), RATE, 1)
-    form, cutting = DataFormat(rate, 1, rate), plain_cutting(corpus, np.ones(3))
+    form = DataFormat(rate, 1, rate, is_tonal=is_tonal)
+    cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
     recipe = advised_for(["sounds"], corpus, form, cutting, device, None, 300, None).recipe
     assert recipe.data.sample_rate == rate
     # A window lasts as long as at 16 kHz, within a factor of the square root of 2; above 32 kHz it is kept shorter.
     assert 2**-0.5 <= (recipe.generator.window / rate) / (512 / 16000) <= 2**0.5 or rate > 45255 or rate < 5000
     assert (recipe.generator.dim, recipe.training.batch_size) == ((512, 64) if device == CUDA else (128, 8))
-    shipped = recipes.load("sc09_modern" if device == CUDA else "drums_modern")
-    assert recipe.optimizers == shipped.optimizers
-    assert {name: judge.dim for name, judge in recipe.discriminators.items()} == {
-        name: judge.dim for name, judge in shipped.discriminators.items()
-    }
+    shipped = "sc09_modern" if device == CUDA else "drums_modern" if windows == "first" else "base/modern"
+    assert recipe.optimizers == recipes.load(shipped, ["data.source=sounds"]).optimizers
+    widths = {name: 4 * judge.dim if device == CPU else judge.dim for name, judge in recipe.discriminators.items()}
+    assert widths.pop("texture", 96) == 96 and set(widths.values()) == {128}

@@ -22,7 +22,15 @@ from wavegan.audio.duplicates import clusters
 from wavegan.audio.sources import open_source
 from wavegan.audio.splits import is_for_training
 from wavegan.bench.worker_process import WorkerProcess
-from wavegan.commands.data_format import DataFormat, cutting_of, data_format_of, mended, plain_cutting
+from wavegan.commands.data_format import (
+    TONAL,
+    DataFormat,
+    cutting_of,
+    data_format_of,
+    mended,
+    plain_cutting,
+    steady_share,
+)
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
 from wavegan.commands.recipe_advice import Advice, advised
@@ -95,11 +103,11 @@ def doctor(
     corpus = _loaded(places, form)
     hearing = hear(corpus)
     cutting = plain_cutting(_training_part(corpus), hearing.ends)
-    plain = Examined(corpus, cutting, form.file_rate, probes, hearing, _near_copies(corpus))
+    plain = Examined(corpus, cutting, form.file_rate, probes, hearing, _near_copies(corpus), steady_share(corpus))
     raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))
     learned, advice, step_seconds = plain, None, None
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
-        form = mended(form, raw, corpus)
+        form = replace(mended(form, raw, corpus), is_tonal=plain.steady >= TONAL)
         learned = _as_learned(plain, form, places)
         advice, step_seconds = _advice(places, learned, form, on, recipe, timing)
     problems = _problems(raw, _findings(learned) if advice else raw)

@@ -105,6 +105,8 @@ def advised(
         data=_data_lines(corpus, form, cutting),
         windows=cutting.windows,
         augmented=augmented,
+        is_tonal=form.is_tonal,
+        hears_texture=form.is_tonal and cutting.windows == "first",
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,
