@@ -22,7 +22,7 @@ demo: setup
 test: setup
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pyright
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 # The long part of the fault tests, which `make test` leaves out, and the short part again.
 test-faults: setup
