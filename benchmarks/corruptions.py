@@ -65,6 +65,12 @@ def faint_comb(split: Split, random: Generator) -> Tensor:
     return _with_pulses(split.candidates.audio, -50)
 
 
+def echo(split: Split, random: Generator) -> Tensor:
+    """Adds each clip to itself 32 ms later, 6 dB below, as what a generator's frames repeat."""
+    delay = round(0.032 * split.sample_rate)
+    return split.candidates.audio + 0.5 * pad(split.candidates.audio, (delay, 0))[..., :-delay]
+
+
 def low_pass(split: Split, random: Generator) -> Tensor:
     """Removes frequencies above 1.5 kHz (Butterworth, order 8)."""
     sections = butter(8, 1500, fs=split.sample_rate, output="sos")
@@ -272,4 +278,5 @@ CORRUPTIONS: dict[str, Callable[[Split, Generator], Tensor]] = {
     "training clips with jitter": copies,
     "the same under hiss, 50 dB below": hissing_copies,
     "the same, later and softer": moved_copies,
+    "repeated after 32 ms": echo,
 }

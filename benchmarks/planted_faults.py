@@ -40,7 +40,15 @@ TABLES = {
         *("kad_l", "kad_order", "kad_partials", "kad_attack", "artefact_share", "partial_jitter_hz"),
     ),
     "Neighbours": ("precision", "density", "recall", "coverage", "duplicate_share", "copy_share", "copy_z"),
-    "Artefacts and labels": ("comb_db", "spectrum_error_db", "noise_floor_db", "inception_score", "mis", "am"),
+    "Artefacts and labels": (
+        "comb_db",
+        "ripple_db",
+        "spectrum_error_db",
+        "noise_floor_db",
+        "inception_score",
+        "mis",
+        "am",
+    ),
 }
 
 

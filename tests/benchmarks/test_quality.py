@@ -98,7 +98,8 @@ def test_each_model_gets_the_steps_that_fit_and_is_judged_part_by_part(tmp_path,
     assert module.main() == 0
     costs = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("out/*/*/cost.json")}
     assert {name: cost["steps"] for name, cost in costs.items()} == {
-        "modern": 100, "modern-for-few-clips": 100, "wavegan": 100, "specgan": 100, "wavegan-plain-step": 24, "diffusion": 4,
+        "modern": 100, "modern-for-few-clips": 100, "wavegan": 100,
+        "specgan": 100, "wavegan-plain-step": 24, "diffusion": 4,
     }  # fmt: skip
     for path in tmp_path.glob("out/*/*/asked.yaml"):
         recipe = recipes.load(path)

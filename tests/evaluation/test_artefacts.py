@@ -13,7 +13,9 @@ from wavegan.evaluation.artefacts import (
     frame_spectra,
     mean_spectrum,
     noise_floor,
+    ripple,
     stage_names,
+    strongest_ripple,
     third_octaves,
     whole_frames,
 )
@@ -38,6 +40,15 @@ def bursts(samples: int = 16384) -> Tensor:
 
 def comb_of(clips: Tensor) -> np.ndarray:
     return comb(whole_frames(frame_spectra(clips))).mean(axis=0)
+
+
+def ripple_of(clips: Tensor, rate: int = 16000) -> dict[str, float]:
+    return strongest_ripple(ripple(whole_frames(frame_spectra(clips))), rate)
+
+
+def repeated(clips: Tensor, samples: int) -> Tensor:
+    """Adds clips to themselves, later by so many samples and 6 dB softer."""
+    return clips + 0.5 * torch.nn.functional.pad(clips, (samples, 0))[..., : clips.shape[-1]]
 
 
 def drums(count: int, rate: int, samples: int) -> Tensor:
@@ -161,6 +172,38 @@ def test_a_comb_in_one_channel_of_two_is_found():
 @pytest.mark.parametrize(("rate", "samples"), [(8000, 8192), (16000, 4096), (16000, 16384), (44100, 65536)])
 def test_drums_stay_below_3_decibels(rate, samples):
     assert comb_of(drums(40, rate, samples)).max() < 3
+
+
+@pytest.mark.parametrize("delay", [64, 300, 512, 766])
+def test_a_ripple_by_hand(delay):
+    """Tops at the multiples of a frequency count, those between them count against, and a slope counts nothing."""
+    turns = 2 * np.pi * delay * torch.arange(1025).double()[:, None] / 2048
+    level = torch.linspace(-20, -60, 1025)[:, None] + torch.stack([3 * turns.cos(), -3 * turns.cos(), 0 * turns])
+    found_in = ripple(10 ** (level / 10) * torch.ones(7))
+    place = (delay - 64) // 2
+    np.testing.assert_allclose(found_in[:, place], [3, -3, 0], atol=0.02)
+    assert found_in.shape == (3, 352) and found_in[0].argmax() == place and np.abs(found_in[2]).max() < 0.02
+    assert list(strongest_ripple(found_in[:1], 16000)) == [f"{16000 / delay:,.4g} Hz"]
+
+
+@pytest.mark.parametrize(("rate", "samples", "channels"), FORMS)
+def test_sound_that_repeats_has_a_ripple_and_noise_and_drums_have_none(rate, samples, channels):
+    """Clips of 4,096 samples have four whole frames, so their figures are rough."""
+    clips, most = white_noise(60, channels, samples, rms=0.1, seed=0), 0.3 if samples == 4096 else 0.1
+    for delay in (256, 512):
+        [(name, level)] = ripple_of(repeated(clips, delay), rate).items()
+        assert name == f"{rate / delay:,.4g} Hz" and 1.5 < level < 5
+    assert max(ripple_of(clips, rate).values()) < most
+    [(_, level)] = ripple_of(drums(60, rate, samples), rate).items()
+    assert level < 0.5
+
+
+def test_only_loud_frames_have_a_ripple_and_silence_has_none():
+    clips = white_noise(60, 1, 32768, rms=0.1, seed=0)
+    faint = 1e-3 * repeated(clips, 512)
+    with_faint, with_silence = (ripple_of(torch.cat([clips, end], dim=2)) for end in (faint, 0 * faint))
+    assert with_faint == pytest.approx(with_silence, rel=1e-3)
+    assert (ripple(frame_spectra(torch.zeros(2, 1, 16384))) == 0).all()
 
 
 @pytest.mark.parametrize("samples", [4096, 16384])

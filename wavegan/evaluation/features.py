@@ -41,9 +41,9 @@ def extract(
     """Extracts every kind of feature from clips that come in batches (N, C, T); no batch is kept.
 
     log_mel (N, 128), order (N, 256), partials (N, 4), jitter (N,), attack (N, 8), events (N, kinds), comb (N, stages),
-    third_octaves (N, bands), noise_floor (N,), spectrum (1, bins), the mean of all clips, swing (N,), half of the way
-    from a clip's lowest sample to its highest; with a classifier classifier (N, F) and probabilities (N, K); with an
-    embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the search
+    ripple (N, delays), third_octaves (N, bands), noise_floor (N,), spectrum (1, bins), the mean of all clips, swing
+    (N,), half of the way from a clip's lowest sample to its highest; with a classifier classifier (N, F) and
+    probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the search
     for copies. Raises DataError for samples that are not finite.
     """
 
@@ -114,6 +114,7 @@ def spectrum_frequencies(features: Features, sample_rate: int) -> np.ndarray:
 @torch.no_grad()
 def _features(clips: Tensor, sample_rate: int) -> Features:
     spectra = artefacts.frame_spectra(clips)
+    whole = artefacts.whole_frames(spectra)
     levels = [log_mel(part, sample_rate) for part in clips.split(CLIPS_AT_ONCE)]
     partials = fine_structure.partials(clips, sample_rate)
     return {
@@ -123,7 +124,8 @@ def _features(clips: Tensor, sample_rate: int) -> Features:
         "jitter": partials[:, fine_structure.JITTER],
         "attack": fine_structure.attack(clips, sample_rate),
         "events": events(clips, sample_rate),
-        "comb": artefacts.comb(artefacts.whole_frames(spectra)),
+        "comb": artefacts.comb(whole),
+        "ripple": artefacts.ripple(whole),
         "third_octaves": artefacts.third_octaves(spectra, sample_rate),
         "noise_floor": artefacts.noise_floor(clips, sample_rate),
         "spectrum": artefacts.mean_spectrum(spectra).sum(dim=0, keepdim=True).double().numpy(),  # of the batch

@@ -212,8 +212,8 @@ def copy_z(candidate: Array, reference: Array, weights: Array, reference_weights
     return (wins - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12)
 
 
-def comb_db(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
-    """Averages the comb, (N, stages) in dB, over clips and returns that of the strongest stage."""
+def strongest_of_mean(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
+    """Averages levels in dB, (N, stages), over clips and returns that of the strongest stage."""
     return _mean(candidate, weights).max(axis=1)
 
 
@@ -263,4 +263,9 @@ def _mean(rows: Array, weights: Array) -> Array:
     return (weights @ rows) / weights.sum(axis=1).reshape(-1, *[1] * (rows.ndim - 1))
 
 
-ABSOLUTE = (comb_db, mean_of_clips, inception_score, modified_inception_score)  # they do not look at the reference
+ABSOLUTE = (
+    strongest_of_mean,
+    mean_of_clips,
+    inception_score,
+    modified_inception_score,
+)  # they do not look at the reference

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from wavegan.evaluation import metric_functions as functions
-from wavegan.evaluation.artefacts import comb_levels
+from wavegan.evaluation.artefacts import comb_levels, strongest_ripple
 from wavegan.evaluation.events import event_counts
 from wavegan.evaluation.metric_functions import Array
 
@@ -194,7 +194,7 @@ METRICS: dict[str, Metric] = {
         is_periodic=False,
     ),
     "comb_db": Metric(
-        functions.comb_db,
+        functions.strongest_of_mean,
         features="comb",
         group="Artefacts",
         name="Comb",
@@ -205,6 +205,18 @@ METRICS: dict[str, Metric] = {
         better=LOWER,
         is_charted=True,
         parts=Parts("stages", comb_levels, "at multiples of {}"),
+    ),
+    "ripple_db": Metric(
+        functions.strongest_of_mean,
+        features="ripple",
+        group="Artefacts",
+        name="Ripple",
+        sentence=(
+            "In the loud frames, how far the spectrum rises at all multiples of one frequency, in dB: sound that "
+            "repeats after a fixed delay, a buzz or an echo; the strongest frequency counts."
+        ),
+        better=AS_REAL,
+        parts=Parts("strongest", strongest_ripple, "at multiples of {}"),
     ),
     "spectrum_error_db": Metric(
         functions.spectrum_error_db,
