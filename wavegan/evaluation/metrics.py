@@ -65,10 +65,7 @@ METRICS: dict[str, Metric] = {
         features="log_mel",
         group="Fidelity",
         name="Kernel distance",
-        sentence=(
-            "100 × unbiased MMD² of log-mel statistics, Gaussian kernel: about 0 for real clips, however many there "
-            "are."
-        ),
+        sentence="100 × unbiased MMD² of log-mel statistics, Gaussian kernel: about 0 for any number of real clips.",
         better=LOWER,
         is_charted=True,
         is_headline=True,
@@ -157,9 +154,7 @@ METRICS: dict[str, Metric] = {
         features="log_mel",
         group="Diversity",
         name="Coverage",
-        sentence=(
-            "Share of real clips that have a clip of the set within their reach: falls as kinds of sound are lost."
-        ),
+        sentence="Share of real clips with a clip of the set within their reach: falls as kinds of sound are lost.",
         better=HIGHER,
         is_charted=True,
     ),
@@ -211,10 +206,7 @@ METRICS: dict[str, Metric] = {
         features="ripple",
         group="Artefacts",
         name="Ripple",
-        sentence=(
-            "In the loud frames, how far the spectrum rises at all multiples of one frequency, in dB: sound that "
-            "repeats after a fixed delay, a buzz or an echo; the strongest frequency counts."
-        ),
+        sentence="In the loud frames, by how many dB the spectrum rises at all multiples of one frequency: a buzz.",
         better=AS_REAL,
         parts=Parts("strongest", strongest_ripple, "at multiples of {}"),
     ),
