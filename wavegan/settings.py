@@ -146,6 +146,9 @@ StartShare = Annotated[
 BroadHiss = Annotated[
     bool, Field(description="keeps hiss below the mean level of the bins around, so that partials stay clean")
 ]
+DetunedBins = Annotated[
+    bool, Field(description="bins ring off their centres, so that what is steady does not repeat after a window")
+]
 LongFrames = Annotated[
     int,
     Field(ge=0, le=16, description="adds frames this many times as long as window, for steadier partials; 0 for none"),

@@ -8,7 +8,7 @@ from small_generators import clips_of, drawn, long_part, small
 
 from wavegan.dsp.frames import framed, real_transform
 from wavegan.dsp.stft import full_scale
-from wavegan.models.spectral_frames import OPEN, SOFTER, LongFrames, SpectralFrames
+from wavegan.models.spectral_frames import OPEN, SOFTER, LongFrames, SpectralFrames, detuning
 
 
 def long_frames(clip_samples: int = 4096, factor: int = 4) -> LongFrames:
@@ -48,6 +48,37 @@ def test_a_constant_number_is_a_steady_sine_of_a_narrow_bin():
     middle = frames.synthesized(frames.spectra(maps))[0, 0, 2000:-2000]
     amplitude = 2 * (middle * torch.exp(-2j * math.pi * 161 / 2048 * torch.arange(len(middle)))).mean().abs()
     assert amplitude > 0.01 and (middle.square().mean() - amplitude**2 / 2) < 1e-3 * middle.square().mean()
+
+
+@pytest.mark.parametrize("factor", [0, 4])
+@pytest.mark.parametrize("is_detuned", [False, True])
+def test_steady_numbers_repeat_after_a_window_unless_bins_are_detuned(factor, is_detuned):
+    """Each bin rings within half a bin of its centre, as loud as one at its centre within 2 dB."""
+    plain, window = long_frames(16384, 4) if factor else small(16384), 512 * max(factor, 1)
+    frames = LongFrames(16384, 1, 8, 512, 128, 4, detuned_bins=is_detuned) if factor else None
+    frames = frames or small(16384, detuned_bins=is_detuned)
+    maps = torch.zeros(1, 1, frames.frames, frames.head.out_features)
+    random = torch.Generator().manual_seed(4)
+    maps[..., 1 + frames.bins : 1 + 3 * frames.bins] = torch.randn(2 * frames.bins, generator=random)
+    silence = [] if factor else [torch.zeros(1, 1, frames.frames, frames.bins, 2)]
+    sound, other = (each.synthesized(each.spectra(maps, *silence))[0, 0, 2048:-2048] for each in (frames, plain))
+    alike = (sound[window:] * sound[:-window]).sum() / (sound[window:].norm() * sound[:-window].norm())
+    assert abs(alike) < 0.2 if is_detuned else alike > 0.99
+    assert -2 < 20 * (sound.norm() / other.norm()).log10() <= 0.01
+
+
+def test_bins_ring_where_detuning_says():
+    maps, silence = torch.zeros(1, 1, 128, 1 + 4 * 257), torch.zeros(1, 1, 128, 257, 2)
+    level, real = maps[..., 1:258], maps[..., 258:515]
+    level[:] = -30
+    level[..., 50], real[..., 50] = 0, 1
+    generator = small(16384, detuned_bins=True)
+    sound = generator.synthesized(generator.spectra(maps, silence))[0, 0, 1024:-1024]
+    power = torch.fft.rfft(sound * torch.hann_window(len(sound)), 1 << 18).abs()
+    assert power.argmax().item() * 512 / (1 << 18) == pytest.approx(50 + detuning(257)[50].item(), abs=0.02)
+    offsets = detuning(257)
+    assert offsets[0] == offsets[-1] == 0 and offsets.abs().max() <= 0.5
+    assert offsets.std() == pytest.approx(12**-0.5, rel=0.05) and abs(offsets.mean()) < 0.02
 
 
 @pytest.mark.parametrize("hop", [128, 25])

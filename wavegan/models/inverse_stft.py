@@ -39,9 +39,9 @@ class Generator(SpectralFrames):
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
     rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
     steady_pitch: `is_steady` of `Pulses`. start_share: the share of hiss and of pulses in a bin of a network that has
-    learned nothing. broad_hiss: hiss is no louder than the mean level of the bins around, so that a partial does not
-    hiss. long_frames: how many times longer a second set of frames is, see `LongFrames`; 0 for none. What they say
-    comes from the first block that has as many frames, or more.
+    learned nothing. detuned_bins: see `spectral_frames.detuning`. broad_hiss: hiss is no louder than the mean level of
+    the bins around, so that a partial does not hiss. long_frames: how many times longer a second set of frames is, see
+    `LongFrames`; 0 for none. What they say comes from the first block that has as many frames, or more.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -69,6 +69,7 @@ class Generator(SpectralFrames):
         steady_pitch: settings.SteadyPitch = False,
         start_share: settings.StartShare = 0.3,
         broad_hiss: settings.BroadHiss = False,
+        detuned_bins: settings.DetunedBins = False,
         long_frames: settings.LongFrames = 0,
     ):
         super().__init__()
@@ -90,8 +91,10 @@ class Generator(SpectralFrames):
         self.blocks = nn.ModuleList(blocks)
         self.pulses = Pulses(window, hop, is_steady=steady_pitch) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
-        self.build(clip_samples, channels, dim, window, hop, sources=2 if pulses else 1, broad_hiss=broad_hiss)
-        self.long_frames = LongFrames(clip_samples, channels, dim, window, hop, long_frames) if long_frames else None
+        self.detuned_bins = detuned_bins
+        sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
+        self.build(*form, sources=sources, broad_hiss=broad_hiss, detuned_bins=detuned_bins)
+        self.long_frames = LongFrames(*form, long_frames, detuned_bins=detuned_bins) if long_frames else None
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()

@@ -16,6 +16,7 @@ LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natura
 HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
 SOFTER = 0.25  # times LOUDNESS_GAIN, how far long frames begin below the levels of the sound, as a natural logarithm
+GOLDEN = (math.sqrt(5) - 1) / 2
 OPEN = 0.5  # times LOUDNESS_GAIN, where a gate begins: at 0.88
 
 
@@ -32,11 +33,21 @@ class SpectralFrames(nn.Module):
     synthesis: Tensor
 
     def build(
-        self, clip_samples: int, channels: int, dim: int, window: int, hop: int, *, sources: int, broad_hiss: bool
+        self,
+        clip_samples: int,
+        channels: int,
+        dim: int,
+        window: int,
+        hop: int,
+        *,
+        sources: int,
+        broad_hiss: bool,
+        detuned_bins: bool,
     ) -> None:
         """Makes the head for features of `dim` numbers; window and hop are in samples.
 
         sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
+        detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`.
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
         self.frames, self.bins, self.broad_hiss = -(-clip_samples // hop), window // 2 + 1, broad_hiss
@@ -44,7 +55,7 @@ class SpectralFrames(nn.Module):
         self.head = nn.Linear(dim, channels * map_count(self.bins, sources))
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
-        self.register_buffer("turn", self._turn(), persistent=False)
+        self.register_buffer("turn", self._turn(detuned_bins), persistent=False)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
 
     @torch.no_grad()
@@ -94,16 +105,32 @@ class SpectralFrames(nn.Module):
         missing = (self.frames - 1) * self.hop + self.window - self.clip_samples
         return F.pad(clips, (self.before, missing - self.before))
 
-    def _turn(self) -> Tensor:
-        """Returns cosine and sine (2, frames, bins) of the phase that a sine in the middle of each bin has gathered."""
-        steps = torch.outer(torch.arange(self.frames), torch.arange(self.bins)) * self.hop % self.window
+    def _turn(self, is_detuned: bool) -> Tensor:
+        """Returns cosine and sine (2, frames, bins) of the phase that a sine in each bin has gathered, float32."""
+        places = torch.arange(self.bins, dtype=torch.float64)
+        if is_detuned:
+            places += detuning(self.bins)
+        steps = torch.outer(torch.arange(self.frames, dtype=torch.float64), places) * self.hop % self.window
         angles = steps * (2 * math.pi / self.window)
-        return torch.stack([angles.cos(), angles.sin()])
+        return torch.stack([angles.cos(), angles.sin()]).float()
 
     def _synthesis_window(self) -> Tensor:
         """Returns what frames are multiplied by before they are added: a clip's own spectra give the clip again."""
         hann = torch.hann_window(self.window)
         return hann * (full_scale(self.window) * self.hop / hann.square().sum())
+
+
+def detuning(bins: int) -> Tensor:
+    """Returns how far from its centre each bin rings, (bins,) float64, from -0.5 to 0.5 of a bin's width.
+
+    Steady numbers would else be tones with one distance, and their sum repeats after each window: a buzz. The fractions
+    of the golden ratio's quadratic multiples are evenly spread, and no distance is frequent (Weyl 1916). The first and
+    the last bin, which have no phase, stay where they are.
+    """
+    places = torch.arange(bins, dtype=torch.float64)
+    offsets = GOLDEN * places.square() % 1 - 0.5
+    offsets[[0, -1]] = 0
+    return offsets
 
 
 class LongFrames(SpectralFrames):
@@ -113,15 +140,26 @@ class LongFrames(SpectralFrames):
     frame would be heard from its beginning. So each short frame says the gate, a share of 0 to 1 of this part; between
     the middles of short frames it is interpolated. Fewer frames reach the ends of a clip than its middle; there they
     count for more, so that a steady sine has the same level everywhere. short_window, short_hop: in samples; the long
-    frames are `factor` times as long.
+    frames are `factor` times as long. detuned_bins: see `detuning`.
     """
 
     fade: Tensor
     evenness: Tensor
 
-    def __init__(self, clip_samples: int, channels: int, dim: int, short_window: int, short_hop: int, factor: int):
+    def __init__(
+        self,
+        clip_samples: int,
+        channels: int,
+        dim: int,
+        short_window: int,
+        short_hop: int,
+        factor: int,
+        *,
+        detuned_bins: bool = False,
+    ):
         super().__init__()
-        self.build(clip_samples, channels, dim, factor * short_window, factor * short_hop, sources=0, broad_hiss=False)
+        window, hop = factor * short_window, factor * short_hop
+        self.build(clip_samples, channels, dim, window, hop, sources=0, broad_hiss=False, detuned_bins=detuned_bins)
         self.gate = nn.Linear(dim, 1)
         self.factor, self.short_hop = factor, short_hop
         self.register_buffer("fade", torch.hann_window(2 * short_hop), persistent=False)

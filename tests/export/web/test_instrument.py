@@ -139,6 +139,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "channels": 3, "clip_samples": 1999, "window": 96, "hop": 24, "dim": 9, "pulses": True,
     },
     "one frame": {"clip_samples": 30},
+    "detuned bins, long frames": {"detuned_bins": True, "long_frames": 4, "pulses": True},
     "two hops a window": {"window": 64, "hop": 32, "dim": 8},
 }  # fmt: skip
 

@@ -4,6 +4,8 @@
 const LOUDNESS_GAIN = 4;
 const BROAD = 9; // bins, over whose mean level hiss may not rise
 
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
 const softplus = (number) => (number > 20 ? number : Math.log1p(Math.exp(number)));
 
 class Frames {
@@ -12,7 +14,7 @@ class Frames {
     const times = factor || 1;
     const weights = (name) => tensors[factor ? `long_frames.${name}` : name];
     [this.window, this.hop] = [times * model.window, times * model.hop];
-    Object.assign(this, { kernel, clipSamples: model.clipSamples });
+    Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins });
     this.bins = this.window / 2 + 1;
     this.frames = Math.ceil(model.clipSamples / this.hop);
     this.maps = weights("head.bias").length / model.channels; // of each frame and channel
@@ -38,9 +40,25 @@ class Frames {
       const share = (bin === 0 || bin === bins - 1 ? 1 : 2) / window;
       return scale * hann[sample] * share * (part % 2 ? -this.sines[step] : this.cosines[step]);
     });
+    this.turn = this.turns();
     this.headMaps = kernel.reserve(rows * this.head.columns);
     this.spectra = kernel.reserve(rows * 2 * bins);
     this.waves = kernel.reserve(rows * this.inverse.columns);
+  }
+
+  /** Returns cosine and sine of the phase that a sine in each bin has gathered, frame after frame. */
+  turns() {
+    const { bins, frames, window, hop } = this;
+    const turn = new Float32Array(2 * frames * bins);
+    for (let bin = 0; bin < bins; bin++) {
+      const isInner = bin > 0 && bin < bins - 1;
+      const offset = this.isDetuned && isInner ? ((GOLDEN * bin * bin) % 1) - 0.5 : 0;
+      for (let frame = 0; frame < frames; frame++) {
+        const angle = (2 * Math.PI * ((frame * (bin + offset) * hop) % window)) / window;
+        turn.set([Math.cos(angle), Math.sin(angle)], 2 * (frame * bins + bin));
+      }
+    }
+    return turn;
   }
 
   /** Computes what the head says of features at an address, `stride` numbers from frame to frame. */
@@ -56,7 +74,7 @@ class Frames {
 
   /** Shapes the sources into the spectra of one channel. */
   shape(channel, broadHiss, hiss, pulse) {
-    const { kernel, bins, frames, cosines, sines, window, hop } = this;
+    const { kernel, bins, frames, turn } = this;
     const startLevels = this.startLevels.subarray(channel * bins);
     const bounds = this.bounds.subarray(channel * bins);
     const columns = upTo(KERNEL_COLUMNS, 2 * bins);
@@ -75,8 +93,8 @@ class Frames {
         const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
         const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
         if (broadHiss) share *= hissFactor(levels, bin);
-        const step = (frame * bin * hop) % window;
-        const [cosine, sine, place] = [cosines[step], sines[step], frame * columns + 2 * bin];
+        const place = frame * columns + 2 * bin;
+        const [cosine, sine] = [turn[2 * (frame * bins + bin)], turn[2 * (frame * bins + bin) + 1]];
         let x = real * cosine - imaginary * sine;
         let y = real * sine + imaginary * cosine;
         if (hiss) [x, y] = [x + share * hiss[place], y + share * hiss[place + 1]];

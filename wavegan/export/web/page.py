@@ -174,6 +174,7 @@ def _description(model: Model) -> dict[str, Any]:
         "pitchBounds": generator.pulses.frequencies.bounds.tolist() if generator.pulses else [],
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
         "broadHiss": generator.broad_hiss,
+        "detunedBins": generator.detuned_bins,
         "longFrames": generator.long_frames.factor if generator.long_frames else 0,
         "peaksAreOne": bool(generator.peaks_are_one),
     }
