@@ -53,7 +53,7 @@ def test_every_form_of_clip_has_its_views(rate, channels, samples, bands):
         "attack": (8,),
         "events": (4,),
         "comb": (4,),
-        "ripple": (352,),
+        "ripple": (704,),
         "third_octaves": (bands,),
         "noise_floor": (),
         "spectrum": (1025,),

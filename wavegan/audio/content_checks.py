@@ -29,7 +29,8 @@ class Examined:
     """Holds what is known of a source, and how it would be learned from.
 
     corpus: all items. sample_rate: at which a model would learn, in Hz. probes, hearing: of samples. near: items, by
-    index, that sound nearly like earlier ones. steady: the share of partials that are steady.
+    index, that sound nearly like earlier ones. steady: the share of partials that are steady,
+    None in silence.
     """
 
     corpus: Corpus
@@ -38,7 +39,7 @@ class Examined:
     probes: list[Probe]
     hearing: Hearing
     near: np.ndarray
-    steady: float
+    steady: float | None
 
     @property
     def clips(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from soxr import resample
 
 from wavegan.assemble.training_clips import LEAST_FILES_PER_LABEL
 from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, reached_seconds
@@ -24,7 +25,7 @@ COVERED = 90  # percent of the files that a clip holds until they have died away
 WIDE = 0.98  # two channels with a lower correlation are heard as stereo
 MOST = 0.8  # share of the files that are stereo, if stereo is learned
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
-HEARD_SECONDS = 200  # random ones, to measure how steady partials are
+HEARD_SECONDS = 200  # random ones, to measure how steady partials are, at TUNED_RATE
 TONAL = 0.82  # share of steady partials; the synthesiser has 1.00, piano 0.91, drums 0.73, speech 0.45
 
 
@@ -79,14 +80,18 @@ def mended(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> Dat
     return replace(form, channels=channels, reading=reading)
 
 
-def steady_share(corpus: Corpus) -> float:
-    """Measures the share of the strongest partials that are steady, in the middle one of random seconds; 0 in silence.
+def steady_share(corpus: Corpus) -> float | None:
+    """Measures the share of the strongest partials that are steady, in the middle one of random seconds.
 
-    See `fine_structure.partials`.
+    None in silence. See `fine_structure.partials`: its hop follows the rate, so the sound is brought to one rate first.
     """
     clips = Windows(corpus, corpus.sample_rate, "random").batch(0, HEARD_SECONDS)
     clips = clips[clips.abs().amax(dim=(1, 2)) >= SILENCE_PEAK]
-    return float(np.median(partials(clips, corpus.sample_rate)[:, STEADY])) if len(clips) else 0.0
+    if not len(clips):
+        return None
+    sound = resample(clips.flatten(0, 1).t().numpy(), corpus.sample_rate, TUNED_RATE)
+    clips = torch.from_numpy(sound).t().unflatten(0, clips.shape[:2])
+    return float(np.median(partials(clips, TUNED_RATE)[:, STEADY]))
 
 
 def plain_cutting(corpus: Corpus, ends: np.ndarray) -> Cutting:

@@ -107,7 +107,7 @@ def doctor(
     raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))
     learned, advice, step_seconds = plain, None, None
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
-        form = replace(mended(form, raw, corpus), is_tonal=plain.steady >= TONAL)
+        form = replace(mended(form, raw, corpus), is_tonal=(plain.steady or 0) >= TONAL)
         learned = _as_learned(plain, form, places)
         advice, step_seconds = _advice(places, learned, form, on, recipe, timing)
     problems = _problems(raw, _findings(learned) if advice else raw)

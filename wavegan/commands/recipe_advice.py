@@ -85,7 +85,8 @@ def advised(
     corpus: all of its items, loaded in this form. clips, step_seconds: see `steps_for`.
     """
     size, scale = _size(device), scale_of(form.sample_rate)
-    augmented = cutting.windows == "first" and clips < SMALL_SOURCE
+    hears_texture = form.is_tonal and cutting.windows == "first"
+    augmented = cutting.windows == "first" and clips < SMALL_SOURCE and not hears_texture
     steps = steps_for(clips, device, step_seconds, augmented=augmented)
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
@@ -106,7 +107,7 @@ def advised(
         windows=cutting.windows,
         augmented=augmented,
         is_tonal=form.is_tonal,
-        hears_texture=form.is_tonal and cutting.windows == "first",
+        hears_texture=hears_texture,
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,

@@ -38,7 +38,7 @@ def facts(examined: Examined) -> dict[str, str]:
         "lead": _lead(measured["lead"][audible]),
         "onsets": _onsets(hearing),
         "pitch": _pitch(hearing),
-        "partials": f"{examined.steady:.0%} of the strongest ones are steady",
+        "partials": "" if examined.steady is None else f"{examined.steady:.0%} of the strongest ones are steady",
         "not used": _not_used(corpus),
     }
     return {name: text for name, text in lines.items() if text} | _notes(corpus)
@@ -71,7 +71,7 @@ def figures(examined: Examined) -> dict[str, Any]:
         "onsets": _quantiles(hearing.onsets),
         "tonal": round(float(hearing.tonal.mean()), 3) if len(hearing.tonal) else None,
         "pitch": _quantiles(hearing.pitches),
-        "steady_partials": round(examined.steady, 3),
+        "steady_partials": None if examined.steady is None else round(examined.steady, 3),
         "skipped": corpus.skipped,
         "passed_over": {reason: list(names) for reason, names in corpus.passed_over.items()},
         "repaired": {name: list(remarks) for name, remarks in corpus.remarks.items()},

@@ -16,7 +16,6 @@ WIDTH = 2  # bins to either side that a Hann window spreads a tone over
 LEVEL_SECONDS = 0.02
 LOUD = 1e-4  # of the loudest frame's power, 40 dB below it: quieter frames are left out of a ripple
 DELAYS = (1 / 32, 3 / 8)  # of the FFT's samples, at 16 kHz 4 to 48 ms: ripples from one to the other are looked for
-DELAY_STEP = 2  # samples
 EDGE_FRAMES = 3  # frames, 4 hops long, that reach beyond either end of the clip
 
 
@@ -92,14 +91,15 @@ def ripple(spectra: Tensor) -> np.ndarray:
 
     spectra: as `whole_frames` gives. It is the cepstrum (Bogert, Healy and Tukey 1963) of the mean power of all frames
     within 40 dB of the loudest. A ripple with tops at the multiples of a frequency is sound that repeats after a delay,
-    one period of it: an echo, or what frames of a generator leave. Silence has 0 dB.
+    one period of it: an echo, or what frames of a generator leave. It hears delays of 64 to 767 samples, of fewer in
+    clips under 4,096 samples, so not a window of 1,024 samples or more. Silence has 0 dB.
     """
     loudness = spectra.sum(dim=1)  # (N, frames)
     is_loud = (loudness >= LOUD * loudness.amax(dim=1, keepdim=True)).to(spectra)
     power = torch.einsum("nbf,nf->nb", spectra, is_loud) / is_loud.sum(dim=1, keepdim=True)
     fft_samples = 2 * (spectra.shape[1] - 1)
     level = 10 * (power + LEAST_POWER / fft_samples).log10()
-    delays = torch.arange(*_delays(fft_samples), DELAY_STEP)
+    delays = torch.arange(*_delays(fft_samples))
     turns = torch.outer(torch.arange(spectra.shape[1]), delays) / fft_samples
     taper = torch.hann_window(spectra.shape[1], periodic=False, dtype=torch.float64)[:, None]
     waves = 2 * taper / taper.sum() * torch.cos(2 * torch.pi * turns.double())
@@ -109,8 +109,8 @@ def ripple(spectra: Tensor) -> np.ndarray:
 def strongest_ripple(levels: np.ndarray, sample_rate: int) -> dict[str, float]:
     """Gives the strongest ripple of the clips' mean, in dB, by its frequency, from what `ripple` gave, (N, delays)."""
     mean = levels.mean(axis=0)
-    first, _ = _delays(round(DELAY_STEP * levels.shape[1] / (DELAYS[1] - DELAYS[0])))
-    frequency = sample_rate / (first + DELAY_STEP * int(mean.argmax()))
+    first, _ = _delays(round(levels.shape[1] / (DELAYS[1] - DELAYS[0])))
+    frequency = sample_rate / (first + int(mean.argmax()))
     return {f"{frequency:,.4g} Hz": float(mean.max())}
 
 

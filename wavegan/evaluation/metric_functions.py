@@ -263,9 +263,5 @@ def _mean(rows: Array, weights: Array) -> Array:
     return (weights @ rows) / weights.sum(axis=1).reshape(-1, *[1] * (rows.ndim - 1))
 
 
-ABSOLUTE = (
-    strongest_of_mean,
-    mean_of_clips,
-    inception_score,
-    modified_inception_score,
-)  # they do not look at the reference
+# They do not look at the reference.
+ABSOLUTE = (strongest_of_mean, mean_of_clips, inception_score, modified_inception_score)

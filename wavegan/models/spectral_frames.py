@@ -123,9 +123,9 @@ class SpectralFrames(nn.Module):
 def detuning(bins: int) -> Tensor:
     """Returns how far from its centre each bin rings, (bins,) float64, from -0.5 to 0.5 of a bin's width.
 
-    Steady numbers would else be tones with one distance, and their sum repeats after each window: a buzz. The fractions
-    of the golden ratio's quadratic multiples are evenly spread, and no distance is frequent (Weyl 1916). The first and
-    the last bin, which have no phase, stay where they are.
+    Steady numbers would otherwise be tones with one distance, whose sum repeats after each window: a buzz. The
+    fractions of the golden ratio's quadratic multiples are evenly spread, and no distance is frequent (Weyl 1916). The
+    first and the last bin, which have no phase, stay where they are.
     """
     places = torch.arange(bins, dtype=torch.float64)
     offsets = GOLDEN * places.square() % 1 - 0.5
