@@ -41,9 +41,8 @@ MODELS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {  # recipes to incl
     PLAIN: (("quickstart_wavegan.yaml",), {}),  # a plain step computes the same, so fewer fast steps stand for it
     "SpecGAN": (("quickstart_wavegan.yaml", "base/specgan.yaml"), SMALL_SPECGAN),
     DIFFUSION: (("base/modern.yaml",), {}),  # for the sound alone
-    "modern, for few clips": (("drums_modern.yaml",), {}),  # muon and adaptive augmentation
 }
-COLOURS = dict(zip(MODELS, ("tab:orange", "tab:blue", "tab:cyan", "tab:green", "tab:red", "tab:brown"), strict=True))
+COLOURS = dict(zip(MODELS, ("tab:orange", "tab:blue", "tab:cyan", "tab:green", "tab:red"), strict=True))
 METRICS = {
     "kad_l": "`kad_l`",
     "kad_c": "`kad_c`",
