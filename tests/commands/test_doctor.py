@@ -393,14 +393,14 @@ def test_each_kind_of_sound_has_the_networks_and_the_optimisers_of_its_shipped_r
 def note(number: int) -> np.ndarray:
     time = np.arange(RATE) / RATE
     partials = [np.sin(2 * np.pi * 110 * 1.06**number * harmonic * time) / harmonic for harmonic in (1, 2, 3, 4, 5)]
-    return 0.3 * sum(partials) * np.exp(-2 * time)
+    return 0.3 * np.sum(partials, axis=0) * np.exp(-2 * time)
 
 
 def vibrato(number: int) -> np.ndarray:
     """Returns a voice-like tone, whose pitch rises and falls six times a second by a fifth of its frequency."""
     time = np.arange(RATE) / RATE
     turn = 2 * np.pi * 110 * 1.06**number * (time - 0.2 * np.cos(2 * np.pi * 6 * time) / (2 * np.pi * 6))
-    return 0.1 * sum(np.sin(harmonic * turn) for harmonic in range(1, 20))
+    return 0.1 * np.sum([np.sin(harmonic * turn) for harmonic in range(1, 20)], axis=0)
 
 
 def noise(number: int) -> np.ndarray:
@@ -413,12 +413,12 @@ def silence(number: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("sound", "least", "most"), [(note, 0.95, 1), (vibrato, 0.1, 0.7), (noise, 0, 0.7)])
 def test_notes_have_steady_partials_and_voices_and_noise_have_not(folder, sound, least, most):
-    assert least <= steady_share(load_corpus(folder(sound), RATE, 1)) <= most
+    assert least <= (steady_share(load_corpus(folder(sound), RATE, 1)) or 0) <= most
 
 
 def test_silence_neither_counts_nor_breaks(folder):
     with_pauses = folder(lambda number: note(number) if number % 3 == 0 else silence(number), name="pauses")
-    assert steady_share(load_corpus(with_pauses, RATE, 1)) > 0.95
+    assert (steady_share(load_corpus(with_pauses, RATE, 1)) or 0) > 0.95
     assert steady_share(load_corpus(folder(silence), RATE, 1)) is None
     assert "partials" not in doctor("sounds", timing=False).facts
 
