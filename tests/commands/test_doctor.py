@@ -439,11 +439,18 @@ def test_the_advice_follows_the_partials(folder, sound, base):
 
 
 @pytest.mark.parametrize(
-    ("clips", "windows", "is_augmented"), [(999, "first", True), (1000, "first", False), (999, "random", False)]
+    ("clips", "windows", "is_tonal", "is_augmented"),
+    [
+        (999, "first", False, True),
+        (1000, "first", False, False),
+        (999, "random", False, False),
+        (999, "first", True, False),
+    ],
 )
-def test_few_short_sounds_are_augmented(folder, clips, windows, is_augmented):
+def test_few_short_sounds_are_augmented_but_for_notes(folder, clips, windows, is_tonal, is_augmented):
     corpus = load_corpus(folder(count=3), RATE, 1)
-    form, cutting = DataFormat(RATE, 1, RATE), plain_cutting(corpus, np.ones(3))._replace(windows=windows)
+    form = DataFormat(RATE, 1, RATE, is_tonal=is_tonal)
+    cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
     recipe = advised_for(["sounds"], corpus, form, cutting, CPU, None, clips, None).recipe
     augment = recipe.method.augment
     assert (augment is not None and augment.name == "adaptive") == is_augmented
