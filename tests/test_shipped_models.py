@@ -14,7 +14,7 @@ from wavegan.commands.directions import directions_of
 from wavegan.export.card import card_text
 from wavegan.export.folder import CARD, CONFIG, WEIGHTS
 from wavegan.steering import directions
-from wavegan.steering.directions import DESCRIPTORS
+from wavegan.steering.descriptors import DESCRIPTORS
 
 MOST_BYTES = 4_000_000
 JUDGED_BY = ("kad_l", "kad_order", "precision", "recall", "coverage", "spectrum_error_db", "noise_floor_db")

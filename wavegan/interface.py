@@ -78,7 +78,7 @@ class Model:
     def directions(self) -> dict[str, float]:
         """Returns how surely sounds follow each direction, a correlation by name; `generate` takes those from 0.8 on.
 
-        The first call takes half a minute or more for a model that is not shipped. Raises UserError for a generator
+        The first call takes a minute or more for a model that is not shipped. Raises UserError for a generator
         other than inverse_stft.
         """
         return {direction.name: direction.correlation for direction in directions_of(self.loaded)}

@@ -1,4 +1,4 @@
-"""Tests directions: descriptors of sounds that are known, and a generator whose directions are known."""
+"""Tests directions of generators whose directions are known."""
 
 import math
 
@@ -13,60 +13,14 @@ from wavegan.generation import Model
 from wavegan.models import wavegan
 from wavegan.models.inverse_stft import Generator
 from wavegan.steering import directions
-from wavegan.steering.directions import DESCRIPTORS, find_directions, moves_along, steered
+from wavegan.steering.descriptors import DESCRIPTORS
+from wavegan.steering.directions import find_directions, moves_along, steered
 
 RATE = 16000
 TIME = np.arange(RATE) / RATE
 
 
-def tone(frequency: float, seconds: float = 1.0, amplitude: float = 0.5) -> np.ndarray:
-    return (amplitude * np.sin(2 * np.pi * frequency * TIME) * (seconds > TIME)).astype(np.float32)
-
-
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
-
-
-def smooth(name: str, clip: np.ndarray) -> float:
-    return float(DESCRIPTORS[name].smooth(torch.tensor(clip)[None]))
-
-
-@pytest.mark.parametrize(
-    ("name", "low", "high", "rise"),
-    [
-        ("brightness", tone(500), tone(2000), math.log(4)),
-        ("length", tone(500, 0.2), tone(500, 0.8), math.log(4)),
-        ("level", tone(500, 0.5, 0.1), tone(500, 1.0, 0.5), math.log(5)),
-    ],
-)
-def test_a_descriptor_rises_by_the_ratio_of_what_it_measures(name, low, high, rise):
-    measure = DESCRIPTORS[name].measure
-    assert measure(high, RATE) - measure(low, RATE) == pytest.approx(rise, abs=0.06)
-    assert smooth(name, high) - smooth(name, low) == pytest.approx(rise, abs=0.06), "that with a gradient too"
-
-
-def test_noise_is_noisier_than_a_tone_and_silence_has_numbers():
-    measure, faint = DESCRIPTORS["noisiness"].measure, tone(500) + 0.01 * NOISE
-    for other, rise in ((faint, 1.5), (tone(500), 5)):
-        assert measure(NOISE, RATE) > measure(other, RATE) + rise
-        assert smooth("noisiness", NOISE) > smooth("noisiness", other) + rise
-    assert smooth("noisiness", NOISE) - smooth("noisiness", faint) == pytest.approx(
-        measure(NOISE, RATE) - measure(faint, RATE), rel=0.1
-    )
-
-
-def test_silence_has_numbers_and_slopes():
-    silence = torch.zeros(1, 4096, requires_grad=True)
-    for descriptor in DESCRIPTORS.values():
-        assert math.isfinite(descriptor.measure(np.zeros(4096, np.float32), RATE))
-        [slope] = torch.autograd.grad(descriptor.smooth(silence).sum(), silence)
-        assert slope.isfinite().all()
-
-
-def test_numbers_too_small_for_float32_to_hold_in_full_have_slopes():
-    """A sound that dies away ends in them; the slope of a complex number's magnitude is nan there."""
-    faint = torch.tensor([[1e-45, 0, 1e-44, -1e-40]], requires_grad=True)
-    [slope] = torch.autograd.grad(directions._magnitudes(faint, 4, 2).sum(), faint)
-    assert slope.isfinite().all()
 
 
 class Lengths(Generator):
@@ -88,9 +42,9 @@ class Lengths(Generator):
         return torch.tensor(NOISE) * torch.sigmoid(500 * (seconds[:, None] - torch.tensor(TIME)))[:, None].float()
 
 
-def model(**settings: bool) -> Model:
+def model(*, follows: bool, kind: type[Lengths] = Lengths) -> Model:
     torch.manual_seed(0)
-    return Model(Lengths(**settings).eval(), RATE, 1, RATE, "toy", 0, ("short", "long"))
+    return Model(kind(follows=follows).eval(), RATE, 1, RATE, "toy", 0, ("short", "long"))
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +70,25 @@ def test_the_direction_of_a_descriptor_is_its_gradient_of_each_label():
     ]
     reach = 0.5 * float(longer.rows[0].norm())
     np.testing.assert_allclose(np.divide(ends[1], ends[0]), math.exp(0.3 * reach), rtol=0.1)
+
+
+class Bent(Lengths):
+    """Makes noise that becomes longer along one place at once, and along a second the further it is on the first."""
+
+    def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor, offset: Tensor | None = None) -> Tensor:
+        assert labels is not None and offset is not None, "it is steered"
+        power = offset[:, 0] + offset[:, 0].square() * offset[:, 1]
+        seconds = 0.3 * torch.exp(0.2 * power)
+        return torch.tensor(NOISE) * torch.sigmoid(500 * (seconds[:, None] - torch.tensor(TIME)))[:, None].float()
+
+
+def test_a_direction_counts_the_gradient_at_moved_sounds_as_much_as_that_at_the_sounds(monkeypatch):
+    monkeypatch.setattr(directions, "_spread", lambda mapped, labels: torch.tensor(1.5))
+    toy = model(follows=True, kind=Bent)
+    [longer] = [direction for direction in find_directions(toy) if direction.name == "length"]
+    turn = np.arctan(np.mean(np.square(directions.AMOUNTS)) * 1.5**2)  # of the gradient at moved sounds
+    np.testing.assert_allclose(longer.rows.norm(dim=1).numpy(), 1.5, rtol=1e-5)
+    np.testing.assert_allclose(np.arctan2(*longer.rows[:, [1, 0]].numpy().T), turn / 2, atol=0.06)
 
 
 def test_what_sounds_do_not_follow_is_not_sure():

@@ -20,7 +20,7 @@ from wavegan.steering.directions import NO_MOVES, SUREST, Direction, Moves, find
 logger = logging.getLogger(__name__)
 
 FILE = "directions.safetensors"  # beside the weights of a model that brings its directions
-FORMAT = "1"  # increased whenever directions are sought otherwise
+FORMAT = "2"  # increased whenever directions are sought otherwise
 USUAL = 0.5  # an amount that is heard in every sound
 
 
@@ -34,7 +34,7 @@ def directions_of(loaded: LoadedModel) -> list[Direction]:
     for path in (run_folder_of(loaded.path) / FILE, cached):
         if directions := _read(path, weights):
             return directions
-    logger.info(f"looking for directions of {loaded.model.name}, once: half a minute, more with many labels")
+    logger.info(f"looking for directions of {loaded.model.name}, once: a minute, more with many labels")
     directions = find_directions(loaded.model)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)

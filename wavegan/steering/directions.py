@@ -2,24 +2,21 @@
 
 A direction is a row for each label that is added to the mapped latent, from which every block takes its style (Karras
 et al. 2019, StyleGAN). It is the mean gradient of a descriptor of sound, taken through the generator. Whether other
-sounds follow it is measured with descriptors of librosa.
+sounds follow it is measured.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import librosa
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import generation, progress
-from wavegan.dsp.frames import framed, real_transform
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models.inverse_stft import Generator
+from wavegan.steering.descriptors import DESCRIPTORS
 
 SUREST = 0.8  # the least correlation of amount and descriptor of a direction that is offered
 SOUNDS = 200  # whose gradients are averaged, or more where there are many labels
@@ -27,12 +24,7 @@ SOUNDS_A_LABEL = 6
 FIRST_HELD_OUT, HELD_OUT = 10_000, 60  # numbers of the sounds by which a direction is measured
 AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 BATCH_SIZE = 20
-WINDOW, HOP = 1024, 256
-SHORT_WINDOW, SHORT_HOP = 256, 64  # so that an end is not smeared
 LEAST = 1e-10
-SILENT = 1e-7  # magnitude that silence counts as
-QUIET_DB = 40  # below a clip's peak, where it counts as silent
-EDGE_DB = 4  # within which a frame turns from silent to heard, so that length has a gradient
 
 
 @dataclass(frozen=True)
@@ -54,70 +46,6 @@ class Direction:
         return self.correlation >= SUREST
 
 
-def brightness(clip: np.ndarray, sample_rate: int) -> float:
-    """Returns the logarithm of a clip's (T,) mean spectral centroid in Hz, weighted by power."""
-    spectrum = np.abs(librosa.stft(clip, n_fft=WINDOW, hop_length=HOP))
-    centroids = librosa.feature.spectral_centroid(S=spectrum + LEAST, sr=sample_rate, n_fft=WINDOW)[0]
-    return math.log(np.average(centroids, weights=np.square(spectrum).sum(0) + LEAST) + 1)
-
-
-def length(clip: np.ndarray, sample_rate: int) -> float:
-    """Returns the logarithm of the seconds in which a clip (T,) is less than 40 dB below its peak."""
-    return math.log((len(_trimmed(clip)) + 1) / sample_rate)
-
-
-def noisiness(clip: np.ndarray, sample_rate: int) -> float:
-    """Returns the logarithm of a clip's (T,) spectral flatness, weighted by power."""
-    spectrum = np.abs(librosa.stft(clip, n_fft=WINDOW, hop_length=HOP))
-    flatness = librosa.feature.spectral_flatness(S=spectrum, amin=LEAST)[0]
-    return math.log(np.average(flatness, weights=np.square(spectrum).sum(0) + LEAST) + LEAST)
-
-
-def level(clip: np.ndarray, sample_rate: int) -> float:
-    """Returns the logarithm of a clip's (T,) root mean square, silence at its ends left out."""
-    return 0.5 * math.log(float(np.mean(np.square(_trimmed(clip)))) + LEAST)
-
-
-def _smooth_brightness(clips: Tensor) -> Tensor:
-    """Computes the brightness (N,) of clips (N, T) as `brightness` does, but in bins, not in Hz."""
-    magnitudes = _magnitudes(clips, WINDOW, HOP)
-    places = torch.arange(magnitudes.shape[-1], device=clips.device) + 1.0
-    return _averaged((magnitudes * places).sum(-1) / magnitudes.sum(-1), magnitudes).log()
-
-
-def _smooth_length(clips: Tensor) -> Tensor:
-    """Computes the logarithm of the number of heard frames of clips (N, T); those at the edge count in part."""
-    return _heard(clips)[0].sum(1).log()
-
-
-def _smooth_noisiness(clips: Tensor) -> Tensor:
-    magnitudes = _magnitudes(clips, WINDOW, HOP)
-    powers = magnitudes.square()
-    return _averaged(powers.log().mean(-1).exp() / powers.mean(-1), magnitudes).log()
-
-
-def _smooth_level(clips: Tensor) -> Tensor:
-    heard, powers = _heard(clips)
-    heard = heard.detach()
-    return 0.5 * ((heard * powers).sum(1) / heard.sum(1)).log()
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """Describes a sound by a number: as it is measured, and as a function of clips (N, T) that has a gradient."""
-
-    measure: Callable[[np.ndarray, int], float]
-    smooth: Callable[[Tensor], Tensor]
-
-
-DESCRIPTORS: Mapping[str, Descriptor] = {
-    "brightness": Descriptor(brightness, _smooth_brightness),
-    "length": Descriptor(length, _smooth_length),
-    "noisiness": Descriptor(noisiness, _smooth_noisiness),
-    "level": Descriptor(level, _smooth_level),
-}
-
-
 def _fit(model: Model) -> Generator:
     """Returns the generator; raises UserError for one that has no mapped latent."""
     if isinstance(model.generator, Generator):
@@ -132,10 +60,13 @@ def _fit(model: Model) -> Generator:
 def find_directions(model: Model) -> list[Direction]:
     """Returns a direction for each of DESCRIPTORS, the surest first.
 
-    Takes half a minute for clips of a second, more where there are many labels. Raises UserError for a generator other
-    than inverse_stft.
+    Far from a sound its gradient is another. So a direction is the sum of the mean gradient at the sounds and of that
+    at sounds which are moved along it. Takes a minute for clips of a second, more where there are many labels. Raises
+    UserError for a generator other than inverse_stft.
     """
-    rows = _mean_gradients(model)
+    near = _mean_gradients(model)
+    far = _mean_gradients(model, along=near)
+    rows = {name: _of_length(part.norm(dim=1, keepdim=True), part + far[name]) for name, part in near.items()}
     directions = [
         Direction(name, part, _correlation(model, DESCRIPTORS[name].measure, part)) for name, part in rows.items()
     ]
@@ -192,47 +123,34 @@ def with_offsets(model: Model, offsets: Tensor) -> Model:
     return replace(model, generator=Steered(_fit(model), lambda _: offsets))
 
 
-def _trimmed(clip: np.ndarray) -> np.ndarray:
-    return librosa.effects.trim(clip, top_db=QUIET_DB, frame_length=SHORT_WINDOW, hop_length=SHORT_HOP)[0]
+def _mean_gradients(model: Model, along: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Returns each descriptor's mean gradient by the mapped latent, (labels or 1, mapped), at a usual length.
 
-
-def _magnitudes(clips: Tensor, window: int, hop: int) -> Tensor:
-    hann = torch.hann_window(window, device=clips.device)
-    clips = F.pad(clips, (window // 2, window // 2))
-    pairs = real_transform(framed(clips, window=window, hop=hop) * hann)
-    return (pairs.square().sum(-1) + SILENT**2).sqrt()  # abs() of denormal numbers has a gradient of nan
-
-
-def _averaged(values: Tensor, magnitudes: Tensor) -> Tensor:
-    """Averages values (N, frames) by the power of the frames."""
-    powers = magnitudes.square().sum(-1)
-    return (values * powers).sum(1) / powers.sum(1)
-
-
-def _heard(clips: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns how much of each frame (N, frames) is heard, 0 to 1, and the frames' powers."""
-    powers = framed(clips, window=SHORT_WINDOW, hop=SHORT_HOP).square().mean(-1) + LEAST
-    decibels = 10 * powers.log10()
-    below = decibels - decibels.amax(1, keepdim=True)
-    return torch.sigmoid((below + QUIET_DB) / EDGE_DB), powers
-
-
-def _mean_gradients(model: Model) -> dict[str, Tensor]:
-    """Returns each descriptor's mean gradient by the mapped latent, (labels or 1, mapped), at a usual length."""
+    It is taken at the sounds themselves. If there are directions by name to go along, it is taken at sounds moved along
+    the descriptor's own, those of each label by all AMOUNTS in turn.
+    """
     generator, count = _fit(model), max(SOUNDS, SOUNDS_A_LABEL * model.labels)
     sums = {name: torch.zeros(max(1, model.labels), generator.mapped) for name in DESCRIPTORS}
     batches = [range(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE)]
     mapped = []
     for numbers in progress.track(batches, len(batches), "batches", "directions"):
         latents, labels, noise = _drawn(model, numbers)
-        offset = torch.zeros(len(numbers), generator.mapped, requires_grad=True)
-        clips = generation.clips_of(with_offsets(model, offset), latents, labels, noise).mean(1)
+        amounts = torch.tensor([AMOUNTS[number // max(1, model.labels) % len(AMOUNTS)] for number in numbers])
         for name, descriptor in DESCRIPTORS.items():
-            [gradient] = torch.autograd.grad(descriptor.smooth(clips).sum(), offset, retain_graph=True)
+            offset = torch.zeros(len(numbers), generator.mapped)
+            if along:
+                offset = amounts[:, None] * label_offset(along[name], labels)
+            offset.requires_grad_()
+            clips = generation.clips_of(with_offsets(model, offset), latents, labels, noise).mean(1)
+            [gradient] = torch.autograd.grad(descriptor.smooth(clips).sum(), offset)
             sums[name] += gradient.sum(0) if labels is None else labels.t() @ gradient
         mapped.append(_mapped(generator, latents, labels))
     reach = _spread(torch.cat(mapped), _drawn(model, range(count))[1])
-    return {name: reach * part / part.norm(dim=1, keepdim=True).clamp(min=LEAST) for name, part in sums.items()}
+    return {name: _of_length(reach, part) for name, part in sums.items()}
+
+
+def _of_length(length: Tensor, rows: Tensor) -> Tensor:
+    return length * rows / rows.norm(dim=1, keepdim=True).clamp(min=LEAST)
 
 
 @torch.no_grad()
