@@ -143,8 +143,12 @@ def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, s
     assert len(expected) > 10 and set(figures["metrics"]) == set(expected)
     for name, score in expected.items():
         assert figures["metrics"][name]["value"] == pytest.approx(score["value"], rel=1e-3, abs=1e-3), name
-    kept = wavegan.evaluate(clips, real, classifier="none", device="cpu", out="kept")  # the reference's rate is taken
+    own = {"embedding": lambda clips, sample_rate: clips.diff(dim=2).abs().double().mean(2) * (sample_rate == 16000)}
+    kept = wavegan.evaluate(clips, real, classifier="none", device="cpu", out="kept", **own)  # the reference's rate
     assert kept["metrics"]["kad_l"] == figures["metrics"]["kad_l"] and Path(kept["report"]).is_file()
+    assert kept["metrics"]["kad_e"]["value"] > 10 * abs(kept["reference"]["kad_e"]["value"])
+    again = wavegan.evaluate("clips", real, classifier="none", device="cpu", out="again", **own)
+    assert again["metrics"]["kad_e"]["value"] == pytest.approx(kept["metrics"]["kad_e"]["value"], rel=1e-2)
     json.dumps(kept)
 
 

@@ -8,7 +8,7 @@ from wavegan.bench.baseline_step import Discriminator as PlainDiscriminator
 from wavegan.bench.baseline_step import Generator as PlainGenerator
 from wavegan.bench.baseline_step import PlainStep
 from wavegan.bench.flops import DiscriminatorFlops, forward_flops, optimizer_bytes, step_flops
-from wavegan.models import specgan
+from wavegan.models import inverse_stft, specgan, tiled, tiled_spectrum
 from wavegan.models.wavegan import STRIDES, Discriminator, Generator, widths
 
 
@@ -142,3 +142,27 @@ def test_torchs_counter_agrees_on_a_step_without_penalty():
 def test_bytes_of_the_optimisers():
     """Adam reads four numbers and writes three, of four bytes each."""
     assert optimizer_bytes(10, 100, discriminator_steps=5) == (4 + 3) * 4 * (10 + 500)
+
+
+def test_torchs_counter_agrees_on_the_modern_networks():
+    """Leaves out of the generator's count what is no layer: frames stretched by a product."""
+    made = inverse_stft.Generator(4096, dim=8, latent_dim=4, labels=3, window=256, hop=64, pulses=True)
+    labels = torch.eye(3)
+    z, *noise = (declared.draw(3) for declared in made.inputs)
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        made(z, labels, *noise)
+    by_operation = {str(name): count for name, count in counted.get_flop_counts()["Global"].items()}
+    layers = by_operation["aten.addmm"] + by_operation["aten.convolution"]
+    assert forward_flops(made, z, labels, *noise) == pytest.approx(layers, rel=1e-3)
+    for kind in (tiled_spectrum.SpectralDiscriminator, tiled_spectrum.TextureDiscriminator):
+        judge, seen = kind((2, 129, 64), dim=4, labels=3), torch.zeros(3, 2, 129, 64)
+        with FlopCounterMode(display=False) as counted, torch.no_grad():
+            judge(seen, labels)
+        assert forward_flops(judge, seen, labels) == counted.get_total_flops()
+
+
+def test_a_discriminator_of_tiled_waveforms_by_hand():
+    judge = tiled.WaveformDiscriminator((1, 4096), dim=4, labels=3, group=1)
+    layers = [2 * 5 * 16 * 4 * 256, 2 * 8 * 4 * 8 * 64, 2 * 8 * 8 * 16 * 16, 2 * 8 * 16 * 16 * 4]
+    dense = 2 * 4 * 16 * 16 + 2 * 16 * 4
+    assert forward_flops(judge, torch.zeros(1, 1, 4096), torch.eye(3)[:1]) == sum(layers) + dense
