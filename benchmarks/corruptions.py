@@ -71,6 +71,14 @@ def echo(split: Split, random: Generator) -> Tensor:
     return split.candidates.audio + 0.5 * pad(split.candidates.audio, (delay, 0))[..., :-delay]
 
 
+def constant_tone(split: Split, random: Generator) -> Tensor:
+    """Adds one tone at 2,345 Hz, 40 dB below each clip, as generators that end in an inverse transform may leave."""
+    clips = split.candidates.audio
+    tone = torch.sin(2 * torch.pi * 2345 / split.sample_rate * torch.arange(clips.shape[-1]).double())
+    loudness = clips.square().mean((1, 2), keepdim=True).sqrt()
+    return clips + 10 ** (-40 / 20) * loudness * 2**0.5 * tone.to(clips)
+
+
 def low_pass(split: Split, random: Generator) -> Tensor:
     """Removes frequencies above 1.5 kHz (Butterworth, order 8)."""
     sections = butter(8, 1500, fs=split.sample_rate, output="sos")
@@ -279,4 +287,5 @@ CORRUPTIONS: dict[str, Callable[[Split, Generator], Tensor]] = {
     "the same under hiss, 50 dB below": hissing_copies,
     "the same, later and softer": moved_copies,
     "repeated after 32 ms": echo,
+    "a constant tone, 40 dB below": constant_tone,
 }

@@ -43,6 +43,7 @@ TABLES = {
     "Artefacts and labels": (
         "comb_db",
         "ripple_db",
+        "line_db",
         "spectrum_error_db",
         "noise_floor_db",
         "inception_score",

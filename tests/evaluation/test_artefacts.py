@@ -11,10 +11,12 @@ from wavegan.dsp.stft import power_spectrum
 from wavegan.evaluation.artefacts import (
     comb,
     frame_spectra,
+    lines,
     mean_spectrum,
     noise_floor,
     ripple,
     stage_names,
+    strongest_line,
     strongest_ripple,
     third_octaves,
     whole_frames,
@@ -44,6 +46,10 @@ def comb_of(clips: Tensor) -> np.ndarray:
 
 def ripple_of(clips: Tensor, rate: int = 16000) -> dict[str, float]:
     return strongest_ripple(ripple(whole_frames(frame_spectra(clips))), rate)
+
+
+def line_of(clips: Tensor, rate: int) -> dict[str, float]:
+    return strongest_line(lines(whole_frames(frame_spectra(clips))), rate)
 
 
 def repeated(clips: Tensor, samples: int) -> Tensor:
@@ -206,6 +212,36 @@ def test_only_loud_frames_have_a_ripple_and_silence_has_none():
     assert together.keys() != {"31.25 Hz"} and max(together.values()) < 1
     assert ripple_of(torch.cat([0 * tones, faint], dim=2)).keys() == {"31.25 Hz"}
     assert (ripple(frame_spectra(torch.zeros(2, 1, 16384))) == 0).all()
+
+
+def test_a_line_by_hand():
+    """A bin counts beside the median of those around it, two to either side left out; loud frames alone count."""
+    level = torch.linspace(-20, -60, 1025).double()[:, None].repeat(2, 1, 7)
+    level[0, 300:303] += torch.tensor([5.0, 9.0, 5.0])[:, None]
+    level[1, 500, :2] += 20
+    level[1, :, 2:] -= 50
+    measured = lines(10 ** (level / 10))
+    assert measured.shape == (2, 1025) and list(measured.argmax(axis=1)) == [301, 500]
+    np.testing.assert_allclose(measured[[0, 0, 1], [301, 302, 500]], [9, 5, 20], atol=0.15)
+    assert (measured[:, :64] == 0).all() and (measured[:, -24:] == 0).all() and np.abs(measured[0, 330:]).max() < 0.15
+    assert strongest_line(measured[:1], 16000) == {"2,352 Hz": pytest.approx(9, abs=0.15)}
+
+
+@pytest.mark.parametrize(("rate", "samples", "channels"), FORMS)
+def test_a_tone_that_all_clips_share_is_a_line_and_one_of_each_clip_is_none(rate, samples, channels):
+    clips = white_noise(60, channels, samples, rms=0.1, seed=0)
+    shared = clips + sine(301 / 2048, samples, decibels=-30).float()
+    assert line_of(shared, rate) == {f"{301 / 2048 * rate:,.0f} Hz": pytest.approx(15.6, abs=0.5)}
+    own = torch.cat([sine((100 + 13 * number) / 2048, samples, decibels=-30) for number in range(60)]).float()
+    for others, most in ((clips, 1), (clips + own, 1), (drums(60, rate, samples), 3.5)):
+        [level] = line_of(others, rate).values()
+        assert level < most
+
+
+def test_short_clips_and_silence_have_lines_of_0_decibels():
+    assert (lines(frame_spectra(torch.zeros(2, 1, 16384))) == 0).all()
+    assert (lines(frame_spectra(torch.rand(2, 1, 127))) == 0).all()
+    assert lines(frame_spectra(torch.rand(2, 1, 512))).shape == (2, 129)
 
 
 @pytest.mark.parametrize("samples", [4096, 16384])

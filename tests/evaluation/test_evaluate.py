@@ -90,6 +90,7 @@ def candidates() -> dict[str, Tensor]:
         "clicks": clicked(real),
         "copies": jittered(plucks(3), 0),
         "echoed": real + 0.5 * torch.nn.functional.pad(real, (301, 0))[..., :SAMPLES],
+        "with a tone": real + 0.01 * torch.sin(2 * torch.pi * 301 / 2048 * torch.arange(SAMPLES)),
         "noise": white_noise(COUNT, 1, SAMPLES, rms=power(real) ** 0.5, seed=0),
     }
 
@@ -133,6 +134,7 @@ RISES = {
     "backwards": ("kad_order", "kad_attack"),
     "clicks": ("artefact_share", "kad_attack"),
     "echoed": ("ripple_db",),
+    "with a tone": ("line_db",),
     "noise": (
         *("kad_l", "kad_c", "fad_l", "fad_c", "spectrum_error_db", "noise_floor_db"),
         *("kad_partials", "partial_jitter_hz", "kad_e", "fad_e"),

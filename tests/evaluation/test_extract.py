@@ -54,6 +54,7 @@ def test_every_form_of_clip_has_its_views(rate, channels, samples, bands):
         "events": (4,),
         "comb": (4,),
         "ripple": (704,),
+        "lines": (1025,),
         "third_octaves": (bands,),
         "noise_floor": (),
         "spectrum": (1025,),
@@ -69,6 +70,7 @@ def test_each_view_is_what_its_function_gives():
     np.testing.assert_array_equal(seen["log_mel"], log_mel_statistics(CLIPS, 16000))
     np.testing.assert_array_equal(seen["comb"], artefacts.comb(whole))
     np.testing.assert_array_equal(seen["ripple"], artefacts.ripple(whole))
+    np.testing.assert_array_equal(seen["lines"], artefacts.lines(whole))
     np.testing.assert_array_equal(seen["third_octaves"], artefacts.third_octaves(spectra, 16000))
     np.testing.assert_array_equal(seen["noise_floor"], artefacts.noise_floor(CLIPS, 16000))
     mean = artefacts.mean_spectrum(spectra).double().mean(dim=0, keepdim=True)

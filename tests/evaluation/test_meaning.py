@@ -17,7 +17,7 @@ from wavegan.evaluation.meaning import LEAST_CLIPS, fault_of_classifier
 from wavegan.evaluation.metrics import METRICS
 
 RATE, SAMPLES = 16000, 4096
-ABSOLUTE = {"comb_db", "ripple_db", "noise_floor_db", "partial_jitter_hz"}
+ABSOLUTE = {"comb_db", "ripple_db", "line_db", "noise_floor_db", "partial_jitter_hz"}
 DIVERSITY = {"recall", "coverage", "duplicate_share"}
 EVERY = {
     name for name, metric in METRICS.items() if metric.features not in ("classifier", "probabilities", "embedding")

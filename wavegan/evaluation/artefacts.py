@@ -1,4 +1,4 @@
-"""Measures faults that the ear notices but averages over clips hide: combs, ripples, hiss, lost bands; per clip."""
+"""Measures faults that the ear notices but averages over clips hide: combs, ripples, lines, hiss; per clip."""
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ QUIET_SHARE = 0.3  # of the frames: louder sound would mask a comb
 NEIGHBOURS = 24  # bins to either side that a tone is compared with, where its comb leaves as many
 WIDTH = 2  # bins to either side that a Hann window spreads a tone over
 LEVEL_SECONDS = 0.02
-LOUD = 1e-4  # of the loudest frame's power, 40 dB below it: quieter frames are left out of a ripple
+LOUD = 1e-4  # of the loudest frame's power, 40 dB below it: quieter frames are left out of ripples and lines
 DELAYS = (1 / 32, 3 / 8)  # of the FFT's samples, at 16 kHz 4 to 48 ms: ripples from one to the other are looked for
+NO_LINES = 1 / 16  # of the bins, the lowest: real sounds of one kind have pitches in common
 EDGE_FRAMES = 3  # frames, 4 hops long, that reach beyond either end of the clip
 
 
@@ -79,11 +80,15 @@ def _prominence(level: Tensor, stage: int) -> Tensor:
     """Averages over a stage's tones their level (N, bins) above the median of their neighbours': (N,)."""
     nyquist = level.shape[1] - 1
     spacing = 2 * nyquist // 4**stage
-    reach = min(NEIGHBOURS, spacing // 2)
-    around = torch.tensor([step for step in range(-reach, reach + 1) if abs(step) > WIDTH])
     tones = torch.tensor([tone for tone in range(spacing, nyquist, spacing) if tone % (4 * spacing)])
+    return _above_neighbours(level, tones, min(NEIGHBOURS, spacing // 2)).mean(dim=1)
+
+
+def _above_neighbours(level: Tensor, tones: Tensor, reach: int) -> Tensor:
+    """Computes the level of each tone's bin above the median of the bins around it, of levels (N, bins): (N, tones)."""
+    around = torch.tensor([step for step in range(-reach, reach + 1) if abs(step) > WIDTH])
     neighbours = level[:, tones[:, None] + around]  # (N, tones, around)
-    return (level[:, tones] - neighbours.median(dim=2).values).mean(dim=1)
+    return level[:, tones] - neighbours.median(dim=2).values
 
 
 def ripple(spectra: Tensor) -> np.ndarray:
@@ -94,11 +99,7 @@ def ripple(spectra: Tensor) -> np.ndarray:
     one period of it: an echo, or what frames of a generator leave. It hears delays of 64 to 767 samples, of fewer in
     clips under 4,096 samples, so not a window of 1,024 samples or more. Silence has 0 dB.
     """
-    loudness = spectra.sum(dim=1)  # (N, frames)
-    is_loud = (loudness >= LOUD * loudness.amax(dim=1, keepdim=True)).to(spectra)
-    power = torch.einsum("nbf,nf->nb", spectra, is_loud) / is_loud.sum(dim=1, keepdim=True)
-    fft_samples = 2 * (spectra.shape[1] - 1)
-    level = 10 * (power + LEAST_POWER / fft_samples).log10()
+    fft_samples, level = 2 * (spectra.shape[1] - 1), _loud_level(spectra)
     delays = torch.arange(*_delays(fft_samples))
     turns = torch.outer(torch.arange(spectra.shape[1]), delays) / fft_samples
     taper = torch.hann_window(spectra.shape[1], periodic=False, dtype=torch.float64)[:, None]
@@ -112,6 +113,38 @@ def strongest_ripple(levels: np.ndarray, sample_rate: int) -> dict[str, float]:
     first, _ = _delays(round(levels.shape[1] / (DELAYS[1] - DELAYS[0])))
     frequency = sample_rate / (first + int(mean.argmax()))
     return {f"{frequency:,.4g} Hz": float(mean.max())}
+
+
+def lines(spectra: Tensor) -> np.ndarray:
+    """Measures how far each bin of a clip stands out of its neighbours, in dB: (N, bins).
+
+    spectra: as `whole_frames` gives. The level is that of all frames within 40 dB of the loudest. Where one bin stands
+    out in the mean of many different sounds, they share a constant tone: a known fault of generators that end in an
+    inverse transform. The lowest sixteenth of the bins, where real sounds share pitches, and the last 24, which have no
+    neighbours above, have 0 dB; so has all of a clip of under 256 samples.
+    """
+    level = _loud_level(spectra)
+    bins = level.shape[1]
+    first = max(NEIGHBOURS, round(NO_LINES * (bins - 1)))
+    tones = torch.arange(first, max(first, bins - NEIGHBOURS))
+    above = torch.zeros_like(level)
+    above[:, tones] = _above_neighbours(level, tones, NEIGHBOURS)
+    return above.float().cpu().numpy()
+
+
+def strongest_line(levels: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """Gives the strongest line of the clips' mean, in dB, by its frequency, from what `lines` gave, (N, bins)."""
+    mean = levels.mean(axis=0)
+    frequency = int(mean.argmax()) * sample_rate / 2 / (len(mean) - 1)
+    return {f"{frequency:,.0f} Hz": float(mean.max())}
+
+
+def _loud_level(spectra: Tensor) -> Tensor:
+    """Computes the level in dB of each clip's mean power over all frames within 40 dB of its loudest: (N, bins)."""
+    loudness = spectra.sum(dim=1)  # (N, frames)
+    is_loud = (loudness >= LOUD * loudness.amax(dim=1, keepdim=True)).to(spectra)
+    power = torch.einsum("nbf,nf->nb", spectra, is_loud) / is_loud.sum(dim=1, keepdim=True)
+    return 10 * (power + LEAST_POWER / (2 * (spectra.shape[1] - 1))).log10()
 
 
 def _delays(fft_samples: int) -> tuple[int, int]:

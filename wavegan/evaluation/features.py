@@ -41,10 +41,10 @@ def extract(
     """Extracts every kind of feature from clips that come in batches (N, C, T); no batch is kept.
 
     log_mel (N, 128), order (N, 256), partials (N, 4), jitter (N,), attack (N, 8), events (N, kinds), comb (N, stages),
-    ripple (N, delays), third_octaves (N, bands), noise_floor (N,), spectrum (1, bins), the mean of all clips, swing
-    (N,), half of the way from a clip's lowest sample to its highest; with a classifier classifier (N, F) and
-    probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the search
-    for copies. Raises DataError for samples that are not finite.
+    ripple (N, delays), lines (N, bins), third_octaves (N, bands), noise_floor (N,), spectrum (1, bins), the mean of all
+    clips, swing (N,), half of the way from a clip's lowest sample to its highest; with a classifier classifier (N, F)
+    and probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the
+    search for copies. Raises DataError for samples that are not finite.
     """
 
     def features(clips: Tensor) -> Features:
@@ -126,6 +126,7 @@ def _features(clips: Tensor, sample_rate: int) -> Features:
         "events": events(clips, sample_rate),
         "comb": artefacts.comb(whole),
         "ripple": artefacts.ripple(whole),
+        "lines": artefacts.lines(whole),
         "third_octaves": artefacts.third_octaves(spectra, sample_rate),
         "noise_floor": artefacts.noise_floor(clips, sample_rate),
         "spectrum": artefacts.mean_spectrum(spectra).sum(dim=0, keepdim=True).double().numpy(),  # of the batch

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from wavegan.evaluation import metric_functions as functions
-from wavegan.evaluation.artefacts import comb_levels, strongest_ripple
+from wavegan.evaluation.artefacts import comb_levels, strongest_line, strongest_ripple
 from wavegan.evaluation.events import event_counts
 from wavegan.evaluation.metric_functions import Array
 
@@ -47,16 +47,8 @@ class Metric:
 
 
 def _of_embedding(function: Function, name: str, better: str) -> Metric:
-    return Metric(
-        function,
-        features="embedding",
-        group="Your embedding",
-        name=f"{name}, embedding",
-        sentence="The same of the features that your embedding gives.",
-        better=better,
-        is_periodic=False,
-        is_optional=True,
-    )
+    words = ("Your embedding", f"{name}, embedding", "The same of the features that your embedding gives.", better)
+    return Metric(function, "embedding", *words, is_periodic=False, is_optional=True)
 
 
 METRICS: dict[str, Metric] = {
@@ -108,9 +100,7 @@ METRICS: dict[str, Metric] = {
         features="log_mel",
         group="Fidelity",
         name="Fréchet distance",
-        sentence=(
-            "Of log-mel statistics, each set taken as a Gaussian: above 0 even for real clips, so compare at equal n."
-        ),
+        sentence="Of log-mel statistics as Gaussians: above 0 even for real clips, so compare at equal n.",
         better=LOWER,
         is_periodic=False,
     ),
@@ -181,10 +171,7 @@ METRICS: dict[str, Metric] = {
         features="to_training",
         group="Originality",
         name="Copying, rank test",
-        sentence=(
-            "Mann-Whitney z of the distances to the nearest training clip: far below 0 where clips lie nearer to "
-            "training clips than held-out ones do."
-        ),
+        sentence="A rank test's z of distances to training clips: far below 0 where held-out ones are less near.",
         better=AS_REAL,
         is_periodic=False,
     ),
@@ -209,6 +196,15 @@ METRICS: dict[str, Metric] = {
         sentence="In the loud frames, by how many dB the spectrum rises at all multiples of one frequency: a buzz.",
         better=AS_REAL,
         parts=Parts("strongest", strongest_ripple, "at multiples of {}"),
+    ),
+    "line_db": Metric(
+        functions.strongest_of_mean,
+        features="lines",
+        group="Artefacts",
+        name="Line",
+        sentence="In the loud frames, by how many dB one frequency stands out in the mean of all clips: a tone.",
+        better=AS_REAL,
+        parts=Parts("strongest", strongest_line, "at {}"),
     ),
     "spectrum_error_db": Metric(
         functions.spectrum_error_db,
