@@ -21,7 +21,7 @@ RELATIONS: dict[str, Callable[[Scores, Scores, str, str], bool]] = {
 EXPECTED = {
     "none: other real clips": (
         "kad_l < 1; kad_c < 1; precision > 0.85; recall > 0.85; coverage > 0.9; copy_share < 0.1; "
-        "duplicate_share < 0.06; comb_db < 6; ripple_db < 1; line_db < 4; kad_order < 1; kad_partials < 1; "
+        "duplicate_share < 0.06; comb_db < 6; ripple_db < 1; line_db < 1.5; kad_order < 1; kad_partials < 1; "
         "kad_attack < 1; artefact_share < 0.03"
     ),
     "white noise, 30 dB below": (
@@ -60,7 +60,7 @@ EXPECTED = {
     "the same under hiss, 50 dB below": "copy_share > 0.9; copy_z < -10; noise_floor_db rises; comb_db < 6",
     "the same, later and softer": "copy_share > 0.9; copy_z < -10; comb_db < 6",
     "repeated after 32 ms": "ripple_db rises; ripple_db > 1; comb_db < 6",
-    "a constant tone, 40 dB below": "line_db rises; line_db > 4; ripple_db < 1; comb_db < 6",
+    "a constant tone, 40 dB below": "line_db rises; ripple_db < 1; comb_db < 6",
 }
 
 

@@ -104,6 +104,16 @@ def comb_db(x, y, w, v):
     return max(np.average(stage, weights=w) for stage in x.T)
 
 
+def line_db(x, y, w, v):
+    """Averages the products of all pairs of different clips, where a clip that counts twice is one clip."""
+    heard = x[:, [bool(column.any()) for column in x.T]]
+    heard = [*(heard - heard.mean(axis=1, keepdims=True)).T]
+    pairs = [(i, j) for i in range(len(x)) for j in range(len(x)) if i != j]
+    weight = sum(w[i] * w[j] for i, j in pairs)
+    squares = [sum(w[i] * w[j] * column[i] * column[j] for i, j in pairs) / weight for column in heard]
+    return max(0.0, statistics.mean(squares)) ** 0.5
+
+
 def spectrum_error_db(x, y, w, v):
     bands = zip(np.repeat(x, w, axis=0).T, np.repeat(y, v, axis=0).T, strict=True)
     return statistics.mean(abs(10 * log10(np.mean(band) / np.mean(other))) for band, other in bands)
@@ -145,7 +155,7 @@ BY_HAND = {
     "copy_z": ("to_training", copy_z),
     "comb_db": ("comb", comb_db),
     "ripple_db": ("ripple", comb_db),
-    "line_db": ("lines", comb_db),
+    "line_db": ("lines", line_db),
     "spectrum_error_db": ("third_octaves", spectrum_error_db),
     "noise_floor_db": ("noise_floor", noise_floor_db),
     "artefact_share": ("events", artefact_share),
@@ -176,7 +186,7 @@ SEEN = {
     "to_training": (np.abs(normal(30, 1, 3)[:, 0]), np.abs(normal(26, 1, 4)[:, 0]) + 0.3),
     "comb": (normal(30, 4, 5), normal(26, 4, 6)),
     "ripple": (normal(30, 9, 5), normal(26, 9, 6)),
-    "lines": (normal(30, 9, 5), normal(26, 9, 6)),
+    "lines": ((2 + normal(30, 9, 5)) * (np.arange(9) > 1), normal(26, 9, 6)),
     "third_octaves": (np.exp(normal(30, 6, 7)), np.exp(normal(26, 6, 8))),
     "noise_floor": (normal(30, 1, 9)[:, 0] - 60, normal(26, 1, 10)[:, 0]),
     "probabilities": tuple(np.random.default_rng(11).dirichlet([0.5] * 5, count) for count in (30, 26)),

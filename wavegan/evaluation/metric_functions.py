@@ -217,6 +217,19 @@ def strongest_of_mean(candidate: Array, reference: Array, weights: Array, refere
     return _mean(candidate, weights).max(axis=1)
 
 
+def unevenness_of_mean(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
+    """Computes the standard deviation over bins of levels in dB, (N, bins), that are averaged over clips.
+
+    Its square is a mean over pairs of different clips, so chance does not count. Bins that are 0 in all are left out.
+    """
+    levels = candidate[:, candidate.any(axis=0)].astype(np.float64)
+    levels -= levels.mean(axis=1, keepdims=True) if levels.size else 0
+    totals, squares = weights @ levels, np.square(weights) @ np.square(levels)
+    pairs = np.square(weights.sum(axis=1)) - np.square(weights).sum(axis=1)
+    products = (np.square(totals) - squares).sum(axis=1) / (pairs * levels.shape[1]).clip(min=1)
+    return np.sqrt(products.clip(min=0))
+
+
 def spectrum_error_db(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
     """Computes the mean absolute difference in dB of the two sets' mean power, over third octaves, (N, bands)."""
     levels = [10 * np.log10(_mean(candidate, weights).clip(min=LEAST_POWER))]
@@ -264,4 +277,4 @@ def _mean(rows: Array, weights: Array) -> Array:
 
 
 # They do not look at the reference.
-ABSOLUTE = (strongest_of_mean, mean_of_clips, inception_score, modified_inception_score)
+ABSOLUTE = (strongest_of_mean, unevenness_of_mean, mean_of_clips, inception_score, modified_inception_score)

@@ -198,13 +198,13 @@ METRICS: dict[str, Metric] = {
         parts=Parts("strongest", strongest_ripple, "at multiples of {}"),
     ),
     "line_db": Metric(
-        functions.strongest_of_mean,
+        functions.unevenness_of_mean,
         features="lines",
         group="Artefacts",
-        name="Line",
-        sentence="In the loud frames, by how many dB one frequency stands out in the mean of all clips: a tone.",
+        name="Lines",
+        sentence="In the loud frames, by how many dB single frequencies stand out in the mean of all clips: tones.",
         better=AS_REAL,
-        parts=Parts("strongest", strongest_line, "at {}"),
+        parts=Parts("strongest", strongest_line, "most at {}"),
     ),
     "spectrum_error_db": Metric(
         functions.spectrum_error_db,
