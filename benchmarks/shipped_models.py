@@ -1,15 +1,16 @@
 """Trains a shipped model again, evaluates it as it is stored, and writes its folder with the card.
 
-python benchmarks/shipped_models.py drums [--run-dir runs/drums] [--out data/models/drums]
+python benchmarks/shipped_models.py drums [--run-dir runs/drums] [--out data/models/drums] [--judge]
 
 An interrupted training goes on; a finished one is only evaluated and written. The figures are those of the stored
-weights, which are rounded to fp16.
+weights, which are rounded to fp16. With --judge nothing is trained: the stored weights get the figures of today.
 """
 
 import argparse
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -50,26 +51,43 @@ def main() -> None:
     parser.add_argument("name", choices=TOLD)
     parser.add_argument("--run-dir", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--judge", action="store_true")
     options = parser.parse_args()
+    out = options.out or Path("data/models") / options.name
+    if options.judge:
+        judge(options.name, out)
+        return
     run = wavegan.train(f"models/{options.name}", run_dir=options.run_dir).run
-    store(options.name, run, options.out or Path("data/models") / options.name)
+    store(options.name, run, out)
 
 
 def store(name: str, run: Path, out: Path) -> None:
     """Writes the folder of a shipped model, with the figures of its stored weights."""
-    about, limits = TOLD[name]
     options = exports.ExportOptions(PRECISION, LICENCE)
     with TemporaryDirectory() as place:
         exports.export(run, out=Path(place), options=options)
         figures = card.figures_of(wavegan.evaluate(place, out=Path(place) / "evaluation"))
         stored = load_model(Path(place), CPU)
     command = f"python benchmarks/shipped_models.py {name}"
-    facts = {**stored.facts, "about": about, "limits": limits, "figures": figures, "command": command}
-    content = exports.content_of(replace(stored, facts=facts), options) | {"name": name}
+    facts = {**stored.facts, "figures": figures, "command": command}
     out.mkdir(parents=True, exist_ok=True)
+    write(name, exports.content_of(replace(stored, facts=facts), options), out)
+    store_directions(out)
+
+
+def judge(name: str, out: Path) -> None:
+    """Writes the folder of a stored model anew, with all figures of today."""
+    with TemporaryDirectory() as place:
+        figures = card.figures_of(wavegan.evaluate(out, out=Path(place) / "evaluation"))
+    write(name, folder.read(out) | {"figures": figures}, out)
+
+
+def write(name: str, content: dict[str, Any], out: Path) -> None:
+    """Writes the weights, config.json and the card."""
+    about, limits = TOLD[name]
+    content = content | {"name": name, "about": about, "limits": limits}
     folder.write(out, content, precision=PRECISION)
     write_text(out / folder.CARD, card.card_text(content, name))
-    store_directions(out)
 
 
 def store_directions(out: Path) -> None:
