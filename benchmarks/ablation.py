@@ -49,6 +49,9 @@ ROWS = {  # the keys that differ
     "and a period of 8": VIEW.format("period") + "period discriminators.period.tile_frames=16",
     "and texture": "discriminators.texture.name=tiled_texture discriminators.texture.weight=0.5 "
     + " ".join(f"discriminators.texture.view.{key}" for key in ("name=log_magnitude", "window=1024", "hop=256")),
+    "and the mean spectrum": "discriminators.mean.name=mean_spectrum discriminators.mean.weight=0.2 "
+    + " ".join(f"discriminators.mean.view.{key}" for key in ("name=log_magnitude", "window=2048", "hop=1024"))
+    + " discriminators.mean.view.floor_db=-90",
     "and the residual": "discriminators.fine.view.residual_beside=true",
     "broad hiss": "generator.broad_hiss=true",
     "long frames": "generator.long_frames=4",

@@ -395,7 +395,9 @@ def test_methods_with_discriminators_are_those_of_the_game():
 def test_a_view_of_spectra_before_a_discriminator_of_waveforms_is_answered_with_those_that_see_spectra(faults):
     (told,) = faults("discriminators.waveform.view.name=log_mel")
     assert "discriminators.waveform.view is" in told and "it must be null, or named waveform or low_rate" in told
-    assert told.endswith("log_mel shows spectra, which spectrogram and tiled_spectrum and tiled_texture see")
+    assert told.endswith(
+        "log_mel shows spectra, which spectrogram, tiled_spectrum, tiled_texture and mean_spectrum see"
+    )
 
 
 def test_a_low_rate_view_is_not_for_a_discriminator_of_fixed_lengths(faults):

@@ -366,7 +366,7 @@ def test_a_slip_in_a_discriminators_name_adds_none(words):
     (told,) = problems(text, *words)
     assert told.endswith(
         "discriminators.wavefrom.name is missing; it must be wavegan, specgan, mlp, spectrogram, tiled_spectrum, "
-        "tiled_texture or tiled_waveform; did you mean discriminators.waveform? Or write name: wavegan"
+        "tiled_texture, mean_spectrum or tiled_waveform; did you mean discriminators.waveform? Or write name: wavegan"
     )
 
 

@@ -1,6 +1,6 @@
 """Lists the networks by the names that recipes use. A new one needs a line here; its keys come from its signature."""
 
-from wavegan.models import inverse_stft, mlp, specgan, spectrogram, tiled, tiled_spectrum, wavegan
+from wavegan.models import inverse_stft, mean_spectrum, mlp, specgan, spectrogram, tiled, tiled_spectrum, wavegan
 from wavegan.models.translator import Translator
 
 GENERATORS = {
@@ -17,5 +17,6 @@ DISCRIMINATORS = {
     "spectrogram": spectrogram.Discriminator,
     "tiled_spectrum": tiled_spectrum.SpectralDiscriminator,
     "tiled_texture": tiled_spectrum.TextureDiscriminator,
+    "mean_spectrum": mean_spectrum.Discriminator,
     "tiled_waveform": tiled.WaveformDiscriminator,
 }

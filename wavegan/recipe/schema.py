@@ -144,7 +144,8 @@ class WaveformAdversarySettings(AdversarySettings):
     @classmethod
     def _no_spectra(cls, value: Any) -> Any:
         if isinstance(value, dict) and value.get("name") in _SPECTRAL:
-            shows = f"{value['name']} shows spectra, which {' and '.join(_SPECTRAL_JUDGES)} see"
+            *first, last = _SPECTRAL_JUDGES
+            shows = f"{value['name']} shows spectra, which {', '.join(first)} and {last} see"
             raise ValueError(f"it must be null, or named {' or '.join(_WAVEFORMS)}; {shows}")
         return value
 
