@@ -91,6 +91,14 @@ def test_a_direction_counts_the_gradient_at_moved_sounds_as_much_as_that_at_the_
     np.testing.assert_allclose(np.arctan2(*longer.rows[:, [1, 0]].numpy().T), turn / 2, atol=0.06)
 
 
+@pytest.mark.parametrize("labels", [0, 1, 5, 10])
+def test_the_sounds_of_each_label_are_moved_by_all_amounts(labels):
+    several = max(1, labels)
+    amounts = directions._turns(range(100, 100 + 10 * several), labels)
+    for label in range(several):
+        assert sorted(amounts[label::several].tolist()) == sorted(2 * directions.AMOUNTS)
+
+
 def test_what_sounds_do_not_follow_is_not_sure():
     assert not any(direction.is_sure for direction in find_directions(model(follows=False)))
 

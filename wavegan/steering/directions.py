@@ -135,7 +135,7 @@ def _mean_gradients(model: Model, along: Mapping[str, Tensor] | None = None) -> 
     mapped = []
     for numbers in progress.track(batches, len(batches), "batches", "directions"):
         latents, labels, noise = _drawn(model, numbers)
-        amounts = torch.tensor([AMOUNTS[number // max(1, model.labels) % len(AMOUNTS)] for number in numbers])
+        amounts = _turns(numbers, model.labels)
         for name, descriptor in DESCRIPTORS.items():
             offset = torch.zeros(len(numbers), generator.mapped)
             if along:
@@ -147,6 +147,11 @@ def _mean_gradients(model: Model, along: Mapping[str, Tensor] | None = None) -> 
         mapped.append(_mapped(generator, latents, labels))
     reach = _spread(torch.cat(mapped), _drawn(model, range(count))[1])
     return {name: _of_length(reach, part) for name, part in sums.items()}
+
+
+def _turns(numbers: Sequence[int], labels: int) -> Tensor:
+    """Returns an amount for each sound, (N,): the sounds of each label, which take turns, have all AMOUNTS in turn."""
+    return torch.tensor([AMOUNTS[number // max(1, labels) % len(AMOUNTS)] for number in numbers])
 
 
 def _of_length(length: Tensor, rows: Tensor) -> Tensor:
