@@ -75,8 +75,7 @@ def constant_tone(split: Split, random: Generator) -> Tensor:
     """Adds one tone at 2,345 Hz, 40 dB below each clip, as generators that end in an inverse transform may leave."""
     clips = split.candidates.audio
     tone = torch.sin(2 * torch.pi * 2345 / split.sample_rate * torch.arange(clips.shape[-1]).double())
-    loudness = clips.square().mean((1, 2), keepdim=True).sqrt()
-    return clips + 10 ** (-40 / 20) * loudness * 2**0.5 * tone.to(clips)
+    return clips + 10 ** (-40 / 20) * _level(clips) * 2**0.5 * tone.to(clips)
 
 
 def low_pass(split: Split, random: Generator) -> Tensor:

@@ -29,8 +29,7 @@ class Examined:
     """Holds what is known of a source, and how it would be learned from.
 
     corpus: all items. sample_rate: at which a model would learn, in Hz. probes, hearing: of samples. near: items, by
-    index, that sound nearly like earlier ones. steady: the share of partials that are steady,
-    None in silence.
+    index, that sound nearly like earlier ones. steady: the share of partials that are steady, None in silence.
     """
 
     corpus: Corpus

@@ -135,15 +135,14 @@ def _mean_gradients(model: Model, along: Mapping[str, Tensor] | None = None) -> 
     mapped = []
     for numbers in progress.track(batches, len(batches), "batches", "directions"):
         latents, labels, noise = _drawn(model, numbers)
-        amounts = _turns(numbers, model.labels)
-        for name, descriptor in DESCRIPTORS.items():
+        for names in [[name] for name in DESCRIPTORS] if along else [[*DESCRIPTORS]]:  # of the same sounds
             offset = torch.zeros(len(numbers), generator.mapped)
             if along:
-                offset = amounts[:, None] * label_offset(along[name], labels)
-            offset.requires_grad_()
-            clips = generation.clips_of(with_offsets(model, offset), latents, labels, noise).mean(1)
-            [gradient] = torch.autograd.grad(descriptor.smooth(clips).sum(), offset)
-            sums[name] += gradient.sum(0) if labels is None else labels.t() @ gradient
+                offset += _turns(numbers, model.labels)[:, None] * label_offset(along[names[0]], labels)
+            clips = generation.clips_of(with_offsets(model, offset.requires_grad_()), latents, labels, noise).mean(1)
+            for name in names:
+                [gradient] = torch.autograd.grad(DESCRIPTORS[name].smooth(clips).sum(), offset, retain_graph=True)
+                sums[name] += gradient.sum(0) if labels is None else labels.t() @ gradient
         mapped.append(_mapped(generator, latents, labels))
     reach = _spread(torch.cat(mapped), _drawn(model, range(count))[1])
     return {name: _of_length(reach, part) for name, part in sums.items()}
