@@ -16,6 +16,7 @@ from ranks import Ranks, starting
 import wavegan
 from wavegan import cli
 from wavegan.cli.console import installed
+from wavegan.dsp.librosa_door import librosa
 
 RATE = 16000
 LABELLED = """\
@@ -29,6 +30,12 @@ JUDGING = {"assemble", "cli", "commands", "export", "faults", "test_interface.py
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 torch.set_num_threads(1)  # small tensors are no faster on two, and results stay the same bit for bit
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has librosa compiled once, before several workers need it at the same time."""
+    if config.getoption("numprocesses", None):
+        librosa()
 
 
 @pytest.fixture(autouse=True)

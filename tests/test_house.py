@@ -41,6 +41,7 @@ LEVELS = {
     "interface": 8,
     "__main__": 8,
 }
+DOORS = {name: f"dsp/{name}_door.py" for name in ("torchaudio", "librosa")}
 NEIGHBOURS = {8}  # on these levels the rooms are files that belong together
 WHOLE_TREE = {
     "test_conditional",
@@ -134,9 +135,9 @@ def imported_modules(node: ast.AST, package: Path, path: Path) -> list[str]:
 
 def import_breach(name: str, module: str) -> str:
     """Says what is wrong with a file's import of a module; empty where nothing is."""
-    if module.partition(".")[0] == "torchaudio" and name != "dsp/torchaudio_door.py":
-        return "torchaudio comes in by dsp/torchaudio_door.py alone"
     top, _, rest = module.partition(".")
+    if top in DOORS and name != DOORS[top]:
+        return f"{top} comes in by {DOORS[top]} alone"
     target, room = rest.partition(".")[0], name.partition("/")[0].removesuffix(".py")
     if top != PACKAGE.name or target.startswith("__") or room == "__init__" or target == room:
         return ""
@@ -258,6 +259,7 @@ PLANTED = {
     "under TYPE_CHECKING": ("audio/files.py", "if 1:\n    import wavegan.assemble", "audio (level 2) imports assemble"),
     "an unknown room": ("utils.py", "from wavegan.errors import UserError", "utils has no level"),
     "torchaudio": ("evaluation/features.py", "import torchaudio", "torchaudio comes in by"),
+    "librosa": ("audio/content.py", "from librosa import pyin", "librosa comes in by"),
     "torchaudio's part": ("audio/files.py", "from torchaudio.functional import resample", "torchaudio comes in by"),
     "a bare assert": ("audio/files.py", "assert 1", "assert without a message"),
     "a swallowed exception": ("audio/files.py", "try:\n    x = 1\nexcept Exception:\n    pass", "swallowed"),

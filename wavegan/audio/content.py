@@ -11,6 +11,7 @@ from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.files import FULL_SCALE
 from wavegan.audio.measurements import FileMeter
 from wavegan.audio.sources import Item
+from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError
 from wavegan.seeding import numpy_generator
 
@@ -131,28 +132,22 @@ def _end(corpus: Corpus, index: int) -> float:
 
 def _sounds_and_onsets(sound: np.ndarray, sample_rate: int) -> tuple[int, int]:
     """Counts the sounds that silence separates, and the onsets."""
-    from librosa import onset
-    from librosa.effects import split
-
     frame = 2048 if len(sound) > 4096 else 256
-    starts, ends = split(sound, top_db=PAUSE_DECIBELS, frame_length=frame, hop_length=frame // 4).T
+    starts, ends = librosa().effects.split(sound, top_db=PAUSE_DECIBELS, frame_length=frame, hop_length=frame // 4).T
     sounds = 1 + int((starts[1:] - ends[:-1] > PAUSE_SECONDS * sample_rate).sum())
-    times = onset.onset_detect(y=sound, sr=sample_rate, units="time") if len(sound) > 2048 else ()
+    times = librosa().onset.onset_detect(y=sound, sr=sample_rate, units="time") if len(sound) > 2048 else ()
     return sounds, max(len(times), sounds)
 
 
 def _pitches(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     """Returns the pitch of each loud frame in Hz, NaN where it has none; an empty array for short sound."""
-    from librosa import pyin
-    from librosa.feature import rms
-
     frame = 1 << round(np.log2(0.128 * sample_rate))  # six periods of the lowest pitch
     if len(sound) < frame:
         return np.zeros(0)
     highest = min(HIGHEST_PITCH, sample_rate / 4)
-    pitches, is_voiced, _ = pyin(
+    pitches, is_voiced, _ = librosa().pyin(
         sound, fmin=LOWEST_PITCH, fmax=highest, sr=sample_rate, frame_length=frame, resolution=0.5
     )
-    level = rms(y=sound, frame_length=frame, hop_length=frame // 4)[0]
+    level = librosa().feature.rms(y=sound, frame_length=frame, hop_length=frame // 4)[0]
     is_loud = level >= level.max() / 10
     return np.where(is_voiced, pitches, np.nan)[is_loud[: len(pitches)]]

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.dsp.frames import real_transform
+from wavegan.dsp.librosa_door import librosa
 
 LOWEST, HIGHEST = 2.0, 32.0  # cycles a window; at 16 kHz and 512 samples 62 and 1,000 Hz
 SPAN = 9  # frames over which a steady pitch is averaged, about two windows
@@ -51,10 +52,9 @@ def pitches_of(clips: Tensor, window: int) -> Tensor:
 
     pYIN (Mauch and Dixon 2014) hears them, in frames of two windows.
     """
-    from librosa import pyin  # which few trainings need
-
-    settings = {"fmin": LOWEST, "fmax": HIGHEST, "sr": window, "frame_length": 2 * window, "hop_length": window}
-    pitches, is_voiced, _ = pyin(clips.cpu().numpy(), **settings, resolution=0.5, max_transition_rate=1)  # in octaves
+    frames = {"sr": window, "frame_length": 2 * window, "hop_length": window}  # so that a Hz is a cycle a window
+    steps = {"resolution": 0.5, "max_transition_rate": 1}  # semitones, and octaves a frame
+    pitches, is_voiced, _ = librosa().pyin(clips.cpu().numpy(), fmin=LOWEST, fmax=HIGHEST, **frames, **steps)
     return torch.from_numpy(pitches[is_voiced]).to(clips)
 
 

@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import librosa
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from wavegan.dsp.frames import framed, real_transform
+from wavegan.dsp.librosa_door import librosa
 
 WINDOW, HOP = 1024, 256
 SHORT_WINDOW, SHORT_HOP = 256, 64  # so that an end is not smeared
@@ -22,8 +22,8 @@ EDGE_DB = 4  # within which a frame turns from silent to heard, so that length h
 
 def brightness(clip: np.ndarray, sample_rate: int) -> float:
     """Returns the logarithm of a clip's (T,) mean spectral centroid in Hz, weighted by power."""
-    spectrum = np.abs(librosa.stft(clip, n_fft=WINDOW, hop_length=HOP))
-    centroids = librosa.feature.spectral_centroid(S=spectrum + LEAST, sr=sample_rate, n_fft=WINDOW)[0]
+    spectrum = np.abs(librosa().stft(clip, n_fft=WINDOW, hop_length=HOP))
+    centroids = librosa().feature.spectral_centroid(S=spectrum + LEAST, sr=sample_rate, n_fft=WINDOW)[0]
     return math.log(np.average(centroids, weights=np.square(spectrum).sum(0) + LEAST) + 1)
 
 
@@ -34,8 +34,8 @@ def length(clip: np.ndarray, sample_rate: int) -> float:
 
 def noisiness(clip: np.ndarray, sample_rate: int) -> float:
     """Returns the logarithm of a clip's (T,) spectral flatness, weighted by power."""
-    spectrum = np.abs(librosa.stft(clip, n_fft=WINDOW, hop_length=HOP))
-    flatness = librosa.feature.spectral_flatness(S=spectrum, amin=LEAST)[0]
+    spectrum = np.abs(librosa().stft(clip, n_fft=WINDOW, hop_length=HOP))
+    flatness = librosa().feature.spectral_flatness(S=spectrum, amin=LEAST)[0]
     return math.log(np.average(flatness, weights=np.square(spectrum).sum(0) + LEAST) + LEAST)
 
 
@@ -69,7 +69,7 @@ def _smooth_level(clips: Tensor) -> Tensor:
 
 
 def _trimmed(clip: np.ndarray) -> np.ndarray:
-    return librosa.effects.trim(clip, top_db=QUIET_DB, frame_length=SHORT_WINDOW, hop_length=SHORT_HOP)[0]
+    return librosa().effects.trim(clip, top_db=QUIET_DB, frame_length=SHORT_WINDOW, hop_length=SHORT_HOP)[0]
 
 
 def _magnitudes(clips: Tensor, window: int, hop: int) -> Tensor:

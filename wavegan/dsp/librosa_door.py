@@ -1,0 +1,54 @@
+"""Gives librosa to the package, the only place that imports it."""
+
+import logging
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from threading import Timer
+from types import ModuleType
+
+import numpy as np
+
+from wavegan.file_lock import locked_if_possible
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BEFORE_LINE = 6  # compiled functions are there sooner
+
+
+@cache
+def librosa() -> ModuleType:
+    """Returns the librosa package, and has the functions of it that we call compiled by one process at a time.
+
+    Their compiler, numba, keeps them for later processes. Processes that keep functions at the same time can give one
+    the code of another, and from then on each call of it crashes or computes nonsense.
+    """
+    line = "librosa compiles its functions for this computer; this takes half a minute, once"
+    told = Timer(SECONDS_BEFORE_LINE, logger.info, [line])
+    told.daemon = True
+    with locked_if_possible(_lock(), "compiles librosa's functions"):
+        told.start()
+        try:
+            return _compiled()
+        finally:
+            told.cancel()
+
+
+def _lock() -> Path:
+    """Returns a file for each user: for others numba keeps functions elsewhere."""
+    user = getattr(os, "getuid", int)()  # Windows has a folder of temporary files for each user
+    return Path(tempfile.gettempdir()) / f"wavegan-{user}" / "librosa.lock"
+
+
+def _compiled() -> ModuleType:
+    import librosa  # whose parts are imported when they are named, and compile as well
+
+    sound = np.linspace(-1, 1, 8192, dtype=np.float32)
+    librosa.pyin(sound, fmin=100, fmax=400, sr=16_000)
+    librosa.onset.onset_detect(y=sound, sr=16_000)
+    librosa.effects.split(sound)
+    librosa.effects.trim(sound)
+    librosa.feature.spectral_centroid(y=sound)
+    librosa.feature.spectral_flatness(y=sound)
+    return librosa
