@@ -26,7 +26,15 @@ discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
 training: {{steps: 2, batch_size: 2, precision: fp32}}
 monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
 """
-JUDGING = {"assemble", "cli", "commands", "export", "faults", "test_interface.py", "test_shipped_models.py"}  # where no figure need mean anything
+JUDGING = {
+    "assemble",
+    "cli",
+    "commands",
+    "export",
+    "faults",
+    "test_interface.py",
+    "test_shipped_models.py",
+}  # where no figure need mean anything
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 torch.set_num_threads(1)  # small tensors are no faster on two, and results stay the same bit for bit

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -174,6 +175,14 @@ def test_named_labels_take_turns_and_others_are_drawn_clip_by_clip():
     assert min(drawn.count(name) for name in NAMES) > 60
     assert told(numbered_labels(ours, range(300), seed=1)) != drawn
     assert numbered_labels(model(), range(3)) is None
+
+
+def test_labels_are_as_frequent_as_in_the_training():
+    uneven = told(numbered_labels(replace(knowing(), label_counts=(0, 1, 3)), range(400)))
+    assert "clap" not in uneven and 270 < uneven.count("snare") < 330
+    even = replace(knowing(), label_counts=(1, 1, 1))
+    assert told(numbered_labels(even, range(300))) == told(numbered_labels(knowing(), range(300)))
+    assert told(numbered_labels(replace(even, label_counts=(0, 1, 3)), range(2), only=("clap",))) == ["clap"] * 2
 
 
 def test_labels_are_drawn_apart_from_latents_and_noise(monkeypatch):

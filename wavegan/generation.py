@@ -1,9 +1,11 @@
 """Makes new clips with a trained generator; a seed and a number give the same clip, however many are made."""
 
 import math
+from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +23,10 @@ CLIPS_BETWEEN = 7  # of a walk, from one latent to the next
 class Model:
     """Holds a generator and all that one must know to use it.
 
-    name and step say which training it comes from; label_names are those of its corpus. precision: "fp32", or "bf16",
-    whose products are several times faster on some machines but leave noise in the clips. source_clips: for a
-    translator only; returns the clips (N, C, T) with these numbers, which the translator takes in place of latents.
+    name and step say which training it comes from; label_names are those of its corpus, and label_counts how often
+    each was drawn there, as shares of the sum; without any, all as often. precision: "fp32", or "bf16", whose products
+    are several times faster on some machines but leave noise in the clips. source_clips: for a translator only; returns
+    the clips (N, C, T) with these numbers, which the translator takes in place of latents.
     """
 
     generator: nn.Module
@@ -33,6 +36,7 @@ class Model:
     name: str
     step: int
     label_names: tuple[str, ...]
+    label_counts: tuple[int, ...] = ()
     precision: str = "fp32"
     source_clips: Callable[[Sequence[int]], Tensor] | None = None
 
@@ -79,7 +83,8 @@ def numbered_labels(model: Model, numbers: Sequence[int], *, seed: int = 0, only
     if only:
         rows = torch.stack([label_row(model, label_mix(model, text)) for text in only])
         return rows[[clip_number % len(only) for clip_number in numbers]]
-    chosen = [derive(seed, clip_number, "label") % model.labels for clip_number in numbers]
+    ends = list(accumulate(model.label_counts or [1] * model.labels))
+    chosen = [bisect(ends, derive(seed, clip_number, "label") % ends[-1]) for clip_number in numbers]
     return F.one_hot(torch.tensor(chosen), model.labels).float()
 
 

@@ -56,6 +56,7 @@ MODEL = {
     "a step below 0": (lambda content: content.update(step=-1), "step: "),
     "a huge step": (lambda content: content.update(step=10**30), "step: "),
     "labels that are no texts": (lambda content: content.update(label_names=[1]), "label_names.0: "),
+    "a label that occurs less than never": (lambda content: content.update(label_counts=[-1]), "label_counts.0: "),
     "a foreign recipe": (lambda content: content["recipe"].update(other=1), "stored recipe: "),
     "a larger network in the recipe": (lambda content: content["recipe"]["generator"].update(dim=10**4), " must be "),
     "tensors in the recipe": (lambda content: content["recipe"].update(name=torch.zeros(1)), "plain values"),

@@ -1,6 +1,7 @@
 """Tests the clips that a step sees, and their content: by a slow loop over frames, counts and chi-square bounds."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,18 @@ def drawn(windows: Windows, batches: int, count: int) -> np.ndarray:
 def offsets(windows: Windows, count: int) -> np.ndarray:
     """Returns the starts of `count` random clips, counted from the first sample of the corpus."""
     return windows.random_places(0, count)[0]
+
+
+# How often a label comes
+
+
+@pytest.mark.parametrize(("kind", "counts"), [("first", [1, 1]), ("all", [3, 5]), ("random", [5, 9])])
+def test_labels_are_counted_as_they_are_drawn(kind: str, counts: list[int]):
+    corpus = replace(corpus_of(16, 24, 8, 64), labels=np.array([0, 0, 1, 1]), label_names=("a", "b"))
+    windows = Windows(corpus, 16, kind)
+    assert windows.label_counts == counts
+    assert windows.labels(0, 4000).double().mean() == pytest.approx(counts[1] / sum(counts), abs=0.03)
+    assert Windows(corpus_of(16), 16, kind).label_counts == []
 
 
 # What a clip holds

@@ -31,6 +31,21 @@ def test_the_folder_makes_the_clips_of_the_run(run, command):
     assert command("generate", "out", "-n", "2").code == 0 and Path("out/generated/clip-000001.wav").exists()
 
 
+@pytest.mark.usefixtures("run")
+def test_labels_stay_as_frequent_as_in_the_sound(sounds):
+    source = sounds(20, seconds=0.3, labels=("kick", "kick", "snare", "kick"), name="uneven")
+    keys = {"data.source": str(source), "data.holdout": 0}
+    uneven = wavegan.train("mouse.yaml", keys, run_dir="uneven_run", device="cpu").run
+    for path in (uneven, export(uneven).out):
+        assert wavegan.load(path, device="cpu").loaded.model.label_counts == (3, 1)
+    newest = uneven / "checkpoints" / "step-00000002.pt"
+    for counts in ([3], [0, 0]):
+        content = torch.load(newest, weights_only=True) | {"label_counts": counts}
+        torch.save(content, newest)
+        with pytest.raises(RunError, match="label_counts: there are "):
+            wavegan.load(newest, device="cpu")
+
+
 @pytest.mark.usefixtures("on_a_cpu")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_its_sample_clips_are_made_again_from_their_receipts(run, command, precision):

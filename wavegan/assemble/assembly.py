@@ -70,8 +70,8 @@ def assembled(
     started = training(recipe, on, clips if measures and state is None else None)
     if state:
         started.restore(state)
-    clip_function, names = source_clips(recipe, source), source.training.label_names
-    return Assembly(started, ready, lambda: generating_model(recipe, started, names, clip_function))
+    labels, clip_function = (clips.label_names, clips.label_counts), source_clips(recipe, source)
+    return Assembly(started, ready, lambda: generating_model(recipe, started, *labels, clip_function))
 
 
 def session(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, Field
@@ -31,6 +31,7 @@ class _Model(Fields):
     step: int = Field(ge=0, le=MOST_STEPS)
     recipe: dict[str, Any]
     label_names: list[str]
+    label_counts: list[Annotated[int, Field(ge=0)]] = []
     networks: dict[str, dict[str, Tensor]]
     averages: dict[str, dict[str, Tensor]]
 
@@ -125,6 +126,9 @@ def _check_labels(recipe: Recipe, content: dict[str, Any]) -> None:
     labels = getattr(recipe.generator, "labels", 0)
     if labels and labels != len(content["label_names"]):
         raise ContentError(f"label_names: there are {len(content['label_names'])}, and generator.labels is {labels}")
+    counts = content.get("label_counts")
+    if labels and counts and (len(counts) != labels or not any(counts)):
+        raise ContentError(f"label_counts: there are {len(counts)}, {sum(counts)} in all, and {labels} labels")
 
 
 def _check_items(content: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from wavegan.assemble.corpora import Corpora
 from wavegan.assemble.split_record import SplitRecord
 from wavegan.assemble.trackers import trackers
 from wavegan.assemble.training import method
+from wavegan.assemble.training_clips import training_clips
 from wavegan.audio import files
 from wavegan.audio.clip_source import ClipSource
 from wavegan.evaluation.pages import spectrogram_images
@@ -37,6 +38,7 @@ def model(
     recipe: Recipe,
     generator: nn.Module,
     label_names: Sequence[str],
+    label_counts: Sequence[int] = (),
     *,
     step: int,
     precision: str = "fp32",
@@ -54,13 +56,18 @@ def model(
         name=recipe.name,
         step=step,
         label_names=tuple(label_names),
+        label_counts=tuple(label_counts),
         precision=precision,
         source_clips=source_clips,
     )
 
 
 def generating_model(
-    recipe: Recipe, training: Training, label_names: Sequence[str], source_clips: SourceClips = None
+    recipe: Recipe,
+    training: Training,
+    label_names: Sequence[str],
+    label_counts: Sequence[int] = (),
+    source_clips: SourceClips = None,
 ) -> Model:
     """Returns the model that makes clips in a training as it is now.
 
@@ -68,7 +75,7 @@ def generating_model(
     """
     name = GENERATING[recipe.method.name]
     generator = training.averages.get(name, training.method.networks[name])
-    return model(recipe, generator, label_names, step=training.step, source_clips=source_clips)
+    return model(recipe, generator, label_names, label_counts, step=training.step, source_clips=source_clips)
 
 
 def untrained_model(recipe: Recipe, trained: Model) -> Model:
@@ -137,6 +144,7 @@ def checkpoint_description(recipe: Recipe, source: Corpora, target: Corpora) -> 
     description = {
         "recipe": recipes.as_dict(recipe),
         "label_names": list(source.training.label_names),
+        "label_counts": training_clips(recipe, source).label_counts,
         "files": len(source.training.names),
         "seconds_of_sound": source.training.seconds,
         **SplitRecord.of(source.training, source.held_out).state(),

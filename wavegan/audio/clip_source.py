@@ -18,6 +18,11 @@ class ClipSource(Protocol):
         ...
 
     @property
+    def label_counts(self) -> list[int]:
+        """Returns how often each label is drawn, as the smallest whole numbers that have these shares."""
+        ...
+
+    @property
     def bytes(self) -> int:
         """Returns the size of the stored sound in bytes, on the device that holds it."""
         ...

@@ -1,5 +1,6 @@
 """Cuts clips from a corpus; the clips of a step depend only on the seed and on how many were drawn before."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
@@ -32,6 +33,15 @@ class Windows:
     def label_names(self) -> tuple[str, ...]:
         """Returns the names of the corpus's labels."""
         return self.corpus.label_names
+
+    @property
+    def label_counts(self) -> list[int]:
+        """Returns how often each label is drawn, as the smallest whole numbers that have these shares."""
+        lengths = self.corpus.lengths
+        weights = {"first": np.ones_like(lengths), "all": self._tiles_per_item, "random": lengths}[self.kind]
+        counts = [int(weights[self.corpus.labels == label].sum()) for label in range(len(self.label_names))]
+        divisor = math.gcd(*counts) or 1
+        return [count // divisor for count in counts]
 
     @property
     def bytes(self) -> int:

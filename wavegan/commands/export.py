@@ -167,6 +167,7 @@ def content_of(loaded: LoadedModel, options: ExportOptions) -> dict[str, Any]:
         "step": loaded.model.step,
         "weights": loaded.weights,
         "label_names": list(loaded.model.label_names),
+        "label_counts": list(loaded.model.label_counts),
         "parameters": sum(values.numel() for values in loaded.model.generator.parameters()),
         "precision": options.precision,
         **loaded.facts,

@@ -93,8 +93,8 @@ def load_model(
     for name in names:
         generator = networks[name].eval()
         generator.load_state_dict(weights[name])
-        label_names = content["label_names"]
-        models[name] = assemble.model(recipe, generator, label_names, step=content["step"], precision=precision)
+        labels = content["label_names"], content.get("label_counts", ())
+        models[name] = assemble.model(recipe, generator, *labels, step=content["step"], precision=precision)
     split = assemble.SplitRecord.from_state(content, "_b" if is_translation else "")
     facts = {name: content[name] for name in FACTS if content.get(name) is not None}
     return LoadedModel(
