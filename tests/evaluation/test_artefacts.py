@@ -215,16 +215,21 @@ def test_only_loud_frames_have_a_ripple_and_silence_has_none():
 
 
 def test_a_line_by_hand():
-    """A bin counts beside the median of those around it, two to either side left out; loud frames alone count."""
-    level = torch.linspace(-20, -60, 1025).double()[:, None].repeat(2, 1, 7)
+    """A bin counts beside the medians of those on either side, two left out; loud frames alone count."""
+    level = torch.linspace(-20, -60, 1025).double()[:, None].repeat(4, 1, 7)
     level[0, 300:303] += torch.tensor([5.0, 9.0, 5.0])[:, None]
     level[1, 500, :2] += 20
     level[1, :, 2:] -= 50
+    level[2, 700] -= 9
+    level[3, 600:] -= torch.linspace(0, 60, 425).double().clamp(max=30)[:, None]  # where a band ends
     measured = lines(10 ** (level / 10))
-    assert measured.shape == (2, 1025) and list(measured.argmax(axis=1)) == [301, 500]
-    np.testing.assert_allclose(measured[[0, 0, 1], [301, 302, 500]], [9, 5, 20], atol=0.15)
+    assert measured.shape == (4, 1025) and list(np.abs(measured[:3]).argmax(axis=1)) == [301, 500, 700]
+    slope = 0.04 * 13.5  # in dB, to the middle of the bins on the higher side
+    expected = [9 - slope, 5 - slope, 20 - slope, slope - 9]
+    np.testing.assert_allclose(measured[[0, 0, 1, 2], [301, 302, 500, 700]], expected, atol=0.15)
+    assert np.abs(measured[3]).max() == 0
     assert (measured[:, :64] == 0).all() and (measured[:, -24:] == 0).all() and np.abs(measured[0, 330:]).max() < 0.15
-    assert strongest_line(measured[:1], 16000) == {"2,352 Hz": pytest.approx(9, abs=0.15)}
+    assert strongest_line(measured[:1], 16000) == {"2,352 Hz": pytest.approx(9 - slope, abs=0.15)}
 
 
 @pytest.mark.parametrize(("rate", "samples", "channels"), FORMS)

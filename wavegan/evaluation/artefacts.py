@@ -116,9 +116,10 @@ def strongest_ripple(levels: np.ndarray, sample_rate: int) -> dict[str, float]:
 
 
 def lines(spectra: Tensor) -> np.ndarray:
-    """Measures how far each bin of a clip stands out of its neighbours, in dB: (N, bins).
+    """Measures how far each bin of a clip stands out of its neighbours below and of those above, in dB: (N, bins).
 
-    spectra: as `whole_frames` gives. The level is that of all frames within 40 dB of the loudest. Where one bin stands
+    spectra: as `whole_frames` gives. The level is that of all frames within 40 dB of the loudest. Of the two distances
+    the lesser counts, and none if one is up and one down, as on the slope at the end of a band. Where one bin stands
     out in the mean of many different sounds, they share a constant tone: a known fault of generators that end in an
     inverse transform. The lowest sixteenth of the bins, where real sounds share pitches, and the last 24, which have no
     neighbours above, have 0 dB; so has all of a clip of under 256 samples.
@@ -127,9 +128,12 @@ def lines(spectra: Tensor) -> np.ndarray:
     bins = level.shape[1]
     first = max(NEIGHBOURS, round(NO_LINES * (bins - 1)))
     tones = torch.arange(first, max(first, bins - NEIGHBOURS))
-    above = torch.zeros_like(level)
-    above[:, tones] = _above_neighbours(level, tones, NEIGHBOURS)
-    return above.float().cpu().numpy()
+    away = torch.arange(WIDTH + 1, NEIGHBOURS + 1)
+    sides = [level[:, tones] - level[:, tones[:, None] + side * away].median(dim=2).values for side in (-1, 1)]
+    lesser = torch.where(sides[0].abs() < sides[1].abs(), *sides)
+    out = torch.zeros_like(level)
+    out[:, tones] = lesser * (sides[0] * sides[1] > 0)
+    return out.float().cpu().numpy()
 
 
 def strongest_line(levels: np.ndarray, sample_rate: int) -> dict[str, float]:
