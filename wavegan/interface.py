@@ -95,9 +95,10 @@ class Model:
         """Returns clips 0 to n - 1 of a seed, float32 (n, channels, samples) in [-1, 1], as `wavegan generate` makes.
 
         The same seed and number give the same clip, within float tolerance, whatever n is. label: one of `labels`, or
-        several that take turns; each clip draws its own where None. truncation: above 0 and at most 1; below 1 clips
-        are more typical and vary less. directions: amounts from -1 to 1 by name, such as {"brightness": 0.5}, of
-        `directions`. Raises UserError for arguments outside these bounds, unknown labels and directions.
+        several that take turns; where None each clip draws its own, so that each label is as frequent as in the
+        training sound. truncation: above 0 and at most 1; below 1 clips are more typical and vary less. directions:
+        amounts from -1 to 1 by name, such as {"brightness": 0.5}, of `directions`. Raises UserError for arguments
+        outside these bounds, unknown labels and directions.
         """
         if n < 1:
             raise UserError(f"`n` is {n}", "it must be at least 1", "try 16")
