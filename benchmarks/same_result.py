@@ -87,7 +87,7 @@ def run(recipe: Recipe, variant: str, name: str) -> dict[str, list[float]]:
             curves["step"].append(step)
             curves["wasserstein"].append(wasserstein(training, batches(10**6 + step).x, recipe.generator.latent_dim))
             curves["distance"].append(
-                distance(assemble.generating_model(recipe, training, clips.label_names), reference)
+                distance(assemble.generating_model(recipe, training, clips.label_names, clips.label_counts), reference)
             )
         if plain:
             plain.step(batches)

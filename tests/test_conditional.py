@@ -46,7 +46,7 @@ def test_clips_are_recognised_as_what_they_were_asked_to_be(drums, tmp_path, mon
 
     def obeyed() -> float:
         """Returns the share of thirty clips of each label that the classifier recognises as that label."""
-        model = assemble.generating_model(recipe, made, corpus.label_names)
+        model = assemble.generating_model(recipe, made, windows.label_names, windows.label_counts)
         model.generator.eval()
         shares = []
         for place, label in enumerate(VOICES):

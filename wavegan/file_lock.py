@@ -42,7 +42,7 @@ def locked(path: Path, waiting_for: str) -> Iterator[None]:
 def locked_if_possible(path: Path, waiting_for: str) -> Iterator[None]:
     """Holds the lock file `path` as `locked`; where none can be had a line says so and the work goes on.
 
-    It is for work that several processes may do at the same time without harm.
+    It is for work that goes well without a lock, or nearly always.
     """
     with ExitStack() as stack:
         try:

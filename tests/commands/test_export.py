@@ -1,6 +1,7 @@
 """Tests that an exported model makes the clips of the original, tells of it on a card, and leaves nothing half done."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import soundfile
 import torch
 
 import wavegan
-from wavegan import shipped
+from wavegan import assemble, shipped
+from wavegan import recipe as recipes
+from wavegan.commands.evaluation_data import model_candidate, real_sound_of_recipe
 from wavegan.commands.export import FORMATS, ExportOptions, content_of, export
 from wavegan.commands.model_loading import load_model
+from wavegan.commands.train import train
 from wavegan.errors import DataError, RunError
 from wavegan.export import onnx_file
 from wavegan.export.card import figures_of
@@ -32,12 +36,22 @@ def test_the_folder_makes_the_clips_of_the_run(run, command):
 
 
 @pytest.mark.usefixtures("run")
-def test_labels_stay_as_frequent_as_in_the_sound(sounds):
+def test_labels_stay_as_frequent_as_in_the_sound(sounds, caplog):
+    caplog.set_level("INFO", "wavegan")
     source = sounds(20, seconds=0.3, labels=("kick", "kick", "snare", "kick"), name="uneven")
-    keys = {"data.source": str(source), "data.holdout": 0}
-    uneven = wavegan.train("mouse.yaml", keys, run_dir="uneven_run", device="cpu").run
-    for path in (uneven, export(uneven).out):
-        assert wavegan.load(path, device="cpu").loaded.model.label_counts == (3, 1)
+    recipe = assemble.with_label_count(recipes.load("mouse.yaml", {"data.source": str(source), "data.holdout": 0}), 2)
+    parts = assemble.corpora(recipe)
+    while_it_trains = assemble.assembled(recipe, parts, parts, torch.device("cpu")).current()
+    uneven = train(recipe, Path("uneven_run"), device="cpu").run
+    exported = export(uneven).out
+    for model in (while_it_trains, *(load_model(path, torch.device("cpu")).model for path in (uneven, exported))):
+        assert model.label_counts == (3, 1)
+    data = sounds(4, seconds=0.3, name="held out")
+    for change, is_told in ((lambda model: model, False), (lambda model: replace(model, label_counts=()), True)):
+        candidate = model_candidate(uneven)
+        candidate = replace(candidate, model=change(candidate.model))
+        real_sound_of_recipe(recipe, data, None, seed=0, candidate=candidate)
+        assert ("does not know how frequent its labels were" in caplog.text) == is_told
     newest = uneven / "checkpoints" / "step-00000002.pt"
     for counts in ([3], [0, 0]):
         content = torch.load(newest, weights_only=True) | {"label_counts": counts}

@@ -1,9 +1,11 @@
 """Tests that an ONNX file makes the clips of its model in onnxruntime alone, for every generator of waveforms."""
 
 import json
+import shutil
 import subprocess
 import sys
 import wave
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def soften(generator: Generator) -> None:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> tuple[Model, Path, float]:
     """The richest model: labels, noise, steady pulses, broad hiss, long frames, two channels, clips raised to 1."""
-    model = made("inverse_stft", channels=2)
+    model = replace(made("inverse_stft", channels=2), label_counts=(1, 3))
     soften(generator_of(model))
     folder = tmp_path_factory.mktemp("onnx")
     return model, folder, onnx_file.write(model, folder)
@@ -131,7 +133,8 @@ def test_the_script_runs_without_torch_and_wavegan(written, tmp_path):
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
-    script = written[1] / "generate.py"
+    folder = shutil.copytree(written[1], tmp_path / "model")
+    script = folder / "generate.py"
 
     def run(*words: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-c", blocked, str(script), *words]
@@ -146,6 +149,14 @@ def test_the_script_runs_without_torch_and_wavegan(written, tmp_path):
     assert run("--label", "kick", "--count", "2", "--seed", "3").returncode == 0
     with wave.open(str(tmp_path / "clip-000001.wav")) as file:
         assert not np.array_equal(np.frombuffer(file.readframes(1500), "<i2"), first)
+    with wave.open(str(tmp_path / "clip-000001.wav")) as file:
+        kick = file.readframes(1500)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["label_counts"] == [1, 3]
+    (folder / "config.json").write_text(json.dumps(config | {"label_counts": [1, 0]}))
+    assert run("--count", "2", "--seed", "3").returncode == 0
+    with wave.open(str(tmp_path / "clip-000001.wav")) as file:
+        assert file.readframes(1500) == kick, "a label that never came is drawn"
     refused = run("--label", "gong")
     assert refused.returncode == 2 and "kick" in refused.stderr and "Traceback" not in refused.stderr
 

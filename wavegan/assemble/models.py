@@ -66,7 +66,7 @@ def generating_model(
     recipe: Recipe,
     training: Training,
     label_names: Sequence[str],
-    label_counts: Sequence[int] = (),
+    label_counts: Sequence[int],
     source_clips: SourceClips = None,
 ) -> Model:
     """Returns the model that makes clips in a training as it is now.

@@ -146,6 +146,8 @@ def real_sound_of_recipe(
     refuse_run(data, training)
     form = assemble.clip_format_of(recipe)
     learned, held_out, split, source = _own_parts(recipe, candidate, data, training, form)
+    if candidate and candidate.model and learned:
+        _tell_even_labels(candidate.model, Windows(learned, form.clip_samples, recipe.data.windows))
     if data is not None:
         log_conversions(data, form)
         held_out, split = folder_corpus(data, form), f"all of {data}"
@@ -161,6 +163,15 @@ def real_sound_of_recipe(
             "name real audio with `data=DIR`",
         )
     return reference_sets(form, held_out, learned, recipe.data.windows, split, source, seed)
+
+
+def _tell_even_labels(model: Model, learned: Windows) -> None:
+    """Says that a model from before labels were counted makes clips of other shares than its sound has."""
+    if model.labels and not model.label_counts and len(set(learned.label_counts)) > 1:
+        logger.info(
+            f"{model.name} does not know how frequent its labels were in training, so its clips have each equally "
+            "often, and distances grow by that; train it again"
+        )
 
 
 def real_sound_of_folders(form: ClipFormat, data: Path | None, training: Path | None, *, seed: int) -> ReferenceSets:

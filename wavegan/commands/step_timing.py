@@ -92,7 +92,7 @@ class StepTiming:
 
     def generations(self, clips: int, precision: str, count: int) -> float:
         """Returns the seconds to make `count` batches of `clips` clips and to bring them to the host."""
-        model = replace(assemble.generating_model(self.recipe, self.training, ()), precision=precision)
+        model = replace(assemble.generating_model(self.recipe, self.training, (), ()), precision=precision)
         z, *noise = (declared.draw(clips, device=self.device) for declared in model.inputs)
         with evaluation_mode(model.generator):
             return timed(lambda: synthesize(model, z, self._labels(clips), noise), count, self.device)

@@ -4,6 +4,7 @@ import logging
 import os
 import tempfile
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Timer
 from types import ModuleType
@@ -14,7 +15,7 @@ from wavegan.file_lock import locked_if_possible
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BEFORE_LINE = 6  # compiled functions are there sooner
+SECONDS_BEFORE_LINE = 15  # compiled functions are there sooner
 
 
 @cache
@@ -36,9 +37,14 @@ def librosa() -> ModuleType:
 
 
 def _lock() -> Path:
-    """Returns a file for each user: for others numba keeps functions elsewhere."""
-    user = getattr(os, "getuid", int)()  # Windows has a folder of temporary files for each user
-    return Path(tempfile.gettempdir()) / f"wavegan-{user}" / "librosa.lock"
+    """Returns a file where numba keeps functions: beside librosa's, or elsewhere for each user if that is forbidden."""
+    spec = find_spec("librosa")
+    assert spec and spec.origin, "librosa is one of our packages"
+    place = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(spec.origin).with_name("__pycache__"))
+    if not os.access(place if place.exists() else place.parent, os.W_OK):
+        user = getattr(os, "getuid", int)()  # Windows has a folder of temporary files for each user
+        place = Path(tempfile.gettempdir()) / f"wavegan-{user}"
+    return place / "wavegan.lock"
 
 
 def _compiled() -> ModuleType:

@@ -118,6 +118,7 @@ def _config(model: Model, licence: str | None) -> dict[str, Any]:
         "channels": model.channels,
         "clip_samples": model.clip_samples,
         "labels": list(model.label_names) if model.labels else [],
+        "label_counts": list(model.label_counts),
         "inputs": [
             {"name": name, "distribution": declared.distribution, "shape": list(declared.shape)}
             for name, declared in zip(names, model.inputs, strict=True)
