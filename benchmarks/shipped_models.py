@@ -27,9 +27,9 @@ PRECISION, LICENCE = "fp16", "cc0-1.0"  # the code and the sound that it learned
 TOLD = {  # about, limits
     "drums": (
         "One-shot drums of the built-in drum machine: ten kinds, each by its name.",
-        "It knows synthesised drums alone, all as loud as each other, of at most 1.02 s. Noise buzzes faintly "
-        "(`ripple_db`), all clips share faint tones (`line_db`), attacks are less sharp than real ones "
-        "(`kad_attack`), and a few of 200 clips are near doubles (`duplicate_share`).",
+        "It knows synthesised drums alone, all as loud as each other, of at most 1.02 s. All clips share faint tones "
+        "(`line_db`), partials waver a little (`partial_jitter_hz`), and one in ten of 200 clips is a near double of "
+        "another (`duplicate_share`).",
     ),
     "digits": (
         "Spoken digits, zero to nine, each by its name, in the voices of speech synthesisers.",
