@@ -28,8 +28,8 @@ TOLD = {  # about, limits
     "drums": (
         "One-shot drums of the built-in drum machine: ten kinds, each by its name.",
         "It knows synthesised drums alone, all as loud as each other, of at most 1.02 s. All clips share faint tones "
-        "(`line_db`), partials waver a little (`partial_jitter_hz`), and one in ten of 200 clips is a near double of "
-        "another (`duplicate_share`).",
+        "(`line_db`), partials waver a little (`partial_jitter_hz`), and 4 to 10 % of 200 clips are near doubles of "
+        "others (`duplicate_share`).",
     ),
     "digits": (
         "Spoken digits, zero to nine, each by its name, in the voices of speech synthesisers.",

@@ -45,6 +45,13 @@ def test_numbers_below_a_hopeless_one_are_not_tried():
     assert Machine(n4=[0.4], n2=[0.51], n1=[0.7]).tried().keys() == {4, 2, 1}
 
 
+@pytest.mark.parametrize(("seconds", "steps"), [(5.0, 2), (0.9, 6)])
+def test_a_number_whose_steps_take_seconds_is_not_tried_again(seconds, steps):
+    machine = Machine(n4=[seconds], n2=[0.25], n1=[0.3])
+    assert machine.tried() == pytest.approx({4: seconds, 2: 0.25, 1: 0.3})
+    assert machine.steps.count(4) == steps and machine.steps.count(2) == 9
+
+
 @pytest.mark.parametrize(
     ("seconds", "number"),
     [({4: 0.2, 2: 0.1, 1: 0.3}, 2), ({4: 0.1, 2: 0.2}, 4), ({4: 0.104, 2: 0.1}, 4), ({4: 0.106, 2: 0.1, 1: 0.1}, 1)],

@@ -17,8 +17,9 @@ from wavegan.training.trial import run_trial
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 ROUNDS = 3
 BLOCK_SECONDS = 0.3  # of steps with one number of threads, before the next takes its turn
-LONG_STEP_SECONDS = 1.0  # a longer step is tried with fewer clips
+LONG_STEP_SECONDS = 1.0  # a longer step is tried with fewer clips, and not again if it is far behind
 HOPELESS = 1.3  # times the best so far; fewer threads than this one are not tried
+FAR = 3.0  # times the best so far
 LEAST_GAIN = 1.05  # by which fewer threads must be faster than all
 
 
@@ -58,7 +59,8 @@ def tried(step: Callable[[], object], most: int, clock: Callable[[], float] = ti
     """Returns the mean seconds of a step by the number of threads: `most`, a half of it, and so on.
 
     They take turns, so that another program on this machine disturbs all alike; it is what they are tried for, so the
-    mean counts and not the best. Smaller numbers are left out once they are hopeless.
+    mean counts and not the best. Smaller numbers are left out once they are hopeless. A number whose first steps take
+    seconds, as those of threads can that wait for a core which another program holds, is not tried again.
     """
     spent: dict[int, list[float]] = {}
     counts = [most >> shift for shift in range(most.bit_length())]
@@ -74,6 +76,8 @@ def tried(step: Callable[[], object], most: int, clock: Callable[[], float] = ti
             if count not in (most, counts[-1]) and spent[count][0] > HOPELESS * min(all_[0] for all_ in spent.values()):
                 counts = [each for each in counts if each >= count]
                 break
+        best = min(all_[0] for all_ in spent.values())
+        counts = [count for count in counts if spent[count][0] <= max(LONG_STEP_SECONDS, FAR * best)]
     torch.set_num_threads(most)
     return {count: sum(figures) / len(figures) for count, figures in spent.items()}
 
