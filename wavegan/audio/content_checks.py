@@ -152,7 +152,8 @@ def _labels(examined: Examined) -> Iterator[Finding]:
     most, least = (choose(range(len(names)), key=lambda label: counts[label]) for choose in (max, min))
     if counts[least] >= LEAST_FILES_PER_LABEL and counts[most] > UNEVEN * counts[least]:
         text = f"labels are uneven: {names[most]} has {counts[most]:,} files and {names[least]} {counts[least]:,}"
-        yield Finding("uneven", text, "add sound to the rare ones, which are learned last", (), 0.25)
+        remedy = "add sound to the rare ones, which are learned last; clips have the same shares if no label is named"
+        yield Finding("uneven", text, remedy, (), 0.25)
 
 
 def _groups(examined: Examined) -> Iterator[Finding]:
