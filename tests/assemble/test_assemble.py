@@ -1,5 +1,6 @@
 """Tests building objects from recipes: which values reach which network, batch and optimiser."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from wavegan.methods.gan import GAN
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Batches, Training
 from wavegan.training.muon import Muon
+from wavegan.training.threads import threads_kept
 
 CPU = torch.device("cpu")
 SMALL = ["data.holdout=0", "data.clip_samples=4096", "training.batch_size=6", "training.precision=fp32"]
@@ -220,6 +222,22 @@ def test_a_slower_step_is_told_of_once(recipe, sounds, networks, settings, told)
     asked = recipe(sounds(3), *settings, "training.compile=false", networks=networks)
     lines = assemble.autotune(asked, assemble.training(asked, CPU), batches_of(asked)(0))
     assert [line for line in lines if "double backward" in line] == lines[: int(told)]
+
+
+def test_precisions_are_tried_by_one_thread_and_the_others_come_back(recipe, sounds, monkeypatch):
+    asked = recipe(sounds(3), "training.precision=auto", "training.threads=2", "training.compile=false")
+    threads = []
+
+    def tried(*_: object) -> tuple[str, str]:
+        threads.append(torch.get_num_threads())
+        return "bf16", "it was tried"
+
+    monkeypatch.setattr(sys.modules[assemble.autotune.__module__], "chosen_precision", tried)
+    made = assemble.training(asked, CPU)
+    with threads_kept():
+        torch.set_num_threads(2)
+        assert "training.precision auto: it was tried" in assemble.autotune(asked, made, batches_of(asked)(0))
+        assert threads == [1] and torch.get_num_threads() == 2 and made.precision == "bf16"
 
 
 def test_an_encoder_sees_clips_as_they_are(recipe, sounds):

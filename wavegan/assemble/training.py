@@ -22,7 +22,7 @@ from wavegan.training.acceleration import settle_acceleration
 from wavegan.training.loop import Training
 from wavegan.training.muon import Muon
 from wavegan.training.precision import chosen_precision
-from wavegan.training.threads import settle_threads
+from wavegan.training.threads import settle_threads, threads_kept
 
 
 def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Method:
@@ -70,7 +70,9 @@ def autotune(recipe: Recipe, training: Training, batch: Batch) -> list[str]:
     adversaries = getattr(training.method, "adversaries", {}).values()
     lines = sorted({adversary.remark for adversary in adversaries})
     if training.precision == "auto":
-        training.precision, reason = chosen_precision(training.method, batch, training.seed)
+        with threads_kept():
+            torch.set_num_threads(1)  # of several, one may wait for a core that another program holds
+            training.precision, reason = chosen_precision(training.method, batch, training.seed)
         lines.append(f"training.precision auto: {reason}")
     lines.append(settle_threads(training, batch, recipe.training.threads))
     lines += settle_acceleration(training, batch, recipe.training.compile, recipe.training.steps)
