@@ -26,15 +26,8 @@ discriminators: {{waveform: {{name: wavegan, dim: 1}}}}
 training: {{steps: 2, batch_size: 2, precision: fp32}}
 monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
 """
-JUDGING = {
-    "assemble",
-    "cli",
-    "commands",
-    "export",
-    "faults",
-    "test_interface.py",
-    "test_shipped_models.py",
-}  # where no figure need mean anything
+# Where no interval need mean anything; figures themselves are of all clips.
+JUDGING = {"assemble", "cli", "commands", "export", "faults", "test_interface.py", "test_shipped_models.py"}
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 torch.set_num_threads(1)  # small tensors are no faster on two, and results stay the same bit for bit
@@ -56,7 +49,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(autouse=True)
 def few_resamples(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resamples figures 20 times, not 200, which takes most of the time; tests/evaluation tests the figures."""
+    """Resamples figures 20 times, not 200, which takes most of the time; tests/evaluation tests the intervals."""
     if request.path.relative_to(Path(__file__).parent).parts[0] in JUDGING:
         from wavegan.evaluation.evaluate import Reference
 

@@ -38,7 +38,7 @@ def model(
     recipe: Recipe,
     generator: nn.Module,
     label_names: Sequence[str],
-    label_counts: Sequence[int] = (),
+    label_counts: Sequence[int],
     *,
     step: int,
     precision: str = "fp32",

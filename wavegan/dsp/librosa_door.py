@@ -26,14 +26,14 @@ def librosa() -> ModuleType:
     the code of another, and from then on each call of it crashes or computes nonsense.
     """
     line = "librosa compiles its functions for this computer; this takes half a minute, once"
-    told = Timer(SECONDS_BEFORE_LINE, logger.info, [line])
-    told.daemon = True
+    timer = Timer(SECONDS_BEFORE_LINE, logger.info, [line])
+    timer.daemon = True
     with locked_if_possible(_lock(), "compiles librosa's functions"):
-        told.start()
+        timer.start()
         try:
             return _compiled()
         finally:
-            told.cancel()
+            timer.cancel()
 
 
 def _lock() -> Path:

@@ -81,14 +81,16 @@ def _prominence(level: Tensor, stage: int) -> Tensor:
     nyquist = level.shape[1] - 1
     spacing = 2 * nyquist // 4**stage
     tones = torch.tensor([tone for tone in range(spacing, nyquist, spacing) if tone % (4 * spacing)])
-    return _above_neighbours(level, tones, min(NEIGHBOURS, spacing // 2)).mean(dim=1)
+    away = torch.arange(WIDTH + 1, min(NEIGHBOURS, spacing // 2) + 1)
+    return _above_neighbours(level, tones, torch.cat([-away, away])).mean(dim=1)
 
 
-def _above_neighbours(level: Tensor, tones: Tensor, reach: int) -> Tensor:
-    """Computes the level of each tone's bin above the median of the bins around it, of levels (N, bins): (N, tones)."""
-    around = torch.tensor([step for step in range(-reach, reach + 1) if abs(step) > WIDTH])
-    neighbours = level[:, tones[:, None] + around]  # (N, tones, around)
-    return level[:, tones] - neighbours.median(dim=2).values
+def _above_neighbours(level: Tensor, tones: Tensor, away: Tensor) -> Tensor:
+    """Computes the level of each tone's bin above the median of its neighbours, of levels (N, bins): (N, tones).
+
+    away: where they lie, in bins from the tone's own.
+    """
+    return level[:, tones] - level[:, tones[:, None] + away].median(dim=2).values
 
 
 def ripple(spectra: Tensor) -> np.ndarray:
@@ -129,7 +131,7 @@ def lines(spectra: Tensor) -> np.ndarray:
     first = max(NEIGHBOURS, round(NO_LINES * (bins - 1)))
     tones = torch.arange(first, max(first, bins - NEIGHBOURS))
     away = torch.arange(WIDTH + 1, NEIGHBOURS + 1)
-    sides = [level[:, tones] - level[:, tones[:, None] + side * away].median(dim=2).values for side in (-1, 1)]
+    sides = [_above_neighbours(level, tones, side * away) for side in (-1, 1)]
     lesser = torch.where(sides[0].abs() < sides[1].abs(), *sides)
     out = torch.zeros_like(level)
     out[:, tones] = lesser * (sides[0] * sides[1] > 0)
