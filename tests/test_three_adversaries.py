@@ -1,15 +1,14 @@
 """Tests a recipe with three discriminators, of the waveform and of two spectra: trained, continued, timed and used."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 import torch
+from ranks import Ranks, command_line
 from torch import Tensor
 
 from wavegan import recipe as recipes
@@ -57,14 +56,10 @@ def newest(run: str) -> dict[str, Any]:
     return checkpoint.load(checkpoint.newest_path(Path(run, "checkpoints")))
 
 
-def with_torchrun(cache: Path, *words: str | Path) -> dict[str, Any]:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "wavegan"]
-    settings = {**os.environ, "WAVEGAN_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
-    settings["PYTHONPATH"] = str(Path(recipes.__file__).parents[2])
-    command = [*launch, "train", *map(str, words), "--device", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, env=settings, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return newest(str(words[words.index("--run-dir") + 1]))
+def trained_by_two(start: Callable[..., Ranks], path: Path, run: str, *words: str) -> dict[str, Any]:
+    together = start(2, command_line, "train", path, "--run-dir", run, "--device", "cpu", *words)
+    assert together.codes == [0, 0], together.said("err")
+    return newest(run)
 
 
 def differing(first: Any, second: Any, path: str = "") -> list[str]:
@@ -94,15 +89,15 @@ def test_a_stop_changes_nothing(recipe):
     assert moved == set(whole["networks"]), "every network learns"
 
 
-def test_two_processes_stopped_and_continued_are_two_that_were_not(recipe, cache):
-    whole = with_torchrun(cache, recipe, "--run-dir", "whole")
-    with_torchrun(cache, recipe, "training.steps=2", "--run-dir", "parts")
-    assert differing(whole, with_torchrun(cache, recipe, "--run-dir", "parts")) == []
+def test_two_processes_stopped_and_continued_are_two_that_were_not(recipe, start):
+    whole = trained_by_two(start, recipe, "whole")
+    trained_by_two(start, recipe, "parts", "training.steps=2")
+    assert differing(whole, trained_by_two(start, recipe, "parts")) == []
 
 
-def test_two_processes_are_one(recipe, cache):
+def test_two_processes_are_one(recipe, start):
     state = trained(recipe, "one", "training.precision=fp32")
-    two = with_torchrun(cache, recipe, "training.precision=fp32", "--run-dir", "two")
+    two = trained_by_two(start, recipe, "two", "training.precision=fp32")
     for name, network in state["networks"].items():
         for key, value in network.items():
             torch.testing.assert_close(two["networks"][name][key], value, rtol=0, atol=1e-5)
@@ -135,7 +130,7 @@ def test_its_step_is_timed_without_a_plain_one(recipe, command, monkeypatch):
     assert figures["parts"]["discriminator_update"] > 0 and figures["floor_seconds"] > 0
     (note,) = figures["notes"]
     assert note == "there is no plain step to compare with: the number of discriminators is 3, and its is 1"
-    assert "no plain step" in command("bench", recipe, "--repeats", 1, "--device", "cpu").err
+    assert note in timed.err
 
 
 def test_one_is_taken_away_and_all_are_set_on_the_command_line(recipe):
