@@ -18,9 +18,9 @@ RATE = 16000
 def folder(tmp_path):
     """folder(name=sound, …) writes WAVs at 16 kHz and returns their folder."""
 
-    def write(rate=RATE, **sounds):
+    def write(rate=RATE, subtype="PCM_16", **sounds):
         for name, sound in sounds.items():
-            soundfile.write(tmp_path / f"{name}.wav", sound, rate)
+            soundfile.write(tmp_path / f"{name}.wav", sound, rate, subtype)
         return tmp_path
 
     return write
@@ -39,6 +39,12 @@ def test_bandwidth_is_where_the_sound_ends(folder):
     heard = probed(folder(bright=noise(), dull=dull, mute=np.zeros(RATE)))
     assert heard["bright"].bandwidth == RATE / 2 and heard["mute"].bandwidth == 0
     assert 2000 < heard["dull"].bandwidth < 2000 * 2 ** (80 / 120)
+
+
+def test_rounding_beneath_a_soft_sound_is_none_of_it(folder):
+    voice = 0.02 * sosfilt(butter(12, 500, fs=RATE, output="sos"), noise())
+    for subtype in ("PCM_16", "FLOAT"):
+        assert 500 < probed(folder(subtype=subtype, voice=voice))["voice"].bandwidth < 1000, subtype
 
 
 def test_channels_are_compared_before_they_are_mixed(folder):

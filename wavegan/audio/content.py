@@ -19,6 +19,7 @@ SAMPLE, PITCH_SAMPLE = 200, 50  # items that are listened to
 SECONDS, PITCH_SECONDS = 10.0, 1.0  # of each item, from its start
 BUILT_IN_RATE = 16_000  # an instrument plays at any rate
 FLOOR_DECIBELS = 70  # below the loudest band nothing is heard; the residue of resampling is even lower
+ROUNDING = 4 * 2.0**-30 / 12  # power of the error of rounding to 16 bits, of dither, and as much again
 DIED_DECIBELS = 30
 PAUSE_DECIBELS, PAUSE_SECONDS = 40, 0.1  # between two sounds in one item
 LOWEST_PITCH, HIGHEST_PITCH = 50.0, 2000.0  # Hz
@@ -103,14 +104,18 @@ def _probes(items: Sequence[Item]) -> Iterator[Probe]:
 
 
 def _bandwidth(sound: np.ndarray, sample_rate: int) -> float:
-    """Returns the highest frequency, in Hz, whose power is within 70 dB of the loudest; sound: (frames, channels)."""
+    """Returns the highest frequency, in Hz, whose power is within 70 dB of the loudest; sound: (frames, channels).
+
+    What may be the rounding of a soft file to 16 bits does not count.
+    """
     from scipy.signal import welch
 
     loudest = sound[:, np.square(sound).sum(0).argmax()]
     if np.abs(loudest).max() < SILENCE_PEAK:
         return 0.0
     frequencies, power = welch(loudest, sample_rate, nperseg=min(len(loudest), sample_rate // 16))
-    heard = np.flatnonzero(power > power.max() * 10 ** (-FLOOR_DECIBELS / 10))
+    floor = max(power.max() * 10 ** (-FLOOR_DECIBELS / 10), ROUNDING / (sample_rate / 2))
+    heard = np.flatnonzero(power > floor)
     return float(frequencies[heard[-1]]) if len(heard) else 0.0
 
 
