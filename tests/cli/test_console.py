@@ -11,12 +11,14 @@ import pytest
 from wavegan.cli.console import installed
 
 pty = pytest.importorskip("pty", reason="pseudo-terminals are a feature of Unix")
+termios = pytest.importorskip("termios")
 
 
 @contextmanager
-def terminal() -> Iterator[list[str]]:
+def terminal(columns: int = 80) -> Iterator[list[str]]:
     """Shows messages on a terminal while entered; then the list holds the lines that are visible on it."""
     main, side = pty.openpty()
+    termios.tcsetwinsize(side, (24, columns))
     lines: list[str] = []
     with os.fdopen(main, "rb", buffering=0) as output:
         with os.fdopen(side, "w") as stderr:
@@ -49,6 +51,14 @@ def test_a_warning_starts_on_a_line_of_its_own():
         warnings.warn("no such device", stacklevel=1)
         progress("step 20 of 100", "more")
     assert lines == ["step 10 of 100", "warning: no such device", "step 20 of 100"]
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(12, "step 99 of…"), (15, "step 99 of 100"), (14, "step 99 of 1…")])
+def test_a_line_of_progress_is_cut_before_the_terminal_would_wrap_it(columns, shown):
+    with terminal(columns) as lines:
+        progress("step 98 of 100", "more")
+        progress("step 99 of 100", "last")
+    assert lines == [shown]
 
 
 def test_the_last_line_of_progress_stays():

@@ -175,6 +175,7 @@ class ProgressLine:
         """Shows how far the work is; a last line is neither left out nor overwritten."""
         now = time.monotonic()
         if sys.stderr.isatty():
+            text = _cut(text)
             print("\r" + text.ljust(self.width), end="", file=sys.stderr, flush=True)
             self.width = len(text)
             if last:
@@ -193,6 +194,14 @@ class ProgressLine:
         if self.width:
             print(file=sys.stderr)
             self.width = 0
+
+
+def _cut(text: str) -> str:
+    """Cuts a text at the width of the terminal: it cannot write over a line that goes on in the next."""
+    columns = 0
+    with suppress(OSError):
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    return f"{text[: columns - 2]}…" if 2 < columns <= len(text) else text
 
 
 def _show_warning(text: Warning | str, *_: Any, **__: Any) -> None:

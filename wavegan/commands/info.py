@@ -12,7 +12,7 @@ from wavegan.commands.model_loading import LoadedModel, load_model, model_path
 from wavegan.errors import RunError
 from wavegan.file_lock import is_held
 from wavegan.training import remote_run
-from wavegan.training.monitor import clock
+from wavegan.training.monitor import clock, in_a_line
 from wavegan.training.run_folder import RunFolder
 from wavegan.training.run_status import run_status
 
@@ -62,7 +62,7 @@ def _status_lines(status: dict[str, Any]) -> dict[str, str]:
     where, speed, left = status["where"], status["steps_per_second"], status["seconds_left"]
     total = f" of {status['steps']:,}" if status["steps"] else ""
     alarms = f"{status['alarms']} alarms, {status['rollbacks']} rollbacks; the newest at step "
-    figures, judged = status["figures"], status["evaluation"] or {}
+    judged = status["evaluation"] or {}
     return {
         "run": status["state"],
         "reached": f"step {status['step']:,}{total} in {clock(status['seconds'])}",
@@ -70,7 +70,7 @@ def _status_lines(status: dict[str, Any]) -> dict[str, str]:
         "health": f"{alarms}{status['newest_alarm_step']:,}: {status['newest_alarm']}"
         if status["newest_alarm"]
         else "no alarm",
-        "figures": "  ".join(f"{name} {value:.4g}" for name, value in figures.items()),
+        "figures": in_a_line(status["figures"]),
         "evaluated": "  ".join(
             f"{name} {value:,}" if name == "step" else f"{name} {value:.4g}" for name, value in judged.items()
         ),

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from wavegan.training.tracker_services import Preview
 from wavegan.training.trackers import Trackers
 
 logger = logging.getLogger(__name__)
+MOST_SHOWN = 6  # statistics in a line of progress
 
 
 class Monitor:
@@ -47,6 +48,7 @@ class Monitor:
         self.step = self.first_step = step
         self.pending: list[Stats] = []
         self.judged = ""
+        self.has_told_what_is_shown = False
         self.on_line: Callable[[int, Mapping[str, float]], Any] = lambda step, means: None
         self.facts: Mapping[str, Any] = {}
         _forget_later_lines(log, step)
@@ -95,6 +97,7 @@ class Monitor:
         columns = {name: [row[name] for row in rows if name in row] for name in names}
         means = {name: math.fsum(column) / len(column) for name, column in columns.items()}
         self._report(means)
+        self._tell_what_is_shown(means)
         logger.info(self._progress(means), extra={"progress": "last" if self.step == self.steps else "more"})
         self.on_line(self.step, means)
 
@@ -138,11 +141,37 @@ class Monitor:
         with name_place(self.log), self.log.open("a") as file:
             file.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 3), **values}) + "\n")
 
-    def _progress(self, means: dict[str, float]) -> str:
+    def _tell_what_is_shown(self, means: Mapping[str, float]) -> None:
+        if len(means) <= MOST_SHOWN or self.has_told_what_is_shown:
+            return
+        networks: dict[str, list[str]] = {}
+        for path in _first_of_networks(means):
+            network, _, statistic = path.rpartition("/")
+            networks.setdefault(statistic, []).append(network.rpartition("/")[2])
+        shown = " and ".join(f"{statistic} of {', '.join(names)}" for statistic, names in networks.items())
+        logger.info(f"a line of progress shows {shown}; {self.log.name} has all statistics")
+        self.has_told_what_is_shown = True
+
+    def _progress(self, means: Mapping[str, float]) -> str:
         left = (self.steps - self.step) / max(self.steps_per_second, 1e-9)
-        values = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
+        values = in_a_line(means)
         speed = f"{self.steps_per_second:.2f} steps/s  {clock(left)} left"
         return f"step {self.step:,}/{self.steps:,}  {speed}  {values}{self.judged}"
+
+
+def in_a_line(means: Mapping[str, float]) -> str:
+    """Writes statistics with their names; of more than six, the first of each network, with the network's name."""
+    if len(means) > MOST_SHOWN:
+        means = {path.split("/")[-2]: means[path] for path in _first_of_networks(means)}
+    return "  ".join(f"{name} {value:.4g}" for name, value in means.items())
+
+
+def _first_of_networks(names: Iterable[str]) -> list[str]:
+    """Returns the first statistic of each network; what a generator has for each discriminator is left out."""
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(name.rpartition("/")[0], name)
+    return [name for network, name in first.items() if not any(network.startswith(f"{other}/") for other in first)]
 
 
 def _refuse_non_finite(first_step: int, rows: list[dict[str, float]]) -> None:
