@@ -80,22 +80,43 @@ def test_only_the_outer_axes_are_labelled_in_seconds_and_hertz(tmp_path):
     assert height == pytest.approx(left.get_yticks()[0], abs=1 / 64), "the tone lies at its own mark"
 
 
-@pytest.mark.parametrize(("count", "sample_rate"), [(1, 8000), (5, 16000), (20, 48000)])
-def test_a_preview_shows_up_to_16_waveforms_above_their_spectrograms(tmp_path, count, sample_rate):
+@pytest.mark.parametrize(("count", "sample_rate", "side"), [(1, 8000, 1), (3, 16000, 2), (20, 48000, 4)])
+def test_a_preview_shows_up_to_16_waveforms_above_their_spectrograms(tmp_path, count, sample_rate, side):
     clips = white_noise(count, 2, 4096, rms=0.1, seed=0)
-    figure = preview(tmp_path / "preview.png", clips, sample_rate)
+    titles = [f"clip {number}" for number in range(16)] if count == 3 else ()
+    figure = preview(tmp_path / "preview.png", clips, sample_rate, titles=titles)
     width, height = figure.canvas.get_width_height()
     assert matplotlib.image.imread(tmp_path / "preview.png").shape[:2] == (height, width)
-    waveforms = [axis for axis in figure.axes if axis.lines]
-    assert len(waveforms) == len(pictures(figure)) == min(count, 16)
-    np.testing.assert_array_equal(waveforms[-1].lines[1].get_ydata(), clips[:16][-1, 1])
-    assert max(np.nanmax(picture) for picture in pictures(figure)) == 0
+    axis, shown = figure.axes[0], min(count, 16)
+    assert [text.get_text() for text in axis.texts] == list(titles)[:shown]
+    [picture] = pictures(figure)
+    assert np.nanmax(picture) == 0
+    cells = picture.reshape(side, picture.shape[0] // side, side, picture.shape[1] // side).swapaxes(1, 2)
+    cells = cells.reshape(side**2, *cells.shape[2:])
+    assert [np.isfinite(cell).any() for cell in cells] == [True] * shown + [False] * (side**2 - shown)
+    last = np.isfinite(cells[shown - 1])
+    top, rows = np.flatnonzero(last.any(1))[0], len(last)
+    assert last.sum() == 64 * 65 and top > 0.2 * rows, "the waveform has its place above"
+    unit, (row, column) = axis.get_ylim()[0] / (side - (PITCH - 1) / (rows / 64)), divmod(shown - 1, side)
+    waveform = axis.lines[2 * shown - 1]
+    x, y = waveform.get_xdata(), waveform.get_ydata()
+    assert len(axis.lines) == 2 * shown and x[0] == pytest.approx(PITCH * column) and np.ptp(x) == pytest.approx(1)
+    assert row * unit < y.min() < y.max() < row * unit + top / 64, "a line for each channel, in its own place"
+    assert np.corrcoef(y, clips[shown - 1, 1])[0, 1] == pytest.approx(-1), "up is towards lower numbers"
+
+
+def test_a_preview_marks_the_frequency_of_a_tone(tmp_path):
+    figure = preview(tmp_path / "preview.png", torch.cat([tone(500)] * 2), RATE, titles=("one", "two"))
+    [picture] = pictures(figure)
+    place = (np.nanargmax(picture[:, 30]) + 0.5) / len(picture) * figure.axes[0].get_ylim()[0]
+    assert place == pytest.approx(figure.axes[0].get_yticks()[0], abs=0.06)
 
 
 def test_a_silent_preview_is_black_and_a_clip_of_nan_stays_white(tmp_path):
     clips = torch.zeros(2, 1, 4096)
     clips[1] = torch.nan
-    silent, unusable = pictures(preview(tmp_path / "preview.png", clips, RATE))
+    [both] = pictures(preview(tmp_path / "preview.png", clips, RATE))
+    silent, unusable = np.array_split(both, 2, axis=1)
     assert np.nanmax(silent) <= -80 and np.isnan(unusable).all()
 
 

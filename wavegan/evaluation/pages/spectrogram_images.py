@@ -20,6 +20,7 @@ COLOURS = "magma"  # its lightness only rises: louder stays lighter in grey prin
 SIDE = 8
 PREVIEWS = 16
 PITCH = 1.05  # from one spectrogram of a grid to the next, in widths or heights of one
+WAVEFORM, TITLE = 0.5, 0.2  # of a preview, above a spectrogram, in heights of one
 FREQUENCIES = (500, 2000, 8000)  # Hz, those marked
 SOFTEST_PEAK_DECIBELS = -20.0  # the top of the scale is never lower: silence is black, not bright
 
@@ -59,21 +60,21 @@ def preview(path: Path, clips: Tensor, sample_rate: int, *, titles: Sequence[str
     columns, rows = _layout(len(clips))
     seconds = clips.shape[-1] / sample_rate
     figure = _figure(1 + 3 * columns, 0.6 + 2 * rows)
-    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[1, 2] * rows)
-    for axis in axes.flat:
-        axis.set_axis_off()
+    axis = figure.subplots()  # one for all: each more costs as much time as all that is drawn
+    above = WAVEFORM + (TITLE if titles else 0)
     [spectrograms] = levels([clips], sample_rate)
-    for index in range(len(clips)):
+    _draw(axis, spectrograms, rows, columns, above)
+    places = np.linspace(0, 1, clips.shape[-1])
+    for index, clip in enumerate(clips):
         row, column = divmod(index, columns)
-        waveform, spectrogram = axes[2 * row : 2 * row + 2, column]
-        waveform.plot(np.linspace(0, seconds, clips.shape[-1]), clips[index].T, linewidth=0.4, color="0.2")
-        waveform.set(xlim=(0, seconds), ylim=(-1, 1), title=titles[index] if titles else "")
-        _draw(spectrogram, spectrograms[[index]], 1, 1)
-        if column == 0:
-            _mark_frequencies(spectrogram, sample_rate, 1)
-        if row == rows - 1:
-            _mark_seconds(spectrogram, seconds, 1)
-    _write(figure, axes[1::2], path)
+        left, top = PITCH * column, (PITCH + above) * row
+        waveform = top + above - WAVEFORM * (0.5 + 0.45 * clip.numpy())
+        axis.plot(left + places, waveform.T, linewidth=0.4, color="0.2")
+        if titles:
+            axis.text(left + 0.5, top, titles[index], ha="center", va="top")
+    _mark_seconds(axis, seconds, columns)
+    _mark_frequencies(axis, sample_rate, rows, above)
+    _write(figure, [axis], path)
     return figure
 
 
@@ -121,28 +122,26 @@ def _layout(count: int) -> tuple[int, int]:
 
 def _figure(width: float, height: float) -> "Figure":
     """Makes an empty figure, with sizes in inches and without pyplot's global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=130, layout="constrained")
 
 
-def _draw(axis: "Axes", levels: np.ndarray, rows: int, columns: int) -> None:
+def _draw(axis: "Axes", levels: np.ndarray, rows: int, columns: int, above: float = 0) -> None:
     """Draws one picture of spectrograms (N, bands, frames), row by row; free places stay white.
 
-    Along both axes a spectrogram is 1 long and the next begins at `PITCH`.
+    Along both axes a spectrogram is 1 long and the next begins at `PITCH`; `above` is left free above each.
     """
     count, bands, frames = levels.shape
-    height, width = round(PITCH * bands), round(PITCH * frames)
+    height, width, top = round((PITCH + above) * bands), round(PITCH * frames), round(above * bands)
     tiles = np.full((rows * columns, height, width), np.nan)
-    tiles[:count, :bands, :frames] = levels[:, ::-1]
+    tiles[:count, top : top + bands, :frames] = levels[:, ::-1]
     picture = tiles.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, -1)
-    extent = (0, PITCH * columns, PITCH * rows, 0)
-    axis.imshow(picture, cmap=COLOURS, vmin=-RANGE_DECIBELS, vmax=0, aspect="auto", extent=extent)
-    axis.set(xlim=(0, PITCH * (columns - 1) + 1), ylim=(PITCH * (rows - 1) + 1, 0), xticks=[], yticks=[])
-    axis.set_axis_on()
+    pitch = PITCH + above
+    axis.imshow(
+        picture, cmap=COLOURS, vmin=-RANGE_DECIBELS, vmax=0, aspect="auto", extent=(0, PITCH * columns, pitch * rows, 0)
+    )
+    axis.set(xlim=(0, PITCH * (columns - 1) + 1), ylim=(pitch * rows - PITCH + 1, 0), xticks=[], yticks=[])
     axis.set_frame_on(False)
 
 
@@ -153,18 +152,20 @@ def _mark_seconds(axis: "Axes", seconds: float, columns: int) -> None:
     axis.set_xticks(positions, ["0", f"{mark:g}"] * columns)
 
 
-def _mark_frequencies(axis: "Axes", sample_rate: int, rows: int) -> None:
+def _mark_frequencies(axis: "Axes", sample_rate: int, rows: int, above: float = 0) -> None:
     """Marks those of `FREQUENCIES` that the clips hold, left of each row."""
     marks = [frequency for frequency in FREQUENCIES if frequency < 0.45 * sample_rate]
     heights = [(band_at(frequency, sample_rate) + 0.5) / BANDS for frequency in marks]
-    positions = [PITCH * row + 1 - height for row in range(rows) for height in heights]
+    positions = [(PITCH + above) * row + above + 1 - height for row in range(rows) for height in heights]
     axis.set_yticks(positions, [f"{frequency:,}" for frequency in marks] * rows)
 
 
-def _write(figure: "Figure", axes: np.ndarray, path: Path) -> None:
+def _write(figure: "Figure", axes: Sequence["Axes"], path: Path) -> None:
     """Adds units and colour bar and writes the PNG, under a temporary name first: none is seen half written."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     figure.supxlabel("seconds", fontsize="medium")
     figure.supylabel("Hz", fontsize="medium")
-    figure.colorbar(axes.flat[0].images[0], ax=axes, pad=0.01, aspect=40, label="dB re loudest point")
+    figure.colorbar(axes[0].images[0], ax=axes, pad=0.01, aspect=40, label="dB re loudest point")
     with atomic_write(path) as file:
-        figure.savefig(file, format="png")
+        FigureCanvasAgg(figure).print_png(file)  # savefig would draw everything twice
