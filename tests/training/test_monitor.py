@@ -142,18 +142,18 @@ def test_of_many_statistics_a_line_shows_the_first_of_each_network(tmp_path, cap
     told = monitor(tmp_path, steps=2)
     many = {
         f"discriminators/{name}/{statistic}": torch.tensor(value)
-        for name, value in (("fine", 0.25), ("low", 2.0))
+        for name, value in (("a/low", 0.25), ("b/low", 2.0))
         for statistic in ("wasserstein", "penalty", "loss")
     }
-    many |= {"generator/fine/loss": torch.tensor(3.0), "generator/loss": torch.tensor(7.0)}
+    many |= {"generator/low/loss": torch.tensor(3.0), "generator/loss": torch.tensor(7.0)}
     told.after_step(1, many)
     told.after_step(2, many)
     told.flush()
     first, line = capsys.readouterr().err.splitlines()
     assert first == (
-        "a line of progress shows wasserstein of fine, low and loss of generator; log.jsonl has all statistics"
+        "a line of progress shows wasserstein of a/low, b/low and loss of generator; log.jsonl has all statistics"
     )
-    assert line.startswith("step 2/2  ") and line.endswith(" left  fine 0.25  low 2  generator 7")
+    assert line.startswith("step 2/2  ") and line.endswith(" left  a/low 0.25  b/low 2  generator 7")
     assert entries(tmp_path)[-1].keys() == {"step", "seconds", *many}
 
 

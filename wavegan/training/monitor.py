@@ -146,8 +146,7 @@ class Monitor:
             return
         networks: dict[str, list[str]] = {}
         for path in _first_of_networks(means):
-            network, _, statistic = path.rpartition("/")
-            networks.setdefault(statistic, []).append(network.rpartition("/")[2])
+            networks.setdefault(path.rpartition("/")[2], []).append(_short(path))
         shown = " and ".join(f"{statistic} of {', '.join(names)}" for statistic, names in networks.items())
         logger.info(f"a line of progress shows {shown}; {self.log.name} has all statistics")
         self.has_told_what_is_shown = True
@@ -162,7 +161,7 @@ class Monitor:
 def in_a_line(means: Mapping[str, float]) -> str:
     """Writes statistics with their names; of more than six, the first of each network, with the network's name."""
     if len(means) > MOST_SHOWN:
-        means = {path.split("/")[-2]: means[path] for path in _first_of_networks(means)}
+        means = {_short(path): means[path] for path in _first_of_networks(means)}
     return "  ".join(f"{name} {value:.4g}" for name, value in means.items())
 
 
@@ -172,6 +171,12 @@ def _first_of_networks(names: Iterable[str]) -> list[str]:
     for name in names:
         first.setdefault(name.rpartition("/")[0], name)
     return [name for network, name in first.items() if not any(network.startswith(f"{other}/") for other in first)]
+
+
+def _short(path: str) -> str:
+    """Returns the name of a statistic's network, without the kind of network if there are several of it."""
+    network = path.rpartition("/")[0]
+    return network.partition("/")[2] or network
 
 
 def _refuse_non_finite(first_step: int, rows: list[dict[str, float]]) -> None:
