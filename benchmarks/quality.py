@@ -5,10 +5,13 @@
 
 Each model learns from each source for as many steps as fit into the seconds on one core, which `wavegan bench`
 measures first; schedules end with the last step. A source is a folder whose sub-folders or file names are labels, of
-which a fifth of the files is held out, or two with a comma, the second to judge by. At every part of the seconds its
-clips are judged by `wavegan compare`: all by the same held-out clips and the same classifier. A training that is done
-is not done again. Into the folder `--out` go, for each source, the report with sounds and spectrograms and the
-figures; the table goes to stdout, the curves into the picture. Processor seconds are those the trainings really took.
+which a fifth of the files is held out, or two with a comma, the second to judge by. The modern model has the networks,
+optimisers and method that `wavegan doctor` advises for the source, and three seeds. All models have the sample rate
+that it advises, and clips of one second. At every part of the seconds its clips are judged by `wavegan compare`: all by
+the same held-out clips and the same classifier. A training that is done is not done again. Into the folder `--out` go,
+for each source, the report with sounds and spectrograms and the figures; the table goes to stdout, the curves into the
+picture. Processor seconds are those the trainings really took. With `--train-only` nothing is judged, so that two cores
+can share the trainings.
 """
 
 import argparse
@@ -25,6 +28,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from objectives import slug
 
+from wavegan import recipe as recipes
 from wavegan.commands.compare import as_json, compare
 from wavegan.recipe.yaml_text import write
 from wavegan.training.run_folder import RunFolder
@@ -35,14 +39,23 @@ PARTS = 4
 HOLDOUT = 0.2
 PLAIN, DIFFUSION = "WaveGAN, plain step", "diffusion"
 SMALL_SPECGAN = {"generator": {"dim": 8}, "discriminators": {"spectrogram": {"dim": 8}}}
+ADVISED = "advised.yaml"
+SEEDS = {"modern": 0, "modern, seed 1": 1, "modern, seed 2": 2}
+CLIPS = {"windows": "first", "trim_silence": False, "remove_dc": False}  # of all models
 MODELS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {  # recipes to include, and keys
-    "modern": (("base/modern.yaml",), {}),
+    **dict.fromkeys(SEEDS, ((), {})),  # instead, what doctor advises
     "WaveGAN": (("quickstart_wavegan.yaml",), {}),
     PLAIN: (("quickstart_wavegan.yaml",), {}),  # a plain step computes the same, so fewer fast steps stand for it
     "SpecGAN": (("quickstart_wavegan.yaml", "base/specgan.yaml"), SMALL_SPECGAN),
     DIFFUSION: (("base/modern.yaml",), {}),  # for the sound alone
 }
-COLOURS = dict(zip(MODELS, ("tab:orange", "tab:blue", "tab:cyan", "tab:green", "tab:red"), strict=True))
+COLOURS = {
+    **dict.fromkeys(SEEDS, "tab:orange"),
+    "WaveGAN": "tab:blue",
+    PLAIN: "tab:cyan",
+    "SpecGAN": "tab:green",
+    DIFFUSION: "tab:red",
+}
 METRICS = {
     "kad_l": "`kad_l`",
     "kad_c": "`kad_c`",
@@ -68,6 +81,7 @@ def main() -> int:
     options.add_argument("sources", nargs="+", metavar="SOURCE[,TEST]")
     options.add_argument("--seconds", type=float, default=400.0, help="of one core, for each training")
     options.add_argument("--only", help=f"models, separated by semicolons, of {'; '.join(MODELS)}")
+    options.add_argument("--train-only", action="store_true")
     options.add_argument("--out", type=Path, default=Path("runs/quality"))
     options.add_argument("--picture", type=Path, default=Path("docs/quality/seconds.png"))
     given = options.parse_args()
@@ -79,7 +93,10 @@ def main() -> int:
             folder = given.out / slug(source) / slug(name)
             if not (folder / "cost.json").exists():
                 train(name, source, folder, given.seconds)
-        judge(given.out / slug(source))
+        if not given.train_only:
+            judge(given.out / slug(source))
+    if given.train_only:
+        return 0
     figures_of = {source: figures(given.out / slug(source)) for source in given.sources}
     draw(figures_of, given.picture)
     print("\n\n".join(table(source, parts) for source, parts in figures_of.items()))
@@ -91,10 +108,22 @@ def train(name: str, source: str, folder: Path, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     includes, keys = MODELS[name]
     sound, _, test = source.partition(",")
-    data = {"source": sound, **({"test": test} if test else {"test": None, "holdout": HOLDOUT})}
+    advised = folder.parent / ADVISED
+    if not advised.exists():
+        run(["-m", "wavegan", "doctor", sound, "--no-timing", "--recipe", str(advised)])
+    rate = recipes.load(advised).data.sample_rate
+    data = {
+        **CLIPS,
+        "source": sound,
+        "sample_rate": rate,
+        "clip_samples": 1024 * (rate // 1000),
+        **({"test": test} if test else {"test": None, "holdout": HOLDOUT}),
+    }
+    files = [advised] if name in SEEDS else [RECIPES / include for include in includes]
     values: dict[str, Any] = {
         **keys,
-        "include": [os.path.relpath(RECIPES / include, folder.resolve()) for include in includes],
+        "training": {"seed": SEEDS.get(name, 0)},
+        "include": [os.path.relpath(file.resolve(), folder.resolve()) for file in files],
         "name": slug(name),
         "data": data,
         "monitor": {"preview_every": 0, "tensorboard": False},
@@ -113,7 +142,7 @@ def train(name: str, source: str, folder: Path, seconds: float) -> None:
         step = json.loads(printed)["plain_step_seconds" if name == PLAIN else "step_seconds"]
         every = max(1, round(seconds / step / PARTS))
         steps = every * PARTS
-        values["training"] = {"steps": steps, "checkpoint_every": every, "keep_every": every}
+        values["training"] |= {"steps": steps, "checkpoint_every": every, "keep_every": every}
         recipe.write_text(write(values))
         _, spent = run(["-m", "wavegan", "train", str(recipe), "--run-dir", str(folder / "run")])
         spent = seconds if name == PLAIN else spent
@@ -174,7 +203,8 @@ def draw(figures_of: dict[str, list[dict[str, Any]]], picture: Path) -> None:
                     if metric in part["scores"].get(slug(name), {})
                 ]
                 if points:
-                    chart.plot(*zip(*points, strict=True), "o-", color=colour, label=name, markersize=3)
+                    label = None if SEEDS.get(name) else name  # one name for all seeds
+                    chart.plot(*zip(*points, strict=True), "o-", color=colour, label=label, markersize=3)
             chart.set_yscale("symlog", linthresh=1)
             chart.set_title(f"{Path(source.partition(',')[0]).name}: {metric}", fontsize=9)
             chart.set_xlabel("processor seconds", fontsize=8)
