@@ -206,7 +206,8 @@ def draw(figures_of: dict[str, list[dict[str, Any]]], picture: Path) -> None:
                     label = None if SEEDS.get(name) else name  # one name for all seeds
                     chart.plot(*zip(*points, strict=True), "o-", color=colour, label=label, markersize=3)
             chart.set_yscale("symlog", linthresh=1)
-            chart.set_title(f"{Path(source.partition(',')[0]).name}: {metric}", fontsize=9)
+            *_, above, name = ("", *Path(source.partition(",")[0]).parts)
+            chart.set_title(f"{above if name == 'train' else name}: {metric}", fontsize=9)
             chart.set_xlabel("processor seconds", fontsize=8)
     grid[0][0].legend(fontsize=7)
     picture.parent.mkdir(parents=True, exist_ok=True)
