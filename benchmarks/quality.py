@@ -7,11 +7,11 @@ Each model learns from each source for as many steps as fit into the seconds on 
 measures first; schedules end with the last step. A source is a folder whose sub-folders or file names are labels, of
 which a fifth of the files is held out, or two with a comma, the second to judge by. The modern model has the networks,
 optimisers and method that `wavegan doctor` advises for the source, and three seeds. All models have the sample rate
-that it advises, and clips of one second. At every part of the seconds its clips are judged by `wavegan compare`: all by
-the same held-out clips and the same classifier. A training that is done is not done again. Into the folder `--out` go,
-for each source, the report with sounds and spectrograms and the figures; the table goes to stdout, the curves into the
-picture. Processor seconds are those the trainings really took. With `--train-only` nothing is judged, so that two cores
-can share the trainings.
+that it advises, and learn the first second of each file as it is. At every part of the seconds its clips are judged by
+`wavegan compare`: all by the same held-out clips and the same classifier. A training that is done is not done again.
+Into the folder `--out` go, for each source, the report with sounds and spectrograms and the figures; the table goes to
+stdout, the curves into the picture. Processor seconds are those the trainings really took. With `--train-only` nothing
+is judged: so each core can train other sources, or other models by `--only`, before all are judged.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def main() -> int:
     options.add_argument("sources", nargs="+", metavar="SOURCE[,TEST]")
     options.add_argument("--seconds", type=float, default=400.0, help="of one core, for each training")
     options.add_argument("--only", help=f"models, separated by semicolons, of {'; '.join(MODELS)}")
-    options.add_argument("--train-only", action="store_true")
+    options.add_argument("--train-only", action="store_true", help="judge nothing yet")
     options.add_argument("--out", type=Path, default=Path("runs/quality"))
     options.add_argument("--picture", type=Path, default=Path("docs/quality/seconds.png"))
     given = options.parse_args()
@@ -203,16 +203,23 @@ def draw(figures_of: dict[str, list[dict[str, Any]]], picture: Path) -> None:
                     if metric in part["scores"].get(slug(name), {})
                 ]
                 if points:
-                    label = None if SEEDS.get(name) else name  # one name for all seeds
+                    label = name.partition(", seed")[0]
                     chart.plot(*zip(*points, strict=True), "o-", color=colour, label=label, markersize=3)
             chart.set_yscale("symlog", linthresh=1)
-            *_, above, name = ("", *Path(source.partition(",")[0]).parts)
-            chart.set_title(f"{above if name == 'train' else name}: {metric}", fontsize=9)
+            chart.set_title(f"{title(source)}: {metric}", fontsize=9)
             chart.set_xlabel("processor seconds", fontsize=8)
-    grid[0][0].legend(fontsize=7)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))  # of several seeds one
+    grid[0][0].legend(once.values(), once.keys(), fontsize=7)
     picture.parent.mkdir(parents=True, exist_ok=True)
     drawing.savefig(picture, dpi=100)
     plt.close(drawing)
+
+
+def title(source: str) -> str:
+    """Returns the name of a source's folder, or of the one above a folder `train`."""
+    folder = Path(source.partition(",")[0]).resolve()
+    return folder.parent.name if folder.name == "train" else folder.name
 
 
 def table(source: str, parts: list[dict[str, Any]]) -> str:

@@ -18,9 +18,9 @@ RATE = 16000
 def folder(tmp_path):
     """folder(name=sound, …) writes WAVs at 16 kHz and returns their folder."""
 
-    def write(rate=RATE, subtype="PCM_16", **sounds):
+    def write(rate=RATE, **sounds):
         for name, sound in sounds.items():
-            soundfile.write(tmp_path / f"{name}.wav", sound, rate, subtype)
+            soundfile.write(tmp_path / f"{name}.wav", sound, rate)
         return tmp_path
 
     return write
@@ -42,9 +42,17 @@ def test_bandwidth_is_where_the_sound_ends(folder):
 
 
 def test_rounding_beneath_a_soft_sound_is_none_of_it(folder):
-    voice = 0.02 * sosfilt(butter(12, 500, fs=RATE, output="sos"), noise())
-    for subtype in ("PCM_16", "FLOAT"):
-        assert 500 < probed(folder(subtype=subtype, voice=voice))["voice"].bandwidth < 1000, subtype
+    voice = 0.02 * sosfilt(butter(12, 500, fs=RATE, output="sos"), noise(0.5))
+    dither = np.diff(np.random.default_rng(1).uniform(0, 2**-15, (2, len(voice))), axis=0)[0]
+    for sound in (voice, voice + dither):
+        assert 500 < probed(folder(voice=sound))["voice"].bandwidth < 1000
+
+
+def test_a_soft_click_is_no_silence(folder):
+    click = np.zeros(10 * RATE)
+    click[RATE] = 0.01
+    heard = probed(folder(click=click, constant=np.full(RATE, 0.5)))
+    assert heard["click"].bandwidth > 0 and heard["constant"].bandwidth == 0
 
 
 def test_channels_are_compared_before_they_are_mixed(folder):

@@ -15,6 +15,12 @@ from wavegan import recipe as recipes
 from wavegan.audio.listing import list_sound
 
 FOLDER = Path(__file__).parents[2] / "recipes"
+ADVISED = """\
+include: base/modern
+data: {source: drum_machine, sample_rate: 8000, clip_samples: 32768, trim_silence: true}
+optimizers: {generator: {name: muon}, discriminator: {name: muon}}
+training: {steps: 20000}
+"""
 
 
 class Bowl(nn.Module):
@@ -74,6 +80,8 @@ def quality(monkeypatch):
 
     def run(words: list[str]) -> tuple[str, float]:
         told.runs.append(words)
+        if "doctor" in words:
+            Path(words[words.index("--recipe") + 1]).write_text(ADVISED)
         rival = {"parts": [{"seconds": 5, "steps": 2, "folder": "a"}, {"seconds": 10, "steps": 4, "folder": "b"}]}
         bench = {"step_seconds": 0.1, "plain_step_seconds": 0.4}
         return json.dumps(rival if "diffusion.py" in words[0] else bench), 11.0
@@ -98,20 +106,47 @@ def test_each_model_gets_the_steps_that_fit_and_is_judged_part_by_part(tmp_path,
     assert module.main() == 0
     costs = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("out/*/*/cost.json")}
     assert {name: cost["steps"] for name, cost in costs.items()} == {
-        "modern": 100, "wavegan": 100, "specgan": 100, "wavegan-plain-step": 24, "diffusion": 4,
+        "modern": 100, "modern-seed-1": 100, "modern-seed-2": 100,
+        "wavegan": 100, "specgan": 100, "wavegan-plain-step": 24, "diffusion": 4,
     }  # fmt: skip
+    asked = {path.parent.name: recipes.load(path) for path in tmp_path.glob("out/*/*/asked.yaml")}
+    seeds = {"modern": 0, "modern-seed-1": 1, "modern-seed-2": 2}
+    assert {name: recipe.training.seed for name, recipe in asked.items()} == {**dict.fromkeys(asked, 0), **seeds}
+    assert {name for name, recipe in asked.items() if recipe.optimizers.generator.name == "muon"} == set(seeds)
     for path in tmp_path.glob("out/*/*/asked.yaml"):
-        recipe = recipes.load(path)
+        recipe = asked[path.parent.name]
         assert recipe.data.test == ("drum_machine/test",)
+        form = (recipe.data.sample_rate, recipe.data.clip_samples, recipe.data.trim_silence)
+        assert form == (8000, 8192, False), "one form for all, at the rate that is advised"
         if path.parent.name != "diffusion":
             assert 4 * recipe.training.keep_every == recipe.training.steps == costs[path.parent.name]["steps"]
-    assert [len(targets) for targets in told.compared] == [4, 5, 4, 5], "the rival has clips of two parts"
+    assert [len(targets) for targets in told.compared] == [6, 7, 6, 7], "the rival has clips of two parts"
     assert any(str(path).endswith("step-00000075.pt") for path in told.compared[2])
-    assert capsys.readouterr().out.count("\n| ") == 7
+    assert capsys.readouterr().out.count("\n| ") == 9
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     count = len(told.runs)
+    assert sum("doctor" in words for words in told.runs) == 1, "one advice for all seeds"
     assert module.main() == 0
     assert len(told.runs) == count and len(told.compared) == 4, "what is done is not done again"
+
+
+def test_what_is_trained_only_is_judged_later(tmp_path, quality, monkeypatch, capsys):
+    module, told = quality
+    words = ["quality", "drum_machine", "--out", str(tmp_path), "--picture", str(tmp_path / "curves.png")]
+    for models in ("WaveGAN", "modern, seed 2;modern"):
+        monkeypatch.setattr(sys, "argv", [*words, "--train-only", "--only", models])
+        assert module.main() == 0
+    assert not told.compared and not (tmp_path / "curves.png").exists() and not capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "WaveGAN"])
+    assert module.main() == 0
+    assert [len(targets) for targets in told.compared] == [3] * 4, "all that is trained"
+
+
+@pytest.mark.parametrize("source", ["my/digits", "my/digits/train", "my/digits/train,my/digits/test", "."])
+def test_a_chart_is_named_after_the_folder_of_sounds(quality, source, tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path / "digits")
+    assert quality[0].title(source) == "digits"
 
 
 def test_each_row_of_the_ablation_changes_the_recipe(quality):
@@ -146,4 +181,4 @@ def test_a_model_that_is_not_known_is_refused_with_those_that_are(quality, monke
     monkeypatch.setattr(sys, "argv", ["quality", "drum_machine", "--only", "modren"])
     with pytest.raises(SystemExit):
         quality[0].main()
-    assert "modren" in (told := capsys.readouterr().err) and "modern; WaveGAN" in told
+    assert "modren" in (told := capsys.readouterr().err) and "modern, seed 2; WaveGAN" in told

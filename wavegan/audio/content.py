@@ -19,7 +19,7 @@ SAMPLE, PITCH_SAMPLE = 200, 50  # items that are listened to
 SECONDS, PITCH_SECONDS = 10.0, 1.0  # of each item, from its start
 BUILT_IN_RATE = 16_000  # an instrument plays at any rate
 FLOOR_DECIBELS = 70  # below the loudest band nothing is heard; the residue of resampling is even lower
-ROUNDING = 4 * 2.0**-30 / 12  # power of the error of rounding to 16 bits, of dither, and as much again
+ROUNDING = 12 * 2.0**-30 / 12  # power of the error of rounding to 16 bits, three times with dither, and 6 dB
 DIED_DECIBELS = 30
 PAUSE_DECIBELS, PAUSE_SECONDS = 40, 0.1  # between two sounds in one item
 LOWEST_PITCH, HIGHEST_PITCH = 50.0, 2000.0  # Hz
@@ -114,8 +114,9 @@ def _bandwidth(sound: np.ndarray, sample_rate: int) -> float:
     if np.abs(loudest).max() < SILENCE_PEAK:
         return 0.0
     frequencies, power = welch(loudest, sample_rate, nperseg=min(len(loudest), sample_rate // 16))
-    floor = max(power.max() * 10 ** (-FLOOR_DECIBELS / 10), ROUNDING / (sample_rate / 2))
-    heard = np.flatnonzero(power > floor)
+    floor = power.max() * 10 ** (-FLOOR_DECIBELS / 10)
+    loud = power > max(floor, ROUNDING / (sample_rate / 2))
+    heard = np.flatnonzero(loud if loud.any() else power > floor)
     return float(frequencies[heard[-1]]) if len(heard) else 0.0
 
 
