@@ -1,13 +1,16 @@
 """Tests what a user sees on stderr if it is a terminal, by a pseudo-terminal that is read back."""
 
+import io
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
+from wavegan.cli import console
 from wavegan.cli.console import installed
 
 pty = pytest.importorskip("pty", reason="pseudo-terminals are a feature of Unix")
@@ -53,12 +56,25 @@ def test_a_warning_starts_on_a_line_of_its_own():
     assert lines == ["step 10 of 100", "warning: no such device", "step 20 of 100"]
 
 
-@pytest.mark.parametrize(("columns", "shown"), [(12, "step 99 of…"), (15, "step 99 of 100"), (14, "step 99 of 1…")])
-def test_a_line_of_progress_is_cut_before_the_terminal_would_wrap_it(columns, shown):
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [(10, "step 99"), (11, "step 99 of"), (14, "step 99 of"), (15, "step 99 of 100"), (0, "step 99 of 100")],
+)
+def test_words_that_the_terminal_would_wrap_are_left_out_of_progress(columns, shown):
     with terminal(columns) as lines:
         progress("step 98 of 100", "more")
         progress("step 99 of 100", "last")
     assert lines == [shown]
+
+
+def test_a_narrowed_terminal_gets_no_longer_line_to_write_over_the_last(monkeypatch):
+    monkeypatch.setattr(console, "_columns", iter((40, 12)).__next__)
+    monkeypatch.setattr(sys, "stderr", written := io.StringIO())
+    monkeypatch.setattr(written, "isatty", lambda: True)
+    line = console.ProgressLine()
+    line.show("step 98 of 100, slowly")
+    line.show("step 99")
+    assert written.getvalue().split("\r")[1:] == ["step 98 of 100, slowly", "step 99    "]
 
 
 def test_the_last_line_of_progress_stays():

@@ -175,8 +175,10 @@ class ProgressLine:
         """Shows how far the work is; a last line is neither left out nor overwritten."""
         now = time.monotonic()
         if sys.stderr.isatty():
-            text = _cut(text)
-            print("\r" + text.ljust(self.width), end="", file=sys.stderr, flush=True)
+            most = _columns() - 1  # it cannot write over a line that goes on in the next
+            if len(text) > most:
+                text = text[: most + 1].rpartition(" ")[0]
+            print("\r" + text.ljust(min(self.width, most)), end="", file=sys.stderr, flush=True)
             self.width = len(text)
             if last:
                 self.end()
@@ -196,12 +198,11 @@ class ProgressLine:
             self.width = 0
 
 
-def _cut(text: str) -> str:
-    """Cuts a text at the width of the terminal: it cannot write over a line that goes on in the next."""
-    columns = 0
+def _columns() -> int:
+    """Returns the width of the terminal of stderr; a number above all if it does not tell."""
     with suppress(OSError):
-        columns = os.get_terminal_size(sys.stderr.fileno()).columns
-    return f"{text[: columns - 2]}…" if 2 < columns <= len(text) else text
+        return os.get_terminal_size(sys.stderr.fileno()).columns or sys.maxsize
+    return sys.maxsize
 
 
 def _show_warning(text: Warning | str, *_: Any, **__: Any) -> None:

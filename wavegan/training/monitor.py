@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,38 +145,38 @@ class Monitor:
         if len(means) <= MOST_SHOWN or self.has_told_what_is_shown:
             return
         networks: dict[str, list[str]] = {}
-        for path in _first_of_networks(means):
-            networks.setdefault(path.rpartition("/")[2], []).append(_short(path))
+        for path in chief(means):
+            network, _, statistic = path.rpartition("/")
+            networks.setdefault(statistic, []).append(network)
         shown = " and ".join(f"{statistic} of {', '.join(names)}" for statistic, names in networks.items())
         logger.info(f"a line of progress shows {shown}; {self.log.name} has all statistics")
         self.has_told_what_is_shown = True
 
     def _progress(self, means: Mapping[str, float]) -> str:
         left = (self.steps - self.step) / max(self.steps_per_second, 1e-9)
-        values = in_a_line(means)
+        shown = means
+        if len(means) > MOST_SHOWN:
+            shown = {path.rpartition("/")[0]: value for path, value in chief(means).items()}
+        values = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
         speed = f"{self.steps_per_second:.2f} steps/s  {clock(left)} left"
         return f"step {self.step:,}/{self.steps:,}  {speed}  {values}{self.judged}"
 
 
-def in_a_line(means: Mapping[str, float]) -> str:
-    """Writes statistics with their names; of more than six, the first of each network, with the network's name."""
-    if len(means) > MOST_SHOWN:
-        means = {_short(path): means[path] for path in _first_of_networks(means)}
-    return "  ".join(f"{name} {value:.4g}" for name, value in means.items())
+def chief(means: Mapping[str, float]) -> Mapping[str, float]:
+    """Returns statistics; of more than six, the first of each network, without the kind of network if one has the name.
 
-
-def _first_of_networks(names: Iterable[str]) -> list[str]:
-    """Returns the first statistic of each network; what a generator has for each discriminator is left out."""
+    What a generator has for each discriminator is left out.
+    """
+    if len(means) <= MOST_SHOWN:
+        return means
     first: dict[str, str] = {}
-    for name in names:
-        first.setdefault(name.rpartition("/")[0], name)
-    return [name for network, name in first.items() if not any(network.startswith(f"{other}/") for other in first)]
-
-
-def _short(path: str) -> str:
-    """Returns the name of a statistic's network, without the kind of network if there are several of it."""
-    network = path.rpartition("/")[0]
-    return network.partition("/")[2] or network
+    for path in means:
+        first.setdefault(path.rpartition("/")[0], path)
+    networks = [network for network in first if not any(network.startswith(f"{other}/") for other in first)]
+    short = [network.partition("/")[2] or network for network in networks]
+    names = [network if short.count(name) > 1 else name for network, name in zip(networks, short, strict=True)]
+    paths = [first[network] for network in networks]
+    return {f"{name}/{path.rpartition('/')[2]}": means[path] for name, path in zip(names, paths, strict=True)}
 
 
 def _refuse_non_finite(first_step: int, rows: list[dict[str, float]]) -> None:
