@@ -42,7 +42,7 @@ def test_bandwidth_is_where_the_sound_ends(folder):
 
 
 def test_rounding_beneath_a_soft_sound_is_none_of_it(folder):
-    voice = 0.02 * sosfilt(butter(12, 500, fs=RATE, output="sos"), noise(0.5))
+    voice = 0.02 * np.asarray(sosfilt(butter(12, 500, fs=RATE, output="sos"), noise(0.5)))
     dither = np.diff(np.random.default_rng(1).uniform(0, 2**-15, (2, len(voice))), axis=0)[0]
     for sound in (voice, voice + dither):
         assert 500 < probed(folder(voice=sound))["voice"].bandwidth < 1000

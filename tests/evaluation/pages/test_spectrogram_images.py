@@ -98,8 +98,7 @@ def test_a_preview_shows_up_to_16_waveforms_above_their_spectrograms(tmp_path, c
     top, rows = np.flatnonzero(last.any(1))[0], len(last)
     assert last.sum() == 64 * 65 and top > 0.2 * rows, "the waveform has its place above"
     unit, (row, column) = axis.get_ylim()[0] / (side - (PITCH - 1) / (rows / 64)), divmod(shown - 1, side)
-    waveform = axis.lines[2 * shown - 1]
-    x, y = waveform.get_xdata(), waveform.get_ydata()
+    x, y = np.asarray(axis.lines[2 * shown - 1].get_xydata()).T
     assert len(axis.lines) == 2 * shown and x[0] == pytest.approx(PITCH * column) and np.ptp(x) == pytest.approx(1)
     assert row * unit < y.min() < y.max() < row * unit + top / 64, "a line for each channel, in its own place"
     assert np.corrcoef(y, clips[shown - 1, 1])[0, 1] == pytest.approx(-1), "up is towards lower numbers"
