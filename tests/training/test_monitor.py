@@ -10,7 +10,7 @@ import torch
 
 from wavegan.cli.console import end_progress_line
 from wavegan.errors import TrainingError
-from wavegan.training.monitor import Monitor, chief
+from wavegan.training.monitor import Monitor, main_statistics
 from wavegan.training.run_folder import evaluations
 
 
@@ -160,14 +160,14 @@ def test_of_many_statistics_a_line_shows_the_first_of_each_network(tmp_path, cap
 def test_networks_of_one_name_keep_their_kind():
     means = {f"discriminators/{name}/loss": 1.0 for name in ("fine", "generator")}
     means |= {"generator/loss": 2.0, "encoders/fine/kl": 3.0, **{f"discriminators/fine/{n}": 0.0 for n in range(3)}}
-    assert chief(means) == {
+    assert main_statistics(means) == {
         "discriminators/fine/loss": 1,
         "discriminators/generator/loss": 1,
         "generator/loss": 2,
         "encoders/fine/kl": 3,
     }
     few = {"vae/loss": 1.0, "vae/kl": 2.0}
-    assert chief(few) == few and chief({}) == {}
+    assert main_statistics(few) == few and main_statistics({}) == {}
 
 
 def test_on_a_terminal_the_line_is_written_over(tmp_path, capsys, monkeypatch, console):

@@ -12,7 +12,7 @@ from wavegan.commands.model_loading import LoadedModel, load_model, model_path
 from wavegan.errors import RunError
 from wavegan.file_lock import is_held
 from wavegan.training import remote_run
-from wavegan.training.monitor import chief, clock
+from wavegan.training.monitor import clock, main_statistics
 from wavegan.training.run_folder import RunFolder
 from wavegan.training.run_status import run_status
 
@@ -70,7 +70,7 @@ def _status_lines(status: dict[str, Any]) -> dict[str, str]:
         "health": f"{alarms}{status['newest_alarm_step']:,}: {status['newest_alarm']}"
         if status["newest_alarm"]
         else "no alarm",
-        "figures": "  ".join(f"{name} {value:.4g}" for name, value in chief(status["figures"]).items()),
+        "figures": "  ".join(f"{name} {value:.4g}" for name, value in main_statistics(status["figures"]).items()),
         "evaluated": "  ".join(
             f"{name} {value:,}" if name == "step" else f"{name} {value:.4g}" for name, value in judged.items()
         ),

@@ -142,30 +142,32 @@ class Monitor:
             file.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 3), **values}) + "\n")
 
     def _tell_what_is_shown(self, means: Mapping[str, float]) -> None:
-        if len(means) <= MOST_SHOWN or self.has_told_what_is_shown:
+        shown = main_statistics(means)
+        if len(shown) == len(means) or self.has_told_what_is_shown:
             return
         networks: dict[str, list[str]] = {}
-        for path in chief(means):
+        for path in shown:
             network, _, statistic = path.rpartition("/")
             networks.setdefault(statistic, []).append(network)
-        shown = " and ".join(f"{statistic} of {', '.join(names)}" for statistic, names in networks.items())
-        logger.info(f"a line of progress shows {shown}; {self.log.name} has all statistics")
+        parts = " and ".join(f"{statistic} of {', '.join(names)}" for statistic, names in networks.items())
+        logger.info(f"a line of progress shows {parts}; {self.log.name} has all statistics")
         self.has_told_what_is_shown = True
 
     def _progress(self, means: Mapping[str, float]) -> str:
         left = (self.steps - self.step) / max(self.steps_per_second, 1e-9)
-        shown = means
-        if len(means) > MOST_SHOWN:
-            shown = {path.rpartition("/")[0]: value for path, value in chief(means).items()}
+        shown = main_statistics(means)
+        if len(shown) < len(means):
+            shown = {path.rpartition("/")[0]: value for path, value in shown.items()}
         values = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
         speed = f"{self.steps_per_second:.2f} steps/s  {clock(left)} left"
         return f"step {self.step:,}/{self.steps:,}  {speed}  {values}{self.judged}"
 
 
-def chief(means: Mapping[str, float]) -> Mapping[str, float]:
-    """Returns statistics; of more than six, the first of each network, without the kind of network if one has the name.
+def main_statistics(means: Mapping[str, float]) -> Mapping[str, float]:
+    """Returns up to six statistics as they are; of more, the first of each network.
 
-    What a generator has for each discriminator is left out.
+    Its name is then network/statistic: `fine/loss` for `discriminators/fine/loss`. Networks of the same name keep their
+    whole path. What a generator has for each discriminator is left out.
     """
     if len(means) <= MOST_SHOWN:
         return means

@@ -60,7 +60,7 @@ def preview(path: Path, clips: Tensor, sample_rate: int, *, titles: Sequence[str
     columns, rows = _layout(len(clips))
     seconds = clips.shape[-1] / sample_rate
     figure = _figure(1 + 3 * columns, 0.6 + 2 * rows)
-    axis = figure.subplots()  # one for all: each more costs as much time as all that is drawn
+    axis = figure.subplots()  # one for all clips: many take longer to lay out than to draw
     above = WAVEFORM + (TITLE if titles else 0)
     [spectrograms] = levels([clips], sample_rate)
     _draw(axis, spectrograms, rows, columns, above)
