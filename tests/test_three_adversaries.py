@@ -96,11 +96,12 @@ def test_two_processes_stopped_and_continued_are_two_that_were_not(recipe, start
 
 
 def test_two_processes_are_one(recipe, start):
+    """Bounds the root mean square: where a gradient is nothing but rounding, a step of Adam has its full length."""
     state = trained(recipe, "one", "training.precision=fp32")
     two = trained_by_two(start, recipe, "two", "training.precision=fp32")
     for name, network in state["networks"].items():
-        for key, value in network.items():
-            torch.testing.assert_close(two["networks"][name][key], value, rtol=0, atol=1e-5)
+        differences = torch.cat([(two["networks"][name][key] - value).flatten() for key, value in network.items()])
+        assert differences.square().mean().sqrt() < 1e-5, name
 
 
 def test_the_log_names_every_adversary(recipe):

@@ -279,8 +279,10 @@ def test_clipping_bounds_the_gradients_norm_and_keeps_its_direction(clip):
     made, norms = toy(gradient_clip=clip), []
     network = made.method.networks["fast"]
     made.optimizers["fast"].register_step_pre_hook(lambda *_: norms.append(gradient(network).item()))
-    take_step(made, silence)
+    stats = take_step(made, silence)
     assert norms[0] == pytest.approx(min(8, clip or 8), rel=1e-4)
+    told = {"first/loss": 32, "second/loss": 32} | ({"fast/gradient_norm": 8, "slow/gradient_norm": 8} if clip else {})
+    assert [(name, value.item()) for name, value in stats.items()] == list(told.items())
 
 
 @pytest.mark.parametrize("clip", [0.01, None])

@@ -118,9 +118,10 @@ def train(
 def take_step(training: Training, batches: Batches) -> Stats:
     """Runs all phases once; returns the statistics of the last update of each phase, still on the device.
 
-    With several processes, each has its own clips; gradients and statistics are means over all.
+    With several processes, each has its own clips; gradients and statistics are means over all. Where gradients are
+    clipped, a network's `gradient_norm` is the total norm before that.
     """
-    method, stats = training.method, {}
+    method, stats, norms = training.method, {}, {}
     draw = training.step * draws_per_step(method.phases)
     batch: Batch | None = None
     _decay_learning_rates(training)
@@ -138,7 +139,8 @@ def take_step(training: Training, batches: Batches) -> Stats:
             distributed.average_over_ranks([*_gradients(method, phase), *phase_stats.values()])
             for name in phase.networks:
                 if training.gradient_clip is not None:
-                    nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
+                    norm = nn.utils.clip_grad_norm_(method.networks[name].parameters(), training.gradient_clip)
+                    norms[f"{name.replace('.', '/')}/gradient_norm"] = norm
                 with autocast(training.precision, training.device):  # for an optimiser that multiplies matrices
                     training.optimizers[name].step()
                 training.optimizers[name].zero_grad()  # at once, so that the next update can use their memory
@@ -147,7 +149,7 @@ def take_step(training: Training, batches: Batches) -> Stats:
         stats |= {f"{phase.name}/{name}": value for name, value in phase_stats.items()}
     for name, average in training.averages.items():
         update_average(average, method.networks[name], decay=training.average_decay, step=training.step)
-    return stats
+    return stats | norms  # which come last, as a line of progress shows the first of each network
 
 
 def _gradients(method: Method, phase: Phase) -> list[Tensor]:
