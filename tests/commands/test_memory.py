@@ -43,28 +43,3 @@ def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
     assert memory.keep_freed_memory() is False
     memory.give_back_freed_memory()
-
-
-HUGE_PAGES = """
-import torch
-from wavegan.commands.memory import give_back_freed_memory, prepare_process
-def asked():
-    heap = False
-    for line in open("/proc/self/smaps"):
-        heap = line.endswith("[heap]\\n") if "-" in line.split()[0] else heap
-        if heap and line.startswith("VmFlags:") and "hg" in line.split():
-            return True
-    return False
-before = asked()
-prepare_process()
-after = asked()
-held = torch.ones(16 << 20)
-give_back_freed_memory()
-print(before, after, asked())
-"""
-
-
-@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="this system has no huge pages")
-def test_the_heap_grows_in_huge_pages_also_after_memory_was_given_back():
-    done = subprocess.run([sys.executable, "-c", HUGE_PAGES], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "True", "True"]

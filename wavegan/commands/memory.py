@@ -4,16 +4,12 @@ A lack of memory becomes a UserError with advice.
 """
 
 import ctypes
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from wavegan.errors import UserError
-
-HEAP = 1 << 30  # bytes for which pages of 2 MiB are asked, more than a training on a CPU mostly takes
-_is_kept = False  # what `keep_freed_memory` found
 
 
 @contextmanager
@@ -34,8 +30,6 @@ def give_back_freed_memory() -> None:
     Use it after a trial that will not come again.
     """
     _of_glibc("malloc_trim", 0)
-    if _is_kept:
-        _ask_for_huge_pages()  # where the heap will grow again
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
@@ -55,28 +49,11 @@ def keep_freed_memory() -> bool:
     """Tells the C library to keep freed memory and not to return it; True if the library can.
 
     A step frees and takes gigabytes in pieces of many megabytes, and glibc asks the system for each of them again:
-    first touches of fresh pages took a quarter of a step on a CPU. Only glibc (Linux) has the switches. The next
-    gigabyte comes in pages of 2 MiB where the system has them.
+    first touches of fresh pages took a quarter of a step on a CPU. Only glibc (Linux) has the switches.
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # from malloc.h
     switches = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 << 20))
-    global _is_kept
-    _is_kept = all(_of_glibc("mallopt", switch, value) for switch, value in switches)
-    if _is_kept:
-        _ask_for_huge_pages()
-    return _is_kept
-
-
-def _ask_for_huge_pages() -> None:
-    """Asks for pages of 2 MiB where the heap will grow, as a processor finds few places of memory at once."""
-    library = ctypes.CDLL(None)
-    library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-    library.free.argtypes = [ctypes.c_void_p]
-    library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    if block := library.malloc(HEAP):  # nothing of it is touched, so no memory is taken yet
-        start = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
-        library.madvise(start, HEAP - mmap.PAGESIZE, mmap.MADV_HUGEPAGE)  # a system without them refuses it
-        library.free(block)
+    return all(_of_glibc("mallopt", switch, value) for switch, value in switches)
 
 
 def _of_glibc(function: str, *arguments: int) -> int:
