@@ -24,7 +24,7 @@ def test_every_recipe_is_listed_on_a_line_with_its_hardware(command):
     assert outcome.code == 0 and len(NAMES) > 20 and [line.split()[0] for line in lines] == NAMES
     [quickstart] = [line for line in lines if line.startswith("quickstart ")]
     assert "Drums from the built-in drum machine" in quickstart
-    assert quickstart.endswith("(CPU: about five minutes on two cores)")
+    assert quickstart.endswith("(CPU: five to eight minutes on two cores with AMX)")
     listed = json.loads(command("recipes", "--json").out)["recipes"]
     assert [recipe["name"] for recipe in listed] == NAMES
     assert all(recipe["trains"] and recipe["sized_for"].startswith(("CPU", "GPU")) for recipe in listed)
