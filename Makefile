@@ -6,7 +6,11 @@ BIN := .venv/bin
 RECIPE := recipes/quickstart.yaml
 RUN := runs/quickstart
 
-.PHONY: demo test test-faults setup find-torch clean
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+# pip would compile on one core. A file that does not compile is a template or a test of its package.
+COMPILE = $(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null 2>&1 || true
+
+.PHONY: demo test test-faults setup test-setup find-torch clean
 
 demo: setup
 	$(BIN)/wavegan train $(RECIPE) --run-dir $(RUN)
@@ -19,16 +23,18 @@ demo: setup
 	@echo "report:       $(RUN)/evaluation/demo/report.html"
 	@echo "instrument:   $(RUN)/export/web/instrument.html, to open in a browser and play"
 
-test: setup
+test: test-setup
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pyright
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 # The long part of the fault tests, which `make test` leaves out, and the short part again.
-test-faults: setup
+test-faults: test-setup
 	$(BIN)/python -m pytest tests/faults -m "faults or not faults"
 
 setup: .venv/installed
+
+test-setup: .venv/installed-for-tests
 
 # Prints the folder of the torch that PYTHON has already, if pyproject.toml allows its version.
 FIND_TORCH = import pathlib, re, torch; \
@@ -46,19 +52,25 @@ find-torch:
 	$(PYTHON) -m venv .venv
 	@set -e; packages=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"); \
 	torch=$$($(MAKE) --silent find-torch); rm -f "$$packages/torch_of_python.pth"; \
+	cp constraints.txt .venv/constraints.txt; \
 	if [ -n "$$torch" ] && [ -z "$(TORCH_INDEX)" ]; then \
 		echo "using the torch of $(PYTHON), in $$torch; TORCH_INDEX=… installs another"; \
 		echo "$$torch" > "$$packages/torch_of_python.pth"; \
-		$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'; \
-	else \
-		if [ -n "$(TORCH_INDEX)" ]; then \
-			$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch torchaudio --index-url "$(TORCH_INDEX)"; \
-		elif [ "$$(uname)" = Linux ]; then \
-			echo "installing torch from where pip takes all else; if that is a build with gigabytes of CUDA and there is no"; \
-			echo "GPU, stop this and add to the command: TORCH_INDEX=https://download.pytorch.org/whl/cpu"; \
-		fi; \
-		$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+		: > .venv/constraints.txt; \
+	elif [ -n "$(TORCH_INDEX)" ]; then \
+		$(INSTALL) -c constraints.txt torch torchaudio --index-url "$(TORCH_INDEX)"; \
+	elif [ "$$(uname)" = Linux ]; then \
+		echo "installing torch from where pip takes all else; if that is a build with gigabytes of CUDA and there is no"; \
+		echo "GPU, stop this and add to the command: TORCH_INDEX=https://download.pytorch.org/whl/cpu"; \
 	fi
+	$(INSTALL) -c .venv/constraints.txt -e .
+	@$(COMPILE)
+	touch $@
+
+# The packages that tests need and users do not.
+.venv/installed-for-tests: .venv/installed
+	$(INSTALL) -c .venv/constraints.txt -e '.[dev]'
+	@$(COMPILE)
 	touch $@
 
 clean:
