@@ -30,6 +30,8 @@ monitor: {{log_every: 1, preview_every: 0, tensorboard: false}}
 JUDGING = {"assemble", "cli", "commands", "export", "faults", "test_interface.py", "test_shipped_models.py"}
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and what nohup starts, with this one
 torch.set_num_threads(1)  # small tensors are no faster on two, and results stay the same bit for bit
 
 

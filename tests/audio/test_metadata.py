@@ -396,7 +396,14 @@ def test_a_column_of_splits(tmp_path: Path):
     other = listed(tmp_path, "file_name,label,split\nkick/a.wav,x,train\nkick/b.wav,x,extra\n")
     assert set(of(other, tmp_path, "split").values()) == {None}
     assert other.notes[0].startswith("The column split of metadata.csv is not used as splits, because it holds extra")
-    assert listed(tmp_path, "file_name,label,split\nkick/a.wav,x,1\n").notes == []
+    (note,) = listed(tmp_path, "file_name,label,split\nkick/a.wav,x,1\n").notes
+    assert note.startswith("The column split of metadata.csv is not used as splits, because it holds 1")
+    assert listed(tmp_path, "file_name,label,subset\nkick/a.wav,x,large\n").notes == []
+
+
+def test_a_split_may_have_words_beside_it(tmp_path: Path):
+    description = listed(tmp_path, "file_name,label,split\nkick/a.wav,x,train_set\nkick/b.wav,x,Test set\n")
+    assert [*of(description, tmp_path, "split").values()][:2] == ["train", "test"]
 
 
 def test_a_list_without_a_header_names_files(tmp_path: Path):

@@ -82,6 +82,12 @@ def test_null_over_a_section_takes_it_away():
     assert "discriminators is empty; method.name: gan needs one or more" in problem
 
 
+def test_a_section_whose_keys_are_all_commented_out_stays_as_it_is():
+    assert over("generator:\n#  dim: 4\ndiscriminators:\n  mel:\n    # dim: 4") == over("")
+    assert over("generator: {}\ndiscriminators: {mel: {}}") == over("")
+    assert over("data: {test: }") == over("data: {test: null}")
+
+
 def test_null_where_there_is_no_section_is_told_of():
     (problem,) = problems(SOURCE + JUDGES, "discriminators.mle=null")
     assert problem.endswith(

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wavegan.audio.labels import SPLITS, joined
+from wavegan.audio.labels import joined, split_named
 from wavegan.audio.tables import FILE, Table, is_of_files, plain
 from wavegan.errors import DataError
 
@@ -128,8 +128,9 @@ def _label_column(table: Table, name: str, notes: list[str], taken: Sequence[int
 def _split_column(table: Table, name: str, notes: list[str], taken: Sequence[int]) -> int | None:
     for column in _called(table, SPLIT):
         texts = {text for text in table.values(column) if text}
-        unknown = sorted(text for text in texts if text.casefold() not in SPLITS)
-        if column in taken or len(unknown) == len(texts):
+        unknown = sorted(text for text in texts if not split_named(text))
+        is_other = len(unknown) == len(texts) and plain(table.columns[column]) != SPLIT[0]
+        if column in taken or is_other or not texts:
             continue
         if not unknown:
             notes.append(f"The splits are taken from the column {table.columns[column]} of {name}.")

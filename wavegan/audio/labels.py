@@ -113,6 +113,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def split_named(name: str) -> str | None:
+    """Returns the split that a name has one word for, such as train for Train_set; else None."""
+    words = re.split(r"[\W\d_]+", name.casefold())
+    splits = {SPLITS[word] for word in words if word in SPLITS}
+    return splits.pop() if len(splits) == 1 else None
+
+
 def _commonest(counts: Counter[str]) -> str:
     totals: Counter[str] = Counter()
     for label, count in counts.items():
@@ -123,16 +130,10 @@ def _commonest(counts: Counter[str]) -> str:
 def _splits(siblings: set[str]) -> dict[str, str]:
     """Returns the splits among sibling folders."""
     exact = {name: SPLITS[name.casefold()] for name in siblings if name.casefold() in SPLITS}
-    loose = {name: split for name in siblings if (split := _split_in(name))}
+    loose = {name: split for name in siblings if (split := split_named(name))}
     if len(loose) == len(siblings) and (len(exact) == len(siblings) or len(set(loose.values())) > 1):
         return loose
     return exact if len(set(exact.values())) > 1 else {}
-
-
-def _split_in(name: str) -> str | None:
-    words = re.split(r"[\W\d_]+", name.casefold())
-    splits = {SPLITS[word] for word in words if word in SPLITS}
-    return splits.pop() if len(splits) == 1 else None
 
 
 def _split_notes(of_folder: Mapping[PurePosixPath, str], children: Mapping[PurePosixPath, set[str]]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wavegan.audio import columns, tables
-from wavegan.audio.labels import SPLITS, counted, joined, normalised, spelling_key
+from wavegan.audio.labels import counted, joined, normalised, spelling_key, split_named
 from wavegan.audio.name_matching import NameMatcher
 from wavegan.errors import DataError
 
@@ -81,7 +81,7 @@ class Listed:
         self._files.setdefault(path, "")
         for kind, text in texts.items():
             if text:
-                value = SPLITS[text.casefold()] if kind == "split" else normalised(text)
+                value = split_named(text) if kind == "split" else normalised(text)
                 before = self.values[kind].setdefault(path, value)
                 if before != value and spelling_key(before) != spelling_key(value):
                     self._files[path] = kind

@@ -98,7 +98,7 @@ def _items(
             (*sample.tar.fingerprint, *place),
             partial(_open, sample.tar, *place, strict),
             group or (sample.key if sample.texts and len(sample.sounds) > 1 else None),  # a song's parts stay together
-            labels.SPLITS.get(split.casefold()) or folders.splits[Path(name)] or of_shards.splits[Path(sample.shard)],
+            labels.split_named(split) or folders.splits[Path(name)] or of_shards.splits[Path(sample.shard)],
         )
         for sample, group, split in zip(samples, texts.groups, texts.splits, strict=True)
         for name, place in sample.sounds.items()

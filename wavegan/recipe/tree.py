@@ -31,10 +31,14 @@ class PlacedProblem(NamedTuple):
 
 @dataclass
 class Tree:
-    """Holds a value and its place; the value of a section is a dict from name to Tree."""
+    """Holds a value and its place; the value of a section is a dict from name to Tree.
+
+    is_blank: a file has the key and nothing behind it, so the value is None.
+    """
 
     value: Any
     place: Place
+    is_blank: bool = False
 
     @classmethod
     def of(cls, value: Any, place: Place) -> Tree:
@@ -61,7 +65,8 @@ class Tree:
         """Lays `other` over this tree: sections merge key by key, anything else is replaced.
 
         A section below the root that names another kind (another network, method, optimiser or view) replaces the
-        section of this tree as a whole. null over a section takes the section away.
+        section of this tree as a whole. null over a section takes the section away; a blank one, whose keys may all be
+        commented out, changes nothing.
         """
         if not (isinstance(self.value, dict) and isinstance(other.value, dict)):
             return other
@@ -70,7 +75,8 @@ class Tree:
         merged = dict(self.value)
         for name, tree in other.value.items():
             if tree.value is None and name in merged and isinstance(merged[name].value, dict):
-                del merged[name]
+                if not tree.is_blank:
+                    del merged[name]
             else:
                 merged[name] = merged[name].merged_with(tree, is_root=False) if name in merged else tree
         return Tree(merged, other.place)

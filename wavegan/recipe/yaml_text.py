@@ -46,7 +46,8 @@ class Loader(yaml.SafeLoader):
 
     def _tree(self, node: yaml.Node, path: str, place: Place) -> Tree:
         if not isinstance(node, yaml.MappingNode):
-            return Tree(self.construct_object(node, deep=True), place)
+            is_blank = isinstance(node, yaml.ScalarNode) and node.style is None and not node.value
+            return Tree(self.construct_object(node, deep=True), place, is_blank)
         section: dict[str, Tree] = {}
         for key, value in node.value:
             mark = key.start_mark
