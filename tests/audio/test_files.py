@@ -597,6 +597,20 @@ def test_an_mp3_behind_a_large_tag_or_zeros_is_read(tag: int, zeros: int):
     assert remarks == ([f"{zeros:,} zero bytes stand before its first frame and are left out"] if zeros else [])
 
 
+@pytest.mark.parametrize("tag", [6_000, 70_000])
+@pytest.mark.parametrize(
+    ("form", "subtype"),
+    [("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("W64", "PCM_16"), ("CAF", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")],
+)
+def test_a_tag_of_an_mp3_before_another_sound_takes_nothing_of_its_end(form: str, subtype: str, tag: int):
+    plain = bytes(encoded(tones(RATE, 440)[0], form, subtype))
+    tagged = b"ID3\x03\x00\x00" + bytes((tag >> shift) & 127 for shift in (21, 14, 7, 0)) + bytes(tag) + plain
+    assert np.array_equal(opened(tagged, strict=True)[0], opened(plain, strict=True)[0])
+    if form in ("WAV", "AIFF"):
+        with pytest.raises(DataError, match="truncated"):
+            opened(tagged[: -len(plain) * 2 // 3])
+
+
 def test_an_mp3_that_lacks_its_end_says_how_much():
     content = loud_then_silent()
     assert re.search(r"promises 6\.000 s and 0\.9\d+ s are there", opened(content[: len(content) // 2])[1][0])

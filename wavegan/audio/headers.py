@@ -10,8 +10,8 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, cast
 
 from wavegan.audio import mpeg, signatures
 from wavegan.audio.pieces import Edit, Pieces, bytes_at
@@ -58,8 +58,12 @@ class Layout:
 
 def layout(file: BinaryIO) -> Layout:
     """Returns how a file is to be decoded. Raises DataError if it ends far before its header promises."""
-    size = file.seek(0, io.SEEK_END)
-    start = bytes_at(file, 0, 64)
+    size, tag = file.seek(0, io.SEEK_END), mpeg.tag_end(file, 0)
+    behind = bytes_at(file, tag, signatures.FIRST_BYTES)
+    if tag and signatures.is_sound(behind) and not behind.startswith((b"ID3", b"\xff")):  # libsndfile expects an MP3
+        untagged = layout(cast(BinaryIO, Pieces(file, [(tag, size)])))
+        return replace(untagged, streams=[stream.moved(file, tag) for stream in untagged.streams])
+    start = bytes_at(file, 0, signatures.FIRST_BYTES)
     if start.startswith(b"OggS"):
         return _ogg(file, size)
     sound = next((parse(file, size) for mark, parse in PARSERS.items() if start.startswith(mark)), None)

@@ -81,7 +81,7 @@ class Listed:
         self._files.setdefault(path, "")
         for kind, text in texts.items():
             if text:
-                value = split_named(text) if kind == "split" else normalised(text)
+                value = split_named(text) or "" if kind == "split" else normalised(text)
                 before = self.values[kind].setdefault(path, value)
                 if before != value and spelling_key(before) != spelling_key(value):
                     self._files[path] = kind

@@ -1,5 +1,7 @@
 """Reads parts of a file, with other bytes inserted, as one file."""
 
+from __future__ import annotations
+
 import io
 from typing import BinaryIO
 
@@ -25,6 +27,16 @@ class Pieces(io.RawIOBase):
             start = self.pieces[-1][1] if self.pieces else 0
             length = len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
             self.pieces.append((start, start + length, piece if isinstance(piece, bytes) else piece[0]))
+
+    def moved(self, file: BinaryIO, distance: int) -> Pieces:
+        """Returns the same bytes of a file in which they lie `distance` bytes later."""
+        return Pieces(
+            file,
+            [
+                place if isinstance(place, bytes) else (place + distance, place + distance + end - start)
+                for start, end, place in self.pieces
+            ],
+        )
 
     def seekable(self) -> bool:
         return True
