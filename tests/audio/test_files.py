@@ -600,7 +600,7 @@ def test_an_mp3_behind_a_large_tag_or_zeros_is_read(tag: int, zeros: int):
 @pytest.mark.parametrize("tag", [6_000, 70_000])
 @pytest.mark.parametrize(
     ("form", "subtype"),
-    [("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("W64", "PCM_16"), ("CAF", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")],
+    [*((form, "PCM_16") for form in ("WAV", "AIFF", "W64", "CAF", "FLAC")), ("OGG", "VORBIS")],
 )
 def test_a_tag_of_an_mp3_before_another_sound_takes_nothing_of_its_end(form: str, subtype: str, tag: int):
     plain = bytes(encoded(tones(RATE, 440)[0], form, subtype))
