@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavegan.audio.labels import spelling_key
 from wavegan.errors import UserError
 from wavegan.models.inputs import Input
 from wavegan.seeding import derive
@@ -91,23 +92,22 @@ def numbered_labels(model: Model, numbers: Sequence[int], *, seed: int = 0, only
 def label_mix(model: Model, text: str, argument: str = "labels") -> dict[str, float]:
     """Returns the share of each label in a label or a mix of labels, such as "kick:0.7,snare:0.3".
 
-    The name of a label means that label, whatever signs it holds. A label of a mix without a weight has the weight 1.
+    The name of a label means that label, whatever signs it holds; its case, blanks and the form of its accents do not
+    matter. A label of a mix without a weight has the weight 1.
     Shares add up to 1. argument: the name under which the text was given. Raises UserError for a label that the model
     does not know, and for a weight that is no number above 0.
     """
-    names = model.label_names
-    if text in names:
-        return {text: 1.0}
+    known = {spelling_key(name): name for name in model.label_names}
+    if only := known.get(spelling_key(text)):
+        return {only: 1.0}
     weights: dict[str, float] = {}
     for part in map(str.strip, text.split(",")):
-        name, _, number = part.rpartition(":")
-        if name not in names:
-            name, number = part, "1"
-        if name not in names:
-            near = get_close_matches(name, names, 1, 0)[0]
-            raise UserError(
-                f"`{argument}` is {name}", f"{model.name} knows {', '.join(names)}", f"try `{argument}={near}`"
-            )
+        written, _, number = part.rpartition(":")
+        if not (name := known.get(spelling_key(written))):
+            name, number = known.get(spelling_key(part)), "1"
+        if not name:
+            near, names = known[get_close_matches(spelling_key(part), known, 1, 0)[0]], ", ".join(model.label_names)
+            raise UserError(f"`{argument}` is {part}", f"{model.name} knows {names}", f"try `{argument}={near}`")
         weights[name] = weights.get(name, 0.0) + _weight(number, text, argument)
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
@@ -261,7 +261,7 @@ def _weight(number: str, text: str, argument: str) -> float:
         weight = float(number)
     except ValueError:
         weight = math.nan
-    if not 0 < weight < math.inf:
+    if not 0 < weight < 1e300:  # or a sum of weights may be infinite
         rule = "a weight of a mix is a number above 0"
         raise UserError(f"`{argument}` is {text}, with the weight {number!r}", rule, "try kick:0.7,snare:0.3, say")
     return weight

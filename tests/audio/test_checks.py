@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from wavegan.audio.checks import Cutting, Finding, findings, reached_seconds
-from wavegan.audio.corpus import Corpus, load_corpus
+from wavegan.audio.corpus import Corpus, Reading, load_corpus
 
 RATE = 16000
 FIRST = Cutting(16384, "first")
@@ -39,6 +39,22 @@ def test_silence_is_told_and_nothing_but_silence_is_fatal(tmp_path: Path):
     assert str(some["silent"]).startswith("1 of 3 files hold nothing but silence (below -60 dBFS) (1.wav)")
     every = findings(corpus_of(tmp_path / "b", np.zeros(100), np.full(50, 5e-4)), FIRST)
     assert every[0].kind == "silent" and every[0].is_fatal and every[0].text.startswith("all files")
+
+
+def test_a_file_of_nothing_but_a_shift_is_silent_and_noise_on_a_shift_is_quiet(tmp_path: Path):
+    noise = 2e-3 * np.sin(np.arange(8000)) + 0.3
+    for remove_dc in (False, True):
+        folder = tmp_path / str(remove_dc)
+        corpus_of(folder, tone(200), np.full(8000, 0.3), noise, noise * 3)
+        told = by_kind(load_corpus(str(folder), RATE, 1, reading=Reading(remove_dc=remove_dc)))
+        assert told["silent"].names == ("1.wav",) and told["quiet"].names == ("2.wav", "3.wav")
+
+
+def test_what_is_cut_off_at_full_scale_is_told_unless_it_is_scaled(tmp_path: Path):
+    corpus_of(tmp_path / "a", tone(200), tone(300, level=2.5))
+    cut = by_kind(load_corpus(str(tmp_path / "a"), RATE, 1, normalize=False))["cut_off"]
+    assert cut.names == ("1.wav",) and "beyond full scale, up to 2.5" in cut.text
+    assert "cut_off" not in by_kind(load_corpus(str(tmp_path / "a"), RATE, 1))
 
 
 def test_sound_behind_the_clip_is_late_and_only_for_first_windows(tmp_path: Path):
@@ -73,6 +89,8 @@ def test_channels_against_each_other_are_told_where_they_are_mixed(tmp_path: Pat
     apart = np.stack([left, right], 1)
     assert by_kind(corpus_of(tmp_path / "a", against, apart))["phase"].names == ("0.wav",)
     assert "phase" not in by_kind(corpus_of(tmp_path / "a", against, apart, channels=2))
+    four = np.stack([left, right, -0.9 * left, -0.9 * right], 1)
+    assert by_kind(corpus_of(tmp_path / "b", four, np.stack([left, right] * 2, 1)))["phase"].names == ("0.wav",)
 
 
 def test_mono_written_as_stereo_is_told_where_stereo_is_learned(tmp_path: Path):

@@ -160,6 +160,8 @@ def test_mixes_of_labels_are_read(drummer):
     model = load_model(drummer, CPU).model
     assert generation.label_mix(model, "kick") == {"kick": 1}
     assert generation.label_mix(model, "kick:3, snare") == {"kick": 0.75, "snare": 0.25}
+    assert generation.label_mix(model, "KICK : 3,Snare") == {"kick": 0.75, "snare": 0.25}
+    assert generation.label_mix(model, " Kick") == {"kick": 1}
     odd = torch.nn.Module()
     named = generation.Model(odd, 1, 1, 1, "odd", 0, ("a", "a:2", "b,c"))
     assert generation.label_mix(named, "a:2") == {"a:2": 1} and generation.label_mix(named, "b,c") == {"b,c": 1}

@@ -79,7 +79,7 @@ def duration(seconds: float) -> str:
 
 
 def _silent(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
-    silent = corpus.measured["peak"] < SILENCE_PEAK
+    silent = _peaks(corpus) < SILENCE_PEAK
     if silent.any():
         is_fatal = bool(silent.all())
         remedy = "name another source" if is_fatal else "remove them if silence is not to be learned"
@@ -90,7 +90,7 @@ def _late(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     if cutting.windows != "first":
         return
     clip_seconds = cutting.clip_samples / corpus.sample_rate
-    silent = corpus.measured["peak"] < SILENCE_PEAK
+    silent = _peaks(corpus) < SILENCE_PEAK
     late = (corpus.measured["lead"] >= clip_seconds) & ~silent
     delayed = (corpus.measured["lead"] >= min(0.1, clip_seconds / 4)) & ~late & ~silent
     remedy = "cut it with data.trim_silence=true, or take clips from anywhere with data.windows=random"
@@ -127,7 +127,8 @@ def _padding(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
 
 
 def _quiet(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
-    quiet = (corpus.measured["peak"] >= SILENCE_PEAK) & (corpus.measured["peak"] < QUIET_PEAK)
+    peaks = _peaks(corpus)
+    quiet = (peaks >= SILENCE_PEAK) & (peaks < QUIET_PEAK)
     if quiet.any():
         text = "are very quiet (below -40 dBFS), so that scaling makes their noise loud"
         yield _finding(corpus, "quiet", quiet, text, "listen to them, and remove those that hold only noise", 0.5)
@@ -161,6 +162,13 @@ def _clipped(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     clipped = corpus.measured["clipped"] > CLIPPED
     if clipped.any():
         yield _finding(corpus, "clipped", clipped, "are clipped", "find cleaner copies or remove them", 0.6)
+
+
+def _cut_off(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
+    beyond = corpus.measured["peak"] > 1.01  # a tenth of a dB is not heard
+    if corpus.conversion and not corpus.conversion.normalize and beyond.any():
+        text = f"reach beyond full scale, up to {float(corpus.measured['peak'].max()):.3g}, where they are cut off"
+        yield _finding(corpus, "cut_off", beyond, text, "data.normalize=true keeps them whole", 0.6)
 
 
 def _rate(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
@@ -205,10 +213,17 @@ CHECKS: tuple[Callable[[Corpus, Cutting], Iterator[Finding]], ...] = (
     _offset,
     _phase,
     _clipped,
+    _cut_off,
     _rate,
     _copies,
     _labels,
 )
+
+
+def _peaks(corpus: Corpus) -> np.ndarray:
+    """Returns how far each item reaches from its mean at least, (items,)."""
+    is_moved = corpus.conversion is not None and corpus.conversion.remove_dc
+    return corpus.measured["peak"] if is_moved else corpus.measured["peak"] - corpus.measured["offset"]
 
 
 def _finding(

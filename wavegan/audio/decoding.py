@@ -113,7 +113,7 @@ def _decode(item: Item, conversion: Conversion, spool: IO[bytes]) -> Decoded:
     measured = {
         "file_rate": sound.sample_rate,
         "file_channels": sound.channels,
-        "peak": round(level.peak(), 6),
+        "peak": round(level.peak(offset), 6),
         "offset": round(float(np.abs(level.mean).max()), 6),
         "clipped": round(file.clipped, 6),
         "correlation": None if np.isnan(file.correlation) else round(file.correlation, 4),

@@ -81,12 +81,12 @@ def _is_fetched(source: str) -> bool:
 
 def data_folder() -> Path:
     """Returns the folder of fetched data sets: the environment variable WAVEGAN_DATA, or `data` in the current one."""
-    return Path(os.environ.get("WAVEGAN_DATA", "data"))
+    return Path(os.environ.get("WAVEGAN_DATA", "data")).expanduser()
 
 
 def cache_folder() -> Path:
     """Returns the folder for decoded sound: the environment variable WAVEGAN_CACHE, or the platform's user cache."""
-    return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan"))
+    return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan")).expanduser()
 
 
 def belongs_to_another_user(path: Path) -> bool:

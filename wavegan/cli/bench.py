@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import device_option, json_option
+from wavegan.cli.options import PATH, device_option, json_option
 from wavegan.cli.output import print_result
 
 
 @click.command(short_help="Measure how fast a recipe trains here.")
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=PATH)
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
 @click.option(
     "--repeats",

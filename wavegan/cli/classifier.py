@@ -6,6 +6,7 @@ import click
 
 from wavegan.cli.options import (
     LARGEST_SEED,
+    PATH,
     device_option,
     json_option,
 )
@@ -26,7 +27,7 @@ def classifier() -> None:
 @classifier.command("train", short_help="Train a classifier on labelled sound.")
 @click.argument("source", nargs=-1, required=True, metavar="DATA...")
 @click.option("--test", help="Another labelled folder, on which the accuracy is measured as well.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write; classifier.pt if not given.")
+@click.option("--out", type=PATH, help="File to write; classifier.pt if not given.")
 @click.option(
     "--clip-samples",
     default=16384,

@@ -4,22 +4,22 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import json_option, judging_options
+from wavegan.cli.options import PATH, json_option, judging_options
 from wavegan.cli.output import print_result
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.errors import UserError
 
 
 @click.command(short_help="Compare models or folders; make a blind listening test.")
-@click.argument("targets", nargs=-1, metavar="[MODEL|DIR]...", type=click.Path(path_type=Path))
+@click.argument("targets", nargs=-1, metavar="[MODEL|DIR]...", type=PATH)
 @judging_options
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="HTML file of the report; comparison/report.html if not given."
+    "--out", type=PATH, help="HTML file of the report; comparison/report.html if not given."
 )
 @click.option(
     "--answers",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Score a file of answers that listening.html saved; may be given several times.",
 )
 @click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wavegan.cli.options import device_option, json_option
+from wavegan.cli.options import PATH, device_option, json_option
 from wavegan.cli.output import print_result
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ NAME_WIDTH = 14
 
 @click.command(short_help="Examine sound before training, and advise a recipe.")
 @click.argument("source", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE", help="Write the recipe that fits to FILE.")
+@click.option("--recipe", type=PATH, metavar="FILE", help="Write the recipe that fits to FILE.")
 @click.option("--force", is_flag=True, help="Write over an existing recipe.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Folder for doctor.html, with pictures and players.",
 )

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import json_option, judging_options
+from wavegan.cli.options import PATH, json_option, judging_options
 from wavegan.cli.output import print_result
 from wavegan.commands.judging_options import JudgingOptions
 
 
 @click.command(short_help="Measure how good a model is; write a report.")
-@click.argument("target", metavar="MODEL|DIR", type=click.Path(path_type=Path))
+@click.argument("target", metavar="MODEL|DIR", type=PATH)
 @judging_options
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder to write to; by default evaluation/step-… of the run, or evaluation/NAME of a DIR.",
 )
 @json_option

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from wavegan.cli.options import (
+    PATH,
     checkpoint_option,
     json_option,
     licence_option,
@@ -29,7 +30,7 @@ FORMATS = ("safetensors", "onnx", "web")
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder to write to; if not given, export/FORMAT in the run folder, or export/NAME/FORMAT for a shipped one.",
 )
 @stored_as_option

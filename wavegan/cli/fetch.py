@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import json_option
+from wavegan.cli.options import PATH, json_option
 from wavegan.cli.output import print_result
 
 
 @click.command(short_help="Download a known data set.")
 @click.argument("name")
 @click.option(
-    "--to", default=Path("data"), show_default=True, type=click.Path(path_type=Path), help="Folder to write to."
+    "--to", default=Path("data"), show_default=True, type=PATH, help="Folder to write to."
 )
 @json_option
 def fetch(name: str, to: Path, as_json: bool) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import json_option
+from wavegan.cli.options import PATH, json_option
 from wavegan.cli.output import print_result
 
 
 @click.command(short_help="Say how a sound was made, what a model is, or how a run goes.")
-@click.argument("target", metavar="FILE|MODEL", type=click.Path(path_type=Path))
+@click.argument("target", metavar="FILE|MODEL", type=PATH)
 @json_option
 def info(target: Path, as_json: bool) -> None:
     """Shows the receipt of a sound FILE that wavegan has written, or the facts of a MODEL.

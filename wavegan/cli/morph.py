@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from wavegan.cli.options import (
+    PATH,
     device_option,
     force_option,
     format_option,
@@ -16,8 +17,8 @@ from wavegan.cli.output import print_files
 
 
 @click.command(short_help="Make the steps between two sounds.")
-@click.argument("first", metavar="A", type=click.Path(path_type=Path))
-@click.argument("last", metavar="B", type=click.Path(path_type=Path))
+@click.argument("first", metavar="A", type=PATH)
+@click.argument("last", metavar="B", type=PATH)
 @click.option("--steps", default=8, show_default=True, help="Number of sounds, A and B included.")
 @maker_option
 @out_option("morphed")

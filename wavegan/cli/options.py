@@ -14,8 +14,19 @@ LARGEST_SEED = 2**63 - 1
 STORED_AS = ("fp32", "fp16", "bf16")
 FORMATS = ("wav", "flac", "ogg", "mp3")
 
-model_argument = click.argument("model", type=click.Path(path_type=Path))
-sounds_argument = click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=click.Path(path_type=Path))
+
+class HomePath(click.Path):
+    """Takes a path, in which ~ is the home folder also behind --out=, where some shells leave it as it is."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Returns the path."""
+        text = str(value)
+        return super().convert(Path(text).expanduser() if text.startswith("~") else value, parameter, context)
+
+
+PATH = HomePath(path_type=Path)
+model_argument = click.argument("model", type=PATH)
+sounds_argument = click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 device_option = click.option(
     "--device",
@@ -61,18 +72,18 @@ licence_option = click.option(
 )
 maker_option = click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="MODEL to use; if not given, that of the receipt is searched for: around the file, among the shipped models "
     "and in runs/.",
 )
 data_option = click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of real sound to compare with; the run's held-out sound if not given.",
 )
 training_option = click.option(
     "--training",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of training sound, to find copies; the run's own if not given.",
 )
 classifier_option = click.option(
@@ -94,7 +105,7 @@ format_option = click.option(
 def out_option(kind: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Returns the option --out of a command whose results lie in the folder `kind`, see `models.result_folder`."""
     text = f"Folder to write to; if not given, {kind}/ in the run folder, or {kind}/NAME for a shipped model."
-    return click.option("--out", type=click.Path(path_type=Path), help=text)
+    return click.option("--out", type=PATH, help=text)
 
 
 def judging_options(command: Callable[..., None]) -> Callable[..., None]:

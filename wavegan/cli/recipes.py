@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import json_option
+from wavegan.cli.options import PATH, json_option
 from wavegan.cli.output import print_result
 from wavegan.errors import UserError
 
 
 @click.command(short_help="List the shipped recipes; show one, or copy it to edit.")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=PATH)
 @click.option("--show", metavar="NAME", help="Print the recipe NAME.")
 @click.option("--copy", metavar="NAME", help="Write a copy of the recipe NAME to FILE; NAME.yaml if not given.")
 @click.option("--force", is_flag=True, help="Write over an existing file.")

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import device_option, force_option, format_option, json_option, maker_option
+from wavegan.cli.options import PATH, device_option, force_option, format_option, json_option, maker_option
 from wavegan.cli.output import print_result
 
 
 @click.command(short_help="Make sounds again from their own files.")
-@click.argument("sounds", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.argument("sounds", nargs=-1, required=True, metavar="FILE…", type=PATH)
 @maker_option
 @click.option(
-    "--out", default="regenerated", show_default=True, type=click.Path(path_type=Path), help="Folder to write to."
+    "--out", default="regenerated", show_default=True, type=PATH, help="Folder to write to."
 )
 @format_option
 @force_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wavegan.cli.console import Unbreakable, printable
-from wavegan.cli.options import device_option, json_option
+from wavegan.cli.options import PATH, device_option, json_option
 from wavegan.cli.output import print_result
 from wavegan.errors import UserError
 
@@ -22,11 +22,11 @@ def _refuse_old_option(context: click.Context, parameter: click.Parameter, value
 
 
 @click.command(short_help="Train a recipe, or continue an interrupted training.")
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=PATH)
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
 @click.option(
     "--run-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of the training, or its address (s3://…); runs/<recipe name> if not given.",
 )
 @click.option("--run", hidden=True, expose_value=False, callback=_refuse_old_option)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from wavegan.cli.options import (
+    PATH,
     device_option,
     force_option,
     format_option,
@@ -17,7 +18,7 @@ from wavegan.cli.output import print_files
 
 
 @click.command(short_help="Make neighbours of a sound.")
-@click.argument("sound", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("sound", metavar="FILE", type=PATH)
 @click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1, 1000), help="Number of neighbours.")
 @click.option(
     "--amount",

@@ -13,6 +13,7 @@ from wavegan.recipe.yaml_text import format_value, write
 _ABSENT = object()
 TEXT_KEYS = {  # on the command line their values are text, even 808 and true
     "name",
+    "data.label_column",
     *(f"data.{key}" for key, field in DataSettings.model_fields.items() if field.annotation in (Paths, Paths | None)),
 }
 # A run that goes on may change these keys, and all keys of these sections.
