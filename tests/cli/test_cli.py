@@ -125,6 +125,16 @@ def test_train_gives_its_run_as_json(command, home, here):
     assert "learning from 10 files, 2.5 seconds at 16,000 Hz" in outcome.err and "held out: 6 files" in outcome.err
 
 
+def test_sound_to_judge_by_that_is_of_another_kind_is_told(command, home, sounds):
+    words = ("training.steps=1", "data.holdout=0", "--run-dir")
+    told = command("train", home / "mouse.yaml", *words, "a", "data.test=drum_machine/test").err
+    assert "data.test is drum_machine/test, and data.source other sound" in told and "set data.test=null" in told
+    other = sounds(6, seconds=0.4, labels=("zero", "one"), name="digits")
+    told = command("train", home / "mouse.yaml", *words, "b", f"data.test={other}").err
+    assert "the held-out sound and data.source share no label" in told
+    assert "would not say how good" not in command("train", home / "mouse.yaml", "training.steps=1").err
+
+
 def test_train_prints_its_checkpoint_and_nothing_else(command, home):
     outcome = command("train", home / "mouse.yaml", "training.steps=1", "--run-dir", "elsewhere")
     assert outcome.out == "elsewhere/checkpoints/step-00000001.pt\n"

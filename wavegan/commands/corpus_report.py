@@ -13,6 +13,7 @@ from wavegan import assemble
 from wavegan.atomic_write import write_text
 from wavegan.audio.checks import Cutting, duration, findings, reached_seconds, some_names
 from wavegan.audio.corpus import Corpus
+from wavegan.audio.sources import is_named
 from wavegan.commands.run_sound import STARTED_IN
 from wavegan.errors import DataError
 from wavegan.recipe import Recipe
@@ -61,6 +62,8 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
     logger.info(f"learning from {_summary(parts.training, cutting)}")
     if parts.held_out:
         logger.info(f"held out: {_summary(parts.held_out)} ({parts.split})")
+        if recipe.data.source_b is None:
+            _warn_of_other_sound(recipe, parts.training, parts.held_out)
     for note in parts.all_notes:
         logger.info(note)
     for reason, names in parts.passed_over.items():
@@ -71,6 +74,20 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
         if finding.is_fatal:
             raise DataError(finding.text, "nothing can be learned from it", finding.remedy)
         logger.log(logging.WARNING if finding.weight >= WARNED_WEIGHT else logging.INFO, finding)
+
+
+def _warn_of_other_sound(recipe: Recipe, training: Corpus, held_out: Corpus) -> None:
+    """Warns if the sound to judge by is of another kind, as where an included recipe says data.test."""
+    named = {source.partition("/")[0] for source in recipe.data.source if is_named(source)}
+    others = [test for test in recipe.data.test or () if is_named(test) and test.partition("/")[0] not in named]
+    if others:
+        fault = f"data.test is {', '.join(others)}, and data.source other sound"
+    elif held_out.label_names and not set(held_out.label_names) & set(training.label_names):
+        fault = f"the held-out sound and data.source share no label, {held_out.label_names[0]} for example"
+    else:
+        return
+    remedy = "set data.test=null, so that a share of the source is held out"
+    logger.warning(f"{fault}, so figures would not say how good the clips are; if that is not meant, {remedy}")
 
 
 def _log_reasons(title: str, reasons: Mapping[str, str], shown: int = SHOWN_SKIPS) -> None:
