@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -54,6 +56,17 @@ def test_it_lives_elsewhere_keeps_its_state_and_ends_with_the_block():
         assert "return 1 / number" in caught.value.__notes__[0], "the place is told"
     assert not is_alive(process)
     assert signal.getsignal(signal.SIGINT) == handler
+
+
+def test_a_script_that_cannot_be_imported_twice_is_told_how(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from wavegan.bench.worker_process import UserError, WorkerProcess\n"
+        "try:\n    WorkerProcess(list)\n"
+        "except UserError as error:\n    print(error)\n"
+    )
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1].endswith('call it below `if __name__ == "__main__":`')
 
 
 def test_what_cannot_be_made_says_why():

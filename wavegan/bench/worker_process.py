@@ -45,6 +45,12 @@ class WorkerProcess:
             is_fine, value = self._connection.recv()
         except (EOFError, ConnectionResetError) as error:
             self._process.join()
+            if (self._process.exitcode or 0) >= 0:  # it ended by itself; the system ends it by a signal
+                raise UserError(
+                    "a process of this measurement could not start",
+                    "it imports the script that calls for it",
+                    'call it below `if __name__ == "__main__":`',
+                ) from error
             raise UserError(
                 f"the system ended a process of this measurement (exit code {self._process.exitcode})",
                 "it does so where memory runs out",

@@ -113,7 +113,7 @@ def advised(
         scale=scale,
         rate=form.sample_rate,
         scaled=lambda samples: max(2, round(samples * scale)),
-        bands=128 if scale >= 1 else 64,
+        bands=128 if scale >= 1 else 64 if form.sample_rate >= 2000 else 32,
         **vars(size) | {"steps": steps[0], "steps_reason": steps[1]},
     )
     return Advice(text, _parsed(text, path))
