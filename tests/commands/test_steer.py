@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from wavegan.audio import files
 from wavegan.audio.sources import open_source
 from wavegan.commands import invert as commands
 from wavegan.commands import receipts
@@ -76,7 +77,7 @@ REFUSED = {
     ("vary", "made/clip-000000.wav", "--amount", 0): "--amount is 0; it must be above 0 and at most 1",
     ("vary", "made/clip-000000.wav", "--amount", 1.5): "--amount is 1.5",
     ("morph", "made/clip-000000.wav", "made/clip-000001.wav", "--steps", 1): "--steps is 1; a morph has both ends",
-    ("vary", "mine.wav"): "mine.wav has no receipt; then a model must be named",
+    ("vary", "mine.wav"): "mine.wav has no receipt; so the model to look",
     ("vary", "gone.wav"): "gone.wav does not exist; a sound file is needed; check the spelling",
     ("vary", "made"): "made is a folder; a sound file is needed; name one in it, such as made/clip-000000.wav",
     ("vary", "digits"): "digits is a MODEL; a sound file is needed; make one: wavegan generate digits",
@@ -96,10 +97,23 @@ def test_what_cannot_be_done_is_refused(command, drummer, made, words):
 def test_a_sound_of_no_model_is_brought_near_first(command, drummer, made):
     outcome = command("morph", tone("mine.wav"), made[0], "--steps", 2, "--model", drummer, "--out", "new")
     assert outcome.code == 0, outcome.err
-    assert "mine.wav has no receipt; drummer is brought as near to it as it comes" in outcome.err
+    assert "mine.wav has no receipt; the sound of drummer that is nearest to it is taken" in outcome.err
     receipt = receipts.of_file(Path("new/mine-to-clip-000000-000.wav"))
     assert isinstance(receipt, PointReceipt) and receipt.shares
     assert sum(receipt.shares.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("extension", ["wav", "ogg"])
+def test_a_receipt_counts_as_long_as_the_sound_is_that_of_its_clip(command, drummer, extension):
+    made = Path(command("generate", drummer, "-n", 1, "--out", "made", "--format", extension).out.strip())
+    receipt = receipts.text_of(receipts.of_file(made))
+    heard, rate = soundfile.read(made)
+    quieter = 0.2 * np.concatenate([np.zeros(100), heard[:-400]])
+    for name, sound, is_other in (("faded", quieter, False), ("edited", np.sin(np.arange(len(heard))), True)):
+        with files.open_writer(Path(f"{name}.{extension}"), rate, 1, receipt) as file:
+            file.write(sound.astype(np.float32))
+        told = command("vary", f"{name}.{extension}", "-n", 1, "--model", drummer, "--out", name).err
+        assert ("sounds otherwise than its receipt says" in told) == is_other
 
 
 def test_a_sound_is_inverted_beside_its_nearest_training_clip(command, drummer):

@@ -65,14 +65,20 @@ def regenerate(
     work = zip(chosen, models, sounds, paths, strict=True)
     for receipt, made_by, source, path in progress.track(work, len(paths), "sounds"):
         with files.open_writer(path, made_by.sample_rate, made_by.channels, receipts.text_of(receipt)) as sound:
-            for clip in _clips(made_by, receipt, batch):
+            for clip in clips_of(made_by, receipt, batch):
                 files.write_clip(sound, clip.numpy())
         differences.append(_difference(source, path))
     return RegenerateResult(out, tuple(paths), tuple(differences))
 
 
-def _clips(model: Model, receipt: Receipt, batch: Callable[..., Tensor]) -> Iterator[Tensor]:
-    """Yields the clips (channels, clip_samples) of a receipt in the order of its file; batch: `_batch`."""
+def _batch(model: Model, seed: int, truncation: float, labels: Sequence[str], first: int, size: int) -> Tensor:
+    settings = {"seed": seed, "truncation": truncation, "labels": labels}
+    [clips] = generation.generate(model, size, first=first, batch_size=size, **settings)
+    return clips
+
+
+def clips_of(model: Model, receipt: Receipt, batch: Callable[..., Tensor] = _batch) -> Iterator[Tensor]:
+    """Yields the clips (channels, clip_samples) of a receipt in the order of its file; batch: `_batch`, or a cache."""
     match receipt:
         case ClipReceipt():
             offset = receipts.offset_of(model, receipt)
@@ -86,12 +92,6 @@ def _clips(model: Model, receipt: Receipt, batch: Callable[..., Tensor]) -> Iter
             settings = {"seed": receipt.seed, "truncation": receipt.truncation, "labels": receipt.labels}
             for clips in generation.interpolate(model, receipt.stations, batch_size=BATCH_SIZE, **settings):
                 yield from clips
-
-
-def _batch(model: Model, seed: int, truncation: float, labels: Sequence[str], first: int, size: int) -> Tensor:
-    settings = {"seed": seed, "truncation": truncation, "labels": labels}
-    [clips] = generation.generate(model, size, first=first, batch_size=size, **settings)
-    return clips
 
 
 def _models(chosen: Sequence[Receipt], sounds: Sequence[Path], model: Path | None, device: str) -> list[Model]:

@@ -4,8 +4,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy.signal import correlate
 
+from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import refuse_no_sound
@@ -14,10 +17,14 @@ from wavegan.commands.invert import inverted
 from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.receipt_models import maker_model
 from wavegan.commands.receipts import ClipReceipt, PointReceipt, WalkReceipt
+from wavegan.commands.regenerate import clips_of
 from wavegan.errors import DataError, RunError
+from wavegan.generation import Model
 from wavegan.steering.points import Point
 
 logger = logging.getLogger(__name__)
+
+SAME = 0.5  # correlation, at the best place, of a sound that may have been cut, faded or encoded
 
 
 def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> tuple[LoadedModel, list[Point]]:
@@ -35,10 +42,22 @@ def point_in(loaded: LoadedModel, sound: Path) -> Point:
     """Returns the point of a sound file in a model: that of its receipt if the model made it, else by inversion."""
     receipt = _receipt(sound)
     if receipt and receipt.weights == weights_hash(loaded.model.generator):
-        return receipts.point_of(loaded.model, receipt)
-    maker = f"was made by {receipt.model}, step {receipt.step:,}" if receipt else "has no receipt"
-    logger.info(f"{sound} {maker}; {loaded.model.name} is brought as near to it as it comes")
+        if _is_as_made(loaded.model, receipt, sound):
+            return receipts.point_of(loaded.model, receipt)
+        maker = "sounds otherwise than its receipt says"
+    else:
+        maker = f"was made by {receipt.model}, step {receipt.step:,}" if receipt else "has no receipt"
+    logger.info(f"{sound} {maker}; the sound of {loaded.model.name} that is nearest to it is taken")
     return inverted(loaded, sound).point
+
+
+def _is_as_made(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> bool:
+    """Says whether a file still holds the clip of its receipt, at any level and place."""
+    [clip] = clips_of(model, receipt)
+    made = clip.mean(0).double().numpy()
+    heard = np.concatenate([*files.decode(sound, model.sample_rate, 1)])[:, 0].astype(np.float64)
+    power = float(np.square(made).sum() * np.square(heard).sum())
+    return float(np.abs(correlate(made, heard, method="fft")).max()) >= SAME * power**0.5
 
 
 def _receipt(sound: Path) -> ClipReceipt | PointReceipt | None:
@@ -61,6 +80,6 @@ def _model(sounds: Sequence[Path], model: Path | None, on: torch.device) -> Load
                 raise
     if model is None:
         raise DataError(
-            f"{path} has no receipt", "then a model must be named that can be brought near to it", "add `model=MODEL`"
+            f"{path} has no receipt", "so the model to look for its nearest sound in must be named", "add `model=MODEL`"
         )
     return load_model(model, on)
