@@ -53,6 +53,16 @@ def test_spectra_and_frequencies_are_those_of_the_clips(folders, tmp_path, monke
     assert report.likeness == [] and report.walk is None and report.labels is None and report.history == []
 
 
+def test_sounds_that_are_judged_by_themselves_are_told(folders, tmp_path, sounds, caplog):
+    made, real, _ = folders
+    job.evaluate(made, JudgingOptions(data=real, classifier="none"), out=tmp_path / "out")
+    assert f"5 of 5 sounds of {made} are also in {real}, which flatters it" in caplog.text
+    caplog.clear()
+    others = sounds(6, seconds=0.45, name="others")
+    job.evaluate(others, JudgingOptions(data=real, classifier="none"), out=tmp_path / "other")
+    assert "flatters" not in caplog.text
+
+
 def test_clips_too_short_for_spectra_are_refused(sounds):
     with pytest.raises(DataError, match="the longest file of .*blips has 160 samples.*1,024 or more; give longer"):
         job.evaluate(sounds(3, seconds=0.01, name="blips"), JudgingOptions(data=sounds(9, name="real")))

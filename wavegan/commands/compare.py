@@ -76,7 +76,8 @@ def compare(
     assemble.device(options.device)
     models = {path: model_candidate(path, options) for path in targets if is_model(path)}
     form, real_sound, wanted = _real_sound(targets, models, options)
-    candidates = [models.get(path) or folder_candidate(path, form, seed=options.seed) for path in targets]
+    data, seed = options.data, options.seed
+    candidates = [models.get(path) or folder_candidate(path, form, data=data, seed=seed) for path in targets]
     logger.info(f"comparing at {form}")
     folders = [candidate for candidate in candidates if candidate.model is None]
     count = agreed_count(options.count or wanted, real_sound, folders)

@@ -101,7 +101,7 @@ def evaluate(
     else:
         form = common_form(target)
         real_sound = real_sound_of_folders(form, data, training, seed=seed)
-        candidate = folder_candidate(target, form, seed=seed)
+        candidate = folder_candidate(target, form, data=data, seed=seed)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / target.resolve().name
     logger.info(f"comparing at {real_sound.form}")

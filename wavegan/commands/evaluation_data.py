@@ -91,15 +91,18 @@ def model_candidate(path: Path, options: JudgingOptions = DEFAULTS) -> Candidate
     )
 
 
-def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
+def folder_candidate(folder: Path, form: ClipFormat, *, seed: int, data: Path | None = None) -> Candidate:
     """Returns the clips of a folder in a given form, each the start of a file; a line says what had to be converted.
 
-    Raises DataError if the folder holds no sound file.
+    data: the folder of real sound to judge by, if one was named; a line says which sounds are also in it. Raises
+    DataError if the folder holds no sound file.
     """
     if not list_sound(folder).paths:
         raise DataError(f"{folder} holds no sound file and no checkpoints", "", "name another folder")
     log_conversions(folder, form)
     corpus = folder_corpus(folder, form)
+    if data and (same := int(np.isin(corpus.hashes, folder_corpus(data, form).hashes).sum())):
+        logger.warning(f"{same:,} of {len(corpus.names):,} sounds of {folder} are also in {data}, which flatters it")
     return Candidate(
         folder.resolve().name,
         clip_set(Windows(corpus, form.clip_samples, "first", seed)),
