@@ -611,6 +611,17 @@ def test_a_tag_of_an_mp3_before_another_sound_takes_nothing_of_its_end(form: str
             opened(tagged[: -len(plain) * 2 // 3])
 
 
+def test_an_ogg_with_a_damaged_page_says_what_is_lost():
+    content = encoded(np.random.default_rng(0).uniform(-0.5, 0.5, (4 * RATE, 1)), "OGG", "VORBIS")
+    frames, remarks = opened(content)
+    assert len(frames) == 4 * RATE and not remarks
+    content[len(content) // 2] ^= 255
+    frames, (remark,) = opened(content)
+    assert len(frames) < 4 * RATE and remark == (
+        f"its header promises 4.000 s and {len(frames) / RATE:.3f} s are there, which are read"
+    )
+
+
 def test_an_mp3_that_lacks_its_end_says_how_much():
     content = loud_then_silent()
     assert re.search(r"promises 6\.000 s and 0\.9\d+ s are there", opened(content[: len(content) // 2])[1][0])

@@ -145,6 +145,7 @@ def test_labels_come_from_json_then_cls_then_the_folder(tmp_path):
     with pytest.raises(DataError, match="data.label_column is wrd.*try word"):
         list_shards(str(path), label_column="wrd")
     assert labels_of(shard(tmp_path / "b.tar", samples(3))) == ["0", "1", "0"]
+    assert labels_of(shard(tmp_path / "c.tar", samples(3, "CLS"))) == ["0", "1", "0"]
     folders = [(f"drums/{label}/{number}.wav", sound(number)) for label in ("kick", "snare") for number in range(2)]
     assert labels_of(shard(tmp_path / "c.tar", folders)) == ["kick", "kick", "snare", "snare"]
     assert labels_of(tmp_path / "c.tar", label_level=2) == ["drums"] * 4

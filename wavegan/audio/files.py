@@ -30,7 +30,7 @@ FULL_SCALE = 32767  # of int16, as the original scales: sample = round(32767 · 
 LOSSY = ("MP3", "OGG")  # the headers of these formats only estimate the length
 LEAST_RATE, MOST_RATE = 1000, 768000  # of a file, in Hz; a header that claims others is damaged
 LOUDEST = 8.0  # a float file with a higher peak holds integers that were made floats, not a loud mix
-LOST_MP3_FRAMES = 4 * 1152  # an MP3 that lacks fewer is whole: encoders count their own delay in different ways
+LOST_FRAMES = 4 * 1152  # an MP3 or Ogg that lacks fewer is whole: encoders count their own delay in different ways
 UNKNOWN_FRAMES = 1 << 40  # libsndfile gives more where a FLAC does not say its length
 LASTING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -243,7 +243,7 @@ def _read(sound: _Stream, file: Pieces, remarks: _Remarks) -> Iterator[np.ndarra
     for block in _finite(sound, file):
         frames += len(block)
         yield block / np.float32(scale) if scale > 1 else block
-    if sound.format == "MP3" and frames + LOST_MP3_FRAMES < sound.frames:
+    if sound.format in LOSSY and frames + LOST_FRAMES < sound.frames < UNKNOWN_FRAMES:
         remarks.add(_shorter(sound.frames / sound.samplerate, frames / sound.samplerate))
     elif sound.format not in LOSSY and frames < sound.frames < UNKNOWN_FRAMES:
         raise DataError(f"is truncated: its header promises {sound.frames} frames and {frames} are there")

@@ -71,7 +71,7 @@ class Samples:
         key = f"{shard}/{name[: len(name) - len(base)]}{stem}"
         sample = self._samples.setdefault(key, Sample(shard, key, tar))
         file.seek(member.offset_data)
-        if ending in DESCRIBING:
+        if (ending := ending.lower()) in DESCRIBING:
             text = _text(file.read(min(member.size, TEXT_BYTES + 1)), is_json=ending == "json")
             is_again = ending in sample.texts
             sample.texts[ending] = text
