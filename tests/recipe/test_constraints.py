@@ -323,42 +323,42 @@ def test_nothing_is_said_of_what_a_wrong_value_might_have_made_right(faults):
         (
             "generator.name=mlp generator.upsample=nearest",
             "generator.upsample",
-            "mlp has no such key, wavegan and specgan have",
+            "mlp has no such key, but wavegan and specgan have it",
         ),
         (
             "discriminators.waveform.name=mlp discriminators.waveform.phase_shuffle.radius=1",
             "discriminators.waveform.phase_shuffle",
-            "mlp has no such key, wavegan has",
+            "mlp has no such key, but wavegan has it",
         ),
         (
             f"{VAE} method.discriminator_steps=2",
             "method.discriminator_steps",
-            "vae has no such key, gan and translation have",
+            "vae has no such key, but gan and translation have it",
         ),
         (f"{VAE} encoder.phase_shuffle.radius=2", "encoder.phase_shuffle", None),
         (
             f"{TRANSLATION} generator.labels=2",
             "generator.labels",
-            "translator has no such key, wavegan, specgan, mlp and inverse_stft have",
+            "translator has no such key, but wavegan, specgan, mlp and inverse_stft have it",
         ),
-        ("method.cycle_weight=1", "method.cycle_weight", "gan has no such key, translation has"),
-        ("method.reconstruction=l1", "method.reconstruction", "gan has no such key, vae has"),
-        ("generator.blocks=1", "generator.blocks", "wavegan has no such key, translator has"),
-        ("generator.clip_deviations=2", "generator.clip_deviations", "wavegan has no such key, specgan has"),
+        ("method.cycle_weight=1", "method.cycle_weight", "gan has no such key, but translation has it"),
+        ("method.reconstruction=l1", "method.reconstruction", "gan has no such key, but vae has it"),
+        ("generator.blocks=1", "generator.blocks", "wavegan has no such key, but translator has it"),
+        ("generator.clip_deviations=2", "generator.clip_deviations", "wavegan has no such key, but specgan has it"),
         (
             "optimizers.discriminator.momentum=0.9",
             "optimizers.discriminator.momentum",
-            "adam has no such key, muon, rmsprop and sgd have",
+            "adam has no such key, but muon, rmsprop and sgd have it",
         ),
         (
             "discriminators.waveform.optimizer.decay=0.9",
             "discriminators.waveform.optimizer.decay",
-            "adam has no such key, rmsprop has",
+            "adam has no such key, but rmsprop has it",
         ),
         (
             f"{MEL} discriminators.mel.view.power=0.5",
             "discriminators.mel.view.power",
-            "log_mel has no such key, complex has",
+            "log_mel has no such key, but complex has it",
         ),
     ],
 )
@@ -385,7 +385,7 @@ def test_each_key_of_each_kind_either_exists_or_is_answered_by_those_who_have_it
     for name, kind in kinds.items():
         for key in every_key - kind.model_fields.keys():
             told = faults(f"{section}.name={name} {section}.{key}=1")
-            assert any(line.startswith(f"{section}.{key} does not apply: {name} has no such key, ") for line in told)
+            assert any(line.startswith(f"{section}.{key} does not apply: {name} has no such key, but ") for line in told)
 
 
 def test_methods_with_discriminators_are_those_of_the_game():

@@ -58,7 +58,7 @@ def refuse_renamed_labels(recipe: Recipe, label_names: list[str], corpus: Corpus
     """
     if assemble.label_count(recipe) and tuple(label_names) != corpus.label_names:
         raise DataError(
-            f"the labels were {', '.join(label_names)} and are {', '.join(corpus.label_names)}",
+            f"the labels were {', '.join(label_names)} and are {', '.join(corpus.label_names) or 'none'}",
             "a run keeps its labels",
             "give the folders their old names, or start a new run with `run_dir`",
         )
