@@ -385,7 +385,8 @@ def test_each_key_of_each_kind_either_exists_or_is_answered_by_those_who_have_it
     for name, kind in kinds.items():
         for key in every_key - kind.model_fields.keys():
             told = faults(f"{section}.name={name} {section}.{key}=1")
-            assert any(line.startswith(f"{section}.{key} does not apply: {name} has no such key, but ") for line in told)
+            fault = f"{section}.{key} does not apply: {name} has no such key, but "
+            assert any(line.startswith(fault) for line in told)
 
 
 def test_methods_with_discriminators_are_those_of_the_game():

@@ -29,7 +29,8 @@ def unknown_key(
     if owners := [kind for kind, settings in kinds.items() if name in settings.model_fields]:
         own = next(kind for kind, settings in kinds.items() if settings is section)
         others = f"{listed(owners, 'and')} {'have' if len(owners) > 1 else 'has'} it"
-        return f"{key} does not apply: {own} has no such key, but {others}; leave it out, or take {path}.name: {owners[0]}"
+        remedy = f"leave it out, or take {path}.name: {owners[0]}"
+        return f"{key} does not apply: {own} has no such key, but {others}; {remedy}"
     everywhere = {each.rpartition(".")[2]: each for each in reversed(every_key)}
     beside = {each.rpartition(".")[2]: each for each in every_key if each.rpartition(".")[0] == path}
     if not path:
