@@ -140,6 +140,10 @@ SteadyPitch = Annotated[
         description="averages the pitch of pulses over nine frames, and keeps it in the range of the sound's pitches"
     ),
 ]
+DrawnPitch = Annotated[
+    bool,
+    Field(description="draws the pitch of pulses as those of the sound are spread, and lets pulses ring: for voices"),
+]
 StartShare = Annotated[
     float, Field(ge=0, le=1, description="share of hiss and of pulses in every bin at the start; less suits tones")
 ]

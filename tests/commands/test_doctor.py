@@ -438,6 +438,21 @@ def test_the_advice_follows_the_partials(folder, sound, base):
     assert diagnosis.facts["partials"] == f"{diagnosis.figures['steady_partials']:.0%} of the strongest ones are steady"
 
 
+def gliding(number: int) -> np.ndarray:
+    """Returns harmonics of a pitch that goes up and down, another for each number."""
+    time = np.arange(RATE) / RATE
+    octaves = 0.2 * np.sin(2 * np.pi * (2 + 0.2 * number) * time)
+    phase = 2 * np.pi * np.cumsum((100 + 8 * number) * 2**octaves) / RATE
+    return sum(np.sin(harmonic * phase) / harmonic for harmonic in range(1, 30)) / 4  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("sound", "is_voice"), [(gliding, True), (noise, False), (note, False)])
+def test_pitches_are_drawn_for_a_voice(folder, sound, is_voice):
+    recipe = advised(folder(sound))
+    assert recipe.generator.drawn_pitch == is_voice
+    assert recipe.generator.start_share == (0.05 if is_voice else 0.1 if sound is note else 0.3)
+
+
 @pytest.mark.parametrize(
     ("clips", "windows", "is_tonal", "is_augmented"),
     [

@@ -25,7 +25,7 @@ SHAPES = {
     "wavegan": {"clip_samples": 4096, "dim": 2, "batch_norm": True, "labels": 2},
     "mlp": {"clip_samples": 300, "dim": 2, "channels": 2},
     "inverse_stft": {
-        "clip_samples": 1500, "dim": 4, "window": 64, "hop": 16, "labels": 2, "pulses": True, "steady_pitch": True,
+        "clip_samples": 1500, "dim": 4, "window": 64, "hop": 16, "labels": 2, "pulses": True, "drawn_pitch": True,
         "broad_hiss": True, "long_frames": 4, "detuned_bins": True,
     },
 }  # fmt: skip
@@ -61,7 +61,7 @@ def soften(generator: Generator) -> None:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> tuple[Model, Path, float]:
-    """The richest model: labels, noise, steady pulses, broad hiss, long frames, two channels, clips raised to 1."""
+    """The richest model: labels, noise, drawn pitches, broad hiss, long frames, two channels, clips raised to 1."""
     model = replace(made("inverse_stft", channels=2), label_counts=(1, 3))
     soften(generator_of(model))
     folder = tmp_path_factory.mktemp("onnx")

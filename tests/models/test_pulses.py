@@ -1,4 +1,4 @@
-"""Tests the pitches of pulses: their range, which comes from the sound, and how steady they are."""
+"""Tests the pitches of pulses: their range and spread, which come from the sound, and how steady they are."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from wavegan.models.inverse_stft import Generator
-from wavegan.models.pulses import Frequencies, Pulses
+from wavegan.models.pulses import QUANTILES, DrawnPitches, Frequencies, Pulses, pitches_of
 
 LARGE = torch.tensor([-50.0, 0.0, 50.0])
 
@@ -69,3 +69,55 @@ def test_without_pulses_nothing_is_measured():
     generator = Generator(4096, dim=4, steady_pitch=True)
     generator.measure([torch.rand(2, 1, 4096)])
     assert not any("pulses" in name for name in generator.state_dict())
+
+
+def test_drawn_pitches_are_spread_as_those_that_were_measured():
+    drawn = DrawnPitches(40, 512, 128)
+    own = 3 + torch.rand(500, generator=torch.Generator().manual_seed(0))
+    wave = 0.05 * torch.randn(500, 30, generator=torch.Generator().manual_seed(1))
+    drawn.measure(list(2 ** (own[:, None] + wave)))
+    numbers = torch.randn(4000, drawn.count, generator=torch.Generator().manual_seed(2))
+    pitches = drawn(numbers)
+    assert pitches.shape == (4000, 40)
+    quantiles = torch.tensor([0.1, 0.5, 0.9])
+    torch.testing.assert_close(pitches[:, 0].quantile(quantiles), own.quantile(quantiles), rtol=0, atol=0.03)
+    away = drawn(torch.cat([torch.zeros(4000, 1), numbers[:, 1:]], dim=1)) - drawn.own[QUANTILES // 2]
+    assert away.std().item() == pytest.approx(0.05, rel=0.1)
+    assert away.diff(dim=1).std() < 0.2 * away.std(), "they bend slowly"
+    again = DrawnPitches(40, 512, 128)
+    again.load_state_dict(drawn.state_dict())
+    assert torch.equal(again(numbers), pitches)
+
+
+def test_few_clips_with_a_pitch_leave_the_spread():
+    drawn = DrawnPitches(40, 512, 128)
+    before = drawn.own.clone()
+    drawn.measure([torch.full((30,), 20.0)] * 19 + [torch.full((5,), 20.0)] * 100)
+    assert torch.equal(drawn.own, before)
+
+
+def test_a_drawn_pitch_is_heard_and_the_network_moves_it_a_little():
+    time = torch.arange(8192) / 512
+    cycles = torch.linspace(4, 6, 40)[:, None, None]
+    clips = torch.sin(2 * math.pi * cycles * time).sign() / 2
+    generator = Generator(8192, dim=4, pulses=True, drawn_pitch=True)
+    generator.measure([clips[:20], clips[20:]])
+    assert generator.drawn_pitches and generator.pulses and generator.pitch
+    low, high = 2 ** generator.drawn_pitches.own[[0, -1]]
+    assert low.item() == pytest.approx(4, rel=0.03) and high.item() == pytest.approx(6, rel=0.03)
+    with torch.no_grad():  # a network of pulses alone
+        level, real, imaginary, hiss, pulse = generator.head.bias[1:].view(5, -1)
+        for part in (level, real, imaginary, hiss):
+            part.zero_()
+        pulse.fill_(3)
+        generator.head.weight.zero_()
+        generator.pitch.weight.zero_()
+        generator.pitch.bias.zero_()
+        inputs = [declared.draw(12, generator=torch.Generator().manual_seed(0)) for declared in generator.inputs]
+        inputs[-1][:, 1:] = 0
+        expected = 2 ** generator.drawn_pitches(inputs[-1])[:, 0]
+        for moved, factor in ((0.0, 1), (50.0, 2**0.2)):
+            generator.pitch.bias.fill_(moved)
+            heard = pitches_of(generator(inputs[0], None, *inputs[1:])[:, 0], 512)
+            medians = torch.stack([clip.median() for clip in heard])
+            torch.testing.assert_close(medians, expected * factor, rtol=0.04, atol=0)

@@ -8,7 +8,7 @@ from small_generators import clips_of, drawn, long_part, small
 
 from wavegan.dsp.frames import framed, real_transform
 from wavegan.dsp.stft import full_scale
-from wavegan.models.spectral_frames import OPEN, SOFTER, LongFrames, SpectralFrames, detuning
+from wavegan.models.spectral_frames import OPEN, SOFTER, LongFrames, SpectralFrames, detuning, minimum_phase, turned
 
 
 def long_frames(clip_samples: int = 4096, factor: int = 4) -> LongFrames:
@@ -175,3 +175,23 @@ def test_its_statistics_are_in_the_checkpoint():
     names = small(long_frames=4).state_dict().keys() - small().state_dict().keys()
     assert names == {f"long_frames.{name}" for name in ("head.weight", "head.bias", "gate.weight", "gate.bias",
                                                          "start_levels", "bounds")}  # fmt: skip
+
+
+def test_pulses_ring_as_a_filter_of_one_pole_does():
+    """Its log magnitudes have the phases of the filter, and a pulse that is turned by them rings after itself."""
+    window = 512
+    response = 1 / (1 - 0.8 * torch.exp(-2j * torch.pi * torch.arange(window // 2 + 1) / window))
+    phases = response.abs().log() @ minimum_phase(window)
+    torch.testing.assert_close(phases, response.angle(), rtol=0, atol=0.02)  # the taper costs a little
+    pulse = torch.zeros(1, window)
+    pulse[0, 100] = 1
+    turned_pulse = turned(real_transform(pulse), phases)
+    rung = torch.fft.irfft(torch.view_as_complex(turned_pulse.contiguous()) * response.abs(), window)[0]
+    torch.testing.assert_close(rung[100:110], 0.8 ** torch.arange(10), rtol=0, atol=0.01)
+    assert rung[:100].abs().max() < 0.01, "nothing before the pulse"
+
+
+def test_partials_do_not_ring_as_their_envelope_does():
+    """The phases follow the envelope: a change of levels from bin to bin, as of partials, turns nothing."""
+    alternating = torch.tensor([3.0, -3.0]).repeat(129)[:257]
+    assert (alternating @ minimum_phase(512)).abs().max() < 1e-4

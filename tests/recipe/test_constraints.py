@@ -197,6 +197,15 @@ def test_what_goes_together(faults, settings):
             "true",
         ),
         (
+            "generator.name=inverse_stft generator.drawn_pitch=true",
+            "generator.drawn_pitch is true; generator.pulses is false, so there is no pitch; try generator.pulses: "
+            "true",
+        ),
+        (
+            "generator.name=inverse_stft generator.pulses=true generator.drawn_pitch=true generator.steady_pitch=true",
+            "generator.drawn_pitch and steady_pitch are true; a drawn pitch is steady; leave out one",
+        ),
+        (
             "training.lr_floor=0.02",
             "training.lr_floor is 0.02; training.lr_decay is none, so no rate falls; try training.lr_decay: cosine",
         ),

@@ -27,13 +27,15 @@ MOST = 0.8  # share of the files that are stereo, if stereo is learned
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 HEARD_SECONDS = 200  # random ones, to measure how steady partials are, at TUNED_RATE
 TONAL = 0.82  # share of steady partials; the synthesiser has 1.00, piano 0.91, drums 0.73, speech 0.45
+VOICE = 0.6  # at most that share, for a voice, whose pitch glides
+VOICED = 0.3  # at least that share of its loud frames has a pitch; speech has 0.4 to 0.6
 
 
 @dataclass(frozen=True)
 class DataFormat:
     """Holds the format in which a source is learned from; file_rate: nine of ten files have at least it; in Hz.
 
-    is_tonal: its partials are steady, as those of notes and of most music are.
+    is_tonal: its partials are steady, as those of notes and of most music are. is_voice: it has a pitch that glides.
     """
 
     sample_rate: int
@@ -42,6 +44,7 @@ class DataFormat:
     remarks: tuple[str, ...] = ()
     reading: Reading = Reading()
     is_tonal: bool = False
+    is_voice: bool = False
 
 
 def data_format_of(probes: Sequence[Probe], device: torch.device) -> DataFormat:
@@ -78,6 +81,15 @@ def mended(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> Dat
         trim_silence=bool(kinds & {"late", "delayed"}),
     )
     return replace(form, channels=channels, reading=reading)
+
+
+def of_its_kind(form: DataFormat, steady: float | None, tonal: np.ndarray) -> DataFormat:
+    """Returns the form with what the sound is: steady notes, a voice, or neither.
+
+    steady: the share of steady partials, None in silence. tonal: of some items, the share of loud frames with a pitch.
+    """
+    is_voice = steady is not None and steady <= VOICE and len(tonal) > 0 and float(tonal.mean()) >= VOICED
+    return replace(form, is_tonal=(steady or 0) >= TONAL, is_voice=is_voice)
 
 
 def steady_share(corpus: Corpus) -> float | None:

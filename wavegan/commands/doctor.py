@@ -23,11 +23,11 @@ from wavegan.audio.sources import open_source
 from wavegan.audio.splits import is_for_training
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.data_format import (
-    TONAL,
     DataFormat,
     cutting_of,
     data_format_of,
     mended,
+    of_its_kind,
     plain_cutting,
     steady_share,
 )
@@ -107,7 +107,7 @@ def doctor(
     raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))
     learned, advice, step_seconds = plain, None, None
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
-        form = replace(mended(form, raw, corpus), is_tonal=(plain.steady or 0) >= TONAL)
+        form = of_its_kind(mended(form, raw, corpus), plain.steady, hearing.tonal)
         learned = _as_learned(plain, form, places)
         advice, step_seconds = _advice(places, learned, form, on, recipe, timing)
     problems = _problems(raw, _findings(learned) if advice else raw)

@@ -107,6 +107,7 @@ def advised(
         windows=cutting.windows,
         augmented=augmented,
         is_tonal=form.is_tonal,
+        is_voice=form.is_voice,
         hears_texture=hears_texture,
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it

@@ -21,7 +21,7 @@ from wavegan.models.conv1d import Convolution, initialize_uniform
 from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
-from wavegan.models.pulses import Pulses, pitches_of
+from wavegan.models.pulses import DrawnPitches, Pulses, pitches_of
 from wavegan.models.spectral_frames import LevelMeter, LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
 
@@ -29,7 +29,9 @@ START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
 KERNEL_SIZE = 5
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
-PITCHED = 64  # clips in which pitches are looked for, or a few more
+PITCHED = 256  # clips in which pitches are looked for, or a few more
+START_PULSES = 0.6  # their share in a bin of a network that has learned nothing, where pitches are drawn
+OCTAVE = 2.0  # in the row of drawn pitches that blocks see
 LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell the clips of a label apart by
 
 
@@ -38,10 +40,13 @@ class Generator(SpectralFrames):
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
     rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
-    steady_pitch: `is_steady` of `Pulses`. start_share: the share of hiss and of pulses in a bin of a network that has
-    learned nothing. detuned_bins: see `spectral_frames.detuning`. broad_hiss: hiss is no louder than the mean level of
-    the bins around, so that a partial does not hiss. long_frames: how many times longer a second set of frames is, see
-    `LongFrames`; 0 for none. What they say comes from the first block that has as many frames, or more.
+    steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch of a clip is drawn as those of the sound are spread,
+    see `DrawnPitches`, every block sees it and the head moves it little; and pulses ring as a voice's, with the phases
+    of the minimum-phase filter that has the frame's levels. start_share: the share of hiss and of pulses in a bin of a
+    network that has learned nothing. detuned_bins: see `spectral_frames.detuning`. broad_hiss: hiss is no louder than
+    the mean level of the bins around, so that a partial does not hiss. long_frames: how many times longer a second set
+    of frames is, see `LongFrames`; 0 for none. What they say comes from the first block that has as many frames, or
+    more.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -67,6 +72,7 @@ class Generator(SpectralFrames):
         hop: settings.Hop = 128,
         pulses: settings.Pulses = False,
         steady_pitch: settings.SteadyPitch = False,
+        drawn_pitch: settings.DrawnPitch = False,
         start_share: settings.StartShare = 0.3,
         broad_hiss: settings.BroadHiss = False,
         detuned_bins: settings.DetunedBins = False,
@@ -83,22 +89,25 @@ class Generator(SpectralFrames):
             *(Input("normal", (1, length)) for length in lengths),
             Input("normal", (channels, hiss_samples)),
         )
+        self.drawn_pitches = DrawnPitches(lengths[-1], window, hop) if drawn_pitch else None
+        if self.drawn_pitches:
+            self.inputs += (Input("normal", (self.drawn_pitches.count,)),)
         self.mapped = mapped = MAPPED * dim
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
         self.start = nn.Linear(mapped, dim * lengths[0])
-        blocks = [_Block(dim, mapped) for _ in lengths]
+        blocks = [_Block(dim, mapped, knows_pitch=drawn_pitch) for _ in lengths]
         self.blocks = nn.ModuleList(blocks)
         self.pulses = Pulses(window, hop, is_steady=steady_pitch) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
-        self.build(*form, sources=sources, broad_hiss=broad_hiss, detuned_bins=detuned_bins)
+        self.build(*form, sources=sources, broad_hiss=broad_hiss, detuned_bins=detuned_bins, rings=drawn_pitch)
         self.long_frames = LongFrames(*form, long_frames, detuned_bins=detuned_bins) if long_frames else None
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()
-        self.begin_head(start_share)
+        self.begin_head(start_share, START_PULSES if drawn_pitch else start_share)
         if self.long_frames:
             self.long_frames.begin()
         self.register_buffer("peaks_are_one", torch.zeros((), dtype=torch.bool))
@@ -118,17 +127,23 @@ class Generator(SpectralFrames):
         if offset is not None:
             w = w + offset
         x = self.start(w).unflatten(1, (-1, self.dim)).transpose(1, 2)
-        *rows, white = noise
+        rows, (white, *numbers) = noise[: len(self.blocks)], noise[len(self.blocks) :]
+        drawn = pitch = None
+        if self.drawn_pitches:
+            with full_precision(numbers[0]):
+                drawn = self.drawn_pitches(numbers[0].float())
+                pitch = OCTAVE * (drawn - self.drawn_pitches.own.mean())[:, None]
         features = []
         for block, row in zip(self.blocks, rows, strict=True):
-            x = block(stretched(x, row.shape[-1]), w, row)
+            length = row.shape[-1]
+            x = block(stretched(x, length), w, row, None if pitch is None else stretched(pitch, length))
             features.append(x)
         x = _activated(x)
         maps = self.maps(x)
         with full_precision(maps):
             sources = [self._hiss(white.float())]
             if self.pulses and self.pitch:  # pitches learn from what the blocks say, and teach them nothing
-                sources.append(self.pulses(self.pitch(x.detach().float())[..., 0]))
+                sources.append(self.pulses(self.pitch(x.detach().float())[..., 0], drawn))
             clips = self.synthesized(self.spectra(maps.float(), *sources))
         if self.long_frames:
             frames = self.long_frames.frames
@@ -146,16 +161,16 @@ class Generator(SpectralFrames):
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Measures the start levels and the bounds of the bins on clips, which come in batches (N, channels, T).
 
-        See `LevelMeter`. Where the clips have a peak of 1, so will generated ones. The range of steady pitches is that
-        of the clips' pitches.
+        See `LevelMeter`. Where the clips have a peak of 1, so will generated ones. Steady and drawn pitches lie where
+        those of the clips do.
         """
         meters = [LevelMeter(frames) for frames in self.sets_of_frames]
         count, peaks, pitches = 0, [], []
         steady = self.pulses if self.pulses and self.pulses.span > 1 else None
         for clips in batches:
             mixed = self.mix @ clips if self.channels > 1 else clips
-            if steady and count < PITCHED:
-                pitches.append(pitches_of(mixed[:, 0], self.window))
+            if (steady or self.drawn_pitches) and count < PITCHED:
+                pitches += pitches_of(mixed[:, 0], self.window)
             for meter in meters:
                 meter.add(mixed)
             count += len(clips)
@@ -164,6 +179,8 @@ class Generator(SpectralFrames):
             meter.set()
         if steady:
             steady.frequencies.measure(torch.cat(pitches))
+        if self.drawn_pitches:
+            self.drawn_pitches.measure(pitches)
         self.peaks_are_one.fill_((torch.cat(peaks) > FULL_PEAK).float().mean() > FULL_PEAK)
 
     def _hiss(self, white: Tensor) -> Tensor:
@@ -198,22 +215,26 @@ def stretched(x: Tensor, size: int) -> Tensor:
 class _Block(nn.Module):
     """Adds two convolutions to its input (N, dim, T), modulated by the mapped latent (N, mapped) and by one noise.
 
-    The noise (N, 1, T) is one number for each place: all that differs between two hits of one latent.
+    The noise (N, 1, T) is one number for each place: all that differs between two hits of one latent, but for a drawn
+    pitch (N, 1, T).
     """
 
-    def __init__(self, dim: int, mapped: int):
+    def __init__(self, dim: int, mapped: int, *, knows_pitch: bool = False):
         super().__init__()
         self.first, self.last = (Convolution(dim, dim, KERNEL_SIZE) for _ in range(2))
         self.modulation = nn.Linear(mapped, 2 * dim)
         self.gain = nn.Parameter(torch.full((dim, 1), 0.1))
+        self.pitch_gain = nn.Parameter(0.3 * torch.randn(dim, 1)) if knows_pitch else None
 
     def begin_empty(self) -> None:
         """Makes it add nothing at the start."""
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor, pitch: Tensor | None = None) -> Tensor:
         h = self.first(F.leaky_relu(x, 0.2))
         h = h + self.gain.to(h.dtype) * noise.to(h.dtype)
+        if self.pitch_gain is not None and pitch is not None:
+            h = h + self.pitch_gain.to(h.dtype) * pitch.to(h.dtype)
         scale, shift = self.modulation(w)[..., None].chunk(2, dim=1)
         return x + self.last(F.leaky_relu(h * (1 + scale) + shift, 0.2))

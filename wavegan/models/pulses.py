@@ -13,13 +13,21 @@ LOWEST, HIGHEST = 2.0, 32.0  # cycles a window; at 16 kHz and 512 samples 62 and
 SPAN = 9  # frames over which a steady pitch is averaged, about two windows
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
-FEW = 100  # pitches, from which no range is measured
+FEW = 200  # pitches, from which no range is measured
+MOST_MOVED = 0.2  # octaves, by which a network moves a drawn pitch
+OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; at 16 kHz and 512 samples 94 to 250 Hz
+QUANTILES = 65
+BEND_WINDOWS = 6  # over which a drawn pitch is smooth; 0.19 s at 16 kHz and 512 samples
+FEW_FRAMES, FEW_CLIPS = 6, 20  # with a pitch
+WITHIN, NORMAL_WITHIN = 0.8, 1.2816  # so many of normal numbers are smaller than so many standard deviations
 BAND = 0.4  # B as a share of the band
 LEAST_HEIGHT = -40.0  # as a natural logarithm; denormal numbers make arithmetic slow
 
 
 class Frequencies(nn.Module):
     """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of the range.
+
+    Beside drawn pitches, of the same shape and as logarithms to base 2 of cycles a window, they only move those.
 
     The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a window: four
     octaves, or those that `measure` sets.
@@ -32,8 +40,10 @@ class Frequencies(nn.Module):
         self.window = window
         self.register_buffer("bounds", torch.tensor([LOWEST, HIGHEST]).log2(), persistent=is_measured)
 
-    def forward(self, pitches: Tensor) -> Tensor:
+    def forward(self, pitches: Tensor, drawn: Tensor | None = None) -> Tensor:
         low, high = self.bounds
+        if drawn is not None:
+            return torch.exp2((drawn + MOST_MOVED * torch.tanh(pitches)).clamp(low, high)) / self.window
         return torch.exp2(low + (high - low) * torch.sigmoid(pitches)) / self.window
 
     def measure(self, pitches: Tensor) -> None:
@@ -47,15 +57,54 @@ class Frequencies(nn.Module):
             self.bounds.copy_(torch.stack([low - ROOM, high + ROOM]).clamp(*widest))
 
 
-def pitches_of(clips: Tensor, window: int) -> Tensor:
-    """Returns the pitches (count,) of all voiced frames of clips (..., T), in cycles a window.
+class DrawnPitches(nn.Module):
+    """Turns normal numbers (N, 1 + frames + span - 1) into pitches (N, frames), as those of a sound are spread.
+
+    The first number says a clip's own pitch, by the quantiles `own`. The others, averaged over 6 windows with a taper,
+    bend it by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles a window. The gradient
+    of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and down by octaves.
+    """
+
+    own: Tensor
+    bend: Tensor
+    kernel: Tensor
+
+    def __init__(self, frames: int, window: int, hop: int):
+        super().__init__()
+        self.window = window
+        span = BEND_WINDOWS * window // hop
+        self.count = frames + span
+        self.register_buffer("own", torch.linspace(*OWN, QUANTILES))
+        self.register_buffer("bend", torch.tensor(0.1))
+        taper = torch.hann_window(span + 2)[1:-1]
+        self.register_buffer("kernel", taper / taper.norm(), persistent=False)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        places = (0.5 + 0.5 * torch.erf(numbers[:, :1] / math.sqrt(2))) * (QUANTILES - 1)  # of normal numbers, even
+        before = places.floor().clamp(max=QUANTILES - 2)
+        low, high = self.own[before.long()], self.own[before.long() + 1]
+        own = low + (places - before) * (high - low)
+        return own + self.bend * F.conv1d(numbers[:, None, 1:], self.kernel[None, None])[:, 0]
+
+    def measure(self, pitches: list[Tensor]) -> None:
+        """Sets both from the pitches of each clip's voiced frames, in cycles a window; too few leave all as it is."""
+        logs = [clip.double().log2() for clip in pitches if len(clip) >= FEW_FRAMES]
+        if len(logs) >= FEW_CLIPS:
+            medians = torch.stack([clip.median() for clip in logs])
+            away = torch.cat([clip - median for clip, median in zip(logs, medians, strict=True)]).abs()
+            self.own.copy_(medians.quantile(torch.linspace(0.01, 0.99, QUANTILES).to(medians)))
+            self.bend.copy_(away.quantile(WITHIN) / NORMAL_WITHIN)
+
+
+def pitches_of(clips: Tensor, window: int) -> list[Tensor]:
+    """Returns for each of the clips (N, T) the pitches (count,) of its voiced frames, in cycles a window.
 
     pYIN (Mauch and Dixon 2014) hears them, in frames of two windows.
     """
-    frames = {"sr": window, "frame_length": 2 * window, "hop_length": window}  # so that a Hz is a cycle a window
+    frames = {"sr": window, "frame_length": 2 * window, "hop_length": window // 2}  # so that a Hz is a cycle a window
     steps = {"resolution": 0.5, "max_transition_rate": 1}  # semitones, and octaves a frame
     pitches, is_voiced, _ = librosa().pyin(clips.cpu().numpy(), fmin=LOWEST, fmax=HIGHEST, **frames, **steps)
-    return torch.from_numpy(pitches[is_voiced]).to(clips)
+    return [torch.from_numpy(clip[voiced]).to(clips) for clip, voiced in zip(pitches, is_voiced, strict=True)]
 
 
 class Pulses(nn.Module):
@@ -79,10 +128,10 @@ class Pulses(nn.Module):
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 
-    def forward(self, pitches: Tensor) -> Tensor:
+    def forward(self, pitches: Tensor, drawn: Tensor | None = None) -> Tensor:
         if self.span > 1:
             pitches = F.avg_pool1d(pitches, self.span, stride=1, padding=self.span // 2, count_include_pad=False)
-        cycles = self.frequencies(pitches)
+        cycles = self.frequencies(pitches, drawn)
         times = torch.arange(self.window, device=cycles.device) - self.window / 2
         phases = self._middles(cycles.detach())[..., None] + cycles[..., None] * times
         sharpness, gain = self._shape(cycles.detach())

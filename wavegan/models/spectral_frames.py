@@ -17,6 +17,7 @@ HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
 SOFTER = 0.25  # times LOUDNESS_GAIN, how far long frames begin below the levels of the sound, as a natural logarithm
 GOLDEN = (math.sqrt(5) - 1) / 2
+LONGEST_RING = 10  # a part of a window: 3 ms at 16 kHz and 512 samples
 OPEN = 0.5  # times LOUDNESS_GAIN, where a gate begins: at 0.88
 
 
@@ -31,6 +32,7 @@ class SpectralFrames(nn.Module):
     bounds: Tensor
     turn: Tensor
     synthesis: Tensor
+    ringing: Tensor | None
 
     def build(
         self,
@@ -43,11 +45,13 @@ class SpectralFrames(nn.Module):
         sources: int,
         broad_hiss: bool,
         detuned_bins: bool,
+        rings: bool = False,
     ) -> None:
         """Makes the head for features of `dim` numbers; window and hop are in samples.
 
         sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
-        detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`.
+        detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`. rings: the last source
+        has the phases of the minimum-phase filter with the frame's levels.
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
         self.frames, self.bins, self.broad_hiss = -(-clip_samples // hop), window // 2 + 1, broad_hiss
@@ -57,12 +61,13 @@ class SpectralFrames(nn.Module):
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
         self.register_buffer("turn", self._turn(detuned_bins), persistent=False)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
+        self.register_buffer("ringing", minimum_phase(window) if rings else None, persistent=False)
 
     @torch.no_grad()
-    def begin_head(self, start_share: float = 0.0, loudness: float = 0.0) -> None:
+    def begin_head(self, *start_shares: float, loudness: float = 0.0) -> None:
         """Sets a head that makes the start levels in all bins, with phases of no order.
 
-        start_share: of each source in a bin. loudness: of all frames, times LOUDNESS_GAIN a natural logarithm.
+        start_shares: those of the sources in a bin. loudness: of all frames, times LOUDNESS_GAIN a natural logarithm.
         """
         self.head.weight.mul_(0.5)
         bias = self.head.bias.view(self.channels, -1)
@@ -71,8 +76,8 @@ class SpectralFrames(nn.Module):
         level.zero_()
         for part in (real, imaginary):  # were they all alike, clips would begin as clicks
             part.uniform_(-1, 1)
-        for share in shares:
-            share.fill_(start_share)
+        for share, start in zip(shares, start_shares, strict=False):
+            share.fill_(start)
 
     def maps(self, x: Tensor) -> Tensor:
         """Computes what the head says, (N, channels, frames, `map_count`), of features (N, frames, dim)."""
@@ -87,6 +92,9 @@ class SpectralFrames(nn.Module):
         if self.broad_hiss:
             hiss, *others = sources
             sources = (hiss * hiss_factors(levels)[..., None], *others)
+        if self.ringing is not None:
+            *others, pulses = sources
+            sources = (*others, turned(pulses, levels @ self.ringing))
         return Spectra.apply(maps, room, levels, self.turn, *sources)
 
     def synthesized(self, spectra: Tensor) -> Tensor:
@@ -118,6 +126,26 @@ class SpectralFrames(nn.Module):
         """Returns what frames are multiplied by before they are added: a clip's own spectra give the clip again."""
         hann = torch.hann_window(self.window)
         return hann * (full_scale(self.window) * self.hop / hann.square().sum())
+
+
+def minimum_phase(window: int) -> Tensor:
+    """Returns the matrix (bins, bins) from log magnitudes to the phases of the minimum-phase filter that has them.
+
+    Only the part of the cepstrum below LONGEST_RING of a window counts, with a taper: it is the envelope, as the phases
+    of single partials must not count (Oppenheim and Schafer 1989, chapter 12).
+    """
+    cepstra = torch.fft.irfft(torch.eye(window // 2 + 1, dtype=torch.float64), window)
+    longest = window // LONGEST_RING
+    times = torch.arange(window)
+    causal = torch.where((times > 0) & (times < longest), 1 + (math.pi * times / longest).cos(), 0)
+    return torch.fft.rfft(cepstra * causal).imag.float()
+
+
+def turned(spectra: Tensor, phases: Tensor) -> Tensor:
+    """Returns spectra (..., 2) whose phases are larger by those given, in radians."""
+    cosine, sine = phases.cos(), phases.sin()
+    real, imaginary = spectra.unbind(-1)
+    return torch.stack([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=-1)
 
 
 def detuning(bins: int) -> Tensor:

@@ -48,10 +48,15 @@ def _sound(recipe: Recipe) -> Iterator[Conflict]:
 
 def _generator(recipe: Recipe) -> Iterator[Conflict]:
     generator = recipe.generator
-    if generator.name == "inverse_stft" and generator.steady_pitch and not generator.pulses:
-        keys = ("generator.steady_pitch", "generator.pulses")
-        rule = "generator.pulses is false, so there is no pitch"
-        yield Conflict(keys, f"generator.steady_pitch is true; {rule}; try generator.pulses: true")
+    if generator.name != "inverse_stft":
+        return
+    for key in ("steady_pitch", "drawn_pitch"):
+        if getattr(generator, key) and not generator.pulses:
+            keys, rule = (f"generator.{key}", "generator.pulses"), "generator.pulses is false, so there is no pitch"
+            yield Conflict(keys, f"generator.{key} is true; {rule}; try generator.pulses: true")
+    if generator.steady_pitch and generator.drawn_pitch:
+        keys = ("generator.drawn_pitch", "generator.steady_pitch")
+        yield Conflict(keys, "generator.drawn_pitch and steady_pitch are true; a drawn pitch is steady; leave out one")
 
 
 def _method(recipe: Recipe) -> Iterator[Conflict]:

@@ -128,6 +128,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "stereo": {"channels": 2, "names": ("a", "b")},
     "broad hiss": {"broad_hiss": True, "pulses": True},
     "a steady pitch": {"pulses": True, "steady_pitch": True},
+    "drawn pitches": {"pulses": True, "drawn_pitch": True, "names": ("a", "b"), "window": 128, "hop": 32},
+    "drawn pitches, stereo, uneven": {
+        "pulses": True, "drawn_pitch": True, "channels": 2, "clip_samples": 1999, "window": 96, "hop": 24, "dim": 9,
+    },
     "long frames": {"long_frames": 4, "names": ("a", "b"), "is_loud": True},
     "long frames, uneven in all": {
         "long_frames": 3, "channels": 2, "clip_samples": 1999, "window": 100, "hop": 25, "dim": 9, "pulses": True,

@@ -2,6 +2,7 @@
 // Runs in the worker.
 
 const LOUDNESS_GAIN = 4;
+const LONGEST_RING = 10; // of pulses, a part of a window
 const BROAD = 9; // bins, over whose mean level hiss may not rise
 
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
@@ -14,7 +15,7 @@ class Frames {
     const times = factor || 1;
     const weights = (name) => tensors[factor ? `long_frames.${name}` : name];
     [this.window, this.hop] = [times * model.window, times * model.hop];
-    Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins });
+    Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins, rings: model.pitchNumbers > 0 });
     this.bins = this.window / 2 + 1;
     this.frames = Math.ceil(model.clipSamples / this.hop);
     this.maps = weights("head.bias").length / model.channels; // of each frame and channel
@@ -86,6 +87,7 @@ class Frames {
         const room = bounds[bin] - startLevels[bin] - maps[1 + bin] - LOUDNESS_GAIN * maps[0];
         levels[bin] = bounds[bin] - softplus(room);
       }
+      const phases = pulse && this.rings ? this.ringing(levels) : null;
       for (let bin = 0; bin < bins; bin++) {
         const [real, imaginary] = [maps[1 + bins + bin], maps[1 + 2 * bins + bin]];
         let share = hiss ? maps[1 + 3 * bins + bin] : 0;
@@ -98,11 +100,30 @@ class Frames {
         let x = real * cosine - imaginary * sine;
         let y = real * sine + imaginary * cosine;
         if (hiss) [x, y] = [x + share * hiss[place], y + share * hiss[place + 1]];
-        if (pulse) [x, y] = [x + pulseShare * pulse[place], y + pulseShare * pulse[place + 1]];
+        if (pulse) {
+          const [turnedX, turnedY] = phases ? [Math.cos(phases[bin]), Math.sin(phases[bin])] : [1, 0];
+          x += pulseShare * (pulse[place] * turnedX - pulse[place + 1] * turnedY);
+          y += pulseShare * (pulse[place] * turnedY + pulse[place + 1] * turnedX);
+        }
         spectra[2 * (frame * bins + bin)] = amplitude * x;
         spectra[2 * (frame * bins + bin) + 1] = amplitude * y;
       }
     }
+  }
+
+  /** Returns the phases of the minimum-phase filter with these levels, of all bins. */
+  ringing(levels) {
+    const { window, bins, cosines, sines } = this;
+    const longest = Math.floor(window / LONGEST_RING);
+    const phases = new Float64Array(bins);
+    for (let time = 1; time < longest; time++) {
+      let cepstrum = 0;
+      for (let bin = 0; bin < bins; bin++)
+        cepstrum += (bin === 0 || bin === bins - 1 ? 1 : 2) * levels[bin] * cosines[(bin * time) % window];
+      const weight = (cepstrum / window) * (1 + Math.cos((Math.PI * time) / longest));
+      for (let bin = 0; bin < bins; bin++) phases[bin] -= weight * sines[(bin * time) % window];
+    }
+    return phases;
   }
 
   /** Returns by what each sample is multiplied, as fewer frames reach the ends of a clip. */

@@ -4,6 +4,8 @@
 const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
+const MOST_MOVED = 0.2; // octaves, by which the activations move a drawn pitch
+const OCTAVE = 2; // in the row of drawn pitches that blocks see
 const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm: below it, it is silent
 
 const leaky = (number) => (number < 0 ? SLOPE * number : number);
@@ -34,6 +36,7 @@ class Generator {
       last: this.convolution(`blocks.${place}.last`),
       modulation: this.linear(`blocks.${place}.modulation`, 2 * wide, mapped, wide),
       gain: this.tensors[`blocks.${place}.gain`],
+      pitchGain: this.tensors[`blocks.${place}.pitch_gain`],
     }));
     this.forward = this.kernel.layer(2 * short.bins, window, (part, sample) => {
       const step = ((part >> 1) * sample) % window;
@@ -93,14 +96,15 @@ class Generator {
     return sum;
   }
 
-  /** Makes a clip, a Float32Array for each channel. noise: a row for each block, then one of white noise a channel. */
+  /** Makes a clip, a Float32Array for each channel. noise: as `drawnNoise` gives it. */
   make(z, labels, noise, offset) {
     const { kernel, model, short, long } = this;
-    const { last, slow } = this.activations(z, labels, noise, offset);
+    const drawn = model.pitchNumbers ? this.drawnPitches(noise.at(-1)) : null;
+    const { last, slow } = this.activations(z, labels, noise, offset, drawn);
     const x = this.activate(last);
     short.say(this.padded, this.wide);
     const gate = long && this.gate(x);
-    if (model.pulses) this.addPulses(x);
+    if (model.pulses) this.addPulses(x, drawn);
     const spectra = (address) => kernel.view(address, short.frames * this.forward.columns);
     const maps = this.hiss.map((hiss, channel) => {
       this.transform(noise[this.blocks.length + channel], Math.sqrt(2 / model.window), hiss);
@@ -141,7 +145,7 @@ class Generator {
   }
 
   /** Returns what the blocks say, (frames, channels): the last, and the first with frames enough for the long ones. */
-  activations(z, labels, noise, offset) {
+  activations(z, labels, noise, offset, drawn) {
     const { kernel, model, wide } = this;
     const input = kernel.view(this.input, model.latentDim + labels.length);
     input.set(z);
@@ -155,9 +159,10 @@ class Generator {
     kernel.apply(this.start, this.w, 0, 1, this.v);
     let x = kernel.view(this.v, this.start.columns).slice();
     let slow;
+    const pitches = drawn && this.pitchRow(drawn);
     this.blocks.forEach((block, place) => {
       x = resized(x, block.frames, wide);
-      this.addBlock(x, block, noise[place]);
+      this.addBlock(x, block, noise[place], pitches && resized(pitches, block.frames, 1));
       if (this.long && !slow && block.frames >= this.long.frames) slow = x.slice();
     });
     return { last: x, slow };
@@ -169,7 +174,7 @@ class Generator {
   }
 
   /** Adds to x what a block says of it. */
-  addBlock(x, { frames, first, last, modulation, gain }, noise) {
+  addBlock(x, { frames, first, last, modulation, gain, pitchGain }, noise, pitches) {
     const { kernel, wide } = this;
     const { dim } = this.model;
     kernel.apply(modulation, this.w, 0, 1, this.v);
@@ -183,7 +188,8 @@ class Generator {
     for (let frame = 0; frame < frames; frame++) {
       for (let channel = 0; channel < dim; channel++) {
         const place = frame * wide + channel;
-        const noisy = h[place] + gain[channel] * noise[frame];
+        let noisy = h[place] + gain[channel] * noise[frame];
+        if (pitches) noisy += pitchGain[channel] * pitches[frame];
         middle[place] = leaky(noisy * (1 + modulations[channel]) + modulations[wide + channel]);
       }
     }
@@ -221,8 +227,30 @@ class Generator {
     });
   }
 
-  /** Makes the spectra of a pulse train whose pitch the activations say, as wavegan/models/pulses.py does. */
-  addPulses(x) {
+  /** Returns the pitch that normal numbers give each frame, as wavegan/models/pulses.py does, in octaves. */
+  drawnPitches(numbers) {
+    const [own, [bend]] = [this.tensors["drawn_pitches.own"], this.tensors["drawn_pitches.bend"]];
+    const place = (0.5 + 0.5 * errorFunction(numbers[0] / Math.SQRT2)) * (own.length - 1);
+    const before = Math.min(Math.floor(place), own.length - 2);
+    const base = own[before] + (place - before) * (own[before + 1] - own[before]);
+    const span = numbers.length - this.frames;
+    const taper = Array.from({ length: span }, (_, at) => 0.5 - 0.5 * Math.cos((2 * Math.PI * (at + 1)) / (span + 2)));
+    const size = Math.hypot(...taper);
+    return Float64Array.from({ length: this.frames }, (_, frame) => {
+      const sum = taper.reduce((total, factor, at) => total + factor * numbers[1 + frame + at], 0);
+      return base + (bend * sum) / size;
+    });
+  }
+
+  /** Returns drawn pitches as blocks see them. */
+  pitchRow(drawn) {
+    const own = this.tensors["drawn_pitches.own"];
+    const mean = own.reduce((sum, pitch) => sum + pitch, 0) / own.length;
+    return Float32Array.from(drawn, (pitch) => OCTAVE * (pitch - mean));
+  }
+
+  /** Makes the spectra of a pulse train whose pitch the activations say or move, as wavegan/models/pulses.py does. */
+  addPulses(x, drawn) {
     const { kernel, frames } = this;
     const { window, hop } = this.model;
     const [low, high] = this.model.pitchBounds;
@@ -230,7 +258,10 @@ class Generator {
     const waves = kernel.view(this.sound, frames * window);
     let [middle, before] = [0, 0]; // of a frame, in cycles; and the cycles a sample of the frame before
     for (let frame = 0; frame < frames; frame++) {
-      const cycles = 2 ** (low + (high - low) / (1 + Math.exp(-pitches[frame]))) / window;
+      const octaves = drawn
+        ? Math.min(high, Math.max(low, drawn[frame] + MOST_MOVED * Math.tanh(pitches[frame])))
+        : low + (high - low) / (1 + Math.exp(-pitches[frame]));
+      const cycles = 2 ** octaves / window;
       if (frame) middle = (middle + ((cycles + before) * hop) / 2) % 1;
       before = cycles;
       const sharpness = (PULSE_BAND / cycles) ** 2;
@@ -251,6 +282,16 @@ class Generator {
       }
     }
   }
+}
+
+/** Returns the error function, by its series. */
+function errorFunction(number) {
+  let [term, sum] = [number, number];
+  for (let place = 1; place < 120; place++) {
+    term *= -(number ** 2) / place;
+    sum += term / (2 * place + 1);
+  }
+  return (2 / Math.sqrt(Math.PI)) * sum;
 }
 
 /** Interpolates frames (time, channels) between neighbours, to another number of frames. */

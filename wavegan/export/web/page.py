@@ -16,6 +16,7 @@ from wavegan.atomic_write import write_text
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models import inverse_stft
+from wavegan.models.inputs import Input
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
@@ -126,9 +127,14 @@ def refuse_unfit(model: Model) -> None:
         )
 
 
+def _rows(generator: inverse_stft.Generator) -> tuple[Input, ...]:
+    """Returns the noise inputs of the blocks."""
+    return generator.inputs[1 : 1 + len(generator.blocks)]
+
+
 def products_of(generator: inverse_stft.Generator) -> int:
     """Counts the multiplications of a sound in the page: convolutions, head and Fourier transforms."""
-    frames = sum(declared.shape[-1] for declared in generator.inputs[1:-1])
+    frames = sum(declared.shape[-1] for declared in _rows(generator))
     blocks = 2 * frames * inverse_stft.KERNEL_SIZE * generator.dim**2
     transforms = generator.channels + bool(generator.pulses) + 1  # those of the sources, and that of the picture
     sounds = sum(
@@ -156,7 +162,6 @@ def _description(model: Model) -> dict[str, Any]:
     """Returns what the page's scripts must know of a model, under the names that they use."""
     generator = model.generator
     assert isinstance(generator, inverse_stft.Generator), "others are refused before"
-    latent, *rows, _ = generator.inputs
     return {
         "name": model.name,
         "step": model.step,
@@ -165,14 +170,15 @@ def _description(model: Model) -> dict[str, Any]:
         "channels": generator.channels,
         "labels": list(model.label_names[: generator.labels]),
         "dim": generator.dim,
-        "latentDim": latent.shape[0],
+        "latentDim": generator.inputs[0].shape[0],
         "labelLength": generator.latent.label_length,
         "window": generator.window,
         "hop": generator.hop,
-        "lengths": [declared.shape[-1] for declared in rows],
+        "lengths": [declared.shape[-1] for declared in _rows(generator)],
         "pulses": generator.pulses is not None,
         "pitchBounds": generator.pulses.frequencies.bounds.tolist() if generator.pulses else [],
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
+        "pitchNumbers": generator.drawn_pitches.count if generator.drawn_pitches else 0,
         "broadHiss": generator.broad_hiss,
         "detunedBins": generator.detuned_bins,
         "longFrames": generator.long_frames.factor if generator.long_frames else 0,

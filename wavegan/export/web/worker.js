@@ -58,19 +58,20 @@ function singles(halves) {
   return numbers;
 }
 
-/** Adds up draws of noise: a row for each block of the generator, then one of white noise for each channel. */
-function drawnNoise({ lengths, channels, window, hop }, draws) {
+/** Adds up draws of noise: a row for each block, then one of white noise for each channel, and one for the pitch. */
+function drawnNoise({ lengths, channels, window, hop, pitchNumbers }, draws) {
   const samples = (lengths.at(-1) - 1) * hop + window;
-  const rows = [...lengths, channels * samples].map((count, place) => {
+  const rows = [...lengths, channels * samples, pitchNumbers].map((count, place) => {
     const sum = new Float32Array(count);
     for (const [seed, weight] of draws)
       normalNumbers(seed, `noise ${place}`, count).forEach((number, at) => (sum[at] += weight * number));
     return sum;
   });
+  const pitch = rows.pop();
   const white = rows.pop();
   for (let channel = 0; channel < channels; channel++)
     rows.push(white.subarray(channel * samples, (channel + 1) * samples));
-  return rows;
+  return [...rows, pitch];
 }
 
 /** Measures a clip: levels of its spectrogram from 0 (-80 dB) to 255 (0 dB), length in seconds, brightness in Hz. */
