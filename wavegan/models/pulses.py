@@ -1,5 +1,6 @@
 """Makes spectra of pulse trains, a source whose harmonics hold together as those of a voice or a string do."""
 
+import logging
 import math
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 
 from wavegan.dsp.frames import real_transform
 from wavegan.dsp.librosa_door import librosa
+
+logger = logging.getLogger(__name__)
 
 LOWEST, HIGHEST = 2.0, 32.0  # cycles a window; at 16 kHz and 512 samples 62 and 1,000 Hz
 SPAN = 9  # frames over which a steady pitch is averaged, about two windows
@@ -49,7 +52,7 @@ class Frequencies(nn.Module):
     def measure(self, pitches: Tensor) -> None:
         """Sets the range to where nine of ten of these pitches lie, in cycles a window, and half an octave beyond.
 
-        It stays as it is if there are fewer than a hundred.
+        It stays as it is if there are fewer than two hundred.
         """
         if len(pitches) >= FEW:
             low, high = pitches.log2().quantile(torch.tensor(COMMON, device=pitches.device))
@@ -87,13 +90,21 @@ class DrawnPitches(nn.Module):
         return own + self.bend * F.conv1d(numbers[:, None, 1:], self.kernel[None, None])[:, 0]
 
     def measure(self, pitches: list[Tensor]) -> None:
-        """Sets both from the pitches of each clip's voiced frames, in cycles a window; too few leave all as it is."""
-        logs = [clip.double().log2() for clip in pitches if len(clip) >= FEW_FRAMES]
-        if len(logs) >= FEW_CLIPS:
-            medians = torch.stack([clip.median() for clip in logs])
-            away = torch.cat([clip - median for clip, median in zip(logs, medians, strict=True)]).abs()
-            self.own.copy_(medians.quantile(torch.linspace(0.01, 0.99, QUANTILES).to(medians)))
-            self.bend.copy_(away.quantile(WITHIN) / NORMAL_WITHIN)
+        """Sets both from the pitches of each clip's voiced frames, in cycles a window.
+
+        Where too few clips have a pitch, both stay as they are, and a line says so.
+        """
+        logs = [clip.log2() for clip in pitches if len(clip) >= FEW_FRAMES]
+        if len(logs) < FEW_CLIPS:
+            logger.warning(
+                f"generator.drawn_pitch is true, and of {len(pitches)} clips {len(logs)} have a pitch, where "
+                f"{FEW_CLIPS} are needed; pitches are drawn as of a voice; leave it out for sound that is none"
+            )
+            return
+        medians = torch.stack([clip.median() for clip in logs])
+        away = torch.cat([clip - median for clip, median in zip(logs, medians, strict=True)]).abs()
+        self.own.copy_(medians.quantile(torch.linspace(0.01, 0.99, QUANTILES).to(medians)))
+        self.bend.copy_(away.quantile(WITHIN) / NORMAL_WITHIN)
 
 
 def pitches_of(clips: Tensor, window: int) -> list[Tensor]:
