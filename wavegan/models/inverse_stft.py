@@ -89,25 +89,26 @@ class Generator(SpectralFrames):
             *(Input("normal", (1, length)) for length in lengths),
             Input("normal", (channels, hiss_samples)),
         )
-        self.drawn_pitches = DrawnPitches(lengths[-1], window, hop) if drawn_pitch else None
+        is_drawn = pulses and drawn_pitch
+        self.drawn_pitches = DrawnPitches(lengths[-1], window, hop) if is_drawn else None
         if self.drawn_pitches:
             self.inputs += (Input("normal", (self.drawn_pitches.count,)),)
         self.mapped = mapped = MAPPED * dim
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
         self.start = nn.Linear(mapped, dim * lengths[0])
-        blocks = [_Block(dim, mapped, knows_pitch=drawn_pitch) for _ in lengths]
+        blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in lengths]
         self.blocks = nn.ModuleList(blocks)
         self.pulses = Pulses(window, hop, is_steady=steady_pitch) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
-        self.build(*form, sources=sources, broad_hiss=broad_hiss, detuned_bins=detuned_bins, rings=drawn_pitch)
+        self.build(*form, sources=sources, broad_hiss=broad_hiss, detuned_bins=detuned_bins, rings=is_drawn)
         self.long_frames = LongFrames(*form, long_frames, detuned_bins=detuned_bins) if long_frames else None
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()
-        self.begin_head(start_share, START_PULSES if drawn_pitch else start_share)
+        self.begin_head(start_share, START_PULSES if is_drawn else start_share)
         if self.long_frames:
             self.long_frames.begin()
         self.register_buffer("peaks_are_one", torch.zeros((), dtype=torch.bool))

@@ -30,10 +30,9 @@ LEAST_HEIGHT = -40.0  # as a natural logarithm; denormal numbers make arithmetic
 class Frequencies(nn.Module):
     """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of the range.
 
-    Beside drawn pitches, of the same shape and as logarithms to base 2 of cycles a window, they only move those.
-
     The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a window: four
-    octaves, or those that `measure` sets.
+    octaves, or those that `measure` sets. Where pitches are `drawn` (the same shape, as such logarithms), the numbers
+    only move those.
     """
 
     bounds: Tensor
@@ -74,7 +73,6 @@ class DrawnPitches(nn.Module):
 
     def __init__(self, frames: int, window: int, hop: int):
         super().__init__()
-        self.window = window
         span = BEND_WINDOWS * window // hop
         self.count = frames + span
         self.register_buffer("own", torch.linspace(*OWN, QUANTILES))
