@@ -20,6 +20,7 @@ from wavegan import __version__, assemble, cli
 from wavegan import recipe as recipes
 from wavegan.audio.files import MP3_RATES
 from wavegan.cli import options
+from wavegan.commands.evaluate import Evaluation
 from wavegan.commands.train import train
 from wavegan.training import checkpoint
 
@@ -289,6 +290,13 @@ def test_evaluate_a_model_twice(command, model, here, monkeypatch):
         "metrics.json", "report.html", "spectrograms.png",
     ]  # fmt: skip
     assert values["report"] == "one/report.html" and values["spectrograms"] == "one/spectrograms.png"
+
+
+def test_evaluate_says_how_many_labels_were_obeyed(command, monkeypatch):
+    figures = {"generated": {"kad_l": {"value": 0.5, "low": 0.0, "high": 1.0, "n": 4}}}
+    result = Evaluation(Path("e"), Path("report.html"), Path("grid.png"), figures, {}, None, labels_obeyed=0.753)
+    monkeypatch.setattr("wavegan.commands.evaluate.evaluate", lambda *_, **__: result)
+    assert command("evaluate", "drums").out.splitlines()[-3:] == ["labels obeyed: 0.75", "grid.png", "report.html"]
 
 
 def test_evaluate_a_folder_of_audio(command, home, model):

@@ -162,7 +162,7 @@ def test_as_text_it_gives_scores_and_differences_and_where_the_pages_are(command
     outcome = command("compare", home / "mouse", home / "rat", "--count", 5, "--raw", "--out", "new/page.html")
     lines = outcome.out.splitlines()
     assert lines[0].split() == ["mouse", "rat", "real", "noise"]
-    assert "rat less mouse" in lines and lines[-2:] == ["new/page.html", "new/listening.html"]
+    assert "rat minus mouse" in lines and lines[-2:] == ["new/page.html", "new/listening.html"]
     assert "weights: as they learn" in page_of("new/page.html")
 
 

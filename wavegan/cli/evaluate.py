@@ -35,4 +35,6 @@ def evaluate(target: Path, options: JudgingOptions, out: Path | None, as_json: b
 
     prepare_process()
     result = commands.evaluate(target, options, out=out)
-    print_result(commands.as_json(result), as_json, scores(result.scores) + f"\n{result.spectrograms}\n{result.report}")
+    obeyed = "" if result.labels_obeyed is None else f"\nlabels obeyed: {result.labels_obeyed:.2f}"
+    table = scores(result.scores) + obeyed
+    print_result(commands.as_json(result), as_json, f"{table}\n{result.spectrograms}\n{result.report}")

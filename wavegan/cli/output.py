@@ -47,7 +47,7 @@ def comparison(result: Any) -> str:
     """Returns the result of `wavegan compare` as text."""
     first = next(iter(result.scores))
     tables = "\n\n".join(
-        f"{name} less {first}\n{_aligned([[metric, _score(score)] for metric, score in differences.items()])}"
+        f"{name} minus {first}\n{_aligned([[metric, _score(score)] for metric, score in differences.items()])}"
         for name, differences in result.differences.items()
     )
     return f"{scores(result.scores)}\n\n{tables}"
