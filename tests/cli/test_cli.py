@@ -293,7 +293,8 @@ def test_evaluate_a_model_twice(command, model, here, monkeypatch):
 
 
 def test_evaluate_says_how_many_labels_were_obeyed(command, monkeypatch):
-    figures = dict.fromkeys(("generated", "real"), {"kad_l": {"value": 0.5, "low": 0.0, "high": 1.0, "n": 4}})
+    score = {"value": 0.5, "low": 0.0, "high": 1.0, "n": 4}
+    figures = {name: {"kad_l": score} for name in ("generated", "real")}
     result = Evaluation(Path("e"), Path("report.html"), Path("grid.png"), figures, {}, None, labels_obeyed=0.753)
     monkeypatch.setattr("wavegan.commands.evaluate.evaluate", lambda *_, **__: result)
     assert command("evaluate", "drums").out.splitlines()[-3:] == ["labels obeyed: 0.75", "grid.png", "report.html"]
