@@ -89,6 +89,14 @@ def test_drawn_pitches_are_spread_as_those_that_were_measured():
     assert torch.equal(again(numbers), pitches)
 
 
+def test_a_clips_own_pitch_lies_between_two_quantiles():
+    drawn = DrawnPitches(4, 512, 128)  # its quantiles are evenly spread
+    numbers = torch.zeros(31, drawn.count)
+    numbers[:, 0] = torch.linspace(-3, 3, 31)
+    expected = math.log2(3) + torch.special.ndtr(numbers[:, 0]) * math.log2(8 / 3)
+    torch.testing.assert_close(drawn(numbers), expected[:, None].expand(-1, 4), rtol=0, atol=1e-5)
+
+
 def test_few_clips_with_a_pitch_leave_the_spread_and_are_told(caplog):
     drawn = DrawnPitches(40, 512, 128)
     before = drawn.own.clone()
