@@ -97,16 +97,16 @@ def label_mix(model: Model, text: str, argument: str = "labels") -> dict[str, fl
     Shares add up to 1. argument: the name under which the text was given. Raises UserError for a label that the model
     does not know, and for a weight that is no number above 0.
     """
-    known = {spelling_key(name): name for name in model.label_names}
-    if only := known.get(spelling_key(text)):
+    name_of = {spelling_key(name): name for name in model.label_names}
+    if only := name_of.get(spelling_key(text)):
         return {only: 1.0}
     weights: dict[str, float] = {}
     for part in map(str.strip, text.split(",")):
         written, _, number = part.rpartition(":")
-        if not (name := known.get(spelling_key(written))):
-            name, number = known.get(spelling_key(part)), "1"
+        if not (name := name_of.get(spelling_key(written))):
+            name, number = name_of.get(spelling_key(part)), "1"
         if not name:
-            near, names = known[get_close_matches(spelling_key(part), known, 1, 0)[0]], ", ".join(model.label_names)
+            near, names = name_of[get_close_matches(spelling_key(part), name_of, 1, 0)[0]], ", ".join(model.label_names)
             raise UserError(f"`{argument}` is {part}", f"{model.name} knows {names}", f"try `{argument}={near}`")
         weights[name] = weights.get(name, 0.0) + _weight(number, text, argument)
     total = sum(weights.values())

@@ -145,7 +145,13 @@ DrawnPitch = Annotated[
     Field(description="draws the pitch of pulses as those of the sound are spread, and lets pulses ring: for voices"),
 ]
 StartShare = Annotated[
-    float, Field(ge=0, le=1, description="share of hiss and of pulses in every bin at the start; less suits tones")
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="share of hiss and of pulses in every bin at the start, of pulses 0.6 with drawn pitches; "
+        "less suits tones and voices",
+    ),
 ]
 BroadHiss = Annotated[
     bool, Field(description="keeps hiss below the mean level of the bins around, so that partials stay clean")

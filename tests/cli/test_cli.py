@@ -394,6 +394,8 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "value too low": ("train {mouse} training.batch_size=0", ("training.batch_size is 0", "at least 1", "try 1")),
     "bad clip length": ("train {mouse} data.clip_samples=5000", ("5000", "wavegan is for 4096", "try 4096")),
     "override without =": ("train {mouse} steps", ("command line: steps", "write key.path=value", "training.steps=")),
+    "home of nobody": ("info ~nobodyhere/run", ("~nobodyhere/run does not exist",)),
+    "source of nobody": ("train {mouse} data.source=~nobodyhere/x", ("~nobodyhere/x does not exist",)),
     "missing source": ("train {mouse} data.source=nowhere", ("nowhere", "does not exist", "check the spelling")),
     "source is a file": ("train {mouse} data.source={tmp}/notes.txt", ("notes.txt", "is a file", "name the folder")),
     "empty source": ("train {mouse} data.source={tmp}/empty", ("empty holds no sound", "another folder")),

@@ -15,6 +15,7 @@ MOST_NAMED = 3  # names in a sentence; corpus.json and the page of `doctor` list
 OFFSET = 0.05  # of the peak; less is neither heard nor learned
 AGAINST = -0.3  # correlation of two channels whose mix loses much of them
 CLIPPED = 1e-3  # share of the samples on a flat top
+CUT_PEAK = 1.01  # what is cut off of a lower one, a tenth of a dB, is not heard
 REACHED = 0.5  # share of the sound; a finding if clips reach less
 FILLED = 0.3  # share of the clips that is sound; a finding if less is
 SHORTEST_CLIP = 4096  # samples; no shipped recipe makes shorter ones
@@ -165,7 +166,7 @@ def _clipped(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
 
 
 def _cut_off(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
-    beyond = corpus.measured["peak"] > 1.01  # a tenth of a dB is not heard
+    beyond = corpus.measured["peak"] > CUT_PEAK
     if corpus.conversion and not corpus.conversion.normalize and beyond.any():
         text = f"reach beyond full scale, up to {float(corpus.measured['peak'].max()):.3g}, where they are cut off"
         yield _finding(corpus, "cut_off", beyond, text, "data.normalize=true keeps them whole", 0.6)

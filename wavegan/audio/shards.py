@@ -25,7 +25,7 @@ NO_TAR = "are not tar files but lie beside the shards"
 
 def is_shards(source: str) -> bool:
     """Says whether a source means tar shards: by its name, or as a folder that holds tar files and no sound."""
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))
     if not folder.is_dir():
         return bool(TAR.fullmatch(source)) and "://" not in source
     names = [name for _, names in _walk(folder) for name in names]
@@ -143,7 +143,7 @@ def shard_paths(source: str) -> list[Path]:
 
     Raises DataError if a file is missing.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if path.is_dir():
         return list(filter(_is_tar, _files(path)))
     names = [str(path)] if path.exists() else expanded(str(path))

@@ -81,12 +81,12 @@ def _is_fetched(source: str) -> bool:
 
 def data_folder() -> Path:
     """Returns the folder of fetched data sets: the environment variable WAVEGAN_DATA, or `data` in the current one."""
-    return Path(os.environ.get("WAVEGAN_DATA", "data")).expanduser()
+    return Path(os.path.expanduser(os.environ.get("WAVEGAN_DATA", "data")))
 
 
 def cache_folder() -> Path:
     """Returns the folder for decoded sound: the environment variable WAVEGAN_CACHE, or the platform's user cache."""
-    return Path(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan")).expanduser()
+    return Path(os.path.expanduser(os.environ.get("WAVEGAN_CACHE") or platformdirs.user_cache_dir("wavegan")))
 
 
 def belongs_to_another_user(path: Path) -> bool:
@@ -112,7 +112,7 @@ def _open_one(source: str, *, strict: bool, label_column: str | None, label_leve
     if source in BUNDLED:
         return _folder(shipped.folder("data") / BUNDLED[source], strict, label_column, label_level)
     dataset, _, split = source.partition("/")
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))
     if _is_fetched(source):
         folder = data_folder() / dataset / (split or "train")
         if not folder.is_dir():

@@ -1,5 +1,6 @@
 """Defines the options that several commands share."""
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
@@ -20,8 +21,7 @@ class HomePath(click.Path):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         """Returns the path."""
-        text = str(value)
-        return super().convert(Path(text).expanduser() if text.startswith("~") else value, parameter, context)
+        return super().convert(os.path.expanduser(value), parameter, context)
 
 
 PATH = HomePath(path_type=Path)

@@ -54,10 +54,10 @@ def point_in(loaded: LoadedModel, sound: Path) -> Point:
 def _is_as_made(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> bool:
     """Says whether a file still holds the clip of its receipt, at any level and place."""
     [clip] = clips_of(model, receipt)
-    made = clip.mean(0).double().numpy()
-    heard = np.concatenate([*files.decode(sound, model.sample_rate, 1)])[:, 0].astype(np.float64)
-    power = float(np.square(made).sum() * np.square(heard).sum())
-    return float(np.abs(correlate(made, heard, method="fft")).max()) >= SAME * power**0.5
+    receipt_clip = clip.mean(0).double().numpy()
+    file_sound = np.concatenate([*files.decode(sound, model.sample_rate, 1)])[:, 0].astype(np.float64)
+    power = float(np.square(receipt_clip).sum() * np.square(file_sound).sum())
+    return float(np.abs(correlate(receipt_clip, file_sound, method="fft")).max()) >= SAME * power**0.5
 
 
 def _receipt(sound: Path) -> ClipReceipt | PointReceipt | None:

@@ -15,7 +15,8 @@ class Frames {
     const times = factor || 1;
     const weights = (name) => tensors[factor ? `long_frames.${name}` : name];
     [this.window, this.hop] = [times * model.window, times * model.hop];
-    Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins, rings: model.pitchNumbers > 0 });
+    Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins });
+    this.rings = model.pitchNumbers > 0;
     this.bins = this.window / 2 + 1;
     this.frames = Math.ceil(model.clipSamples / this.hop);
     this.maps = weights("head.bias").length / model.channels; // of each frame and channel
