@@ -150,7 +150,7 @@ def test_overrides_reach_the_run(command, home):
 def test_dry_run_resolves_the_recipe_counts_and_leaves_nothing(command, home, here):
     outcome = command("train", home / "mouse.yaml", "training.steps=7", "--dry-run")
     assert outcome.code == 0 and outcome.err == "" and list(here.iterdir()) == []
-    recipe_text, _, counts = outcome.out.partition("# ")
+    recipe_text, _, counts = outcome.out.partition("\n# ")
     Path("again.yaml").write_text(recipe_text)
     again = recipes.load("again.yaml")
     assert again == recipes.load(home / "mouse.yaml", ["training.steps=7"])

@@ -32,7 +32,7 @@ def _refuse_old_option(context: click.Context, parameter: click.Parameter, value
 @click.option("--run", hidden=True, expose_value=False, callback=_refuse_old_option)
 @device_option
 @click.option("--fresh", is_flag=True, help="Start again; an earlier run is renamed to NAME.1, not deleted.")
-@click.option("--dry-run", is_flag=True, help="Print all settings and the size of each network; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print and explain all settings, and count parameters; train nothing.")
 @json_option
 def train(
     recipe: Path,
@@ -105,4 +105,4 @@ def _print_dry_run(settings: Any, as_json: bool) -> None:
     sizes = dry_run(settings)
     lines = "\n".join(f"# {name}: {size:,} parameters" for name, size in sizes.items())
     values = {"recipe": recipes.as_dict(settings), "parameters": sizes}
-    print_result(values, as_json, f"{recipes.dump(settings)}{lines}")
+    print_result(values, as_json, f"{recipes.explained(settings)}{lines}")

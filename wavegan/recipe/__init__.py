@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from wavegan.errors import RecipeError
+from wavegan.recipe.explanation import explained as explained
 from wavegan.recipe.parsing import Overrides, Reader
 from wavegan.recipe.schema import DataSettings, Paths, Recipe
 from wavegan.recipe.tree import Place, PlacedProblem, Tree

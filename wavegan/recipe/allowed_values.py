@@ -12,6 +12,7 @@ from wavegan.recipe.optimizers import Betas
 from wavegan.recipe.schema import Paths
 from wavegan.recipe.training_keys import Automatic, Trackers
 from wavegan.recipe.yaml_text import format_value
+from wavegan.settings import OR_AUTO
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -35,7 +36,8 @@ def rule(field: FieldInfo) -> str:
         return listed([None, *get_args(kind)] if may_be_none else get_args(kind))
     limits = _limits(field)
     bounds = [f"{words} {format_value(limits[name])}" for name, words in _BOUNDS.items() if name in limits]
-    return f"{'null or ' if may_be_none else ''}{_WORDS[kind]} {' and '.join(bounds)}".strip()
+    word = "null or " if may_be_none else "auto or " if OR_AUTO[0] in field.metadata else ""
+    return f"{word}{_WORDS[kind]} {' and '.join(bounds)}".strip()
 
 
 def remedy(field: FieldInfo, value: Any) -> Any:
