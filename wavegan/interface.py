@@ -18,7 +18,7 @@ from wavegan.commands import train as training
 from wavegan.commands.directions import directions_of, moves_of
 from wavegan.commands.evaluation_data import ClipArray, checked_clips
 from wavegan.commands.export import card_of
-from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
+from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.invert import read_sound
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.model_loading import LoadedModel, load_model
@@ -172,8 +172,7 @@ class Model:
     def _checked(self, label: Label, truncation: float) -> tuple[str, ...]:
         refuse_truncation(truncation)
         labels = (label,) if isinstance(label, str) else tuple(label or ())
-        refuse_labels(self.loaded.model, labels, "label")
-        return labels
+        return chosen_labels(self.loaded.model, labels, "label")
 
 
 def load(

@@ -97,3 +97,17 @@ def test_what_makes_no_kit_is_refused_before_anything_is_written(command, drumme
 def test_labels_without_a_pad_are_told(command, drummer):
     outcome = command("kit", drummer, "--pads", 9, "--out", "kit")
     assert "9 pads hold clap, conga" in outcome.err and "tom have none, unless --pads is more" in outcome.err
+
+
+def test_a_pattern_stands_for_the_labels_that_it_matches(command, drummer):
+    outcome = command("kit", drummer, "--pads", 3, "--label", "C*p", "--label", "kick", "--out", "kit", "--json")
+    names = [Path(path).name for path in json.loads(outcome.out)["sounds"].values()]
+    assert {name[3:-4] for name in names} == {"clap", "kick"}
+    outcome = command("generate", drummer, "--label", "*O*", "-n", 6, "--out", "clips", "--json")
+    files = [Path(path) for path in json.loads(outcome.out)["files"]]
+    labels = [receipts.of_file(path).label for path in files]
+    assert labels == ["conga", "cowbell", "tom"] * 2
+    refused = command("generate", drummer, "--label", "x*", "--out", "none")
+    assert refused.code == 2 and "--label is x*" in refused.err and not Path("none").exists()
+    short = command("generate", drummer, "--label", "*", "-n", 2, "--interpolate", "--out", "none")
+    assert short.code == 2 and "-n is 2 and there are 10 labels" in short.err and not Path("none").exists()

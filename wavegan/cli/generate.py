@@ -31,8 +31,8 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     "--label",
     "labels",
     multiple=True,
-    help="Label of the clips, or a mix such as kick:0.7,snare:0.3; may be given several times, then clips take turns; "
-    "if not given, labels are as frequent as in the training sound.",
+    help="Label of the clips, a mix such as kick:0.7,snare:0.3, or a pattern such as 'pluck*'; of several, clips take "
+    "turns; if not given, labels are as frequent as in the training sound.",
 )
 @truncation_option
 @click.option(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from wavegan import assemble, generation, progress
 from wavegan.audio import files
+from wavegan.audio.labels import spelling_key
 from wavegan.commands import receipts
 from wavegan.commands.directions import moves_of
 from wavegan.commands.folder_record import FolderRecord
@@ -60,11 +62,11 @@ def generate(
     Raises RunError as `load_model`, UserError for arguments that do not go together and as `moves_of`, DataError where
     a file exists already that other settings have made, unless `force`, and for a format that cannot hold the clips.
     """
-    _refuse_arguments(count, labels, truncation, interpolate, directions or {})
+    _refuse_arguments(count, truncation, interpolate, directions or {})
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
     refuse_translation(loaded)
     folder = out or loaded.result_folder("generated")
-    refuse_labels(loaded.model, labels)
+    labels = chosen_labels(loaded.model, labels)
     moves = moves_of(loaded, directions or {})
     write = write_walk if interpolate else partial(write_clips, moves=moves)
     paths = write(
@@ -93,7 +95,7 @@ def write_clips(
     Raises DataError where another of the files exists already, unless `force`, and for a format that cannot hold them,
     UserError for a label that the model does not know.
     """
-    refuse_labels(model, labels)
+    labels = chosen_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{index:06d}.{extension}" for index in range(count)]
     maker = receipts.maker_of(model)
@@ -160,7 +162,8 @@ def write_walk(
     Between several labels it walks with the latent of clip 0. A walk that was interrupted starts again; a complete one
     is kept.
     """
-    refuse_labels(model, labels)
+    labels = chosen_labels(model, labels)
+    _refuse_short_walk(stations, labels)
     files.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
     maker = receipts.maker_of(model)
@@ -189,9 +192,7 @@ def _settings(maker: Mapping[str, Any], seed: int, truncation: float, labels: Se
     return {**of_model, "seed": seed, "truncation": truncation, "labels": list(labels)}
 
 
-def _refuse_arguments(
-    count: int, labels: Sequence[str], truncation: float, interpolate: bool, directions: Mapping[str, float]
-) -> None:
+def _refuse_arguments(count: int, truncation: float, interpolate: bool, directions: Mapping[str, float]) -> None:
     if interpolate and directions:
         raise UserError(
             f"`directions` is {next(iter(directions))} beside `interpolate`",
@@ -200,13 +201,16 @@ def _refuse_arguments(
         )
     if interpolate and count < 2:
         raise UserError(f"`count` is {count}", "`interpolate` walks between two latents or more", "try `count=8`")
-    if interpolate and len(labels) > count:
+    refuse_truncation(truncation)
+
+
+def _refuse_short_walk(stations: int, labels: Sequence[str]) -> None:
+    if len(labels) > stations:
         raise UserError(
-            f"`count` is {count} and there are {len(labels)} labels",
+            f"`count` is {stations} and there are {len(labels)} labels",
             "a walk passes through each",
             f"try `count={len(labels)}`",
         )
-    refuse_truncation(truncation)
 
 
 def refuse_translation(loaded: LoadedModel) -> None:
@@ -225,16 +229,26 @@ def refuse_truncation(truncation: float) -> None:
         raise UserError(f"`truncation` is {truncation:g}", "it must be above 0 and at most 1", "try 0.7")
 
 
-def refuse_labels(model: Model, labels: Sequence[str], argument: str = "labels") -> None:
-    """Raises UserError for labels and mixes that the model does not know; argument: the name they were given under."""
+def chosen_labels(model: Model, labels: Sequence[str], argument: str = "labels") -> tuple[str, ...]:
+    """Returns labels and mixes, with every label that a pattern such as "pluck*" matches in the place of the pattern.
+
+    argument: the name under which they were given. Raises UserError for those that the model does not know.
+    """
     if labels and not model.labels:
         raise UserError(
             f"`{argument}` is {labels[0]}, and {model.name} knows no labels",
             "",
             "leave it out, or train on labelled sound with generator.labels=auto",
         )
+    name_of = {spelling_key(name): name for name in model.label_names}
+    chosen: list[str] = []
     for text in labels:
-        generation.label_mix(model, text, argument)
+        key = spelling_key(text)
+        matching = [] if key in name_of else [name for each, name in name_of.items() if fnmatchcase(each, key)]
+        if not matching:
+            generation.label_mix(model, text, argument)  # refuses what it does not know
+        chosen += matching or [text]
+    return tuple(chosen)
 
 
 def _each(batches: Iterator[Tensor]) -> Iterator[Tensor]:

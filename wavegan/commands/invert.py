@@ -16,7 +16,7 @@ from wavegan.audio.decoding import Conversion
 from wavegan.audio.windows import gather
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing, refuse_no_sound
-from wavegan.commands.generate import refuse_labels, refuse_translation
+from wavegan.commands.generate import chosen_labels, refuse_translation
 from wavegan.commands.model_loading import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import sound_of_run
 from wavegan.errors import DataError
@@ -86,7 +86,7 @@ def invert(
     """
     loaded = load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint)
     refuse_translation(loaded)
-    refuse_labels(loaded.model, labels)
+    labels = chosen_labels(loaded.model, labels)
     folder, generator = out or loaded.result_folder("inverted"), loaded.model
     if len({path.stem for path in sounds}) < len(sounds):
         raise DataError("two of the sounds have the same name", "results are named after them", "invert one by one")

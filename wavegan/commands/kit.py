@@ -14,7 +14,7 @@ from wavegan.atomic_write import write_text
 from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
-from wavegan.commands.generate import BATCH_SIZE, refuse_labels, refuse_translation, refuse_truncation
+from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.model_loading import load_model
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
@@ -71,7 +71,7 @@ def kit(
     loaded = load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint)
     refuse_translation(loaded)
     generator = loaded.model
-    refuse_labels(generator, labels)
+    labels = chosen_labels(generator, labels)
     files.check_format("wav", generator.sample_rate, generator.channels)
     folder = out or loaded.result_folder("kit")
     refuse_filled(folder, force)
