@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavegan import assemble
+from wavegan import assemble, shipped
 from wavegan.audio import files
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
@@ -75,6 +75,8 @@ def target_of(path: Path) -> Path:
     path = model_path(path)
     if not is_model(path) and (runs := runs_in(path)):
         raise DataError(f"{path} is a folder of runs", "a MODEL is one run", f"name {runs[0]}, for example")
+    if not is_model(path) and shipped.model_folder(str(path)):
+        logger.info(f"{path} is a folder of audio here; to judge the shipped model of this name, go to another folder")
     return path
 
 
