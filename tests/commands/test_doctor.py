@@ -246,6 +246,29 @@ def test_labels_are_learned_where_there_are_enough(folder):
     assert "unlabelled" in [problem.finding.kind for problem in result.problems]
 
 
+@pytest.mark.parametrize(
+    ("names", "seconds", "rate", "start"),
+    [
+        (("Kick", "snare", "zap"), 0.9, RATE, "drums"),
+        (("zap", "boing", "snare"), 0.9, RATE, None),  # one label of three
+        (("zero", "one"), 0.9, RATE, "digits"),
+        (("Kick", "snare"), 0.9, 8000, None),
+        (("Kick", "snare"), 0.2, RATE, None),  # clips of 4,096 samples, a quarter of the model's
+    ],
+)
+def test_a_model_that_knows_the_labels_is_a_head_start(folder, names, seconds, rate, start):
+    for number, name in enumerate(names):
+        folder(lambda index, number=number: hit(index + 10 * number, seconds, rate), 6, rate, name=f"mine/{name}")
+    result = doctor("mine", timing=False)
+    assert result.advice and result.advice.recipe.training.start_from == start
+    told = f"start_from: {start}       # a shipped model that knows {min(len(names), 2)} of the {len(names)} labels"
+    assert (told in result.advice.text) == bool(start)
+
+
+def test_a_model_is_no_head_start_for_the_sound_that_it_has_learned(folder):
+    assert advised("drum_machine").training.start_from is None
+
+
 def test_the_step_is_timed_in_a_process_of_its_own(folder, monkeypatch):
     asked = []
 

@@ -28,7 +28,8 @@ def models(show: str | None, as_json: bool) -> None:
         listed = commands.shipped_models()
         width = max((len(model.name) for model in listed), default=0)
         lines = [f"{model.name:<{width}}  {model.about} {_labels(model.labels)}" for model in listed]
-        print_result({"models": [asdict(model) for model in listed]}, as_json, "\n".join(lines))
+        values = [{key: value for key, value in asdict(model).items() if key != "recipe"} for model in listed]
+        print_result({"models": values}, as_json, "\n".join(lines))
 
 
 def _labels(names: tuple[str, ...]) -> str:

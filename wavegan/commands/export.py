@@ -25,7 +25,7 @@ from wavegan.commands.generate import refuse_translation
 from wavegan.commands.model_loading import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import SOURCES
 from wavegan.errors import RunError, UserError
-from wavegan.export import card, onnx_file, template
+from wavegan.export import card, hub, onnx_file, template
 from wavegan.export import folder as exported
 from wavegan.export.web import page as instrument
 from wavegan.generation import Model
@@ -160,6 +160,8 @@ def content_of(loaded: LoadedModel, options: ExportOptions) -> dict[str, Any]:
     for key in SOURCES:
         names = recipe["data"][key]
         recipe["data"][key] = names and [name if sources.is_named(name) else Path(name).name for name in names]
+    if (start := recipe["training"]["start_from"]) and not hub.is_name(Path(start)):
+        recipe["training"]["start_from"] = Path(start).name
     weights = {name: model.generator.state_dict() for name, model in loaded.models.items()}
     return {
         "version": __version__,

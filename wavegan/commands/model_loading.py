@@ -83,7 +83,7 @@ def load_model(
     averages are used where there are any, unless `raw` asks for the weights that learn. Raises RunError for no MODEL.
     """
     path = model_path(path)
-    content = assemble.migrated(_read(path, checkpoint, raw))
+    content = assemble.migrated(read_content(path, checkpoint, raw))
     recipe = recipes.from_dict(content["recipe"])
     is_average = bool(content["averages"]) and not raw
     weights = content["averages" if is_average else "networks"]
@@ -168,7 +168,8 @@ def _named(runs: Sequence[Path]) -> str:
     return f"{', '.join(map(str, runs[:MOST_NAMED]))}{more}"
 
 
-def _read(path: Path, checkpoint: str, raw: bool) -> dict[str, Any]:
+def read_content(path: Path, checkpoint: str = checkpoints.NEWEST, raw: bool = False) -> dict[str, Any]:
+    """Reads the content of a MODEL, see KINDS, in the form of a checkpoint, maybe an older one; as `load_model`."""
     if path.is_file():
         return _read_file(path, checkpoint)
     if address := remote_run.address_of(path):

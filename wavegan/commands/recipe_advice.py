@@ -13,9 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from wavegan import recipe as recipes
 from wavegan.audio.checks import Cutting, duration
 from wavegan.audio.corpus import Corpus
+from wavegan.audio.labels import spelling_key
 from wavegan.audio.public_datasets import DATASETS
 from wavegan.audio.sources import BUNDLED, DRUM_MACHINE_CLIPS, SYNTH_CLIPS
 from wavegan.commands.data_format import DataFormat, scale_of
+from wavegan.commands.shipped_models import shipped_models
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
 from wavegan.recipe.yaml_text import flow
@@ -110,6 +112,7 @@ def advised(
         is_voice=form.is_voice,
         hears_texture=hears_texture,
         labels=_labels_line(corpus, cutting),
+        start=_start(source, corpus, form, cutting, size) if scale == 1 else None,
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,
         rate=form.sample_rate,
@@ -162,6 +165,27 @@ def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
     if cutting.knows_labels:
         return f"auto            # the sound's labels, {names:,}"
     return "0" if names < 2 else "0               # too many files have none, or too many labels have few files"
+
+
+def _start(
+    source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cutting, size: Size
+) -> tuple[str, int, int] | None:
+    """Returns the shipped model of the same form that knows at least half of the labels, and how many of how many.
+
+    None if there is none, or if it has learned from this very source. Its clips may have half or double the length.
+    """
+    if not cutting.knows_labels:
+        return None
+    own, known = {spelling_key(name) for name in corpus.label_names}, {}
+    for model in shipped_models():
+        data, dim = model.recipe["data"], model.recipe["generator"]["dim"]
+        has = [*(data[key] for key in ("sample_rate", "channels", "windows")), dim]
+        is_alike = has == [form.sample_rate, form.channels, cutting.windows, size.dim]
+        is_as_long = 0.5 <= cutting.clip_samples / data["clip_samples"] <= 2
+        if is_alike and is_as_long and list(source) != data["source"]:
+            known[model.name] = len(own & {spelling_key(name) for name in model.labels})
+    best = max(known, key=lambda name: known[name], default="")
+    return (best, known[best], len(own)) if best and 2 * known[best] >= len(own) else None
 
 
 def _parsed(text: str, path: Path) -> Recipe:

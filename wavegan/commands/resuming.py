@@ -77,6 +77,14 @@ def refuse_changed_recipe(folder: RunFolder, old: Recipe, new: Recipe) -> None:
         )
 
 
+def longer_remedy(recipe: Recipe) -> str:
+    """Returns the remedy for a run that is to be longer."""
+    if schedules := recipes.schedules_of(recipe):
+        schedule = f"its schedule ({', '.join(schedules)}) ends there"
+        return f"{schedule}, so a longer training is a new run: name another folder with `run_dir`"
+    return "raise training.steps to go on"
+
+
 def _why_its_steps(old: Recipe, new: Recipe, changes: list[str]) -> str:
     """Returns a clause that says why training.steps cannot change; empty if they are the same."""
     if not any(change.startswith("training.steps:") for change in changes):

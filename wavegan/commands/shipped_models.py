@@ -4,6 +4,7 @@ import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wavegan import shipped
 from wavegan.errors import RunError
@@ -12,13 +13,14 @@ from wavegan.export.folder import CARD, CONFIG
 
 @dataclass(frozen=True)
 class ShippedModel:
-    """Describes a shipped model. labels: those that `generate` may be asked for."""
+    """Describes a shipped model. labels: those that `generate` may be asked for; recipe: that of its training."""
 
     name: str
     about: str
     labels: tuple[str, ...]
     parameters: int
     licence: str | None
+    recipe: dict[str, Any]
 
 
 def shipped_models() -> list[ShippedModel]:
@@ -34,7 +36,8 @@ def card_of(name: str) -> str:
 def _described(name: str) -> ShippedModel:
     config = json.loads((_folder(name) / CONFIG).read_text(encoding="utf-8"))
     labels = tuple(config["label_names"]) if config["recipe"]["generator"].get("labels") else ()
-    return ShippedModel(name, config.get("about", ""), labels, config["parameters"], config.get("licence"))
+    recipe, parameters = config["recipe"], config["parameters"]
+    return ShippedModel(name, config.get("about", ""), labels, parameters, config.get("licence"), recipe)
 
 
 def _folder(name: str) -> Path:

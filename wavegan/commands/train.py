@@ -16,11 +16,13 @@ from wavegan.commands import shared_sound
 from wavegan.commands.corpus_report import log_corpora, warn_of_changed_sound, write_report
 from wavegan.commands.memory import give_back_freed_memory, memory_explained
 from wavegan.commands.resuming import (
+    longer_remedy,
     refuse_changed_recipe,
     refuse_older_run,
     refuse_other_source,
     refuse_renamed_labels,
 )
+from wavegan.commands.starting import Start, start_of
 from wavegan.errors import name_place
 from wavegan.models.wavegan import parameter_count
 from wavegan.models.without_memory import WithoutMemory
@@ -119,6 +121,7 @@ def _lead(
             _tell_done(recipe, folder, state)
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
+        start = None if state else start_of(recipe)
         parts, target = _sound(recipe, state)
         if state:
             refuse_other_source(folder, earlier, recipe, state, parts)
@@ -126,7 +129,7 @@ def _lead(
         if line:
             logger.info(line)
         distributed.broadcast((recipes.as_dict(recipe), _records(state)))
-        result = _continue(recipe, parts, target, folder, state, on, stop, on_step)
+        result = _continue(recipe, parts, target, folder, start, state, on, stop, on_step)
         if state and is_done:
             _tell_done(recipe, folder, state)
         return result
@@ -137,6 +140,7 @@ def _continue(
     parts: assemble.Corpora,
     target: assemble.Corpora,
     folder: RunFolder,
+    start: Start | None,
     state: dict[str, Any] | None,
     on: torch.device,
     stop: Stop | None,
@@ -156,6 +160,8 @@ def _continue(
         refuse_renamed_labels(recipe, state["label_names"], parts.training)
     assembly = assemble.assembled(recipe, parts, target, on, state=state)
     training = assembly.training
+    if start:
+        start.begin(training, recipe, parts.training.label_names)
     if state:
         logger.info(f"going on from step {training.step:,} of {folder.path}")
     if (count := distributed.world_size()) > 1:
@@ -258,7 +264,7 @@ def _lacks_evaluation(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) 
 
 
 def _tell_done(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) -> None:
-    logger.info(f"{folder.path} has taken its {state['step']:,} steps; {_longer(recipe)}")
+    logger.info(f"{folder.path} has taken its {state['step']:,} steps; {longer_remedy(recipe)}")
 
 
 def _prune(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) -> None:
@@ -270,11 +276,3 @@ def _prune(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) -> None:
     checkpoint.prune(
         folder.checkpoints, keep_last=recipe.training.keep_last, keep_every=recipe.training.keep_every, keep=keep
     )
-
-
-def _longer(recipe: Recipe) -> str:
-    """Returns the remedy for a run that is to be longer."""
-    if schedules := recipes.schedules_of(recipe):
-        schedule = f"its schedule ({', '.join(schedules)}) ends there"
-        return f"{schedule}, so a longer training is a new run: name another folder with `run_dir`"
-    return "raise training.steps to go on"

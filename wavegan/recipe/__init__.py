@@ -15,6 +15,7 @@ _ABSENT = object()
 TEXT_KEYS = {  # on the command line their values are text, even 808 and true
     "name",
     "data.label_column",
+    "training.start_from",
     *(f"data.{key}" for key, field in DataSettings.model_fields.items() if field.annotation in (Paths, Paths | None)),
 }
 # A run that goes on may change these keys, and all keys of these sections.

@@ -17,6 +17,12 @@ class TrainingSettings(Settings):
     batch_size: int = Field(default=64, ge=1, le=65536, description="clips per update, summed over all processes")
     steps: int = Field(default=200_000, ge=1, le=MANY, description="total number of generator updates")
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of all random numbers")
+    start_from: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["drums"],
+        description="run or model with whose weights the networks begin; null: with random ones",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
         description="arithmetic of products and convolutions; auto takes the faster one that computes correctly here",

@@ -1,0 +1,95 @@
+"""Tests that a new run begins with the weights of a MODEL, and says what it takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from wavegan import recipe as recipes
+from wavegan.commands import export
+from wavegan.training import checkpoint
+
+RECIPE = """\
+data: {source: SOUNDS, test: null, holdout: 0.2, clip_samples: 4096, sample_rate: 4000}
+generator: {name: inverse_stft, dim: 8, latent_dim: 8, labels: auto, window: 64, hop: 32}
+discriminators: {waveform: {name: wavegan, dim: 1}, second: {name: wavegan, dim: 1}}
+optimizers: {generator: {lr: 1.0e-12}, discriminator: {lr: 1.0e-12}}
+training: {steps: 1, batch_size: 2, precision: fp32, ema: 0.9}
+monitor: {preview_every: 0, tensorboard: false}
+"""
+
+
+@pytest.fixture
+def cub(sounds, tmp_path, monkeypatch) -> str:
+    """Writes a recipe of the drummer's form for two labels, one of which the drummer knows; it learns nothing."""
+    folder = sounds(20, seconds=0.3, labels=("kick", "squeak"))
+    (tmp_path / "cub.yaml").write_text(RECIPE.replace("SOUNDS", str(folder)))
+    monkeypatch.chdir(tmp_path)
+    return "cub.yaml"
+
+
+def weights_of(run: Path) -> dict[str, dict[str, torch.Tensor]]:
+    content = checkpoint.load_newest(run / "checkpoints")
+    assert content is not None
+    return content["networks"] | {f"average {name}": weights for name, weights in content["averages"].items()}
+
+
+def alike(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor], name: str) -> bool:
+    return torch.allclose(ours[name], theirs[name], atol=1e-6)
+
+
+def test_a_run_begins_with_the_weights_of_another(command, cub, drummer):
+    outcome = command("train", cub, f"training.start_from={drummer}", "--run-dir", "run")
+    assert outcome.code == 0, outcome.err
+    told = f"training.start_from: weights of {drummer} for generator, discriminators.waveform; random ones for "
+    assert f"{told}discriminators.second\n" in outcome.err
+    assert f"labels that {drummer} does not know begin as the mean of those that it knows: squeak\n" in outcome.err
+    ours, theirs = weights_of(Path("run")), weights_of(drummer)
+    for name in ("generator", "average generator"):
+        assert alike(ours[name], theirs["average generator"], "mapping.1.weight"), name
+        kick = theirs["average generator"]["latent.weight"][:, 8 + 5]
+        assert torch.allclose(ours[name]["latent.weight"][:, 8], kick, atol=1e-6), name
+    waveform = theirs["discriminators.waveform"]
+    assert alike(ours["discriminators.waveform"], waveform, "blocks.3.weight")
+    assert not alike(ours["discriminators.second"], waveform, "blocks.3.weight")
+    assert not alike(ours["generator"], theirs["generator"], "start_levels")  # measured on the new sound
+
+
+def test_a_run_that_goes_on_reads_no_other_model(command, cub, drummer, tmp_path):
+    folder = tmp_path / "exported"
+    export.export(drummer, out=folder)
+    words = ("train", cub, "training.start_from=exported", "--run-dir", "run", "training.steps=1")
+    begun = command(*words)
+    assert "weights of exported for generator; random ones for discriminators.waveform, " in begun.err
+    (folder / "model.safetensors").unlink()
+    assert command(*words[:-1], "training.steps=2").code == 0
+    refused = command(*words[:2], *words[3:], "training.steps=2")
+    assert refused.code == 2 and "training.start_from: exported → null" in refused.err
+
+
+def test_what_cannot_pass_on_its_weights_is_refused(command, cub, drummer):
+    text = Path(cub).read_text()
+    other_kind = text.replace("inverse_stft", "wavegan").replace(", window: 64, hop: 32", "")
+    for recipe, start, told in (
+        (text, "nowhere", "training.start_from: nowhere does not exist; a MODEL is a run folder"),
+        (text.replace("dim: 8", "dim: 4"), drummer, "has another form (generator.dim: 8 → 4; generator.latent_dim: 8 "),
+        (other_kind, drummer, "has another form (generator.name: inverse_stft → wavegan); only networks of one form"),
+    ):
+        Path(cub).write_text(recipe)
+        outcome = command("train", cub, f"training.start_from={start}", "--run-dir", "run")
+        assert outcome.code == 2 and told in outcome.err
+        assert not list(Path("run").glob("checkpoints/*"))
+
+
+def test_an_exported_run_names_no_folder_of_its_start(command, cub, drummer):
+    command("train", cub, f"training.start_from={drummer}", "--run-dir", "run")
+    export.export(Path("run"), out=Path("out"))
+    assert str(drummer) not in Path("out/config.json").read_text()
+    assert '"start_from": "drummer"' in Path("out/config.json").read_text()
+
+
+def test_other_settings_are_told(command, cub, drummer):
+    words = (f"training.start_from={drummer}", "generator.detuned_bins=true", "--run-dir", "run")
+    outcome = command("train", cub, *words)
+    assert "settings that differ from its own: generator.detuned_bins: false → true" in outcome.err
+    assert recipes.load("run/recipe.yaml").training.start_from == str(drummer)

@@ -1,0 +1,98 @@
+"""Tests that a network begins with the weights of another one, label by label."""
+
+import pytest
+import torch
+
+from wavegan.models.heads import LatentLayer, ScoreLayer
+from wavegan.models.inverse_stft import Generator
+from wavegan.models.starting_weights import OtherFormError, start_from
+
+
+def generator(seed: int, dim: int = 4, **settings) -> Generator:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return Generator(1024, dim=dim, latent_dim=3, window=64, hop=32, **settings).eval()
+
+
+def made(network: Generator, labels: list[float] | None = None) -> torch.Tensor:
+    with torch.random.fork_rng([]), torch.no_grad():
+        torch.manual_seed(1)
+        z, *noise = (torch.randn(2, *declared.shape) for declared in network.inputs)
+        return network(z, torch.tensor([labels] * 2) if labels else None, *noise)
+
+
+def test_a_network_without_labels_makes_what_the_other_one_makes():
+    first, second = generator(0), generator(1)
+    assert not torch.allclose(made(first), made(second))
+    assert start_from(second, first.state_dict(), 0, ()) == []
+    assert torch.equal(made(first), made(second))
+
+
+def test_labels_keep_their_sound_in_another_order():
+    first, second = generator(0, labels=3), generator(1, labels=2)
+    start_from(second, first.state_dict(), 3, [2, 0])
+    assert torch.allclose(made(first, [0.0, 0.0, 1.0]), made(second, [1.0, 0.0]), atol=1e-6)
+    assert torch.allclose(made(first, [1.0, 0.0, 0.0]), made(second, [0.0, 1.0]), atol=1e-6)
+
+
+def test_a_new_label_begins_with_the_mean_of_the_known_ones():
+    first, second = generator(0, labels=2), generator(1, labels=2)
+    with torch.no_grad():
+        second.latent.weight[:, -2:] = 0
+    start_from(second, first.state_dict(), 2, [1, None])
+    assert torch.allclose(made(first, [0.5, 0.5]), made(second, [0.0, 1.0]), atol=1e-6)
+    third = generator(2, labels=2)
+    own = third.latent.weight[:, -1].clone()
+    start_from(third, first.state_dict(), 2, [1, None])
+    assert torch.allclose(third.latent.weight[:, -1], first.latent.weight[:, -2:].mean(1) + own)
+
+
+def test_a_network_without_labels_takes_their_mean():
+    first, second = generator(0, labels=2), generator(1)
+    start_from(second, first.state_dict(), 2, ())
+    assert torch.allclose(made(first, [0.5, 0.5]), made(second), atol=1e-6)
+
+
+def test_labels_of_a_network_that_begins_without_any_are_random():
+    first, second = generator(0), generator(1, labels=2)
+    own = second.latent.weight[:, -2:].clone()
+    start_from(second, first.state_dict(), 0, [None, None])
+    assert torch.equal(second.latent.weight[:, -2:], own)
+    assert torch.equal(second.latent.weight[:, :-2], first.latent.weight)
+
+
+@pytest.mark.parametrize("labels", [0, 2])
+def test_scores_of_known_labels_stay(labels):
+    first, second = ScoreLayer(5, 3), ScoreLayer(5, labels)
+    network = torch.nn.ModuleDict({"dense": second})
+    weights = {f"dense.{name}": values for name, values in first.state_dict().items()}
+    start_from(network, weights, 3, [1, None][:labels])
+    x = torch.randn(4, 5)
+    if labels:
+        theirs, own = torch.tensor([[0.0, 1.0, 0.0]] * 4), torch.tensor([[1.0, 0.0]] * 4)
+    else:
+        theirs, own = torch.full((4, 3), 1 / 3), None
+    assert torch.allclose(first(x, theirs), second(x, own), atol=1e-6)
+
+
+def test_another_size_is_refused_and_changes_nothing():
+    first, second = generator(0, dim=8), generator(1)
+    before = {name: values.clone() for name, values in second.state_dict().items()}
+    with pytest.raises(OtherFormError, match="latent"):
+        start_from(second, first.state_dict(), 0, ())
+    assert all(torch.equal(values, before[name]) for name, values in second.state_dict().items())
+    layer = LatentLayer(3, 4, 2)
+    with pytest.raises(OtherFormError, match="weight"):  # 4 numbers of a latent and 1 label are not 3 and 2
+        start_from(torch.nn.ModuleDict({"dense": layer}), {"dense.weight": torch.zeros(4, 8)}, 2, [0, 1])
+
+
+def test_what_the_other_one_lacks_is_named_and_what_was_measured_stays():
+    first, second = generator(0), generator(1, pulses=True, drawn_pitch=True)
+    levels = second.start_levels.clone() + 1
+    second.start_levels.copy_(levels)
+    with pytest.raises(OtherFormError, match="head"):
+        start_from(second, first.state_dict(), 0, ())
+    first = generator(0, pulses=True)
+    lacking = start_from(second, first.state_dict(), 0, ())
+    assert lacking == [f"blocks.{place}.pitch_gain" for place in range(len(second.blocks))]
+    assert torch.equal(second.start_levels, levels)
