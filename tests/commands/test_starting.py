@@ -86,6 +86,7 @@ def test_an_exported_run_names_no_folder_of_its_start(command, cub, drummer):
     export.export(Path("run"), out=Path("out"))
     assert str(drummer) not in Path("out/config.json").read_text()
     assert '"start_from": "drummer"' in Path("out/config.json").read_text()
+    assert "; it began with the weights of drummer, whose sound is in it, too." in Path("out/README.md").read_text()
 
 
 def test_other_settings_are_told(command, cub, drummer):

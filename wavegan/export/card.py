@@ -42,6 +42,7 @@ def card_text(config: Mapping[str, Any], place: str, samples: Sequence[str] = ()
         sources=[*data["source"], *(data["source_b"] or ())],
         batch_size=training["batch_size"],
         seed=training["seed"],
+        start=training.get("start_from"),
     )
 
 
