@@ -23,6 +23,7 @@ from wavegan.commands.data_format import DataFormat, cutting_of, data_format_of,
 from wavegan.commands.doctor import as_json, doctor, training_seconds
 from wavegan.commands.recipe_advice import advised as advised_for
 from wavegan.commands.recipe_advice import steps_for
+from wavegan.commands.starting import start_of
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
 from wavegan.training.run_folder import statistics
@@ -38,6 +39,12 @@ def hit(number: int, seconds: float = 0.5, rate: int = RATE) -> np.ndarray:
     time = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(number).normal(size=len(time))
     return 0.5 * (np.sin(2 * np.pi * (110 + 37 * number) * time) + 0.1 * noise) * np.exp(-6 * time)
+
+
+def burst(number: int, seconds: float, rate: int) -> np.ndarray:
+    """Returns a decaying noise, another for each number."""
+    noise = np.random.default_rng(number).normal(size=round(seconds * rate))
+    return 0.2 * noise * np.exp(-6 * np.arange(len(noise)) / rate)
 
 
 @pytest.fixture
@@ -258,11 +265,19 @@ def test_labels_are_learned_where_there_are_enough(folder):
 )
 def test_a_model_that_knows_the_labels_is_a_head_start(folder, names, seconds, rate, start):
     for number, name in enumerate(names):
-        folder(lambda index, number=number: hit(index + 10 * number, seconds, rate), 6, rate, name=f"mine/{name}")
+        folder(lambda index, number=number: burst(index + 10 * number, seconds, rate), 6, rate, name=f"mine/{name}")
     result = doctor("mine", timing=False)
     assert result.advice and result.advice.recipe.training.start_from == start
     told = f"start_from: {start}       # a shipped model that knows {min(len(names), 2)} of the {len(names)} labels"
     assert (told in result.advice.text) == bool(start)
+    assert (start_of(result.advice.recipe) is not None) == bool(start), "it is advised and cannot be trained"
+
+
+def test_a_model_of_another_form_is_no_head_start(folder):
+    for number, name in enumerate(("kick", "snare")):  # tones, for which the advised generator has no pulses
+        folder(lambda index, number=number: hit(index + 10 * number, 0.9), 6, name=f"mine/{name}")
+    recipe = advised("mine")
+    assert not recipe.generator.pulses and recipe.training.start_from is None
 
 
 def test_a_model_is_no_head_start_for_the_sound_that_it_has_learned(folder):

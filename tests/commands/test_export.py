@@ -185,7 +185,7 @@ def test_a_folder_of_sound_with_the_name_is_told_and_not_written_to(box, sounds,
     assert Path("generated/drums/clip-000001.wav").exists() and not (folder / "generated").exists()
     done = command("evaluate", "drums", "--data", "sounds", "--classifier", "none", "--count", "4", "--json")
     assert done.code == 0 and "folder" in json.loads(done.out)["facts"]
-    assert "drums is a folder of audio here; to judge the shipped model of this name, go to another folder" in done.err
+    assert "drums is a folder here; to judge the shipped model of this name, go to another folder" in done.err
 
 
 def test_models_are_listed_and_shown(box, command):

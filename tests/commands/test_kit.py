@@ -106,7 +106,11 @@ def test_a_pattern_stands_for_the_labels_that_it_matches(command, drummer):
     outcome = command("generate", drummer, "--label", "*O*", "-n", 6, "--out", "clips", "--json")
     found = [receipts.of_file(Path(path)) for path in json.loads(outcome.out)["files"]]
     assert [getattr(receipt, "label", None) for receipt in found] == ["conga", "cowbell", "tom"] * 2
-    refused = command("generate", drummer, "--label", "x*", "--out", "none")
-    assert refused.code == 2 and "--label is x*" in refused.err and not Path("none").exists()
+    for label in ("x*", "k*:0.5,snare", "[kc]lap*"):
+        refused = command("generate", drummer, "--label", label, "--out", "none")
+        told = f"--label is {label}; no label of drummer matches it, and a mix has no patterns; it knows clap, conga, "
+        assert refused.code == 2 and told in refused.err and not Path("none").exists()
+    few = command("generate", drummer, "--label", "*", "-n", 2, "--out", "few")
+    assert "2 clips are of the first 2 of 10 labels" in few.err
     short = command("generate", drummer, "--label", "*", "-n", 2, "--interpolate", "--out", "none")
     assert short.code == 2 and "-n is 2 and there are 10 labels" in short.err and not Path("none").exists()

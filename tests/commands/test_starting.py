@@ -67,18 +67,53 @@ def test_a_run_that_goes_on_reads_no_other_model(command, cub, drummer, tmp_path
     assert refused.code == 2 and "training.start_from: exported → null" in refused.err
 
 
-def test_what_cannot_pass_on_its_weights_is_refused(command, cub, drummer):
+def test_what_cannot_pass_on_its_weights_is_refused_before_a_run_is_moved(command, cub, drummer):
     text = Path(cub).read_text()
     other_kind = text.replace("inverse_stft", "wavegan").replace(", window: 64, hop: 32", "")
+    assert command("train", cub, "--run-dir", "run").code == 0
     for recipe, start, told in (
         (text, "nowhere", "training.start_from: nowhere does not exist; a MODEL is a run folder"),
+        (text, "sounds", "training.start_from is sounds, which holds no model; a MODEL is a run folder"),
+        (text, "hub:", "training.start_from: "),
         (text.replace("dim: 8", "dim: 4"), drummer, "has another form (generator.dim: 8 → 4; generator.latent_dim: 8 "),
+        (text.replace("auto", "2").replace("dim: 8", "dim: 4"), drummer, "has another form (generator.dim: 8 → 4"),
         (other_kind, drummer, "has another form (generator.name: inverse_stft → wavegan); only networks of one form"),
     ):
         Path(cub).write_text(recipe)
-        outcome = command("train", cub, f"training.start_from={start}", "--run-dir", "run")
+        outcome = command("train", cub, f"training.start_from={start}", "--run-dir", "run", "--fresh")
         assert outcome.code == 2 and told in outcome.err
-        assert not list(Path("run").glob("checkpoints/*"))
+        assert list(Path("run").glob("checkpoints/*")) and not Path("run.1").exists()
+
+
+def test_a_run_may_begin_with_its_own_earlier_weights(command, cub, monkeypatch):
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    assert command("train", cub, "--run-dir", "run").code == 0
+    outcome = command("train", cub, "training.start_from=~/run", "--run-dir", "run", "--fresh")
+    assert outcome.code == 0
+    assert "weights of ~/run for generator, discriminators.waveform, discriminators.second\n" in outcome.err
+    assert alike(weights_of(Path("run"))["generator"], weights_of(Path("run.1"))["average generator"], "head.weight")
+    monkeypatch.chdir("run.1")
+    assert command("train", "../cub.yaml", "training.start_from=.", "--run-dir", "../here").code == 0
+    export.export(Path("../here"), out=Path("../out"))
+    assert '"start_from": "run.1"' in Path("../out/config.json").read_text()
+
+
+def test_a_discriminator_that_hears_otherwise_begins_anew(command, cub):
+    text = Path(cub).read_text()
+    text = text.replace("waveform: {name: wavegan, dim: 1}", "waveform: {name: tiled_waveform, dim: 4}")
+    Path(cub).write_text(text)
+    assert command("train", cub, "--run-dir", "run").code == 0
+    Path(cub).write_text(text.replace("dim: 4}", "dim: 4, view: {name: low_rate, factor: 2}}"))
+    outcome = command("train", cub, "training.start_from=run", "--run-dir", "next")
+    assert "for generator, discriminators.second; random ones for discriminators.waveform\n" in outcome.err
+
+
+def test_labels_that_one_side_lacks_are_told(command, cub):
+    assert command("train", cub, "generator.labels=0", "--run-dir", "run").code == 0
+    outcome = command("train", cub, "training.start_from=run", "--run-dir", "next")
+    assert "run knows no labels, so what tells them apart begins at random\n" in outcome.err
+    outcome = command("train", cub, "generator.labels=0", "training.start_from=next", "--run-dir", "last")
+    assert "this run has no labels, and begins with the mean of those that next knows\n" in outcome.err
 
 
 def test_an_exported_run_names_no_folder_of_its_start(command, cub, drummer):
@@ -92,5 +127,5 @@ def test_an_exported_run_names_no_folder_of_its_start(command, cub, drummer):
 def test_other_settings_are_told(command, cub, drummer):
     words = (f"training.start_from={drummer}", "generator.detuned_bins=true", "--run-dir", "run")
     outcome = command("train", cub, *words)
-    assert "settings that differ from its own: generator.detuned_bins: false → true" in outcome.err
+    assert f"settings that differ from those of {drummer}: generator.detuned_bins: false → true" in outcome.err
     assert recipes.load("run/recipe.yaml").training.start_from == str(drummer)

@@ -43,5 +43,15 @@ def test_each_key_has_its_own_comment(line, comment):
     assert comments == {comment}
 
 
+def test_values_of_several_lines_and_long_lists_are_written(tmp_path):
+    file = tmp_path / "explained.yaml"
+    sources = [f"a/folder/of/sounds/with/a/long/name/{number:03d}" for number in range(400)]
+    for source in (sources, ["one\nother"], ["one\u2028other"]):
+        recipe = recipes.load("quickstart", {"data.source": source, "name": "explained"})
+        file.write_text(recipes.explained(recipe))
+        assert recipes.load(file) == recipe
+    assert "# folders of sound" in recipes.explained(recipes.load("quickstart", {"data.source": sources}))
+
+
 def test_every_key_is_explained():
     assert all(line.partition("  # ")[2] for line in recipes.explained(recipes.load("quickstart")).splitlines())

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     "--label",
     "labels",
     multiple=True,
-    help="Label to search among, or a mix such as kick:0.7,snare:0.3; if not given, the best mix is searched.",
+    help="Label to search among, a mix such as kick:0.7,snare:0.3, or a pattern such as 'h*'; if not given, the best "
+    "mix is searched.",
 )
 @out_option("inverted")
 @seed_option

@@ -32,7 +32,10 @@ FORMATS = ("sfz", "decentsampler", "folder")
     help="What maps the sounds to keys: an SFZ file, a DecentSampler preset, or nothing but the folder.",
 )
 @click.option(
-    "--label", "labels", multiple=True, help="Label that gets pads; may be given several times; all if not given."
+    "--label",
+    "labels",
+    multiple=True,
+    help="Label that gets pads, or a pattern such as 'h*'; may be given several times; all if not given.",
 )
 @out_option("kit")
 @seed_option

@@ -76,7 +76,7 @@ def target_of(path: Path) -> Path:
     if not is_model(path) and (runs := runs_in(path)):
         raise DataError(f"{path} is a folder of runs", "a MODEL is one run", f"name {runs[0]}, for example")
     if not is_model(path) and shipped.model_folder(str(path)):
-        logger.info(f"{path} is a folder of audio here; to judge the shipped model of this name, go to another folder")
+        logger.info(f"{path} is a folder here; to judge the shipped model of this name, go to another folder")
     return path
 
 

@@ -67,6 +67,8 @@ def generate(
     refuse_translation(loaded)
     folder = out or loaded.result_folder("generated")
     labels = chosen_labels(loaded.model, labels)
+    if len(labels) > count and not interpolate:
+        logger.info(f"{count} clips are of the first {count} of {len(labels)} labels")
     moves = moves_of(loaded, directions or {})
     write = write_walk if interpolate else partial(write_clips, moves=moves)
     paths = write(
@@ -232,7 +234,8 @@ def refuse_truncation(truncation: float) -> None:
 def chosen_labels(model: Model, labels: Sequence[str], argument: str = "labels") -> tuple[str, ...]:
     """Returns labels and mixes, with every label that a pattern such as "pluck*" matches in the place of the pattern.
 
-    argument: the name under which they were given. Raises UserError for those that the model does not know.
+    In a pattern * stands for any signs and ? for one; a mix has no patterns. argument: the name under which they were
+    given. Raises UserError for those that the model does not know.
     """
     if labels and not model.labels:
         raise UserError(
@@ -244,7 +247,12 @@ def chosen_labels(model: Model, labels: Sequence[str], argument: str = "labels")
     chosen: list[str] = []
     for text in labels:
         key = spelling_key(text)
-        matching = [] if key in name_of else [name for each, name in name_of.items() if fnmatchcase(each, key)]
+        pattern = key.replace("[", "[[]")  # a bracket means itself
+        matching = [] if key in name_of else [name for each, name in name_of.items() if fnmatchcase(each, pattern)]
+        if not matching and {"*", "?"} & set(text):
+            names = ", ".join(model.label_names)
+            rule = f"no label of {model.name} matches it, and a mix has no patterns; it knows {names}"
+            raise UserError(f"`{argument}` is {text}", rule, "name labels that it knows")
         if not matching:
             generation.label_mix(model, text, argument)  # refuses what it does not know
         chosen += matching or [text]

@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,8 @@ from wavegan.audio.public_datasets import DATASETS
 from wavegan.audio.sources import BUNDLED, DRUM_MACHINE_CLIPS, SYNTH_CLIPS
 from wavegan.commands.data_format import DataFormat, scale_of
 from wavegan.commands.shipped_models import shipped_models
+from wavegan.commands.starting import start_of
+from wavegan.errors import RunError
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
 from wavegan.recipe.yaml_text import flow
@@ -96,7 +99,7 @@ def advised(
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    text = environment.get_template(TEMPLATE.name).render(
+    values = dict(
         source=" ".join(", ".join(source).split()),
         summary=f"{len(corpus.names):,} files, {duration(corpus.seconds)}",
         remarks=form.remarks,
@@ -112,7 +115,6 @@ def advised(
         is_voice=form.is_voice,
         hears_texture=hears_texture,
         labels=_labels_line(corpus, cutting),
-        start=_start(source, corpus, form, cutting, size) if scale == 1 else None,
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,
         rate=form.sample_rate,
@@ -120,6 +122,14 @@ def advised(
         bands=128 if scale >= 1 else 64 if form.sample_rate >= 2000 else 32,
         **vars(size) | {"steps": steps[0], "steps_reason": steps[1]},
     )
+    template = environment.get_template(TEMPLATE.name)
+    start = _start(source, corpus, form, cutting, size) if scale == 1 else None
+    if start:
+        text = template.render(values, start=start)
+        with suppress(RunError):  # the advised generator has another form than the model's
+            start_of(advice := _parsed(text, path))
+            return Advice(text, advice)
+    text = template.render(values, start=None)
     return Advice(text, _parsed(text, path))
 
 

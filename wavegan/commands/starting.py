@@ -1,97 +1,145 @@
 """Starts the networks of a new run with the weights of a MODEL, as the key training.start_from asks."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from wavegan import assemble
+import torch
+from torch import Tensor, nn
+
+from wavegan import assemble, shipped
 from wavegan import recipe as recipes
 from wavegan.audio.labels import spelling_key
-from wavegan.commands.model_loading import model_path, read_content
-from wavegan.errors import RunError
+from wavegan.commands.model_loading import KINDS, is_model, model_path, read_content
+from wavegan.errors import RunError, UserError
 from wavegan.models.starting_weights import OtherFormError, start_from
+from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Training
 
 logger = logging.getLogger(__name__)
 
 KEY = "training.start_from"
-FORM = ("generator.", "data.sample_rate:", "data.channels:", "data.clip_samples:")  # what must be alike, or nearly
+FORM = ("generator.", "data.sample_rate:", "data.channels:", "data.clip_samples:")
+NOT_IN_SIZES = ("start_share", "broad_hiss", "detuned_bins", "steady_pitch", "drawn_pitch", "sample_rate", "clip_sam")
 
 
 @dataclass(frozen=True)
 class Start:
-    """Holds the content of the MODEL that a new run starts from, and the path under which it was named."""
+    """Holds what a new run needs of the MODEL that it starts from; path: how it was named. `begin` uses it up.
+
+    label_names: those that its networks know.
+    """
 
     path: str
-    content: dict[str, Any]
+    recipe: Recipe
+    weights: dict[str, Mapping[str, Tensor]]
+    label_names: Sequence[str]
 
     def begin(self, training: Training, recipe: Recipe, label_names: Sequence[str]) -> None:
         """Gives the networks of a training at step 0 the weights of those that have their names, and says which.
 
-        Running averages are taken where there are any. Networks that the MODEL lacks, and discriminators of another
-        size, keep the weights that they have. Raises RunError for other networks of another size.
+        Discriminators must be wholly alike; others keep the weights that they have, and so do networks that the MODEL
+        lacks. Raises RunError for another network of another size.
         """
-        known = self.content["label_names"]
-        places = {spelling_key(name): place for place, name in enumerate(known)}
-        same = [places.get(spelling_key(name)) for name in label_names[: assemble.label_count(recipe)]]
-        begun, lacking = [], False
-        for name, network in training.method.networks.items():
-            weights = self.content["averages"].get(name) or self.content["networks"].get(name)
-            if not weights:
+        own = label_names[: assemble.label_count(recipe)]
+        begun, new = self._weights_given(training.method.networks, recipe, own)
+        for name, average in training.averages.items():
+            average.load_state_dict(training.method.networks[name].state_dict())
+        self.weights.clear()
+        anew = ", ".join(name for name in training.method.networks if name not in begun)
+        others = f"; random ones for {anew}" if anew else ""
+        logger.info(f"{KEY}: weights of {self.path} for {', '.join(begun)}{others}")
+        if new:
+            logger.info(f"{self.path} lacks {_some(new)}, which begin at random")
+        if changes := self._changes(recipe):
+            logger.info(f"settings that differ from those of {self.path}: {', '.join(changes)}")
+        self._tell_labels(own)
+
+    def refuse_other_form(self, recipe: Recipe) -> None:
+        """Raises RunError, before any sound is read, if the networks of a recipe have another form."""
+        with WithoutMemory():
+            networks = assemble.method(recipe, torch.device("meta")).networks
+        forms = {
+            name: {key: held.to("meta") for key, held in weights.items()} for name, weights in self.weights.items()
+        }
+        replace(self, weights=forms)._weights_given(networks, recipe, [""] * assemble.label_count(recipe))
+
+    def _weights_given(
+        self, networks: Mapping[str, nn.Module], recipe: Recipe, label_names: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        """Returns the names of the networks that have got weights, and of the weights that these lacked."""
+        places = {spelling_key(name): place for place, name in enumerate(self.label_names)}
+        same = [places.get(spelling_key(name)) for name in label_names]
+        begun, new = [], []
+        for name, network in networks.items():
+            weights, is_judge = self.weights.get(name), name.startswith("discriminators")
+            if not weights or (is_judge and not self._judges_alike(name, network, recipe)):
                 continue
             try:
-                new = start_from(network, weights, len(known), same)
+                new += [f"{name}.{key}" for key in start_from(network, weights, len(self.label_names), same)]
             except OtherFormError as error:
-                if not name.startswith("discriminators"):
+                if not is_judge:
                     raise self._unlike(recipe, name, str(error)) from error
                 continue
             begun.append(name)
-            lacking = lacking or bool(new)
         if not begun:
-            raise self._unlike(recipe, "generator", f"it is of the method {self.content['recipe']['method']['name']}")
-        for name, average in training.averages.items():
-            average.load_state_dict(training.method.networks[name].state_dict())
-        self._tell(recipe, begun, training.method.networks, lacking)
-        self._tell_labels(label_names, same)
+            raise self._unlike(recipe, "generator", f"it is of the method {self.recipe.method.name}")
+        return begun, new
 
-    def _tell(self, recipe: Recipe, begun: Sequence[str], networks: Iterable[str], lacking: bool) -> None:
-        anew = ", ".join(name for name in networks if name not in begun)
-        others = f"; random ones for {anew}" if anew else ""
-        logger.info(f"{KEY}: weights of {self.path} for {', '.join(begun)}{others}")
-        changes = self._changes(recipe)
-        if lacking:
-            logger.info(f"what these settings add begins with random weights: {', '.join(changes)}")
-        elif changes:
-            logger.info(f"settings that differ from its own: {', '.join(changes)}")
+    def _judges_alike(self, name: str, network: nn.Module, recipe: Recipe) -> bool:
+        """Returns whether a discriminator sees what that of the MODEL saw, and lacks no weights."""
+        key = name.partition(".")[2]
+        views = [getattr(each.discriminators.get(key), "view", None) for each in (recipe, self.recipe)]
+        return views[0] == views[1] and dict(network.named_parameters()).keys() <= self.weights[name].keys()
 
-    def _tell_labels(self, label_names: Sequence[str], same: Sequence[int | None]) -> None:
-        if new := [name for name, place in zip(label_names, same, strict=False) if place is None]:
-            shown = ", ".join(new[:5]) + f" and {len(new) - 5} more" * (len(new) > 5)
-            logger.info(f"labels that {self.path} does not know begin as the mean of those that it knows: {shown}")
+    def _tell_labels(self, own: Sequence[str]) -> None:
+        known = {spelling_key(name) for name in self.label_names}
+        new = [name for name in own if spelling_key(name) not in known]
+        if own and not known:
+            logger.info(f"{self.path} knows no labels, so what tells them apart begins at random")
+        elif new:
+            logger.info(f"labels that {self.path} does not know begin as the mean of those that it knows: {_some(new)}")
+        elif known and not own:
+            logger.info(f"this run has no labels, and begins with the mean of those that {self.path} knows")
 
     def _changes(self, recipe: Recipe) -> list[str]:
         """Lists how the form of the recipe's sound and generator differs from the MODEL's, other kinds alone if so."""
-        changes = recipes.differences(recipes.from_dict(self.content["recipe"]), recipe)
+        changes = recipes.differences(self.recipe, recipe)
         if other_kind := [change for change in changes if change.startswith("generator.name:")]:
             return other_kind
         return [change for change in changes if change.startswith(FORM) and not change.startswith("generator.labels")]
 
     def _unlike(self, recipe: Recipe, name: str, detail: str) -> RunError:
+        changes = [change for change in self._changes(recipe) if not any(key in change for key in NOT_IN_SIZES)]
         return RunError(
-            f"{KEY} is {self.path}, whose {name} has another form ({'; '.join(self._changes(recipe)) or detail})",
+            f"{KEY} is {self.path}, whose {name} has another form ({'; '.join(changes) or detail})",
             "only networks of one form can pass on their weights",
-            f"give the recipe the settings of {self.path}, or leave {KEY} out",
+            f"give the recipe these settings of {self.path}, or leave {KEY} out",
         )
 
 
 def start_of(recipe: Recipe) -> Start | None:
-    """Reads the MODEL that a recipe starts from; None if it starts anew. Raises RunError where there is no such one."""
+    """Reads the MODEL that a recipe starts from; None if it starts anew.
+
+    Raises RunError where there is no such MODEL, or where its networks have another form than the recipe's.
+    """
     if not (path := recipe.training.start_from):
         return None
+    place = model_path(Path(path).expanduser())
+    if place.is_dir() and not is_model(place) and not shipped.model_folder(str(place)):
+        raise RunError(f"{KEY} is {path}, which holds no model", KINDS, "name one, drums say, or leave the key out")
     try:
-        return Start(path, assemble.migrated(read_content(model_path(Path(path)))))
-    except RunError as error:
+        content = assemble.migrated(read_content(place))
+    except UserError as error:
         raise RunError(f"{KEY}: {error.value}", error.rule, error.remedy) from error
+    theirs = recipes.from_dict(content["recipe"])
+    names = content["label_names"] if assemble.label_count(theirs) else []
+    start = Start(path, theirs, {**content["networks"], **content["averages"]}, names)
+    start.refuse_other_form(recipe)
+    return start
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)

@@ -105,6 +105,7 @@ def _lead(
     assemble.tracker_names(recipe)  # refuses a missing package before the sound is decoded, which may take long
     folder.refuse_other_contents()
     assemble.share_batch(recipe)
+    start = start_of(recipe) if fresh else None  # before a run is moved, as the MODEL may be wrong, or that run
     if fresh:
         _move_aside(folder)
     with folder.locked():
@@ -121,7 +122,7 @@ def _lead(
             _tell_done(recipe, folder, state)
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
-        start = None if state else start_of(recipe)
+        start = start or (None if state else start_of(recipe))
         parts, target = _sound(recipe, state)
         if state:
             refuse_other_source(folder, earlier, recipe, state, parts)

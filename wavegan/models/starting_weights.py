@@ -40,13 +40,13 @@ def start_from(network: nn.Module, weights: Mapping[str, Tensor], known: int, sa
 def _adapt_labels(
     weights: dict[str, Tensor], name: str, layer: LatentLayer | ScoreLayer, known: int, same: Sequence[int | None]
 ) -> None:
-    """Gives the weights of a layer, in place, the labels of another one; leaves those of another size as they are."""
+    """Gives the weights of a layer, in place, the labels of another one. Raises OtherFormError for another size."""
     axis = 1 if isinstance(layer, LatentLayer) else 0  # along which the weights of labels are the last ones
     lines, own_lines = weights[f"{name}.weight"].movedim(axis, 0), layer.weight.movedim(axis, 0)
     size = len(own_lines) - layer.labels
     common, theirs, own = lines[:size], lines[size:], own_lines[size:]
-    if len(theirs) not in (0, known) or lines.shape[1:] != own_lines.shape[1:]:
-        return
+    if len(lines) not in (size, size + known) or lines.shape[1:] != own_lines.shape[1:]:
+        raise OtherFormError(f"{name}.weight: {tuple(weights[f'{name}.weight'].shape)} and {tuple(layer.weight.shape)}")
     mean = theirs.mean(0) if len(theirs) else torch.zeros_like(lines[0])
     if not layer.labels and isinstance(layer, LatentLayer):
         weights[f"{name}.bias"] = weights[f"{name}.bias"] + layer.label_length * mean

@@ -16,10 +16,11 @@ COLUMN = 34  # where comments begin, unless the value is longer
 
 def explained(recipe: Recipe) -> str:
     """Returns the recipe as YAML that holds every key, each with a comment; `load` reads it back."""
-    lines = write(recipe.model_dump(mode="json")).splitlines()
-    return "".join(
-        f"{line:<{COLUMN - 2}}  # {comment}\n" for line, comment in zip(lines, _comments(recipe), strict=True)
-    )
+    text = write(recipe.model_dump(mode="json"))
+    lines, comments = text.rstrip("\n").split("\n"), list(_comments(recipe))
+    if len(lines) != len(comments):
+        return f"# what keys mean is left out here, as a value has several lines\n{text}"
+    return "".join(f"{line:<{COLUMN - 2}}  # {comment}\n" for line, comment in zip(lines, comments, strict=True))
 
 
 def _comments(section: Settings, kinds: Collection[str] = ()) -> Iterator[str]:

@@ -21,7 +21,7 @@ class TrainingSettings(Settings):
         default=None,
         min_length=1,
         examples=["drums"],
-        description="run or model with whose weights the networks begin; null: with random ones",
+        description="a run, an exported folder or a shipped model, drums say, whose weights the networks begin with",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -89,7 +90,7 @@ for _name, _pattern in _UNQUOTED.items():
 
 def write(values: dict) -> str:
     """Returns the text of a recipe file with these values, in their order."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
 
 
 def flow(value: Any) -> str:
