@@ -99,11 +99,12 @@ def test_a_run_may_begin_with_its_own_earlier_weights(command, cub, monkeypatch)
 
 
 def test_a_discriminator_that_hears_otherwise_begins_anew(command, cub):
-    text = Path(cub).read_text()
-    text = text.replace("waveform: {name: wavegan, dim: 1}", "waveform: {name: tiled_waveform, dim: 4}")
+    text, view = Path(cub).read_text(), "{name: log_magnitude, window: 64, hop: 32, floor_db: -90}"
+    old, new = "waveform: {name: wavegan, dim: 1}", f"waveform: {{name: tiled_spectrum, dim: 4, view: {view}}}"
+    text = text.replace(old, new)
     Path(cub).write_text(text)
     assert command("train", cub, "--run-dir", "run").code == 0
-    Path(cub).write_text(text.replace("dim: 4}", "dim: 4, view: {name: low_rate, factor: 2}}"))
+    Path(cub).write_text(text.replace("-90", "-60"))
     outcome = command("train", cub, "training.start_from=run", "--run-dir", "next")
     assert "for generator, discriminators.second; random ones for discriminators.waveform\n" in outcome.err
 
