@@ -83,6 +83,8 @@ def test_what_cannot_pass_on_its_weights_is_refused_before_a_run_is_moved(comman
         outcome = command("train", cub, f"training.start_from={start}", "--run-dir", "run", "--fresh")
         assert outcome.code == 2 and told in outcome.err
         assert list(Path("run").glob("checkpoints/*")) and not Path("run.1").exists()
+        outcome = command("train", cub, f"training.start_from={start}", "--dry-run")
+        assert outcome.code == 2 and told in outcome.err
 
 
 def test_a_run_may_begin_with_its_own_earlier_weights(command, cub, monkeypatch):

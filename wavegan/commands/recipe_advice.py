@@ -123,12 +123,12 @@ def advised(
         **vars(size) | {"steps": steps[0], "steps_reason": steps[1]},
     )
     template = environment.get_template(TEMPLATE.name)
-    start = _start(source, corpus, form, cutting, size) if scale == 1 else None
-    if start:
+    if start := _start(source, corpus, form, cutting):
         text = template.render(values, start=start)
+        recipe = _parsed(text, path)
         with suppress(RunError):  # the advised generator has another form than the model's
-            start_of(advice := _parsed(text, path))
-            return Advice(text, advice)
+            start_of(recipe)
+            return Advice(text, recipe)
     text = template.render(values, start=None)
     return Advice(text, _parsed(text, path))
 
@@ -177,25 +177,22 @@ def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
     return "0" if names < 2 else "0               # too many files have none, or too many labels have few files"
 
 
-def _start(
-    source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cutting, size: Size
-) -> tuple[str, int, int] | None:
-    """Returns the shipped model of the same form that knows at least half of the labels, and how many of how many.
+def _start(source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cutting) -> tuple[str, int, int] | None:
+    """Returns the shipped model of such sound that knows at least half of the labels, and how many of how many.
 
     None if there is none, or if it has learned from this very source. Its clips may have half or double the length.
     """
     if not cutting.knows_labels:
         return None
-    own, known = {spelling_key(name) for name in corpus.label_names}, {}
+    own, shared = {spelling_key(name) for name in corpus.label_names}, {}
     for model in shipped_models():
-        data, dim = model.recipe["data"], model.recipe["generator"]["dim"]
-        has = [*(data[key] for key in ("sample_rate", "channels", "windows")), dim]
-        is_alike = has == [form.sample_rate, form.channels, cutting.windows, size.dim]
+        data = model.recipe["data"]
+        is_alike = (data["sample_rate"], data["windows"]) == (form.sample_rate, cutting.windows)
         is_as_long = 0.5 <= cutting.clip_samples / data["clip_samples"] <= 2
         if is_alike and is_as_long and list(source) != data["source"]:
-            known[model.name] = len(own & {spelling_key(name) for name in model.labels})
-    best = max(known, key=lambda name: known[name], default="")
-    return (best, known[best], len(own)) if best and 2 * known[best] >= len(own) else None
+            shared[model.name] = len(own & {spelling_key(name) for name in model.labels})
+    best = max(shared, key=lambda name: shared[name], default="")
+    return (best, shared[best], len(own)) if best and 2 * shared[best] >= len(own) else None
 
 
 def _parsed(text: str, path: Path) -> Recipe:

@@ -22,7 +22,16 @@ logger = logging.getLogger(__name__)
 
 KEY = "training.start_from"
 FORM = ("generator.", "data.sample_rate:", "data.channels:", "data.clip_samples:")
-NOT_IN_SIZES = ("start_share", "broad_hiss", "detuned_bins", "steady_pitch", "drawn_pitch", "sample_rate", "clip_sam")
+ANY_SIZE = (  # keys that may differ, as the weights that both have keep their sizes
+    "generator.hop:",
+    "generator.start_share:",
+    "generator.broad_hiss:",
+    "generator.detuned_bins:",
+    "generator.steady_pitch:",
+    "generator.drawn_pitch:",
+    "data.sample_rate:",
+    "data.clip_samples:",
+)
 
 
 @dataclass(frozen=True)
@@ -95,13 +104,13 @@ class Start:
         return views[0] == views[1] and dict(network.named_parameters()).keys() <= self.weights[name].keys()
 
     def _tell_labels(self, own: Sequence[str]) -> None:
-        known = {spelling_key(name) for name in self.label_names}
-        new = [name for name in own if spelling_key(name) not in known]
-        if own and not known:
+        their_keys = {spelling_key(name) for name in self.label_names}
+        new = [name for name in own if spelling_key(name) not in their_keys]
+        if own and not their_keys:
             logger.info(f"{self.path} knows no labels, so what tells them apart begins at random")
         elif new:
             logger.info(f"labels that {self.path} does not know begin as the mean of those that it knows: {_some(new)}")
-        elif known and not own:
+        elif their_keys and not own:
             logger.info(f"this run has no labels, and begins with the mean of those that {self.path} knows")
 
     def _changes(self, recipe: Recipe) -> list[str]:
@@ -112,7 +121,7 @@ class Start:
         return [change for change in changes if change.startswith(FORM) and not change.startswith("generator.labels")]
 
     def _unlike(self, recipe: Recipe, name: str, detail: str) -> RunError:
-        changes = [change for change in self._changes(recipe) if not any(key in change for key in NOT_IN_SIZES)]
+        changes = [change for change in self._changes(recipe) if not change.startswith(ANY_SIZE)]
         return RunError(
             f"{KEY} is {self.path}, whose {name} has another form ({'; '.join(changes) or detail})",
             "only networks of one form can pass on their weights",

@@ -236,7 +236,8 @@ def _from_main(folder: RunFolder, result: TrainingResult | None = None) -> Train
 
 
 def dry_run(recipe: Recipe) -> dict[str, int]:
-    """Counts the learned numbers of each network that the recipe asks for."""
+    """Counts the learned numbers of each network that the recipe asks for. Raises RunError as `start_of`."""
+    start_of(recipe)
     if getattr(recipe.generator, "labels", 0) == "auto":
         logger.info("generator.labels auto waits for the sound; the sizes are those without labels")
     with WithoutMemory():
