@@ -132,3 +132,14 @@ def test_other_settings_are_told(command, cub, drummer):
     outcome = command("train", cub, *words)
     assert f"settings that differ from those of {drummer}: generator.detuned_bins: false → true" in outcome.err
     assert recipes.load("run/recipe.yaml").training.start_from == str(drummer)
+
+
+def test_a_model_of_another_rate_passes_on_the_bins_of_its_frequencies(command, cub, drummer):
+    wide = ("data.sample_rate=8000", "data.clip_samples=8192", "generator.window=128", "generator.hop=64")
+    outcome = command("train", cub, f"training.start_from={drummer}", *wide, "--run-dir", "run")
+    told = "settings that differ from those of DRUMMER: data.sample_rate: 4000 → 8000, data.clip_samples: 4096 → 8192, "
+    assert outcome.code == 0 and told.replace("DRUMMER", str(drummer)) in outcome.err
+    ours, theirs = weights_of(Path("run"))["generator"], weights_of(drummer)["average generator"]
+    own_levels, levels = ours["head.weight"][1:66], theirs["head.weight"][1:34]
+    assert torch.allclose(own_levels[:33], levels, atol=1e-6), "those up to 2 kHz are the same"
+    assert torch.allclose(own_levels[33:], levels[:-1].flip(0), atol=1e-6), "those above are mirrored"

@@ -8,10 +8,15 @@ from wavegan.models.inverse_stft import Generator
 from wavegan.models.starting_weights import OtherFormError, start_from
 
 
-def generator(seed: int, dim: int = 4, **settings) -> Generator:
+def generator(seed: int, dim: int = 4, window: int = 64, hop: int = 32, **settings) -> Generator:
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return Generator(1024, dim=dim, latent_dim=3, window=64, hop=32, **settings).eval()
+        return Generator(32 * hop, dim=dim, latent_dim=3, window=window, hop=hop, **settings).eval()
+
+
+def mirrored(spacing: float, count: int, top: int) -> list[int]:
+    """Returns places at a spacing from 0 on, mirrored at the top one and at 0."""
+    return [abs((round(place * spacing) + top) % (2 * top) - top) for place in range(count)]
 
 
 def made(network: Generator, labels: list[float] | None = None) -> torch.Tensor:
@@ -26,6 +31,36 @@ def test_a_network_without_labels_makes_what_the_other_one_makes():
     assert not torch.allclose(made(first), made(second))
     assert start_from(second, first.state_dict(), 0, ()) == []
     assert torch.equal(made(first), made(second))
+
+
+@pytest.mark.parametrize("settings", [{}, {"pulses": True, "channels": 2}, {"long_frames": 2}], ids=str)
+@pytest.mark.parametrize(
+    ("window", "rate", "places"),
+    [
+        (128, 2.0, [*range(33), *range(31, -1, -1)]),  # twice the band, the same bins: those above are mirrored
+        (64, 0.5, [round(place / 2) for place in range(33)]),  # half the band, bins half as far apart
+        (64, 3.0, [abs((3 * place + 32) % 64 - 32) for place in range(33)]),  # bins three times as far apart
+        (32, 0.5, range(17)),  # half the band, the same bins
+    ],
+)
+def test_bins_take_what_those_of_their_frequency_say(settings, window, rate, places):
+    first, second = generator(0, **settings), generator(1, **settings, window=window, hop=window // 2)
+    start_from(second, first.state_dict(), 0, (), rate)
+    x = torch.randn(2, 5, 4)
+    for own, theirs in zip(second.sets_of_frames, first.sets_of_frames, strict=True):
+        at = list(places) if theirs is first else mirrored(rate * theirs.window / own.window, own.bins, theirs.bins - 1)
+        own_maps, their_maps = (
+            frames.maps(x)[..., 1:].unflatten(-1, (-1, frames.bins)).detach() for frames in (own, theirs)
+        )
+        assert torch.equal(own_maps, their_maps[..., at]) and own_maps.shape[-2] == their_maps.shape[-2] > 2
+        assert torch.equal(own.maps(x)[..., 0], theirs.maps(x)[..., 0]), "the loudness has no bin"
+
+
+def test_a_head_that_says_other_things_of_as_many_numbers_is_refused():
+    first, second = generator(0, window=88, hop=44), generator(1, window=70, hop=35, pulses=True)
+    assert first.head.weight.shape == second.head.weight.shape
+    with pytest.raises(OtherFormError, match="head.bias: 181 numbers for 45 bins"):
+        start_from(second, first.state_dict(), 0, ())
 
 
 def test_labels_keep_their_sound_in_another_order():

@@ -27,6 +27,12 @@ NAME_WIDTH = 14
     metavar="DIR",
     help="Folder for doctor.html, with pictures and players.",
 )
+@click.option(
+    "--sample-rate",
+    type=click.IntRange(1000, 192_000),
+    metavar="HZ",
+    help="Rate to learn at, such as 16000; else the lowest that keeps all sound.",
+)
 @click.option("--no-timing", is_flag=True, help="Do not time the recipe's step.")
 @device_option
 @json_option
@@ -35,6 +41,7 @@ def doctor(
     recipe: Path | None,
     force: bool,
     out: Path | None,
+    sample_rate: int | None,
     no_timing: bool,
     device: str,
     as_json: bool,
@@ -51,7 +58,9 @@ def doctor(
     """
     from wavegan.commands import doctor as commands
 
-    result = commands.doctor(source, out=out, recipe=recipe, force=force, timing=not no_timing, device=device)
+    result = commands.doctor(
+        source, out=out, recipe=recipe, force=force, timing=not no_timing, sample_rate=sample_rate, device=device
+    )
     print_result(commands.as_json(result), as_json, _text(result))
 
 

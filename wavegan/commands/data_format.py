@@ -1,6 +1,5 @@
 """Chooses the form in which a source is learned from: rate, channels, what is mended, how clips are cut, its kind."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,10 +16,12 @@ from wavegan.audio.windows import Windows
 from wavegan.evaluation.fine_structure import STEADY, partials
 
 TUNED_RATE = 16_000  # Hz, for which the windows of the modern model were chosen
+LOWEST_RATE = 1000  # of a recipe
+OF_RATE = 0.6  # share of a step's time at the tuned rate that grows with the rate
 RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000)
-HIGHEST_RATE_WITHOUT_GPU = 22_050
-CLIPS = (4096, 8192, 16384, 32768, 65536)  # samples
-RECORDING_CLIP = 16384  # samples, for long recordings, at the rate that the model was tuned for
+EIGHTHS = 8  # windows of the modern model keep their seconds: at any rate they are whole eighths of the tuned ones
+CLIPS = (4096, 8192, 16384, 32768, 65536)  # samples at the rate that the model was tuned for, 0.26 to 4.1 s
+RECORDING_CLIP = 16384  # of long recordings
 COVERED = 90  # percent of the files that a clip holds until they have died away
 WIDE = 0.98  # two channels with a lower correlation are heard as stereo
 MOST = 0.8  # share of the files that are stereo, if stereo is learned
@@ -47,26 +48,28 @@ class DataFormat:
     is_voice: bool = False
 
 
-def data_format_of(probes: Sequence[Probe], device: torch.device) -> DataFormat:
-    """Chooses the sample rate and the channels by a sample of files."""
+def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> DataFormat:
+    """Chooses the sample rate and the channels by a sample of files; sample_rate, in Hz, is one that the user chose."""
     audible = [probe for probe in probes if probe.bandwidth > 0]
     if not audible:
-        return DataFormat(TUNED_RATE, 1, TUNED_RATE)
+        return DataFormat(sample_rate or TUNED_RATE, 1, TUNED_RATE)
     file_rate = int(np.percentile([probe.sample_rate for probe in audible], 10, method="lower"))
     bandwidth = float(np.percentile([probe.bandwidth for probe in audible], 90))
     needed = min((rate for rate in RATES if rate >= 2 * bandwidth), default=RATES[-1])
-    rate, remarks = min(needed, file_rate), []
-    if rate < file_rate:
+    rate = sample_rate or max(min(needed, file_rate), LOWEST_RATE)
+    heard = f"the files hold sound up to {bandwidth / 1000:.1f} kHz"
+    remarks = []
+    if sample_rate and sample_rate < min(needed, file_rate):
+        remarks.append(f"{heard}, and {sample_rate:,} Hz, which was asked for, keep what lies below half of that")
+    elif rate < file_rate:
         remarks.append(f"nothing lies above {bandwidth / 1000:.1f} kHz, so {rate:,} Hz hold all of it")
-    if rate > HIGHEST_RATE_WITHOUT_GPU and device.type != "cuda":
+    if rate > TUNED_RATE:
+        share = 1 / (1 + OF_RATE * (rate / TUNED_RATE - 1))
         remarks.append(
-            f"the files hold sound up to {bandwidth / 1000:.1f} kHz: sample_rate: {rate} keeps it, and takes about "
-            f"{rate / TUNED_RATE:.1f} times as long"
+            f"{heard}; without what lies above {TUNED_RATE / 2000:g} kHz a step takes about {share:.0%} of the time: "
+            f"wavegan doctor --sample-rate {TUNED_RATE}"
         )
-        rate = TUNED_RATE
-    return DataFormat(
-        max(rate, 1000), _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible))
-    )
+    return DataFormat(rate, _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible)))
 
 
 def mended(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> DataFormat:
@@ -112,9 +115,9 @@ def plain_cutting(corpus: Corpus, ends: np.ndarray) -> Cutting:
     ends: for a sample of items, seconds from the start until the sound has died away.
     """
     longest = float(np.percentile(ends, COVERED)) * corpus.sample_rate if len(ends) else corpus.lengths.max()
-    recording = min(round(RECORDING_CLIP * scale_of(corpus.sample_rate)), CLIPS[-1])
-    clip_samples = min((samples for samples in CLIPS if samples >= longest), default=recording)
-    return Cutting(clip_samples, "first")
+    scale = scale_of(corpus.sample_rate)
+    clip_samples = min((samples for samples in CLIPS if samples * scale >= longest), default=RECORDING_CLIP)
+    return Cutting(round(clip_samples * scale), "first")
 
 
 def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
@@ -126,8 +129,8 @@ def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
 
 
 def scale_of(sample_rate: int) -> float:
-    """Returns the power of 2 nearest to this rate in units of the rate that the model was tuned for, 2 at most."""
-    return min(2.0 ** round(math.log2(sample_rate / TUNED_RATE)), 2.0)
+    """Returns by what windows at the tuned rate are multiplied so that they last as long at this one: whole eighths."""
+    return max(1, round(EIGHTHS * sample_rate / TUNED_RATE)) / EIGHTHS
 
 
 def _channels(probes: Sequence[Probe]) -> int:

@@ -84,13 +84,15 @@ def doctor(
     recipe: Path | None = None,
     force: bool = False,
     timing: bool = True,
+    sample_rate: int | None = None,
     device: str = "auto",
 ) -> Diagnosis:
     """Examines a source and advises a recipe; the decoded sound stays in the cache for the training.
 
     out: a folder for the page doctor.html. recipe: a file for the recipe, written over only with force. timing: takes a
-    few steps of the recipe to say how long a training lasts. Raises DataError if the source cannot be read or none of
-    its files can be used, UserError if the recipe's file exists.
+    few steps of the recipe to say how long a training lasts. sample_rate: of the recipe, in Hz; None chooses the lowest
+    that keeps all sound. Raises DataError if the source cannot be read or none of its files can be used, UserError if
+    the recipe's file exists.
     """
     places = (source,) if isinstance(source, str) else tuple(source)
     _refuse_unwritable(places)
@@ -99,7 +101,7 @@ def doctor(
         make_folder(out)
     on = assemble.device(device)
     probes = probe(open_source(places).items)
-    form = data_format_of(probes, on)
+    form = data_format_of(probes, sample_rate)
     corpus = _loaded(places, form)
     hearing = hear(corpus)
     cutting = plain_cutting(_training_part(corpus), hearing.ends)

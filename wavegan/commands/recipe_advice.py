@@ -119,7 +119,7 @@ def advised(
         scale=scale,
         rate=form.sample_rate,
         scaled=lambda samples: max(2, round(samples * scale)),
-        bands=128 if scale >= 1 else 64 if form.sample_rate >= 2000 else 32,
+        bands=160 if scale >= 2 else 128 if scale >= 1 else 64 if form.sample_rate >= 2000 else 32,
         **vars(size) | {"steps": steps[0], "steps_reason": steps[1]},
     )
     template = environment.get_template(TEMPLATE.name)
@@ -180,19 +180,21 @@ def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
 def _start(source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cutting) -> tuple[str, int, int] | None:
     """Returns the shipped model of such sound that knows at least half of the labels, and how many of how many.
 
-    None if there is none, or if it has learned from this very source. Its clips may have half or double the length.
+    None if there is none, or if it has learned from this very source at this rate. Its clips may last half or twice as
+    long. Of models that know as many labels the one with the nearest rate counts.
     """
     if not cutting.knows_labels:
         return None
-    own, shared = {spelling_key(name) for name in corpus.label_names}, {}
+    own, best = {spelling_key(name) for name in corpus.label_names}, (0, 0.0, "")
     for model in shipped_models():
         data = model.recipe["data"]
-        is_alike = (data["sample_rate"], data["windows"]) == (form.sample_rate, cutting.windows)
-        is_as_long = 0.5 <= cutting.clip_samples / data["clip_samples"] <= 2
-        if is_alike and is_as_long and list(source) != data["source"]:
-            shared[model.name] = len(own & {spelling_key(name) for name in model.labels})
-    best = max(shared, key=lambda name: shared[name], default="")
-    return (best, shared[best], len(own)) if best and 2 * shared[best] >= len(own) else None
+        rate = form.sample_rate / data["sample_rate"]
+        is_as_long = 0.5 <= cutting.clip_samples / rate / data["clip_samples"] <= 2
+        is_its_own = list(source) == data["source"] and rate == 1
+        if data["windows"] == cutting.windows and is_as_long and not is_its_own:
+            known = len(own & {spelling_key(name) for name in model.labels})
+            best = max(best, (known, -abs(math.log(rate)), model.name))
+    return (best[2], best[0], len(own)) if 2 * best[0] >= len(own) else None
 
 
 def _parsed(text: str, path: Path) -> Recipe:

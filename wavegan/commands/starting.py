@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 KEY = "training.start_from"
 FORM = ("generator.", "data.sample_rate:", "data.channels:", "data.clip_samples:")
 ANY_SIZE = (  # keys that may differ, as the weights that both have keep their sizes
+    "generator.window:",
     "generator.hop:",
     "generator.start_share:",
     "generator.broad_hiss:",
@@ -81,13 +82,15 @@ class Start:
         """Returns the names of the networks that have got weights, and of the weights that these lacked."""
         places = {spelling_key(name): place for place, name in enumerate(self.label_names)}
         same = [places.get(spelling_key(name)) for name in label_names]
+        rate = recipe.data.sample_rate / self.recipe.data.sample_rate
         begun, new = [], []
         for name, network in networks.items():
             weights, is_judge = self.weights.get(name), name.startswith("discriminators")
             if not weights or (is_judge and not self._judges_alike(name, network, recipe)):
                 continue
             try:
-                new += [f"{name}.{key}" for key in start_from(network, weights, len(self.label_names), same)]
+                lacked = start_from(network, weights, len(self.label_names), same, rate)
+                new += [f"{name}.{key}" for key in lacked]
             except OtherFormError as error:
                 if not is_judge:
                     raise self._unlike(recipe, name, str(error)) from error

@@ -1,4 +1,4 @@
-"""Starts a network with the weights of one like it, whose labels may be others."""
+"""Starts a network with the weights of one like it, whose labels, or whose bins of frequency, may be others."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from wavegan.models.heads import LatentLayer, ScoreLayer
+from wavegan.models.spectral_frames import SpectralFrames
 
 
 class OtherFormError(ValueError):
@@ -13,19 +14,24 @@ class OtherFormError(ValueError):
 
 
 @torch.no_grad()
-def start_from(network: nn.Module, weights: Mapping[str, Tensor], known: int, same: Sequence[int | None]) -> list[str]:
+def start_from(
+    network: nn.Module, weights: Mapping[str, Tensor], known: int, same: Sequence[int | None], rate: float = 1.0
+) -> list[str]:
     """Copies the weights of another network, by name, into a network; returns the names of those that it lacks.
 
     known: how many labels the other one knows. same: for each label of the network its place there, None for a new
     label. A new one begins with the mean of the known labels, and with its own random numbers added. Without labels the
-    mean alone counts. What was measured on the sound (buffers) stays. Raises OtherFormError, and changes nothing, for
-    weights of another size or kind.
+    mean alone counts. rate: the sample rate of the network's sound, in units of that of the other's. What was measured
+    on the sound (buffers) stays. Raises OtherFormError, and changes nothing, for weights of another size or kind.
     """
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, LatentLayer | ScoreLayer)}
     taken = dict(weights)
     for name, layer in layers.items():
         if f"{name}.weight" in weights:
             _adapt_labels(taken, name, layer, known, same if layer.labels else ())
+    for name, frames in network.named_modules():
+        if isinstance(frames, SpectralFrames):
+            _adapt_bins(taken, f"{name}.".removeprefix("."), frames, rate)
     own = dict(network.named_parameters())
     if not own.keys() & taken.keys():
         raise OtherFormError("no weight has the same name")
@@ -35,6 +41,27 @@ def start_from(network: nn.Module, weights: Mapping[str, Tensor], known: int, sa
         if name in taken:
             parameter.copy_(taken[name])
     return [name for name in own if name not in taken]
+
+
+def _adapt_bins(weights: dict[str, Tensor], prefix: str, frames: SpectralFrames, rate: float) -> None:
+    """Gives the weights of a head, in place, the bins of other frames: each takes what the nearest in Hz has.
+
+    Bins above the highest one of the weights take those below it, mirrored at it. Raises OtherFormError for a head that
+    says other things of a bin.
+    """
+    levels, names = weights.get(f"{prefix}start_levels"), (f"{prefix}head.weight", f"{prefix}head.bias")
+    if levels is None or not all(name in weights for name in names):
+        return
+    top = levels.shape[1] - 1
+    own_maps = (len(frames.head.bias) // frames.channels - 1) // frames.bins
+    if len(weights[names[1]]) != frames.channels * (1 + own_maps * (top + 1)):
+        raise OtherFormError(f"{names[1]}: {len(weights[names[1]])} numbers for {top + 1} bins")
+    places = (torch.arange(frames.bins) * (rate * 2 * top / frames.window)).round().long() % (2 * top)
+    places = torch.minimum(places, 2 * top - places)
+    for name in names:
+        lines = weights[name].unflatten(0, (frames.channels, -1))
+        loudness, bins = lines[:, :1], lines[:, 1:].unflatten(1, (own_maps, -1))
+        weights[name] = torch.cat([loudness, bins[:, :, places].flatten(1, 2)], dim=1).flatten(0, 1)
 
 
 def _adapt_labels(
