@@ -82,7 +82,7 @@ def main() -> None:
 
     loaded = load_model(arguments.model, torch.device("cpu"))
     model = loaded.model
-    with tempfile.TemporaryDirectory() as name, Browser(Path(name)) as browser:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, Browser(Path(name)) as browser:
         directions = {direction.name: direction.rows for direction in directions_of(loaded) if direction.is_sure}
         path = page.write(model, Path(name), version=__version__, identity=arguments.model.name, directions=directions)
         start = time.monotonic()

@@ -67,9 +67,9 @@ def test_a_name_stays_text(tmp_path):
             r"a sound of 65\.5 s .* [0-9.]+ billion .*; .* at most 2; .*data\.clip_samples",
         ),
         (
-            Generator(16384, dim=8, long_frames=16),
+            Generator(16384, dim=8, long_frames=32),
             16384,
-            r"lively has frames of 8,192 samples; .* at most 4,096; .*generator\.long_frames",
+            r"lively has frames of 16,384 samples; .* at most 8,192; .*generator\.long_frames",
         ),
     ],
 )

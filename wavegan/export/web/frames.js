@@ -21,31 +21,21 @@ class Frames {
     this.frames = Math.ceil(model.clipSamples / this.hop);
     this.maps = weights("head.bias").length / model.channels; // of each frame and channel
     [this.startLevels, this.bounds] = [weights("start_levels"), weights("bounds")];
-    this.addLayers(model.dim, weights("head.weight"), weights("head.bias"));
+    this.addLayers(model.dim, weights("head.weight"), weights("head.bias"), factor);
   }
 
-  /** Stores the head, and the inverse transform of a frame, which ends in the synthesis window, as matrices. */
-  addLayers(dim, weight, bias) {
-    const { kernel, window, hop, bins } = this;
+  /** Stores the head and the transform of its frames; long ones are only transformed back. */
+  addLayers(dim, weight, bias, factor) {
+    const { kernel, window, hop } = this;
     const rows = upTo(KERNEL_ROWS, this.frames);
     const weightAt = (column, input) => weight[column * dim + input];
     this.head = kernel.layer(bias.length, dim, weightAt, (column) => bias[column]);
-    const angles = Array.from({ length: window }, (_, step) => (2 * Math.PI * step) / window);
-    this.cosines = angles.map(Math.cos);
-    this.sines = angles.map(Math.sin);
-    const hann = this.cosines.map((cosine) => 0.5 - 0.5 * cosine);
-    const squares = hann.reduce((sum, factor) => sum + factor * factor, 0);
-    const scale = ((window / 4) * hop) / squares;
-    this.inverse = kernel.layer(window, 2 * bins, (sample, part) => {
-      const bin = part >> 1;
-      const step = (bin * sample) % window;
-      const share = (bin === 0 || bin === bins - 1 ? 1 : 2) / window;
-      return scale * hann[sample] * share * (part % 2 ? -this.sines[step] : this.cosines[step]);
-    });
+    this.transform = new Transform(kernel, window, this.frames, !factor);
+    const hann = this.transform.cosines.map((cosine) => 0.5 - 0.5 * cosine);
+    const squares = hann.reduce((sum, height) => sum + height * height, 0);
+    this.synthesis = hann.map((height) => (((window / 4) * hop) / squares) * height);
     this.turn = this.turns();
     this.headMaps = kernel.reserve(rows * this.head.columns);
-    this.spectra = kernel.reserve(rows * 2 * bins);
-    this.waves = kernel.reserve(rows * this.inverse.columns);
   }
 
   /** Returns cosine and sine of the phase that a sine in each bin has gathered, frame after frame. */
@@ -70,17 +60,15 @@ class Frames {
 
   /** Makes the sound of one channel. hiss, pulse: spectra of the sources, undefined where there are none. */
   sound(channel, broadHiss, hiss, pulse) {
-    this.shape(channel, broadHiss, hiss, pulse);
-    return this.synthesized();
+    return this.synthesized(this.shaped(channel, broadHiss, hiss, pulse));
   }
 
   /** Shapes the sources into the spectra of one channel. */
-  shape(channel, broadHiss, hiss, pulse) {
+  shaped(channel, broadHiss, hiss, pulse) {
     const { kernel, bins, frames, turn } = this;
     const startLevels = this.startLevels.subarray(channel * bins);
     const bounds = this.bounds.subarray(channel * bins);
-    const columns = upTo(KERNEL_COLUMNS, 2 * bins);
-    const spectra = kernel.view(this.spectra, frames * 2 * bins);
+    const spectra = new Float32Array(frames * 2 * bins);
     const levels = new Float32Array(bins);
     for (let frame = 0; frame < frames; frame++) {
       const maps = kernel.view(this.headMaps + 4 * (frame * this.head.columns + channel * this.maps), this.maps);
@@ -96,8 +84,8 @@ class Frames {
         const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
         const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
         if (broadHiss) share *= hissFactor(levels, bin);
-        const place = frame * columns + 2 * bin;
-        const [cosine, sine] = [turn[2 * (frame * bins + bin)], turn[2 * (frame * bins + bin) + 1]];
+        const place = 2 * (frame * bins + bin);
+        const [cosine, sine] = [turn[place], turn[place + 1]];
         let x = real * cosine - imaginary * sine;
         let y = real * sine + imaginary * cosine;
         if (hiss) [x, y] = [x + share * hiss[place], y + share * hiss[place + 1]];
@@ -106,15 +94,17 @@ class Frames {
           x += pulseShare * (pulse[place] * turnedX - pulse[place + 1] * turnedY);
           y += pulseShare * (pulse[place] * turnedY + pulse[place + 1] * turnedX);
         }
-        spectra[2 * (frame * bins + bin)] = amplitude * x;
-        spectra[2 * (frame * bins + bin) + 1] = amplitude * y;
+        spectra[place] = amplitude * x;
+        spectra[place + 1] = amplitude * y;
       }
     }
+    return spectra;
   }
 
   /** Returns the phases of the minimum-phase filter with these levels, of all bins. */
   ringing(levels) {
-    const { window, bins, cosines, sines } = this;
+    const { window, bins } = this;
+    const { cosines, sines } = this.transform;
     const longest = Math.floor(window / LONGEST_RING);
     const phases = new Float64Array(bins);
     for (let time = 1; time < longest; time++) {
@@ -129,23 +119,22 @@ class Frames {
 
   /** Returns by what each sample is multiplied, as fewer frames reach the ends of a clip. */
   evenness() {
-    const { window, hop, frames, cosines } = this;
+    const { window, hop, frames } = this;
     const reached = new Float64Array((frames - 1) * hop + window);
     for (let frame = 0; frame < frames; frame++)
-      cosines.forEach((cosine, sample) => (reached[frame * hop + sample] += 0.5 - 0.5 * cosine));
+      this.transform.cosines.forEach((cosine, sample) => (reached[frame * hop + sample] += 0.5 - 0.5 * cosine));
     const before = Math.floor((window - hop) / 2);
     return reached.slice(before, before + this.clipSamples).map((sum) => window / (2 * hop) / sum);
   }
 
   /** Transforms spectra back and adds up the frames. */
-  synthesized() {
-    const { kernel, frames, inverse, window, hop } = this;
-    kernel.apply(inverse, this.spectra, 2 * this.bins, frames, this.waves);
+  synthesized(spectra) {
+    const { frames, synthesis, window, hop } = this;
+    const waves = this.transform.inverse(spectra);
     const sound = new Float32Array((frames - 1) * hop + window);
-    for (let frame = 0; frame < frames; frame++) {
-      const wave = kernel.view(this.waves + 4 * frame * inverse.columns, window);
-      for (let sample = 0; sample < window; sample++) sound[frame * hop + sample] += wave[sample];
-    }
+    for (let frame = 0; frame < frames; frame++)
+      for (let sample = 0; sample < window; sample++)
+        sound[frame * hop + sample] += synthesis[sample] * waves[frame * window + sample];
     const before = Math.floor((window - hop) / 2);
     return sound.slice(before, before + this.clipSamples);
   }

@@ -24,8 +24,8 @@ class Generator {
   }
 
   addLayers() {
-    const { latentDim, labels, lengths, window } = this.model;
-    const { wide, short } = this;
+    const { latentDim, labels, lengths } = this.model;
+    const { wide } = this;
     const mapped = this.tensors["latent.bias"].length;
     this.latent = this.linear("latent", mapped, latentDim + labels.length);
     this.mapping = this.linear("mapping.1", mapped, mapped);
@@ -38,10 +38,6 @@ class Generator {
       gain: this.tensors[`blocks.${place}.gain`],
       pitchGain: this.tensors[`blocks.${place}.pitch_gain`],
     }));
-    this.forward = this.kernel.layer(2 * short.bins, window, (part, sample) => {
-      const step = ((part >> 1) * sample) % window;
-      return part % 2 ? -short.sines[step] : short.cosines[step];
-    });
   }
 
   /** Stores a matrix. Where outputs come in groups of dim, as many as `group` are reserved for each. */
@@ -69,7 +65,7 @@ class Generator {
   }
 
   addBuffers() {
-    const { window, hop, latentDim, labels, channels } = this.model;
+    const { latentDim, labels } = this.model;
     const rows = upTo(KERNEL_ROWS, this.frames);
     const reserve = (count) => this.kernel.reserve(count);
     this.input = reserve(latentDim + labels.length);
@@ -77,9 +73,6 @@ class Generator {
     this.v = reserve(KERNEL_ROWS * Math.max(this.latent.columns, this.start.columns, 2 * this.wide));
     this.padded = reserve((rows + FRAMES_SEEN) * this.wide); // with frames of zeros before and after
     this.h = reserve(rows * this.wide);
-    this.sound = reserve(Math.max((rows - 1) * hop, (rows - 1) * window) + window);
-    this.hiss = Array.from({ length: channels }, () => reserve(rows * this.forward.columns));
-    this.pulses = reserve(rows * this.forward.columns);
   }
 
   /** Returns what ways along directions add to the mapped latent, as wavegan/steering/directions.py; null for none. */
@@ -98,17 +91,16 @@ class Generator {
 
   /** Makes a clip, a Float32Array for each channel. noise: as `drawnNoise` gives it. */
   make(z, labels, noise, offset) {
-    const { kernel, model, short, long } = this;
+    const { model, short, long } = this;
     const drawn = model.pitchNumbers ? this.drawnPitches(noise.at(-1)) : null;
     const { last, slow } = this.activations(z, labels, noise, offset, drawn);
     const x = this.activate(last);
     short.say(this.padded, this.wide);
     const gate = long && this.gate(x);
-    if (model.pulses) this.addPulses(x, drawn);
-    const spectra = (address) => kernel.view(address, short.frames * this.forward.columns);
-    const maps = this.hiss.map((hiss, channel) => {
-      this.transform(noise[this.blocks.length + channel], Math.sqrt(2 / model.window), hiss);
-      return short.sound(channel, model.broadHiss, spectra(hiss), model.pulses ? spectra(this.pulses) : undefined);
+    const pulses = model.pulses ? this.pulses(x, drawn) : undefined;
+    const maps = Array.from({ length: model.channels }, (_, channel) => {
+      const hiss = this.hiss(noise[this.blocks.length + channel]);
+      return short.sound(channel, model.broadHiss, hiss, pulses);
     });
     if (long) this.addSteady(maps, slow, gate);
     return limited(mixedChannels(maps), model.peaksAreOne);
@@ -197,12 +189,10 @@ class Generator {
     for (let place = 0; place < x.length; place++) x[place] += h[place];
   }
 
-  /** Transforms the frames of a sound, multiplied by a factor. */
-  transform(sound, factor, result) {
-    const { hop } = this.model;
-    const buffer = this.kernel.view(this.sound, sound.length);
-    for (let place = 0; place < sound.length; place++) buffer[place] = factor * sound[place];
-    this.kernel.apply(this.forward, this.sound, hop, this.frames, result);
+  /** Returns the spectra of a white noise; a bin has a mean square of 2. */
+  hiss(noise) {
+    const factor = Math.sqrt(2 / this.model.window);
+    return this.short.transform.forward(noise, this.model.hop).map((number) => factor * number);
   }
 
   /** Returns what a layer of one output says of each frame. */
@@ -249,13 +239,13 @@ class Generator {
     return Float32Array.from(drawn, (pitch) => OCTAVE * (pitch - mean));
   }
 
-  /** Makes the spectra of a pulse train whose pitch the activations say or move, as wavegan/models/pulses.py does. */
-  addPulses(x, drawn) {
-    const { kernel, frames } = this;
+  /** Returns the spectra of a pulse train whose pitch the activations say or move, as wavegan/models/pulses.py does. */
+  pulses(x, drawn) {
+    const { frames } = this;
     const { window, hop } = this.model;
     const [low, high] = this.model.pitchBounds;
     const pitches = this.pitches(x);
-    const waves = kernel.view(this.sound, frames * window);
+    const waves = new Float32Array(frames * window);
     let [middle, before] = [0, 0]; // of a frame, in cycles; and the cycles a sample of the frame before
     for (let frame = 0; frame < frames; frame++) {
       const octaves = drawn
@@ -272,15 +262,15 @@ class Generator {
         waves[frame * window + sample] = height < LEAST_HEIGHT ? 0 : gain * Math.exp(height);
       }
     }
-    kernel.apply(this.forward, this.sound, window, frames, this.pulses);
-    const pairs = kernel.view(this.pulses, frames * this.forward.columns);
+    const spectra = this.short.transform.forward(waves, window);
     for (let bin = 0; bin < this.short.bins; bin++) {
       const whitening = (Math.exp((bin / (PULSE_BAND * window)) ** 2 / 2) * 2) / window;
       for (let frame = 0; frame < frames; frame++) {
-        pairs[frame * this.forward.columns + 2 * bin] *= whitening;
-        pairs[frame * this.forward.columns + 2 * bin + 1] *= whitening;
+        spectra[2 * (frame * this.short.bins + bin)] *= whitening;
+        spectra[2 * (frame * this.short.bins + bin) + 1] *= whitening;
       }
     }
+    return spectra;
   }
 }
 

@@ -20,7 +20,7 @@ from wavegan.models.inputs import Input
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
-WORKER = ("random", "kernel", "clips", "frames", "generator", "worker")
+WORKER = ("random", "kernel", "transform", "clips", "frames", "generator", "worker")
 SCRIPT = (
     "dom",
     "random",
@@ -37,8 +37,8 @@ SCRIPT = (
     "main",
 )
 MOST_WEIGHTS = 8_000_000  # a page of 43 MB, which a telephone still opens
-MOST_PRODUCTS = 2e9  # multiplications of a sound, a third of a second on a slow core of a server
-LONGEST_WINDOW = 4096  # samples; the matrix of its transform takes 67 MB of memory
+MOST_PRODUCTS = 2e9  # multiplications of a sound, nearly half a second on a slow core of a server
+LONGEST_WINDOW = 8192  # samples; the matrices of its transform take 67 MB of memory
 DIRECTION = "direction."  # stands before the names of tensors that are no weights
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
 
@@ -138,10 +138,15 @@ def products_of(generator: inverse_stft.Generator) -> int:
     blocks = 2 * frames * inverse_stft.KERNEL_SIZE * generator.dim**2
     transforms = generator.channels + bool(generator.pulses) + 1  # those of the sources, and that of the picture
     sounds = sum(
-        part.frames * (part.head.weight.numel() + part.channels * 2 * part.bins * part.window)
+        part.frames * (part.head.weight.numel() + part.channels * _products_of_transform(part.window))
         for part in generator.sets_of_frames
     )
-    return blocks + sounds + generator.frames * transforms * 2 * generator.bins * generator.window
+    return blocks + sounds + generator.frames * transforms * _products_of_transform(generator.window)
+
+
+def _products_of_transform(window: int) -> int:
+    """Counts the multiplications of a frame's transform, as transform.js makes it."""
+    return 4 * (window // 4 + 1) ** 2
 
 
 def _stored(values: Tensor) -> Tensor:

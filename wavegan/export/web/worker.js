@@ -76,16 +76,16 @@ function drawnNoise({ lengths, channels, window, hop, pitchNumbers }, draws) {
 
 /** Measures a clip: levels of its spectrogram from 0 (-80 dB) to 255 (0 dB), length in seconds, brightness in Hz. */
 function pictured(clip) {
-  const { kernel, model, forward } = generator;
-  const { frames, bins } = generator.short;
+  const { model } = generator;
+  const { frames, bins, transform } = generator.short;
   const before = Math.floor((model.window - model.hop) / 2);
   const sound = new Float32Array((frames - 1) * model.hop + model.window);
   for (const samples of clip) samples.forEach((sample, place) => (sound[before + place] += sample / clip.length));
-  generator.transform(sound, 1, generator.pulses);
+  const spectra = transform.forward(sound, model.hop);
   const levels = new Uint8Array(frames * bins);
   let [power, moment] = [0, 0];
   for (let frame = 0; frame < frames; frame++) {
-    const pairs = kernel.view(generator.pulses + 4 * frame * forward.columns, 2 * bins);
+    const pairs = spectra.subarray(2 * frame * bins, 2 * (frame + 1) * bins);
     for (let bin = 1; bin < bins - 1; bin++) {
       const part = 2 * bin; // a Hann window over samples is this sum over neighbouring bins
       const real = pairs[part] / 2 - (pairs[part - 2] + pairs[part + 2]) / 4;
