@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,26 @@ def test_a_latent_that_does_not_fit_is_refused(drummer):
     for latent in (receipt.latent[:-4], "?", ""):
         with pytest.raises(DataError):
             receipts.point_of(model, receipt.model_copy(update={"latent": latent}))
+
+
+def test_info_lists_the_runs_of_a_folder_the_newest_first(command, here, drummer):
+    assert "runs does not exist" in command("info").err
+    for name, step, age in (("old", 300, 60), ("a-new-one", 7, 1), ("mute", None, 0)):
+        Path("runs", name, "checkpoints").mkdir(parents=True)
+        start = {"time": (datetime.now(UTC) - timedelta(seconds=age)).isoformat(), "steps": 1200}
+        if step:
+            Path("runs", name, "log.jsonl").write_text(
+                json.dumps({"step": 0, "seconds": 0, "start": start})
+                + "\n"
+                + json.dumps({"step": step, "seconds": 0, "evaluation/kad_l": 0.123})
+                + "\n"
+            )
+    lines = command("info").out.splitlines()
+    assert lines[0].startswith("runs/a-new-one  step 7 of 1,200    kad_l 0.12 at step 7    ")
+    assert lines[1].startswith("runs/old        step 300 of 1,200  kad_l 0.12 at step 300  ")
+    assert re.fullmatch("runs/mute +no log", lines[2])
+    runs = json.loads(command("info", "runs", "--json").out)["runs"]
+    assert [run["status"].get("step") for run in runs] == [7, 300, None]
 
 
 def test_info_tells_how_a_run_goes_also_before_its_first_checkpoint(command, here, drummer):

@@ -1,5 +1,6 @@
-"""Says how a sound was made, what a model is, or how a run goes."""
+"""Says how a sound was made, what a model is, or how runs go."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import torch
 from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.model_loading import LoadedModel, load_model, model_path
+from wavegan.commands.model_loading import LoadedModel, load_model, model_path, runs_in
 from wavegan.errors import RunError
+from wavegan.evaluation.metrics import HEADLINE
 from wavegan.file_lock import is_held
 from wavegan.training import remote_run
 from wavegan.training.monitor import clock, main_statistics
@@ -17,13 +19,14 @@ from wavegan.training.run_folder import RunFolder
 from wavegan.training.run_status import run_status
 
 UNREADABLE = ("latent", "offset")  # whose numbers say nothing to a reader
-STATUS = "status"
+STATUS, RUNS = "status", "runs"
 
 
 def info(target: Path) -> dict[str, Any]:
-    """Returns the receipt of a sound file, or the facts of a MODEL, as plain values by name.
+    """Returns the receipt of a sound file, the facts of a MODEL, or the runs in a folder, as plain values by name.
 
-    Those of a run hold `status`, see `run_status`, and no more if it lies at an address or has no checkpoint. Raises
+    Those of a run hold `status`, see `run_status`, and no more if it lies at an address or has no checkpoint. `runs`
+    has `path` and `status` of each run, the one that logged last first. Raises
     DataError for a sound without a whole receipt, RunError for a path that is neither.
     """
     if target.is_file() and target.suffix.lower().lstrip(".") in files.FORMATS:
@@ -31,6 +34,8 @@ def info(target: Path) -> dict[str, Any]:
     if address := remote_run.address_of(target):  # without a checkpoint, which may be large
         folder = RunFolder(remote_run.copy(address, None))
         return {"path": address, STATUS: run_status(folder, name=address, held=remote_run.is_trained(address))}
+    if not RunFolder(target).recipe.exists() and (runs := runs_in(target)):
+        return {"path": str(target), RUNS: sorted(map(_run, runs), key=_silence)}
     status = run_status(RunFolder(model_path(target)))
     try:
         facts = _facts(load_model(target, torch.device("cpu")))
@@ -46,9 +51,35 @@ def info(target: Path) -> dict[str, Any]:
 
 def as_text(facts: dict[str, Any]) -> str:
     """Returns facts as lines for people, without a latent's numbers."""
+    if RUNS in facts:
+        return _table([_run_line(run) for run in facts[RUNS]])
     shown = {name: value for name, value in facts.items() if name not in (*UNREADABLE, STATUS)}
     blocks = [_lines(shown), _lines(_status_lines(facts[STATUS])) if STATUS in facts else ""]
     return "\n\n".join(filter(None, blocks))
+
+
+def _run(path: Path) -> dict[str, Any]:
+    return {"path": str(path), STATUS: run_status(RunFolder(path))}
+
+
+def _silence(run: dict[str, Any]) -> float:
+    return run[STATUS].get("seconds_since_written", math.inf)
+
+
+def _run_line(run: dict[str, Any]) -> tuple[str, ...]:
+    """Returns a run's path, step, newest evaluation and state."""
+    status = run[STATUS]
+    if not status:
+        return run["path"], "", "", "no log"
+    total = f" of {status['steps']:,}" if status["steps"] else ""
+    judged = status["evaluation"] or {}
+    figure = f"{HEADLINE} {judged[HEADLINE]:.2f} at step {judged['step']:,}" if HEADLINE in judged else ""
+    return run["path"], f"step {status['step']:,}{total}", figure, status["state"]
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _lines(values: dict[str, Any]) -> str:
