@@ -8,10 +8,10 @@ from wavegan.models.inverse_stft import Generator
 from wavegan.models.starting_weights import OtherFormError, start_from
 
 
-def generator(seed: int, dim: int = 4, window: int = 64, hop: int = 32, **settings) -> Generator:
+def generator(seed: int, dim: int = 4, window: int = 64, hop: int = 32, frames: int = 32, **settings) -> Generator:
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return Generator(32 * hop, dim=dim, latent_dim=3, window=window, hop=hop, **settings).eval()
+        return Generator(frames * hop, dim=dim, latent_dim=3, window=window, hop=hop, **settings).eval()
 
 
 def mirrored(spacing: float, count: int, top: int) -> list[int]:
@@ -54,6 +54,18 @@ def test_bins_take_what_those_of_their_frequency_say(settings, window, rate, pla
         )
         assert torch.equal(own_maps, their_maps[..., at]) and own_maps.shape[-2] == their_maps.shape[-2] > 2
         assert torch.equal(own.maps(x)[..., 0], theirs.maps(x)[..., 0]), "the loudness has no bin"
+
+
+@pytest.mark.parametrize(("frames", "firsts"), [(47, 12), (40, 20), (96, 12), (64, 16), (22, 22)])
+def test_the_first_frames_are_stretched_over_a_clip_of_another_length(frames, firsts):
+    first, second = generator(0), generator(1, frames=frames)
+    assert second.inputs[1].shape[-1] == firsts and first.inputs[1].shape[-1] == 16
+    new = start_from(second, first.state_dict(), 0, ())
+    assert all(name.startswith("blocks.") for name in new), "longer clips have more blocks"
+    w = torch.randn(5, first.mapped)
+    theirs, own = (network.start(w).unflatten(1, (-1, 4)).transpose(1, 2) for network in (first, second))
+    stretched = torch.nn.functional.interpolate(theirs, size=firsts, mode="linear")
+    assert torch.allclose(own, stretched, atol=1e-5)
 
 
 def test_a_head_that_says_other_things_of_as_many_numbers_is_refused():

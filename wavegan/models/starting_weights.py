@@ -1,4 +1,4 @@
-"""Starts a network with the weights of one like it, whose labels, or whose bins of frequency, may be others."""
+"""Starts a network with the weights of one like it, whose labels, bins of frequency and frames may be others."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from wavegan.models.heads import LatentLayer, ScoreLayer
+from wavegan.models.inverse_stft import Generator, stretched
 from wavegan.models.spectral_frames import SpectralFrames
 
 
@@ -32,6 +33,8 @@ def start_from(
     for name, frames in network.named_modules():
         if isinstance(frames, SpectralFrames):
             _adapt_bins(taken, f"{name}.".removeprefix("."), frames, rate)
+    if isinstance(network, Generator):
+        _adapt_frames(taken, network)
     own = dict(network.named_parameters())
     if not own.keys() & taken.keys():
         raise OtherFormError("no weight has the same name")
@@ -62,6 +65,16 @@ def _adapt_bins(weights: dict[str, Tensor], prefix: str, frames: SpectralFrames,
         lines = weights[name].unflatten(0, (frames.channels, -1))
         loudness, bins = lines[:, :1], lines[:, 1:].unflatten(1, (own_maps, -1))
         weights[name] = torch.cat([loudness, bins[:, :, places].flatten(1, 2)], dim=1).flatten(0, 1)
+
+
+def _adapt_frames(weights: dict[str, Tensor], network: Generator) -> None:
+    """Stretches what the mapped latent says of the first, longest frames, in place, to as many as the network has."""
+    for name in ("start.weight", "start.bias"):
+        if name in weights and len(weights[name]) % network.dim == 0:
+            frames = weights[name].unflatten(0, (-1, network.dim)).movedim(0, -1)  # (dim, …, frames)
+            count = network.start.out_features // network.dim
+            weights[name] = stretched(frames.view(1, -1, frames.shape[-1]), count).view(*frames.shape[:-1], count)
+            weights[name] = weights[name].movedim(-1, 0).flatten(0, 1)
 
 
 def _adapt_labels(
