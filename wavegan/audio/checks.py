@@ -177,7 +177,7 @@ def _rate(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     if lower.any():
         lowest = int(corpus.measured["file_rate"][lower].min())
         text = f"have a lower sample rate than {corpus.sample_rate:,} Hz, so their highest frequencies are missing"
-        remedy = f"data.sample_rate={lowest} treats all alike"
+        remedy = f"leave these out, or ask wavegan doctor for a recipe with --sample-rate {lowest}"
         yield _finding(corpus, "rate", lower, text, remedy, 0.7)
 
 

@@ -105,7 +105,8 @@ def _bandwidth(examined: Examined) -> Iterator[Finding]:
             f"{_of_sample(len(dull), len(audible))} hold nothing above {edge / 1000:.1f} kHz; at a sample rate of "
             f"{examined.sample_rate:,} Hz a model spends much of its work on an empty band"
         )
-        remedy = "a lower data.sample_rate treats all alike" if share > 0.9 else "leave these out, or lower the rate"
+        lower = "ask wavegan doctor for a recipe with a lower --sample-rate"
+        remedy = lower if share > 0.9 else f"leave these out, or {lower}"
         yield Finding("bandwidth", text, remedy, tuple(probe.name for probe in dull), 0.6 * share)
 
 

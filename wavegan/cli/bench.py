@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import PATH, device_option, json_option
+from wavegan.cli.options import PATH, WholeNumber, device_option, json_option
 from wavegan.cli.output import print_result
 
 
@@ -15,7 +15,7 @@ from wavegan.cli.output import print_result
     "--repeats",
     default=5,
     show_default=True,
-    type=click.IntRange(1, 1000),
+    type=WholeNumber(1, 1000),
     help="Measurements of which the median is shown.",
 )
 @device_option

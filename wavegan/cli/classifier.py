@@ -7,6 +7,7 @@ import click
 from wavegan.cli.options import (
     LARGEST_SEED,
     PATH,
+    WholeNumber,
     device_option,
     json_option,
 )
@@ -32,7 +33,7 @@ def classifier() -> None:
     "--clip-samples",
     default=16384,
     show_default=True,
-    type=click.IntRange(1024, 65536),
+    type=WholeNumber(1024, 65536),
     metavar="N",
     help="Length of a clip in samples.",
 )
@@ -40,7 +41,7 @@ def classifier() -> None:
     "--sample-rate",
     default=16000,
     show_default=True,
-    type=click.IntRange(1000, 192000),
+    type=WholeNumber(1000, 192000),
     metavar="HZ",
     help="Sound is resampled to this rate.",
 )
@@ -48,7 +49,7 @@ def classifier() -> None:
     "--seed",
     default=0,
     show_default=True,
-    type=click.IntRange(0, LARGEST_SEED),
+    type=WholeNumber(0, LARGEST_SEED),
     metavar="N",
     help="Seed of the start weights and the order of clips; the split does not depend on it.",
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wavegan.cli.options import PATH, json_option, judging_options
+from wavegan.cli.options import PATH, WholeNumber, json_option, judging_options
 from wavegan.cli.output import print_result
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.errors import UserError
@@ -13,9 +13,7 @@ from wavegan.errors import UserError
 @click.command(short_help="Compare models or folders; make a blind listening test.")
 @click.argument("targets", nargs=-1, metavar="[MODEL|DIR]...", type=PATH)
 @judging_options
-@click.option(
-    "--out", type=PATH, help="HTML file of the report; comparison/report.html if not given."
-)
+@click.option("--out", type=PATH, help="HTML file of the report; comparison/report.html if not given.")
 @click.option(
     "--answers",
     multiple=True,
@@ -26,7 +24,7 @@ from wavegan.errors import UserError
     "--trials",
     default=40,
     show_default=True,
-    type=click.IntRange(1, 1000),
+    type=WholeNumber(1, 1000),
     help="Pairs of clips in the listening test.",
 )
 @json_option

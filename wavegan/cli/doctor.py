@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wavegan.cli.options import PATH, device_option, json_option
+from wavegan.cli.options import PATH, WholeNumber, device_option, json_option
 from wavegan.cli.output import print_result
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ NAME_WIDTH = 14
 )
 @click.option(
     "--sample-rate",
-    type=click.IntRange(1000, 192_000),
+    type=WholeNumber(1000, 192_000),
     metavar="HZ",
-    help="Rate to learn at, such as 16000; else the lowest that keeps all sound.",
+    help="Rate to learn at, such as 16000; else the lowest that keeps the sound of nine of ten files.",
 )
 @click.option("--no-timing", is_flag=True, help="Do not time the recipe's step.")
 @device_option

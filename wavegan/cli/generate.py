@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from wavegan.cli.options import (
+    WholeNumber,
     checkpoint_option,
     device_option,
     force_option,
@@ -24,7 +25,7 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
 
 @click.command(short_help="Write new clips of a model.")
 @model_argument
-@click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1, MOST_CLIPS), help="Number of clips.")
+@click.option("-n", "count", default=16, show_default=True, type=WholeNumber(1, MOST_CLIPS), help="Number of clips.")
 @out_option("generated")
 @seed_option
 @click.option(

@@ -24,6 +24,18 @@ class HomePath(click.Path):
         return super().convert(os.path.expanduser(value), parameter, context)
 
 
+class WholeNumber(click.IntRange):
+    """Takes a whole number within bounds, and says both where it gets something else."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Returns the number."""
+        try:
+            return super().convert(value, parameter, context)
+        except click.BadParameter:
+            bounds = f"from {self.min:,} to {self.max:,}" if self.max is not None else f"of at least {self.min:,}"
+            self.fail(f"{value} is no whole number {bounds}.", parameter, context)
+
+
 PATH = HomePath(path_type=Path)
 model_argument = click.argument("model", type=PATH)
 sounds_argument = click.argument("sounds", nargs=-1, required=True, metavar="SOUND…", type=PATH)
@@ -39,7 +51,7 @@ seed_option = click.option(
     "--seed",
     default=0,
     show_default=True,
-    type=click.IntRange(0, LARGEST_SEED),
+    type=WholeNumber(0, LARGEST_SEED),
     metavar="N",
     help="Seed of all random choices; the same seed gives the same clips.",
 )
@@ -93,7 +105,7 @@ classifier_option = click.option(
 )
 count_option = click.option(
     "--count",
-    type=click.IntRange(2),
+    type=WholeNumber(2),
     metavar="N",
     help="Largest number of clips of each set; the recipe's evaluation.count if not given.",
 )

@@ -6,6 +6,7 @@ import click
 
 from wavegan.cli.options import (
     PATH,
+    WholeNumber,
     device_option,
     force_option,
     format_option,
@@ -19,7 +20,7 @@ from wavegan.cli.output import print_files
 
 @click.command(short_help="Make neighbours of a sound.")
 @click.argument("sound", metavar="FILE", type=PATH)
-@click.option("-n", "count", default=16, show_default=True, type=click.IntRange(1, 1000), help="Number of neighbours.")
+@click.option("-n", "count", default=16, show_default=True, type=WholeNumber(1, 1000), help="Number of neighbours.")
 @click.option(
     "--amount",
     default=0.3,

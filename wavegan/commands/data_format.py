@@ -19,6 +19,8 @@ TUNED_RATE = 16_000  # Hz, for which the windows of the modern model were chosen
 LOWEST_RATE = 1000  # of a recipe
 OF_RATE = 0.6  # share of a step's time at the tuned rate that grows with the rate
 RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000)
+HIGHER_RATES = (*RATES, 96_000, 192_000)  # which are learned at if the user asks for them
+BEYOND = 1.1  # times the half of a rate: sound that reaches further is cut
 EIGHTHS = 8  # windows of the modern model keep their seconds: at any rate they are whole eighths of the tuned ones
 CLIPS = (4096, 8192, 16384, 32768, 65536)  # samples at the rate that the model was tuned for, 0.26 to 4.1 s
 RECORDING_CLIP = 16384  # of long recordings
@@ -57,17 +59,21 @@ def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> D
     bandwidth = float(np.percentile([probe.bandwidth for probe in audible], 90))
     needed = min((rate for rate in RATES if rate >= 2 * bandwidth), default=RATES[-1])
     rate = sample_rate or max(min(needed, file_rate), LOWEST_RATE)
-    heard = f"the files hold sound up to {bandwidth / 1000:.1f} kHz"
     remarks = []
-    if sample_rate and sample_rate < min(needed, file_rate):
-        remarks.append(f"{heard}, and {sample_rate:,} Hz, which was asked for, keep what lies below half of that")
+    if beyond := [probe.bandwidth for probe in audible if probe.bandwidth > BEYOND * rate / 2]:
+        edge = float(np.percentile(beyond, 90))
+        all_of_it = min((each for each in HIGHER_RATES if each >= 2 * edge), default=HIGHER_RATES[-1])
+        remarks.append(
+            f"{rate:,} Hz keep what lies below {_kilohertz(rate / 2)} kHz; {len(beyond) / len(audible):.0%} of the "
+            f"files hold sound up to {_kilohertz(edge)} kHz: wavegan doctor keeps it with --sample-rate {all_of_it}"
+        )
     elif rate < file_rate:
-        remarks.append(f"nothing lies above {bandwidth / 1000:.1f} kHz, so {rate:,} Hz hold all of it")
-    if rate > TUNED_RATE:
+        remarks.append(f"nothing lies above {_kilohertz(bandwidth)} kHz, so {rate:,} Hz hold all of it")
+    if rate > TUNED_RATE and bandwidth > TUNED_RATE / 2:
         share = 1 / (1 + OF_RATE * (rate / TUNED_RATE - 1))
         remarks.append(
-            f"{heard}; without what lies above {TUNED_RATE / 2000:g} kHz a step takes about {share:.0%} of the time: "
-            f"wavegan doctor --sample-rate {TUNED_RATE}"
+            f"without what lies above {_kilohertz(TUNED_RATE / 2)} kHz a step takes about {share:.0%} of the time: "
+            f"wavegan doctor leaves it out with --sample-rate {TUNED_RATE}"
         )
     return DataFormat(rate, _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible)))
 
@@ -131,6 +137,10 @@ def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
 def scale_of(sample_rate: int) -> float:
     """Returns by what windows at the tuned rate are multiplied so that they last as long at this one: whole eighths."""
     return max(1, round(EIGHTHS * sample_rate / TUNED_RATE)) / EIGHTHS
+
+
+def _kilohertz(hertz: float) -> str:
+    return f"{hertz // 100 / 10:g}"
 
 
 def _channels(probes: Sequence[Probe]) -> int:
