@@ -186,6 +186,19 @@ def second_hits(split: Split, random: Generator) -> Tensor:
     return clips + 0.5 * _later(clips, _draw(random, 0.15 * duration, 0.6 * duration, len(clips)), split.sample_rate)
 
 
+def swells(split: Split, random: Generator) -> Tensor:
+    """Adds 100 ms of noise that rises and falls, 30 dB below each clip's peak at most, in its second half."""
+    clips = split.candidates.audio.clone()
+    samples, length = clips.shape[-1], round(0.1 * split.sample_rate)
+    shape = torch.hann_window(length, periodic=False)
+    peaks = clips.abs().amax(dim=(1, 2)).tolist()
+    for clip, peak, place in zip(clips, peaks, random.uniform(0.5, 0.9, len(clips)), strict=True):
+        part = clip[:, round(place * samples) :][:, :length]
+        noise = torch.from_numpy(random.standard_normal(part.shape, np.float32))
+        part += 10 ** (-30 / 20) * peak * shape[: part.shape[1]] * noise
+    return clips
+
+
 def clamped(split: Split, random: Generator) -> Tensor:
     """Amplifies each clip by 6 dB and clamps it."""
     return (2 * split.candidates.audio).clamp(-1, 1)
@@ -287,4 +300,5 @@ CORRUPTIONS: dict[str, Callable[[Split, Generator], Tensor]] = {
     "the same, later and softer": moved_copies,
     "repeated after 32 ms": echo,
     "a constant tone, 40 dB below": constant_tone,
+    "a swell in each": swells,
 }

@@ -61,6 +61,7 @@ EXPECTED = {
     "the same, later and softer": "copy_share > 0.9; copy_z < -10; comb_db < 6",
     "repeated after 32 ms": "ripple_db rises; ripple_db > 1; comb_db < 6",
     "a constant tone, 40 dB below": "line_db rises; ripple_db < 1; comb_db < 6",
+    "a swell in each": "artefact_share rises; comb_db < 6",
 }
 
 

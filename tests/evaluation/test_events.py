@@ -1,4 +1,4 @@
-"""Tests events planted in a decaying tone: clamped samples, clicks, second hits and growth; and their bounds."""
+"""Tests events planted in a decaying tone: clamped samples, clicks, second hits, growth, swells; and their bounds."""
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ PLANTED = {
     "click": hit() + burst(0.5, 0.001, 0.1),
     "second hit": hit() + 0.3 * hit(0.4),
     "growth": hit() + burst(0.5, 0.3, 0.05),
+    "swell": hit() + burst(0.6, 0.3, 0.02),
 }
 
 
@@ -69,16 +70,25 @@ def test_a_second_hit_is_told_by_its_rise_in_decibels():
     assert of("growth", hit(0.3)) > 20, "silence before a late start counts as growth, as the real clips' does"
 
 
+def test_a_swell_rises_from_the_lowest_level_since_the_loudest_and_is_not_faint():
+    """The hit has fallen by 20 · 0.5 · 8.7 = 87 dB, below the floor at -80 dB; the noise is 27 dB below its start."""
+    noise = burst(0.5, 0.3, 10 ** (-30 / 20))
+    assert of("swell", hit() + noise) == pytest.approx(53, abs=2)
+    assert of("swell", hit() + burst(0.1, 0.3, 10 ** (-30 / 20))) < 8, "it has not faded by then: 17 dB"
+    assert of("swell", hit() + noise / 10) == 0, "50 dB below the loudest"
+    assert of("swell", noise + hit(0.85)) == 0, "it comes before the loudest"
+
+
 @pytest.mark.parametrize(("rate", "samples"), [(8000, 4096), (44100, 65536), (96000, 4096), (16000, 1024)])
 def test_any_format_has_an_answer(rate, samples):
     assert np.isfinite(events(white_noise(2, 2, samples, rms=0.1, seed=0), rate)).all()
 
 
 def test_real_clips_set_the_bound_and_one_in_a_hundred_may_exceed_it():
-    real = np.arange(4001.0)[:, None] * np.ones((1, 4))
-    excesses = excess(np.array([[3991.9, 0, 0, 0], [3992.1, 0, 0, 4000]]), real)
-    np.testing.assert_allclose(excesses[:, 0], [3991.9 - 3992, 3992.1 - 3992])
-    assert event_counts(excesses, RATE) == {"clamped": 1, "click": 0, "second hit": 0, "growth": 1}
-    drawn = np.random.default_rng(0).normal(size=(20000, 4)) * 100
+    real = np.arange(4001.0)[:, None] * np.ones((1, len(EVENTS)))
+    excesses = excess(np.array([[3993.9, 0, 0, 0, 0], [3994.1, 0, 0, 4000, 0]]), real)
+    np.testing.assert_allclose(excesses[:, 0], [3993.9 - 3994, 3994.1 - 3994])
+    assert event_counts(excesses, RATE) == {"clamped": 1, "click": 0, "second hit": 0, "growth": 1, "swell": 0}
+    drawn = np.random.default_rng(0).normal(size=(20000, len(EVENTS))) * 100
     share = (excess(drawn[:10000], drawn[10000:]) > 0).any(axis=1).mean()
     assert 0.003 < share <= 0.01

@@ -1,4 +1,4 @@
-"""Measures events that a clip should not have: clamped samples, clicks, second hits and growth. Arrays per clip.
+"""Measures events that a clip should not have: clamped samples, clicks, second hits, growth, swells. Per clip.
 
 Each event is a number that grows with it. Real clips decide how much is too much: see `excess`.
 """
@@ -17,6 +17,7 @@ HIT_SECONDS, HIT_FRAMES, ATTACK_DECIBELS = 0.008, 6, 20
 GROWTH_FRAMES = 12
 FLOOR_DECIBELS = -45.0  # below the loudest frame: rises from silence begin there
 CLICK_FLOOR_DECIBELS = -80.0
+SWELL_FRAMES, SWELL_NEAR_DECIBELS, SWELL_FLOOR_DECIBELS = 3, -40, -80.0  # of 8 ms; below the loudest
 
 
 def clamped(clips: Tensor, sample_rate: int) -> Tensor:
@@ -57,12 +58,22 @@ def growth(clips: Tensor, sample_rate: int) -> Tensor:
     return (level - level.cummin(dim=1).values).amax(dim=1)
 
 
+def swell(clips: Tensor, sample_rate: int) -> Tensor:
+    """Gives the dB by which the level of 24 ms rises again after the loudest, up to within 40 dB of it: (N,)."""
+    power = _levels(clips, sample_rate, SWELL_FLOOR_DECIBELS)
+    level = 10 * avg_pool1d(power, min(SWELL_FRAMES, power.shape[1]), 1).log10()
+    is_after = torch.arange(level.shape[1]) > level.argmax(dim=1, keepdim=True)
+    lowest = level.masked_fill(~is_after, 0).cummin(dim=1).values
+    return torch.where(is_after & (level > SWELL_NEAR_DECIBELS), level - lowest, 0).amax(dim=1)
+
+
 # By name, the function and its margin above the real clips: in samples for clamped, in dB for the others.
 EVENTS = {
     "clamped": (clamped, 2.0),
     "click": (click, 3.0),
     "second hit": (second_hit, 3.0),
     "growth": (growth, 3.0),
+    "swell": (swell, 6.0),
 }
 
 
@@ -76,8 +87,8 @@ def events(clips: Tensor, sample_rate: int) -> np.ndarray:
 def excess(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Computes how far events exceed those of real clips: above 0 if a clip has one that real clips do not have.
 
-    rows, real: what `events` gave, (N, kinds) and (M, kinds). The bound of each kind is what 0.25 % of
-    real clips exceed, plus a margin.
+    rows, real: what `events` gave, (N, kinds) and (M, kinds). The bound of each kind is what 0.2 % of real
+    clips exceed, plus a margin.
     """
     margins = np.array([margin for _, margin in EVENTS.values()])
     return rows - np.quantile(real, 1 - QUANTILE / len(EVENTS), axis=0) - margins
@@ -88,7 +99,7 @@ def event_counts(rows: np.ndarray, sample_rate: int) -> dict[str, float]:
     return dict(zip(EVENTS, (rows > 0).sum(axis=0).tolist(), strict=True))
 
 
-def _levels(clips: Tensor, sample_rate: int) -> Tensor:
+def _levels(clips: Tensor, sample_rate: int, floor_decibels: float = FLOOR_DECIBELS) -> Tensor:
     """Computes the power of frames of 8 ms over the loudest one's, plus a floor: (N, frames)."""
     power = frames_of(at_full_level(clips), round(HIT_SECONDS * sample_rate)).square().mean(dim=(1, 3))
-    return power / power.amax(dim=1, keepdim=True).clamp(min=1e-9) + 10 ** (FLOOR_DECIBELS / 10)
+    return power / power.amax(dim=1, keepdim=True).clamp(min=1e-9) + 10 ** (floor_decibels / 10)
