@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from wavegan.audio.checks import Cutting
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import load_corpus
 from wavegan.commands import doctor as doctor_module
+from wavegan.commands import recipe_advice
 from wavegan.commands.data_format import DataFormat, cutting_of, data_format_of, plain_cutting, steady_share
 from wavegan.commands.doctor import as_json, doctor, training_seconds
 from wavegan.commands.recipe_advice import advised as advised_for
 from wavegan.commands.recipe_advice import steps_for
+from wavegan.commands.shipped_models import shipped_models
 from wavegan.commands.starting import start_of
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
@@ -261,6 +264,8 @@ def test_labels_are_learned_where_there_are_enough(folder):
         (("zap", "boing", "snare"), 0.9, RATE, None),  # one label of three
         (("zero", "one"), 0.9, RATE, "digits"),
         (("Kick", "snare"), 0.9, 8000, "drums"),  # its lower half
+        (("Kick", "snare"), 0.9, 44100, "drums_44k"),
+        (("Kick", "snare"), 0.9, 32000, "drums_44k"),  # the nearer rate
         (("Kick", "snare"), 0.2, RATE, None),  # clips of 4,096 samples, a quarter of the model's
     ],
 )
@@ -281,8 +286,23 @@ def test_a_model_of_another_form_is_no_head_start(folder):
     assert not recipe.generator.pulses and recipe.training.start_from is None
 
 
-def test_a_model_is_no_head_start_for_the_sound_that_it_has_learned(folder):
-    assert advised("drum_machine").training.start_from is None
+@pytest.mark.parametrize(
+    ("learned", "start"),
+    [
+        ({"drums": "mine"}, None),  # drums_44k, which knows as much, has a rate further away
+        ({"drums_44k": "mine"}, "drums"),
+        ({"drums": "mine", "drums_44k": "mine"}, None),
+    ],
+)
+def test_a_model_is_no_head_start_for_the_sound_that_it_has_learned(folder, monkeypatch, learned, start):
+    for number, name in enumerate(("kick", "snare")):
+        folder(lambda index, number=number: burst(index + 10 * number, 0.9, RATE), 6, name=f"mine/{name}")
+    models = {model.name: model for model in shipped_models()}
+    for name, source in learned.items():
+        recipe = models[name].recipe
+        models[name] = replace(models[name], recipe=recipe | {"data": recipe["data"] | {"source": [source]}})
+    monkeypatch.setattr(recipe_advice, "shipped_models", models.values)
+    assert advised("mine").training.start_from == start
 
 
 def test_the_step_is_timed_in_a_process_of_its_own(folder, monkeypatch):

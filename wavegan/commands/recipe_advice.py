@@ -180,21 +180,22 @@ def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
 def _start(source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cutting) -> tuple[str, int, int] | None:
     """Returns the shipped model of such sound that knows at least half of the labels, and how many of how many.
 
-    None if there is none, or if it has learned from this very source at this rate. Its clips may last half or twice as
-    long. Of models that know as many labels the one with the nearest rate counts.
+    Its clips may last half or twice as long. Of models that know as many labels the one with the nearest rate counts.
+    None if there is none, or if that one has learned from this very source at this rate.
     """
     if not cutting.knows_labels:
         return None
-    own, best = {spelling_key(name) for name in corpus.label_names}, (0, 0.0, "")
+    own, best = {spelling_key(name) for name in corpus.label_names}, (0, 0.0, "", False)
     for model in shipped_models():
         data = model.recipe["data"]
         rate = form.sample_rate / data["sample_rate"]
         is_as_long = 0.5 <= cutting.clip_samples / rate / data["clip_samples"] <= 2
         is_its_own = list(source) == data["source"] and rate == 1
-        if data["windows"] == cutting.windows and is_as_long and not is_its_own:
+        if data["windows"] == cutting.windows and is_as_long:
             known = len(own & {spelling_key(name) for name in model.labels})
-            best = max(best, (known, -abs(math.log(rate)), model.name))
-    return (best[2], best[0], len(own)) if 2 * best[0] >= len(own) else None
+            best = max(best, (known, -abs(math.log(rate)), model.name, is_its_own))
+    known, _, name, is_its_own = best
+    return None if is_its_own or 2 * known < len(own) else (name, known, len(own))
 
 
 def _parsed(text: str, path: Path) -> Recipe:
