@@ -35,7 +35,7 @@ TOLD = {  # about, limits
         "One-shot drums of the built-in drum machine with the whole band of hearing: ten kinds, each by its name.",
         "It knows synthesised drums alone, all as loud as each other, of at most 1.02 s. Partials waver a little more "
         "than real ones (`partial_jitter_hz`), attacks are near real ones, not like them (`kad_attack`), and of 200 "
-        "clips four ring on or sound again after they have faded (`artefact_share`).",
+        "clips four hit twice, grow or sound again (`artefact_share`).",
     ),
     "digits": (
         "Spoken digits, zero to nine, each by its name, in the voices of speech synthesisers.",
