@@ -1,5 +1,6 @@
 """Tests that a network begins with the weights of another one, label by label."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,16 +57,32 @@ def test_bins_take_what_those_of_their_frequency_say(settings, window, rate, pla
         assert torch.equal(own.maps(x)[..., 0], theirs.maps(x)[..., 0]), "the loudness has no bin"
 
 
-@pytest.mark.parametrize(("frames", "firsts"), [(47, 12), (40, 20), (96, 12), (64, 16), (22, 22)])
-def test_the_first_frames_are_stretched_over_a_clip_of_another_length(frames, firsts):
+@pytest.mark.parametrize(
+    ("frames", "places"),
+    [
+        (40, [*range(16), 15, 15, 15, 15]),  # a quarter longer: the last frame goes on
+        (26, range(13)),  # shorter: the end is cut off
+        (64, [*(place + 0.5 for place in range(0, 15, 2)), *[15] * 8]),  # twice as long
+        (96, [*(4 * place + 1.5 for place in range(4)), *[15] * 8]),  # three times as long: two more blocks
+        (16, range(16)),  # half as long: the same frames in half the time
+        (
+            22,
+            [(place + 0.5) * 16 / 22 - 0.5 for place in range(22)],
+        ),  # a block less: in less time
+    ],
+)
+def test_sounds_last_as_long_in_clips_of_another_length(frames, places):
     first, second = generator(0), generator(1, frames=frames)
-    assert second.inputs[1].shape[-1] == firsts and first.inputs[1].shape[-1] == 16
     new = start_from(second, first.state_dict(), 0, ())
-    assert all(name.startswith("blocks.") for name in new), "longer clips have more blocks"
+    more = len(second.blocks) - len(first.blocks)
+    assert {name.split(".")[1] for name in new} == {str(number) for number in range(more)}
+    for number, block in enumerate(second.blocks[max(more, 0) :]):
+        assert torch.equal(block.first.weight, first.blocks[number].first.weight)
     w = torch.randn(5, first.mapped)
-    theirs, own = (network.start(w).unflatten(1, (-1, 4)).transpose(1, 2) for network in (first, second))
-    stretched = torch.nn.functional.interpolate(theirs, size=firsts, mode="linear")
-    assert torch.allclose(own, stretched, atol=1e-5)
+    theirs, own = (network.start(w).unflatten(1, (-1, 4)).detach().numpy() for network in (first, second))
+    assert own.shape[1] == len(places)
+    expected = [[np.interp(places, range(16), column) for column in clip.T] for clip in theirs]
+    np.testing.assert_allclose(own, np.array(expected).transpose(0, 2, 1), atol=1e-5)
 
 
 def test_a_head_that_says_other_things_of_as_many_numbers_is_refused():

@@ -68,13 +68,32 @@ def _adapt_bins(weights: dict[str, Tensor], prefix: str, frames: SpectralFrames,
 
 
 def _adapt_frames(weights: dict[str, Tensor], network: Generator) -> None:
-    """Stretches what the mapped latent says of the first, longest frames, in place, to as many as the network has."""
+    """Gives the weights of a generator, in place, the frames of a clip of another length, so that sounds last as long.
+
+    A longer clip has more blocks, the first of which are new: their frames last twice as long each time. Beyond the end
+    of the other clips the last frame goes on. A clip with fewer blocks has the same frames in less time.
+    """
+    blocks = {name: int(name.split(".")[1]) for name in weights if name.startswith("blocks.")}
+    more = len(network.blocks) - max(blocks.values(), default=-1) - 1
+    if more > 0:
+        moved = {name: weights.pop(name) for name in blocks}
+        for name, values in moved.items():
+            weights[name.replace(f"blocks.{blocks[name]}.", f"blocks.{blocks[name] + more}.", 1)] = values
+    count = network.start.out_features // network.dim
     for name in ("start.weight", "start.bias"):
         if name in weights and len(weights[name]) % network.dim == 0:
-            frames = weights[name].unflatten(0, (-1, network.dim)).movedim(0, -1)  # (dim, …, frames)
-            count = network.start.out_features // network.dim
-            weights[name] = stretched(frames.view(1, -1, frames.shape[-1]), count).view(*frames.shape[:-1], count)
-            weights[name] = weights[name].movedim(-1, 0).flatten(0, 1)
+            frames = weights[name].unflatten(0, (-1, network.dim))  # (frames, dim, …)
+            weights[name] = _in_time(frames.flatten(1), count, more).view(count, *frames.shape[1:]).flatten(0, 1)
+
+
+def _in_time(frames: Tensor, count: int, more: int) -> Tensor:
+    """Reads so many frames (T, C) off others between which it interpolates; each lasts `more` doublings longer."""
+    if more < 0:
+        return stretched(frames.t()[None], count)[0].t()
+    places = ((torch.arange(count) + 0.5) * 2**more - 0.5).clamp(0, len(frames) - 1)
+    before = places.long()
+    share = (places - before)[:, None].to(frames)
+    return torch.lerp(frames[before], frames[(before + 1).clamp(max=len(frames) - 1)], share)
 
 
 def _adapt_labels(
