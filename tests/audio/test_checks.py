@@ -106,7 +106,10 @@ def test_flat_tops_are_clipped_and_loud_peaks_are_not(tmp_path: Path):
 
 def test_a_lower_rate_is_told(tmp_path: Path):
     soundfile.write(tmp_path / "low.wav", tone(200), 8000)
-    assert "data.sample_rate=8000" in by_kind(load_corpus(str(tmp_path), RATE, 1))["rate"].remedy
+    assert (
+        "wavegan doctor for a recipe with --sample-rate 8000"
+        in by_kind(load_corpus(str(tmp_path), RATE, 1))["rate"].remedy
+    )
 
 
 def test_copies_are_counted_beyond_the_first(tmp_path: Path):

@@ -51,7 +51,7 @@ def test_every_form_of_clip_has_its_views(rate, channels, samples, bands):
         "partials": (4,),
         "jitter": (),
         "attack": (8,),
-        "events": (4,),
+        "events": (5,),
         "comb": (4,),
         "ripple": (704,),
         "lines": (1025,),

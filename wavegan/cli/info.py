@@ -19,7 +19,6 @@ def info(target: Path, as_json: bool) -> None:
 
     \b
     Examples:
-      wavegan info
       wavegan info generated/drums/clip-000003.wav
       wavegan info runs/drums_modern --json
     """
