@@ -192,10 +192,10 @@ def _start(source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cut
         is_as_long = 0.5 <= cutting.clip_samples / rate / data["clip_samples"] <= 2
         is_its_own = list(source) == data["source"] and rate == 1
         if data["windows"] == cutting.windows and is_as_long:
-            known = len(own & {spelling_key(name) for name in model.labels})
-            best = max(best, (known, -abs(math.log(rate)), model.name, is_its_own))
-    known, _, name, is_its_own = best
-    return None if is_its_own or 2 * known < len(own) else (name, known, len(own))
+            shared = len(own & {spelling_key(name) for name in model.labels})
+            best = max(best, (shared, -abs(math.log(rate)), model.name, is_its_own))
+    shared, _, name, is_its_own = best
+    return None if is_its_own or 2 * shared < len(own) else (name, shared, len(own))
 
 
 def _parsed(text: str, path: Path) -> Recipe:
