@@ -177,7 +177,7 @@ def test_graphs_follow_on_what_was_compiled(training, batches, monkeypatch):
     assert trial.records.transforms == [as_traced, repeated]
 
 
-@pytest.mark.parametrize("transforms", [[repeated], [as_traced], [as_traced, repeated]], ids=len)
+@pytest.mark.parametrize("transforms", [[repeated], [as_traced, repeated]], ids=len)
 @pytest.mark.parametrize("reuses_fakes", [False, True])
 @pytest.mark.parametrize("penalty_every", [1, 2])
 def test_prepared_steps_are_the_same_steps(training, batches, reuses_fakes, penalty_every, transforms):

@@ -119,7 +119,12 @@ class _Traced:
                 names.append(list(stats))
             return outputs
 
-        return cls(make_fx(run)(), ends, has_gradient, names)
+        from torch._guards import TracingContext, tracing  # here, as in `inductor`
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        with tracing(TracingContext(FakeTensorMode())):  # one for all operations, where each would make its own
+            module = make_fx(run)()
+        return cls(module, ends, has_gradient, names)
 
     def part(self, number: int, work: Work, left: dict[Node, Tensor]) -> _Part:
         """Makes the part of one work, whose function is not compiled yet."""
