@@ -54,6 +54,14 @@ def test_the_faster_one_is_taken(training, batches, monkeypatch, fast, seconds):
     assert chosen_precision(training().method, batches(0), 0) == (fast, f"{fast} is the faster one on this cpu")
 
 
+@pytest.mark.parametrize(("first", "trials"), [(25.0, 1), (15.0, 2)])
+def test_what_is_far_behind_in_its_first_trial_has_no_second(training, batches, monkeypatch, first, trials):
+    given = iter([(0.5, {}), (2.0, {}), (first, {}), (3.0, {})])
+    monkeypatch.setattr(precision, "run_trial", lambda *arguments, **keywords: next(given))
+    assert chosen_precision(training().method, batches(0), 0)[0] == "fp32"
+    assert len([*given]) == 2 - trials
+
+
 def test_all_phases_are_tried_in_each_precision_on_a_few_clips(training, monkeypatch):
     made, seen = training(), []
     for phase in made.method.phases:
