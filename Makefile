@@ -10,7 +10,7 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 # pip would compile on one core. A file that does not compile is a template or a test of its package.
 COMPILE = $(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null 2>&1 || true
 
-.PHONY: demo test test-faults setup test-setup find-torch clean
+.PHONY: demo test test-long setup test-setup find-torch clean
 
 demo: setup
 	$(BIN)/wavegan train $(RECIPE) --run-dir $(RUN)
@@ -28,9 +28,9 @@ test: test-setup
 	$(BIN)/python -m pyright
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
-# The long part of the fault tests, which `make test` leaves out, and the short part again.
-test-faults: test-setup
-	$(BIN)/python -m pytest tests/faults -m "faults or not faults"
+# The long tests, which `make test` leaves out.
+test-long: test-setup
+	$(BIN)/python -m pytest -m long
 
 setup: .venv/installed
 

@@ -33,6 +33,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and what nohup starts, with this one
 torch.set_num_threads(1)  # small tensors are no faster on two, and results stay the same bit for bit
+os.environ["OMP_NUM_THREADS"] = "1"  # nor are other processes, which would wait for each other's threads
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -64,7 +64,9 @@ def test_sounds_follow_the_directions_that_it_brings(name, monkeypatch):
     assert measured == pytest.approx(brightness.correlation, abs=0.02)
 
 
-@pytest.mark.parametrize("name", shipped.model_names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "digits" else pytest.mark.long) for name in shipped.model_names()]
+)
 def test_the_figures_are_those_of_the_card(name, tmp_path):
     card = json.loads((folder_of(name) / CONFIG).read_text())["figures"]["metrics"]
     now = wavegan.evaluate(name, classifier="none", device="cpu", out=tmp_path)["metrics"]

@@ -54,6 +54,7 @@ def rows():
     return script.rows(split, classifier, count=40)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", CORRUPTIONS)
 def test_metrics_react_to_the_fault(rows, fault):
     row = rows[fault]
@@ -62,6 +63,7 @@ def test_metrics_react_to_the_fault(rows, fault):
     assert len(row.holds) >= 2
 
 
+@pytest.mark.long
 def test_every_metric_is_taken_and_those_that_tell_most_are_asked_for(rows):
     for row in rows.values():
         assert set(row.scores) == set(row.none) == TAKEN
@@ -69,6 +71,7 @@ def test_every_metric_is_taken_and_those_that_tell_most_are_asked_for(rows):
     assert asked == TAKEN - {"density", "mis"}
 
 
+@pytest.mark.long
 def test_a_row_stands_beside_as_many_clips_without_fault(rows):
     assert {name: row.n for name, row in rows.items() if row.n != COUNT} == {"few labels": 150, "few groups": 120}
     for row in rows.values():

@@ -1,7 +1,7 @@
 """Kills commands at each of their file operations; the same command again must give what it gives undisturbed.
 
 `kill_host.py` has the shim that counts the operations and kills. The quick part takes a few operations of a command,
-spread evenly; the whole, marked `faults`, takes all of them.
+spread evenly; the whole, marked `long`, takes all of them.
 """
 
 import json
@@ -221,7 +221,7 @@ def test_a_command_killed_at_some_file_operations_is_done_by_the_same_command_ag
     assert (wrong, kills) == ([], QUICK[name])
 
 
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_a_command_killed_at_any_file_operation_is_done_by_the_same_command_again(host, name, capsys):
     wrong, counts, kills = faults_of(host, name, None)

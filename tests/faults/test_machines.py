@@ -114,7 +114,7 @@ def steps_since_last_start() -> int:
     return len([line for line in lines[last:] if "generator/loss" in line])
 
 
-@pytest.mark.faults
+@pytest.mark.long
 def test_a_machine_comes_and_its_cable_is_cut(sounds, tmp_path, monkeypatch, machines, start):
     """The first machine trains alone, then with the second, then alone again; the run is that of one process."""
     monkeypatch.chdir(tmp_path)

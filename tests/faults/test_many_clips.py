@@ -80,7 +80,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 LONG = [["kad_l"], ["precision", "coverage", "duplicate_share"]]
 
 
-@pytest.mark.parametrize("metrics", [["fad_l"], *(pytest.param(names, marks=pytest.mark.faults) for names in LONG)])
+@pytest.mark.parametrize("metrics", [["fad_l"], *(pytest.param(names, marks=pytest.mark.long) for names in LONG)])
 def test_what_is_kept_leaves_no_holes_in_memory(metrics):
     code = MEMORY.replace("METRICS_TAKEN", repr(metrics))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

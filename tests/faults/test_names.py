@@ -138,7 +138,7 @@ def test_some_odd_recipes_are_refused_in_words(tmp_path):
     assert count_refused(tmp_path, QUICK) > 0.9 * QUICK
 
 
-@pytest.mark.faults
+@pytest.mark.long
 def test_odd_recipes_are_refused_in_words(tmp_path):
     assert count_refused(tmp_path, ALL) > 0.9 * ALL
 

@@ -338,7 +338,7 @@ def test_some_damage_ends_in_a_result_or_a_sentence(name, tmp_path, monkeypatch)
     mutate(name, range(QUICK), tmp_path, monkeypatch)
 
 
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 def test_much_damage_ends_in_a_result_or_a_sentence(name, tmp_path, monkeypatch):
     mutate(name, range(QUICK, QUICK + WHOLE), tmp_path, monkeypatch)

@@ -210,7 +210,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
 def test_ranks_whose_torchrun_was_killed_save_and_end(mouse, cache):
     agent = torchrun(mouse, cache)
@@ -226,7 +226,7 @@ def test_ranks_whose_torchrun_was_killed_save_and_end(mouse, cache):
     assert f"stopped at step {step:,} and saved; go on with: wavegan train" in told
 
 
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_torchrun_and_its_ranks_alike_counts_once(mouse, cache, number):

@@ -226,7 +226,7 @@ def sc09() -> Iterator[Dataset]:
         yield dataset
 
 
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [*COMMANDS, *OTHERS])
 def test_a_disk_that_fills_at_every_page(kind, here, disk, command, monkeypatch, sc09):
     monkeypatch.setitem(DATASETS, "sc09", sc09)
