@@ -25,7 +25,10 @@ from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
 from wavegan.recipe.yaml_text import flow
 
-TEMPLATE = Path(__file__).with_name("recipe_advice.yaml.j2")
+TEMPLATE = "recipe_advice.yaml.j2"
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
 SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
 AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207
@@ -96,9 +99,6 @@ def advised(
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
     test = None if any(corpus.splits) else _test_beside(source)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     values = dict(
         source=" ".join(", ".join(source).split()),
         summary=f"{len(corpus.names):,} files, {duration(corpus.seconds)}",
@@ -122,7 +122,7 @@ def advised(
         bands=160 if scale >= 2 else 128 if scale >= 1 else 64 if form.sample_rate >= 2000 else 32,
         **vars(size) | {"steps": steps[0], "steps_reason": steps[1]},
     )
-    template = environment.get_template(TEMPLATE.name)
+    template = ENVIRONMENT.get_template(TEMPLATE)
     if start := _start(source, corpus, form, cutting):
         text = template.render(values, start=start)
         recipe = _parsed(text, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -29,7 +30,7 @@ class Loader(yaml.SafeLoader):
 
     def __init__(self, text: str, locate: Callable[[int, int], Place]) -> None:
         super().__init__(text)
-        self.locate = locate
+        self.text, self.locate = text, locate
         self.problems: list[PlacedProblem] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -42,7 +43,7 @@ class Loader(yaml.SafeLoader):
 
     def tree(self) -> Tree:
         """Returns the whole text as a tree."""
-        node = self.get_single_node()
+        node = _composed(type(self), self.text)
         return self._tree(node, "", self.locate(0, 0)) if node else Tree(None, self.locate(0, 0))
 
     def _tree(self, node: yaml.Node, path: str, place: Place) -> Tree:
@@ -60,6 +61,12 @@ class Loader(yaml.SafeLoader):
                 self.problems.append(PlacedProblem(here, text))
             section[key.value] = self._tree(value, f"{path}{key.value}.", here)
         return Tree(section, place)
+
+
+@lru_cache(maxsize=100)
+def _composed(loader: type[Loader], text: str) -> yaml.Node | None:
+    """Composes a text once: PyYAML takes long, and most recipes include the same files. Nobody changes nodes."""
+    return loader(text, _nowhere).get_single_node()
 
 
 class _TextLoader(Loader):
