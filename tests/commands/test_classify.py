@@ -18,10 +18,10 @@ from wavegan.audio.corpus import Corpus
 from wavegan.audio.splits import hold_out
 from wavegan.commands import classify
 from wavegan.commands.classifier_data import divide, in_words, some_of
-from wavegan.commands.classify import accuracy_on, as_json, classifier_for, classifier_of, train_classifier
+from wavegan.commands.classify import as_json, classifier_for, classifier_of, train_classifier
 from wavegan.errors import DataError
 from wavegan.evaluation import classifier_training
-from wavegan.evaluation.classifier import Accuracy, load
+from wavegan.evaluation.classifier import Accuracy, Classifier, load
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.reference_sets import ReferenceSets
 
@@ -373,6 +373,11 @@ def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons):
 
 
 # Measuring elsewhere
+
+
+def accuracy_on(ears: Classifier, source: str) -> Accuracy:
+    form = ClipFormat(ears.sample_rate, 1, ears.clip_samples, True)
+    return classify._measure(ears, classify._known_clips(source, form, ears.label_names))
 
 
 def test_accuracy_on_another_source(learned, source, capfd, console):

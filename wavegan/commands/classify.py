@@ -163,20 +163,11 @@ def classifier_of(choice: str | None, real_sound: ReferenceSets, *, device: str 
     return classifier_for(real_sound.labelled, **real_sound.form._asdict(), device=device)
 
 
-def accuracy_on(
-    classifier: Classifier, source: str | Sequence[str], *, channels: int = 1, normalize: bool = True
-) -> Accuracy:
-    """Measures how well a classifier recognises another labelled source.
-
-    Clips with labels that it does not know are left out, with a line. Raises DataError if it knows no label of the
-    source.
-    """
-    form = ClipFormat(classifier.sample_rate, channels, classifier.clip_samples, normalize)
-    return _measure(classifier, _known_clips(source, form, classifier.label_names))
-
-
 def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Sequence[str]) -> Corpus:
-    """Returns the clips of a labelled source whose labels are among these; errors as `accuracy_on`."""
+    """Returns the clips of a labelled source whose labels are among these; a line names the labels that are not.
+
+    Raises DataError if none is.
+    """
     corpus = labelled_clips(source, form)
     is_known = np.isin(corpus.label_names, label_names)
     unknown = [name for name in corpus.label_names if name not in label_names]
