@@ -218,7 +218,7 @@ IN_THE_HOUSE = (
 def test_a_small_recipe_has_its_sound_at_hand(name):
     """Neither needs a download: the source is built in or bundled."""
     for source in recipes.load(RECIPES[name]).data.source:
-        assert source.startswith(("drum_machine", "spoken_digits", "synth")) or any(Path(source).rglob("*.ogg"))
+        assert source.startswith(("drum_machine", "spoken_digits", "synth"))
 
 
 @pytest.mark.parametrize("name", RECIPES)

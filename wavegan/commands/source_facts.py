@@ -185,7 +185,7 @@ def _onsets(hearing: Hearing) -> str:
         return ""
     several = float((hearing.sounds > 1).mean())
     apart = f"; {several:.0%} of the files hold several sounds apart by silence" if several else ""
-    middle = f"{np.median(hearing.onsets):.0f} in the middle file's first {SECONDS:.0f} s"
+    middle = f"half of the files have {np.median(hearing.onsets):.0f} or fewer in their first {SECONDS:.0f} s"
     return f"{middle}, by {_sampled(len(hearing.onsets))}{apart}"
 
 
