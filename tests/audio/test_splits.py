@@ -50,6 +50,15 @@ def test_the_names_alone_decide_who_is_held_out():
     assert abs(len(held.names) - 200) < 4 * np.sqrt(1000 * 0.2 * 0.8)
 
 
+@pytest.mark.parametrize(
+    ("count", "share", "expected"), [(4, 0.1, 1), (5, 0.2, 1), (8, 0.2, 2), (19, 0.1, 2), (3, 0.9, 2)]
+)
+def test_of_few_as_many_are_held_out_as_the_share_says(count, share, expected):
+    for first in range(0, 900, count):
+        _, held = hold_out(corpus_of(*NAMES[first : first + count]), share)
+        assert set(held.names) == set(sorted(NAMES[first : first + count], key=place_of)[:expected])
+
+
 def test_items_keep_their_sound_and_label_on_either_side():
     whole = corpus_of(*NAMES[:50])
     for part in hold_out(whole, 0.3):

@@ -10,13 +10,14 @@ from wavegan.audio.duplicates import clusters
 from wavegan.seeding import derive
 
 LEAST_GROUPS = 10  # with fewer, a share of the groups is far from the same share of the items
+FEW_NAMES = 20  # of so few, chance would at times hold out half where a tenth was asked for
 
 
 def hold_out(corpus: Corpus, share: float, held: np.ndarray | None = None) -> tuple[Corpus, Corpus]:
     """Splits a corpus into a training part and a held-out part, which gets about `share` of the items.
 
     The split of an item depends on its name alone. So it is the same on every machine and does not change when items
-    are added. Items that sound the same, see `duplicates.clusters`, go where the first of them goes. If
+    are added, unless there are few, of which so many are held out as come nearest to the share. Items that sound the same, see `duplicates.clusters`, go where the first of them goes. If
     every item has a group and there are enough groups, whole groups are held out instead, see `keeps_groups`. Both
     parts get at least one of several items. A single item is cut: its last `share` is held out. held: the held-out
     items, (items,) bool, if they were chosen before.
@@ -24,17 +25,25 @@ def hold_out(corpus: Corpus, share: float, held: np.ndarray | None = None) -> tu
     if len(corpus.names) == 1:
         return _cut(corpus, share)
     if held is None:
-        held = _chosen(_split_names(corpus), share)
+        places = _places(_split_names(corpus))
+        distinct = np.unique(places)
+        if len(distinct) < FEW_NAMES:
+            share = distinct[min(max(1, round(share * len(distinct))), len(distinct) - 1)]
+        held = _below(places, share)
     return corpus.select(~held), corpus.select(held)
 
 
 def held_out_by_name(corpus: Corpus, share: float) -> np.ndarray:
     """Says which items are held out if nothing but their names counts, (items,) bool."""
-    return _chosen(corpus.names, share)
+    return _below(_places(corpus.names), share)
 
 
-def _chosen(names: Sequence[str], share: float) -> np.ndarray:
-    places = np.array([derive(0, 0, name) for name in names], dtype=np.float64) / 2**63
+def _places(names: Sequence[str]) -> np.ndarray:
+    """Returns for each name a number in [0, 1) that depends on it alone."""
+    return np.array([derive(0, 0, name) for name in names], dtype=np.float64) / 2**63
+
+
+def _below(places: np.ndarray, share: float) -> np.ndarray:
     held = places < share
     if not held.any() or held.all():
         held = places == (places.min() if not held.any() else places.max())
