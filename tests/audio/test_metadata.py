@@ -401,6 +401,28 @@ def test_a_column_of_splits(tmp_path: Path):
     assert listed(tmp_path, "file_name,label,subset\nkick/a.wav,x,large\n").notes == []
 
 
+def test_a_column_of_another_name_holds_splits_if_it_holds_nothing_else(tmp_path: Path):
+    description = listed(tmp_path, "file_name,label,set\nkick/a.wav,x,train\nkick/b.wav,x,test\nsnare/a.wav,x,\n")
+    assert list(of(description, tmp_path, "split").values()) == ["train", "test", None]
+    assert description.notes == ["The splits are taken from the column set of metadata.csv."]
+    for other in ("train", "extra", "1"):  # one split alone may be anything, and so may splits beside other words
+        text = f"file_name,label,set\nkick/a.wav,x,train\nkick/b.wav,x,{other}\nsnare/a.wav,x,\n"
+        description = listed(tmp_path, text)
+        assert set(of(description, tmp_path, "split").values()) == {None} and description.notes == []
+
+
+def test_columns_of_times_are_told(tmp_path: Path):
+    description = listed(tmp_path, "file_name,Start,end,label\nkick/a.wav,0.2,0.4,x\nkick/b.wav,0,1,x\n")
+    (note,) = description.notes
+    assert note == "The columns of times of metadata.csv (Start, end) are not read: whole files are used."
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-8-sig"])
+def test_a_list_may_be_utf_16_without_a_mark(tmp_path: Path, encoding: str):
+    description = listed(tmp_path, "file_name,label\r\nkick/a.wav,bäh\r\nkick/b.wav,x\r\n".encode(encoding))
+    assert list(of(description, tmp_path).values()) == ["bäh", "x"]
+
+
 def test_a_split_may_have_words_beside_it(tmp_path: Path):
     description = listed(tmp_path, "file_name,label,split\nkick/a.wav,x,train_set\nkick/b.wav,x,Test set\n")
     assert [*of(description, tmp_path, "split").values()][:2] == ["train", "test"]

@@ -348,7 +348,8 @@ def test_files_that_cannot_be_read():
     ]
     assert faults_of("nowhere/x.yaml") == [f"nowhere/x.yaml: {missing}; recipes near it: none; {shipped}"]
     assert faults_of("recipes") == [
-        "recipes: this is a folder; a recipe is a file; recipes near it: recipes/piano.yaml, recipes/sc09.yaml; "
+        "recipes: this is a folder; a recipe is a file; sound is named as data.source=recipes; "
+        "recipes near it: recipes/piano.yaml, recipes/sc09.yaml; "
         f"{shipped}"
     ]
     assert faults_of("latin.yaml") == ["latin.yaml: the file is not UTF-8 text; save it as UTF-8"]

@@ -15,6 +15,7 @@ LABEL = (
 )  # fmt: skip
 GROUP = ("group", "speaker", "speaker_id", "client_id", "singer", "artist", "performer", "player", "kit", "session")
 SPLIT = ("split", "subset", "partition")
+TIMES = ("start", "end", "onset", "offset", "begin", "start_time", "end_time", "start_seconds", "end_seconds")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ def choose(
     group = next((column for column in _called(table, GROUP) if column not in taken), None)
     if group is not None and plain(table.columns[group]) != "group":
         notes.append(f"The groups are taken from the column {table.columns[group]} of {name}.")
+    taken += [] if group is None else [group]
+    if times := [table.columns[column] for column in _called(table, TIMES) if column not in taken]:
+        notes.append(f"The columns of times of {name} ({joined(times)}) are not read: whole files are used.")
     return Columns(file, label, group, _split_column(table, name, notes, taken), notes)
 
 
@@ -126,11 +130,16 @@ def _label_column(table: Table, name: str, notes: list[str], taken: Sequence[int
 
 
 def _split_column(table: Table, name: str, notes: list[str], taken: Sequence[int]) -> int | None:
-    for column in _called(table, SPLIT):
+    called = _called(table, SPLIT)
+    for column in (*called, *(column for column in range(len(table.columns)) if column not in called)):
+        if column in taken:
+            continue
         texts = {text for text in table.values(column) if text}
+        if column not in called and len({split_named(text) for text in texts} - {None}) < 2:
+            continue  # what has another name must hold more than one split, and nothing else
         unknown = sorted(text for text in texts if not split_named(text))
         is_other = len(unknown) == len(texts) and plain(table.columns[column]) != SPLIT[0]
-        if column in taken or is_other or not texts:
+        if is_other or not texts or (unknown and column not in called):
             continue
         if not unknown:
             notes.append(f"The splits are taken from the column {table.columns[column]} of {name}.")

@@ -17,10 +17,11 @@ def hold_out(corpus: Corpus, share: float, held: np.ndarray | None = None) -> tu
     """Splits a corpus into a training part and a held-out part, which gets about `share` of the items.
 
     The split of an item depends on its name alone. So it is the same on every machine and does not change when items
-    are added, unless there are few, of which so many are held out as come nearest to the share. Items that sound the same, see `duplicates.clusters`, go where the first of them goes. If
-    every item has a group and there are enough groups, whole groups are held out instead, see `keeps_groups`. Both
-    parts get at least one of several items. A single item is cut: its last `share` is held out. held: the held-out
-    items, (items,) bool, if they were chosen before.
+    are added, unless there are few, of which so many are held out as come nearest to the share. Items that sound the
+    same, see `duplicates.clusters`, go where the first of them goes. If every item has a group and there are enough
+    groups, whole groups are held out instead, see `keeps_groups`. Both parts get at least one of several items. A
+    single item is cut: its last `share` is held out. held: the held-out items, (items,) bool, if they were chosen
+    before.
     """
     if len(corpus.names) == 1:
         return _cut(corpus, share)

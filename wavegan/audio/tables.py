@@ -66,7 +66,8 @@ def read(path: Path, is_file: Callable[[str], bool]) -> Table:
         text = _text_of(path)
         return _read_lines_of_json(path, text) if ending == ".jsonl" else _read_separated(path, text, is_file)
     except (OSError, UnicodeError) as error:
-        raise DataError(f"{path} cannot be read ({error})", "it must be UTF-8 text", "export it again") from error
+        remedy = "save it again as UTF-8; Excel calls that CSV UTF-8"
+        raise DataError(f"{path} cannot be read ({error})", "it must be UTF-8 text", remedy) from error
 
 
 def plain(column: str) -> str:
@@ -81,11 +82,17 @@ def is_of_files(column: str) -> bool:
 
 def _text_of(path: Path) -> str:
     data = path.read_bytes()
-    is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff")) and len(data) % 2 == 0
-    text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    text = data.decode(_encoding(data))
     if text.startswith(POINTER):
         raise DataError(f"{path} is a pointer of git-lfs, not the file itself", remedy="run: git lfs pull")
     return text
+
+
+def _encoding(data: bytes) -> str:
+    """Returns the encoding of a text that begins with a byte order mark, or with a letter of ASCII."""
+    if len(data) % 2 or not (data.startswith((b"\xff\xfe", b"\xfe\xff")) or 0 in data[:2]):
+        return "utf-8-sig"
+    return "utf-16" if 0 not in data[:2] else "utf-16-be" if data[0] == 0 else "utf-16-le"
 
 
 def _read_separated(path: Path, text: str, is_file: Callable[[str], bool]) -> Table:

@@ -18,6 +18,15 @@ from wavegan.recipe.yaml_text import Loader, format_value, value_on_the_command_
 Overrides = Sequence[str] | Mapping[str, Any]
 
 
+def plain(value: Any) -> Any:
+    """Returns a value with Python's own numbers and lists in place of NumPy's and torch's, at every depth."""
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 class Reader:
     """Reads recipe files and overrides into trees, and gathers the problems that it meets.
 
@@ -34,7 +43,7 @@ class Reader:
         return self._read(path, Place(str(path)), "", ())
 
     def override(self, tree: Tree, overrides: Overrides, text_keys: Collection[str] = ()) -> Tree:
-        """Lays `key.path=value` words, or a mapping from `key.path` to a value, over a tree.
+        """Lays `key.path=value` words, or one, or a mapping from `key.path` to a value, over a tree.
 
         Null values come first and take something away. Paths with * come next, all other paths last. So the order of
         the words does not matter; only of two words with the same path, the later one wins. * stands for each section
@@ -54,7 +63,7 @@ class Reader:
 
     def _of_words(self, words: Sequence[str], text_keys: Collection[str]) -> dict[tuple[str, ...], Tree]:
         settings = {}
-        for word in words:
+        for word in [words] if isinstance(words, str) else words:
             place = Place(f"command line: {word}")
             path, equals, written = word.partition("=")
             if keys := self._keys(path if equals else "", place):
@@ -65,7 +74,7 @@ class Reader:
     def _of_mapping(self, overrides: Mapping[str, Any]) -> dict[tuple[str, ...], Tree]:
         places = {path: Place(f"override {path}") for path in overrides}
         return {
-            keys: Tree.of(value, places[path])
+            keys: Tree.of(plain(value), places[path])
             for path, value in overrides.items()
             if (keys := self._keys(path, places[path]))
         }
@@ -194,7 +203,7 @@ def _why_unread(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         problem, folder = "there is no such file", path.parent
     elif isinstance(error, IsADirectoryError):
-        problem, folder = "this is a folder; a recipe is a file", path
+        problem, folder = f"this is a folder; a recipe is a file; sound is named as data.source={path}", path
     else:
         return f"the file cannot be read; check its permissions ({getattr(error, 'strerror', error)})"
     recipes = {file.stem: str(file) for file in sorted([*folder.glob("recipes/*.yaml"), *folder.glob("*.yaml")])}
