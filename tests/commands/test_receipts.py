@@ -187,7 +187,6 @@ def test_a_latent_that_does_not_fit_is_refused(drummer):
 
 
 def test_info_lists_the_runs_of_a_folder_the_newest_first(command, here, drummer):
-    assert "runs does not exist" in command("info").err
     for name, step, age in (("old", 300, 60), ("a-new-one", 7, 1), ("mute", None, 0)):
         Path("runs", name, "checkpoints").mkdir(parents=True)
         start = {"time": (datetime.now(UTC) - timedelta(seconds=age)).isoformat(), "steps": 1200}
@@ -204,6 +203,17 @@ def test_info_lists_the_runs_of_a_folder_the_newest_first(command, here, drummer
     assert re.fullmatch("runs/mute +no log", lines[2])
     runs = json.loads(command("info", "runs", "--json").out)["runs"]
     assert [run["status"].get("step") for run in runs] == [7, 300, None]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_info_without_any_run_says_how_to_get_one(command, here, is_there):
+    if is_there:
+        Path("runs").mkdir()
+    outcome = command("info")
+    assert outcome.code == 2 and outcome.err == (
+        "error: there is no run in runs yet; train one: wavegan train RECIPE, "
+        "or name a run, a model or a sound file: wavegan info drums\n"
+    )
 
 
 def test_info_tells_how_a_run_goes_also_before_its_first_checkpoint(command, here, drummer):

@@ -21,8 +21,8 @@ from wavegan.commands.judging_options import JudgingOptions
 def evaluate(target: Path, options: JudgingOptions, out: Path | None, as_json: bool) -> None:
     """Compares clips of MODEL, or the sound files in DIR, with real sound.
 
-    Prints metrics with 95 % intervals, and writes metrics.json, spectrograms.png and report.html. copy_share says how
-    much of it copies the training sound. DIR may come from any other system, and needs --data.
+    Prints metrics with 95 % intervals, and writes metrics.json, spectrograms.png and report.html. copy_share says which
+    share of the clips are near copies of training sound. DIR may come from any other system, and needs --data.
 
     \b
     Examples:

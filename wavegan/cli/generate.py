@@ -82,7 +82,7 @@ def generate(
     \b
     Examples:
       wavegan generate runs/quickstart -n 100 --out kicks --seed 7
-      wavegan generate drums --label snare --more brightness=0.5 --less noisiness=0.3
+      wavegan generate drums --label snare --more brightness=0.5 --less noisiness=0.3 --out bright
     """
     from wavegan.commands import generate as commands
     from wavegan.commands.directions import amounts_of

@@ -51,7 +51,7 @@ def train(
     \b
     Examples:
       wavegan train quickstart
-      wavegan train drums data.source=my/drums training.batch_size=16 --run-dir runs/mine
+      wavegan train drums_modern data.source=my/drums training.batch_size=16 --run-dir runs/mine
     """
     from wavegan import recipe as recipes
 

@@ -9,7 +9,7 @@ import torch
 from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
-from wavegan.commands.model_loading import LoadedModel, load_model, model_path, runs_in
+from wavegan.commands.model_loading import LoadedModel, is_model, load_model, model_path, runs_in
 from wavegan.errors import RunError
 from wavegan.evaluation.metrics import HEADLINE
 from wavegan.file_lock import is_held
@@ -20,6 +20,7 @@ from wavegan.training.run_status import run_status
 
 UNREADABLE = ("latent", "offset")  # whose numbers say nothing to a reader
 STATUS, RUNS = "status", "runs"
+HOME = Path("runs")  # where trainings go if no folder is named
 
 
 def info(target: Path) -> dict[str, Any]:
@@ -36,6 +37,9 @@ def info(target: Path) -> dict[str, Any]:
         return {"path": address, STATUS: run_status(folder, name=address, held=remote_run.is_trained(address))}
     if not RunFolder(target).recipe.exists() and (runs := runs_in(target)):
         return {"path": str(target), RUNS: sorted(map(_run, runs), key=_silence)}
+    if target == HOME and not RunFolder(target).recipe.exists() and not is_model(target):
+        remedy = "train one: wavegan train RECIPE, or name a run, a model or a sound file: wavegan info drums"
+        raise RunError(f"there is no run in {HOME} yet", "", remedy)
     status = run_status(RunFolder(model_path(target)))
     try:
         facts = _facts(load_model(target, torch.device("cpu")))
