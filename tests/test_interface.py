@@ -8,7 +8,7 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 import pytest
@@ -17,6 +17,8 @@ import torch
 
 import wavegan
 from wavegan.audio import files
+from wavegan.cli import options
+from wavegan.commands import arguments
 from wavegan.commands.evaluate import as_json
 from wavegan.commands.evaluate import evaluate as evaluate_command
 from wavegan.commands.generate import generate as generate_command
@@ -108,13 +110,85 @@ def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
         (lambda model: model.generate(0), "`n` is 0; it must be at least 1; try 16"),
         (lambda model: model.generate(2, truncation=2), "`truncation` is 2; it must be above 0 and at most 1; try 0.7"),
         (lambda model: model.interpolate([3]), "`seeds` holds 1; a walk joins two seeds or more"),
-        (lambda model: model.interpolate([3, 4], steps=0), "`steps` is 0; a walk joins"),
+        (lambda model: model.interpolate([3, 4], steps=0), "`steps` is 0; it must be at least 1; try 8"),
+        (lambda model: model.generate(2.5), "`n` is 2.5; it must be an integer; try 16"),
+        (lambda model: model.generate("2"), "`n` is '2'; it must be an integer"),
+        (lambda model: model.generate(True), "`n` is True; it must be an integer"),
+        (lambda model: model.vary("nowhere.wav", 0), "`n` is 0; it must be at least 1; try 16"),
+        (
+            lambda model: model.morph("nowhere.wav", "nowhere.wav", steps=1),
+            "`steps` is 1; it must be at least 2; try 8",
+        ),
+        (lambda model: model.interpolate(3), "`seeds` is 3; it must hold several whole numbers; try seeds=[3, 9]"),
+        (lambda model: model.interpolate("39"), "`seeds` is '39'; it must hold several whole numbers"),
+        (lambda model: model.interpolate([3, 1.5]), "`seeds` is 1.5; it must be an integer"),
+        (lambda model: model.generate(2, label=3), "`label` is 3; it must be a name, several in a list, or weights"),
+        (lambda model: model.generate(2, label=[3]), "`label` is [3]; it must be a name"),
+        (
+            lambda model: model.generate(2, label={"kick": 0}),
+            "`label` is kick:0, with the weight '0'; a weight of a mix",
+        ),
+        (lambda model: model.generate(2, label={"kik": 0.5}), "`label` is kik:0.5; mouse knows kick, snare"),
+        (
+            lambda model: model.generate(2, directions="brightness"),
+            "`directions` is 'brightness'; it must give amounts from -1 to 1 by name; try directions=",
+        ),
+        (
+            lambda model: model.generate(2, directions={"brightness": "1"}),
+            "`directions` is {'brightness': '1'}; it must",
+        ),
+        (lambda model: model.invert(np.zeros((1, 4096), np.int16)), "the clips are int16; samples are floats"),
+        (lambda model: model.vary(np.full((1, 4096), 9.0)), "the clips have a peak of 9; samples lie in [-1, 1]"),
+        (lambda model: model.invert([[0.0, 0.1], [0.2]]), "the clips make no array"),
+        (lambda model: wavegan.load("runs/mouse", precision="fp16"), "`precision` is fp16; it must be fp32 or bf16"),
+        (lambda model: wavegan.load("mouse", device=0), "the device is '0'; it must be auto, cpu"),  # pyright: ignore
     ],
 )
 def test_arguments_that_cannot_be_used(model, call, message):
     with pytest.raises(UserError) as caught:
         call(model)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("seed", [1.5, 1.0, np.float32(1), None, True, np.bool_(True), "1", -1, 2**63, [1]])
+def test_seeds_that_the_command_refuses(model, seed):
+    """A text of them would be hashed, and give clips that no command makes."""
+    assert arguments.LARGEST_SEED == options.LARGEST_SEED
+    for call in (
+        lambda: model.generate(1, seed=seed),
+        lambda: model.interpolate([1, seed]),
+        lambda: model.vary("nowhere.wav", 1, seed=seed),
+        lambda: wavegan.evaluate("nowhere", seed=seed),
+    ):
+        with pytest.raises(
+            UserError, match="^`seeds?` is .*; it must be (an integer|from 0 to 9,223,372,036,854,775,807)"
+        ):
+            call()
+
+
+def test_numbers_and_labels_are_taken_in_any_form_that_means_the_same(model):
+    clips = model.generate(2, seed=1, label="kick:0.7,snare:0.3")
+    weights = {"kick": 0.7, "snare": np.float32(0.3)}
+    for count, seed in ((2.0, np.int64(1)), (np.int32(2), torch.tensor(1)), (torch.tensor(2), np.array(1))):
+        assert np.array_equal(model.generate(count, seed=seed, label=weights), clips)
+    assert not np.allclose(model.generate(2, seed=1, label=["kick", "snare"]), clips, atol=1e-3)
+    walk = model.interpolate([1, 2], steps=2)
+    assert np.array_equal(model.interpolate(np.array([1, 2]), steps=2.0), walk)
+    assert np.array_equal(model.interpolate(torch.tensor([1, 2]), steps=np.int64(2)), walk)
+    largest = model.generate(1, seed=2**63 - 1)
+    assert np.array_equal(model.generate(1, seed=np.uint64(2**63 - 1)), largest)
+    same = wavegan.load("runs/mouse", device=torch.device("cpu")).generate(2, seed=1, label=weights)
+    assert np.array_equal(same, clips)
+
+
+def test_a_clip_may_be_a_tensor_a_list_or_a_view(model, monkeypatch):
+    monkeypatch.setattr(inversion, "PHASES", ((8, 2), (2, 2)))
+    clip = model.generate(1, seed=3, label="kick")[0]
+    expected = model.invert(clip).distance
+    tensor = torch.tensor(clip).requires_grad_()
+    for sound in (tensor, clip.tolist(), clip.astype(">f8"), clip[:, ::-1].copy()[:, ::-1]):
+        assert model.invert(sound).distance == pytest.approx(expected, rel=1e-3)
+    assert np.allclose(model.vary(tensor, 1), model.vary(clip, 1), atol=1e-3)
 
 
 def test_a_model_without_labels_and_paths_that_are_no_model(sounds, mouse):
@@ -143,7 +217,9 @@ def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, s
     options = JudgingOptions(data=Path(real), classifier="none", device="cpu")
     expected = as_json(evaluate_command(Path("clips"), options))["metrics"]
     before = sorted(Path().rglob("*"))
-    figures = wavegan.evaluate(clips, real, sample_rate=16000, classifier="none", device="cpu")
+    tensor = torch.tensor(clips).requires_grad_()
+    rate: Any = 16000.0
+    figures = wavegan.evaluate(tensor, real, sample_rate=rate, classifier="none", device=torch.device("cpu"))
     assert figures["report"] is None and sorted(Path().rglob("*")) == before
     of_path = wavegan.evaluate("clips", real, classifier="none", device="cpu", out="judged")
     assert of_path["metrics"] == expected and of_path["report"] == "judged/report.html"
@@ -164,10 +240,31 @@ def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, s
     [
         (
             np.zeros((3, 4096)),
-            "the clips have the shape (3, 4096); it must be (n, channels, samples); try clips[:, None]",
+            "the clips have the shape (3, 4096); it must be (n, channels, samples), with 8 channels at most; "
+            "try clips[:, None]",
         ),
         (np.zeros((0, 1, 4096)), "the clips have the shape (0, 1, 4096)"),
+        (
+            np.zeros((3, 4096, 2)),
+            "the clips have the shape (3, 4096, 2); it must be (n, channels, samples), with 8 channels at most; "
+            "try np.swapaxes(clips, 1, 2)",
+        ),
+        (np.zeros((3, 9, 4096)), "the clips have the shape (3, 9, 4096)"),
         (np.full((3, 1, 4096), np.nan), "the clips hold NaN or infinity"),
+        (np.full((3, 1, 4096), -np.inf), "the clips hold NaN or infinity"),
+        (
+            np.zeros((3, 1, 4096), np.int16),
+            "the clips are int16; samples are floats in [-1, 1]; divide them by their full scale, 16-bit ones as "
+            "clips / 32768",
+        ),
+        (torch.zeros(3, 1, 4096, dtype=torch.uint8), "the clips are uint8; samples are floats"),
+        (np.full((3, 1, 4096), "1"), "the clips are <U1; samples are floats"),
+        (np.full((3, 1, 4096), 9.0), "the clips have a peak of 9; samples lie in [-1, 1]; divide them by their full"),
+        (torch.full((3, 1, 4096), -32768.0), "the clips have a peak of 32768; samples lie in [-1, 1]"),
+        (np.full((3, 1, 4096), 1e300), "the clips have a peak of 1e+300"),
+        ([np.zeros((1, 5)), np.zeros((1, 6))], "the clips make no array; they must be one, (n, channels, samples);"),
+        (torch.zeros(3, 1, 4096, dtype=torch.bfloat16).requires_grad_(), "`reference` is None"),
+        (np.full((3, 1, 4096), 8.0), "`reference` is None"),
         (np.zeros((3, 1, 4096)), "`reference` is None; clips are judged by real sound"),
     ],
 )
@@ -177,7 +274,37 @@ def test_arrays_that_cannot_be_judged(clips, message):
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sample_rate": 0}, "`sample_rate` is 0; it must be at least 1; try 16000"),
+        ({"sample_rate": -1}, "`sample_rate` is -1; it must be at least 1"),
+        ({"sample_rate": 16000.5}, "`sample_rate` is 16000.5; it must be an integer"),
+        ({"sample_rate": "16k"}, "`sample_rate` is '16k'; it must be an integer"),
+        ({"count": 1}, "`count` is 1; it must be at least 2"),
+    ],
+)
+def test_numbers_of_a_judgement_are_refused_before_anything_is_read(values, message):
+    with pytest.raises(UserError) as caught:
+        wavegan.evaluate(np.zeros((3, 1, 4096)), "nowhere", **values)
+    assert str(caught.value).startswith(message)
+
+
 # Training.
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"training.steps": np.int64(2), "training.batch_size": np.float64(2)},
+        {"training.steps": torch.tensor(2)},
+        {"training": {"steps": np.array(2)}},
+        "training.steps=2",
+    ],
+)
+def test_overrides_in_any_form(mouse, overrides):
+    result = wavegan.train(mouse, overrides, device=torch.device("cpu"))
+    assert result.step == 2 and "steps: 2\n" in Path("runs/mouse/recipe.yaml").read_text()
 
 
 def test_a_callback_is_told_each_step_once_and_stops(mouse):

@@ -15,8 +15,9 @@ from wavegan import assemble, generation
 from wavegan import recipe as recipes
 from wavegan.commands import evaluate as judging
 from wavegan.commands import train as training
+from wavegan.commands.arguments import Labels, amounts_by_name, label_texts, seed_of, seeds_of, whole_number
 from wavegan.commands.directions import directions_of, moves_of
-from wavegan.commands.evaluation_data import ClipArray, checked_clips
+from wavegan.commands.evaluation_data import ClipArray, array_of, checked_clips
 from wavegan.commands.export import card_of
 from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.invert import read_sound
@@ -33,8 +34,8 @@ from wavegan.steering.points import Point
 
 logger = logging.getLogger(__name__)
 
-Label = str | Sequence[str] | None
-Sound = str | os.PathLike[str] | np.ndarray | Point
+Sound = str | os.PathLike[str] | np.ndarray | torch.Tensor
+Device = str | torch.device
 Overrides = Mapping[str, Any] | Sequence[str]
 
 
@@ -88,27 +89,26 @@ class Model:
         n: int = 16,
         *,
         seed: int = 0,
-        label: Label = None,
+        label: Labels = None,
         truncation: float = 1.0,
         directions: Mapping[str, float] | None = None,
     ) -> np.ndarray:
         """Returns clips 0 to n - 1 of a seed, float32 (n, channels, samples) in [-1, 1], as `wavegan generate` makes.
 
         The same seed and number give the same clip, within float tolerance, whatever n is. label: one of `labels`, or
-        several that take turns; where None each clip draws its own, so that each label is as frequent as in the
-        training sound. truncation: above 0 and at most 1; below 1 clips are more typical and vary less. directions:
-        amounts from -1 to 1 by name, such as {"brightness": 0.5}, of `directions`. Raises UserError for arguments
-        outside these bounds, unknown labels and directions.
+        several that take turns, or a mix by weights, {"kick": 0.7, "snare": 0.3}; where None each clip draws its own,
+        so that each label is as frequent as in the training sound. truncation: above 0 and at most 1; below 1 clips are
+        more typical and vary less. directions: amounts from -1 to 1 by name, such as {"brightness": 0.5}, of
+        `directions`. Raises UserError for arguments outside these bounds, unknown labels and directions.
         """
-        if n < 1:
-            raise UserError(f"`n` is {n}", "it must be at least 1", "try 16")
+        n, seed = whole_number("n", n, least=1, advised=16), seed_of(seed)
         labels = self._checked(label, truncation)
-        moved = steered(self.loaded.model, moves_of(self.loaded, directions or {}).rows)
+        moved = steered(self.loaded.model, moves_of(self.loaded, amounts_by_name(directions)).rows)
         batches = generation.generate(moved, n, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE)
         return torch.cat(list(batches)).numpy()
 
     def interpolate(
-        self, seeds: Sequence[int], *, steps: int = 8, label: Label = None, truncation: float = 1.0
+        self, seeds: Sequence[int], *, steps: int = 8, label: Labels = None, truncation: float = 1.0
     ) -> np.ndarray:
         """Returns a walk of clips from clip 0 of the first seed to clip 0 of each next one, `steps` clips apart.
 
@@ -116,69 +116,70 @@ class Model:
         seed in turn, mixed on the way; each seed has its own where None. The generator's noise, where it takes some, is
         that of the first seed all the way. Errors as `generate`.
         """
-        if len(seeds) < 2 or steps < 1:
-            value = f"`steps` is {steps}" if steps < 1 else f"`seeds` holds {len(seeds)}"
-            raise UserError(value, "a walk joins two seeds or more by one step or more", "try seeds=[3, 9], steps=8")
+        seeds, steps = seeds_of(seeds), whole_number("steps", steps, least=1, advised=8)
         labels = self._checked(label, truncation)
         batches = generation.interpolate_seeds(
             self.loaded.model, seeds, clips_between=steps - 1, truncation=truncation, labels=labels
         )
         return torch.cat(list(batches)).numpy()
 
-    def vary(self, sound: Sound, n: int = 16, *, amount: float = 0.3, seed: int = 0) -> np.ndarray:
+    def vary(self, sound: Sound | Point, n: int = 16, *, amount: float = 0.3, seed: int = 0) -> np.ndarray:
         """Returns neighbours of a sound, float32 (n, channels, samples), as `wavegan vary` makes.
 
         sound: a file, by its receipt or else by inversion, or a clip (channels, samples) of this model's form, by
         inversion; or the point of an `invert`. amount: above 0, the same sound, up to 1, any other of its label. Raises
         UserError for other amounts, DataError for a file that cannot be used.
         """
+        n, seed = whole_number("n", n, least=1, advised=16), seed_of(seed)
         return self._clips(points.vary(self.loaded.model, self._point(sound), n, amount=amount, seed=seed))
 
-    def morph(self, first: Sound, last: Sound, *, steps: int = 8) -> np.ndarray:
+    def morph(self, first: Sound | Point, last: Sound | Point, *, steps: int = 8) -> np.ndarray:
         """Returns the steps between two sounds, both included, float32 (steps, channels, samples).
 
         first, last: as the sound of `vary`. Raises UserError for fewer than 2 steps, DataError as `vary`.
         """
+        steps = whole_number("steps", steps, least=2, advised=8)
         return self._clips(points.morph(self.loaded.model, self._point(first), self._point(last), steps))
 
-    def invert(self, sound: str | os.PathLike[str] | np.ndarray, *, label: Label = None) -> Inversion:
+    def invert(self, sound: Sound, *, label: Labels = None) -> Inversion:
         """Returns the clip that is nearest to a sound, its `point`, and how far both are apart, `distance` in dB.
 
         sound: a file, converted as the model's training sound, or a clip (channels, samples) of this model's form.
         label: those to search among; the best mix of all where None. Takes about 20 s on one core.
         """
         labels = self._checked(label, 1.0)
-        is_clip = isinstance(sound, np.ndarray)
-        clip = self._checked_clip(sound) if is_clip else read_sound(self.loaded, Path(sound))
+        is_path = isinstance(sound, str | os.PathLike)
+        clip = read_sound(self.loaded, Path(sound)) if is_path else self._checked_clip(sound)
         return Inverter(self.loaded.model, labels=labels).nearest(clip)
 
-    def _point(self, sound: Sound) -> Point:
+    def _point(self, sound: Sound | Point) -> Point:
         if isinstance(sound, Point):
             return sound
-        return self.invert(sound).point if isinstance(sound, np.ndarray) else point_in(self.loaded, Path(sound))
+        is_path = isinstance(sound, str | os.PathLike)
+        return point_in(self.loaded, Path(sound)) if is_path else self.invert(sound).point
 
     def _clips(self, chosen: Sequence[Point]) -> np.ndarray:
         return torch.stack([points.clip_of(self.loaded.model, point) for point in chosen]).numpy()
 
-    def _checked_clip(self, clip: np.ndarray) -> torch.Tensor:
+    def _checked_clip(self, sound: np.ndarray | torch.Tensor) -> torch.Tensor:
+        clip = array_of(sound)
         if clip.shape != (self.channels, self.clip_samples):
             raise UserError(
                 f"the clip has the shape {clip.shape}",
                 f"it must be ({self.channels}, {self.clip_samples}) at {self.sample_rate:,} Hz",
                 "cut or fill it up, or name a file, which is converted",
             )
-        return torch.from_numpy(checked_clips(clip[None])[0])
+        return torch.tensor(checked_clips(clip[None])[0])
 
-    def _checked(self, label: Label, truncation: float) -> tuple[str, ...]:
+    def _checked(self, label: Labels, truncation: float) -> tuple[str, ...]:
         refuse_truncation(truncation)
-        labels = (label,) if isinstance(label, str) else tuple(label or ())
-        return chosen_labels(self.loaded.model, labels, "label")
+        return chosen_labels(self.loaded.model, label_texts(label), "label")
 
 
 def load(
     model: str | os.PathLike[str],
     *,
-    device: str = "auto",
+    device: Device = "auto",
     checkpoint: str = "newest",
     raw: bool = False,
     precision: str = "fp32",
@@ -197,7 +198,7 @@ def load(
 
 
 def evaluate(
-    clips: np.ndarray | str | os.PathLike[str],
+    clips: Sound,
     reference: str | os.PathLike[str] | None = None,
     *,
     sample_rate: int | None = None,
@@ -205,7 +206,7 @@ def evaluate(
     classifier: str | None = None,
     count: int | None = None,
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
     out: str | os.PathLike[str] | None = None,
     embedding: Embedding | None = None,
 ) -> dict[str, Any]:
@@ -221,17 +222,18 @@ def evaluate(
     for other real clips. Raises DataError or RunError for what cannot be judged, UserError for an array that holds no
     clips.
     """
+    rate = None if sample_rate is None else whole_number("sample_rate", sample_rate, least=1, advised=16000)
     options = JudgingOptions(
         data=_path(reference),
         training=_path(training),
         classifier=classifier,
-        count=count,
-        seed=seed,
-        device=device,
+        count=None if count is None else whole_number("count", count, least=2, advised=200),
+        seed=seed_of(seed),
+        device=str(device),
     )
     if isinstance(clips, str | os.PathLike):
         return judging.as_json(judging.evaluate(Path(clips), options, out=_path(out), embedding=embedding))
-    array = ClipArray(checked_clips(clips), sample_rate or _rate_of(_path(reference)))
+    array = ClipArray(checked_clips(clips), _rate_of(_path(reference)) if rate is None else rate)
     with TemporaryDirectory() as folder:
         result = judging.evaluate(array, options, out=_path(out) or Path(folder), embedding=embedding)
     return judging.as_json(result) | ({} if out else {"report": None, "spectrograms": None})
@@ -243,7 +245,7 @@ def train(
     *,
     run_dir: str | os.PathLike[str] | None = None,
     on_step: training.OnStep | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     fresh: bool = False,
 ) -> training.TrainingResult:
     """Trains a recipe, or goes on where its run folder ended, as `wavegan train` does; any thread may do so.
@@ -261,7 +263,7 @@ def train(
     """
     settings = recipes.load(Path(recipe), overrides)
     folder = _path(run_dir) or Path("runs") / settings.name
-    return training.train(settings, folder, device=device, fresh=fresh, on_step=on_step)
+    return training.train(settings, folder, device=str(device), fresh=fresh, on_step=on_step)
 
 
 def _path(path: str | os.PathLike[str] | None) -> Path | None:

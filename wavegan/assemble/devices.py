@@ -13,11 +13,12 @@ from wavegan.training.threads import threads_kept
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
-def device(choice: str) -> torch.device:
+def device(choice: str | torch.device) -> torch.device:
     """Returns the device of a choice: auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is.
 
     Raises UserError for a device that is unknown or cannot be used. Each process of a machine has a GPU of its own.
     """
+    choice = str(choice)
     if not DEVICES.fullmatch(choice):
         raise UserError(f"the device is {choice!r}", "it must be auto, cpu, cuda, cuda:N or mps", "try `device=auto`")
     if choice == "auto":

@@ -12,7 +12,7 @@ import torch
 from wavegan import assemble, shipped
 from wavegan import recipe as recipes
 from wavegan.audio import files
-from wavegan.errors import RunError
+from wavegan.errors import RunError, UserError
 from wavegan.export import folder as exported
 from wavegan.export import hub
 from wavegan.generation import Model
@@ -20,6 +20,7 @@ from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError
 from wavegan.training import checkpoint as checkpoints
 from wavegan.training import remote_run
+from wavegan.training.precision import PRECISIONS
 from wavegan.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -80,8 +81,11 @@ def load_model(
     """Reads a MODEL, see KINDS, and puts it on the device `on`.
 
     checkpoint: which one of a run is read: "newest", "best" or a step. precision: "fp32" or "bf16". The running
-    averages are used where there are any, unless `raw` asks for the weights that learn. Raises RunError for no MODEL.
+    averages are used where there are any, unless `raw` asks for the weights that learn. Raises RunError for no MODEL,
+    UserError for another precision.
     """
+    if precision not in PRECISIONS:
+        raise UserError(f"`precision` is {precision}", f"it must be {' or '.join(PRECISIONS)}", "try `precision=fp32`")
     path = model_path(path)
     content = assemble.migrated(read_content(path, checkpoint, raw))
     recipe = recipes.from_dict(content["recipe"])

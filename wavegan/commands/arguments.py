@@ -1,0 +1,66 @@
+"""Checks numbers and names that Python code passes; on the command line click does so."""
+
+import operator
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wavegan.errors import UserError
+from wavegan.recipe.parsing import plain
+
+LARGEST_SEED = 2**63 - 1  # as on the command line
+Labels = str | Iterable[str] | Mapping[str, float] | None
+
+
+def whole_number(argument: str, value: Any, *, least: int, advised: int) -> int:
+    """Returns a whole number, also of NumPy or written 2.0; raises UserError for anything else, and one too small."""
+    number = plain(value)
+    is_whole = isinstance(number, float) and number.is_integer()
+    return _within(argument, int(number) if is_whole else number, least, None, advised)
+
+
+def seed_of(value: Any, argument: str = "seed") -> int:
+    """Returns a seed; raises UserError for what is no integer, as 1.0 is none, and outside the command's bounds."""
+    return _within(argument, plain(value), 0, LARGEST_SEED, 7)
+
+
+def seeds_of(values: Any) -> list[int]:
+    """Returns the seeds of a walk; raises UserError for those that are none, and for fewer than two."""
+    seeds = plain(values)
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str | bytes):
+        raise UserError(f"`seeds` is {seeds!r}", "it must hold several whole numbers", "try seeds=[3, 9]")
+    seeds = [seed_of(seed, "seeds") for seed in seeds]
+    if len(seeds) < 2:
+        raise UserError(f"`seeds` holds {len(seeds)}", "a walk joins two seeds or more", "try seeds=[3, 9]")
+    return seeds
+
+
+def label_texts(label: Labels) -> tuple[str, ...]:
+    """Returns labels and mixes as the command takes them; weights by label are one mix, such as kick:0.7,snare:0.3."""
+    if isinstance(label, Mapping) and label:
+        return (",".join(f"{name}:{weight}" for name, weight in label.items()),)
+    names = (label,) if isinstance(label, str) else () if label is None else label
+    texts = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(text, str) for text in texts):
+        rule = "it must be a name, several in a list, or weights by name"
+        raise UserError(f"`label` is {label!r}", rule, "try label='kick'")
+    return texts
+
+
+def amounts_by_name(directions: Any) -> dict[str, float]:
+    """Returns amounts by the names of directions, none for None; raises UserError for anything else."""
+    amounts = {} if directions is None else plain(directions)
+    if not isinstance(amounts, dict) or not all(isinstance(amount, int | float) for amount in amounts.values()):
+        rule = "it must give amounts from -1 to 1 by name"
+        raise UserError(f"`directions` is {directions!r}", rule, "try directions={'brightness': 0.5}")
+    return amounts
+
+
+def _within(argument: str, number: Any, least: int, most: int | None, advised: int) -> int:
+    remedy = f"try {advised}"
+    if isinstance(number, bool) or not hasattr(number, "__index__"):
+        raise UserError(f"`{argument}` is {number!r}", "it must be an integer", remedy)
+    whole = operator.index(number)
+    if whole < least or (most is not None and whole > most):
+        rule = f"it must be at least {least}" if most is None else f"it must be from {least} to {most:,}"
+        raise UserError(f"`{argument}` is {whole}", rule, remedy)
+    return whole
