@@ -249,8 +249,11 @@ def test_a_test_folder_beside_a_train_folder_judges(folder):
 
 def test_labels_are_learned_where_there_are_enough(folder):
     for number in range(4):
-        folder(lambda index, number=number: hit(index + 10 * number), 6, name=f"drums/{number}")
+        folder(lambda index, number=number: hit(index + 10 * number), 7, name=f"drums/{number}")
     assert advised("drums").generator.labels == "auto"
+    for number in range(15):
+        folder(lambda index, number=number: hit(index + 10 * number), 6, name=f"sparse/{number}")
+    assert advised("sparse").generator.labels == 0, "of 90 files some are held out, and 75 must be left"
     folder(lambda index: hit(index + 50), 1, name="drums")
     result = doctor("drums", timing=False)
     assert result.advice and result.advice.recipe.generator.labels == 0
@@ -271,7 +274,7 @@ def test_labels_are_learned_where_there_are_enough(folder):
 )
 def test_a_model_that_knows_the_labels_is_a_head_start(folder, names, seconds, rate, start):
     for number, name in enumerate(names):
-        folder(lambda index, number=number: burst(index + 10 * number, seconds, rate), 6, rate, name=f"mine/{name}")
+        folder(lambda index, number=number: burst(index + 10 * number, seconds, rate), 7, rate, name=f"mine/{name}")
     result = doctor("mine", timing=False)
     assert result.advice and result.advice.recipe.training.start_from == start
     told = f"# a shipped model that knows {min(len(names), 2)} of the {len(names)} labels"
@@ -296,7 +299,7 @@ def test_a_model_of_another_form_is_no_head_start(folder):
 )
 def test_a_model_is_no_head_start_for_the_sound_that_it_has_learned(folder, monkeypatch, learned, start):
     for number, name in enumerate(("kick", "snare")):
-        folder(lambda index, number=number: burst(index + 10 * number, 0.9, RATE), 6, name=f"mine/{name}")
+        folder(lambda index, number=number: burst(index + 10 * number, 0.9, RATE), 7, name=f"mine/{name}")
     models = {model.name: model for model in shipped_models()}
     for name, source in learned.items():
         recipe = models[name].recipe
@@ -331,12 +334,12 @@ def test_the_step_is_timed_in_a_process_of_its_own(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("clips", "device", "step_seconds", "steps", "reason"),
     [
-        (12, CPU, None, 2000, "the least that is of use"),
+        (12, CPU, None, 2000, "the least that doctor advises"),
         (100, CPU, 0.1, 5000, "each of 100 clips is heard about 400 times"),
         (1000, CPU, 0.1, 20_000, "each of 1,000 clips is heard about 160 times"),
         (18_620, CPU, 0.1, 46_500, "each of 18,620 clips is heard about 20 times"),
         (1000, CPU, 0.9, 8000, "what this machine does in 2 hours; 20,000 would suit the sound"),
-        (1000, CPU, 60.0, 2000, "the least that is of use"),
+        (1000, CPU, 60.0, 2000, "the least that doctor advises"),
         (18_620, CUDA, 0.1, 50_000, "each of 18,620 clips is heard about 172 times"),
         (18_620, CUDA, 0.9, 32_000, "what this machine does in 8 hours; 50,000 would suit the sound"),
     ],

@@ -1,6 +1,7 @@
 """Tests `wavegan kit`: the sounds, their receipts, and the kit as a real sampler plays it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 import scipy.signal
 import soundfile
 import soxr
+import torch
 
 from wavegan.commands import kit as commands
 from wavegan.commands import receipts
+from wavegan.commands.generate import chosen_labels
+from wavegan.commands.model_loading import load_model
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +118,9 @@ def test_a_pattern_stands_for_the_labels_that_it_matches(command, drummer):
     assert "2 clips are of the first 2 of 10 labels" in few.err
     short = command("generate", drummer, "--label", "*", "-n", 2, "--interpolate", "--out", "none")
     assert short.code == 2 and "-n is 2 and there are 10 labels" in short.err and not Path("none").exists()
+
+
+def test_a_label_that_holds_the_sign_of_a_pattern_is_itself(drummer):
+    model = load_model(drummer, torch.device("cpu")).model
+    odd = replace(model, label_names=("a*", "b?", *model.label_names[2:]))
+    assert chosen_labels(odd, ["b?", "a*"]) == ("b?", "a*")

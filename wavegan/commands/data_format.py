@@ -26,6 +26,7 @@ CLIPS = (4096, 8192, 16384, 32768, 65536)  # samples at the rate that the model 
 RECORDING_CLIP = 16384  # of long recordings
 COVERED = 90  # percent of the files that a clip holds until they have died away
 WIDE = 0.98  # two channels with a lower correlation are heard as stereo
+LEARNED = 0.75  # share of the files that are learned from, or more: the others are held out
 MOST = 0.8  # share of the files that are stereo, if stereo is learned
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 HEARD_SECONDS = 200  # random ones, to measure how steady partials are, at TUNED_RATE
@@ -159,4 +160,5 @@ def _learns_labels(corpus: Corpus) -> bool:
     if names < 2 or (corpus.labels < 0).any():
         return False
     counts = np.bincount(corpus.labels, minlength=names)
-    return len(corpus.names) >= LEAST_FILES_PER_LABEL * names and float((counts >= LEAST_FILES_PER_LABEL).mean()) > 0.5
+    is_enough = LEARNED * len(corpus.names) >= LEAST_FILES_PER_LABEL * names
+    return is_enough and float((counts >= LEAST_FILES_PER_LABEL).mean()) > 0.5

@@ -249,7 +249,7 @@ def chosen_labels(model: Model, labels: Sequence[str], argument: str = "labels")
         key = spelling_key(text)
         pattern = key.replace("[", "[[]")  # a bracket means itself
         matching = [] if key in name_of else [name for each, name in name_of.items() if fnmatchcase(each, pattern)]
-        if not matching and {"*", "?"} & set(text):
+        if key not in name_of and not matching and {"*", "?"} & set(text):
             names = ", ".join(model.label_names)
             rule = f"no label of {model.name} matches it, and a mix has no patterns; it knows {names}"
             raise UserError(f"`{argument}` is {text}", rule, "name labels that it knows")

@@ -32,7 +32,7 @@ ENVIRONMENT = Environment(
 SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
 AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207
-LEAST_STEPS = 2000  # after fewer a model is no use, however slow the machine
+LEAST_STEPS = 2000  # after fewer a model that begins at random is no use, however slow the machine
 MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
 
 
@@ -75,7 +75,9 @@ def steps_for(clips: int, device: torch.device, step_seconds: float | None, augm
     if step_seconds and by_sound * step_seconds > 3600 * hours:
         reason = f"what this machine does in {hours} hours; {_round(by_sound, size):,} would suit the sound"
         by_sound = int(3600 * hours / step_seconds)
-    return max(LEAST_STEPS, _round(by_sound, size)), reason if by_sound >= LEAST_STEPS else "the least that is of use"
+    if by_sound < LEAST_STEPS:
+        reason = "the least that doctor advises"
+    return max(LEAST_STEPS, _round(by_sound, size)), reason
 
 
 def advised(
