@@ -48,6 +48,8 @@ def test_sound_is_listed_everywhere_in_order_and_the_rest_is_passed_over_with_a_
         "memo.m4a": "need another decoder; convert them to WAV or FLAC, e.g. with ffmpeg",
         "x.wma": "need another decoder",
         "old.sd2": "need another decoder",
+        "Pack.ZIP": "are archives; unpack them",
+        "loop.rx2": "hold sounds in the form of a sampler",
         "take.raw": "are sound without a header",
         "loop.wav.part": "are unfinished",
         "kick.wav~": "are unfinished",

@@ -13,7 +13,10 @@ HIDDEN = "are hidden (the name starts with a dot)"
 NO_SOUND = "are not sound but texts, pictures and the like"
 OTHER_DECODER = "need another decoder; convert them to WAV or FLAC, e.g. with ffmpeg"
 HEADERLESS = "are sound without a header, which says no sample rate; convert them to WAV or FLAC, e.g. with sox"
+ARCHIVE = "are archives; unpack them"
+SAMPLER = "hold sounds in the form of a sampler; export them from it as WAV"
 UNFINISHED = "are unfinished downloads, copies or backups by their names"
+BY_NAME = {NO_SOUND: signatures.NO_SOUND, ARCHIVE: signatures.ARCHIVES, SAMPLER: signatures.SAMPLERS}
 NO_FILE = "are pipes, sockets or devices, not regular files"
 LINK_TO_NOTHING = "are links to nothing"
 LINKED_AGAIN = "are links to folders that are read already, or that this folder lies in"
@@ -187,8 +190,9 @@ def reason_against(name: str, start: Callable[[], bytes]) -> str | None:
         return None
     if extension in signatures.UNFINISHED or name.endswith("~"):
         return UNFINISHED
-    if extension in signatures.NO_SOUND:
-        return NO_SOUND
+    for reason, extensions in BY_NAME.items():
+        if extension in extensions:
+            return reason
     first = start()
     if signatures.is_sound(first):
         return None

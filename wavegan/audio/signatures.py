@@ -12,12 +12,14 @@ OTHER_DECODERS = _names(
     "m4a m4b m4r mp4 m4v mov 3gp aac wma wmv asf webm mka mkv avi amr awb ape wv tta tak mpc mpp spx ac3 eac3 dts "
     "dsf dff ra rm sd2"
 )
+ARCHIVES = _names("zip tar gz tgz bz2 xz zst 7z rar")
+SAMPLERS = _names("rx2 rex rcy ncw nki nkx nks sf2 dls gig exs akp")  # sounds that a sampler keeps in its own form
 UNFINISHED = _names("part partial crdownload download tmp temp bak")
 NO_SOUND = _names(
     "txt csv tsv json jsonl yaml yml xml html htm md rst log lab textgrid srt vtt cue m3u m3u8 pls nfo lrc "
     "jpg jpeg png gif bmp svg webp tif tiff ico pdf doc docx xls xlsx odt ods parquet arrow npy npz pt pth ckpt pkl "
-    "safetensors onnx h5 mat db sqlite zip tar gz tgz bz2 xz 7z rar py ipynb sh js css toml ini cfg mid midi asd "
-    "reapeaks als rpp logicx sfz sf2 exe dll so"
+    "safetensors onnx h5 mat db sqlite py ipynb sh js css toml ini cfg mid midi asd reapeaks als rpp "
+    "logicx sfz exe dll so"
 )
 EXTENSIONS = _names(" ".join(soundfile.available_formats()).lower()) - _names("raw sd2 mat4 mat5") | _names(
     "aif aifc aiff bwf wave wavex amb bw64 oga opus mp1 mp2 mpga snd sf ircam sph nist iff 8svx 16sv svx"
