@@ -93,8 +93,11 @@ def test_channels_against_each_other_are_told_where_they_are_mixed(tmp_path: Pat
     assert by_kind(corpus_of(tmp_path / "b", four, np.stack([left, right] * 2, 1)))["phase"].names == ("0.wav",)
 
 
-def test_mono_written_as_stereo_is_told_where_stereo_is_learned(tmp_path: Path):
-    same = np.stack([tone(200)] * 2, 1)
+def test_mono_is_told_where_stereo_is_learned(tmp_path: Path):
+    same, apart = np.stack([tone(200)] * 2, 1), np.stack([tone(200), tone(300)], 1)
+    mixed = corpus_of(tmp_path / "b", same, tone(400), apart, channels=2)
+    assert by_kind(mixed)["mono"].text.startswith("2 of 3 files are mono, or hold the same in both channels")
+    assert "mono" not in by_kind(corpus_of(tmp_path / "c", tone(400), apart, channels=2)), "as many are stereo"
     assert by_kind(corpus_of(tmp_path / "a", same, channels=2))["mono"].names == ("0.wav",)
     assert "mono" not in by_kind(corpus_of(tmp_path / "a", same))
 

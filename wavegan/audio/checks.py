@@ -153,9 +153,9 @@ def _phase(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     if corpus.channels == 1 and not takes_one and against.any():
         text = "have channels that work against each other, so mixing them to mono loses part of the sound"
         yield _finding(corpus, "phase", against, text, "take one channel with data.channel=1", 0.9)
-    same = (correlation > 0.9999) & (corpus.measured["file_channels"] > 1)
+    same = (correlation > 0.9999) | (corpus.measured["file_channels"] == 1)
     if corpus.channels > 1 and same.mean() > 0.5:
-        text = "hold the same in both channels"
+        text = "are mono, or hold the same in both channels"
         yield _finding(corpus, "mono", same, text, "data.channels=1 trains faster and loses nothing", 0.5)
 
 
