@@ -411,6 +411,15 @@ def test_a_column_of_another_name_holds_splits_if_it_holds_nothing_else(tmp_path
         assert set(of(description, tmp_path, "split").values()) == {None} and description.notes == []
 
 
+def test_names_with_backslashes_and_lists_of_other_kinds_are_told(tmp_path: Path):
+    names = ("Drums\\kick\\a.wav", "Drums\\snare\\b.wav")
+    description = described(tmp_path, *names, passed_over={"are not sound": ("metadata.xlsx", "a.csv.txt", "b.txt")})
+    assert set(of(description, tmp_path).values()) == {None}
+    other, backslashes = description.notes
+    assert other.startswith("Nothing is read from a.csv.txt, metadata.xlsx; a list is called metadata.csv")
+    assert backslashes.startswith(f"2 names hold backslashes, as Windows writes folders ({names[0]}), so there are no")
+
+
 def test_columns_of_times_are_told(tmp_path: Path):
     description = listed(tmp_path, "file_name,Start,end,label\nkick/a.wav,0.2,0.4,x\nkick/b.wav,0,1,x\n")
     (note,) = description.notes

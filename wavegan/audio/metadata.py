@@ -12,7 +12,7 @@ from wavegan.audio.listing import Listing
 from wavegan.audio.name_matching import NameMatcher
 from wavegan.errors import DataError
 
-OTHER_LISTS = (".csv", ".tsv", ".jsonl", ".parquet")
+OTHER_LISTS = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".xls", ".ods", ".csv.txt")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def describe(
     else:
         _refuse_column_without_list(folder, label_column, label_level)
         used, passed_over = listing.paths, {}
-        notes += _other_lists(listing)
+        notes += _other_lists(listing) + _backslashes(names)
     of_files: Mapping[Path, str | None] = listed.values["label"]
     if by_folder:
         of_files, folder_notes = labels.folder_labels(
@@ -93,6 +93,14 @@ def _other_lists(listing: Listing) -> list[str]:
     others = sorted(name for name in names if name.lower().endswith(OTHER_LISTS))
     note = f"Nothing is read from {joined(others)}; a list is called metadata.csv and lies beside the sounds or above."
     return [note] if others else []
+
+
+def _backslashes(names: NameMatcher) -> list[str]:
+    odd = [name for name in names.names.values() if "\\" in name]
+    if not odd:
+        return []
+    text = f"{len(odd):,} names hold backslashes, as Windows writes folders ({odd[0]}), so there are no labels in them"
+    return [f"{text}; unpack the archive again into real folders, with 7z say."]
 
 
 def _refuse_column_without_list(folder: Path, label_column: str | None, label_level: int | None) -> None:
