@@ -143,7 +143,7 @@ def test_a_conditional_run_keeps_its_labels(tmp_path):
     [
         (["missing.wav"], "missing.wav is not a file; translate takes sound files; check the spelling"),
         (["{loop}", "{loop}"], "loop-to-B.wav; translate one of them into another --out"),
-        (["{text}"], "notes.wav cannot be decoded (Format not recognised); the file is damaged or no sound"),
+        (["{text}"], "notes.wav cannot be decoded (Format not recognised); it is damaged or no sound; if another"),
         ([], "Missing argument 'SOUND…'"),
         (["{loop}", "--to", "C"], "'C' is not one of"),
     ],

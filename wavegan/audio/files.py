@@ -178,8 +178,8 @@ def _in_words() -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError("is not there") from error
     except soundfile.LibsndfileError as error:
-        reason = error.error_string.rstrip(".")
-        raise DataError(f"cannot be decoded ({reason}); the file is damaged or no sound") from error
+        remedy = "it is damaged or no sound; if another program plays it, export it from there as WAV"
+        raise DataError(f"cannot be decoded ({error.error_string.rstrip('.')}); {remedy}") from error
     except OSError as error:
         kind = DataError if isinstance(error, LASTING) else TemporaryError
         raise kind(f"cannot be read ({error.strerror or error})") from error
