@@ -420,6 +420,16 @@ def test_names_with_backslashes_and_lists_of_other_kinds_are_told(tmp_path: Path
     assert backslashes.startswith(f"2 names hold backslashes, as Windows writes folders ({names[0]}), so there are no")
 
 
+def test_a_nested_value_of_another_column_is_not_read(tmp_path: Path):
+    lines = (
+        '{"file_name": "kick/a.wav", "label": "x", "set": ["train"]}',
+        '{"file_name": "kick/b.wav", "set": "test"}',
+    )
+    description = listed(tmp_path, "\n".join(lines), name="metadata.jsonl")
+    assert set(of(description, tmp_path, "split").values()) == {None}
+    assert description.notes == ["There is no label in 1 line of metadata.jsonl."]
+
+
 def test_columns_of_times_are_told(tmp_path: Path):
     description = listed(tmp_path, "file_name,Start,end,label\nkick/a.wav,0.2,0.4,x\nkick/b.wav,0,1,x\n")
     (note,) = description.notes

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from wavegan.audio.labels import joined, split_named
 from wavegan.audio.tables import FILE, Table, is_of_files, plain
@@ -53,7 +54,8 @@ def choose(
     if group is not None and plain(table.columns[group]) != "group":
         notes.append(f"The groups are taken from the column {table.columns[group]} of {name}.")
     taken += [] if group is None else [group]
-    if times := [table.columns[column] for column in _called(table, TIMES) if column not in taken]:
+    times = [column for number, column in enumerate(table.columns) if plain(column) in TIMES and number not in taken]
+    if times:
         notes.append(f"The columns of times of {name} ({joined(times)}) are not read: whole files are used.")
     return Columns(file, label, group, _split_column(table, name, notes, taken), notes)
 
@@ -130,25 +132,32 @@ def _label_column(table: Table, name: str, notes: list[str], taken: Sequence[int
 
 
 def _split_column(table: Table, name: str, notes: list[str], taken: Sequence[int]) -> int | None:
-    called = _called(table, SPLIT)
-    for column in (*called, *(column for column in range(len(table.columns)) if column not in called)):
-        if column in taken:
-            continue
+    chosen = None
+    for column in _called(table, SPLIT):
         texts = {text for text in table.values(column) if text}
-        if column not in called and len({split_named(text) for text in texts} - {None}) < 2:
-            continue  # what has another name must hold more than one split, and nothing else
         unknown = sorted(text for text in texts if not split_named(text))
         is_other = len(unknown) == len(texts) and plain(table.columns[column]) != SPLIT[0]
-        if is_other or not texts or (unknown and column not in called):
+        if column in taken or is_other or not texts:
             continue
         if not unknown:
-            notes.append(f"The splits are taken from the column {table.columns[column]} of {name}.")
-            return column
+            chosen = column
+            break
         notes.append(
             f"The column {table.columns[column]} of {name} is not used as splits, because it holds {joined(unknown)}; "
             "splits are train, validation and test."
         )
-    return None
+    others = (column for column in range(len(table.columns)) if column not in taken)
+    chosen = next(filter(partial(_holds_splits_alone, table), others), None) if chosen is None else chosen
+    if chosen is not None:
+        notes.append(f"The splits are taken from the column {table.columns[chosen]} of {name}.")
+    return chosen
+
+
+def _holds_splits_alone(table: Table, column: int) -> bool:
+    """Says whether a column, whatever its name, holds more than one split and nothing else."""
+    values = [row[column] for _, row in table.rows if column < len(row) and row[column] not in (None, "")]
+    is_split = (isinstance(value, str) and split_named(value) is not None for value in values)
+    return all(is_split) and len(set(map(split_named, values))) > 1
 
 
 def _is_number(text: str) -> bool:
