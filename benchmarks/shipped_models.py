@@ -39,9 +39,8 @@ TOLD = {  # about, limits
     ),
     "digits": (
         "Spoken digits, zero to nine, each by its name, in the voices of speech synthesisers.",
-        "It knows machine voices alone, from 200 clips: a quarter of what it makes lies near one of them "
-        "(`copy_share`). Partials and attacks are near real ones, not like them (`kad_partials`, `kad_attack`). "
-        "No voice and no pitch can be asked for.",
+        "It knows machine voices alone, 35 of them, and is judged by nine others. Partials and attacks are near real "
+        "ones, not like them (`kad_partials`, `kad_attack`). No voice and no pitch can be asked for.",
     ),
     "tones": (
         "Single notes of the built-in synthesiser, by timbre and pitch.",
