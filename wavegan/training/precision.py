@@ -16,7 +16,7 @@ from wavegan.training.trial import run_trial
 
 PRECISIONS = ("fp32", "bf16")
 TRIAL_CLIPS = 4
-FAR = 10.0  # times the seconds of fp32; if bf16's first trial takes a second and is that far behind, it is the only one
+LONG_SECONDS, FAR = 1.0, 10.0  # a first trial that takes longer, and so many times as long as fp32, is not repeated
 MOST_DIFFERENCE = 4 * 2.0**-8
 """Bound of a layer's difference between bf16 and fp32, relative to the norm, for factors that bf16 holds exactly.
 
@@ -48,7 +48,7 @@ def chosen_precision(method: Method, batch: Batch, seed: int) -> tuple[str, str]
         try:
             with autocast(name, device):
                 seconds[name], _ = run_trial(copied, batch, seed=seed, repetitions=0)
-                if seconds[name] < max(1.0, FAR * seconds["fp32"]):
+                if seconds[name] < max(LONG_SECONDS, FAR * seconds["fp32"]):
                     seconds[name], _ = run_trial(copied, batch, seed=seed, repetitions=1)
         except (RuntimeError, TypeError) as error:  # an accelerator without bf16, such as an old system's MPS
             if name == "fp32":
