@@ -87,7 +87,7 @@ def duplicate_share(x, y, w, v):
 
 
 def copy_share(x, y, w, v):
-    return np.average([distance <= hundredth(y) for distance in x], weights=w)
+    return np.average([distance <= min(hundredth(y), np.median(y) / 2) for distance in x], weights=w)
 
 
 def copy_z(x, y, w, v):

@@ -78,6 +78,11 @@ def test_copy_share_by_hand():
     assert value("copy_share", [1.5, 2, 2.1, 50], np.arange(1, 102)) == pytest.approx(2 / 4)
 
 
+def test_clips_of_the_training_sounds_kind_are_no_copies_where_all_held_out_ones_are_far():
+    """With held-out clips at 100 to 200 the median is 150: the 1 % quantile of 101 is further than its half."""
+    assert value("copy_share", [75, 76, 90, 100], np.arange(100, 201)) == pytest.approx(1 / 4)
+
+
 def test_exact_copies_count_although_rounding_leaves_them_apart():
     """Takes 0 and 1e-7 for the same distance where held-out clips equal training clips, for example silence."""
     held_out = np.concatenate([np.zeros(5), normal(95, 1, 0)[:, 0] ** 2 + 1])

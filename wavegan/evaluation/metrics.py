@@ -162,7 +162,7 @@ METRICS: dict[str, Metric] = {
         features="to_training",
         group="Originality",
         name="Copies",
-        sentence="Share of clips as similar to a training clip as only 1 % of held-out ones are.",
+        sentence="Share of clips as near to a training clip as 1 % of held-out ones, and half as far as their median.",
         better=LOWER,
         is_charted=True,
     ),
