@@ -140,7 +140,7 @@ def classifier_for(
         try:
             classifier = _train(source, None, form, seed, on)
         except DataError as error:
-            logger.info(f"no classifier was trained, so its metrics are left out: {error}")
+            logger.info(f"no classifier was trained: {error}")
             return None
         try:
             save(classifier, path)

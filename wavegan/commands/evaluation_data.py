@@ -230,9 +230,7 @@ def _own_parts(
                 "name real audio with `data=DIR`",
             ) from error
         if training is None:
-            logger.info(
-                f"the sound that {recipe.name} has learned from is not here; `training=DIR` looks for copies of it"
-            )
+            logger.info(f"the sound that {recipe.name} has learned from is not here")
         learned, held_out, split = None, None, ""
     if training is not None:
         return folder_corpus(training, form), held_out, split, (str(training),)
