@@ -20,6 +20,7 @@ import soundfile
 import torch
 from matplotlib.image import imread
 
+import wavegan
 from wavegan import assemble, cli, generation
 from wavegan import recipe as recipes
 from wavegan.commands.model_loading import load_model
@@ -401,6 +402,18 @@ def test_fresh_with_a_wrong_device_moves_nothing(mouse, command):
     before = files_of(Path("run"))
     assert command("train", mouse, "--run-dir", "run", "--fresh", "--device", "gpu").code == 2
     assert files_of(Path("run")) == before and not Path("run.1").exists()
+
+
+def test_the_folder_of_a_run_names_what_goes_on(mouse, command):
+    trained(mouse, "run", "training.steps=2")
+    assert command("train", "run", "training.steps=3").code == 0
+    assert newest("run")["step"] == 3 and not Path("runs").exists()
+    wavegan.train("run", {"training.steps": 4})
+    assert newest("run")["step"] == 4
+    assert command("train", "run", "training.steps=1", "--run-dir", "other").code == 0
+    assert newest("other")["step"] == 1 and newest("run")["step"] == 4
+    assert command("train", "run", "training.steps=2", "--fresh").code == 0
+    assert newest("run")["step"] == 2 and newest("run.1")["step"] == 4
 
 
 def test_a_changed_recipe_is_refused_with_its_keys(mouse, command):

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from wavegan import assemble, generation
-from wavegan import recipe as recipes
 from wavegan.commands import evaluate as judging
 from wavegan.commands import train as training
 from wavegan.commands.arguments import Labels, amounts_by_name, label_texts, seed_of, seeds_of, whole_number
@@ -23,6 +22,7 @@ from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translat
 from wavegan.commands.invert import read_sound
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.model_loading import LoadedModel, load_model
+from wavegan.commands.named_run import recipe_and_folder
 from wavegan.commands.sound_points import point_in
 from wavegan.errors import UserError
 from wavegan.evaluation.clip_format import common_form
@@ -252,17 +252,17 @@ def train(
 
     Two trainings at once in one process draw from the same generator of torch, so neither can be repeated exactly.
 
-    recipe: a file or the name of a shipped recipe. overrides: a mapping such as {"training.steps": 100}, or words
-    "training.steps=100". run_dir: runs/<recipe name> where None. on_step: called after each step with the number of
-    steps taken; if it returns True the training is saved and ends. What it raises ends the training too and is raised
-    here; the next call goes on from the newest checkpoint. fresh: an earlier run is first moved aside.
+    recipe: a file, the name of a shipped recipe, or the folder of a run that is to go on. overrides: a mapping such as
+    {"training.steps": 100}, or words "training.steps=100". run_dir: runs/<recipe name> where None. on_step: called
+    after each step with the number of steps taken; if it returns True the training is saved and ends. What it raises
+    ends the training too and is raised here; the next call goes on from the newest checkpoint. fresh: an earlier run is
+    first moved aside.
 
     The result has run (the folder, for `load`), step, seconds, steps_per_second, checkpoint and is_stopped. Raises
     RecipeError for a wrong recipe, RunError for a run of another recipe or one that is being trained, DataError for
     sound that cannot be used, TrainingError where training breaks down.
     """
-    settings = recipes.load(Path(recipe), overrides)
-    folder = _path(run_dir) or Path("runs") / settings.name
+    settings, folder = recipe_and_folder(Path(recipe), overrides, _path(run_dir))
     return training.train(settings, folder, device=str(device), fresh=fresh, on_step=on_step)
 
 

@@ -379,7 +379,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown command": ("trian {mouse}", ("No such command", "'trian'", "wavegan --help")),
     "unknown option": ("train {mouse} --runn x", ("No such option '--runn'", "wavegan train --help")),
     "option without value": ("generate {model} --out", ("'--out' requires an argument", "wavegan generate --help")),
-    "no recipe": ("train", ("Missing argument 'RECIPE'", "wavegan train --help")),
+    "no recipe": ("train", ("Missing argument 'RECIPE|RUN'", "wavegan train --help")),
     "no model": ("generate", ("Missing argument 'MODEL'", "wavegan generate --help")),
     "one too many": ("generate {model} {model}", ("unexpected extra argument", "wavegan generate --help")),
     "missing recipe": ("train nowhere.yaml", ("nowhere.yaml", "there is no such file", "recipes near it")),

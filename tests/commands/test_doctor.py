@@ -181,7 +181,7 @@ def test_a_recipe_is_not_written_over_unasked(folder, command):
         "next: wavegan train my.yaml" in command("doctor", place, "--recipe", "my.yaml", "--no-timing", "--force").out
     )
     assert recipes.load(Path("my.yaml")).data.source == (place,)
-    with pytest.raises(UserError, match="nowhere cannot be written to"):
+    with pytest.raises(UserError, match="nowhere is no folder"):
         doctor(place, recipe=Path("nowhere/my.yaml"))
 
 

@@ -22,7 +22,7 @@ def _refuse_old_option(context: click.Context, parameter: click.Parameter, value
 
 
 @click.command(short_help="Train a recipe, or continue an interrupted training.")
-@click.argument("recipe", type=PATH)
+@click.argument("recipe", metavar="RECIPE|RUN", type=PATH)
 @click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
 @click.option(
     "--run-dir",
@@ -45,7 +45,8 @@ def train(
 ) -> None:
     """Trains RECIPE in its run folder; the same command again continues from the newest checkpoint.
 
-    RECIPE is a file, or the name of a shipped recipe where there is no such file; wavegan recipes lists them.
+    RECIPE is a file, or the name of a shipped recipe where there is no such file; wavegan recipes lists them. It may
+    also be the folder of a run, which then continues.
     KEY.PATH=VALUE sets any key of the recipe, for example data.source=my/sounds. Ctrl-C saves a checkpoint and stops.
 
     \b
@@ -53,9 +54,9 @@ def train(
       wavegan train quickstart
       wavegan train drums_modern data.source=my/drums training.batch_size=16 --run-dir runs/mine
     """
-    from wavegan import recipe as recipes
+    from wavegan.commands.named_run import recipe_and_folder
 
-    settings = recipes.load(recipe, overrides)
+    settings, folder = recipe_and_folder(recipe, overrides, run_dir)
     if dry_run:
         _print_dry_run(settings, as_json)
         return
@@ -70,7 +71,7 @@ def train(
     stop = StopRequest(repeat_seconds=LAUNCHER_REPEAT_SECONDS if is_launched else REPEAT_SECONDS)
     result = commands.train(
         settings,
-        run_dir or Path("runs") / settings.name,
+        folder,
         device=device,
         fresh=fresh,
         stop=stop,

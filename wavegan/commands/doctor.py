@@ -277,4 +277,4 @@ def _refuse_existing(recipe: Path | None, force: bool) -> None:
     if recipe and recipe.exists() and not force:
         raise UserError(f"{recipe} exists", "an existing recipe is kept", "name another file or add `force=True`")
     if recipe and not (recipe.parent.is_dir() and os.access(recipe.parent, os.W_OK)):
-        raise UserError(f"the folder {recipe.parent} cannot be written to", "", "name one elsewhere with `recipe`")
+        raise UserError(f"{recipe.parent} is no folder that can be written to", "", "name another with `recipe`")

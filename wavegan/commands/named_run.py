@@ -1,0 +1,21 @@
+"""Reads what a training is named by: a recipe, or the folder of a run that is to go on."""
+
+from pathlib import Path
+
+from wavegan import recipe as recipes
+from wavegan.recipe import Recipe
+from wavegan.recipe.parsing import Overrides
+from wavegan.training.run_folder import RunFolder
+
+
+def recipe_and_folder(named: Path, overrides: Overrides, run_dir: Path | None) -> tuple[Recipe, Path]:
+    """Returns the recipe of a training and its run folder.
+
+    named: a recipe as `recipes.load` takes it, or a run folder, whose own recipe it is. run_dir: None means that folder
+    or, for a recipe, runs/<recipe name>. Raises RecipeError.
+    """
+    run = RunFolder(named)
+    if run.recipe.is_file():
+        return recipes.load(run.recipe, overrides), run_dir or named
+    recipe = recipes.load(named, overrides)
+    return recipe, run_dir or Path("runs") / recipe.name
