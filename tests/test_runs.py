@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -414,6 +415,14 @@ def test_the_folder_of_a_run_names_what_goes_on(mouse, command):
     assert newest("other")["step"] == 1 and newest("run")["step"] == 4
     assert command("train", "run", "training.steps=2", "--fresh").code == 0
     assert newest("run")["step"] == 2 and newest("run.1")["step"] == 4
+
+
+def test_a_folder_with_a_recipe_of_the_users_own_is_no_run(mouse, command):
+    Path("mine").mkdir()
+    shutil.copy(mouse, "mine/recipe.yaml")
+    outcome = command("train", "mine")
+    assert outcome.code == 2 and "a recipe is a file" in outcome.err and "mine/recipe.yaml" in outcome.err
+    assert files_of(Path("mine")) == {"recipe.yaml": Path(mouse).read_bytes()}
 
 
 def test_a_changed_recipe_is_refused_with_its_keys(mouse, command):

@@ -353,16 +353,22 @@ def test_a_source_without_usable_labels_has_none(source, sounds, capfd, console)
     assert listen(str(sounds(3))) is None
     assert listen(source("one", low=3)) is None
     assert listen(source("few", low=1, high=1)) is None
-    assert "no classifier was trained: each of the 2 labels has a single clip" in capfd.readouterr().err
+    assert (
+        "no classifier was trained, so its metrics are left out: each of the 2 labels has a single clip"
+        in capfd.readouterr().err
+    )
 
 
-def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons):
+def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons, capfd, console):
     folder = source(low=4, high=4)
     result = train(folder, tmp_path / "ears.pt")
     clips = None  # not looked at
     real_sound = ReferenceSets(FORM, clips, clips, clips, "", labelled=(folder,))  # type: ignore[arg-type]
     bare = ReferenceSets(FORM, clips, clips, clips, "")  # type: ignore[arg-type]
-    assert classifier_of("none", real_sound) is None and classifier_of(None, bare) is None
+    capfd.readouterr()
+    assert classifier_of("none", real_sound) is None and not capfd.readouterr().err
+    assert classifier_of(None, bare) is None
+    assert "kad_c, fad_c, inception_score, mis, am; --classifier FILE names a classifier" in capfd.readouterr().err
     named = classifier_of(str(tmp_path / "ears.pt"), bare, device="cpu")
     assert named and named.identity == result.hash and len(lessons) == 1
     trained = classifier_of(None, real_sound, device="cpu")

@@ -158,8 +158,8 @@ def test_it_gives_all_figures_as_json_and_two_pages(command, home, here):
     first, second = outcome.err.splitlines()
     assert first == "comparing at 16,000 Hz, channels: 1, 4,096 samples, peaks at 1"
     assert second == (
-        "not measured, as there is no classifier: kad_c, fad_c, inception_score, mis, am; "
-        "the training sound has no labels that one could learn, and --classifier FILE names none"
+        "not measured, as no labelled sound for a classifier is known: kad_c, fad_c, inception_score, mis, am; "
+        "--classifier FILE names a classifier"
     )
 
 

@@ -45,9 +45,9 @@ def train(
 ) -> None:
     """Trains RECIPE in its run folder; the same command again continues from the newest checkpoint.
 
-    RECIPE is a file, or the name of a shipped recipe where there is no such file; wavegan recipes lists them. It may
-    also be the folder of a run, which then continues.
-    KEY.PATH=VALUE sets any key of the recipe, for example data.source=my/sounds. Ctrl-C saves a checkpoint and stops.
+    RECIPE is a file, or the name of a shipped recipe where there is no such file; wavegan recipes lists them. RUN is
+    the folder of an earlier training, which continues. KEY.PATH=VALUE sets any key of the recipe, for example
+    data.source=my/sounds. Ctrl-C saves a checkpoint and stops.
 
     \b
     Examples:

@@ -21,7 +21,8 @@ from wavegan.errors import DataError, system_error
 from wavegan.evaluation.classifier import CLASSIFIER_FORMAT, Accuracy, Classifier, levels, load, save
 from wavegan.evaluation.classifier_training import learn
 from wavegan.evaluation.clip_format import ClipFormat
-from wavegan.evaluation.meaning import some_of
+from wavegan.evaluation.features import OF_CLASSIFIER
+from wavegan.evaluation.meaning import metrics_of, some_of
 from wavegan.evaluation.reference_sets import ReferenceSets
 from wavegan.file_lock import locked_if_possible
 
@@ -140,7 +141,7 @@ def classifier_for(
         try:
             classifier = _train(source, None, form, seed, on)
         except DataError as error:
-            logger.info(f"no classifier was trained: {error}")
+            logger.info(f"no classifier was trained, so its metrics are left out: {error}")
             return None
         try:
             save(classifier, path)
@@ -152,13 +153,20 @@ def classifier_for(
 def classifier_of(choice: str | None, real_sound: ReferenceSets, *, device: str = "auto") -> Classifier | None:
     """Returns the classifier that a user chose.
 
-    choice: a file; "none" for no classifier; None for that of the source of the real sound, if the source has labels.
+    choice: a file; "none" for no classifier; None for that of the source of the real sound, if the source has labels. A
+    line names what is not measured if it has none.
     """
     if choice == "none":
         return None
     if choice is not None:
         return load(Path(choice), assemble.device(device))
     if not real_sound.labelled:
+        remedy = "`classifier=FILE` names a classifier"
+        if real_sound.training is None:
+            remedy += ", or `training=DIR` names labelled sound that it learns from"
+        logger.info(
+            f"not measured, as no labelled sound for a classifier is known: {metrics_of(*OF_CLASSIFIER)}; {remedy}"
+        )
         return None
     return classifier_for(real_sound.labelled, **real_sound.form._asdict(), device=device)
 

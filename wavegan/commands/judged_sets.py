@@ -10,15 +10,13 @@ from wavegan import progress
 from wavegan.evaluation.classifier import Classifier
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.evaluate import Reference
-from wavegan.evaluation.features import Embedding, Features
-from wavegan.evaluation.meaning import fault_of_classifier, silent_count
-from wavegan.evaluation.metrics import METRICS
+from wavegan.evaluation.features import OF_CLASSIFIER, Embedding, Features
+from wavegan.evaluation.meaning import fault_of_classifier, metrics_of, silent_count
 from wavegan.evaluation.reference_sets import ReferenceSets
 
 logger = logging.getLogger(__name__)
 
 ANNOUNCED_MINUTES = 1  # a step that takes longer is announced
-OF_CLASSIFIER = ("classifier", "probabilities")  # the kinds of features that a classifier gives
 
 
 def extract_sets(
@@ -46,8 +44,9 @@ def extract_sets(
     if classifier:
         fault = fault_of_classifier(classifier, reference.features, real_sound.labels(count), model_labels)
         reference.distrusted = dict.fromkeys(OF_CLASSIFIER, fault) if fault else {}
-    for line in _not_measured(reference.features, has_training=training is not None):
-        logger.info(line)
+    if training is None:
+        names = metrics_of("to_training")
+        logger.info(f"not measured, as the training sound is not known: {names}; `training=DIR` names it")
     features = {name: reference.extract(_with_progress(clips)) for name, clips in sets.items()}
     if (minutes := len(sets) * reference.expected_seconds(count) / 60) > ANNOUNCED_MINUTES:
         logger.info(
@@ -55,22 +54,6 @@ def extract_sets(
             "grows with the square of the clips, so half as many take a quarter of it"
         )
     return reference, features
-
-
-def _not_measured(features: Features, *, has_training: bool) -> Iterator[str]:
-    """Says which metrics cannot be measured for want of a classifier or of the training sound, and the remedy."""
-    if has_training:
-        remedy = "the training sound has no labels that one could learn, and `classifier=FILE` names none"
-    else:
-        remedy = "`classifier=FILE` names one, or `training=DIR` labelled sound that it learns from"
-        yield f"not measured, as the training sound is not known: {_of('to_training')}; `training=DIR` names it"
-    if "classifier" not in features:
-        yield f"not measured, as there is no classifier: {_of(*OF_CLASSIFIER)}; {remedy}"
-
-
-def _of(*kinds: str) -> str:
-    """Lists the metrics of some kinds of features."""
-    return ", ".join(name for name, metric in METRICS.items() if metric.features in kinds)
 
 
 def closing_facts(classifier: Classifier | None, seed: int) -> dict[str, str]:

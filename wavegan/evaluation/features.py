@@ -17,6 +17,7 @@ from wavegan.evaluation.events import events
 LEAST_DEVIATION_DECIBELS = 1.0
 CLIPS_AT_ONCE = 64
 IDENTITY = f"log-mel statistics 1: mean and deviation of {BANDS} bands, {RANGE_DECIBELS:g} dB below the peak"
+OF_CLASSIFIER = ("classifier", "probabilities")  # the kinds of features that a classifier gives
 
 Features = dict[str, np.ndarray]  # by kind: "log_mel" (N, 128), "comb" (N, stages), …
 Embedding = Callable[[Tensor, int], Tensor | np.ndarray]  # of clips (N, C, T) and their sample rate: (N, F)

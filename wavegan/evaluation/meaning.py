@@ -124,3 +124,8 @@ def _fault(seen: Features, clips: str, remedy: str, *, may_be_equal: bool) -> st
 def _counts(rows: np.ndarray, *, decimals: int) -> np.ndarray:
     """Counts how often each different row occurs, after rounding."""
     return np.unique(np.round(rows, decimals), axis=0, return_counts=True)[1]
+
+
+def metrics_of(*kinds: str) -> str:
+    """Lists in words the metrics that take one of these kinds of features."""
+    return ", ".join(name for name, metric in METRICS.items() if metric.features in kinds)

@@ -2,7 +2,8 @@
 
 Every function takes one kind of features (`features.py`) of the candidate (N, …) and of the reference (M, …). It also
 takes weights (R, N) and (R, M), which say how often each clip counts, and gives R values. A row of ones gives the
-metric itself, rows of bootstrap counts its resamples. All share one pass over the distances; memory stays bounded.
+metric itself, rows of bootstrap counts give its resamples. So all resamples share one pass over the distances, and
+memory stays bounded.
 """
 
 from typing import NamedTuple
@@ -118,10 +119,7 @@ def _eigenvectors(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def precision(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
-    """Computes the share of candidate clips within the ball of a real clip (Kynkäänniemi 2019).
-
-    A ball reaches its centre's 5th neighbour.
-    """
+    """Computes the share of candidate clips in a real clip's ball, up to its 5th neighbour (Kynkäänniemi 2019)."""
     return _mean(_crossing(candidate, reference).candidate_balls > 0, weights)
 
 
@@ -131,10 +129,7 @@ def density(candidate: Array, reference: Array, weights: Array, reference_weight
 
 
 def recall(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
-    """Computes the share of real clips within the ball of a candidate clip (Kynkäänniemi 2019).
-
-    A ball reaches its centre's 5th neighbour.
-    """
+    """Computes the share of real clips in a candidate clip's ball, up to its 5th neighbour (Kynkäänniemi 2019)."""
     return _mean(_crossing(candidate, reference).reference_balls > 0, reference_weights)
 
 
@@ -184,10 +179,12 @@ def duplicate_share(candidate: Array, reference: Array, weights: Array, referenc
 def copy_share(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
     """Computes the share of clips as near to a training clip as only 1 % of held-out ones: 0.01 if none is memorised.
 
-    They are at most half as far as the median held-out one, too: beside another piece of music all training sound's
-    like is near. candidate, reference: distances to the nearest training clip, (N,) and (M,).
+    A copy is also at most half as far as the median held-out clip. Where the held-out sound is another piece of music,
+    all its clips are far from the training sound, and any clip in that sound's style would count. candidate, reference:
+    distances to the nearest training clip, (N,) and (M,).
     """
-    return _mean(candidate <= min(np.quantile(reference, NEAR_QUANTILE), np.median(reference) / 2) + ROUNDING, weights)
+    bound = min(np.quantile(reference, NEAR_QUANTILE), np.median(reference) / 2)
+    return _mean(candidate <= bound + ROUNDING, weights)
 
 
 def artefact_share(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:

@@ -162,7 +162,8 @@ METRICS: dict[str, Metric] = {
         features="to_training",
         group="Originality",
         name="Copies",
-        sentence="Share of clips as near to a training clip as 1 % of held-out ones, and half as far as their median.",
+        sentence="Share of clips nearer to a training clip than 99 % of held-out ones, "
+        "and less than half as far as the median of these.",
         better=LOWER,
         is_charted=True,
     ),
