@@ -15,7 +15,7 @@ def recipe_and_folder(named: Path, overrides: Overrides, run_dir: Path | None) -
     or, for a recipe, runs/<recipe name>. Raises RecipeError.
     """
     run = RunFolder(named)
-    if run.recipe.is_file() and run.log.is_file():  # a folder with a recipe of the user's own is no run
+    if run.is_run:
         return recipes.load(run.recipe, overrides), run_dir or named
     recipe = recipes.load(named, overrides)
     return recipe, run_dir or Path("runs") / recipe.name

@@ -153,8 +153,8 @@ def _continue(
         log_corpora(recipe, target)
     if state:
         warn_of_changed_sound(state, folder.corpus, parts)
-    write_text(folder.recipe, recipes.dump(recipe))
     write_report(folder.corpus, parts, target)
+    write_text(folder.recipe, recipes.dump(recipe))
     shared_sound.offer(parts, target)  # so the main process decodes it, and the others find it in the cache
 
     if state:

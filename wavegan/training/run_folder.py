@@ -78,16 +78,21 @@ class RunFolder:
         self.previews = path / "previews"
         self.lock = path / "lock"
 
+    @property
+    def is_run(self) -> bool:
+        """Returns whether the folder holds a run; a recipe alone may be the user's own."""
+        return self.recipe.is_file() and (self.corpus.is_file() or self.log.is_file())
+
     def refuse_other_contents(self) -> None:
         """Raises RunError if the folder holds files but no run; among sounds, for example, a run is hard to find."""
-        if not self.path.is_dir() or self.recipe.exists():
+        if not self.path.is_dir() or self.is_run:
             return
-        own = (".", "lock", f"{self.recipe.name}.")  # a kill may leave a half written recipe
+        own = (".", "lock", self.corpus.name, f"{self.recipe.name}.")  # a kill may leave a part of a beginning
         foreign = sorted(path.name for path in self.path.iterdir() if not path.name.startswith(own))
         if foreign:
             raise RunError(
-                f"{self.path} holds {foreign[0]} but no recipe.yaml, so it is not a run folder",
-                "a new run needs a folder of its own",
+                f"{self.path} holds {foreign[0]} but no run",
+                "a new run needs a folder of its own, which gets a recipe.yaml, a corpus.json and a log.jsonl",
                 "name a new one with `run_dir`",
             )
 
