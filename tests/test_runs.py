@@ -422,8 +422,8 @@ def test_a_folder_with_a_recipe_of_the_users_own_is_no_run(mouse, command):
     shutil.copy(mouse, "mine/recipe.yaml")
     outcome = command("train", "mine")
     assert outcome.code == 2 and "a recipe is a file" in outcome.err and "mine/recipe.yaml" in outcome.err
-    for train in (["train", mouse], ["train", "mine/recipe.yaml"], ["train", mouse, "--fresh"]):
-        outcome = command(*train, "--run-dir", "mine")
+    for words in (["train", mouse], ["train", "mine/recipe.yaml"], ["train", mouse, "--fresh"]):
+        outcome = command(*words, "--run-dir", "mine")
         assert outcome.code == 2 and "mine holds recipe.yaml but no run" in outcome.err and "--run-dir" in outcome.err
     assert files_of(Path("mine")) == {"recipe.yaml": Path(mouse).read_bytes()}
 

@@ -252,11 +252,11 @@ def train(
 
     Two trainings at once in one process draw from the same generator of torch, so neither can be repeated exactly.
 
-    recipe: a file, the name of a shipped recipe, or the folder of a run that is to go on. overrides: a mapping such as
-    {"training.steps": 100}, or words "training.steps=100". run_dir: where None, that folder or runs/<recipe name>.
-    on_step: called after each step with the number of steps taken; if it returns True the training is saved and ends.
-    What it raises ends the training too and is raised here; the next call goes on from the newest checkpoint. fresh: an
-    earlier run is first moved aside.
+    recipe: a file, the name of a shipped recipe, or the folder or address of a run that is to go on. overrides: a
+    mapping such as {"training.steps": 100}, or words "training.steps=100". run_dir: where None, that folder or
+    runs/<recipe name>. on_step: called after each step with the number of steps taken; if it returns True the training
+    is saved and ends. What it raises ends the training too and is raised here; the next call goes on from the newest
+    checkpoint. fresh: an earlier run is first moved aside.
 
     The result has run (the folder, for `load`), step, seconds, steps_per_second, checkpoint and is_stopped. Raises
     RecipeError for a wrong recipe, RunError for a run of another recipe or one that is being trained, DataError for

@@ -64,6 +64,15 @@ def test_a_run_at_an_address_from_training_to_export(command, drums, monkeypatch
     assert re.search(r"^reached +step 2 of 2 ", text, re.M)
 
 
+def test_the_address_of_a_run_names_what_goes_on(command, drums):
+    assert command("train", drums, "--run-dir", ADDRESS, "training.steps=1", *QUICK).code == 0
+    drums.unlink()
+    shutil.rmtree(folder_of(Path(ADDRESS)).path.parent)
+    outcome = command("train", ADDRESS, "training.steps=2", *QUICK)
+    assert outcome.code == 0 and "going on from step 1" in outcome.err, outcome.err
+    assert json.loads(outcome.out)["run"] == ADDRESS and wavegan.load(ADDRESS, device="cpu").step == 2
+
+
 def test_what_other_machines_have_left_in_their_caches_does_not_count(command, drums, monkeypatch):
     """Goes on from an address on a machine whose own folder is older than that of another one."""
     words = ("train", drums, "--run-dir", ADDRESS, "training.steps=1", *QUICK)
@@ -76,9 +85,9 @@ def test_what_other_machines_have_left_in_their_caches_does_not_count(command, d
 
 
 def test_what_is_not_there_is_told(command, drums):
-    for words in (("generate", "shop://runs/none"), ("info", "shop://runs/none"), ("evaluate", "shop://runs/none")):
-        outcome = command(*words)
-        assert outcome.code == 2 and "shop://runs/none holds no run" in outcome.err, words
+    for name in ("generate", "info", "evaluate", "train"):
+        outcome = command(name, "shop://runs/none")
+        assert outcome.code == 2 and "shop://runs/none holds no run" in outcome.err, name
     assert command("train", drums, "--run-dir", "shop://runs/x", "training.steps=1", *QUICK).code == 0
     outcome = command("generate", "shop://runs/x", "--checkpoint", 7)
     assert outcome.code == 2 and "`7`; it has 1; name another" in outcome.err.replace("--checkpoint", "`checkpoint`")

@@ -46,8 +46,8 @@ def train(
     """Trains RECIPE in its run folder; the same command again continues from the newest checkpoint.
 
     RECIPE is a file, or the name of a shipped recipe where there is no such file; wavegan recipes lists them. RUN is
-    the folder of an earlier training, which continues. KEY.PATH=VALUE sets any key of the recipe, for example
-    data.source=my/sounds. Ctrl-C saves a checkpoint and stops.
+    the folder of an earlier training, or its address, which continues. KEY.PATH=VALUE sets any key of the recipe, for
+    example data.source=my/sounds. Ctrl-C saves a checkpoint and stops.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def train(
     if result.signal is not None:
         sys.stdout = Unbreakable(sys.stdout)  # after SIGHUP nobody may read it
     if distributed.find_environment().is_main:
-        _print(result, address_of(run_dir) if run_dir else None, as_json)
+        _print(result, address_of(folder), as_json)
     if result.signal is not None:
         sys.exit(128 + result.signal)
 
