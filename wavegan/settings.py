@@ -56,6 +56,10 @@ SquareKernelSize = Annotated[
     int, Field(ge=3, le=9, description="height and width of each convolution, odd"), AfterValidator(_odd)
 ]
 LatentDim = Annotated[int, Field(ge=1, le=65536, description="length of the latent vector from which a clip is made")]
+LocalLatents = Annotated[
+    int,
+    Field(ge=0, le=1024, description="latent numbers for each of about 16 parts of a clip, beside latent_dim for all"),
+]
 Latent = Annotated[Literal["uniform", "normal"], Field(description="distribution of the latents")]
 # "auto" stands in recipes alone: assemble puts a number in its place before it makes a network.
 # Besides a number a field may have the value auto.
@@ -158,6 +162,9 @@ BroadHiss = Annotated[
 ]
 DetunedBins = Annotated[
     bool, Field(description="bins ring off their centres, so that what is steady does not repeat after a window")
+]
+TunedBins = Annotated[
+    bool, Field(description="bins ring where the sound's partials lie, for fixed pitches such as a piano's")
 ]
 LongFrames = Annotated[
     int,

@@ -27,7 +27,7 @@ SHAPES = {
     "mlp": {"clip_samples": 300, "dim": 2, "channels": 2},
     "inverse_stft": {
         "clip_samples": 1500, "dim": 4, "window": 64, "hop": 16, "labels": 2, "pulses": True, "drawn_pitch": True,
-        "broad_hiss": True, "long_frames": 4, "detuned_bins": True,
+        "broad_hiss": True, "long_frames": 4, "tuned_bins": True, "local_latents": 2,
     },
 }  # fmt: skip
 

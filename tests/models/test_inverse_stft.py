@@ -87,6 +87,23 @@ def test_every_input_moves_the_clip(place, pulses):
     assert torch.equal(first, clips_of(generator, inputs)), "nothing else is random"
 
 
+def test_local_latents_move_their_own_part_of_the_clip():
+    """Blocks add nothing at the start, so that a place reaches its neighbours and the length of a window."""
+    generator = small(local_latents=3)
+    inputs = drawn(generator)
+    assert inputs[0].shape == (2, 4 + 3 * 16)
+    moved = [inputs[0].clone(), *inputs[1:]]
+    moved[0][:, 4 + 3 * 5 : 4 + 3 * 6] += 1
+    change = (clips_of(generator, inputs) - clips_of(generator, moved)).square().mean((0, 1))
+    near = slice(4 * 256 - 512, 7 * 256 + 512)  # a place lasts 256 samples
+    assert change[near].sum() > 0 and (change[near].sum() / change.sum()).item() > 0.999
+    shared = [inputs[0].clone(), *inputs[1:]]
+    shared[0][:, :4] += 1
+    change = (clips_of(generator, inputs) - clips_of(generator, shared)).square().mean((0, 1))
+    assert change[: near.start].sum() > 0 and change[near.stop :].sum() > 0
+    assert small().inputs[0].shape == (4,)
+
+
 def test_labels_move_the_clip():
     generator, inputs = small(labels=3), drawn(small(labels=3))
     first, second = (clips_of(generator, inputs, torch.eye(3)[rows]) for rows in ([0, 0], [1, 2]))
@@ -270,7 +287,7 @@ def test_a_bin_may_be_as_loud_as_in_the_sound_and_a_little_more():
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("pulses", "long_frames"), [(False, 0), (True, 4)])
 def test_gradients_reach_every_weight(pulses, long_frames, channels):
-    generator = small(labels=2, pulses=pulses, long_frames=long_frames, channels=channels)
+    generator = small(labels=2, pulses=pulses, long_frames=long_frames, channels=channels, local_latents=2)
     clips_of(generator, drawn(generator), torch.eye(2)).square().sum().backward()
     for name, parameter in generator.named_parameters():
         is_first = ".first." in name or ".modulation." in name or name.endswith("gain")  # their block adds nothing yet

@@ -81,6 +81,34 @@ def test_bins_ring_where_detuning_says():
     assert offsets.std() == pytest.approx(12**-0.5, rel=0.05) and abs(offsets.mean()) < 0.02
 
 
+@pytest.mark.parametrize("factor", [0, 4])
+def test_constant_numbers_of_tuned_bins_are_the_steady_partial_of_the_sound(factor):
+    """The sine lies between bins. The bins around it, which all hear it, ring with it, whichever of them sounds."""
+    generator, hertz = small(16384, tuned_bins=True, long_frames=factor), 441.3
+    sine = 0.5 * torch.sin(2 * math.pi * hertz / 16000 * torch.arange(16384))[None, None]
+    generator.measure([sine, 0.7 * sine])
+    frames = generator.long_frames or generator
+    place = round(hertz * frames.window / 16000)
+    silence = [] if factor else [torch.zeros(1, 1, frames.frames, frames.bins, 2)]
+    for bin in (place - 1, place, place + 1):
+        maps = torch.zeros(1, 1, frames.frames, frames.head.out_features)
+        maps[..., 1 : 1 + frames.bins] = -30
+        maps[..., 1 + bin], maps[..., 1 + frames.bins + bin] = 0, 1
+        sound = frames.synthesized(frames.spectra(maps, *silence))[0, 0, 2048:-2048]
+        power = torch.fft.rfft(sound * torch.hann_window(len(sound)), 1 << 18).abs()
+        assert power.argmax().item() * 16000 / (1 << 18) == pytest.approx(hertz, abs=0.1)
+
+
+def test_bins_that_hear_nothing_stay_in_tune_with_their_centres():
+    fresh, measured = (small(tuned_bins=True, long_frames=4) for _ in range(2))
+    measured.measure([torch.zeros(1, 1, 4096)])
+    for own, other in zip(fresh.sets_of_frames, measured.sets_of_frames, strict=True):
+        assert own.advances is not None and other.advances is not None and torch.equal(own.advances, other.advances)
+        torch.testing.assert_close(own._tuned_turn(own.advances), own.turn, rtol=0, atol=1e-4)
+    assert {"advances", "long_frames.advances"} <= fresh.state_dict().keys()
+    assert "advances" not in small(long_frames=4).state_dict()
+
+
 @pytest.mark.parametrize("hop", [128, 25])
 def test_the_gate_is_what_frames_say_in_their_middle_and_fades_between(hop):
     frames = LongFrames(32 * hop, 1, 8, 4 * hop, hop, 4)

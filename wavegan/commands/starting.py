@@ -28,6 +28,7 @@ ANY_SIZE = (  # keys that may differ, as the weights that both have keep their s
     "generator.start_share:",
     "generator.broad_hiss:",
     "generator.detuned_bins:",
+    "generator.tuned_bins:",
     "generator.steady_pitch:",
     "generator.drawn_pitch:",
     "data.sample_rate:",

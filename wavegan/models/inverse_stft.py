@@ -39,14 +39,16 @@ class Generator(SpectralFrames):
     """Turns latents (N, latent_dim) and noise into clips (N, channels, clip_samples), of any length.
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
-    rows (N, labels) beside the latent, 0 for none. pulses: adds a source of pulses, of one pitch for every frame.
-    steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch of a clip is drawn as those of the sound are spread,
-    see `DrawnPitches`, every block sees it and the head moves it little; and pulses ring as a voice's, with the phases
-    of the minimum-phase filter that has the frame's levels. start_share: the share of hiss and of pulses in a bin of a
-    network that has learned nothing. detuned_bins: see `spectral_frames.detuning`. broad_hiss: hiss is no louder than
-    the mean level of the bins around, so that a partial does not hiss. long_frames: how many times longer a second set
-    of frames is, see `LongFrames`; 0 for none. What they say comes from the first block that has as many frames, or
-    more.
+    rows (N, labels) beside the latent, 0 for none. local_latents: the latent ends in so many numbers for each place in
+    time that the clip begins with, so that its parts differ as they do in music; then it is longer than latent_dim.
+    Infinite images have such latents (Lin et al. 2022, InfinityGAN). pulses: adds a source of pulses, of one pitch for
+    every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch of a clip is drawn as those of the sound
+    are spread, see `DrawnPitches`, every block sees it and the head moves it little; and pulses ring as a voice's, with
+    the phases of the minimum-phase filter that has the frame's levels. start_share: the share of hiss and of pulses in
+    a bin of a network that has learned nothing. detuned_bins: see `spectral_frames.detuning`. tuned_bins: see
+    `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is no louder than the mean level of the bins
+    around, so that a partial does not hiss. long_frames: how many times longer a second set of frames is, see
+    `LongFrames`; 0 for none. What they say comes from the first block that has as many frames, or more.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -67,6 +69,7 @@ class Generator(SpectralFrames):
         *,
         dim: settings.Dim = 128,
         latent_dim: settings.LatentDim = 64,
+        local_latents: settings.LocalLatents = 0,
         labels: settings.Labels = 0,
         window: settings.Window = 512,
         hop: settings.Hop = 128,
@@ -76,16 +79,18 @@ class Generator(SpectralFrames):
         start_share: settings.StartShare = 0.3,
         broad_hiss: settings.BroadHiss = False,
         detuned_bins: settings.DetunedBins = False,
+        tuned_bins: settings.TunedBins = False,
         long_frames: settings.LongFrames = 0,
     ):
         super().__init__()
         self.require_window(window, hop)
         self.labels, self.dim = labels, dim
+        self.latent_dim, self.local_latents = latent_dim, local_latents
         lengths = lengths_of(-(-clip_samples // hop))
         self.output = Waveform()
         hiss_samples = (lengths[-1] - 1) * hop + window
         self.inputs = (
-            Input("normal", (latent_dim,)),
+            Input("normal", (latent_dim + local_latents * lengths[0],)),
             *(Input("normal", (1, length)) for length in lengths),
             Input("normal", (channels, hiss_samples)),
         )
@@ -97,14 +102,16 @@ class Generator(SpectralFrames):
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
         self.start = nn.Linear(mapped, dim * lengths[0])
+        self.local = nn.Linear(local_latents, dim) if local_latents else None
         blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in lengths]
         self.blocks = nn.ModuleList(blocks)
         self.pulses = Pulses(window, hop, is_steady=steady_pitch) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
-        self.build(*form, sources=sources, broad_hiss=broad_hiss, detuned_bins=detuned_bins, rings=is_drawn)
-        self.long_frames = LongFrames(*form, long_frames, detuned_bins=detuned_bins) if long_frames else None
+        bins = {"detuned_bins": detuned_bins, "tuned_bins": tuned_bins}
+        self.build(*form, sources=sources, broad_hiss=broad_hiss, rings=is_drawn, **bins)
+        self.long_frames = LongFrames(*form, long_frames, **bins) if long_frames else None
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()
@@ -124,10 +131,13 @@ class Generator(SpectralFrames):
             )
 
     def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor, offset: Tensor | None = None) -> Tensor:
-        w = self.mapping(self.latent(z, labels))
+        w = self.mapped_latents(z, labels)
         if offset is not None:
             w = w + offset
-        x = self.start(w).unflatten(1, (-1, self.dim)).transpose(1, 2)
+        x = self.start(w).unflatten(1, (-1, self.dim))
+        if self.local:
+            x = x + self.local(z[:, self.latent_dim :].unflatten(1, (-1, self.local_latents)))
+        x = x.transpose(1, 2)
         rows, (white, *numbers) = noise[: len(self.blocks)], noise[len(self.blocks) :]
         drawn = pitch = None
         if self.drawn_pitches:
@@ -152,6 +162,10 @@ class Generator(SpectralFrames):
             clips = clips + self.long_frames(_activated(stretched(slow, frames)), x)
         with full_precision(clips):
             return clips if self.channels == 1 else self.mix.t() @ clips
+
+    def mapped_latents(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Maps latents, without their local numbers, and labels to what the whole clip follows, (N, mapped)."""
+        return self.mapping(self.latent(z[:, : self.latent_dim], labels))
 
     @property
     def sets_of_frames(self) -> list[SpectralFrames]:

@@ -33,6 +33,7 @@ class SpectralFrames(nn.Module):
     turn: Tensor
     synthesis: Tensor
     ringing: Tensor | None
+    advances: Tensor | None
 
     def build(
         self,
@@ -45,13 +46,15 @@ class SpectralFrames(nn.Module):
         sources: int,
         broad_hiss: bool,
         detuned_bins: bool,
+        tuned_bins: bool = False,
         rings: bool = False,
     ) -> None:
         """Makes the head for features of `dim` numbers; window and hop are in samples.
 
         sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
-        detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`. rings: the last source
-        has the phases of the minimum-phase filter with the frame's levels.
+        detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`. tuned_bins: it rings where
+        the partials of the sound in it lie, see `LevelMeter`. rings: the last source has the phases of the
+        minimum-phase filter with the frame's levels.
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
         self.frames, self.bins, self.broad_hiss = -(-clip_samples // hop), window // 2 + 1, broad_hiss
@@ -60,6 +63,7 @@ class SpectralFrames(nn.Module):
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
         self.register_buffer("turn", self._turn(detuned_bins), persistent=False)
+        self.register_buffer("advances", self._centres() if tuned_bins else None)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
         self.register_buffer("ringing", minimum_phase(window) if rings else None, persistent=False)
 
@@ -95,23 +99,39 @@ class SpectralFrames(nn.Module):
         if self.ringing is not None:
             *others, pulses = sources
             sources = (*others, turned(pulses, levels @ self.ringing))
-        return Spectra.apply(maps, room, levels, self.turn, *sources)
+        turn = self.turn if self.advances is None else self._tuned_turn(self.advances)
+        return Spectra.apply(maps, room, levels, turn, *sources)
 
     def synthesized(self, spectra: Tensor) -> Tensor:
         """Transforms spectra back into sound (N, channels, clip_samples)."""
         sound = overlap_added(inverse_real_transform(spectra) * self.synthesis, hop=self.hop)
         return sound[..., self.before : self.before + self.clip_samples]
 
-    def magnitudes(self, mixed: Tensor) -> Tensor:
-        """Computes the magnitudes (N, channels, frames, bins) of sound (N, channels, clip_samples)."""
+    def analysed(self, mixed: Tensor) -> Tensor:
+        """Computes the spectra (N, channels, frames, bins, 2) of sound (N, channels, clip_samples)."""
         frames = framed(self.padded(mixed), window=self.window, hop=self.hop)
         hann = torch.hann_window(self.window, device=mixed.device)
-        return power_of(real_transform(frames * hann)).sqrt() / full_scale(self.window)
+        return real_transform(frames * hann) / full_scale(self.window)
+
+    @property
+    def whole_frames(self) -> slice:
+        """Returns which frames lie wholly within a clip."""
+        end = (self.clip_samples + self.before - self.window) // self.hop + 1
+        return slice(-(-self.before // self.hop), max(0, end))
 
     def padded(self, clips: Tensor) -> Tensor:
         """Pads clips with the silence that the first and the last frame reach into."""
         missing = (self.frames - 1) * self.hop + self.window - self.clip_samples
         return F.pad(clips, (self.before, missing - self.before))
+
+    def _tuned_turn(self, advances: Tensor) -> Tensor:
+        """Returns what takes the place of `turn` where phases advance by these radians from frame to frame, (bins,)."""
+        angles = torch.arange(self.frames, device=advances.device)[:, None] * advances
+        return torch.stack([angles.cos(), angles.sin()])
+
+    def _centres(self) -> Tensor:
+        """Returns by how much the phase of a sine in the middle of each bin advances in a hop, (bins,) in radians."""
+        return (torch.arange(self.bins) * self.hop % self.window) * (2 * math.pi / self.window)
 
     def _turn(self, is_detuned: bool) -> Tensor:
         """Returns cosine and sine (2, frames, bins) of the phase that a sine in each bin has gathered, float32."""
@@ -184,10 +204,12 @@ class LongFrames(SpectralFrames):
         factor: int,
         *,
         detuned_bins: bool = False,
+        tuned_bins: bool = False,
     ):
         super().__init__()
         window, hop = factor * short_window, factor * short_hop
-        self.build(clip_samples, channels, dim, window, hop, sources=0, broad_hiss=False, detuned_bins=detuned_bins)
+        form = (clip_samples, channels, dim, window, hop)
+        self.build(*form, sources=0, broad_hiss=False, detuned_bins=detuned_bins, tuned_bins=tuned_bins)
         self.gate = nn.Linear(dim, 1)
         self.factor, self.short_hop = factor, short_hop
         self.register_buffer("fade", torch.hann_window(2 * short_hop), persistent=False)
@@ -223,20 +245,26 @@ class LongFrames(SpectralFrames):
 
 
 class LevelMeter:
-    """Measures start levels and bounds of bins on the magnitudes of clips, which come in batches.
+    """Measures start levels, bounds and tuning of bins on the magnitudes of clips, which come in batches.
 
     A start level is the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin
     may be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient
-    back.
+    back. A tuned bin advances from frame to frame by the phase of Σ Xₜ₊₁ X̄ₜ over all frames: of all steady advances
+    this one predicts the sound's bin best, so a partial of a fixed pitch is a number that stays the same. The bins next
+    to a partial hear it, too, and ring with it.
     """
 
     def __init__(self, frames: SpectralFrames):
         self.frames, self.count = frames, 0
         self.total, self.loudest = torch.zeros(()), torch.zeros(())
+        self.products = torch.zeros((), dtype=torch.complex128)
 
     def add(self, mixed: Tensor) -> None:
         """Takes in sound (N, channels, T)."""
-        magnitudes = self.frames.magnitudes(mixed)
+        spectra = self.frames.analysed(mixed)
+        magnitudes = power_of(spectra).sqrt()
+        whole = torch.view_as_complex(spectra[:, :, self.frames.whole_frames])
+        self.products = self.products + (whole[:, :, 1:] * whole[:, :, :-1].conj()).sum((0, 1, 2)).cpu()
         self.count, self.total = self.count + len(mixed), self.total + magnitudes.sqrt().mean(2).sum(0)
         self.loudest = torch.maximum(self.loudest.to(magnitudes), magnitudes.amax((0, 2)))
 
@@ -244,3 +272,7 @@ class LevelMeter:
         """Sets what it measured."""
         self.frames.start_levels.copy_((self.total / self.count).square().clamp(min=SOFTEST).log())
         self.frames.bounds.copy_(self.loudest.clamp(min=SOFTEST).log() + HEADROOM)
+        if self.frames.advances is not None and self.products.ndim:
+            inner = self.products[1:-1].to(self.frames.advances.device)
+            tuned = torch.where(inner == 0, self.frames.advances[1:-1], inner.angle())
+            self.frames.advances[1:-1] = tuned.float()

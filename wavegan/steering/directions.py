@@ -160,9 +160,7 @@ def _of_length(length: Tensor, rows: Tensor) -> Tensor:
 @torch.no_grad()
 def _mapped(generator: Generator, latents: Tensor, labels: Tensor | None) -> Tensor:
     device = generator.head.weight.device
-    return generator.mapping(
-        generator.latent(latents.to(device), labels if labels is None else labels.to(device))
-    ).cpu()
+    return generator.mapped_latents(latents.to(device), labels if labels is None else labels.to(device)).cpu()
 
 
 def _spread(mapped: Tensor, labels: Tensor | None) -> Tensor:

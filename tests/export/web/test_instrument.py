@@ -144,6 +144,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "one frame": {"clip_samples": 30},
     "detuned bins, long frames": {"detuned_bins": True, "long_frames": 4, "pulses": True},
+    "tuned bins, long frames": {"tuned_bins": True, "long_frames": 4},
+    "local latents": {"local_latents": 3, "names": ("a", "b"), "dim": 9},
     "two hops a window": {"window": 64, "hop": 32, "dim": 8},
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ class Frames {
     this.frames = Math.ceil(model.clipSamples / this.hop);
     this.maps = weights("head.bias").length / model.channels; // of each frame and channel
     [this.startLevels, this.bounds] = [weights("start_levels"), weights("bounds")];
+    this.advances = weights("advances"); // of tuned bins only
     this.addLayers(model.dim, weights("head.weight"), weights("head.bias"), factor);
   }
 
@@ -40,13 +41,14 @@ class Frames {
 
   /** Returns cosine and sine of the phase that a sine in each bin has gathered, frame after frame. */
   turns() {
-    const { bins, frames, window, hop } = this;
+    const { bins, frames, window, hop, advances } = this;
     const turn = new Float32Array(2 * frames * bins);
     for (let bin = 0; bin < bins; bin++) {
       const isInner = bin > 0 && bin < bins - 1;
       const offset = this.isDetuned && isInner ? ((GOLDEN * bin * bin) % 1) - 0.5 : 0;
       for (let frame = 0; frame < frames; frame++) {
-        const angle = (2 * Math.PI * ((frame * (bin + offset) * hop) % window)) / window;
+        const centred = (2 * Math.PI * ((frame * (bin + offset) * hop) % window)) / window;
+        const angle = advances ? frame * advances[bin] : centred;
         turn.set([Math.cos(angle), Math.sin(angle)], 2 * (frame * bins + bin));
       }
     }

@@ -15,6 +15,7 @@ class Generator {
   constructor(kernel, model, tensors) {
     Object.assign(this, { kernel, model, tensors });
     this.wide = upTo(KERNEL_COLUMNS, model.dim);
+    this.sharedDim = model.latentDim - model.localLatents * model.lengths[0]; // of the latent, for the whole clip
     this.short = new Frames(kernel, model, tensors);
     this.frames = this.short.frames;
     if (model.longFrames) this.long = new Frames(kernel, model, tensors, model.longFrames);
@@ -24,10 +25,10 @@ class Generator {
   }
 
   addLayers() {
-    const { latentDim, labels, lengths } = this.model;
+    const { labels, lengths } = this.model;
     const { wide } = this;
     const mapped = this.tensors["latent.bias"].length;
-    this.latent = this.linear("latent", mapped, latentDim + labels.length);
+    this.latent = this.linear("latent", mapped, this.sharedDim + labels.length);
     this.mapping = this.linear("mapping.1", mapped, mapped);
     this.start = this.linear("start", wide * lengths[0], mapped, wide);
     this.blocks = lengths.map((frames, place) => ({
@@ -65,10 +66,9 @@ class Generator {
   }
 
   addBuffers() {
-    const { latentDim, labels } = this.model;
     const rows = upTo(KERNEL_ROWS, this.frames);
     const reserve = (count) => this.kernel.reserve(count);
-    this.input = reserve(latentDim + labels.length);
+    this.input = reserve(this.sharedDim + this.model.labels.length);
     this.w = reserve(KERNEL_ROWS * this.latent.columns);
     this.v = reserve(KERNEL_ROWS * Math.max(this.latent.columns, this.start.columns, 2 * this.wide));
     this.padded = reserve((rows + FRAMES_SEEN) * this.wide); // with frames of zeros before and after
@@ -138,10 +138,10 @@ class Generator {
 
   /** Returns what the blocks say, (frames, channels): the last, and the first with frames enough for the long ones. */
   activations(z, labels, noise, offset, drawn) {
-    const { kernel, model, wide } = this;
-    const input = kernel.view(this.input, model.latentDim + labels.length);
-    input.set(z);
-    labels.forEach((share, place) => (input[model.latentDim + place] = model.labelLength * share));
+    const { kernel, model, wide, sharedDim } = this;
+    const input = kernel.view(this.input, sharedDim + labels.length);
+    input.set(z.slice(0, sharedDim));
+    labels.forEach((share, place) => (input[sharedDim + place] = model.labelLength * share));
     kernel.apply(this.latent, this.input, 0, 1, this.v); // a stride of 0 repeats the one row
     this.addLeaky(this.v, this.latent.columns);
     kernel.apply(this.mapping, this.v, 0, 1, this.w);
@@ -150,6 +150,7 @@ class Generator {
     offset?.forEach((number, place) => (w[place] += number));
     kernel.apply(this.start, this.w, 0, 1, this.v);
     let x = kernel.view(this.v, this.start.columns).slice();
+    if (model.localLatents) this.addLocal(x, z);
     let slow;
     const pitches = drawn && this.pitchRow(drawn);
     this.blocks.forEach((block, place) => {
@@ -158,6 +159,20 @@ class Generator {
       if (this.long && !slow && block.frames >= this.long.frames) slow = x.slice();
     });
     return { last: x, slow };
+  }
+
+  /** Adds to x, (places, channels), what the latent says of each place alone. */
+  addLocal(x, z) {
+    const { dim, localLatents, lengths } = this.model;
+    const [weight, bias] = [this.tensors["local.weight"], this.tensors["local.bias"]];
+    for (let place = 0; place < lengths[0]; place++) {
+      const first = this.sharedDim + place * localLatents;
+      for (let channel = 0; channel < dim; channel++) {
+        let sum = bias[channel];
+        for (let k = 0; k < localLatents; k++) sum += weight[channel * localLatents + k] * z[first + k];
+        x[place * this.wide + channel] += sum;
+      }
+    }
   }
 
   addLeaky(address, count) {

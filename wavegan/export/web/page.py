@@ -176,6 +176,7 @@ def _description(model: Model) -> dict[str, Any]:
         "labels": list(model.label_names[: generator.labels]),
         "dim": generator.dim,
         "latentDim": generator.inputs[0].shape[0],
+        "localLatents": generator.local_latents,
         "labelLength": generator.latent.label_length,
         "window": generator.window,
         "hop": generator.hop,
