@@ -58,7 +58,7 @@ SquareKernelSize = Annotated[
 LatentDim = Annotated[int, Field(ge=1, le=65536, description="length of the latent vector from which a clip is made")]
 LocalLatents = Annotated[
     int,
-    Field(ge=0, le=1024, description="latent numbers for each of about 16 parts of a clip, beside latent_dim for all"),
+    Field(ge=0, le=1024, description="latent numbers for each 32 hops of a clip, beside latent_dim for all of it"),
 ]
 Latent = Annotated[Literal["uniform", "normal"], Field(description="distribution of the latents")]
 # "auto" stands in recipes alone: assemble puts a number in its place before it makes a network.

@@ -88,15 +88,16 @@ def test_every_input_moves_the_clip(place, pulses):
 
 
 def test_local_latents_move_their_own_part_of_the_clip():
-    """Blocks add nothing at the start, so that a place reaches its neighbours and the length of a window."""
-    generator = small(local_latents=3)
+    """Blocks add nothing at the start. So a part reaches the middles of its neighbours, and the length of a window."""
+    generator = small(16384, local_latents=3)
     inputs = drawn(generator)
-    assert inputs[0].shape == (2, 4 + 3 * 16)
+    assert inputs[0].shape == (2, 4 + 3 * 4), "parts of 256 ms"
     moved = [inputs[0].clone(), *inputs[1:]]
-    moved[0][:, 4 + 3 * 5 : 4 + 3 * 6] += 1
+    moved[0][:, 4 + 3 : 4 + 2 * 3] += 1
     change = (clips_of(generator, inputs) - clips_of(generator, moved)).square().mean((0, 1))
-    near = slice(4 * 256 - 512, 7 * 256 + 512)  # a place lasts 256 samples
+    near = slice(2048 - 1024, 4096 + 4096 + 2048 + 1024)  # places, of 1,024 samples, are interpolated as well
     assert change[near].sum() > 0 and (change[near].sum() / change.sum()).item() > 0.999
+    assert change[4096:8192].mean() > change[near].mean()
     shared = [inputs[0].clone(), *inputs[1:]]
     shared[0][:, :4] += 1
     change = (clips_of(generator, inputs) - clips_of(generator, shared)).square().mean((0, 1))

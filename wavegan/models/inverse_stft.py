@@ -28,6 +28,7 @@ from wavegan.models.spectral_head import channel_mix
 START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
 KERNEL_SIZE = 5
+LOCAL_FRAMES = 32  # about as many have the same local latents; 256 ms at 16 kHz and a hop of 128
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 PITCHED = 256  # clips in which pitches are looked for, or a few more
 START_PULSES = 0.6  # their share in a bin of a network that has learned nothing, where pitches are drawn
@@ -39,16 +40,17 @@ class Generator(SpectralFrames):
     """Turns latents (N, latent_dim) and noise into clips (N, channels, clip_samples), of any length.
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
-    rows (N, labels) beside the latent, 0 for none. local_latents: the latent ends in so many numbers for each place in
-    time that the clip begins with, so that its parts differ as they do in music; then it is longer than latent_dim.
-    Infinite images have such latents (Lin et al. 2022, InfinityGAN). pulses: adds a source of pulses, of one pitch for
-    every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch of a clip is drawn as those of the sound
-    are spread, see `DrawnPitches`, every block sees it and the head moves it little; and pulses ring as a voice's, with
-    the phases of the minimum-phase filter that has the frame's levels. start_share: the share of hiss and of pulses in
-    a bin of a network that has learned nothing. detuned_bins: see `spectral_frames.detuning`. tuned_bins: see
-    `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is no louder than the mean level of the bins
-    around, so that a partial does not hiss. long_frames: how many times longer a second set of frames is, see
-    `LongFrames`; 0 for none. What they say comes from the first block that has as many frames, or more.
+    rows (N, labels) beside the latent, 0 for none. local_latents: the latent ends in so many numbers for each part of
+    LOCAL_FRAMES, between whose middles they are interpolated, so that the parts differ as they do in music; then it is
+    longer than latent_dim. Infinite images have such latents (Lin et al. 2022, InfinityGAN). pulses: adds a source of
+    pulses, of one pitch for every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch of a clip is
+    drawn as those of the sound are spread, see `DrawnPitches`, every block sees it and the head moves it little; and
+    pulses ring as a voice's, with the phases of the minimum-phase filter that has the frame's levels. start_share: the
+    share of hiss and of pulses in a bin of a network that has learned nothing. detuned_bins: see
+    `spectral_frames.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is
+    no louder than the mean level of the bins around, so that a partial does not hiss. long_frames: how many times
+    longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first block that has as
+    many frames, or more.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -85,12 +87,13 @@ class Generator(SpectralFrames):
         super().__init__()
         self.require_window(window, hop)
         self.labels, self.dim = labels, dim
-        self.latent_dim, self.local_latents = latent_dim, local_latents
         lengths = lengths_of(-(-clip_samples // hop))
+        self.latent_dim, self.local_latents = latent_dim, local_latents
+        self.local_parts = max(2, round(lengths[-1] / LOCAL_FRAMES))
         self.output = Waveform()
         hiss_samples = (lengths[-1] - 1) * hop + window
         self.inputs = (
-            Input("normal", (latent_dim + local_latents * lengths[0],)),
+            Input("normal", (latent_dim + local_latents * self.local_parts,)),
             *(Input("normal", (1, length)) for length in lengths),
             Input("normal", (channels, hiss_samples)),
         )
@@ -134,10 +137,10 @@ class Generator(SpectralFrames):
         w = self.mapped_latents(z, labels)
         if offset is not None:
             w = w + offset
-        x = self.start(w).unflatten(1, (-1, self.dim))
+        x = self.start(w).unflatten(1, (-1, self.dim)).transpose(1, 2)
         if self.local:
-            x = x + self.local(z[:, self.latent_dim :].unflatten(1, (-1, self.local_latents)))
-        x = x.transpose(1, 2)
+            local = self.local(z[:, self.latent_dim :].unflatten(1, (-1, self.local_latents)))
+            x = x + stretched(local.transpose(1, 2), x.shape[-1])
         rows, (white, *numbers) = noise[: len(self.blocks)], noise[len(self.blocks) :]
         drawn = pitch = None
         if self.drawn_pitches:

@@ -15,7 +15,7 @@ class Generator {
   constructor(kernel, model, tensors) {
     Object.assign(this, { kernel, model, tensors });
     this.wide = upTo(KERNEL_COLUMNS, model.dim);
-    this.sharedDim = model.latentDim - model.localLatents * model.lengths[0]; // of the latent, for the whole clip
+    this.sharedDim = model.latentDim - model.localLatents * model.localParts; // of the latent, for the whole clip
     this.short = new Frames(kernel, model, tensors);
     this.frames = this.short.frames;
     if (model.longFrames) this.long = new Frames(kernel, model, tensors, model.longFrames);
@@ -161,18 +161,20 @@ class Generator {
     return { last: x, slow };
   }
 
-  /** Adds to x, (places, channels), what the latent says of each place alone. */
+  /** Adds to x, (places, channels), what the latent says of each part of the clip. */
   addLocal(x, z) {
-    const { dim, localLatents, lengths } = this.model;
+    const { dim, localLatents, localParts, lengths } = this.model;
     const [weight, bias] = [this.tensors["local.weight"], this.tensors["local.bias"]];
-    for (let place = 0; place < lengths[0]; place++) {
-      const first = this.sharedDim + place * localLatents;
+    const said = new Float32Array(localParts * this.wide);
+    for (let part = 0; part < localParts; part++) {
+      const first = this.sharedDim + part * localLatents;
       for (let channel = 0; channel < dim; channel++) {
         let sum = bias[channel];
         for (let k = 0; k < localLatents; k++) sum += weight[channel * localLatents + k] * z[first + k];
-        x[place * this.wide + channel] += sum;
+        said[part * this.wide + channel] = sum;
       }
     }
+    resized(said, lengths[0], this.wide).forEach((number, place) => (x[place] += number));
   }
 
   addLeaky(address, count) {

@@ -177,6 +177,7 @@ def _description(model: Model) -> dict[str, Any]:
         "dim": generator.dim,
         "latentDim": generator.inputs[0].shape[0],
         "localLatents": generator.local_latents,
+        "localParts": generator.local_parts,
         "labelLength": generator.latent.label_length,
         "window": generator.window,
         "hop": generator.hop,
