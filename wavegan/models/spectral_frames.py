@@ -273,6 +273,5 @@ class LevelMeter:
         self.frames.start_levels.copy_((self.total / self.count).square().clamp(min=SOFTEST).log())
         self.frames.bounds.copy_(self.loudest.clamp(min=SOFTEST).log() + HEADROOM)
         if self.frames.advances is not None and self.products.ndim:
-            inner = self.products[1:-1].to(self.frames.advances.device)
-            tuned = torch.where(inner == 0, self.frames.advances[1:-1], inner.angle())
-            self.frames.advances[1:-1] = tuned.float()
+            inner, centres = self.products[1:-1], self.frames.advances[1:-1].cpu()
+            self.frames.advances[1:-1] = torch.where(inner == 0, centres, inner.angle()).float()
