@@ -31,6 +31,7 @@ ENVIRONMENT = Environment(
 )
 SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
+MUSIC_MOST = 100  # on a CPU, of steady partials from anywhere; those of piano were steadier after 97 than after 194
 AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207
 LEAST_STEPS = 2000  # after fewer a model that begins at random is no use, however slow the machine
 MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
@@ -63,12 +64,15 @@ class Advice:
     recipe: Recipe = field(repr=False)
 
 
-def steps_for(clips: int, device: torch.device, step_seconds: float | None, augmented: bool = False) -> tuple[int, str]:
+def steps_for(
+    clips: int, device: torch.device, step_seconds: float | None, most_on_cpu: int = HEARD_MOST
+) -> tuple[int, str]:
     """Chooses the number of steps by the sound and by the machine's speed; returns it with the reason.
 
-    clips: how many different ones there are. step_seconds: None if it is not known.
+    clips: how many different ones there are. step_seconds: None if it is not known. most_on_cpu: how many times each
+    clip may be heard there.
     """
-    size, heard_most = _size(device), AUGMENTED_MOST if augmented and device.type == "cpu" else HEARD_MOST
+    size, heard_most = _size(device), most_on_cpu if device.type == "cpu" else HEARD_MOST
     by_sound = min(max(size.steps, HEARD_LEAST * clips // size.batch_size), heard_most * clips // size.batch_size)
     reason = f"each of {clips:,} clips is heard about {by_sound * size.batch_size / clips:,.0f} times"
     hours = MOST_HOURS.get(device.type, MOST_HOURS["cpu"])
@@ -97,7 +101,9 @@ def advised(
     size, scale = _size(device), scale_of(form.sample_rate)
     hears_texture = form.is_tonal and cutting.windows == "first"
     augmented = cutting.windows == "first" and clips < SMALL_SOURCE and not hears_texture
-    steps = steps_for(clips, device, step_seconds, augmented=augmented)
+    is_music = form.is_tonal and cutting.windows == "random"
+    most_on_cpu = AUGMENTED_MOST if augmented else MUSIC_MOST if is_music else HEARD_MOST
+    steps = steps_for(clips, device, step_seconds, most_on_cpu)
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
     test = None if any(corpus.splits) else _test_beside(source)
@@ -114,6 +120,7 @@ def advised(
         windows=cutting.windows,
         augmented=augmented,
         is_tonal=form.is_tonal,
+        is_music=is_music,
         is_voice=form.is_voice,
         hears_texture=hears_texture,
         labels=_labels_line(corpus, cutting),
