@@ -81,7 +81,8 @@ class RunFolder:
     @property
     def is_run(self) -> bool:
         """Returns whether the folder holds a run; a recipe alone may be the user's own."""
-        return self.recipe.is_file() and (self.corpus.is_file() or self.log.is_file())
+        began = self.corpus.is_file() or self.log.is_file() or any(self.checkpoints.glob("*.pt"))
+        return self.recipe.is_file() and began
 
     def refuse_other_contents(self) -> None:
         """Raises RunError if the folder holds files but no run; among sounds, for example, a run is hard to find."""
