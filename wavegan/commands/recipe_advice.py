@@ -31,7 +31,7 @@ ENVIRONMENT = Environment(
 )
 SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
-MUSIC_MOST = 100  # on a CPU, of steady partials from anywhere; those of piano were steadier after 97 than after 194
+MUSIC_MOST = 100  # on a CPU, of steady partials from anywhere; piano was about as good after 97 as after 194
 AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207
 LEAST_STEPS = 2000  # after fewer a model that begins at random is no use, however slow the machine
 MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
