@@ -245,7 +245,7 @@ class LongFrames(SpectralFrames):
 
 
 class LevelMeter:
-    """Measures start levels, bounds and tuning of bins on the magnitudes of clips, which come in batches.
+    """Measures start levels, bounds and tuning of bins on the spectra of clips, which come in batches.
 
     A start level is the squared mean of a bin's root magnitudes, so that neither silence nor hits alone decide. A bin
     may be as loud as it ever is in the clips, and half a neper (4.3 dB) more: beyond that it would have no gradient
@@ -263,8 +263,9 @@ class LevelMeter:
         """Takes in sound (N, channels, T)."""
         spectra = self.frames.analysed(mixed)
         magnitudes = power_of(spectra).sqrt()
-        whole = torch.view_as_complex(spectra[:, :, self.frames.whole_frames])
-        self.products = self.products + (whole[:, :, 1:] * whole[:, :, :-1].conj()).sum((0, 1, 2)).cpu()
+        if self.frames.advances is not None:
+            whole = torch.view_as_complex(spectra[:, :, self.frames.whole_frames])
+            self.products = self.products + (whole[:, :, 1:] * whole[:, :, :-1].conj()).sum((0, 1, 2)).cpu()
         self.count, self.total = self.count + len(mixed), self.total + magnitudes.sqrt().mean(2).sum(0)
         self.loudest = torch.maximum(self.loudest.to(magnitudes), magnitudes.amax((0, 2)))
 
@@ -272,6 +273,6 @@ class LevelMeter:
         """Sets what it measured."""
         self.frames.start_levels.copy_((self.total / self.count).square().clamp(min=SOFTEST).log())
         self.frames.bounds.copy_(self.loudest.clamp(min=SOFTEST).log() + HEADROOM)
-        if self.frames.advances is not None and self.products.ndim:
+        if self.frames.advances is not None:
             inner, centres = self.products[1:-1], self.frames.advances[1:-1].cpu()
             self.frames.advances[1:-1] = torch.where(inner == 0, centres, inner.angle()).float()
