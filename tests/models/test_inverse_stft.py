@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from small_generators import clips_of, drawn, long_part, small
 
 from wavegan.dsp.frames import framed, inverse_real_transform, real_transform
-from wavegan.models.inverse_stft import lengths_of, stretched
 from wavegan.models.pulses import Pulses
 from wavegan.models.spectral_frames import LOUDEST
 from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix, hiss_factors, levels_below
+from wavegan.models.stages import stretched, whole_stages
 
 
 @pytest.mark.parametrize("clip_samples", [100, 4096, 5000, 16384, 65536])
@@ -27,9 +27,9 @@ def test_any_length_is_made_and_heard_to_its_end(clip_samples, window, hop, long
 
 
 def test_frames_double_from_about_sixteen():
-    assert lengths_of(128) == [16, 32, 64, 128, 128]
-    assert lengths_of(512) == [16, 32, 64, 128, 256, 512, 512]
-    assert lengths_of(32) == [16, 32, 32]
+    assert [stage.length for stage in whole_stages(128)] == [16, 32, 64, 128, 128]
+    assert [stage.length for stage in whole_stages(512)] == [16, 32, 64, 128, 256, 512, 512]
+    assert [stage.length for stage in whole_stages(32)] == [16, 32, 32]
 
 
 @pytest.mark.parametrize(("before", "after"), [(16, 32), (15, 30), (20, 39), (7, 7), (1, 3)])
@@ -91,18 +91,29 @@ def test_local_latents_move_their_own_part_of_the_clip():
     """Blocks add nothing at the start. So a part reaches the middles of its neighbours, and the length of a window."""
     generator = small(16384, local_latents=3)
     inputs = drawn(generator)
-    assert inputs[0].shape == (2, 4 + 3 * 4), "parts of 256 ms"
+    assert inputs[0].shape == (2, 4 + 3 * 10), "parts of 256 ms, three of them and more before and after the clip"
     moved = [inputs[0].clone(), *inputs[1:]]
-    moved[0][:, 4 + 3 : 4 + 2 * 3] += 1
+    moved[0][:, 4 + 4 * 3 : 4 + 5 * 3] += 1  # the second of those that begin in the clip, but for its edge
     change = (clips_of(generator, inputs) - clips_of(generator, moved)).square().mean((0, 1))
-    near = slice(2048 - 1024, 4096 + 4096 + 2048 + 1024)  # places, of 1,024 samples, are interpolated as well
+    begin = 4096 - 512
+    near = slice(begin - 2048 - 1024, begin + 4096 + 2048 + 1024)  # places, of 1,024 samples, are interpolated as well
     assert change[near].sum() > 0 and (change[near].sum() / change.sum()).item() > 0.999
-    assert change[4096:8192].mean() > change[near].mean()
+    assert change[begin : begin + 4096].mean() > change[near].mean()
     shared = [inputs[0].clone(), *inputs[1:]]
     shared[0][:, :4] += 1
     change = (clips_of(generator, inputs) - clips_of(generator, shared)).square().mean((0, 1))
     assert change[: near.start].sum() > 0 and change[near.stop :].sum() > 0
     assert small().inputs[0].shape == (4,)
+
+
+def test_a_generator_of_any_length_measures_the_sound_as_others_do():
+    sound = torch.randn(6, 1, 5000, generator=torch.Generator().manual_seed(3)).cumsum(2) / 50
+    plain, unbounded = (small(5000, tuned_bins=True, long_frames=2, local_latents=count) for count in (0, 3))
+    for generator in (plain, unbounded):
+        generator.measure([sound[:2], sound[2:]])
+    for first, second in zip(plain.sets_of_frames, unbounded.sets_of_frames, strict=True):
+        for name in ("start_levels", "bounds", "advances"):
+            assert torch.equal(getattr(first, name), getattr(second, name)), name
 
 
 def test_labels_move_the_clip():

@@ -7,7 +7,6 @@ as well (Kaneko et al. 2022, iSTFTNet; Siuzdak 2023, Vocos); the hiss is a filte
 DDSP); pulses are for sounds with harmonics (`pulses.py`). Long frames may add a steadier part (`spectral_frames.py`).
 """
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -24,11 +23,10 @@ from wavegan.models.lengths import Lengths
 from wavegan.models.pulses import DrawnPitches, Pulses, pitches_of
 from wavegan.models.spectral_frames import LevelMeter, LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
+from wavegan.models.stages import parts_of, stretched, unbounded_stages, whole_stages
 
-START_FRAMES = 16  # about as many, from which the others are interpolated
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
 KERNEL_SIZE = 5
-LOCAL_FRAMES = 32  # about as many have the same local latents; 256 ms at 16 kHz and a hop of 128
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 PITCHED = 256  # clips in which pitches are looked for, or a few more
 START_PULSES = 0.6  # their share in a bin of a network that has learned nothing, where pitches are drawn
@@ -87,24 +85,28 @@ class Generator(SpectralFrames):
         super().__init__()
         self.require_window(window, hop)
         self.labels, self.dim = labels, dim
-        lengths = lengths_of(-(-clip_samples // hop))
         self.latent_dim, self.local_latents = latent_dim, local_latents
-        self.local_parts = max(2, round(lengths[-1] / LOCAL_FRAMES))
+        edge = window if local_latents else 0
+        frames = -(-(clip_samples + 2 * edge) // hop)
+        self.stages = unbounded_stages(frames) if local_latents else whole_stages(frames)
+        self.local_parts = parts_of(self.stages) if local_latents else 0
+        lengths = [stage.length for stage in self.stages]
         self.output = Waveform()
-        hiss_samples = (lengths[-1] - 1) * hop + window
+        hiss_samples = (frames - 1) * hop + window
         self.inputs = (
             Input("normal", (latent_dim + local_latents * self.local_parts,)),
             *(Input("normal", (1, length)) for length in lengths),
             Input("normal", (channels, hiss_samples)),
         )
         is_drawn = pulses and drawn_pitch
-        self.drawn_pitches = DrawnPitches(lengths[-1], window, hop) if is_drawn else None
+        pitched = self.stages[0].length * self.stages[0].stride if local_latents else frames
+        self.drawn_pitches = DrawnPitches(pitched, window, hop) if is_drawn else None
         if self.drawn_pitches:
             self.inputs += (Input("normal", (self.drawn_pitches.count,)),)
         self.mapped = mapped = MAPPED * dim
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
-        self.start = nn.Linear(mapped, dim * lengths[0])
+        self.start = nn.Linear(mapped, dim if local_latents else dim * lengths[0])
         self.local = nn.Linear(local_latents, dim) if local_latents else None
         blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in lengths]
         self.blocks = nn.ModuleList(blocks)
@@ -112,7 +114,7 @@ class Generator(SpectralFrames):
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
-        bins = {"detuned_bins": detuned_bins, "tuned_bins": tuned_bins}
+        bins = {"detuned_bins": detuned_bins, "tuned_bins": tuned_bins, "edge": edge}
         self.build(*form, sources=sources, broad_hiss=broad_hiss, rings=is_drawn, **bins)
         self.long_frames = LongFrames(*form, long_frames, **bins) if long_frames else None
         initialize_uniform(self)
@@ -140,19 +142,19 @@ class Generator(SpectralFrames):
         x = self.start(w).unflatten(1, (-1, self.dim)).transpose(1, 2)
         if self.local:
             local = self.local(z[:, self.latent_dim :].unflatten(1, (-1, self.local_latents)))
-            x = x + stretched(local.transpose(1, 2), x.shape[-1])
+            x = x + local.transpose(1, 2)
         rows, (white, *numbers) = noise[: len(self.blocks)], noise[len(self.blocks) :]
-        drawn = pitch = None
+        first, drawn, pitch = self.stages[0], None, None
         if self.drawn_pitches:
             with full_precision(numbers[0]):
-                drawn = self.drawn_pitches(numbers[0].float())
-                pitch = OCTAVE * (drawn - self.drawn_pitches.own.mean())[:, None]
+                pitches = self.drawn_pitches(numbers[0].float())
+                pitch = OCTAVE * (pitches - self.drawn_pitches.own.mean())[:, None]
+                drawn = pitches[:, first.margin * first.stride :][:, : self.frames]
         features = []
-        for block, row in zip(self.blocks, rows, strict=True):
-            length = row.shape[-1]
-            x = block(stretched(x, length), w, row, None if pitch is None else stretched(pitch, length))
-            features.append(x)
-        x = _activated(x)
+        for block, stage, row in zip(self.blocks, self.stages, rows, strict=True):
+            x = block(stage.of(x), w, row, None if pitch is None else stage.seen(pitch, first))
+            features.append(stage.within(x))
+        x = _activated(features[-1][..., : self.frames])
         maps = self.maps(x)
         with full_precision(maps):
             sources = [self._hiss(white.float())]
@@ -160,11 +162,16 @@ class Generator(SpectralFrames):
                 sources.append(self.pulses(self.pitch(x.detach().float())[..., 0], drawn))
             clips = self.synthesized(self.spectra(maps.float(), *sources))
         if self.long_frames:
-            frames = self.long_frames.frames
-            slow = next(given for given in features if given.shape[-1] >= frames)
-            clips = clips + self.long_frames(_activated(stretched(slow, frames)), x)
+            clips = clips + self.long_frames(_activated(self._slow(features)), x)
         with full_precision(clips):
             return clips if self.channels == 1 else self.mix.t() @ clips
+
+    def _slow(self, features: list[Tensor]) -> Tensor:
+        """Returns the features (N, dim, frames) of the long frames: those of the first block that makes enough."""
+        assert self.long_frames, "asked for by long frames only"
+        frames, hops = self.long_frames.frames, self.long_frames.frames * self.long_frames.factor
+        stage, given = next(pair for pair in zip(self.stages, features, strict=True) if pair[1].shape[-1] >= frames)
+        return stretched(given[..., : -(-hops // stage.stride)], frames)
 
     def mapped_latents(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps latents, without their local numbers, and labels to what the whole clip follows, (N, mapped)."""
@@ -206,28 +213,9 @@ class Generator(SpectralFrames):
         return real_transform(framed(white, window=self.window, hop=self.hop)) * (2 / self.window) ** 0.5
 
 
-def lengths_of(frames: int) -> list[int]:
-    """Lists the frames of each block: twice as many each time until there are all, which the last one has again."""
-    doublings = max(0, round(math.log2(frames / START_FRAMES)))
-    return [*(-(-frames // 2**left) for left in range(doublings, -1, -1)), frames]
-
-
 def _activated(x: Tensor) -> Tensor:
     """Applies the last activation to features (N, dim, frames), for layers that take (N, frames, dim)."""
     return F.leaky_relu(x, 0.2).transpose(1, 2)
-
-
-def stretched(x: Tensor, size: int) -> Tensor:
-    """Interpolates (N, C, T) linearly to (N, C, size), as `F.interpolate` does; the same x if that is its size.
-
-    It is a product with a matrix: F.interpolate gives each place one thread of a GPU, which loops over clips and
-    channels.
-    """
-    if x.shape[-1] == size:
-        return x
-    unit = torch.eye(x.shape[-1], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
-    weights = F.interpolate(unit[None], size=size, mode="linear")[0].t().to(x.dtype)
-    return (weights @ x.transpose(1, 2)).transpose(1, 2)
 
 
 class _Block(nn.Module):

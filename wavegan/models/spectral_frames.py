@@ -48,17 +48,20 @@ class SpectralFrames(nn.Module):
         detuned_bins: bool,
         tuned_bins: bool = False,
         rings: bool = False,
+        edge: int = 0,
     ) -> None:
-        """Makes the head for features of `dim` numbers; window and hop are in samples.
+        """Makes the head for features of `dim` numbers; window, hop and edge are in samples.
 
         sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
         detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`. tuned_bins: it rings where
         the partials of the sound in it lie, see `LevelMeter`. rings: the last source has the phases of the
-        minimum-phase filter with the frame's levels.
+        minimum-phase filter with the frame's levels. edge: of the sound that is made on both sides of the clip and cut
+        off, a multiple of the hop.
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
-        self.frames, self.bins, self.broad_hiss = -(-clip_samples // hop), window // 2 + 1, broad_hiss
-        self.before = (window - hop) // 2  # samples of the first frame that lie before the clip
+        self.frames, self.bins, self.broad_hiss = -(-(clip_samples + 2 * edge) // hop), window // 2 + 1, broad_hiss
+        self.overhang = (window - hop) // 2  # samples of the first frame that lie before all that is made
+        self.before = self.overhang + edge
         self.head = nn.Linear(dim, channels * map_count(self.bins, sources))
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
@@ -116,13 +119,13 @@ class SpectralFrames(nn.Module):
     @property
     def whole_frames(self) -> slice:
         """Returns which frames lie wholly within a clip."""
-        end = (self.clip_samples + self.before - self.window) // self.hop + 1
-        return slice(-(-self.before // self.hop), max(0, end))
+        end = (self.clip_samples + self.overhang - self.window) // self.hop + 1
+        return slice(-(-self.overhang // self.hop), max(0, end))
 
     def padded(self, clips: Tensor) -> Tensor:
         """Pads clips with the silence that the first and the last frame reach into."""
-        missing = (self.frames - 1) * self.hop + self.window - self.clip_samples
-        return F.pad(clips, (self.before, missing - self.before))
+        missing = (-(-self.clip_samples // self.hop) - 1) * self.hop + self.window - self.clip_samples
+        return F.pad(clips, (self.overhang, missing - self.overhang))
 
     def _tuned_turn(self, advances: Tensor) -> Tensor:
         """Returns what takes the place of `turn` where phases advance by these radians from frame to frame, (bins,)."""
@@ -205,11 +208,13 @@ class LongFrames(SpectralFrames):
         *,
         detuned_bins: bool = False,
         tuned_bins: bool = False,
+        edge: int = 0,
     ):
         super().__init__()
         window, hop = factor * short_window, factor * short_hop
         form = (clip_samples, channels, dim, window, hop)
-        self.build(*form, sources=0, broad_hiss=False, detuned_bins=detuned_bins, tuned_bins=tuned_bins)
+        self.build(*form, sources=0, broad_hiss=False, detuned_bins=detuned_bins, tuned_bins=tuned_bins, edge=edge)
+        self.edge = edge
         self.gate = nn.Linear(dim, 1)
         self.factor, self.short_hop = factor, short_hop
         self.register_buffer("fade", torch.hann_window(2 * short_hop), persistent=False)
@@ -235,7 +240,7 @@ class LongFrames(SpectralFrames):
         shares = torch.sigmoid(LOUDNESS_GAIN * said)
         shares = torch.cat([shares[:, :1], shares, shares[:, -1:]], dim=1)
         gate = overlap_added(shares * self.fade, hop=self.short_hop)
-        start = 3 * self.short_hop // 2  # where the clip begins: half a hop before the middle of its first frame
+        start = self.edge + 3 * self.short_hop // 2  # of the clip: half a hop before the middle of its first frame
         return gate[:, None, start : start + self.clip_samples]
 
     def _evenness(self) -> Tensor:

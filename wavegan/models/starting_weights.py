@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from wavegan.models.heads import LatentLayer, ScoreLayer
-from wavegan.models.inverse_stft import Generator, stretched
+from wavegan.models.inverse_stft import Generator
 from wavegan.models.spectral_frames import SpectralFrames
+from wavegan.models.stages import stretched
 
 
 class OtherFormError(ValueError):

@@ -18,7 +18,8 @@ class Frames {
     Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins });
     this.rings = model.pitchNumbers > 0;
     this.bins = this.window / 2 + 1;
-    this.frames = Math.ceil(model.clipSamples / this.hop);
+    this.frames = Math.ceil((model.clipSamples + 2 * model.edge) / this.hop);
+    this.before = Math.floor((this.window - this.hop) / 2) + model.edge; // samples that are made before the clip
     this.maps = weights("head.bias").length / model.channels; // of each frame and channel
     [this.startLevels, this.bounds] = [weights("start_levels"), weights("bounds")];
     this.advances = weights("advances"); // of tuned bins only
@@ -125,8 +126,7 @@ class Frames {
     const reached = new Float64Array((frames - 1) * hop + window);
     for (let frame = 0; frame < frames; frame++)
       this.transform.cosines.forEach((cosine, sample) => (reached[frame * hop + sample] += 0.5 - 0.5 * cosine));
-    const before = Math.floor((window - hop) / 2);
-    return reached.slice(before, before + this.clipSamples).map((sum) => window / (2 * hop) / sum);
+    return reached.slice(this.before, this.before + this.clipSamples).map((sum) => window / (2 * hop) / sum);
   }
 
   /** Transforms spectra back and adds up the frames. */
@@ -137,8 +137,7 @@ class Frames {
     for (let frame = 0; frame < frames; frame++)
       for (let sample = 0; sample < window; sample++)
         sound[frame * hop + sample] += synthesis[sample] * waves[frame * window + sample];
-    const before = Math.floor((window - hop) / 2);
-    return sound.slice(before, before + this.clipSamples);
+    return sound.slice(this.before, this.before + this.clipSamples);
   }
 }
 

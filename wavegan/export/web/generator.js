@@ -25,14 +25,14 @@ class Generator {
   }
 
   addLayers() {
-    const { labels, lengths } = this.model;
+    const { labels, stages, localLatents } = this.model;
     const { wide } = this;
     const mapped = this.tensors["latent.bias"].length;
     this.latent = this.linear("latent", mapped, this.sharedDim + labels.length);
     this.mapping = this.linear("mapping.1", mapped, mapped);
-    this.start = this.linear("start", wide * lengths[0], mapped, wide);
-    this.blocks = lengths.map((frames, place) => ({
-      frames,
+    this.start = this.linear("start", wide * (localLatents ? 1 : stages[0].length), mapped, wide);
+    this.blocks = stages.map((stage, place) => ({
+      stage,
       first: this.convolution(`blocks.${place}.first`),
       last: this.convolution(`blocks.${place}.last`),
       modulation: this.linear(`blocks.${place}.modulation`, 2 * wide, mapped, wide),
@@ -66,7 +66,7 @@ class Generator {
   }
 
   addBuffers() {
-    const rows = upTo(KERNEL_ROWS, this.frames);
+    const rows = upTo(KERNEL_ROWS, Math.max(...this.model.stages.map((stage) => stage.length)));
     const reserve = (count) => this.kernel.reserve(count);
     this.input = reserve(this.sharedDim + this.model.labels.length);
     this.w = reserve(KERNEL_ROWS * this.latent.columns);
@@ -92,12 +92,13 @@ class Generator {
   /** Makes a clip, a Float32Array for each channel. noise: as `drawnNoise` gives it. */
   make(z, labels, noise, offset) {
     const { model, short, long } = this;
-    const drawn = model.pitchNumbers ? this.drawnPitches(noise.at(-1)) : null;
-    const { last, slow } = this.activations(z, labels, noise, offset, drawn);
+    const pitches = model.pitchNumbers ? this.drawnPitches(noise.at(-1)) : null;
+    const { last, slow } = this.activations(z, labels, noise, offset, pitches);
     const x = this.activate(last);
     short.say(this.padded, this.wide);
     const gate = long && this.gate(x);
-    const pulses = model.pulses ? this.pulses(x, drawn) : undefined;
+    const [first] = model.stages;
+    const pulses = model.pulses ? this.pulses(x, pitches?.slice(first.margin * first.stride)) : undefined;
     const maps = Array.from({ length: model.channels }, (_, channel) => {
       const hiss = this.hiss(noise[this.blocks.length + channel]);
       return short.sound(channel, model.broadHiss, hiss, pulses);
@@ -115,7 +116,7 @@ class Generator {
 
   /** Adds what long frames make to the sound of the short ones, as far as the gate is open. */
   addSteady(maps, slow, gate) {
-    this.activate(resized(slow, this.long.frames, this.wide));
+    this.activate(slow);
     this.long.say(this.padded, this.wide);
     maps.forEach((sound, channel) => {
       const steady = this.long.sound(channel);
@@ -126,17 +127,17 @@ class Generator {
 
   /** Computes the gate of every sample: a share of 0 to 1 in the middle of a frame, and between two middles both. */
   gate(x) {
-    const { hop, clipSamples } = this.model;
+    const { hop, clipSamples, edge } = this.model;
     const shares = this.said("long_frames.gate", x).map((said) => 1 / (1 + Math.exp(-LOUDNESS_GAIN * said)));
     return Float32Array.from({ length: clipSamples }, (_, sample) => {
-      const place = (sample + Math.floor(1.5 * hop)) / hop - 2; // in frames, from the middle of the first
+      const place = (edge + sample + Math.floor(1.5 * hop)) / hop - 2; // in frames, from the middle of the first
       const before = Math.floor(place);
       const part = 0.5 - 0.5 * Math.cos(Math.PI * (place - before));
       return (1 - part) * shares[Math.max(0, before)] + part * shares[Math.min(before + 1, shares.length - 1)];
     });
   }
 
-  /** Returns what the blocks say, (frames, channels): the last, and the first with frames enough for the long ones. */
+  /** Returns what the blocks say, (frames, channels): the last, and what the first with enough says to long frames. */
   activations(z, labels, noise, offset, drawn) {
     const { kernel, model, wide, sharedDim } = this;
     const input = kernel.view(this.input, sharedDim + labels.length);
@@ -150,31 +151,44 @@ class Generator {
     offset?.forEach((number, place) => (w[place] += number));
     kernel.apply(this.start, this.w, 0, 1, this.v);
     let x = kernel.view(this.v, this.start.columns).slice();
-    if (model.localLatents) this.addLocal(x, z);
+    if (model.localLatents) x = this.parts(x, z);
     let slow;
     const pitches = drawn && this.pitchRow(drawn);
     this.blocks.forEach((block, place) => {
-      x = resized(x, block.frames, wide);
-      this.addBlock(x, block, noise[place], pitches && resized(pitches, block.frames, 1));
-      if (this.long && !slow && block.frames >= this.long.frames) slow = x.slice();
+      const { size, begin, length, margin, stride } = block.stage;
+      x = resized(x, size, wide).slice(begin * wide, (begin + length) * wide);
+      this.addBlock(x, block, noise[place], pitches && this.seen(pitches, block.stage));
+      const frames = length - 2 * margin; // within the clip
+      if (!this.long || slow || frames < this.long.frames) return;
+      const enough = Math.min(frames, Math.ceil((this.long.frames * model.longFrames) / stride));
+      slow = resized(x.slice(margin * wide, (margin + enough) * wide), this.long.frames, wide);
     });
-    return { last: x, slow };
+    const { margin } = model.stages.at(-1);
+    return { last: x.slice(margin * wide, (margin + this.frames) * wide), slow };
   }
 
-  /** Adds to x, (places, channels), what the latent says of each part of the clip. */
-  addLocal(x, z) {
-    const { dim, localLatents, localParts, lengths } = this.model;
+  /** Returns the frames that a block has of a row of pitches, one for each hop. */
+  seen(row, { length, stride, margin }) {
+    if (!margin) return resized(row, length, 1);
+    const [first] = this.model.stages;
+    const begin = (first.margin * first.stride) / stride - margin;
+    return resized(row, row.length / stride, 1).slice(begin, begin + length);
+  }
+
+  /** Returns what the latent says of the whole sound, (channels,), with what it says of each part, (parts, channels). */
+  parts(whole, z) {
+    const { dim, localLatents, localParts } = this.model;
     const [weight, bias] = [this.tensors["local.weight"], this.tensors["local.bias"]];
     const said = new Float32Array(localParts * this.wide);
     for (let part = 0; part < localParts; part++) {
       const first = this.sharedDim + part * localLatents;
       for (let channel = 0; channel < dim; channel++) {
-        let sum = bias[channel];
+        let sum = whole[channel] + bias[channel];
         for (let k = 0; k < localLatents; k++) sum += weight[channel * localLatents + k] * z[first + k];
         said[part * this.wide + channel] = sum;
       }
     }
-    resized(said, lengths[0], this.wide).forEach((number, place) => (x[place] += number));
+    return said;
   }
 
   addLeaky(address, count) {
@@ -183,8 +197,9 @@ class Generator {
   }
 
   /** Adds to x what a block says of it. */
-  addBlock(x, { frames, first, last, modulation, gain, pitchGain }, noise, pitches) {
+  addBlock(x, { stage, first, last, modulation, gain, pitchGain }, noise, pitches) {
     const { kernel, wide } = this;
+    const frames = stage.length;
     const { dim } = this.model;
     kernel.apply(modulation, this.w, 0, 1, this.v);
     const modulations = kernel.view(this.v, 2 * wide);
@@ -240,10 +255,12 @@ class Generator {
     const place = (0.5 + 0.5 * errorFunction(numbers[0] / Math.SQRT2)) * (own.length - 1);
     const before = Math.min(Math.floor(place), own.length - 2);
     const base = own[before] + (place - before) * (own[before + 1] - own[before]);
-    const span = numbers.length - this.frames;
+    const [first] = this.model.stages;
+    const frames = first.margin ? first.length * first.stride : this.frames;
+    const span = numbers.length - frames;
     const taper = Array.from({ length: span }, (_, at) => 0.5 - 0.5 * Math.cos((2 * Math.PI * (at + 1)) / (span + 2)));
     const size = Math.hypot(...taper);
-    return Float64Array.from({ length: this.frames }, (_, frame) => {
+    return Float64Array.from({ length: frames }, (_, frame) => {
       const sum = taper.reduce((total, factor, at) => total + factor * numbers[1 + frame + at], 0);
       return base + (bend * sum) / size;
     });

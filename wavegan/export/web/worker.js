@@ -59,8 +59,9 @@ function singles(halves) {
 }
 
 /** Adds up draws of noise: a row for each block, then one of white noise for each channel, and one for the pitch. */
-function drawnNoise({ lengths, channels, window, hop, pitchNumbers }, draws) {
-  const samples = (lengths.at(-1) - 1) * hop + window;
+function drawnNoise({ stages, frames, channels, window, hop, pitchNumbers }, draws) {
+  const samples = (frames - 1) * hop + window;
+  const lengths = stages.map((stage) => stage.length);
   const rows = [...lengths, channels * samples, pitchNumbers].map((count, place) => {
     const sum = new Float32Array(count);
     for (const [seed, weight] of draws)
@@ -77,15 +78,16 @@ function drawnNoise({ lengths, channels, window, hop, pitchNumbers }, draws) {
 /** Measures a clip: levels of its spectrogram from 0 (-80 dB) to 255 (0 dB), length in seconds, brightness in Hz. */
 function pictured(clip) {
   const { model } = generator;
-  const { frames, bins, transform } = generator.short;
-  const before = Math.floor((model.window - model.hop) / 2);
-  const sound = new Float32Array((frames - 1) * model.hop + model.window);
+  const { bins, transform, before } = generator.short;
+  const first = model.edge / model.hop;
+  const frames = model.frames - 2 * first; // of the clip
+  const sound = new Float32Array((model.frames - 1) * model.hop + model.window);
   for (const samples of clip) samples.forEach((sample, place) => (sound[before + place] += sample / clip.length));
   const spectra = transform.forward(sound, model.hop);
   const levels = new Uint8Array(frames * bins);
   let [power, moment] = [0, 0];
   for (let frame = 0; frame < frames; frame++) {
-    const pairs = spectra.subarray(2 * frame * bins, 2 * (frame + 1) * bins);
+    const pairs = spectra.subarray(2 * (first + frame) * bins, 2 * (first + frame + 1) * bins);
     for (let bin = 1; bin < bins - 1; bin++) {
       const part = 2 * bin; // a Hann window over samples is this sum over neighbouring bins
       const real = pairs[part] / 2 - (pairs[part - 2] + pairs[part + 2]) / 4;

@@ -1,0 +1,100 @@
+"""Says which frames each block of the modern generator makes: twice as many from block to block, until there are all.
+
+The blocks of a clip that begins and ends make its frames and no others. A sound without a beginning and an end has no
+first frame: each block makes as many frames more on both sides of the clip as the blocks behind it hear, and none knows
+where the clip begins. So a network that has learned short clips makes sounds of any length (Lin et al. 2022,
+InfinityGAN).
+"""
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+START_FRAMES = 16  # about as many, from which a clip's others are interpolated
+PART = 32  # hops that share local latents; 256 ms at 16 kHz and a hop of 128
+STRIDES = (8, 4, 2, 1, 1)  # of the blocks of a sound without an end, in hops
+REACH = 4  # frames on either side that a block hears: two convolutions over five frames
+LARGEST_MATRIX = 4096  # frames
+
+
+class Stage(NamedTuple):
+    """Says how a block gets its frames: features are interpolated to `size` frames, and `length` from `begin` are kept.
+
+    stride: of the frames, in hops. margin: how many of them lie before the clip, and as many after it.
+    """
+
+    size: int
+    begin: int
+    length: int
+    stride: int
+    margin: int
+
+    def of(self, x: Tensor) -> Tensor:
+        """Returns the block's frames (N, C, length) of the features before it, (N, C, T)."""
+        return stretched(x, self.size)[..., self.begin : self.begin + self.length]
+
+    def seen(self, row: Tensor, first: "Stage") -> Tensor:
+        """Returns the block's frames of a row (N, C, T) with one of each hop; first: the first block's stage.
+
+        Without margins the row is of the clip, else of the first block's frames.
+        """
+        if not self.margin:
+            return stretched(row, self.length)
+        begin = first.margin * first.stride // self.stride - self.margin
+        return stretched(row, row.shape[-1] // self.stride)[..., begin : begin + self.length]
+
+    def within(self, x: Tensor) -> Tensor:
+        """Returns those of its features (N, C, length) that lie in the clip."""
+        return x[..., self.margin : self.length - self.margin]
+
+
+def whole_stages(frames: int) -> list[Stage]:
+    """Lists the stages of a clip that begins and ends."""
+    doublings = max(0, round(math.log2(frames / START_FRAMES)))
+    strides = [*(2**left for left in range(doublings, -1, -1)), 1]
+    return [Stage(-(-frames // stride), 0, -(-frames // stride), stride, 0) for stride in strides]
+
+
+def unbounded_stages(frames: int) -> list[Stage]:
+    """Lists the stages of a clip out of a sound without an end; the first gets its frames of the parts of the sound."""
+    margins = [REACH]
+    for stride, after in pairwise(STRIDES[::-1]):
+        doubled = -(-margins[0] // 2) + 1  # one more, as frames are interpolated between two
+        margins.insert(0, REACH + (margins[0] if stride == after else doubled))
+    lengths = [
+        -(-frames // STRIDES[0]) * STRIDES[0] // stride + 2 * margin
+        for stride, margin in zip(STRIDES, margins, strict=True)
+    ]
+    places = PART // STRIDES[0]  # of a part
+    begin = -margins[0] % places
+    parts = -(-(begin + lengths[0]) // places)
+    stages = [Stage(places * parts, begin, lengths[0], STRIDES[0], margins[0])]
+    for length, stride, margin in zip(lengths[1:], STRIDES[1:], margins[1:], strict=True):
+        before = stages[-1]
+        times = before.stride // stride
+        stages.append(Stage(times * before.length, times * before.margin - margin, length, stride, margin))
+    return stages
+
+
+def parts_of(stages: list[Stage]) -> int:
+    """Counts the parts of a sound without an end that reach into its clip or the margins."""
+    return stages[0].size * stages[0].stride // PART
+
+
+def stretched(x: Tensor, size: int) -> Tensor:
+    """Interpolates (N, C, T) linearly to (N, C, size), as `F.interpolate` does; the same x if that is its size.
+
+    It is a product with a matrix, unless that were too large: F.interpolate gives each place one thread of a GPU, which
+    loops over clips and channels.
+    """
+    if x.shape[-1] == size:
+        return x
+    if max(size, x.shape[-1]) > LARGEST_MATRIX:
+        return F.interpolate(x, size=size, mode="linear")
+    unit = torch.eye(x.shape[-1], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+    weights = F.interpolate(unit[None], size=size, mode="linear")[0].t().to(x.dtype)
+    return (weights @ x.transpose(1, 2)).transpose(1, 2)
