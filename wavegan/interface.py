@@ -18,11 +18,12 @@ from wavegan.commands.arguments import Labels, amounts_by_name, label_texts, see
 from wavegan.commands.directions import directions_of, moves_of
 from wavegan.commands.evaluation_data import ClipArray, array_of, checked_clips
 from wavegan.commands.export import card_of
-from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
+from wavegan.commands.generate import batch_size_of, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.invert import read_sound
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.named_run import recipe_and_folder
+from wavegan.commands.sound_length import of_seconds
 from wavegan.commands.sound_points import point_in
 from wavegan.errors import UserError
 from wavegan.evaluation.clip_format import common_form
@@ -79,8 +80,7 @@ class Model:
     def directions(self) -> dict[str, float]:
         """Returns how surely sounds follow each direction, a correlation by name; `generate` takes those from 0.8 on.
 
-        The first call takes a minute or more for a model that is not shipped. Raises UserError for a generator
-        other than inverse_stft.
+        For a model that is not shipped the first call takes a minute or more. Raises UserError for other generators.
         """
         return {direction.name: direction.correlation for direction in directions_of(self.loaded)}
 
@@ -92,6 +92,7 @@ class Model:
         label: Labels = None,
         truncation: float = 1.0,
         directions: Mapping[str, float] | None = None,
+        seconds: float | None = None,
     ) -> np.ndarray:
         """Returns clips 0 to n - 1 of a seed, float32 (n, channels, samples) in [-1, 1], as `wavegan generate` makes.
 
@@ -99,13 +100,15 @@ class Model:
         several that take turns, or a mix by weights, {"kick": 0.7, "snare": 0.3}; where None each clip draws its own,
         so that each label is as frequent as in the training sound. truncation: above 0 and at most 1; below 1 clips are
         more typical and vary less. directions: amounts from -1 to 1 by name, such as {"brightness": 0.5}, of
-        `directions`. Raises UserError for arguments outside these bounds, unknown labels and directions.
+        `directions`. seconds: the length of the clips, if the model makes any. Raises UserError for arguments outside
+        these bounds, unknown labels and directions, and a length that the model does not make.
         """
         n, seed = whole_number("n", n, least=1, advised=16), seed_of(seed)
         labels = self._checked(label, truncation)
-        moved = steered(self.loaded.model, moves_of(self.loaded, amounts_by_name(directions)).rows)
-        batches = generation.generate(moved, n, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE)
-        return torch.cat(list(batches)).numpy()
+        model = of_seconds(self.loaded, seconds).model
+        moved = steered(model, moves_of(self.loaded, amounts_by_name(directions)).rows)
+        given = {"seed": seed, "truncation": truncation, "labels": labels, "batch_size": batch_size_of(model)}
+        return torch.cat(list(generation.generate(moved, n, **given))).numpy()
 
     def interpolate(
         self, seeds: Sequence[int], *, steps: int = 8, label: Labels = None, truncation: float = 1.0
@@ -187,7 +190,6 @@ def load(
     """Returns the model of a run folder, a checkpoint file, an exported folder or a name, ready to make clips.
 
     A name is that of a shipped model, or hub:USER/NAME[@REVISION], which is downloaded by Hugging Face's client.
-
     device: auto, cpu, cuda, cuda:N or mps. checkpoint: newest, best or a step of a run. raw: the weights that learn, in
     place of their running average. precision: fp32, or bf16, which is faster on some machines and adds noise. Raises
     RunError for what is no model, UserError for a translation, which makes sound from sound.
@@ -219,8 +221,7 @@ def evaluate(
     where the command puts them. embedding: a function of clips, a tensor (N, C, T), and their rate that gives (N, F).
 
     `metrics` of the result maps each metric to value, low, high (its 95 % interval) and n; `reference` holds the same
-    for other real clips. Raises DataError or RunError for what cannot be judged, UserError for an array that holds no
-    clips.
+    for other real clips. Raises DataError or RunError for what cannot be judged, UserError for an array without clips.
     """
     rate = None if sample_rate is None else whole_number("sample_rate", sample_rate, least=1, advised=16000)
     options = JudgingOptions(

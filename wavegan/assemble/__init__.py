@@ -14,6 +14,7 @@ from wavegan.assemble.models import (
     untrained_model,
     write_preview,
 )
+from wavegan.assemble.networks import generator
 from wavegan.assemble.split_record import SplitRecord
 from wavegan.assemble.trackers import tracker_names
 from wavegan.assemble.training import autotune, method, training
@@ -46,6 +47,7 @@ __all__ = [
     "clip_format_of",
     "generated",
     "generating_model",
+    "generator",
     "real_sound_of_parts",
     "label_count",
     "method",

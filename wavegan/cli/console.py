@@ -36,6 +36,7 @@ SAME_NAME = (
     "pads",
     "seed",
     "more",
+    "seconds",
     "less",
 )
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate", "raw")} | {

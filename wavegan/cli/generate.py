@@ -35,6 +35,11 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     help="Label of the clips, a mix such as kick:0.7,snare:0.3, or a pattern such as 'pluck*'; of several, clips take "
     "turns; if not given, labels are as frequent as in the training sound.",
 )
+@click.option(
+    "--seconds",
+    type=float,
+    help="Length of each clip, of a model that makes sounds of any length; if not given, its own.",
+)
 @truncation_option
 @click.option(
     "--more",
@@ -65,6 +70,7 @@ def generate(
     out: Path | None,
     seed: int,
     labels: tuple[str, ...],
+    seconds: float | None,
     truncation: float,
     more: tuple[str, ...],
     less: tuple[str, ...],
@@ -104,5 +110,6 @@ def generate(
         raw=raw,
         device=device,
         directions=amounts_of(more, less),
+        seconds=seconds,
     )
     print_files(result, as_json, clip_samples=result.clip_samples)

@@ -19,13 +19,15 @@ from wavegan.commands.directions import moves_of
 from wavegan.commands.folder_record import FolderRecord
 from wavegan.commands.folders import make_folder, refuse_existing
 from wavegan.commands.model_loading import LoadedModel, load_model
+from wavegan.commands.sound_length import of_seconds
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.steering.directions import NO_MOVES, Moves, steered
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE = 16  # enough to fill a CPU, and small where clips are long
+BATCH_SIZE = 16  # enough to fill a CPU
+MOST_SAMPLES = 2**20  # of a batch, unless one sound has more
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,25 @@ def generate(
     raw: bool = False,
     device: str = "auto",
     directions: Mapping[str, float] | None = None,
+    seconds: float | None = None,
 ) -> GenerateResult:
     """Writes clips 0 to `count - 1` of a seed, or one file that walks between them, of a MODEL into a folder.
 
     out: generated/ in the MODEL's run folder where None. labels: names that take turns; where the MODEL knows labels
     and none is named, each clip draws its own. directions: amounts from -1 to 1 by name, see `directions.moves_of`.
-    Raises RunError as `load_model`, UserError for arguments that do not go together and as `moves_of`, DataError where
-    a file exists already that other settings have made, unless `force`, and for a format that cannot hold the clips.
+    seconds: of each clip, see `sound_length.of_seconds`. Raises RunError as `load_model`, UserError for arguments that
+    do not go together and as `moves_of` and `of_seconds`, DataError where a file exists already that other settings
+    have made, unless `force`, and for a format that cannot hold the clips.
     """
     _refuse_arguments(count, truncation, interpolate, directions or {})
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
     refuse_translation(loaded)
+    moves = moves_of(loaded, directions or {})
+    loaded = of_seconds(loaded, seconds)
     folder = out or loaded.result_folder("generated")
     labels = chosen_labels(loaded.model, labels)
     if len(labels) > count and not interpolate:
         logger.info(f"{count} clips are of the first {count} of {len(labels)} labels")
-    moves = moves_of(loaded, directions or {})
     write = write_walk if interpolate else partial(write_clips, moves=moves)
     paths = write(
         loaded.model, folder, count, seed=seed, truncation=truncation, labels=labels, extension=extension, force=force
@@ -121,7 +126,7 @@ def write_clips(
             seed=seed,
             truncation=truncation,
             labels=labels,
-            batch=_batch(index, count),
+            batch=_batch(model, index, count),
             moves=moves,
         )
         files.write(paths[index], clip.numpy(), model.sample_rate, receipts.text_of(receipt))
@@ -136,16 +141,22 @@ def _in_batches(
 
     Batches are those of a command that was not interrupted, so that every clip is the same to the last bit.
     """
-    for (start, size), indices in groupby(wanted, lambda index: _batch(index, count)):
+    for (start, size), indices in groupby(wanted, lambda index: _batch(model, index, count)):
         record.write(finished=max(record.finished, start), begun=max(record.begun, start + size))
         [batch] = generation.generate(model, size, first=start, batch_size=size, **settings)
         yield from ((index, batch[index - start]) for index in indices)
 
 
-def _batch(index: int, count: int) -> tuple[int, int]:
+def batch_size_of(model: Model) -> int:
+    """Returns how many clips of a model are made at a time: fewer where they are long."""
+    return max(1, min(BATCH_SIZE, MOST_SAMPLES // model.clip_samples))
+
+
+def _batch(model: Model, index: int, count: int) -> tuple[int, int]:
     """Returns the first number and the size of the batch in which clip `index` of `count` clips is made."""
-    start = index - index % BATCH_SIZE
-    return start, min(BATCH_SIZE, count - start)
+    size = batch_size_of(model)
+    start = index - index % size
+    return start, min(size, count - start)
 
 
 def write_walk(
@@ -176,7 +187,7 @@ def write_walk(
         return [path]
     make_folder(out)
     clips = generation.interpolate(
-        model, stations, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE
+        model, stations, seed=seed, truncation=truncation, labels=labels, batch_size=batch_size_of(model)
     )
     count = (stations - 1) * (generation.CLIPS_BETWEEN + 1) + 1
     record.write(finished=0, begun=int(not path.exists()))  # a file that is there now is not of these settings
@@ -191,6 +202,7 @@ def write_walk(
 def _settings(maker: Mapping[str, Any], seed: int, truncation: float, labels: Sequence[str]) -> dict[str, Any]:
     """Returns all that decides how a clip with a number sounds."""
     of_model = {key: maker[key] for key in ("model", "step", "weights", "precision")}
+    of_model |= {"clip_samples": maker["clip_samples"]} if maker["clip_samples"] else {}
     return {**of_model, "seed": seed, "truncation": truncation, "labels": list(labels)}
 
 

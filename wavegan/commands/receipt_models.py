@@ -11,6 +11,7 @@ from wavegan import shipped
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import LoadedModel, load_model, model_path, run_around, runs_in
 from wavegan.commands.receipts import Maker
+from wavegan.commands.sound_length import of_samples
 from wavegan.errors import RunError
 from wavegan.export import folder as exported
 from wavegan.training import checkpoint as checkpoints
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def maker_model(maker: Maker, path: Path, on: torch.device, *, model: Path | None = None) -> LoadedModel:
-    """Loads the model that made the sound at `path`, with the step and the arithmetic of its receipt.
+    """Loads the model that made the sound at `path`, with the step, the arithmetic and the length of its receipt.
 
     model: the MODEL to take; where None, the run or exported folder that the sound lies in, the shipped model of the
     name, or a run in runs/. Raises RunError if none of them holds these weights; it says which other place does.
@@ -64,7 +65,7 @@ def _with_weights(maker: Maker, place: Path, on: torch.device, others: dict[str,
     for checkpoint, raw in _states(model_path(place), maker.step):
         loaded = load_model(place, on, raw=raw, precision=maker.precision, checkpoint=checkpoint)
         if weights_hash(loaded.model.generator) == maker.weights:
-            return loaded
+            return of_samples(loaded, maker.clip_samples)
         if loaded.model.name == maker.model:
             others[f"{place} (step {loaded.model.step:,})"] = None
     return None

@@ -19,6 +19,7 @@ from wavegan import __version__, generation
 from wavegan.audio import comments
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import refuse_no_sound
+from wavegan.commands.sound_length import makes_any_length
 from wavegan.errors import DataError
 from wavegan.generation import Model
 from wavegan.steering.directions import NO_MOVES, Moves, label_offset
@@ -29,7 +30,10 @@ START = '{"wavegan"'  # of a receipt's text
 
 
 class Maker(BaseModel):
-    """Names the model that made a sound: its weights by their hash, its arithmetic, and the version of wavegan."""
+    """Names the model that made a sound: its weights by their hash, its arithmetic, and the version of wavegan.
+
+    clip_samples: of sounds of a model that makes any length; None for those of a model that makes one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,6 +42,7 @@ class Maker(BaseModel):
     step: int
     weights: str
     precision: Literal["fp32", "bf16"]
+    clip_samples: int | None = Field(default=None, ge=1)
 
 
 class KeptPart(BaseModel):
@@ -127,6 +132,7 @@ def maker_of(model: Model) -> dict[str, Any]:
         "step": model.step,
         "weights": weights_hash(model.generator),
         "precision": model.precision,
+        "clip_samples": model.clip_samples if makes_any_length(model) else None,
     }
 
 

@@ -13,7 +13,7 @@ from wavegan import assemble, generation, progress
 from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing
-from wavegan.commands.generate import BATCH_SIZE
+from wavegan.commands.generate import batch_size_of
 from wavegan.commands.receipt_models import maker_model
 from wavegan.commands.receipts import ClipReceipt, PointReceipt, Receipt, WalkReceipt
 from wavegan.errors import DataError
@@ -90,7 +90,7 @@ def clips_of(model: Model, receipt: Receipt, batch: Callable[..., Tensor] = _bat
             yield clip_of(model, receipts.point_of(model, receipt))
         case WalkReceipt():
             settings = {"seed": receipt.seed, "truncation": receipt.truncation, "labels": receipt.labels}
-            for clips in generation.interpolate(model, receipt.stations, batch_size=BATCH_SIZE, **settings):
+            for clips in generation.interpolate(model, receipt.stations, batch_size=batch_size_of(model), **settings):
                 yield from clips
 
 
@@ -98,10 +98,13 @@ def _models(chosen: Sequence[Receipt], sounds: Sequence[Path], model: Path | Non
     """Returns the model of each receipt, loaded once where several have the same."""
     on, by_weights = assemble.device(device), {}
     for receipt, path in zip(chosen, sounds, strict=True):
-        key = receipt.weights, receipt.precision
-        if key not in by_weights:
+        if (key := _key(receipt)) not in by_weights:
             by_weights[key] = maker_model(receipt, path, on, model=model).model
-    return [by_weights[receipt.weights, receipt.precision] for receipt in chosen]
+    return [by_weights[_key(receipt)] for receipt in chosen]
+
+
+def _key(receipt: Receipt) -> tuple[str, str, int | None]:
+    return receipt.weights, receipt.precision, receipt.clip_samples
 
 
 def _refuse_paths(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:

@@ -39,9 +39,13 @@ def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> t
 
 
 def point_in(loaded: LoadedModel, sound: Path) -> Point:
-    """Returns the point of a sound file in a model: that of its receipt if the model made it, else by inversion."""
+    """Returns the point of a sound file in a model: that of its receipt if the model made it, else by inversion.
+
+    Raises DataError for a sound of another length than the model makes, which the model has made.
+    """
     receipt = _receipt(sound)
     if receipt and receipt.weights == weights_hash(loaded.model.generator):
+        _refuse_other_length(loaded.model, receipt, sound)
         if _is_as_made(loaded.model, receipt, sound):
             return receipts.point_of(loaded.model, receipt)
         maker = "sounds otherwise than its receipt says"
@@ -49,6 +53,17 @@ def point_in(loaded: LoadedModel, sound: Path) -> Point:
         maker = f"was made by {receipt.model}, step {receipt.step:,}" if receipt else "has no receipt"
     logger.info(f"{sound} {maker}; the sound of {loaded.model.name} that is nearest to it is taken")
     return inverted(loaded, sound).point
+
+
+def _refuse_other_length(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> None:
+    if receipt.clip_samples in (None, model.clip_samples):
+        return
+    length, wanted = (samples / model.sample_rate for samples in (receipt.clip_samples, model.clip_samples))
+    raise DataError(
+        f"{sound} lasts {length:.2f} s",
+        f"a sound of {wanted:.2f} s is needed here",
+        f"generate it again with `seconds={wanted:.6g}`",
+    )
 
 
 def _is_as_made(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> bool:

@@ -1,0 +1,107 @@
+"""Sounds of any length of a model that has learned short clips: their length, receipts, neighbours, and refusals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import wavegan
+from wavegan import recipe as recipes
+from wavegan.commands import generate as job
+from wavegan.commands import receipts
+from wavegan.commands.train import train
+from wavegan.errors import DataError, UserError
+
+RECIPE = """\
+name: endless
+data: {source: drum_machine, sample_rate: 4000, clip_samples: 1024, windows: random}
+generator: {name: inverse_stft, dim: 4, latent_dim: 4, local_latents: 2, window: 64, hop: 16, long_frames: 2}
+discriminators: {waveform: {name: tiled_waveform, dim: 1, view: {name: low_rate, factor: 4}}}
+training: {steps: 1, batch_size: 2, checkpoint_every: 1, precision: fp32}
+monitor: {preview_every: 0, tensorboard: false}
+"""
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "endless.yaml").write_text(RECIPE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAVEGAN_CACHE", str(folder / "cache"))
+        train(recipes.load(folder / "endless.yaml"), folder / "endless", device="cpu")
+    return folder / "endless"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_sounds_of_any_length_are_written_and_made_again(command, endless, monkeypatch):
+    monkeypatch.setattr(job, "MOST_SAMPLES", 3 * 2000)  # three of the long ones, and five of the short ones at a time
+    for seconds, samples in ((0.5, 2000), (0.1, 400)):
+        outcome = command("generate", endless, "-n", 4, "--seconds", seconds, "--out", f"{samples}", "--json")
+        assert outcome.code == 0, outcome.err
+        values = json.loads(outcome.out)
+        assert values["clip_samples"] == samples
+        paths = [Path(path) for path in values["files"]]
+        assert {len(soundfile.read(path)[0]) for path in paths} == {samples}
+        receipt = receipts.of_file(paths[3])
+        assert receipt.clip_samples == samples
+        assert isinstance(receipt, receipts.ClipReceipt) and receipt.batch == ((3, 1) if samples == 2000 else (0, 4))
+        again = command("regenerate", *paths, "--model", endless, "--json", "--out", f"again-{samples}")
+        assert json.loads(again.out)["differences"] == [0, 0, 0, 0], again.err
+    assert command("info", paths[0]).out.count("clip_samples  400") == 1
+
+
+def test_the_same_folder_takes_no_clips_of_another_length(command, endless):
+    assert command("generate", endless, "-n", 2, "--seconds", 0.5, "--out", "clips").code == 0
+    outcome = command("generate", endless, "-n", 2, "--out", "clips")
+    assert outcome.code == 2 and "--force" in outcome.err
+    again = command("generate", endless, "-n", 3, "--seconds", 0.5, "--out", "clips")
+    assert again.code == 0 and "2 of 3 clips are there" in again.err
+
+
+def test_walks_and_neighbours_keep_the_length(command, endless):
+    assert command("generate", endless, "-n", 2, "--seconds", 0.4, "--out", "clips").code == 0
+    outcome = command("vary", "clips/clip-000001.wav", "-n", 1, "--model", endless, "--out", "varied")
+    assert outcome.code == 0 and "nearest" not in outcome.err, outcome.err
+    [path] = map(Path, outcome.out.split())
+    assert len(soundfile.read(path)[0]) == 1600 and receipts.of_file(path).clip_samples == 1600
+    walk = command("generate", endless, "-n", 2, "--seconds", 0.4, "--interpolate", "--out", "walk")
+    [path] = map(Path, walk.out.split())
+    assert len(soundfile.read(path)[0]) == 9 * 1600
+    again = command("regenerate", path, "--model", endless, "--json")
+    assert json.loads(again.out)["differences"] == [0], again.err
+
+
+def test_sounds_of_two_lengths_are_not_mixed(command, endless):
+    for seconds in (0.4, 0.2):
+        assert command("generate", endless, "-n", 1, "--seconds", seconds, "--out", f"{seconds}").code == 0
+    outcome = command("morph", "0.4/clip-000000.wav", "0.2/clip-000000.wav", "--model", endless)
+    assert outcome.code == 2 and "lasts 0.20 s" in outcome.err and "--seconds 0.4" in outcome.err
+    with pytest.raises(DataError, match="lasts 0.40 s; a sound of 0.26 s is needed here.*`seconds=0.256`"):
+        wavegan.load(endless).vary("0.4/clip-000000.wav", 1)
+
+
+def test_python_makes_what_the_command_writes(command, endless):
+    clips = wavegan.load(endless).generate(2, seed=3, seconds=0.5)
+    assert clips.shape == (2, 1, 2000) and np.abs(clips).max() > 0
+    assert command("generate", endless, "-n", 2, "--seed", 3, "--seconds", 0.5, "--out", "clips").code == 0
+    written = [soundfile.read(f"clips/clip-00000{number}.wav", dtype="float32")[0] for number in range(2)]
+    np.testing.assert_allclose(clips[:, 0], written, atol=2e-4)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 601, float("nan")])
+def test_a_length_out_of_bounds_is_refused(endless, seconds):
+    with pytest.raises(UserError, match="it must be above 0 and at most 600; try 30"):
+        wavegan.load(endless).generate(1, seconds=seconds)
+
+
+def test_a_model_of_one_length_says_so(command):
+    outcome = command("generate", "drums", "--seconds", 5)
+    assert outcome.code == 2 and "--seconds is 5, and drums makes clips of 1.02 s alone" in outcome.err
+    assert not Path("generated").exists()

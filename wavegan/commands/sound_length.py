@@ -1,0 +1,46 @@
+"""Lets a model make sounds longer or shorter than the clips that it has learned, where its generator can."""
+
+from dataclasses import replace
+
+from wavegan import assemble
+from wavegan.commands.model_loading import LoadedModel
+from wavegan.errors import UserError
+from wavegan.generation import Model
+
+MOST_SECONDS = 600
+
+
+def makes_any_length(model: Model) -> bool:
+    """Returns whether a model makes sounds of any length: one whose generator has local latents."""
+    return bool(getattr(model.generator, "local_latents", 0))
+
+
+def of_seconds(loaded: LoadedModel, seconds: float | None) -> LoadedModel:
+    """Returns a MODEL that makes sounds of this length, with the same weights; the same MODEL for None.
+
+    Raises UserError for a MODEL that makes clips of its own length alone, and for lengths out of bounds.
+    """
+    if seconds is None:
+        return loaded
+    model, own = loaded.model, loaded.model.clip_samples / loaded.model.sample_rate
+    if loaded.is_translation or not makes_any_length(model):
+        raise UserError(
+            f"`seconds` is {seconds:g}, and {model.name} makes clips of {own:.2f} s alone",
+            "a model of generator.local_latents makes sounds of any length",
+            "leave it out, or train such a model, piano_modern say",
+        )
+    if not 0 < seconds <= MOST_SECONDS:
+        raise UserError(f"`seconds` is {seconds:g}", f"it must be above 0 and at most {MOST_SECONDS}", "try 30")
+    return of_samples(loaded, max(1, round(seconds * model.sample_rate)))
+
+
+def of_samples(loaded: LoadedModel, clip_samples: int | None) -> LoadedModel:
+    """Returns a MODEL whose sounds have so many samples of a channel; the same MODEL for None and for its own."""
+    if clip_samples in (None, loaded.model.clip_samples):
+        return loaded
+    data = loaded.recipe.data.model_copy(update={"clip_samples": clip_samples})
+    generator = assemble.generator(loaded.recipe.model_copy(update={"data": data}), loaded.model.device)
+    generator.load_state_dict(loaded.model.generator.state_dict())
+    model = replace(loaded.model, generator=generator.eval(), clip_samples=clip_samples)
+    name = next(name for name, own in loaded.models.items() if own is loaded.model)
+    return replace(loaded, models={**loaded.models, name: model})
