@@ -27,6 +27,6 @@ def lively_model(
             frames.start_levels.uniform_(-5, -3)
             frames.bounds.uniform_(-2, -1)
     generator.peaks_are_one.fill_(is_loud)
-    if generator.pulses and generator.pulses.span > 1:
+    if generator.pulses and generator.pulses.is_steady:
         generator.pulses.frequencies.measure(torch.linspace(3, 9, 200))
     return Model(generator, clip_samples, channels, RATE, "lively", 1200, names)

@@ -110,7 +110,7 @@ class Generator(SpectralFrames):
         self.local = nn.Linear(local_latents, dim) if local_latents else None
         blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in lengths]
         self.blocks = nn.ModuleList(blocks)
-        self.pulses = Pulses(window, hop, is_steady=steady_pitch) if pulses else None
+        self.pulses = Pulses(window, hop, is_steady=steady_pitch, is_drawn=is_drawn) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
@@ -191,7 +191,7 @@ class Generator(SpectralFrames):
         """
         meters = [LevelMeter(frames) for frames in self.sets_of_frames]
         count, peaks, pitches = 0, [], []
-        steady = self.pulses if self.pulses and self.pulses.span > 1 else None
+        steady = self.pulses if self.pulses and self.pulses.is_steady else None
         for clips in batches:
             mixed = self.mix @ clips if self.channels > 1 else clips
             if (steady or self.drawn_pitches) and count < PITCHED:

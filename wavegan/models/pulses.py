@@ -13,14 +13,16 @@ from wavegan.dsp.librosa_door import librosa
 logger = logging.getLogger(__name__)
 
 LOWEST, HIGHEST = 2.0, 32.0  # cycles a window; at 16 kHz and 512 samples 62 and 1,000 Hz
-SPAN = 9  # frames over which a steady pitch is averaged, about two windows
+SPAN = 9  # frames over which what a network says of a pitch is averaged, about two windows
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
 FEW = 200  # pitches, from which no range is measured
 MOST_MOVED = 0.2  # octaves, by which a network moves a drawn pitch
 OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; at 16 kHz and 512 samples 94 to 250 Hz
 QUANTILES = 65
-BEND_WINDOWS = 6  # over which a drawn pitch is smooth; 0.19 s at 16 kHz and 512 samples
+BEND_WINDOWS = 12  # over which a drawn pitch is smooth; 0.38 s at 16 kHz and 512 samples
+LAG_WINDOWS = 3  # within which its changes are measured; 0.1 s
+LAG_FRAMES = 2 * LAG_WINDOWS  # of those in which pitches are looked for
 FEW_FRAMES, FEW_CLIPS = 6, 20  # with a pitch
 WITHIN, NORMAL_WITHIN = 0.8, 1.2816  # so many of normal numbers are smaller than so many standard deviations
 BAND = 0.4  # B as a share of the band
@@ -51,8 +53,9 @@ class Frequencies(nn.Module):
     def measure(self, pitches: Tensor) -> None:
         """Sets the range to where nine of ten of these pitches lie, in cycles a window, and half an octave beyond.
 
-        It stays as it is if there are fewer than two hundred.
+        NaN is no pitch. The range stays as it is if there are fewer than two hundred.
         """
+        pitches = pitches[pitches.isfinite()]
         if len(pitches) >= FEW:
             low, high = pitches.log2().quantile(torch.tensor(COMMON, device=pitches.device))
             widest = math.log2(LOWEST), math.log2(HIGHEST)
@@ -62,9 +65,10 @@ class Frequencies(nn.Module):
 class DrawnPitches(nn.Module):
     """Turns normal numbers (N, 1 + frames + span - 1) into pitches (N, frames), as those of a sound are spread.
 
-    The first number says a clip's own pitch, by the quantiles `own`. The others, averaged over 6 windows with a taper,
-    bend it by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles a window. The gradient
-    of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and down by octaves.
+    The first number says a clip's own pitch, by the quantiles `own`. The others, averaged over 12 windows with a taper,
+    let it glide: within 3 windows by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles
+    a window. The gradient of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and
+    down by octaves.
     """
 
     own: Tensor
@@ -78,7 +82,9 @@ class DrawnPitches(nn.Module):
         self.register_buffer("own", torch.linspace(*OWN, QUANTILES))
         self.register_buffer("bend", torch.tensor(0.1))
         taper = torch.hann_window(span + 2)[1:-1]
-        self.register_buffer("kernel", taper / taper.norm(), persistent=False)
+        lag = LAG_WINDOWS * window // hop
+        change = F.pad(taper, (lag, 0)) - F.pad(taper, (0, lag))
+        self.register_buffer("kernel", taper / change.norm(), persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
         places = (0.5 + 0.5 * torch.erf(numbers[:, :1] / math.sqrt(2))) * (QUANTILES - 1)  # of normal numbers, even
@@ -88,39 +94,40 @@ class DrawnPitches(nn.Module):
         return own + self.bend * F.conv1d(numbers[:, None, 1:], self.kernel[None, None])[:, 0]
 
     def measure(self, pitches: list[Tensor]) -> None:
-        """Sets both from the pitches of each clip's voiced frames, in cycles a window.
+        """Sets both from the pitches of each clip's frames, see `pitches_of`.
 
         Where too few clips have a pitch, both stay as they are, and a line says so.
         """
-        logs = [clip.log2() for clip in pitches if len(clip) >= FEW_FRAMES]
+        logs = [clip.log2() for clip in pitches if clip.isfinite().sum() >= FEW_FRAMES]
         if len(logs) < FEW_CLIPS:
             logger.warning(
                 f"generator.drawn_pitch is true, and of {len(pitches)} clips {len(logs)} have a pitch, where "
                 f"{FEW_CLIPS} are needed; pitches are drawn as of a voice; leave it out for sound that is none"
             )
             return
-        medians = torch.stack([clip.median() for clip in logs])
-        away = torch.cat([clip - median for clip, median in zip(logs, medians, strict=True)]).abs()
+        medians = torch.stack([clip.nanmedian() for clip in logs])
         self.own.copy_(medians.quantile(torch.linspace(0.01, 0.99, QUANTILES).to(medians)))
-        self.bend.copy_(away.quantile(WITHIN) / NORMAL_WITHIN)
+        changes = torch.cat([clip[LAG_FRAMES:] - clip[:-LAG_FRAMES] for clip in logs]).abs()
+        if changes.isfinite().any():
+            self.bend.copy_(changes.nanquantile(WITHIN) / NORMAL_WITHIN)
 
 
 def pitches_of(clips: Tensor, window: int) -> list[Tensor]:
-    """Returns for each of the clips (N, T) the pitches (count,) of its voiced frames, in cycles a window.
+    """Returns for each of the clips (N, T) the pitches (frames,), in cycles a window; NaN where a frame has none.
 
-    pYIN (Mauch and Dixon 2014) hears them, in frames of two windows.
+    pYIN (Mauch and Dixon 2014) hears them, in frames of two windows, one each half of a window.
     """
     frames = {"sr": window, "frame_length": 2 * window, "hop_length": window // 2}  # so that a Hz is a cycle a window
     steps = {"resolution": 0.5, "max_transition_rate": 1}  # semitones, and octaves a frame
-    pitches, is_voiced, _ = librosa().pyin(clips.cpu().numpy(), fmin=LOWEST, fmax=HIGHEST, **frames, **steps)
-    return [torch.from_numpy(clip[voiced]).to(clips) for clip, voiced in zip(pitches, is_voiced, strict=True)]
+    pitches, _is_voiced, _ = librosa().pyin(clips.cpu().numpy(), fmin=LOWEST, fmax=HIGHEST, **frames, **steps)
+    return list(torch.from_numpy(pitches).to(clips))
 
 
 class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
-    A pitch is any number, see `Frequencies`. is_steady: a pitch is averaged over nine frames, `span`, and the range
-    of pitches can be measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its harmonic
+    A pitch is any number, see `Frequencies`. is_steady, is_drawn: it is averaged over nine frames, `span`; if is_steady
+    the range of pitches can be measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its harmonic
     at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes all harmonics equally
     loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of all cycles so far.
     The gradient reaches a pitch through its own frame alone: through the phases of all later frames it would be
@@ -130,9 +137,10 @@ class Pulses(nn.Module):
 
     whitening: Tensor
 
-    def __init__(self, window: int, hop: int, *, is_steady: bool = False):
+    def __init__(self, window: int, hop: int, *, is_steady: bool = False, is_drawn: bool = False):
         super().__init__()
-        self.window, self.hop, self.span = window, hop, SPAN if is_steady else 1
+        self.window, self.hop, self.is_steady = window, hop, is_steady
+        self.span = SPAN if is_steady or is_drawn else 1
         self.frequencies = Frequencies(window, is_measured=is_steady)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)

@@ -5,6 +5,7 @@ const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
 const MOST_MOVED = 0.2; // octaves, by which the activations move a drawn pitch
+const LAG_WINDOWS = 3; // within which the changes of a drawn pitch are measured
 const OCTAVE = 2; // in the row of drawn pitches that blocks see
 const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm: below it, it is silent
 
@@ -258,8 +259,10 @@ class Generator {
     const [first] = this.model.stages;
     const frames = first.margin ? first.length * first.stride : this.frames;
     const span = numbers.length - frames;
-    const taper = Array.from({ length: span }, (_, at) => 0.5 - 0.5 * Math.cos((2 * Math.PI * (at + 1)) / (span + 2)));
-    const size = Math.hypot(...taper);
+    const height = (at) => (at < 0 || at >= span ? 0 : 0.5 - 0.5 * Math.cos((2 * Math.PI * (at + 1)) / (span + 2)));
+    const taper = Array.from({ length: span }, (_, at) => height(at));
+    const lag = Math.floor((LAG_WINDOWS * this.model.window) / this.model.hop);
+    const size = Math.hypot(...Array.from({ length: span + lag }, (_, at) => height(at - lag) - height(at)));
     return Float64Array.from({ length: frames }, (_, frame) => {
       const sum = taper.reduce((total, factor, at) => total + factor * numbers[1 + frame + at], 0);
       return base + (bend * sum) / size;
