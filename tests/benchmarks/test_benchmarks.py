@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import objective_rows
 import pytest
 import torch
@@ -384,3 +385,15 @@ def test_time_on_a_device_counts_kernels_that_run_at_once_once():
         "copies": 0.002,
         "other": 0.001,
     }
+
+
+@pytest.mark.parametrize("decibels", [0, 10, 20])
+@pytest.mark.parametrize("pitch", [90, 217])
+def test_the_harmonicity_of_a_voice_in_noise_is_their_ratio(decibels, pitch):
+    random, time = np.random.default_rng(0), np.arange(16000) / 16000
+    voice = sum(np.sin(2 * np.pi * pitch * number * time) / number for number in range(1, 8))
+    noise = random.standard_normal(16000)
+    noise *= np.std(voice) / np.std(noise) * 10 ** (-decibels / 20)
+    assert script("harmonicity").harmonicity(voice + noise, 16000) == pytest.approx(decibels, abs=1.5)
+    assert np.isnan(script("harmonicity").harmonicity(random.standard_normal(16000), 16000))
+    assert np.isnan(script("harmonicity").harmonicity(np.zeros(16000), 16000))

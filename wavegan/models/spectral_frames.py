@@ -17,7 +17,8 @@ HEADROOM = 0.5  # of a bin above the loudest it ever is, as a natural logarithm
 SOFTEST = 1e-5  # magnitude below which nothing is measured, -100 dB
 SOFTER = 0.25  # times LOUDNESS_GAIN, how far long frames begin below the levels of the sound, as a natural logarithm
 GOLDEN = (math.sqrt(5) - 1) / 2
-LONGEST_RING = 10  # a part of a window: 3 ms at 16 kHz and 512 samples
+LONGEST_RING = 5  # a part of a window: 6 ms at 16 kHz and 512 samples
+BESIDE_PULSES = 0.3  # times as large begin the complex numbers of bins in which pulses ring
 OPEN = 0.5  # times LOUDNESS_GAIN, where a gate begins: at 0.88
 
 
@@ -75,14 +76,16 @@ class SpectralFrames(nn.Module):
         """Sets a head that makes the start levels in all bins, with phases of no order.
 
         start_shares: those of the sources in a bin. loudness: of all frames, times LOUDNESS_GAIN a natural logarithm.
+        Where pulses ring, the complex numbers are a small part beside them.
         """
         self.head.weight.mul_(0.5)
         bias = self.head.bias.view(self.channels, -1)
         bias[:, 0] = loudness
         level, real, imaginary, *shares = bias[:, 1:].unflatten(1, (-1, self.bins)).unbind(1)
         level.zero_()
+        size = 1 if self.ringing is None else BESIDE_PULSES
         for part in (real, imaginary):  # were they all alike, clips would begin as clicks
-            part.uniform_(-1, 1)
+            part.uniform_(-size, size)
         for share, start in zip(shares, start_shares, strict=False):
             share.fill_(start)
 

@@ -2,7 +2,7 @@
 // Runs in the worker.
 
 const LOUDNESS_GAIN = 4;
-const LONGEST_RING = 10; // of pulses, a part of a window
+const LONGEST_RING = 5; // of pulses, a part of a window
 const BROAD = 9; // bins, over whose mean level hiss may not rise
 
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
