@@ -20,8 +20,9 @@ from wavegan.models.conv1d import Convolution, initialize_uniform
 from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
+from wavegan.models.level_meter import LevelMeter
 from wavegan.models.pulses import DrawnPitches, Pulses, pitches_of
-from wavegan.models.spectral_frames import LevelMeter, LongFrames, SpectralFrames
+from wavegan.models.spectral_frames import LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
 from wavegan.models.stages import parts_of, stretched, unbounded_stages, whole_stages
 

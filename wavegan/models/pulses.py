@@ -127,12 +127,11 @@ class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
     A pitch is any number, see `Frequencies`. is_steady, is_drawn: it is averaged over nine frames, `span`; if is_steady
-    the range of pitches can be measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its harmonic
-    at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes all harmonics equally
-    loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of all cycles so far.
-    The gradient reaches a pitch through its own frame alone: through the phases of all later frames it would be
-    noise. A source and a filter: Wang, Takaki and Yamagishi (2019, neural source-filter), Engel et al. (2020,
-    DDSP).
+    the range of pitches can be measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its
+    harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes all harmonics
+    equally loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of all cycles so
+    far. The gradient reaches a pitch through its own frame alone: through the phases of all later frames it would be
+    noise. A source and a filter: Wang, Takaki and Yamagishi (2019, neural source-filter), Engel et al. (2020, DDSP).
     """
 
     whitening: Tensor
