@@ -76,6 +76,19 @@ def test_a_file_of_any_length_is_translated(command, translator, loop, tmp_path)
     assert 0.02 < np.abs(sound).max() < 0.5, "at the level of the file"
 
 
+def test_a_sound_is_converted_as_what_the_model_learned_from(command, tmp_path):
+    sounds = tones(tmp_path / "b", 1000)
+    settings = ("data.channel=2", "data.remove_dc=true", "method.name=translation", "generator.name=translator")
+    run = trained(tmp_path, *settings, "generator.blocks=0", f"data.source_b={sounds}")
+    left, right = np.random.default_rng(0).uniform(-0.2, 0.2, (2, 8000))
+    for name, sound in {"stereo": np.stack([left, right + 0.3], 1), "right": right - right.mean()}.items():
+        soundfile.write(tmp_path / f"{name}.wav", sound, RATE, subtype="FLOAT")
+    done = command("translate", run, tmp_path / "stereo.wav", tmp_path / "right.wav", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    stereo, alone = (soundfile.read(tmp_path / "out" / f"{name}-to-B.wav")[0] for name in ("stereo", "right"))
+    assert np.abs(stereo - alone).max() < 1e-3, "the right channel alone, without its offset"
+
+
 def test_the_two_directions_are_two_networks(command, translator, loop, tmp_path):
     for to in ("A", "B"):
         assert command("translate", translator, loop, "--to", to, "--out", tmp_path).code == 0

@@ -1,4 +1,4 @@
-"""Reads one sound file as a clip, converted as the items of a corpus are."""
+"""Reads one sound file, as a clip or whole, converted as the items of a corpus are."""
 
 import io
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavegan.audio.decoding import SILENCE_PEAK, Conversion, append, decode_item
+from wavegan.audio.decoding import SILENCE_PEAK, Conversion, Decoded, append, decode_item
 from wavegan.audio.files import FULL_SCALE, open_sound
 from wavegan.audio.items import Item
 from wavegan.errors import DataError
@@ -17,12 +17,8 @@ def read_clip(path: Path, conversion: Conversion, clip_samples: int) -> tuple[np
 
     A shorter sound is filled up with silence. Raises DataError for a file that cannot be used, and for silence.
     """
-    item = Item(path.name, None, (), lambda *_: open_sound(path))
-    decoded = decode_item(item, conversion, Path(tempfile.gettempdir()))
-    if decoded.spool is None:
-        raise DataError(f"{path} {decoded.reason}")
     samples = io.BytesIO()
-    facts = append(samples, decoded, conversion)
+    facts = append(samples, _decoded(path, conversion), conversion)
     sound = np.frombuffer(samples.getvalue(), np.int16).reshape(-1, conversion.channels).T
     clip = np.zeros((conversion.channels, clip_samples), np.float32)
     clip[:, : sound.shape[1]] = sound[:, :clip_samples].astype(np.float32) / FULL_SCALE
@@ -32,6 +28,26 @@ def read_clip(path: Path, conversion: Conversion, clip_samples: int) -> tuple[np
         )
         raise DataError(f"{path} {part} silence; name a sound that is heard, or cut off what is before it")
     return clip, _notes(facts, sound.shape[1], conversion, clip_samples)
+
+
+def read_whole(path: Path, conversion: Conversion) -> np.ndarray:
+    """Returns a whole sound, float32 (channels, frames), at its own level and with the silence at its ends.
+
+    Raises DataError for a file that cannot be used.
+    """
+    decoded = _decoded(path, conversion)
+    assert decoded.spool, "a file that cannot be used was refused"
+    with decoded.spool as spool:
+        sound = np.frombuffer(spool.read(), np.float32).reshape(-1, conversion.channels)
+    return np.ascontiguousarray((sound - decoded.offset.astype(np.float32)).T)
+
+
+def _decoded(path: Path, conversion: Conversion) -> Decoded:
+    item = Item(path.name, None, (), lambda *_: open_sound(path))
+    decoded = decode_item(item, conversion, Path(tempfile.gettempdir()))
+    if decoded.spool is None:
+        raise DataError(f"{path} {decoded.reason}")
+    return decoded
 
 
 def _notes(facts: dict, length: int, conversion: Conversion, clip_samples: int) -> list[str]:

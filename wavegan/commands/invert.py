@@ -12,7 +12,6 @@ from torch import Tensor
 from wavegan import assemble, progress
 from wavegan.audio import files, single_sound
 from wavegan.audio.corpus import Corpus
-from wavegan.audio.decoding import Conversion
 from wavegan.audio.windows import gather
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing, refuse_no_sound
@@ -128,11 +127,7 @@ def inverted(loaded: LoadedModel, sound: Path) -> Inversion:
 def read_sound(loaded: LoadedModel, sound: Path) -> Tensor:
     """Returns a sound (C, T) in the form of a model, converted as what it learned from; a line says how."""
     refuse_no_sound(sound)
-    data, model = loaded.recipe.data, loaded.model
-    conversion = Conversion(
-        model.sample_rate, model.channels, data.normalize, data.channel, data.remove_dc, data.trim_silence
-    )
-    clip, notes = single_sound.read_clip(sound, conversion, model.clip_samples)
+    clip, notes = single_sound.read_clip(sound, loaded.conversion, loaded.model.clip_samples)
     if notes:
         logger.info(f"{sound}: {'; '.join(notes)}")
     return torch.from_numpy(clip)

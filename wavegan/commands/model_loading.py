@@ -12,6 +12,7 @@ import torch
 from wavegan import assemble, shipped
 from wavegan import recipe as recipes
 from wavegan.audio import files
+from wavegan.audio.decoding import Conversion
 from wavegan.errors import RunError, UserError
 from wavegan.export import folder as exported
 from wavegan.export import hub
@@ -64,6 +65,14 @@ class LoadedModel:
         `models[TRANSLATORS["A"]]` and `models[TRANSLATORS["B"]]` then do so.
         """
         return self.recipe.method.name == "translation"
+
+    @property
+    def conversion(self) -> Conversion:
+        """Returns how a sound is converted to what the MODEL has learned from."""
+        data, model = self.recipe.data, self.model
+        return Conversion(
+            model.sample_rate, model.channels, data.normalize, data.channel, data.remove_dc, data.trim_silence
+        )
 
     def result_folder(self, kind: str) -> Path:
         """Returns the folder for results of a kind, "generated" say; see the function of this name."""

@@ -2,18 +2,17 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from wavegan import __version__, assemble, progress
-from wavegan.audio import comments, files
-from wavegan.audio.decoding import SILENCE_PEAK
+from wavegan.audio import comments, files, single_sound
+from wavegan.audio.decoding import SILENCE_PEAK, Conversion
 from wavegan.audio.overlap_add import overlap_add
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder
@@ -47,6 +46,7 @@ def translate(
 ) -> TranslateResult:
     """Writes NAME-to-B.wav, say, for every sound file, as long as that is, by a MODEL that translates.
 
+    The sound is converted as what the MODEL learned from: data.channel and data.remove_dc of its recipe hold for it.
     to: "A", the recipe's data.source, or "B", its data.source_b. out: translated/ in the MODEL's run folder where None.
     Files that the same MODEL has made there of the same sounds are kept, so a command that was interrupted goes on.
     Raises UserError for a MODEL that makes sound from latents, RunError as `load_model`, DataError for files that
@@ -64,7 +64,7 @@ def translate(
     paths = [folder / f"{path.stem}-to-{to}.{extension}" for path in sounds]
     _refuse(sounds, paths)
     # Each sound is read once more below, so that memory holds one at a time.
-    marks = {path: _mark(source, translator) for source, path in zip(sounds, paths, strict=True)}
+    marks = {path: _mark(source, loaded.conversion, translator) for source, path in zip(sounds, paths, strict=True)}
     kept = [] if force else [path for path in paths if _has_mark(path, marks[path])]
     _refuse_existing([path for path in paths if path not in kept], force)
     if kept:
@@ -72,20 +72,20 @@ def translate(
     make_folder(folder)
     for source, path in zip(sounds, paths, strict=True):
         if path not in kept:
-            translation = _translated(_read(source, translator), translator, is_scaled=loaded.recipe.data.normalize)
+            sound = torch.from_numpy(single_sound.read_whole(source, loaded.conversion))
+            translation = _translated(sound, translator, is_scaled=loaded.recipe.data.normalize)
             files.write(path, translation.numpy(), translator.sample_rate, marks[path])
     return TranslateResult(folder, tuple(paths), translator.sample_rate)
 
 
-def _mark(source: Path, model: Model) -> str:
+def _mark(source: Path, conversion: Conversion, model: Model) -> str:
     """Returns the comment of a sound's translation, by which it is known again; it holds hashes of sound and model.
 
     Raises DataError for a file that cannot be read.
     """
-    digest = hashlib.blake2b(digest_size=8)
-    for block in _blocks(source, model):
-        digest.update(block.tobytes())
-    return f"wavegan {__version__}: sound {digest.hexdigest()} translated by weights {weights_hash(model.generator)}"
+    frames = single_sound.read_whole(source, conversion).T.tobytes()
+    digest = hashlib.blake2b(frames, digest_size=8).hexdigest()
+    return f"wavegan {__version__}: sound {digest} translated by weights {weights_hash(model.generator)}"
 
 
 def _has_mark(path: Path, mark: str) -> bool:
@@ -108,18 +108,6 @@ def _translated(sound: Tensor, model: Model, *, is_scaled: bool) -> Tensor:
         model.clip_samples,
         watch=lambda numbers: progress.track(numbers, len(numbers), "batches"),
     )
-
-
-def _read(path: Path, model: Model) -> Tensor:
-    """Returns a file's sound, (C, T)."""
-    return torch.from_numpy(np.concatenate(list(_blocks(path, model))).T.copy())
-
-
-def _blocks(path: Path, model: Model) -> Iterator[np.ndarray]:
-    try:
-        yield from files.decode(path, model.sample_rate, model.channels)
-    except DataError as error:
-        raise DataError(f"{path} {error}") from error
 
 
 def _refuse(sounds: Sequence[Path], paths: Sequence[Path]) -> None:
