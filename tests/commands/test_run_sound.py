@@ -98,7 +98,7 @@ def test_names_that_both_parts_use_are_no_change(home: Path, command: Callable):
 def test_other_sound_under_another_name_is_refused(home: Path, command: Callable):
     write_tones(Path("other"), 60, first=300)
     told = train_on(command, "training.steps=2", "data.source=other")
-    assert told.startswith("2 ") and "only 0 of 60 sounds of other are the same" in told and "--fresh" in told
+    assert told.startswith("2 ") and f"only 0 of 60 sounds of {home}/other are the same" in told and "--fresh" in told
 
 
 def test_evaluate_finds_the_sound_where_the_training_was_started(
@@ -122,6 +122,38 @@ def test_evaluate_takes_no_strangers_sound_of_that_name(
     assert told.code == 2 and "mouse has learned from or held out 0 of 60 sounds in sounds" in told.err
     told = command("evaluate", home / "run", "--classifier", "none", "--device", "cpu", "--data", "sounds")
     assert told.code == 0 and "the sound that mouse has learned from is not here" in told.err
+
+
+def test_a_training_finds_the_sound_where_it_was_started(
+    home: Path, command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "away")
+    for steps in (2, 3):  # the second time by what the first has written
+        told = command("train", home / "run", "--device", "cpu", f"training.steps={steps}")
+        assert told.code == 0 and f"going on from step {steps - 1}" in told.err and "changed" not in told.err
+        assert (f"the sound is that of {home}" in told.err) == (steps == 2)
+
+
+def test_a_training_takes_no_strangers_sound_of_that_name(
+    home: Path, command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_tones(Path("sounds"), 60, first=300)
+    words = ("train", home / "run", "--device", "cpu")
+    told = command(*words, "training.steps=2")
+    assert told.code == 0 and f"the sound is that of {home}" in told.err and "changed" not in told.err
+    shutil.rmtree(home / "sounds")
+    told = command(*words, "training.steps=3", "data.source=sounds")
+    reason = f"learned from {home}/sounds, and only 0 of 60 sounds of {tmp_path}/sounds are the same"
+    assert told.code == 2 and reason in told.err and "--fresh" in told.err
+
+
+def test_sound_that_was_exchanged_in_its_own_folder_brings_a_warning(home: Path, command: Callable):
+    shutil.rmtree("sounds")
+    write_tones(Path("sounds"), 60, first=300)
+    told = train_on(command, "training.steps=2")
+    assert told.startswith("0 ") and "of 60 items 60 are gone" in told
 
 
 def test_an_older_run_without_a_record_goes_on_and_keeps_its_split(home: Path, command: Callable):

@@ -1,12 +1,13 @@
 """Refuses to resume a run with other sound or another recipe, or in processes with different sound."""
 
 import socket
+from pathlib import Path
 from typing import Any
 
 from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.audio.corpus import Corpus
-from wavegan.commands.run_sound import LEAST_KNOWN
+from wavegan.commands.run_sound import LEAST_KNOWN, anchored, found, started_in
 from wavegan.errors import DataError, RunError
 from wavegan.recipe import Recipe
 from wavegan.training.run_folder import RunFolder
@@ -32,10 +33,35 @@ def refuse_older_run(folder: RunFolder, newest: int, newest_anywhere: int) -> No
     )
 
 
-def refuse_other_source(
-    folder: RunFolder, earlier: Recipe, recipe: Recipe, state: dict[str, Any], parts: assemble.Corpora
-) -> None:
-    """Raises RunError if the recipe names another source, unless that is the run's own sound in another place."""
+Sound = tuple[assemble.Corpora, assemble.Corpora]
+
+
+def sound_of(recipe: Recipe, state: dict[str, Any] | None) -> Sound:
+    """Returns the sound to learn from and the sound that clips should be like, split as a checkpoint recorded it."""
+    records = [assemble.SplitRecord.from_state(state, suffix) if state else None for suffix in ("", "_b")]
+    parts = assemble.corpora(recipe, records[0])
+    return parts, assemble.target_corpora(recipe, parts, records[1])
+
+
+def found_sound(folder: RunFolder, recipe: Recipe, state: dict[str, Any]) -> tuple[Recipe, Sound]:
+    """Returns the recipe with sources that can be found, and the sound of a run that goes on, as `sound_of` does.
+
+    Raises DataError if there is no sound, RunError if another folder has other sound.
+    """
+
+    def load(placed: Recipe) -> Sound:
+        parts, target = sound_of(placed, state)
+        _refuse_other_source(folder, placed, state, parts)
+        return parts, target
+
+    return found(recipe, folder.path, load)
+
+
+def _refuse_other_source(folder: RunFolder, recipe: Recipe, state: dict[str, Any], parts: assemble.Corpora) -> None:
+    """Raises RunError if the source is another one, unless that is the run's own sound in another place."""
+    earlier, place = recipes.from_dict(state["recipe"]), started_in(folder.path)
+    if place:  # one name is another source in another folder
+        earlier, recipe = anchored(earlier, place), anchored(recipe, Path.cwd())
     if (earlier.data.source, earlier.data.test) == (recipe.data.source, recipe.data.test):
         return
     is_known = assemble.SplitRecord.from_state(state).is_known(parts.training, parts.held_out)

@@ -2,12 +2,14 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from wavegan import assemble
-from wavegan.errors import DataError
+from wavegan.errors import DataError, RunError
 from wavegan.recipe import Recipe
 from wavegan.training.run_folder import RunFolder
 
@@ -16,29 +18,43 @@ logger = logging.getLogger(__name__)
 STARTED_IN = "started_in"  # the key of corpus.json for the folder in which the training was started
 LEAST_KNOWN = 0.5  # share of the items that the run must know; otherwise the sound is taken for another
 SOURCES = ("source", "test", "source_b", "test_b")
+Loaded = TypeVar("Loaded")
 
 
 def sound_of_run(recipe: Recipe, record: assemble.SplitRecord, run: Path | None) -> tuple[Recipe, assemble.Corpora]:
     """Returns the recipe with sources that can be found, and the sound that the run's clips should resemble.
 
-    Relative sources are looked up in the current folder first, then in the folder where the training was started. Sound
-    of which the run knows less than half is refused, whatever its folder is called. Raises DataError if neither folder
-    has the run's sound.
+    Sound of which the run knows less than half is refused, whatever its folder is called. Raises DataError if the run's
+    sound is nowhere, see `found`.
+    """
+
+    def load(placed: Recipe) -> assemble.Corpora:
+        parts = assemble.target_corpora(placed, record=record)
+        _refuse_other_sound(placed, record, parts)
+        return parts
+
+    return found(recipe, run, load)
+
+
+def found(recipe: Recipe, run: Path | None, load: Callable[[Recipe], Loaded]) -> tuple[Recipe, Loaded]:
+    """Returns the recipe with sources that can be found, and the sound that `load` returns for it.
+
+    Relative sources are looked up in the current folder first, then in the folder where the training was started.
+    Raises what `load` raises in the first folder if it takes the sound of neither.
     """
     refusal = None
-    for folder in (None, _started_in(run) if run else None):
+    for folder in (None, started_in(run) if run else None):
         placed = recipe if folder is None else anchored(recipe, folder)
         if refusal and placed == recipe:
             continue
         try:
-            parts = assemble.target_corpora(placed, record=record)
-            _refuse_other_sound(placed, record, parts)
-        except DataError as error:
+            sound = load(placed)
+        except (DataError, RunError) as error:
             refusal = refusal or error
             continue
         if folder is not None:
             logger.info(f"the sound is that of {folder}, where {recipe.name} was trained")
-        return placed, parts
+        return placed, sound
     assert refusal, "one place was looked at"
     raise refusal
 
@@ -53,7 +69,8 @@ def anchored(recipe: Recipe, folder: Path) -> Recipe:
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=places)})
 
 
-def _started_in(run: Path) -> Path | None:
+def started_in(run: Path) -> Path | None:
+    """Returns the folder in which a run was started, as its corpus.json has it; None if that is not known."""
     try:
         return Path(json.loads(RunFolder(run).corpus.read_text())[STARTED_IN])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -15,14 +15,13 @@ from wavegan import assemble, distributed, progress
 from wavegan.atomic_write import atomic_write
 from wavegan.audio.corpus import Corpus, cache_folder
 from wavegan.commands.corpus_report import summary_with_hash
-from wavegan.commands.resuming import refuse_other_sound
+from wavegan.commands.resuming import Sound, refuse_other_sound
 from wavegan.errors import DataError
 from wavegan.file_lock import acquire
 
 logger = logging.getLogger(__name__)
 
 PIECE_FRAMES = 1 << 23  # of 16 MB, where there is one channel
-Sound = tuple[assemble.Corpora, assemble.Corpora]
 
 
 def offer(parts: assemble.Corpora, target: assemble.Corpora) -> None:

@@ -16,11 +16,12 @@ from wavegan.commands import shared_sound
 from wavegan.commands.corpus_report import log_corpora, warn_of_changed_sound, write_report
 from wavegan.commands.memory import give_back_freed_memory, memory_explained
 from wavegan.commands.resuming import (
+    found_sound,
     longer_remedy,
     refuse_changed_recipe,
     refuse_older_run,
-    refuse_other_source,
     refuse_renamed_labels,
+    sound_of,
 )
 from wavegan.commands.starting import Start, start_of
 from wavegan.errors import name_place
@@ -123,9 +124,7 @@ def _lead(
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
         start = start or (None if state else start_of(recipe))
-        parts, target = _sound(recipe, state)
-        if state:
-            refuse_other_source(folder, earlier, recipe, state, parts)
+        recipe, (parts, target) = found_sound(folder, recipe, state) if state else (recipe, sound_of(recipe, None))
         recipe, line = assemble.with_labels(recipe, parts.training)
         if line:
             logger.info(line)
@@ -184,7 +183,7 @@ def _follow(on: torch.device, stop: Stop | None, on_step: OnStep | None) -> None
         return
     recipe, records = recipes.from_dict(settings[0]), settings[1]
     assemble.share_batch(recipe)
-    parts, target = shared_sound.received(lambda: _sound(recipe, records))
+    parts, target = shared_sound.received(lambda: sound_of(recipe, records))
     assembly = assemble.assembled(recipe, parts, target, on, measures=False)
     assembly.training.restore(distributed.broadcast())
     assemble.autotune(recipe, assembly.training, assembly.batches(0))
@@ -204,13 +203,6 @@ def _asking(on_step: OnStep, training: Training) -> Stop:
         return on_step(last_step)
 
     return stop
-
-
-def _sound(recipe: Recipe, state: dict[str, Any] | None) -> tuple[assemble.Corpora, assemble.Corpora]:
-    """Returns the sound to learn from and the sound that clips should be like, split as a checkpoint recorded it."""
-    records = [assemble.SplitRecord.from_state(state, suffix) if state else None for suffix in ("", "_b")]
-    parts = assemble.corpora(recipe, records[0])
-    return parts, assemble.target_corpora(recipe, parts, records[1])
 
 
 def _records(state: dict[str, Any] | None) -> dict[str, Any] | None:
