@@ -63,6 +63,22 @@ def test_sounds_that_are_judged_by_themselves_are_told(folders, tmp_path, sounds
     assert "flatters" not in caplog.text
 
 
+def test_files_that_are_left_out_are_told_once(folders, tmp_path, caplog):
+    made, real, _ = folders
+    names = sorted(path.name for path in real.iterdir())
+    (real / "metadata.csv").write_text("\n".join(["file_name,category", *(f"{name},a" for name in names[:8])]))
+    for number in range(3):
+        (made / f"take-{number}.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
+    caplog.set_level("INFO")
+    job.evaluate(made, JudgingOptions(data=real, classifier="none"), out=tmp_path / "out")
+    for line in (
+        f"{made}: passed over: 3 that need another decoder; convert them to WAV or FLAC, e.g. with ffmpeg (take-0.m4a",
+        f"{real}: passed over: 4 that are not listed in metadata.csv ({names[8]}",
+        f"{real}: The labels are taken from the column category of metadata.csv.",
+    ):
+        assert caplog.text.count(line) == 1, line
+
+
 def test_clips_too_short_for_spectra_are_refused(sounds):
     with pytest.raises(DataError, match="the longest file of .*blips has 160 samples.*1,024 or more; give longer"):
         job.evaluate(sounds(3, seconds=0.01, name="blips"), JudgingOptions(data=sounds(9, name="real")))

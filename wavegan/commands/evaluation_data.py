@@ -125,7 +125,7 @@ def folder_candidate(folder: Path, form: ClipFormat, *, seed: int, data: Path | 
         raise DataError(f"{folder} holds no sound file and no checkpoints", "", "name another folder")
     log_conversions(folder, form)
     corpus = folder_corpus(folder, form)
-    if data and (same := int(np.isin(corpus.hashes, folder_corpus(data, form).hashes).sum())):
+    if data and (same := int(np.isin(corpus.hashes, folder_corpus(data, form, is_told=False).hashes).sum())):
         logger.warning(f"{same:,} of {len(corpus.names):,} sounds of {folder} are also in {data}, which flatters it")
     return Candidate(
         folder.resolve().name,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from wavegan.audio.checks import some_names
 from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus, Reading, load_corpus
 from wavegan.audio.files import open_sound
@@ -67,10 +68,16 @@ def longest_without_outliers(seconds: Sequence[float]) -> float:
     return max(usual[-1], lengths[int(USUAL_SHARE * (len(lengths) - 1))])
 
 
-def folder_corpus(folder: Path, form: ClipFormat) -> Corpus:
-    """Decodes a folder in a format; logs how many files are left out, and why the first one is."""
+def folder_corpus(folder: Path, form: ClipFormat, *, is_told: bool = True) -> Corpus:
+    """Decodes a folder in a format; logs what was guessed and which files are left out, if it is to be told."""
     reading = form.reading._replace(label_column=None, label_level=None)  # of another folder
     corpus = load_corpus([str(folder)], form.sample_rate, form.channels, normalize=form.normalize, reading=reading)
+    if not is_told:
+        return corpus
+    for note in corpus.notes:
+        logger.info(f"{folder}: {note}")
+    for reason, names in corpus.passed_over.items():
+        logger.info(f"{folder}: passed over: {len(names):,} that {reason} ({some_names(names)})")
     for name, reason in list(corpus.skipped.items())[:1]:
         logger.info(
             f"{folder}: {len(corpus.skipped):,} files cannot be used and are left out, the first is {name}: {reason}"
