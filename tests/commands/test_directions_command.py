@@ -1,5 +1,6 @@
 """Tests `wavegan generate --more`: what is moved and kept, receipts of moved clips, and directions that are refused."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import wavegan
 from wavegan.commands import directions as commands
 from wavegan.commands import receipts
 from wavegan.commands.model_loading import load_model
+from wavegan.errors import UserError
 from wavegan.steering.directions import Direction
 from wavegan.steering.page_numbers import page_noise
 from wavegan.steering.points import PAGE_DRAW, Point, clip_of
@@ -102,20 +104,39 @@ def test_directions_are_sought_once_for_the_same_weights(command, searches, drum
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--more", "britness=0.5"], "--more is britness; sounds of drummer follow length (0.90), brightness (0.85) "
-         "with a correlation of 0.8 or more, and not noisiness (0.50); try --more brightness=0.5"),
-        (["--less", "noisiness"], "--more is noisiness; sounds of drummer follow"),
-        (["--more", "length=2"], "--more is length=2; an amount is -1 to 1; try --more length=0.5"),
-        (["--more", "length=nan"], "--more is length=nan; an amount is -1 to 1"),
+        (["--more", "britness=0.5"], "--more britness=0.5 is not possible; sounds of drummer follow length (0.90), "
+         "brightness (0.85) with a correlation of 0.8 or more, and not noisiness (0.50); try --more brightness=0.5"),
+        (["--less", "noisiness"], "--less noisiness=0.5 is not possible; sounds of drummer follow"),
+        (["--less", "brihtness=0.1"], "and not noisiness (0.50); try --less brightness=0.5"),
+        (["--more", "length=2"], "--more is length=2; an amount is 0 to 1; try --more length=0.5"),
+        (["--less", "length=3"], "--less is length=3; an amount is 0 to 1; try --less length=0.5"),
+        (["--more", "length=-0.2"], "--more is length=-0.2; an amount is 0 to 1; try --less length=0.5"),
+        (["--less", "length=-0.2"], "--less is length=-0.2; an amount is 0 to 1; try --more length=0.5"),
+        (["--more", "length=nan"], "--more is length=nan; an amount is 0 to 1"),
         (["--less", "length=long"], "--less is length=long; an amount is a number; try --less length=0.5"),
         (["--more", "length", "--less", "length"], "--less is length; length is given twice"),
-        (["--more", "length", "--interpolate"], "--more is length beside --interpolate; a walk goes through"),
+        (["--more", "length", "--interpolate"], "--more length=0.5 stands beside --interpolate; a walk goes"),
     ],
 )  # fmt: skip
 def test_directions_that_cannot_be_used(command, searches, drummer, words, message):
     outcome = command("generate", drummer, "-n", 2, "--out", "clips", *words)
     assert outcome.code == 2 and message in outcome.err
     assert not Path("clips").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "message"),
+    [
+        ("noisiness", -3, "`directions={'noisiness': -3}` is too much; an amount is -1 to 1; try `directions={"
+         "'noisiness': -0.5}`"),
+        ("lenght", -0.2, "`directions={'lenght': -0.2}` is not possible; sounds of drummer follow length"),
+    ],
+)  # fmt: skip
+def test_python_is_advised_in_python(searches, drummer, name, amount, message):
+    with pytest.raises(UserError) as refused:
+        wavegan.load(drummer, device="cpu").generate(1, directions={name: amount})
+    assert message in str(refused.value)
+    assert ast.literal_eval(str(refused.value).split("try `directions=")[1].rstrip("`")), "what is advised is Python"
 
 
 def test_a_sound_of_the_instruments_page_is_made_again(command, searches, drummer):

@@ -45,6 +45,7 @@ OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate
     "directions": "--more",
     "count": "-n",
 }
+DIRECTION = re.compile(r"`directions=\{'([^'`]*)': (-?)([^}`]+)\}`")
 ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 # Names of files, labels and recipes may hold characters that a terminal obeys: escape codes, those that turn the
 # direction of text, other line ends; and halves of surrogate pairs, which no terminal can show.
@@ -52,7 +53,14 @@ OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def in_options(text: str) -> str:
-    """Returns a text of the library in the command line's words: `out` as --out, `device=cpu` as --device cpu."""
+    """Returns a text of the library in the command line's words: `out` as --out, `device=cpu` as --device cpu.
+
+    `directions={'length': -0.5}` is --less length=0.5, as amounts have no sign there.
+    """
+
+    def direction(match: re.Match[str]) -> str:
+        name, minus, amount = match.groups()
+        return f"{'--less' if minus else '--more'} {name}={amount}"
 
     def option(match: re.Match[str]) -> str:
         name, value = match.groups()
@@ -60,7 +68,7 @@ def in_options(text: str) -> str:
             return match[0]
         return OPTIONS[name] if value in (None, "True") else f"{OPTIONS[name]} {value}"
 
-    return ARGUMENT.sub(option, text)
+    return ARGUMENT.sub(option, DIRECTION.sub(direction, text))
 
 
 def printable(text: str) -> str:

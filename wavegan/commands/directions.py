@@ -44,28 +44,27 @@ def directions_of(loaded: LoadedModel) -> list[Direction]:
     return directions
 
 
-def moves_of(loaded: LoadedModel, amounts: Mapping[str, float], argument: str = "directions") -> Moves:
+def moves_of(loaded: LoadedModel, amounts: Mapping[str, float]) -> Moves:
     """Returns what amounts by name add to mapped latents.
 
-    argument: the name under which they were given. Logs how surely each works. Raises UserError for a direction that
-    the MODEL does not have, or that its sounds do not follow, and for an amount outside -1 to 1.
+    Logs how surely each works. Raises UserError for a direction that the MODEL does not have, or that its sounds do not
+    follow, and for an amount outside -1 to 1.
     """
     if not amounts:
         return NO_MOVES
     for name, amount in amounts.items():
         if not (-1 <= amount <= 1 and math.isfinite(amount)):
-            raise UserError(
-                f"`{argument}` is {name}={amount:g}", "an amount is -1 to 1", f"try `{argument}={name}={USUAL:g}`"
-            )
+            usual = as_argument(name, math.copysign(USUAL, amount))
+            raise UserError(f"{as_argument(name, amount)} is too much", "an amount is -1 to 1", f"try {usual}")
     directions = directions_of(loaded)
     sure = {direction.name: direction for direction in directions if direction.is_sure}
-    for name in amounts:
+    for name, amount in amounts.items():
         if name not in sure:
             near = get_close_matches(name, sure, 1) or list(sure)[:1]
             raise UserError(
-                f"`{argument}` is {name}",
+                f"{as_argument(name, amount)} is not possible",
                 offered_and_not(loaded.model.name, directions),
-                f"try `{argument}={near[0]}={USUAL:g}`" if near else f"leave `{argument}` out",
+                f"try {as_argument(near[0], math.copysign(USUAL, amount))}" if near else "leave it out",
             )
     moves = (f"{name} {amount:+g} (correlation {sure[name].correlation:.2f})" for name, amount in amounts.items())
     logger.info(f"moved along {', '.join(moves)}")
@@ -75,7 +74,7 @@ def moves_of(loaded: LoadedModel, amounts: Mapping[str, float], argument: str = 
 def amounts_of(more: Sequence[str], less: Sequence[str]) -> dict[str, float]:
     """Returns signed amounts by name of texts such as "brightness=0.5"; a name by itself means 0.5.
 
-    Raises UserError for an amount that is no number, and for a name that stands twice.
+    Raises UserError for an amount that is no number or not from 0 to 1, and for a name that stands twice.
     """
     amounts: dict[str, float] = {}
     for argument, texts, sign in (("more", more, 1), ("less", less, -1)):
@@ -87,10 +86,18 @@ def amounts_of(more: Sequence[str], less: Sequence[str]) -> dict[str, float]:
                 raise UserError(
                     f"`{argument}` is {text}", "an amount is a number", f"try `{argument}={name}={USUAL:g}`"
                 ) from None
+            if not 0 <= amount <= 1:
+                meant = as_argument(name, math.copysign(USUAL, sign * amount))
+                raise UserError(f"`{argument}` is {text}", "an amount is 0 to 1", f"try {meant}")
             if name in amounts:
                 raise UserError(f"`{argument}` is {text}", f"{name} is given twice", "leave one of them out")
             amounts[name] = sign * amount
     return amounts
+
+
+def as_argument(name: str, amount: float) -> str:
+    """Returns the argument that gives an amount of one direction, as a message names it."""
+    return f"`directions={{'{name}': {amount:g}}}`"
 
 
 def offered_and_not(name: str, directions: list[Direction]) -> str:

@@ -15,7 +15,7 @@ from wavegan import assemble, generation, progress
 from wavegan.audio import files
 from wavegan.audio.labels import spelling_key
 from wavegan.commands import receipts
-from wavegan.commands.directions import moves_of
+from wavegan.commands.directions import as_argument, moves_of
 from wavegan.commands.folder_record import FolderRecord
 from wavegan.commands.folders import make_folder, refuse_existing
 from wavegan.commands.model_loading import LoadedModel, load_model
@@ -209,7 +209,7 @@ def _settings(maker: Mapping[str, Any], seed: int, truncation: float, labels: Se
 def _refuse_arguments(count: int, truncation: float, interpolate: bool, directions: Mapping[str, float]) -> None:
     if interpolate and directions:
         raise UserError(
-            f"`directions` is {next(iter(directions))} beside `interpolate`",
+            f"{as_argument(*next(iter(directions.items())))} stands beside `interpolate`",
             "a walk goes through sounds as they are",
             "leave one of them out, or morph between moved clips: wavegan morph",
         )
