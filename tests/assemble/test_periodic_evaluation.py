@@ -159,7 +159,9 @@ def test_nothing_held_out_is_refused_with_the_recipe(judged):
 
 def test_too_little_held_out_is_told_and_trained_all_the_same(judged, sounds, capfd, console):
     run = trained(judged, "run", f"data.test={sounds(3, name='few')}")
-    assert "warning: evaluation.every is ignored, so no best checkpoint is kept: 1 held-out" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "warning: evaluation.every is ignored, so no best checkpoint is kept: 1 held-out" in told
+    assert "name a folder of more real audio as data.test, or raise data.holdout" in told and "--data" not in told
     assert list(checkpoint.steps(run.checkpoints)) == [6] and evaluations(run.log) == []
 
 

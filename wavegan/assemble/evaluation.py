@@ -75,7 +75,10 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
     try:
         count = agreed_count(recipe.evaluation.count, real_sound)
     except DataError as error:  # training is possible all the same
-        logger.warning(f"evaluation.every is ignored, so no best checkpoint is kept: {error}")
+        test = "data.test" if recipe.data.source_b is None else "data.test_b"
+        remedy = f"name a folder of more real audio as {test}, or raise data.holdout where the source is parted"
+        refusal = DataError(error.value, error.rule, remedy)
+        logger.warning(f"evaluation.every is ignored, so no best checkpoint is kept: {refusal}")
         return None
     learned = real_sound.training.first(TRAINING_CLIPS) if real_sound.training else None
     reference = Reference(real_sound.reference.first(count), real_sound.form.sample_rate, training=learned)
