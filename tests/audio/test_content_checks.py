@@ -123,7 +123,12 @@ def test_labels_that_lack_or_differ_in_number_are_told():
     few = examined(corpus=corpus(labels=np.arange(COUNT) % 200, label_names=tuple(map(str, range(200)))))
     assert content_findings(few) == []
     unlearned = only(replace(few, cutting=FIRST._replace(knows_labels=False)))
-    assert unlearned.text == "200 labels have 2.0 files each, so no label is learned"
+    needed = "1,334 are needed (5 each to learn from, as a quarter may be held out)"
+    assert unlearned.text == f"200 labels have 400 files in all, and {needed}, so no label is learned"
+    labels = np.minimum(np.arange(COUNT) // 4, 7)  # 7 labels of 4 files, and all others of the last
+    rare = corpus(labels=labels, label_names=tuple("abcdefgh"))
+    unlearned = only(examined(corpus=rare, cutting=FIRST._replace(knows_labels=False)))
+    assert unlearned.text == "7 of 8 labels have fewer than 5 files, so no label is learned"
     labels = np.where(np.arange(COUNT) < 3, -1, np.arange(COUNT) % 2)
     missing = only(examined(corpus=corpus(labels=labels, label_names=("kick", "snare"))))
     assert missing.names == NAMES[:3] and "3 of 400 files have no label" in missing.text

@@ -253,10 +253,15 @@ def test_labels_are_learned_where_there_are_enough(folder):
     assert advised("drums").generator.labels == "auto"
     for number in range(15):
         folder(lambda index, number=number: hit(index + 10 * number), 6, name=f"sparse/{number}")
-    assert advised("sparse").generator.labels == 0, "of 90 files some are held out, and 75 must be left"
+    sparse = doctor("sparse", timing=False)
+    assert sparse.advice and sparse.advice.recipe.generator.labels == 0, "of 90 files 75 must be left to learn from"
+    assert "too few files: wavegan doctor says how many" in sparse.advice.text
+    told = [problem.finding.text for problem in sparse.problems if problem.finding.kind == "labels"]
+    assert told and told[0].startswith("15 labels have 90 files in all, and 100 are needed (5 each")
     folder(lambda index: hit(index + 50), 1, name="drums")
     result = doctor("drums", timing=False)
     assert result.advice and result.advice.recipe.generator.labels == 0
+    assert "# some files have none" in result.advice.text
     assert "unlabelled" in [problem.finding.kind for problem in result.problems]
 
 

@@ -11,6 +11,7 @@ from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 
 LEAST_FILES_PER_LABEL = 5
+LEARNED = 0.75  # at least this share of the files is learned from; the rest is held out
 MOST_NAMED = 3  # names in a sentence; corpus.json and the page of `doctor` list all
 OFFSET = 0.05  # of the peak; less is neither heard nor learned
 AGAINST = -0.3  # correlation of two channels whose mix loses much of them

@@ -1,5 +1,6 @@
 """Finds out what is wrong with a source beyond its levels: lost files, bandwidth, several sounds in one, labels."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavegan.audio import listing
-from wavegan.audio.checks import LEAST_FILES_PER_LABEL, Cutting, Finding, some_names
+from wavegan.audio.checks import LEARNED, LEAST_FILES_PER_LABEL, Cutting, Finding, some_names
 from wavegan.audio.content import Hearing, Probe
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.splits import LEAST_GROUPS
@@ -148,7 +149,7 @@ def _labels(examined: Examined) -> Iterator[Finding]:
         text = f"{len(missing):,} of {len(corpus.names):,} files have no label ({some_names(missing)})"
         yield Finding("unlabelled", f"{text}, so no label is learned", "give them one, or remove them", missing, 0.5)
     elif not examined.cutting.knows_labels:
-        text = f"{len(names):,} labels have {len(corpus.names) / len(names):.1f} files each, so no label is learned"
+        text = f"{_too_few(counts, len(names))}, so no label is learned"
         yield Finding("labels", text, "add files, or choose other labels with data.label_level", (), 0.5)
     most, least = (choose(range(len(names)), key=lambda label: counts[label]) for choose in (max, min))
     if counts[least] >= LEAST_FILES_PER_LABEL and counts[most] > UNEVEN * counts[least]:
@@ -202,6 +203,16 @@ CONTENT_CHECKS: tuple[Callable[[Examined], Iterator[Finding]], ...] = (
     _groups,
     _splits,
 )
+
+
+def _too_few(counts: Mapping[int, int], labels: int) -> str:
+    """Says why these numbers of files, by label, are too few to learn the labels."""
+    files, needed = sum(counts.values()), math.ceil(labels * LEAST_FILES_PER_LABEL / LEARNED)
+    if files < needed:
+        reason = f"{LEAST_FILES_PER_LABEL} each to learn from, as a quarter may be held out"
+        return f"{labels:,} labels have {files:,} files in all, and {needed:,} are needed ({reason})"
+    few = sum(counts[label] < LEAST_FILES_PER_LABEL for label in range(labels))
+    return f"{few:,} of {labels:,} labels have fewer than {LEAST_FILES_PER_LABEL} files"
 
 
 def _files(count: int) -> str:

@@ -7,8 +7,15 @@ import numpy as np
 import torch
 from soxr import resample
 
-from wavegan.assemble.training_clips import LEAST_FILES_PER_LABEL
-from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, reached_seconds
+from wavegan.audio.checks import (
+    AGAINST,
+    LEARNED,
+    LEAST_FILES_PER_LABEL,
+    REACHED,
+    Cutting,
+    Finding,
+    reached_seconds,
+)
 from wavegan.audio.content import Probe
 from wavegan.audio.corpus import Corpus, Reading
 from wavegan.audio.decoding import SILENCE_PEAK
@@ -26,7 +33,6 @@ CLIPS = (4096, 8192, 16384, 32768, 65536)  # samples at the rate that the model 
 RECORDING_CLIP = 16384  # of long recordings
 COVERED = 90  # percent of the files that a clip holds until they have died away
 WIDE = 0.98  # two channels with a lower correlation are heard as stereo
-LEARNED = 0.75  # at least this share of the files is learned from; the rest is held out
 MOST = 0.8  # share of the files that are stereo, if stereo is learned
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 HEARD_SECONDS = 200  # random ones, to measure how steady partials are, at TUNED_RATE

@@ -183,7 +183,10 @@ def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
     names = len(corpus.label_names)
     if cutting.knows_labels:
         return f"auto            # the sound's labels, {names:,}"
-    return "0" if names < 2 else "0               # too many files have none, or too many labels have few files"
+    if names < 2:
+        return "0"
+    few = "too few files: wavegan doctor says how many labels need"
+    return f"0               # {'some files have none' if (corpus.labels < 0).any() else few}"
 
 
 def _start(source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cutting) -> tuple[str, int, int] | None:
