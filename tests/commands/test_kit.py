@@ -82,6 +82,22 @@ def test_other_formats_hold_the_same_sounds(command, drummer, kind):
         assert place.read_bytes() == Path("sfz/samples", name).read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["sfz", "decentsampler", "folder"])
+def test_a_forced_kit_replaces_the_whole_earlier_one_and_nothing_else(command, drummer, kind):
+    for earlier, pads in (("sfz", 4), ("folder", 3)):
+        assert command("kit", drummer, "--pads", pads, "--format", earlier, "--out", "kit", "--force").code == 0
+    own = [Path("kit", name) for name in ("notes.txt", "01-mine.wav", "mine.sfz", "samples/02-mine.wav")]
+    own[-1].parent.mkdir(exist_ok=True)
+    for path in own:
+        path.write_text("mine")
+    outcome = command("kit", drummer, "--pads", 2, "--format", kind, "--out", "kit", "--force", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "kit: files of an earlier kit that are removed: 3" in outcome.err or kind == "folder"
+    values = json.loads(outcome.out)
+    written = {Path(path) for path in (values["file"], *values["sounds"].values()) if path}
+    assert {path for path in Path("kit").rglob("*") if path.is_file()} == {*own, *written}
+
+
 def test_what_makes_no_kit_is_refused_before_anything_is_written(command, drummer, monkeypatch):
     refused = {
         ("--pads", 0): "--pads is 0; a kit has 1 to 92, one for each note from 36 up",

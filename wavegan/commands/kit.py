@@ -1,7 +1,8 @@
 """Writes a kit of a model's clips for samplers."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES_PER_PAD = 20
 MOST_PADS = kits.LAST_NOTE - kits.FIRST_NOTE + 1
+MADE_BY = "; made by wavegan "  # in the title of a sampler's file, by which it is known again
 SAMPLES = "samples"  # the folder of the sounds, beside the sampler's file
 FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Pad], str], str]] | None] = {
     "sfz": ("sfz", kits.sfz),
@@ -62,7 +64,8 @@ def kit(
     They are chosen from 20 times as many clips of the seed, farthest-first in the evaluator's log-mel statistics, for
     each label by itself; then cut, made equally loud and named. labels: those that share the pads, all where empty.
     out: the folder; if None, kit/ in the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36
-    up, DataError for a folder that holds files, unless `force`, and for a model whose clips are silent.
+    up, DataError for a folder that holds files, unless `force`, and for a model whose clips are silent. With `force`
+    the files of an earlier kit in the folder are replaced: those that this one does not write are removed.
     """
     if not 1 <= pads <= MOST_PADS:
         rule = f"a kit has 1 to {MOST_PADS}, one for each note from {kits.FIRST_NOTE} up"
@@ -88,8 +91,10 @@ def kit(
         truncation=truncation,
         labels=names,
     )
-    title = f"{generator.name}, {pads} sounds, seed {seed}; made by wavegan {__version__}"
+    title = f"{generator.name}, {pads} sounds, seed {seed}{MADE_BY}{__version__}"
     file = _write_mapping(folder, kind, written, generator.name, title)
+    if force:
+        _remove_others(folder, {file, *(folder / pad.file for pad in written)})
     return KitResult(folder, file, {pad.note: folder / pad.file for pad in written})
 
 
@@ -165,6 +170,25 @@ def _write_mapping(folder: Path, kind: str, pads: Sequence[Pad], name: str, titl
     file = folder / f"{kits.safe_name(name)}.{extension}"
     write_text(file, text_of(pads, title))
     return file
+
+
+def _remove_others(folder: Path, written: Collection[Path | None]) -> None:
+    """Removes what earlier kits have written into a folder, except the files that were just `written`; a line tells."""
+    present = [*folder.glob("*"), *(folder / SAMPLES).glob("*.wav")]
+    earlier = [path for path in present if path not in written and path.is_file() and _is_of_kit(path)]
+    for path in earlier:
+        path.unlink()
+    if earlier:
+        logger.info(f"{folder}: files of an earlier kit that are removed: {len(earlier):,}")
+
+
+def _is_of_kit(path: Path) -> bool:
+    """Says whether a kit has written a file: for a sampler, or a sound whose receipt says what is kept of a clip."""
+    if path.suffix in (f".{extension}" for extension, _ in filter(None, FORMATS.values())):
+        return MADE_BY in path.read_text(errors="replace")
+    with suppress(DataError):  # no sound, or another's
+        return path.suffix == ".wav" and getattr(receipts.read(path), "cut", None) is not None
+    return False
 
 
 def _cuts(clips: Sequence[Tensor], sample_rate: int) -> list[Cut]:
