@@ -325,6 +325,13 @@ def test_a_usual_name_stands_for_label(tmp_path: Path):
     assert description.notes == ["The labels are taken from the column Category of metadata.csv."]
 
 
+@pytest.mark.parametrize("blank", ["label", "class"])
+def test_a_column_without_values_gives_way_to_one_that_has_them(tmp_path: Path, blank: str):
+    description = listed(tmp_path, f"file_name,{blank},digit\n" + "".join(f"{a},,{b}\n" for a, b in LABELLED.items()))
+    assert of(description, tmp_path) == LABELLED
+    assert description.notes == ["The labels are taken from the column digit of metadata.csv."]
+
+
 def test_of_two_usual_names_the_one_with_text_is_taken_and_the_other_told(tmp_path: Path):
     text = "file_name,category,word\n" + "".join(f"{a},{len(b)},{b}\n" for a, b in LABELLED.items())
     description = listed(tmp_path, text)

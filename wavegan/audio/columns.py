@@ -114,8 +114,13 @@ def _label_column(table: Table, name: str, notes: list[str], taken: Sequence[int
         )
         return None
     candidates = [column for column in _called(table, LABEL) if column not in taken]
-    if candidates and plain(table.columns[candidates[0]]) == "label":
+    is_usual = bool(candidates) and plain(table.columns[candidates[0]]) == "label"
+    if is_usual and any(table.values(candidates[0])):
         return candidates[0]
+    filled = [column for column in candidates if any(table.values(column))]
+    if is_usual and not filled:
+        return candidates[0]
+    candidates = filled or candidates
     if not candidates:
         others = [column for number, column in enumerate(table.columns) if column and number not in taken]
         if others:
