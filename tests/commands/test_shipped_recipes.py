@@ -83,6 +83,8 @@ def test_a_copy_may_go_into_a_folder():
     Path("mine").mkdir()
     assert copy_recipe("objectives/hinge", Path("mine")) == Path("mine/hinge.yaml")
     assert Path("mine/hinge.yaml").is_file()
+    assert copy_recipe("piano_modern", Path("new/sub/x.yaml")) == Path("new/sub/x.yaml"), "the folder is made"
+    assert recipes.load("new/sub/x.yaml", ["name=piano_modern"]) == recipes.load("piano_modern.yaml")
 
 
 def test_a_shipped_file_is_found_in_a_wheel_before_a_checkout(tmp_path, monkeypatch):

@@ -40,9 +40,9 @@ def text_of(name: str) -> str:
 def copy_recipe(name: str, file: Path | None = None, *, force: bool = False) -> Path:
     """Writes a copy to edit of a shipped recipe and returns its path; it loads in any folder.
 
-    file: the copy, or a folder for it; NAME.yaml in the current folder where None. Includes become names, which mean
-    the shipped files whatever lies beside the copy. Raises RecipeError for a name that is not shipped, UserError if the
-    file exists, unless `force`.
+    file: the copy, whose folder is made if it is not there, or a folder for it; NAME.yaml in the current folder where
+    None. Includes become names, which mean the shipped files whatever lies beside the copy. Raises RecipeError for a
+    name that is not shipped, UserError if the file exists, unless `force`.
     """
     text = text_of(name)
     short = Path(name.removesuffix(".yaml")).name
@@ -53,6 +53,7 @@ def copy_recipe(name: str, file: Path | None = None, *, force: bool = False) -> 
         raise UserError(f"{target} exists", "an existing recipe is kept", "name another file or add `force=True`")
     text = re.sub(r"(?m)^include: .*$", lambda line: line[0].replace(".yaml", ""), text)
     text = text.replace(f"#   wavegan train {short}", f"#   wavegan train {target}", 1)
+    target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     return target
 
