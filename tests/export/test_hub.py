@@ -101,9 +101,22 @@ def test_what_is_not_there(run, hub):
     "name", ["hub:mouse", "hub:", "hub:me/mouse/more", "hub:me/mo use", "hub:me/mouse@", "hub:../x"]
 )
 def test_names_of_another_form_are_refused(name, hub):
-    with pytest.raises(UserError, match="is no name on a hub; the form is USER/NAME or USER/NAME@REVISION"):
+    with pytest.raises(UserError, match="^hub:.*is no name on a hub; the form is hub:USER/NAME or hub:USER/NAME@"):
         wavegan.load(name)
     assert not hub.requests
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("hub:me/my drums", "try hub:me/my-drums"),
+        ("hub:https://huggingface.co/me/mouse", "try hub:me/mouse"),
+        ("hub:mouse", "put the user's name before it: hub:USER/mouse"),
+    ],
+)
+def test_a_model_of_another_form_has_a_remedy_that_is_a_model(name, remedy, command):
+    done = command("info", name)
+    assert done.code == 2 and done.err.rstrip().endswith(remedy)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +130,7 @@ def test_names_of_another_form_are_refused(name, hub):
 )
 def test_a_name_for_an_upload_of_another_form_has_a_remedy(name, remedy, command):
     done = command("push", "drums", name)
-    assert done.code == 2 and done.err.rstrip().endswith(f"USER/NAME or USER/NAME@REVISION; {remedy}")
+    assert done.code == 2 and done.err.rstrip().endswith(f"the form is USER/NAME or USER/NAME@REVISION; {remedy}")
 
 
 def test_a_hub_that_fails_or_is_not_there(run, hub, cache, command, monkeypatch):

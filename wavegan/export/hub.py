@@ -36,7 +36,7 @@ def download(path: Path) -> Path:
 
 def downloaded(path: Path, *, looks_there: bool = False) -> Path:
     """Returns the folder of a name that `download` was given before; looks_there: asks the hub for changes."""
-    repository, revision = _parsed(path.as_posix().removeprefix(PREFIX))
+    repository, revision = _parsed(path.as_posix().removeprefix(PREFIX), PREFIX)
     library = _library()
     with _told(repository, revision):
         folder = library.snapshot_download(
@@ -69,10 +69,12 @@ def refuse(repository: str) -> None:
     _library()
 
 
-def _parsed(name: str) -> tuple[str, str | None]:
+def _parsed(name: str, prefix: str = "") -> tuple[str, str | None]:
+    """Returns repository and revision of a name; prefix: what stands before it where a MODEL is named."""
     match = FORM.fullmatch(name)
     if not match:
-        raise UserError(f"{name} is no name on a hub", "the form is USER/NAME or USER/NAME@REVISION", _nearest(name))
+        rule = f"the form is {prefix}USER/NAME or {prefix}USER/NAME@REVISION"
+        raise UserError(f"{prefix}{name} is no name on a hub", rule, _nearest(name, prefix))
     return match["repository"], match["revision"]
 
 
@@ -110,9 +112,9 @@ def _told(repository: str, revision: str | None = None) -> Iterator[None]:
         raise RunError(f"{hub} cannot be reached for {repository}", "", "check the network and HF_ENDPOINT") from error
 
 
-def _nearest(name: str) -> str:
+def _nearest(name: str, prefix: str) -> str:
     """Returns a remedy for a name of another form: an address, one that begins with hub:, one without a user."""
-    near = re.sub(r"\s+", "-", re.sub(rf"^({PREFIX}|https?://[^/]+/)", "", name).strip("/ "))
+    near = re.sub(r"\s+", "-", re.sub(rf"^({PREFIX}|https?:/+[^/]+/)", "", name).strip("/ "))  # a path holds one /
     if FORM.fullmatch(near):
-        return f"try {near}"
-    return "" if "/" in near or not near else f"put the user's name before it: USER/{near}"
+        return f"try {prefix}{near}"
+    return "" if "/" in near or not near else f"put the user's name before it: {prefix}USER/{near}"
