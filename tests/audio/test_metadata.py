@@ -251,6 +251,8 @@ def test_numbers_and_missing_values_of_json(tmp_path: Path):
         ("metadata.csv", "sep=;\nfile_name;label\nkick/a.wav;a;b\n", r"metadata\.csv:3: there are 3 fields"),
         ("metadata.csv", "sound_length,label\n1,x\n", r"columns sound_length, label; file_name is required"),
         ("metadata.csv", "file_nam,label\nkick/a.wav,x\n", r"rename file_nam to file_name"),
+        ("metadata.csv", f"# my list\n\nfile_name,label\n{rows()}", "csv:1: this line is a comment: # my list.*remove"),
+        ("metadata.csv", f"# hits, of mine\nfile_name,label\n{rows()}", "the first line must hold the names of the"),
         ("metadata.csv", "file_name,label,Label\nkick/a.wav,x,y\n", r"has the columns 'label' and 'Label'"),
         ("metadata.csv", "", r"metadata\.csv in .* names no file"),
         ("metadata.csv", "file_name,label\n", r"metadata\.csv in .* names no file"),
@@ -307,7 +309,7 @@ def test_parquet(tmp_path: Path):
 # Lists: which columns
 
 
-@pytest.mark.parametrize("column", ["filename", "Path", "slice_file_name", "fname", "audio"])
+@pytest.mark.parametrize("column", ["filename", "Path", "slice_file_name", "# file_name", "fname", "audio"])
 def test_other_names_of_the_file_column(tmp_path: Path, column: str):
     description = listed(tmp_path, f"{column},label\n{rows()}")
     assert of(description, tmp_path) == LABELLED

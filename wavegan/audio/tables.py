@@ -137,8 +137,14 @@ def _unquoted(field: str) -> str:
 
 
 def _checked(path: Path, rows: list[tuple[int, list[str]]]) -> Table:
-    """Takes the first row as the columns' names; refuses a row with more fields, whose labels may have shifted."""
+    """Takes the first row as the columns' names; refuses a comment there, and a row with more fields after it.
+
+    In such a row labels may have shifted.
+    """
     columns = tuple(column.strip() for column in rows[0][1]) if rows else ()
+    if columns and columns[0].startswith("#") and not is_of_files(columns[0].lstrip("#")):
+        rule = "the first line must hold the names of the columns, such as file_name,label"
+        raise DataError(f"{path}:{rows[0][0]}: this line is a comment: {columns[0]}", rule, "remove it")
     for line, row in rows[1:]:
         if any(field.strip() for field in row[len(columns) :]):
             raise DataError(
