@@ -87,8 +87,10 @@ def invert(
     refuse_translation(loaded)
     labels = chosen_labels(loaded.model, labels)
     folder, generator = out or loaded.result_folder("inverted"), loaded.model
-    if len({path.stem for path in sounds}) < len(sounds):
-        raise DataError("two of the sounds have the same name", "results are named after them", "invert one by one")
+    names = [path.stem for path in sounds]
+    if twice := [name for name in names if names.count(name) > 1]:
+        remedy = "invert them one by one, each with another `out`"
+        raise DataError(f"{len(twice)} of the sounds have the name {twice[0]}", "results are named after them", remedy)
     clips = [read_sound(loaded, path) for path in sounds]
     ends = ("-original.wav", "-inverted.wav", "-nearest.wav", ".png")
     paths = [[folder / f"{path.stem}{end}" for end in ends] for path in sounds]
