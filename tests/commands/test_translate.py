@@ -11,7 +11,7 @@ import torch
 from wavegan import recipe as recipes
 from wavegan.commands.model_loading import TRANSLATORS, load_model
 from wavegan.commands.train import train
-from wavegan.errors import DataError
+from wavegan.errors import DataError, RunError
 from wavegan.training import checkpoint
 
 RATE = 16000
@@ -140,6 +140,13 @@ def test_a_walk_passes_through_every_label(command, conditional, tmp_path):
 def test_both_sources_are_told_of(translator):
     report = json.loads((translator / "corpus.json").read_text())
     assert report["files"] == 12 and report["source_b"]["files"] == 6 and report["source_b"]["skipped"] == {}
+
+
+def test_a_run_keeps_the_sound_that_it_translates_to(translator, tmp_path):
+    changes = [f"data.source_b={tones(tmp_path / 'c', 3000)}", "training.steps=3"]
+    recipe = recipes.load(translator / "recipe.yaml", changes)
+    with pytest.raises(RunError, match="/b, and only 0 of 6 sounds of .*/c are the same; a run keeps its sound"):
+        train(recipe, translator, device="cpu")
 
 
 def test_a_conditional_run_keeps_its_labels(tmp_path):

@@ -50,31 +50,32 @@ def found_sound(folder: RunFolder, recipe: Recipe, state: dict[str, Any]) -> tup
     """
 
     def load(placed: Recipe) -> Sound:
-        parts, target = sound_of(placed, state)
-        _refuse_other_source(folder, placed, state, parts)
-        return parts, target
+        sound = sound_of(placed, state)
+        _refuse_other_source(folder, placed, state, sound)
+        return sound
 
     return found(recipe, folder.path, load)
 
 
-def _refuse_other_source(folder: RunFolder, recipe: Recipe, state: dict[str, Any], parts: assemble.Corpora) -> None:
-    """Raises RunError if the source is another one, unless that is the run's own sound in another place."""
+def _refuse_other_source(folder: RunFolder, recipe: Recipe, state: dict[str, Any], sound: Sound) -> None:
+    """Raises RunError if a source is another one, unless that is the run's own sound in another place."""
     earlier, place = recipes.from_dict(state["recipe"]), started_in(folder.path)
     if place:  # one name is another source in another folder
         earlier, recipe = anchored(earlier, place), anchored(recipe, Path.cwd())
-    if (earlier.data.source, earlier.data.test) == (recipe.data.source, recipe.data.test):
-        return
-    is_known = assemble.SplitRecord.from_state(state).is_known(parts.training, parts.held_out)
-    if is_known is None or is_known.mean() < LEAST_KNOWN:
-        count = "it is not known which sounds"
-        if is_known is not None:
-            count = f"only {is_known.sum():,} of {len(is_known):,} sounds"
-        raise RunError(
-            f"{folder.path} learned from {', '.join(earlier.data.source)}, and {count} of "
-            f"{', '.join(recipe.data.source)} are the same",
-            "a run keeps its sound",
-            "name the old sound, or another folder with `run_dir`, or start again with `fresh=True`",
-        )
+    for parts, end in zip(sound, ("", "_b"), strict=True):
+        was, now = ([getattr(each.data, f"{key}{end}") for key in ("source", "test")] for each in (earlier, recipe))
+        if was == now:
+            continue
+        is_known = assemble.SplitRecord.from_state(state, end).is_known(parts.training, parts.held_out)
+        if is_known is None or is_known.mean() < LEAST_KNOWN:
+            count = "it is not known which sounds"
+            if is_known is not None:
+                count = f"only {is_known.sum():,} of {len(is_known):,} sounds"
+            raise RunError(
+                f"{folder.path} learned from {', '.join(was[0])}, and {count} of {', '.join(now[0])} are the same",
+                "a run keeps its sound",
+                "name the old sound, or another folder with `run_dir`, or start again with `fresh=True`",
+            )
 
 
 def refuse_renamed_labels(recipe: Recipe, label_names: list[str], corpus: Corpus) -> None:
