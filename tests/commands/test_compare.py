@@ -345,11 +345,25 @@ def test_models_that_have_learned_from_other_sound_are_told(command, home):
     assert "not learned" not in command("compare", home / "mouse", home / "rat", "--count", 5).err
 
 
-def test_data_that_was_learned_from_is_told(home, capfd, console):
-    write_sounds(Path("new"), 12)
-    for data, is_told in ((home / "tones", True), (Path("new"), False)):
-        real_sound_of_recipe(recipe_of(home / "mouse"), data, None, seed=0)
-        assert (f"{data} is what mouse has learned from" in capfd.readouterr().err) == is_told
+@pytest.mark.parametrize(("new", "is_kept"), [(0, True), (14, False)])
+def test_data_that_was_learned_from_does_not_judge_unless_too_little_is_left(home, capfd, console, new, is_kept):
+    data = Path("new")
+    shutil.copytree(home / "tones", data)
+    for path in write_sounds(Path("more"), new, seed=3).iterdir():
+        shutil.copy(path, data / f"new-{path.name}")
+    recipe = recipe_of(home / "mouse")
+    own = real_sound_of_recipe(recipe, None, None, seed=0)
+    assert own.training and "learned from" not in capfd.readouterr().err, "its own held-out part is not searched"
+    learned, held_out = len(own.training), len(own.real) + len(own.reference)
+    real_sound = real_sound_of_recipe(recipe, data, None, seed=0)
+    judging = contents(real_sound.real) + contents(real_sound.reference)
+    assert len(judging) == new + held_out + (learned if is_kept else 0)
+    assert set(judging).isdisjoint(contents(own.training)) == (not is_kept)
+    told = f"warning: {learned} of {24 + new} sounds of new are also learned from, "
+    told += "and all are used, as fewer than 12 would be left: figures" if is_kept else "so they are not used to judge"
+    assert told in capfd.readouterr().err
+    real_sound_of_recipe(recipe, write_sounds(Path("others"), 12, seed=5), None, seed=0)
+    assert "learned from" not in capfd.readouterr().err
 
 
 # Where training sound is gone or named.

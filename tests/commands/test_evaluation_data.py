@@ -79,6 +79,16 @@ def test_files_that_are_left_out_are_told_once(folders, tmp_path, caplog):
         assert caplog.text.count(line) == 1, line
 
 
+def test_copies_are_found_although_some_of_the_real_sounds_are_learned_from_too(tmp_path, sounds, caplog):
+    """Judges near copies, of another sample rate: by real sounds that are copies themselves, none of them counts."""
+    training, real, made = sounds(12, name="training"), sounds(28, name="real"), sounds(12, rate=8000, name="made")
+    judging = JudgingOptions(data=real, training=training, classifier="none")
+    result = job.evaluate(made, judging, out=tmp_path / "out")
+    assert f"12 of 28 sounds of {real} are also learned from, so they are not used to judge" in caplog.text
+    assert result.facts["held out"].startswith(f"all of {real} that is not learned from;")
+    assert result.scores["generated"]["copy_share"]["value"] == 1
+
+
 def test_clips_too_short_for_spectra_are_refused(sounds):
     with pytest.raises(DataError, match="the longest file of .*blips has 160 samples.*1,024 or more; give longer"):
         job.evaluate(sounds(3, seconds=0.01, name="blips"), JudgingOptions(data=sounds(9, name="real")))

@@ -24,6 +24,7 @@ from wavegan.errors import DataError, UserError
 from wavegan.evaluation.clip_format import ClipFormat, clip_set, folder_corpus, log_conversions
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.features import white_noise
+from wavegan.evaluation.meaning import LEAST_CLIPS
 from wavegan.evaluation.reference_sets import ReferenceSets, reference_sets
 from wavegan.generation import Model
 from wavegan.recipe import Recipe
@@ -176,13 +177,7 @@ def real_sound_of_recipe(
     if candidate and candidate.model and learned:
         _tell_even_labels(candidate.model, Windows(learned, form.clip_samples, recipe.data.windows))
     if data is not None:
-        log_conversions(data, form)
-        held_out, split = folder_corpus(data, form), f"all of {data}"
-        if data.resolve() in [Path(folder).resolve() for folder in assemble.target_source(recipe)]:
-            logger.info(
-                f"{data} is what {recipe.name} has learned from, so its figures look better than they are; "
-                "leave out `data` to compare with its held-out part"
-            )
+        held_out, split = _judging_part(data, form, learned)
     if held_out is None:
         raise DataError(
             "the recipe has no held-out sound to compare with (data.holdout is 0)",
@@ -210,8 +205,29 @@ def real_sound_of_folders(form: ClipFormat, data: Path | None, training: Path | 
     refuse_run(data, training)
     learned = folder_corpus(training, form) if training else None
     source = (str(training),) if training else ()
+    held_out, split = _judging_part(data, form, learned)
+    return reference_sets(form, held_out, learned, "first", split, source, seed)
+
+
+def _judging_part(data: Path, form: ClipFormat, learned: Corpus | None) -> tuple[Corpus, str]:
+    """Returns the sounds of a folder to judge by, without those that are also learned from, and the split in words.
+
+    Keeps all if too few would be left; a warning tells how many are meant in both cases.
+    """
     log_conversions(data, form)
-    return reference_sets(form, folder_corpus(data, form), learned, "first", f"all of {data}", source, seed)
+    corpus, split = folder_corpus(data, form), f"all of {data}"
+    is_copy = np.isin(corpus.hashes, learned.hashes) if learned else np.zeros(len(corpus.hashes), bool)
+    if not is_copy.any():
+        return corpus, split
+    count = f"{int(is_copy.sum()):,} of {len(is_copy):,} sounds of {data} are also learned from"
+    if (~is_copy).sum() < 2 * LEAST_CLIPS:
+        logger.warning(
+            f"{count}, and all are used, as fewer than {2 * LEAST_CLIPS} would be left: figures look better than they "
+            "are, and copies cannot be told; name other real audio with `data=DIR`"
+        )
+        return corpus, split
+    logger.warning(f"{count}, so they are not used to judge")
+    return corpus.select(~is_copy), f"{split} that is not learned from"
 
 
 def _own_parts(
