@@ -209,7 +209,8 @@ def roughness(clips: torch.Tensor, sample_rate: int) -> torch.Tensor:
 def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, sounds):
     """Keeps nothing of an array unless a folder is named."""
     real = str(sounds(60, seconds=0.3, name="real"))
-    clips = model.generate(24, seed=1)  # all are judged; of more, a folder's would be drawn in another order
+    clips = model.generate(40, seed=1, label="kick")  # 30 are judged, which the seed draws
+    clips[30:] = model.generate(10, seed=1, label="snare")  # some of these too, although they are the last
     clips[3] *= 0.25  # a quiet one is made louder, as in a folder
     Path("clips").mkdir()
     for number, clip in enumerate(clips):

@@ -99,7 +99,7 @@ class Windows:
         """Returns start frames and lengths, as `random_places` does, of the next `count` clips in the epochs' order."""
         turn = np.arange(draw * count, (draw + 1) * count)
         epoch, place = np.divmod(turn, len(self))
-        tile = np.concatenate([_order(self.seed, int(e), len(self))[place[epoch == e]] for e in np.unique(epoch)])
+        tile = np.concatenate([clip_order(self.seed, int(e), len(self))[place[epoch == e]] for e in np.unique(epoch)])
         if self.kind == "first":
             return self.corpus.starts[tile], self.corpus.lengths[tile]
         ends = np.cumsum(self._tiles_per_item)
@@ -127,5 +127,6 @@ def gather(samples: Tensor, starts: np.ndarray, lengths: np.ndarray, clip_sample
 
 
 @lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, clips: int) -> np.ndarray:
+def clip_order(seed: int, epoch: int, clips: int) -> np.ndarray:
+    """Returns the order in which an epoch uses so many clips: (clips,) numbers from 0."""
     return numpy_generator(seed, epoch, "order of clips").permutation(clips)

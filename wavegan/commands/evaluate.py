@@ -88,7 +88,7 @@ def evaluate(
     assemble.device(options.device)
     data, training, seed = options.data, options.training, options.seed
     if isinstance(target, ClipArray):
-        candidate, form = array_candidate(target)
+        candidate, form = array_candidate(target, seed=seed)
         real_sound = real_sound_of_folders(form, data, training, seed=seed)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / candidate.name

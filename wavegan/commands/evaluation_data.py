@@ -15,7 +15,7 @@ from wavegan.audio import files
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.listing import list_sound
-from wavegan.audio.windows import Windows
+from wavegan.audio.windows import Windows, clip_order
 from wavegan.commands.folders import refuse_run
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.commands.model_loading import is_model, load_model, model_path, run_folder_of, runs_in, runs_near
@@ -136,12 +136,16 @@ def folder_candidate(folder: Path, form: ClipFormat, *, seed: int, data: Path | 
     )
 
 
-def array_candidate(array: ClipArray) -> tuple[Candidate, ClipFormat]:
-    """Returns clips in memory as a candidate, and their format, as a folder of WAV files with them gives."""
+def array_candidate(array: ClipArray, *, seed: int) -> tuple[Candidate, ClipFormat]:
+    """Returns clips in memory as a candidate, and their format, as a folder of WAV files with them gives.
+
+    The seed draws them as it draws files, so that the first ones are of all kinds, however the array is sorted.
+    """
     count, channels, clip_samples = array.clips.shape
     written = files.to_int16(array.clips).astype(np.float32) / 2**15  # as libsndfile reads a file of 16 bits
     peaks = np.abs(written).max((1, 2), keepdims=True)
-    stored = torch.from_numpy(files.to_int16(written / np.where(peaks > SILENCE_PEAK, peaks, 1)))
+    drawn = clip_order(seed, 0, count)
+    stored = torch.from_numpy(files.to_int16(written / np.where(peaks > SILENCE_PEAK, peaks, 1))[drawn])
 
     def batch(index: int) -> Tensor:
         return stored[index * BATCH_SIZE : (index + 1) * BATCH_SIZE].float() / files.FULL_SCALE

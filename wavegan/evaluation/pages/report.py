@@ -47,10 +47,10 @@ class Report:
 
     facts: what was evaluated, by name. scores: candidate → metric → value, low, high, n (and parts for a metric that
     has them); a metric may be missing. curve: candidate → number of clips → metric → score. generated, real: the
-    first 64 are shown, generated clip i being clip i of the seed. artefacts: the worst first. likeness: highest risk
-    first. spectra: candidate → mean power in dB at each of `frequencies` in Hz. history: maps with step, metric,
-    metric_low, metric_high. walk: one sound (C, T). labels: candidate → label → share, of which generated and real are
-    drawn.
+    first 64 are shown, generated clip i being the i-th that the seed makes or draws. artefacts: the worst first.
+    likeness: highest risk first. spectra: candidate → mean power in dB at each of `frequencies` in Hz. history: maps
+    with step, metric, metric_low, metric_high. walk: one sound (C, T). labels: candidate → label → share, of which
+    generated and real are drawn.
     """
 
     title: str
