@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from wavegan.commands import evaluate as job
+from wavegan.commands.evaluation_data import ClipArray
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.errors import DataError
 from wavegan.evaluation.copies import nearest_copies, pictures
@@ -58,7 +60,12 @@ def test_sounds_that_are_judged_by_themselves_are_told(folders, tmp_path, sounds
     job.evaluate(made, JudgingOptions(data=real, classifier="none"), out=tmp_path / "out")
     assert f"5 of 5 sounds of {made} are also in {real}, which flatters it" in caplog.text
     caplog.clear()
-    others = sounds(6, seconds=0.45, name="others")
+    array = ClipArray(np.stack([soundfile.read(path, dtype="float32")[0][None] for path in real.rglob("*.wav")]), 16000)
+    array.clips[:7] = 0  # silence is no copy
+    job.evaluate(array, JudgingOptions(data=real, classifier="none"), out=tmp_path / "array")
+    assert f"5 of 12 sounds of the array are also in {real}, which flatters it" in caplog.text
+    caplog.clear()
+    others = sounds(6, rate=8000, name="others")
     job.evaluate(others, JudgingOptions(data=real, classifier="none"), out=tmp_path / "other")
     assert "flatters" not in caplog.text
 
@@ -87,6 +94,8 @@ def test_copies_are_found_although_some_of_the_real_sounds_are_learned_from_too(
     assert f"12 of 28 sounds of {real} are also learned from, so they are not used to judge" in caplog.text
     assert result.facts["held out"].startswith(f"all of {real} that is not learned from;")
     assert result.scores["generated"]["copy_share"]["value"] == 1
+    job.evaluate(training, judging, out=tmp_path / "same")
+    assert "flatters" not in caplog.text, "the sounds that they are copies of do not judge"
 
 
 def test_clips_too_short_for_spectra_are_refused(sounds):

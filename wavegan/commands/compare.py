@@ -20,6 +20,7 @@ from wavegan.commands.evaluation_data import (
     real_sound_of_folders,
     real_sound_of_recipe,
     target_of,
+    tell_known_sounds,
     white_noise_like,
 )
 from wavegan.commands.folders import make_folder
@@ -76,10 +77,11 @@ def compare(
     assemble.device(options.device)
     models = {path: model_candidate(path, options) for path in targets if is_model(path)}
     form, real_sound, wanted = _real_sound(targets, models, options)
-    data, seed = options.data, options.seed
-    candidates = [models.get(path) or folder_candidate(path, form, data=data, seed=seed) for path in targets]
+    candidates = [models.get(path) or folder_candidate(path, form, seed=options.seed) for path in targets]
     logger.info(f"comparing at {form}")
     folders = [candidate for candidate in candidates if candidate.model is None]
+    for folder in folders:
+        tell_known_sounds(folder.clips, folder.path, options.data, real_sound)
     count = agreed_count(options.count or wanted, real_sound, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
     classifier = classifier_of(options.classifier, real_sound, device=options.device)

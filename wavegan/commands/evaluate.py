@@ -23,11 +23,13 @@ from wavegan.commands.evaluation_data import (
     Candidate,
     ClipArray,
     array_candidate,
+    clips_in_memory,
     folder_candidate,
     model_candidate,
     real_sound_of_folders,
     real_sound_of_recipe,
     target_of,
+    tell_known_sounds,
     white_noise_like,
 )
 from wavegan.commands.folders import make_folder
@@ -90,6 +92,7 @@ def evaluate(
     if isinstance(target, ClipArray):
         candidate, form = array_candidate(target, seed=seed)
         real_sound = real_sound_of_folders(form, data, training, seed=seed)
+        tell_known_sounds(clips_in_memory(target.clips), "the array", data, real_sound)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / candidate.name
     elif is_model(target):
@@ -101,7 +104,8 @@ def evaluate(
     else:
         form = common_form(target)
         real_sound = real_sound_of_folders(form, data, training, seed=seed)
-        candidate = folder_candidate(target, form, data=data, seed=seed)
+        candidate = folder_candidate(target, form, seed=seed)
+        tell_known_sounds(candidate.clips, target, data, real_sound)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / target.resolve().name
     logger.info(f"comparing at {real_sound.form}")

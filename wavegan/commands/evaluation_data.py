@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -116,24 +117,16 @@ def model_candidate(path: Path, options: JudgingOptions = DEFAULTS) -> Candidate
     )
 
 
-def folder_candidate(folder: Path, form: ClipFormat, *, seed: int, data: Path | None = None) -> Candidate:
+def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
     """Returns the clips of a folder in a given form, each the start of a file; a line says what had to be converted.
 
-    data: the folder of real sound to judge by, if one was named; a line says which sounds are also in it. Raises
-    DataError if the folder holds no sound file.
+    Raises DataError if the folder holds no sound file.
     """
     if not list_sound(folder).paths:
         raise DataError(f"{folder} holds no sound file and no checkpoints", "", "name another folder")
     log_conversions(folder, form)
-    corpus = folder_corpus(folder, form)
-    if data and (same := int(np.isin(corpus.hashes, folder_corpus(data, form, is_told=False).hashes).sum())):
-        logger.warning(f"{same:,} of {len(corpus.names):,} sounds of {folder} are also in {data}, which flatters it")
-    return Candidate(
-        folder.resolve().name,
-        clip_set(Windows(corpus, form.clip_samples, "first", seed)),
-        folder,
-        {"folder": str(folder)},
-    )
+    clips = clip_set(Windows(folder_corpus(folder, form), form.clip_samples, "first", seed))
+    return Candidate(folder.resolve().name, clips, folder, {"folder": str(folder)})
 
 
 def array_candidate(array: ClipArray, *, seed: int) -> tuple[Candidate, ClipFormat]:
@@ -143,15 +136,35 @@ def array_candidate(array: ClipArray, *, seed: int) -> tuple[Candidate, ClipForm
     """
     count, channels, clip_samples = array.clips.shape
     written = files.to_int16(array.clips).astype(np.float32) / 2**15  # as libsndfile reads a file of 16 bits
-    peaks = np.abs(written).max((1, 2), keepdims=True)
-    drawn = clip_order(seed, 0, count)
-    stored = torch.from_numpy(files.to_int16(written / np.where(peaks > SILENCE_PEAK, peaks, 1))[drawn])
+    clips = clips_in_memory(written[clip_order(seed, 0, count)])
+    candidate = Candidate("clips", clips, Path("clips"), {"clips": f"{count:,} in memory"})
+    return candidate, ClipFormat(array.sample_rate, channels, clip_samples)
+
+
+def clips_in_memory(samples: np.ndarray) -> ClipSet:
+    """Returns clips, float32 (N, channels, samples), as a corpus stores them: in 16 bits, all but silence made loud."""
+    peaks = np.abs(samples).max((1, 2), keepdims=True).astype(np.float64)
+    scale = 1 / np.where(peaks > SILENCE_PEAK, peaks, 1)
+    stored = torch.from_numpy(files.to_int16(samples * scale.astype(np.float32)))
 
     def batch(index: int) -> Tensor:
         return stored[index * BATCH_SIZE : (index + 1) * BATCH_SIZE].float() / files.FULL_SCALE
 
-    candidate = Candidate("clips", ClipSet(count, batch), Path("clips"), {"clips": f"{count:,} in memory"})
-    return candidate, ClipFormat(array.sample_rate, channels, clip_samples)
+    return ClipSet(len(stored), batch)
+
+
+def tell_known_sounds(clips: ClipSet, place: Path | str, data: Path | None, real_sound: ReferenceSets) -> None:
+    """Warns of clips that are also in the folder of real sound, to the last bit, silence apart.
+
+    place: where the clips come from. data: that folder; where None no warning is given.
+    """
+    known = set(_digests(real_sound.starts)) if data else ()
+    if known and (same := sum(clip in known for clip in _digests(clips))):
+        logger.warning(f"{same:,} of {len(clips):,} sounds of {place} are also in {data}, which flatters it")
+
+
+def _digests(clips: ClipSet) -> Iterator[int]:
+    return (hash(clip.numpy().tobytes()) for batch in clips for clip in batch if clip.any())
 
 
 def white_noise_like(clips: ClipSet, count: int, seed: int) -> ClipSet:

@@ -46,6 +46,7 @@ class ReferenceSets:
     labelled: tuple[str, ...] = ()  # the source that a classifier can learn from
     labels: Callable[[int], list[str | None]] = lambda count: [None] * count  # of the first clips of the reference
     not_used: str = ""  # the real files that are left out, in words
+    starts: ClipSet = ClipSet(0, torch.empty)  # of all held-out sounds, whichever parts of them are clips
 
     def facts(self, count: int) -> dict[str, str]:
         """Says in words what is compared, if every set has `count` clips."""
@@ -85,7 +86,8 @@ def reference_sets(
         kind = "first" if windows == "first" else "all"
         training = clip_set(Windows(learned, form.clip_samples, kind, seed)).first(MOST_TRAINING_CLIPS)
     labelled = tuple(source) if learned is not None and len(learned.label_names) > 1 else ()
-    return ReferenceSets(form, reference, real, training, split, labelled, labels, _not_used(held_out, learned))
+    starts = clip_set(Windows(held_out, form.clip_samples, "first"))
+    return ReferenceSets(form, reference, real, training, split, labelled, labels, _not_used(held_out, learned), starts)
 
 
 def _not_used(*corpora: Corpus | None) -> str:
