@@ -387,7 +387,9 @@ def test_accuracy_on_another_source(learned, source, capfd, console):
     ears = load(learned.path)
     other = Path(source("others", low=3, high=4))
     assert accuracy_on(ears, str(other)) == Accuracy(7, 7)
-    shutil.move(other / "high", other / "aside")
+    shutil.move(other / "high", other / "HIGH ")
+    assert accuracy_on(ears, str(other)) == Accuracy(7, 7), "the spelling does not matter"
+    shutil.move(other / "HIGH ", other / "aside")
     shutil.move(other / "low", other / "high")
     shutil.move(other / "aside", other / "low")
     place(other / "zebra/0.wav", "low", 0)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from wavegan import generation
 from wavegan.commands import evaluate as job
 from wavegan.commands.evaluation_data import ClipArray
 from wavegan.commands.judging_options import JudgingOptions
@@ -96,6 +98,14 @@ def test_copies_are_found_although_some_of_the_real_sounds_are_learned_from_too(
     assert result.scores["generated"]["copy_share"]["value"] == 1
     job.evaluate(training, judging, out=tmp_path / "same")
     assert "flatters" not in caplog.text, "the sounds that they are copies of do not judge"
+
+
+def test_a_label_in_another_spelling_is_obeyed():
+    model = SimpleNamespace(labels=2, label_names=("Kick", "Re\u0301sonant"), label_counts=())
+    rows = generation.numbered_labels(model, range(8), seed=0)  # type: ignore[arg-type]
+    classifier, seen = SimpleNamespace(label_names=("kick", "r\u00e9sonant")), {"probabilities": np.asarray(rows)}
+    share, words = job._obeyed(model, seen, classifier, 0)  # type: ignore[arg-type]
+    assert share == 1 and words.startswith("100.0% of the clips") and "does not know" not in words
 
 
 def test_clips_too_short_for_spectra_are_refused(sounds):

@@ -161,6 +161,11 @@ def test_a_classifier_of_other_labels_than_the_models_says_nothing_of_it():
     assert fault("aaaaaa", "------", model="xa") == "" == fault("abcdab", "abcdab", model="xyz")
 
 
+def test_a_label_in_another_spelling_is_the_same():
+    assert "only 2 of 8 real clips here" in fault("abaaaaaa", "ABCDBCDB", held_out=(10, 10))
+    assert fault("abcdabcd", "ABCDABCD", held_out=(1, 10)) == "" == fault("aaaaaa", "------", model="XA")
+
+
 # Lengths.
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wavegan import assemble, progress
 from wavegan.audio.corpus import Corpus, Reading, cache_folder, identity
+from wavegan.audio.labels import spelling_key
 from wavegan.audio.sources import Item, belongs_to_another_user, open_source
 from wavegan.audio.windows import gather
 from wavegan.commands.classifier_data import divide, in_words, labelled_clips
@@ -177,9 +178,9 @@ def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Seq
     Raises DataError if none is.
     """
     corpus = labelled_clips(source, form)
-    is_known = np.isin(corpus.label_names, label_names)
-    unknown = [name for name in corpus.label_names if name not in label_names]
-    if not is_known.any():
+    known = {spelling_key(name) for name in label_names}
+    unknown = [name for name in corpus.label_names if spelling_key(name) not in known]
+    if len(unknown) == len(corpus.label_names):
         raise DataError(
             f"the labels of {in_words(source)} are {some_of(unknown)}, and the classifier knows {some_of(label_names)}",
             "at least one must be the same",
@@ -189,7 +190,7 @@ def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Seq
         logger.info(
             f"{in_words(source)}: clips of labels that the classifier does not know are left out: {some_of(unknown)}"
         )
-    return corpus.select(is_known[corpus.labels])
+    return corpus.select(~np.isin(corpus.label_names, unknown)[corpus.labels])
 
 
 def _train(
@@ -232,8 +233,8 @@ def _train(
 
 def _measure(classifier: Classifier, corpus: Corpus) -> Accuracy:
     """Measures how many clips of a corpus a classifier recognises; it must know all of their labels."""
-    indices = {name: index for index, name in enumerate(classifier.label_names)}
-    truth = np.array([indices.get(name, -1) for name in corpus.label_names])[corpus.labels]
+    indices = {spelling_key(name): index for index, name in enumerate(classifier.label_names)}
+    truth = np.array([indices.get(spelling_key(name), -1) for name in corpus.label_names])[corpus.labels]
     clips = _batches(corpus, classifier.clip_samples)
     recognised = [classifier.extract(part, classifier.sample_rate)[1].argmax(axis=1) for part in clips]
     return Accuracy(int((np.concatenate(recognised) == truth).sum()), len(truth))

@@ -17,6 +17,7 @@ from torch import Tensor
 from wavegan import assemble, generation
 from wavegan.assemble.evaluation import generated
 from wavegan.atomic_write import write_text
+from wavegan.audio.labels import spelling_key
 from wavegan.commands.classify import Classifier, classifier_of
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
@@ -240,12 +241,13 @@ def _obeyed(model: Model | None, seen: Features, classifier: Classifier | None, 
     """
     if model is None or not model.labels or classifier is None:
         return None, ""
-    heard = [classifier.label_names[place] for place in seen["probabilities"].argmax(axis=1)]
+    known = [spelling_key(name) for name in classifier.label_names]
+    heard = [known[place] for place in seen["probabilities"].argmax(axis=1)]
     rows = generation.numbered_labels(model, range(len(heard)), seed=seed)
     assert rows is not None, "a model with classes is told labels"
-    asked = [model.label_names[place] for place in rows.argmax(1)]
-    obeyed = [name == label for label, name in zip(asked, heard, strict=True) if label in classifier.label_names]
-    unknown = [name for name in model.label_names if name not in classifier.label_names]
+    asked = [spelling_key(model.label_names[place]) for place in rows.argmax(1)]
+    obeyed = [name == label for label, name in zip(asked, heard, strict=True) if label in known]
+    unknown = [name for name in model.label_names if spelling_key(name) not in known]
     but = f"; the classifier does not know {some_of(unknown)}" if unknown else ""
     if len(obeyed) < LEAST_CLIPS:
         return None, f"left out: {len(obeyed)} clips of labels that the classifier knows, {LEAST_CLIPS} are needed{but}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from wavegan.audio.labels import spelling_key
 from wavegan.evaluation.classifier import Accuracy, Classifier
 from wavegan.evaluation.features import Features
 from wavegan.evaluation.metric_functions import ABSOLUTE, ROUNDING
@@ -54,8 +55,9 @@ def fault_of_classifier(
     a model whose labels it does not know.
     """
     names = classifier.label_names
-    heard = real["probabilities"].argmax(axis=1)
-    is_right = [names[place] == label for place, label in zip(heard, real_labels, strict=True) if label in names]
+    known, heard = [spelling_key(name) for name in names], real["probabilities"].argmax(axis=1)
+    asked = [label and spelling_key(label) for label in real_labels]
+    is_right = [known[place] == label for place, label in zip(heard, asked, strict=True) if label in known]
     if len(is_right) >= LEAST_CLIPS:
         accuracy, clips = Accuracy(sum(is_right), len(is_right)), "real clips here"
     else:
@@ -72,7 +74,7 @@ def fault_of_classifier(
 
 def _labels_not_shared(model_labels: Iterable[str], names: Sequence[str]) -> str:
     labels = list(model_labels)
-    if not labels or set(labels) & set(names):
+    if not labels or set(map(spelling_key, labels)) & set(map(spelling_key, names)):
         return ""
     return (
         f"the classifier knows {some_of(names)}, the model {some_of(labels)}, and no label is the same; name a "
