@@ -140,6 +140,26 @@ def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
         (lambda model: model.invert(np.zeros((1, 4096), np.int16)), "the clips are int16; samples are floats"),
         (lambda model: model.vary(np.full((1, 4096), 9.0)), "the clips have a peak of 9; samples lie in [-1, 1]"),
         (lambda model: model.invert([[0.0, 0.1], [0.2]]), "the clips make no array"),
+        (
+            lambda model: model.invert(np.zeros(4096)),
+            "the clip has the shape (4096,); it must be (1, 4096) at 16,000 Hz; try clip[None]",
+        ),
+        (
+            lambda model: model.invert([0.0] * 4096),
+            "the clip has the shape (4096,); it must be (1, 4096) at 16,000 Hz; try np.asarray(clip)[None]",
+        ),
+        (
+            lambda model: model.invert(np.zeros((4096, 1))),
+            "the clip has the shape (4096, 1); it must be (1, 4096) at 16,000 Hz; try clip.T",
+        ),
+        (
+            lambda model: model.invert(torch.zeros(1, 1, 4096)),
+            "the clip has the shape (1, 1, 4096); it must be (1, 4096) at 16,000 Hz; try clip[0]",
+        ),
+        (
+            lambda model: model.invert(np.zeros((2, 2048))),
+            "the clip has the shape (2, 2048); it must be (1, 4096) at 16,000 Hz; cut or fill it up, or name a file",
+        ),
         (lambda model: wavegan.load("runs/mouse", precision="fp16"), "`precision` is fp16; it must be fp32 or bf16"),
         (lambda model: wavegan.load("mouse", device=0), "the device is '0'; it must be auto, cpu"),  # pyright: ignore
     ],
@@ -243,6 +263,11 @@ def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, s
             np.zeros((3, 4096)),
             "the clips have the shape (3, 4096); it must be (n, channels, samples), with 8 channels at most; "
             "try clips[:, None]",
+        ),
+        (
+            [[0.0] * 4096] * 3,
+            "the clips have the shape (3, 4096); it must be (n, channels, samples), with 8 channels at most; "
+            "try np.asarray(clips)[:, None]",
         ),
         (np.zeros((0, 1, 4096)), "the clips have the shape (0, 1, 4096)"),
         (

@@ -15,8 +15,8 @@ from wavegan import assemble, generation
 from wavegan.commands import evaluate as judging
 from wavegan.commands import train as training
 from wavegan.commands.arguments import Labels, amounts_by_name, label_texts, seed_of, seeds_of, whole_number
+from wavegan.commands.clip_arrays import ClipArray, checked_clip, checked_clips
 from wavegan.commands.directions import directions_of, moves_of
-from wavegan.commands.evaluation_data import ClipArray, array_of, checked_clips
 from wavegan.commands.export import card_of
 from wavegan.commands.generate import batch_size_of, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.invert import read_sound
@@ -152,7 +152,7 @@ class Model:
         """
         labels = self._checked(label, 1.0)
         is_path = isinstance(sound, str | os.PathLike)
-        clip = read_sound(self.loaded, Path(sound)) if is_path else self._checked_clip(sound)
+        clip = read_sound(self.loaded, Path(sound)) if is_path else checked_clip(sound, self.loaded.model)
         return Inverter(self.loaded.model, labels=labels).nearest(clip)
 
     def _point(self, sound: Sound | Point) -> Point:
@@ -163,16 +163,6 @@ class Model:
 
     def _clips(self, chosen: Sequence[Point]) -> np.ndarray:
         return torch.stack([points.clip_of(self.loaded.model, point) for point in chosen]).numpy()
-
-    def _checked_clip(self, sound: np.ndarray | torch.Tensor) -> torch.Tensor:
-        clip = array_of(sound)
-        if clip.shape != (self.channels, self.clip_samples):
-            raise UserError(
-                f"the clip has the shape {clip.shape}",
-                f"it must be ({self.channels}, {self.clip_samples}) at {self.sample_rate:,} Hz",
-                "cut or fill it up, or name a file, which is converted",
-            )
-        return torch.tensor(checked_clips(clip[None])[0])
 
     def _checked(self, label: Labels, truncation: float) -> tuple[str, ...]:
         refuse_truncation(truncation)
@@ -217,8 +207,9 @@ def evaluate(
     clips: float32 (n, channels, samples) in [-1, 1], or a path. reference: a folder of real sound, of which a model has
     its own. sample_rate: of the array in Hz; that of the reference where None. training: a folder to look for copies
     in. classifier: a file, "none", or None for one that is trained where the reference has labels. count: clips of each
-    set at most. out: the folder for the page and the pictures; of an array none are kept where None, of a path they lie
-    where the command puts them. embedding: a function of clips, a tensor (N, C, T), and their rate that gives (N, F).
+    set at most, which the seed draws. out: the folder for the page and the pictures; of an array none are kept where
+    None, of a path they lie where the command puts them. embedding: a function of clips, a tensor (N, C, T), and their
+    rate that gives (N, F).
 
     `metrics` of the result maps each metric to value, low, high (its 95 % interval) and n; `reference` holds the same
     for other real clips. Raises DataError or RunError for what cannot be judged, UserError for an array without clips.

@@ -11,7 +11,7 @@ import torch
 
 from wavegan import generation
 from wavegan.commands import evaluate as job
-from wavegan.commands.evaluation_data import ClipArray
+from wavegan.commands.clip_arrays import ClipArray
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.errors import DataError
 from wavegan.evaluation.copies import nearest_copies, pictures

@@ -19,10 +19,10 @@ from wavegan.assemble.evaluation import generated
 from wavegan.atomic_write import write_text
 from wavegan.audio.labels import spelling_key
 from wavegan.commands.classify import Classifier, classifier_of
+from wavegan.commands.clip_arrays import ClipArray
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
     Candidate,
-    ClipArray,
     array_candidate,
     clips_in_memory,
     folder_candidate,

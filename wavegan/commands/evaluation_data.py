@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +16,12 @@ from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.listing import list_sound
 from wavegan.audio.windows import Windows, clip_order
+from wavegan.commands.clip_arrays import ClipArray
 from wavegan.commands.folders import refuse_run
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.commands.model_loading import is_model, load_model, model_path, run_folder_of, runs_in, runs_near
 from wavegan.commands.run_sound import sound_of_run
-from wavegan.errors import DataError, UserError
+from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat, clip_set, folder_corpus, log_conversions
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.features import white_noise
@@ -34,48 +34,6 @@ from wavegan.seeding import derive
 logger = logging.getLogger(__name__)
 
 FOLDER_CLIPS = 1000  # at most so many are judged if no recipe and no option says how many
-MOST_CHANNELS = 8  # as of a recipe; more are samples in the wrong place
-
-
-@dataclass(frozen=True)
-class ClipArray:
-    """Holds clips in memory. clips: float32 (N, channels, samples) in [-1, 1]; sample_rate: in Hz."""
-
-    clips: np.ndarray
-    sample_rate: int
-
-
-def checked_clips(clips: Any) -> np.ndarray:
-    """Returns clips as float32 (n, channels, samples); raises UserError for anything else, and for integers."""
-    array = array_of(clips)
-    if array.ndim != 3 or 0 in array.shape or array.shape[1] > MOST_CHANNELS:
-        is_turned = array.ndim == 3 and array.shape[2] <= MOST_CHANNELS < array.shape[1]
-        rule = f"it must be (n, channels, samples), with {MOST_CHANNELS} channels at most"
-        remedy = "try np.swapaxes(clips, 1, 2)" if is_turned else "bring them into this form"
-        remedy = "try clips[:, None]" if array.ndim == 2 else remedy
-        raise UserError(f"the clips have the shape {array.shape}", rule, remedy)
-    if array.dtype.kind != "f":
-        remedy = "divide them by their full scale, 16-bit ones as clips / 32768"
-        raise UserError(f"the clips are {array.dtype}", "samples are floats in [-1, 1]", remedy)
-    peak = max(array.max(), -array.min())
-    if not np.isfinite(peak):
-        raise UserError("the clips hold NaN or infinity", "samples lie in [-1, 1]", "leave those clips out")
-    if peak > files.LOUDEST:
-        remedy = "divide them by their full scale, that of 16 bits as clips / 32768"
-        raise UserError(f"the clips have a peak of {peak:.6g}", "samples lie in [-1, 1]", remedy)
-    return np.ascontiguousarray(array, np.float32)
-
-
-def array_of(clips: Any) -> np.ndarray:
-    """Returns an array of clips, of a tensor or of nested lists; raises UserError for what is none."""
-    if isinstance(clips, Tensor):
-        clips = clips.detach().cpu()
-        clips = clips.float() if clips.dtype == torch.bfloat16 else clips  # which NumPy does not know
-    try:
-        return np.asarray(clips)
-    except (ValueError, TypeError, RuntimeError) as error:
-        rule = "they must be one, (n, channels, samples)"
-        raise UserError("the clips make no array", rule, "bring all of them to one length") from error
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,74 @@
+"""Checks clips that Python code passes as arrays, tensors or lists."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wavegan.audio import files
+from wavegan.errors import UserError
+from wavegan.generation import Model
+
+MOST_CHANNELS = 8  # as of a recipe; more are samples in the wrong place
+
+
+@dataclass(frozen=True)
+class ClipArray:
+    """Holds clips in memory. clips: float32 (N, channels, samples) in [-1, 1]; sample_rate: in Hz."""
+
+    clips: np.ndarray
+    sample_rate: int
+
+
+def checked_clips(clips: Any) -> np.ndarray:
+    """Returns clips as float32 (n, channels, samples); raises UserError for anything else, and for integers."""
+    array = array_of(clips)
+    if array.ndim != 3 or 0 in array.shape or array.shape[1] > MOST_CHANNELS:
+        is_turned = array.ndim == 3 and array.shape[2] <= MOST_CHANNELS < array.shape[1]
+        rule = f"it must be (n, channels, samples), with {MOST_CHANNELS} channels at most"
+        remedy = "try np.swapaxes(clips, 1, 2)" if is_turned else "bring them into this form"
+        remedy = f"try {_as_array(clips, 'clips')}[:, None]" if array.ndim == 2 else remedy
+        raise UserError(f"the clips have the shape {array.shape}", rule, remedy)
+    if array.dtype.kind != "f":
+        remedy = "divide them by their full scale, 16-bit ones as clips / 32768"
+        raise UserError(f"the clips are {array.dtype}", "samples are floats in [-1, 1]", remedy)
+    peak = max(array.max(), -array.min())
+    if not np.isfinite(peak):
+        raise UserError("the clips hold NaN or infinity", "samples lie in [-1, 1]", "leave those clips out")
+    if peak > files.LOUDEST:
+        remedy = "divide them by their full scale, that of 16 bits as clips / 32768"
+        raise UserError(f"the clips have a peak of {peak:.6g}", "samples lie in [-1, 1]", remedy)
+    return np.ascontiguousarray(array, np.float32)
+
+
+def checked_clip(clip: Any, model: Model) -> Tensor:
+    """Returns a clip, float32 (channels, samples), in the form of a model; raises UserError for any other."""
+    array, form = array_of(clip), (model.channels, model.clip_samples)
+    if array.shape != form:
+        others = {"[None]": array[None], ".T": array.T, "[0]": array[0] if array.ndim > 2 and len(array) else array}
+        fitting = [f"try {_as_array(clip, 'clip')}{change}" for change, other in others.items() if other.shape == form]
+        raise UserError(
+            f"the clip has the shape {array.shape}",
+            f"it must be {form} at {model.sample_rate:,} Hz",
+            *fitting or ["cut or fill it up, or name a file, which is converted"],
+        )
+    return torch.tensor(checked_clips(array[None])[0])
+
+
+def array_of(clips: Any) -> np.ndarray:
+    """Returns an array of clips, of a tensor or of nested lists; raises UserError for what is none."""
+    if isinstance(clips, Tensor):
+        clips = clips.detach().cpu()
+        clips = clips.float() if clips.dtype == torch.bfloat16 else clips  # which NumPy does not know
+    try:
+        return np.asarray(clips)
+    except (ValueError, TypeError, RuntimeError) as error:
+        rule = "they must be one, (n, channels, samples)"
+        raise UserError("the clips make no array", rule, "bring all of them to one length") from error
+
+
+def _as_array(value: Any, name: str) -> str:
+    """Returns the name of a value, as an array where it is a list, which takes no index such as [:, None]."""
+    return name if hasattr(value, "shape") else f"np.asarray({name})"
