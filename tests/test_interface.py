@@ -119,6 +119,10 @@ def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
             lambda model: model.morph("nowhere.wav", "nowhere.wav", steps=1),
             "`steps` is 1; it must be at least 2; try 8",
         ),
+        (
+            lambda model: model.interpolate([3, 9], label=["kick", "snare", "kick"]),
+            "`seeds` holds 2 and there are 3 labels; a walk passes through each; name 3 seeds",
+        ),
         (lambda model: model.interpolate(3), "`seeds` is 3; it must hold several whole numbers; try seeds=[3, 9]"),
         (lambda model: model.interpolate("39"), "`seeds` is '39'; it must hold several whole numbers"),
         (lambda model: model.interpolate([3, 1.5]), "`seeds` is 1.5; it must be an integer"),

@@ -18,7 +18,13 @@ from wavegan.commands.arguments import Labels, amounts_by_name, label_texts, see
 from wavegan.commands.clip_arrays import ClipArray, checked_clip, checked_clips
 from wavegan.commands.directions import directions_of, moves_of
 from wavegan.commands.export import card_of
-from wavegan.commands.generate import batch_size_of, chosen_labels, refuse_translation, refuse_truncation
+from wavegan.commands.generate import (
+    batch_size_of,
+    chosen_labels,
+    refuse_short_walk,
+    refuse_translation,
+    refuse_truncation,
+)
 from wavegan.commands.invert import read_sound
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.model_loading import LoadedModel, load_model
@@ -121,6 +127,7 @@ class Model:
         """
         seeds, steps = seeds_of(seeds), whole_number("steps", steps, least=1, advised=8)
         labels = self._checked(label, truncation)
+        refuse_short_walk(f"`seeds` holds {len(seeds)}", len(seeds), labels, f"name {len(labels)} seeds")
         batches = generation.interpolate_seeds(
             self.loaded.model, seeds, clips_between=steps - 1, truncation=truncation, labels=labels
         )

@@ -176,7 +176,7 @@ def write_walk(
     is kept.
     """
     labels = chosen_labels(model, labels)
-    _refuse_short_walk(stations, labels)
+    refuse_short_walk(f"`count` is {stations}", stations, labels, f"try `count={len(labels)}`")
     files.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
     maker = receipts.maker_of(model)
@@ -218,13 +218,10 @@ def _refuse_arguments(count: int, truncation: float, interpolate: bool, directio
     refuse_truncation(truncation)
 
 
-def _refuse_short_walk(stations: int, labels: Sequence[str]) -> None:
+def refuse_short_walk(given: str, stations: int, labels: Sequence[str], remedy: str) -> None:
+    """Raises UserError for a walk with fewer stations than labels; given: what says how many stations there are."""
     if len(labels) > stations:
-        raise UserError(
-            f"`count` is {stations} and there are {len(labels)} labels",
-            "a walk passes through each",
-            f"try `count={len(labels)}`",
-        )
+        raise UserError(f"{given} and there are {len(labels)} labels", "a walk passes through each", remedy)
 
 
 def refuse_translation(loaded: LoadedModel) -> None:
