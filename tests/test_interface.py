@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -76,6 +77,13 @@ def test_clips_are_those_of_the_command(model):
     assert not np.allclose(model.generate(5, seed=7, label="kick", truncation=0.5), clips, atol=1e-3)
     taking_turns = model.generate(2, seed=7, label=["kick", "snare"], truncation=0.5)
     assert np.allclose(taking_turns[1], clips[1], atol=1e-5)
+
+
+def test_a_checkpoint_may_be_a_number(model):
+    for step in (2, "2"):
+        assert wavegan.load("runs/mouse", checkpoint=step, device="cpu").step == 2 < model.step
+    with pytest.raises(RunError, match="`checkpoint` is 3; it must be newest, best or the step of"):
+        wavegan.load("runs/mouse", checkpoint=3, device="cpu")
 
 
 def test_sounds_are_varied_and_morphed(model, monkeypatch):
@@ -302,6 +310,12 @@ def test_arrays_that_cannot_be_judged(clips, message):
     with pytest.raises(UserError) as caught:
         wavegan.evaluate(clips)
     assert str(caught.value).startswith(message)
+
+
+def test_files_and_models_have_a_rate_of_their_own():
+    told = "`sample_rate` is 8000; an array needs it, and clips has its own; leave it out"
+    with pytest.raises(UserError, match=re.escape(told)):
+        wavegan.evaluate("clips", "real", sample_rate=8000)
 
 
 @pytest.mark.parametrize(

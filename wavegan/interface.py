@@ -180,7 +180,7 @@ def load(
     model: str | os.PathLike[str],
     *,
     device: Device = "auto",
-    checkpoint: str = "newest",
+    checkpoint: str | int = "newest",
     raw: bool = False,
     precision: str = "fp32",
 ) -> Model:
@@ -191,7 +191,7 @@ def load(
     place of their running average. precision: fp32, or bf16, which is faster on some machines and adds noise. Raises
     RunError for what is no model, UserError for a translation, which makes sound from sound.
     """
-    loaded = load_model(Path(model), assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
+    loaded = load_model(Path(model), assemble.device(device), raw=raw, precision=precision, checkpoint=str(checkpoint))
     refuse_translation(loaded)
     return Model(loaded)
 
@@ -231,6 +231,8 @@ def evaluate(
         device=str(device),
     )
     if isinstance(clips, str | os.PathLike):
+        if rate is not None:
+            raise UserError(f"`sample_rate` is {rate}", f"an array needs it, and {clips} has its own", "leave it out")
         return judging.as_json(judging.evaluate(Path(clips), options, out=_path(out), embedding=embedding))
     array = ClipArray(checked_clips(clips), _rate_of(_path(reference)) if rate is None else rate)
     with TemporaryDirectory() as folder:
