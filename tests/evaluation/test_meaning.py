@@ -208,6 +208,18 @@ def test_evaluate_tells_once_what_it_leaves_out(command):
     assert "None" not in shown and shown.splitlines()[1].split() == ["kad_l", "-", "-", "-"]
 
 
+def test_many_silent_clips_are_told_with_the_figures_that_they_lower(command):
+    write("real", plucks(32, 222))
+    rest = ("--classifier", "none", "--out", "out")
+    for silent, is_told in ((1, True), (8, True), (12, False)):
+        write(f"made-{silent}", torch.cat([plucks(16 - silent), torch.zeros(silent, 1, SAMPLES)]))
+        err = command("evaluate", f"made-{silent}", "--data", "real", *rest).err
+        told = f"warning: {silent} of 16 clips of generated are silent, which makes its partial_jitter_hz, comb_db,"
+        assert (told in err) == is_told, "with fewer than six others the figures are left out"
+    write("alike", torch.cat([plucks(24, 222), torch.zeros(8, 1, SAMPLES)]))
+    assert "are silent" not in command("evaluate", "made-1", "--data", "alike", *rest).err
+
+
 def test_compare_has_no_difference_from_a_set_without_meaning(command):
     write("made", plucks(16))
     write("same", plucks(1, 999).expand(16, -1, -1))

@@ -11,12 +11,14 @@ from wavegan.evaluation.classifier import Classifier
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.evaluate import Reference
 from wavegan.evaluation.features import OF_CLASSIFIER, Embedding, Features
-from wavegan.evaluation.meaning import fault_of_classifier, metrics_of, silent_count
+from wavegan.evaluation.meaning import LEAST_CLIPS, fault_of_classifier, metrics_of, silent_count
 from wavegan.evaluation.reference_sets import ReferenceSets
 
 logger = logging.getLogger(__name__)
 
 ANNOUNCED_MINUTES = 1  # a step that takes longer is announced
+SILENT_ABOVE_REAL = 0.05  # share of clips that may be silent beyond that of the real ones
+DILUTED = "partial_jitter_hz, comb_db, ripple_db and line_db"  # means over clips, to which silence adds nothing
 
 
 def extract_sets(
@@ -62,7 +64,7 @@ def closing_facts(classifier: Classifier | None, seed: int) -> dict[str, str]:
 
 
 def facts_of_meaning(seen: Mapping[str, Features], scores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Gives the facts of what means nothing: figures that are left out, and clips that are silent; logs the former.
+    """Gives the facts of what means nothing: figures that are left out, and clips that are silent; logs both.
 
     seen: the features of every set and of the reference. scores: those of every set, by metric.
     """
@@ -78,9 +80,21 @@ def facts_of_meaning(seen: Mapping[str, Features], scores: Mapping[str, Mapping[
     for line in left_out:
         logger.warning(f"left out, as they mean nothing: {line}")
     silent = {name: silent_count(features) for name, features in seen.items()}
+    _tell_silent(silent, {name: len(features["log_mel"]) for name, features in seen.items()})
     some_silent = ", ".join(f"{number} of {name}" for name, number in silent.items() if number)
     facts = {"left out": ". ".join(left_out), "silent clips": some_silent}
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _tell_silent(silent: Mapping[str, int], counts: Mapping[str, int]) -> None:
+    """Warns of sets that hold many more silent clips than the reference, but enough others for all figures."""
+    allowed = silent["reference"] / counts["reference"] + SILENT_ABOVE_REAL
+    for name, number in silent.items():
+        if allowed * counts[name] < number <= counts[name] - LEAST_CLIPS:
+            logger.warning(
+                f"{number:,} of {counts[name]:,} clips of {name} are silent, which makes its {DILUTED} too low; listen "
+                "to them, or judge other ones"
+            )
 
 
 def _with_progress(clips: ClipSet) -> Iterator[Tensor]:
