@@ -68,12 +68,10 @@ def longest_without_outliers(seconds: Sequence[float]) -> float:
     return max(usual[-1], lengths[int(USUAL_SHARE * (len(lengths) - 1))])
 
 
-def folder_corpus(folder: Path, form: ClipFormat, *, is_told: bool = True) -> Corpus:
-    """Decodes a folder in a format; logs what was guessed and which files are left out, if it is to be told."""
+def folder_corpus(folder: Path, form: ClipFormat) -> Corpus:
+    """Decodes a folder in a format; logs what was guessed and which files are left out."""
     reading = form.reading._replace(label_column=None, label_level=None)  # of another folder
     corpus = load_corpus([str(folder)], form.sample_rate, form.channels, normalize=form.normalize, reading=reading)
-    if not is_told:
-        return corpus
     for note in corpus.notes:
         logger.info(f"{folder}: {note}")
     for reason, names in corpus.passed_over.items():
