@@ -101,6 +101,16 @@ def test_a_length_out_of_bounds_is_refused(endless, seconds):
         wavegan.load(endless).generate(1, seconds=seconds)
 
 
+@pytest.mark.parametrize(
+    ("windows", "latents", "is_told"), [("first", 2, True), ("all", 2, False), ("first", 0, False)]
+)
+def test_a_training_on_beginnings_is_told_that_no_place_is_known(tmp_path, caplog, windows, latents, is_told):
+    text = RECIPE.replace("random", windows).replace("local_latents: 2", f"local_latents: {latents}")
+    Path("endless.yaml").write_text(text)
+    train(recipes.load(Path("endless.yaml")), tmp_path / "run", device="cpu")
+    assert ("attacks may come anywhere" in caplog.text) == is_told
+
+
 def test_a_model_of_one_length_says_so(command):
     outcome = command("generate", "drums", "--seconds", 5)
     assert outcome.code == 2 and "--seconds is 5, and drums makes clips of 1.02 s alone" in outcome.err

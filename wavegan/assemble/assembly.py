@@ -86,6 +86,11 @@ def session(
 
     First it decides what the recipe leaves to the machine. state: the checkpoint that the assembly was made of.
     """
+    if getattr(recipe.generator, "local_latents", 0) and recipe.data.windows == "first":
+        logger.warning(
+            "data.windows is first, and a generator with local latents does not know where a clip begins, so attacks "
+            "may come anywhere; set data.windows=random for long recordings, else generator.local_latents=0"
+        )
     for line in autotune(recipe, assembly.training, assembly.batches(0)):
         logger.info(line)
     evaluation = periodic_evaluation(recipe, target, assembly.current)
