@@ -1,18 +1,15 @@
 """Makes new clips with a trained generator; a seed and a number give the same clip, however many are made."""
 
-import math
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavegan.audio.labels import spelling_key
-from wavegan.errors import UserError
+from wavegan.audio.label_mixes import label_mix
 from wavegan.models.inputs import Input
 from wavegan.seeding import derive
 
@@ -87,30 +84,6 @@ def numbered_labels(model: Model, numbers: Sequence[int], *, seed: int = 0, only
     ends = list(accumulate(model.label_counts or [1] * model.labels))
     chosen = [bisect(ends, derive(seed, clip_number, "label") % ends[-1]) for clip_number in numbers]
     return F.one_hot(torch.tensor(chosen), model.labels).float()
-
-
-def label_mix(model: Model, text: str, argument: str = "labels") -> dict[str, float]:
-    """Returns the share of each label in a label or a mix of labels, such as "kick:0.7,snare:0.3".
-
-    The name of a label means that label, whatever signs it holds; its case, blanks and the form of its accents do not
-    matter. A label of a mix without a weight has the weight 1.
-    Shares add up to 1. argument: the name under which the text was given. Raises UserError for a label that the model
-    does not know, and for a weight that is no number above 0.
-    """
-    name_of = {spelling_key(name): name for name in model.label_names}
-    if only := name_of.get(spelling_key(text)):
-        return {only: 1.0}
-    weights: dict[str, float] = {}
-    for part in map(str.strip, text.split(",")):
-        written, _, number = part.rpartition(":")
-        if not (name := name_of.get(spelling_key(written))):
-            name, number = name_of.get(spelling_key(part)), "1"
-        if not name:
-            near, names = name_of[get_close_matches(spelling_key(part), name_of, 1, 0)[0]], ", ".join(model.label_names)
-            raise UserError(f"`{argument}` is {part}", f"{model.name} knows {names}", f"try `{argument}={near}`")
-        weights[name] = weights.get(name, 0.0) + _weight(number, text, argument)
-    total = sum(weights.values())
-    return {name: weight / total for name, weight in weights.items()}
 
 
 def label_row(model: Model, mix: Mapping[str, float]) -> Tensor:
@@ -254,17 +227,6 @@ def spherical_interpolation(here: Tensor, there: Tensor, share: Tensor) -> Tenso
     cosine = torch.cosine_similarity(here, there, dim=-1).clamp(-1 + 1e-6, 1 - 1e-6)[:, None]
     angle = torch.arccos(cosine)
     return (torch.sin((1 - share) * angle) * here + torch.sin(share * angle) * there) / torch.sin(angle)
-
-
-def _weight(number: str, text: str, argument: str) -> float:
-    try:
-        weight = float(number)
-    except ValueError:
-        weight = math.nan
-    if not 0 < weight < 1e300:  # or a sum of weights may be infinite
-        rule = "a weight of a mix is a number above 0"
-        raise UserError(f"`{argument}` is {text}, with the weight {number!r}", rule, "try kick:0.7,snare:0.3, say")
-    return weight
 
 
 def _walked(key_latents: Tensor, walk: Callable[[Tensor, Tensor, Tensor], Tensor], shares: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from filelock import FileLock
 from wavegan import generation
 from wavegan.audio import comments, files
 from wavegan.commands import receipts
+from wavegan.commands.arguments import label_texts
 from wavegan.commands.model_loading import load_model
 from wavegan.errors import DataError, UserError
 
@@ -164,9 +165,15 @@ def test_mixes_of_labels_are_read(drummer):
     assert generation.label_mix(model, "KICK : 3,Snare") == {"kick": 0.75, "snare": 0.25}
     assert generation.label_mix(model, " Kick") == {"kick": 1}
     odd = torch.nn.Module()
+    drums = generation.Model(odd, 1, 1, 1, "odd", 0, ("snare", "snare, rim", "kick"))
+    assert generation.label_mix(drums, "snare, rim:0.5,kick:0.5") == {"snare, rim": 0.5, "kick": 0.5}
+    assert generation.label_mix(drums, "snare,kick") == {"snare": 0.5, "kick": 0.5}
     named = generation.Model(odd, 1, 1, 1, "odd", 0, ("a", "a:2", "b,c"))
     assert generation.label_mix(named, "a:2") == {"a:2": 1} and generation.label_mix(named, "b,c") == {"b,c": 1}
     assert generation.label_mix(named, "a:2:1,a:3") == {"a:2": 0.25, "a": 0.75}
+    assert generation.label_mix(named, "b,c:3,a") == {"b,c": 0.75, "a": 0.25} == generation.label_mix(named, "a,B,C:3")
+    [of_mapping] = label_texts({"b,c": 0.75, "a:2": 0.25})
+    assert generation.label_mix(named, of_mapping) == {"b,c": 0.75, "a:2": 0.25}
     row = generation.numbered_labels(model, [0, 1], only=["kick:3,snare", "tom"])
     assert row is not None and row[0].sum() == 1 and row[0].max() == 0.75 and row[1].max() == 1
     for text, words in (("kik:2,snare", "is kik:2; .* try `labels=kick`"), ("kick:0,snare", "weight '0'"),
