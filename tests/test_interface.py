@@ -136,6 +136,11 @@ def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
         (lambda model: model.interpolate([3, 1.5]), "`seeds` is 1.5; it must be an integer"),
         (lambda model: model.generate(2, label=3), "`label` is 3; it must be a name, several in a list, or weights"),
         (lambda model: model.generate(2, label=[3]), "`label` is [3]; it must be a name"),
+        (lambda model: model.generate(2, label=np.array(3)), "`label` is 3; it must be a name"),
+        (lambda model: model.generate(2, label={}), "`label` is {}; a mix has one label or more; try label="),
+        (lambda model: model.generate(2, truncation="0.7"), "`truncation` is '0.7'; it must be a number; try 0.7"),
+        (lambda model: model.interpolate([3, 9], truncation=None), "`truncation` is None; it must be a number"),
+        (lambda model: model.vary("nowhere.wav", amount="0.3"), "`amount` is '0.3'; it must be a number; try 0.3"),
         (
             lambda model: model.generate(2, label={"kick": 0}),
             "`label` is kick:0, with the weight '0'; a weight of a mix",
@@ -207,6 +212,8 @@ def test_numbers_and_labels_are_taken_in_any_form_that_means_the_same(model):
     walk = model.interpolate([1, 2], steps=2)
     assert np.array_equal(model.interpolate(np.array([1, 2]), steps=2.0), walk)
     assert np.array_equal(model.interpolate(torch.tensor([1, 2]), steps=np.int64(2)), walk)
+    for label in (np.array("kick"), np.array(["kick"])):
+        assert np.array_equal(model.generate(1, label=label), model.generate(1, label="kick"))
     largest = model.generate(1, seed=2**63 - 1)
     assert np.array_equal(model.generate(1, seed=np.uint64(2**63 - 1)), largest)
     same = wavegan.load("runs/mouse", device=torch.device("cpu")).generate(2, seed=1, label=weights)

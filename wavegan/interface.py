@@ -14,7 +14,7 @@ import torch
 from wavegan import assemble, generation
 from wavegan.commands import evaluate as judging
 from wavegan.commands import train as training
-from wavegan.commands.arguments import Labels, amounts_by_name, label_texts, seed_of, seeds_of, whole_number
+from wavegan.commands.arguments import Labels, amounts_by_name, label_texts, number, seed_of, seeds_of, whole_number
 from wavegan.commands.clip_arrays import ClipArray, checked_clip, checked_clips
 from wavegan.commands.directions import directions_of, moves_of
 from wavegan.commands.export import card_of
@@ -141,6 +141,7 @@ class Model:
         UserError for other amounts, DataError for a file that cannot be used.
         """
         n, seed = whole_number("n", n, least=1, advised=16), seed_of(seed)
+        amount = number("amount", amount, advised=0.3)
         return self._clips(points.vary(self.loaded.model, self._point(sound), n, amount=amount, seed=seed))
 
     def morph(self, first: Sound | Point, last: Sound | Point, *, steps: int = 8) -> np.ndarray:
@@ -172,7 +173,7 @@ class Model:
         return torch.stack([points.clip_of(self.loaded.model, point) for point in chosen]).numpy()
 
     def _checked(self, label: Labels, truncation: float) -> tuple[str, ...]:
-        refuse_truncation(truncation)
+        refuse_truncation(number("truncation", truncation, advised=0.7))
         return chosen_labels(self.loaded.model, label_texts(label), "label")
 
 
@@ -214,9 +215,8 @@ def evaluate(
     clips: float32 (n, channels, samples) in [-1, 1], or a path. reference: a folder of real sound, of which a model has
     its own. sample_rate: of the array in Hz; that of the reference where None. training: a folder to look for copies
     in. classifier: a file, "none", or None for one that is trained where the reference has labels. count: clips of each
-    set at most, which the seed draws. out: the folder for the page and the pictures; of an array none are kept where
-    None, of a path they lie where the command puts them. embedding: a function of clips, a tensor (N, C, T), and their
-    rate that gives (N, F).
+    set at most, drawn by the seed. out: the folder for the page and the pictures; where None, the command's, and for an
+    array none. embedding: a function of clips, a tensor (N, C, T), and their rate that gives (N, F).
 
     `metrics` of the result maps each metric to value, low, high (its 95 % interval) and n; `reference` holds the same
     for other real clips. Raises DataError or RunError for what cannot be judged, UserError for an array without clips.

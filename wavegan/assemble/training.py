@@ -67,8 +67,7 @@ def autotune(recipe: Recipe, training: Training, batch: Batch) -> list[str]:
 
     Returns lines that say what was decided.
     """
-    adversaries = getattr(training.method, "adversaries", {}).values()
-    lines = sorted({adversary.remark for adversary in adversaries})
+    lines = [adversary.remark(name) for name, adversary in getattr(training.method, "adversaries", {}).items()]
     if training.precision == "auto":
         with threads_kept():
             torch.set_num_threads(1)  # of several, one may wait for a core that another program holds

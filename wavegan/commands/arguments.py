@@ -18,6 +18,14 @@ def whole_number(argument: str, value: Any, *, least: int, advised: int) -> int:
     return _within(argument, int(number) if is_whole else number, least, None, advised)
 
 
+def number(argument: str, value: Any, *, advised: float) -> float:
+    """Returns a number, also of NumPy; raises UserError for anything else."""
+    given = plain(value)
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise UserError(f"`{argument}` is {value!r}", "it must be a number", f"try {advised:g}")
+    return given
+
+
 def seed_of(value: Any, argument: str = "seed") -> int:
     """Returns a seed; raises UserError for what is no integer, as 1.0 is none, and outside the command's bounds."""
     return _within(argument, plain(value), 0, LARGEST_SEED, 7)
@@ -36,8 +44,12 @@ def seeds_of(values: Any) -> list[int]:
 
 def label_texts(label: Labels) -> tuple[str, ...]:
     """Returns labels and mixes as the command takes them; weights by label are one mix, such as kick:0.7,snare:0.3."""
-    if isinstance(label, Mapping) and label:
+    if isinstance(label, Mapping):
+        if not label:
+            rule = "a mix has one label or more"
+            raise UserError("`label` is {}", rule, "try label={'kick': 0.7, 'snare': 0.3}, or leave it out")
         return (",".join(f"{name}:{weight}" for name, weight in label.items()),)
+    label = plain(label)
     names = (label,) if isinstance(label, str) else () if label is None else label
     texts = tuple(names) if isinstance(names, Iterable) else (names,)
     if not all(isinstance(text, str) for text in texts):

@@ -71,12 +71,13 @@ class Adversary:
         """Returns the penalty if this step has one, else None."""
         return self.penalty if self.is_penalty_due else None
 
-    @property
-    def remark(self) -> str:
-        """Says why its penalty is slower than it could be; empty if it is not."""
+    def remark(self, name: str) -> str:
+        """Says why the penalty of a discriminator of this name is slower than it could be; empty if it is not."""
         if not self.penalty or getattr(self.discriminator, "stages", None) is not None:
             return ""
-        return "the discriminator is not piecewise linear, so its penalty takes a double backward, which is slower"
+        return (
+            f"the discriminator {name} is not piecewise linear, so its penalty takes a double backward, which is slower"
+        )
 
     def see(self, clips: Tensor) -> Tensor:
         """Computes the discriminator's input from clips: augmented, then viewed."""
