@@ -447,7 +447,7 @@ def test_a_test_set_is_held_out_and_all_else_learned_from(home):
 
 def test_nothing_held_out_is_refused_unless_data_is_named(home):
     recipe = recipe_of(home / "mouse", "data.holdout=0")
-    with pytest.raises(DataError, match="has no held-out sound .* `data=DIR`"):
+    with pytest.raises(DataError, match="has no held-out sound .* `reference=DIR`"):
         real_sound_of_recipe(recipe, None, None, seed=0)
     real_sound = real_sound_of_recipe(recipe, write_sounds(Path("new"), 6), None, seed=0)
     assert real_sound.split == "all of new" and len(names(real_sound.training, home / "tones")) == 24

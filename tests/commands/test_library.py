@@ -245,7 +245,7 @@ ERRORS = {
     "a folder without data": (
         lambda run: lambda: evaluate(Path("sounds"), JudgingOptions(device="cpu")),
         DataError,
-        "add `data=DIR`",
+        "add `reference=DIR`",
         ("evaluate", "sounds"),
         "add --data DIR",
     ),

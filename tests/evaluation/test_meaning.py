@@ -64,12 +64,12 @@ def without(by_metric: dict[str, dict]) -> set[str]:
 
 
 CASES = [
-    ("plucks", "silence", EVERY - ABSOLUTE, "12 of 12 real clips to compare with are silent", "`data=DIR`"),
-    ("plucks", "a constant", EVERY - ABSOLUTE, "12 of 12 real clips to compare with are silent", "`data=DIR`"),
-    ("plucks", "hiss below -60 dBFS", EVERY - ABSOLUTE, "12 of 12 real clips to", "`data=DIR`"),
-    ("plucks", "one sound", EVERY - ABSOLUTE, "only 1 of 12 real clips to compare with are diff", "`data=DIR`"),
-    ("plucks", "five sounds", EVERY - ABSOLUTE, "only 5 of 12 real clips", "`data=DIR`"),
-    ("plucks", "five that sound", EVERY - ABSOLUTE, "7 of 12 real clips", "`data=DIR`"),
+    ("plucks", "silence", EVERY - ABSOLUTE, "12 of 12 real clips to compare with are silent", "`reference=DIR`"),
+    ("plucks", "a constant", EVERY - ABSOLUTE, "12 of 12 real clips to compare with are silent", "`reference=DIR`"),
+    ("plucks", "hiss below -60 dBFS", EVERY - ABSOLUTE, "12 of 12 real clips to", "`reference=DIR`"),
+    ("plucks", "one sound", EVERY - ABSOLUTE, "only 1 of 12 real clips to compare with are diff", "`reference=DIR`"),
+    ("plucks", "five sounds", EVERY - ABSOLUTE, "only 5 of 12 real clips", "`reference=DIR`"),
+    ("plucks", "five that sound", EVERY - ABSOLUTE, "7 of 12 real clips", "`reference=DIR`"),
     ("plucks", "five clips", EVERY - ABSOLUTE, "there are 5 real clips", "give more"),
     ("silence", "plucks", EVERY, "12 of 12 clips are silent, and 6 or more must sound", "listen to them"),
     ("a constant", "plucks", EVERY, "12 of 12 clips are silent", "listen to them"),
@@ -105,6 +105,12 @@ def test_distances_without_a_scale_are_left_out():
     left_out = without(by_metric)
     assert left_out == {name for name, metric in METRICS.items() if metric.features == "embedding"}
     assert by_metric["kad_e"]["reason"].startswith("12 of 12 real clips are equal by embedding")
+
+
+def test_real_clips_that_were_learned_from_give_no_distances_to_training():
+    reference = Reference([SETS["plucks"]], RATE, training=[SETS["plucks"]])
+    reason = reference.scores(reference.extract([plucks(12, 222)]))["copy_z"]["reason"]
+    assert reason.startswith("12 of 12 real clips are training sounds or equally far from them, so distances have")
 
 
 def test_what_is_not_finite_is_left_out():

@@ -43,7 +43,7 @@ def real_sound_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> Referen
         raise DataError(
             "the recipe has no held-out sound to compare with (data.holdout is 0)",
             "",
-            "name real audio with `data=DIR`",
+            "name real audio with `reference=DIR`",
         )
     form = clip_format_of(recipe)
     return reference_sets(

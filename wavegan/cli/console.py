@@ -42,6 +42,7 @@ SAME_NAME = (
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate", "raw")} | {
     "run_dir": "--run-dir",
     "labels": "--label",
+    "reference": "--data",
     "directions": "--more",
     "count": "-n",
 }

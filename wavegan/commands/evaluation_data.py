@@ -157,7 +157,7 @@ def real_sound_of_recipe(
         raise DataError(
             "the recipe has no held-out sound to compare with (data.holdout is 0)",
             "",
-            "name real audio with `data=DIR`",
+            "name real audio with `reference=DIR`",
         )
     return reference_sets(form, held_out, learned, recipe.data.windows, split, source, seed)
 
@@ -175,7 +175,7 @@ def real_sound_of_folders(form: ClipFormat, data: Path | None, training: Path | 
     """Gives the real sound of folders: `data` to judge by, `training` that the candidates may have learned from."""
     if data is None:
         raise DataError(
-            "a folder of audio is no model, so real audio must be named to judge it by", "", "add `data=DIR`"
+            "a folder of audio is no model, so real audio must be named to judge it by", "", "add `reference=DIR`"
         )
     refuse_run(data, training)
     learned = folder_corpus(training, form) if training else None
@@ -198,7 +198,7 @@ def _judging_part(data: Path, form: ClipFormat, learned: Corpus | None) -> tuple
     if (~is_copy).sum() < 2 * LEAST_CLIPS:
         logger.warning(
             f"{count}, and all are used, as fewer than {2 * LEAST_CLIPS} would be left: figures look better than they "
-            "are, and copies cannot be told; name other real audio with `data=DIR`"
+            "are, and copies cannot be told; name other real audio with `reference=DIR`"
         )
         return corpus, split
     logger.warning(f"{count}, so they are not used to judge")
@@ -218,7 +218,7 @@ def _own_parts(
             raise DataError(
                 f"{recipe.name} is judged by the sound of its training, which cannot be used here ({error})",
                 "",
-                "name real audio with `data=DIR`",
+                "name real audio with `reference=DIR`",
             ) from error
         if training is None:
             logger.info(f"the sound that {recipe.name} has learned from is not here")

@@ -87,6 +87,6 @@ def _refuse_other_sound(recipe: Recipe, record: assemble.SplitRecord, parts: ass
         raise DataError(
             f"{recipe.name} has learned from or held out {count}",
             "a model is judged by its own sound",
-            "run the command in the folder where it was trained, or name real audio with `data=DIR`",
+            "run the command in the folder where it was trained, or name real audio with `reference=DIR`",
         )
     logger.warning(f"{recipe.name} has learned from or held out only {count}; the sound has changed")

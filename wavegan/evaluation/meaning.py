@@ -97,16 +97,15 @@ def _fault_of_set(mine: Features, metric: Metric) -> str:
 def _fault_of_real(real: Features, metric: Metric) -> str:
     if metric.function in ABSOLUTE:
         return ""
-    remedy = "name other real audio with `data=DIR`"
+    remedy = "name other real audio with `reference=DIR`"
     if fault := _fault(real, "real clips to compare with", remedy, may_be_equal=False):
         return fault
     if metric.features in DISTANCES:
         counts = _counts(real[metric.features].reshape(len(real["log_mel"]), -1) / ROUNDING, decimals=0)
         if len(counts) < LEAST_CLIPS or counts.max() > MOST_ALIKE * counts.sum():
             kind = metric.features.replace("_", " ")
-            return (
-                f"{counts.max()} of {counts.sum()} real clips are equal by {kind}, so distances have no scale; {remedy}"
-            )
+            alike = "training sounds or equally far from them" if kind == "to training" else f"equal by {kind}"
+            return f"{counts.max()} of {counts.sum()} real clips are {alike}, so distances have no scale; {remedy}"
     return ""
 
 
