@@ -58,7 +58,10 @@ SquareKernelSize = Annotated[
 LatentDim = Annotated[int, Field(ge=1, le=65536, description="length of the latent vector from which a clip is made")]
 LocalLatents = Annotated[
     int,
-    Field(ge=0, le=1024, description="latent numbers for each 32 hops of a clip, beside latent_dim for all of it"),
+    Field(ge=0, le=1024, description="latent numbers for each part of a clip, beside latent_dim for all of it"),
+]
+Unbounded = Annotated[
+    bool, Field(description="clips are parts of a sound without beginning and end, of any length; for windows: random")
 ]
 Latent = Annotated[Literal["uniform", "normal"], Field(description="distribution of the latents")]
 # "auto" stands in recipes alone: assemble puts a number in its place before it makes a network.

@@ -17,7 +17,8 @@ from wavegan.errors import DataError, UserError
 RECIPE = """\
 name: endless
 data: {source: drum_machine, sample_rate: 4000, clip_samples: 1024, windows: random}
-generator: {name: inverse_stft, dim: 4, latent_dim: 4, local_latents: 2, window: 64, hop: 16, long_frames: 2}
+generator:
+  {name: inverse_stft, dim: 4, latent_dim: 4, local_latents: 2, unbounded: true, window: 64, hop: 16, long_frames: 2}
 discriminators: {waveform: {name: tiled_waveform, dim: 1, view: {name: low_rate, factor: 4}}}
 training: {steps: 1, batch_size: 2, checkpoint_every: 1, precision: fp32}
 monitor: {preview_every: 0, tensorboard: false}
@@ -102,10 +103,10 @@ def test_a_length_out_of_bounds_is_refused(endless, seconds):
 
 
 @pytest.mark.parametrize(
-    ("windows", "latents", "is_told"), [("first", 2, True), ("all", 2, False), ("first", 0, False)]
+    ("windows", "unbounded", "is_told"), [("first", "true", True), ("all", "true", False), ("first", "false", False)]
 )
-def test_a_training_on_beginnings_is_told_that_no_place_is_known(tmp_path, caplog, windows, latents, is_told):
-    text = RECIPE.replace("random", windows).replace("local_latents: 2", f"local_latents: {latents}")
+def test_a_training_on_beginnings_is_told_that_no_place_is_known(tmp_path, caplog, windows, unbounded, is_told):
+    text = RECIPE.replace("random", windows).replace("unbounded: true", f"unbounded: {unbounded}")
     Path("endless.yaml").write_text(text)
     train(recipes.load(Path("endless.yaml")), tmp_path / "run", device="cpu")
     assert ("attacks may come anywhere" in caplog.text) == is_told

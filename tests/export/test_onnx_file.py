@@ -27,7 +27,7 @@ SHAPES = {
     "mlp": {"clip_samples": 300, "dim": 2, "channels": 2},
     "inverse_stft": {
         "clip_samples": 1500, "dim": 4, "window": 64, "hop": 16, "labels": 2, "pulses": True, "drawn_pitch": True,
-        "broad_hiss": True, "long_frames": 4, "tuned_bins": True, "local_latents": 2,
+        "broad_hiss": True, "long_frames": 4, "tuned_bins": True, "local_latents": 2, "unbounded": True,
     },
 }  # fmt: skip
 
@@ -110,7 +110,8 @@ def test_labels_noise_pulses_channels_and_peaks_are_in_the_file(written):
     assert np.abs(clips).max(axis=(1, 2)) == pytest.approx([1, 1, 1], abs=1e-6)
     assert (pulses := generator_of(model).pulses)
     lowest, highest = (2**pulses.frequencies.bounds / 64).tolist()
-    assert cycles.shape == (3, 94) and lowest < cycles.min() < cycles.max() <= highest
+    frames = 4 + 94 + 4  # with those of the edges, a window each
+    assert cycles.shape == (3, frames) and lowest < cycles.min() < cycles.max() <= highest
     for changed in inputs:
         others = session.run(["clips"], inputs | {changed: np.roll(inputs[changed], 1, axis=0)})[0]
         assert np.abs(others - clips).max() > 1e-3, f"{changed} moves no clip"

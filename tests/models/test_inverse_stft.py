@@ -91,14 +91,13 @@ def test_local_latents_move_their_own_part_of_the_clip():
     """Blocks add nothing at the start. So a part reaches the middles of its neighbours, and the length of a window."""
     generator = small(16384, local_latents=3)
     inputs = drawn(generator)
-    assert inputs[0].shape == (2, 4 + 3 * 10), "parts of 256 ms, three of them and more before and after the clip"
+    assert inputs[0].shape == (2, 4 + 3 * 4), "parts of 256 ms"
     moved = [inputs[0].clone(), *inputs[1:]]
-    moved[0][:, 4 + 4 * 3 : 4 + 5 * 3] += 1  # the second of those that begin in the clip, but for its edge
+    moved[0][:, 4 + 3 : 4 + 2 * 3] += 1
     change = (clips_of(generator, inputs) - clips_of(generator, moved)).square().mean((0, 1))
-    begin = 4096 - 512
-    near = slice(begin - 2048 - 1024, begin + 4096 + 2048 + 1024)  # places, of 1,024 samples, are interpolated as well
+    near = slice(2048 - 1024, 4096 + 4096 + 2048 + 1024)  # places, of 1,024 samples, are interpolated as well
     assert change[near].sum() > 0 and (change[near].sum() / change.sum()).item() > 0.999
-    assert change[begin : begin + 4096].mean() > change[near].mean()
+    assert change[4096:8192].mean() > change[near].mean()
     shared = [inputs[0].clone(), *inputs[1:]]
     shared[0][:, :4] += 1
     change = (clips_of(generator, inputs) - clips_of(generator, shared)).square().mean((0, 1))
@@ -106,9 +105,24 @@ def test_local_latents_move_their_own_part_of_the_clip():
     assert small().inputs[0].shape == (4,)
 
 
+def test_local_latents_of_an_unbounded_clip_move_their_own_eighth_of_a_window_and_more():
+    """Blocks add nothing at the start. So a part reaches the middles of its neighbours, and the length of a window."""
+    generator = small(16384, local_latents=3, unbounded=True)
+    inputs = drawn(generator)
+    assert inputs[0].shape == (2, 4 + 3 * 37), "parts of 64 ms, 17 in the clip and its edges and 10 more on either side"
+    moved = [inputs[0].clone(), *inputs[1:]]
+    moved[0][:, 4 + 14 * 3 : 4 + 15 * 3] += 1  # the fifth that begins in the clip or its edge
+    change = (clips_of(generator, inputs) - clips_of(generator, moved)).square().mean((0, 1))
+    begin = 4 * 1024 - 512
+    near = slice(begin - 1024 - 1024, begin + 1024 + 1024 + 1024)
+    assert change[near].sum() > 0 and (change[near].sum() / change.sum()).item() > 0.999
+    assert change[begin : begin + 1024].mean() > 1.5 * change[near].mean()
+    assert small(4096, unbounded=True).inputs[0].shape == (4,)
+
+
 def test_a_generator_of_any_length_measures_the_sound_as_others_do():
     sound = torch.randn(6, 1, 5000, generator=torch.Generator().manual_seed(3)).cumsum(2) / 50
-    plain, unbounded = (small(5000, tuned_bins=True, long_frames=2, local_latents=count) for count in (0, 3))
+    plain, unbounded = (small(5000, tuned_bins=True, long_frames=2, unbounded=is_so) for is_so in (False, True))
     for generator in (plain, unbounded):
         generator.measure([sound[:2], sound[2:]])
     for first, second in zip(plain.sets_of_frames, unbounded.sets_of_frames, strict=True):
@@ -298,8 +312,10 @@ def test_a_bin_may_be_as_loud_as_in_the_sound_and_a_little_more():
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("pulses", "long_frames"), [(False, 0), (True, 4)])
-def test_gradients_reach_every_weight(pulses, long_frames, channels):
-    generator = small(labels=2, pulses=pulses, long_frames=long_frames, channels=channels, local_latents=2)
+@pytest.mark.parametrize("unbounded", [False, True])
+def test_gradients_reach_every_weight(pulses, long_frames, channels, unbounded):
+    forms = {"long_frames": long_frames, "local_latents": 2, "unbounded": unbounded}
+    generator = small(labels=2, pulses=pulses, channels=channels, **forms)
     clips_of(generator, drawn(generator), torch.eye(2)).square().sum().backward()
     for name, parameter in generator.named_parameters():
         is_first = ".first." in name or ".modulation." in name or name.endswith("gain")  # their block adds nothing yet

@@ -86,10 +86,10 @@ def session(
 
     First it decides what the recipe leaves to the machine. state: the checkpoint that the assembly was made of.
     """
-    if getattr(recipe.generator, "local_latents", 0) and recipe.data.windows == "first":
+    if getattr(recipe.generator, "unbounded", False) and recipe.data.windows == "first":
         logger.warning(
-            "data.windows is first, and a generator with local latents does not know where a clip begins, so attacks "
-            "may come anywhere; set data.windows=random for long recordings, else generator.local_latents=0"
+            "data.windows is first, and an unbounded generator does not know where a clip begins, so attacks may come "
+            "anywhere; set data.windows=random for long recordings, else generator.unbounded=false"
         )
     for line in autotune(recipe, assembly.training, assembly.batches(0)):
         logger.info(line)

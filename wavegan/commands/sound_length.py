@@ -11,8 +11,8 @@ MOST_SECONDS = 600
 
 
 def makes_any_length(model: Model) -> bool:
-    """Returns whether a model makes sounds of any length: one whose generator has local latents."""
-    return bool(getattr(model.generator, "local_latents", 0))
+    """Returns whether a model makes sounds of any length: one whose generator is unbounded."""
+    return bool(getattr(model.generator, "unbounded", False))
 
 
 def of_seconds(loaded: LoadedModel, seconds: float | None) -> LoadedModel:
@@ -26,7 +26,7 @@ def of_seconds(loaded: LoadedModel, seconds: float | None) -> LoadedModel:
     if loaded.is_translation or not makes_any_length(model):
         raise UserError(
             f"`seconds` is {seconds:g}, and {model.name} makes clips of {own:.2f} s alone",
-            "a model of generator.local_latents makes sounds of any length",
+            "a model of generator.unbounded makes sounds of any length",
             "leave it out, or train such a model, piano_modern say",
         )
     if not 0 < seconds <= MOST_SECONDS:

@@ -24,10 +24,11 @@ from wavegan.models.level_meter import LevelMeter
 from wavegan.models.pulses import DrawnPitches, Pulses, pitches_of
 from wavegan.models.spectral_frames import LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
-from wavegan.models.stages import parts_of, stretched, unbounded_stages, whole_stages
+from wavegan.models.stages import stretched, unbounded_stages, whole_stages
 
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
 KERNEL_SIZE = 5
+LOCAL_FRAMES = 32  # about as many have the same local latents; 256 ms at 16 kHz and a hop of 128
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 PITCHED = 256  # clips in which pitches are looked for, or a few more
 START_PULSES = 0.6  # their share in a bin of a network that has learned nothing, where pitches are drawn
@@ -39,13 +40,14 @@ class Generator(SpectralFrames):
     """Turns latents (N, latent_dim) and noise into clips (N, channels, clip_samples), of any length.
 
     window, hop: in samples, of the inverse transform; hop divides window, which is even. labels: how many it knows, as
-    rows (N, labels) beside the latent, 0 for none. local_latents: the latent ends in so many numbers for each part of
-    LOCAL_FRAMES, between whose middles they are interpolated, so that the parts differ as they do in music; then it is
-    longer than latent_dim. Infinite images have such latents (Lin et al. 2022, InfinityGAN). pulses: adds a source of
-    pulses, of one pitch for every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch of a clip is
-    drawn as those of the sound are spread, see `DrawnPitches`, every block sees it and the head moves it little; and
-    pulses ring as a voice's, with the phases of the minimum-phase filter that has the frame's levels. start_share: the
-    share of hiss and of pulses in a bin of a network that has learned nothing. detuned_bins: see
+    rows (N, labels) beside the latent, 0 for none. local_latents: the latent ends in so many numbers for each part, so
+    that the parts differ as they do in music; then it is longer than latent_dim. A part has LOCAL_FRAMES, and between
+    the middles of parts they are interpolated. unbounded: clips are parts of a sound without beginning and end, so one
+    for short clips makes long ones, see `unbounded_stages`; each frame that the blocks begin with is a part. pulses:
+    adds a source of pulses, of one pitch for every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch
+    of a clip is drawn as those of the sound are spread, see `DrawnPitches`, every block sees it and the head moves it
+    little; and pulses ring as a voice's, with the phases of the minimum-phase filter that has the frame's levels.
+    start_share: the share of hiss and of pulses in a bin of a network that has learned nothing. detuned_bins: see
     `spectral_frames.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is
     no louder than the mean level of the bins around, so that a partial does not hiss. long_frames: how many times
     longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first block that has as
@@ -71,6 +73,7 @@ class Generator(SpectralFrames):
         dim: settings.Dim = 128,
         latent_dim: settings.LatentDim = 64,
         local_latents: settings.LocalLatents = 0,
+        unbounded: settings.Unbounded = False,
         labels: settings.Labels = 0,
         window: settings.Window = 512,
         hop: settings.Hop = 128,
@@ -86,11 +89,11 @@ class Generator(SpectralFrames):
         super().__init__()
         self.require_window(window, hop)
         self.labels, self.dim = labels, dim
-        self.latent_dim, self.local_latents = latent_dim, local_latents
-        edge = window if local_latents else 0
+        self.latent_dim, self.local_latents, self.unbounded = latent_dim, local_latents, unbounded
+        edge = window if unbounded else 0
         frames = -(-(clip_samples + 2 * edge) // hop)
-        self.stages = unbounded_stages(frames) if local_latents else whole_stages(frames)
-        self.local_parts = parts_of(self.stages) if local_latents else 0
+        self.stages = unbounded_stages(frames) if unbounded else whole_stages(frames)
+        self.local_parts = self.stages[0].size if unbounded else max(2, round(frames / LOCAL_FRAMES))
         lengths = [stage.length for stage in self.stages]
         self.output = Waveform()
         hiss_samples = (frames - 1) * hop + window
@@ -100,14 +103,14 @@ class Generator(SpectralFrames):
             Input("normal", (channels, hiss_samples)),
         )
         is_drawn = pulses and drawn_pitch
-        pitched = self.stages[0].length * self.stages[0].stride if local_latents else frames
+        pitched = self.stages[0].length * self.stages[0].stride if unbounded else frames
         self.drawn_pitches = DrawnPitches(pitched, window, hop) if is_drawn else None
         if self.drawn_pitches:
             self.inputs += (Input("normal", (self.drawn_pitches.count,)),)
         self.mapped = mapped = MAPPED * dim
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
-        self.start = nn.Linear(mapped, dim if local_latents else dim * lengths[0])
+        self.start = nn.Linear(mapped, dim if unbounded else dim * lengths[0])
         self.local = nn.Linear(local_latents, dim) if local_latents else None
         blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in lengths]
         self.blocks = nn.ModuleList(blocks)
@@ -143,7 +146,7 @@ class Generator(SpectralFrames):
         x = self.start(w).unflatten(1, (-1, self.dim)).transpose(1, 2)
         if self.local:
             local = self.local(z[:, self.latent_dim :].unflatten(1, (-1, self.local_latents)))
-            x = x + local.transpose(1, 2)
+            x = x + (local.transpose(1, 2) if self.unbounded else stretched(local.transpose(1, 2), x.shape[-1]))
         rows, (white, *numbers) = noise[: len(self.blocks)], noise[len(self.blocks) :]
         first, drawn, pitch = self.stages[0], None, None
         if self.drawn_pitches:

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 START_FRAMES = 16  # about as many, from which a clip's others are interpolated
-PART = 32  # hops that share local latents; 256 ms at 16 kHz and a hop of 128
 STRIDES = (8, 4, 2, 1, 1)  # of the blocks of a sound without an end, in hops
 REACH = 4  # frames on either side that a block hears: two convolutions over five frames
 LARGEST_MATRIX = 4096  # frames
@@ -60,7 +59,7 @@ def whole_stages(frames: int) -> list[Stage]:
 
 
 def unbounded_stages(frames: int) -> list[Stage]:
-    """Lists the stages of a clip out of a sound without an end; the first gets its frames of the parts of the sound."""
+    """Lists the stages of a clip out of a sound without an end."""
     margins = [REACH]
     for stride, after in pairwise(STRIDES[::-1]):
         doubled = -(-margins[0] // 2) + 1  # one more, as frames are interpolated between two
@@ -69,20 +68,12 @@ def unbounded_stages(frames: int) -> list[Stage]:
         -(-frames // STRIDES[0]) * STRIDES[0] // stride + 2 * margin
         for stride, margin in zip(STRIDES, margins, strict=True)
     ]
-    places = PART // STRIDES[0]  # of a part
-    begin = -margins[0] % places
-    parts = -(-(begin + lengths[0]) // places)
-    stages = [Stage(places * parts, begin, lengths[0], STRIDES[0], margins[0])]
+    stages = [Stage(lengths[0], 0, lengths[0], STRIDES[0], margins[0])]
     for length, stride, margin in zip(lengths[1:], STRIDES[1:], margins[1:], strict=True):
         before = stages[-1]
         times = before.stride // stride
         stages.append(Stage(times * before.length, times * before.margin - margin, length, stride, margin))
     return stages
-
-
-def parts_of(stages: list[Stage]) -> int:
-    """Counts the parts of a sound without an end that reach into its clip or the margins."""
-    return stages[0].size * stages[0].stride // PART
 
 
 def stretched(x: Tensor, size: int) -> Tensor:

@@ -146,11 +146,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "detuned bins, long frames": {"detuned_bins": True, "long_frames": 4, "pulses": True},
     "tuned bins, long frames": {"tuned_bins": True, "long_frames": 4},
     "local latents": {"local_latents": 3, "names": ("a", "b"), "dim": 9},
-    "local latents, long frames, uneven": {
+    "unbounded, long frames, uneven": {
         "local_latents": 2, "long_frames": 3, "channels": 2, "clip_samples": 1999, "window": 100, "hop": 25, "dim": 9,
-        "tuned_bins": True,
+        "tuned_bins": True, "unbounded": True,
     },
-    "local latents, drawn pitches": {"local_latents": 2, "pulses": True, "drawn_pitch": True, "dim": 9},
+    "unbounded, drawn pitches": {
+        "local_latents": 2, "unbounded": True, "pulses": True, "drawn_pitch": True, "dim": 9, "names": ("a", "b"),
+    },
+    "unbounded": {"unbounded": True},
     "two hops a window": {"window": 64, "hop": 32, "dim": 8},
 }  # fmt: skip
 

@@ -26,12 +26,12 @@ class Generator {
   }
 
   addLayers() {
-    const { labels, stages, localLatents } = this.model;
+    const { labels, stages, unbounded } = this.model;
     const { wide } = this;
     const mapped = this.tensors["latent.bias"].length;
     this.latent = this.linear("latent", mapped, this.sharedDim + labels.length);
     this.mapping = this.linear("mapping.1", mapped, mapped);
-    this.start = this.linear("start", wide * (localLatents ? 1 : stages[0].length), mapped, wide);
+    this.start = this.linear("start", wide * (unbounded ? 1 : stages[0].length), mapped, wide);
     this.blocks = stages.map((stage, place) => ({
       stage,
       first: this.convolution(`blocks.${place}.first`),
@@ -152,7 +152,7 @@ class Generator {
     offset?.forEach((number, place) => (w[place] += number));
     kernel.apply(this.start, this.w, 0, 1, this.v);
     let x = kernel.view(this.v, this.start.columns).slice();
-    if (model.localLatents) x = this.parts(x, z);
+    x = this.placed(x, z);
     let slow;
     const pitches = drawn && this.pitchRow(drawn);
     this.blocks.forEach((block, place) => {
@@ -176,20 +176,23 @@ class Generator {
     return resized(row, row.length / stride, 1).slice(begin, begin + length);
   }
 
-  /** Returns what the latent says of the whole sound, (channels,), with what it says of each part, (parts, channels). */
-  parts(whole, z) {
-    const { dim, localLatents, localParts } = this.model;
+  /** Returns what the blocks begin with: x, what the latent says of each place or of all, with what it says of parts. */
+  placed(x, z) {
+    const { dim, localLatents, localParts, unbounded, stages } = this.model;
+    if (!localLatents) return x;
     const [weight, bias] = [this.tensors["local.weight"], this.tensors["local.bias"]];
     const said = new Float32Array(localParts * this.wide);
     for (let part = 0; part < localParts; part++) {
       const first = this.sharedDim + part * localLatents;
       for (let channel = 0; channel < dim; channel++) {
-        let sum = whole[channel] + bias[channel];
+        let sum = bias[channel] + (unbounded ? x[channel] : 0);
         for (let k = 0; k < localLatents; k++) sum += weight[channel * localLatents + k] * z[first + k];
         said[part * this.wide + channel] = sum;
       }
     }
-    return said;
+    if (unbounded) return said;
+    const places = resized(said, stages[0].length, this.wide);
+    return x.map((number, place) => number + places[place]);
   }
 
   addLeaky(address, count) {

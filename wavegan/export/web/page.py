@@ -178,6 +178,7 @@ def _description(model: Model) -> dict[str, Any]:
         "latentDim": generator.inputs[0].shape[0],
         "localLatents": generator.local_latents,
         "localParts": generator.local_parts,
+        "unbounded": generator.unbounded,
         "labelLength": generator.latent.label_length,
         "window": generator.window,
         "hop": generator.hop,
