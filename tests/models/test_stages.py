@@ -22,8 +22,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def lively(clip_samples: int, settings: dict[str, Any]) -> Generator:
     """Makes a generator whose blocks add something, as those of a new one do not."""
     generator = small(clip_samples, local_latents=3, unbounded=True, **settings)
-    for block in generator.blocks:
-        torch.nn.init.normal_(block.last.weight, std=0.2)
+    for name, parameter in generator.named_parameters():
+        if name.endswith("last.weight"):
+            torch.nn.init.normal_(parameter, std=0.2)
     return generator
 
 
