@@ -7,6 +7,7 @@ import torch
 
 from wavegan.models.inverse_stft import Generator
 from wavegan.models.pulses import QUANTILES, DrawnPitches, Frequencies, Pulses, pitches_of
+from wavegan.models.spectral_frames import minimum_phase
 
 LARGE = torch.tensor([-50.0, 0.0, 50.0])
 
@@ -144,3 +145,10 @@ def test_a_drawn_pitch_is_heard_and_the_network_moves_it_a_little():
             heard = pitches_of(generator(inputs[0], None, *inputs[1:])[:, 0], 512)
             medians = torch.stack([clip.nanmedian() for clip in heard])
             torch.testing.assert_close(medians, expected * factor, rtol=0.04, atol=0)
+
+
+def test_pulses_ring_by_what_is_within_a_fifth_of_a_window():
+    """A ripple of log magnitudes with a period of 1/64 of the rate rings after 64 samples, of a window of 512."""
+    places = torch.arange(257) * (2 * math.pi / 512)
+    heights = [((places * time).cos() @ minimum_phase(512)).abs().max().item() for time in (20, 64, 110)]
+    assert heights[0] > heights[1] > 0.2 and heights[2] < 1e-3, heights
