@@ -105,7 +105,7 @@ def test_local_latents_move_their_own_part_of_the_clip():
     assert small().inputs[0].shape == (4,)
 
 
-def test_local_latents_of_an_unbounded_clip_move_their_own_eighth_of_a_window_and_more():
+def test_local_latents_of_an_unbounded_clip_move_64_ms():
     """Blocks add nothing at the start. So a part reaches the middles of its neighbours, and the length of a window."""
     generator = small(16384, local_latents=3, unbounded=True)
     inputs = drawn(generator)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wavegan import distributed
 from wavegan.assemble.corpora import Corpora
+from wavegan.audio.checks import LEAST_FILES_PER_LABEL
 from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.windows import Windows
@@ -19,7 +20,6 @@ from wavegan.seeding import derive
 from wavegan.training.loop import Batches
 from wavegan.training.prefetch import Prefetcher
 
-LEAST_FILES_PER_LABEL = 5
 MEASURED_CLIPS = 4096  # at most this many clips are measured for spectrogram statistics
 BATCH_SIZE = 64
 

@@ -178,8 +178,8 @@ def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Seq
     Raises DataError if none is.
     """
     corpus = labelled_clips(source, form)
-    known = {spelling_key(name) for name in label_names}
-    unknown = [name for name in corpus.label_names if spelling_key(name) not in known]
+    keys = {spelling_key(name) for name in label_names}
+    unknown = [name for name in corpus.label_names if spelling_key(name) not in keys]
     if len(unknown) == len(corpus.label_names):
         raise DataError(
             f"the labels of {in_words(source)} are {some_of(unknown)}, and the classifier knows {some_of(label_names)}",

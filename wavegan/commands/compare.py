@@ -80,8 +80,7 @@ def compare(
     candidates = [models.get(path) or folder_candidate(path, form, seed=options.seed) for path in targets]
     logger.info(f"comparing at {form}")
     folders = [candidate for candidate in candidates if candidate.model is None]
-    for folder in folders:
-        tell_known_sounds(folder.clips, folder.path, options.data, real_sound)
+    tell_known_sounds({folder.path: folder.clips for folder in folders}, options.data, real_sound)
     count = agreed_count(options.count or wanted, real_sound, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
     classifier = classifier_of(options.classifier, real_sound, device=options.device)

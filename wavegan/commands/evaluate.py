@@ -93,7 +93,7 @@ def evaluate(
     if isinstance(target, ClipArray):
         candidate, form = array_candidate(target, seed=seed)
         real_sound = real_sound_of_folders(form, data, training, seed=seed)
-        tell_known_sounds(clips_in_memory(target.clips), "the array", data, real_sound)
+        tell_known_sounds({"the array": clips_in_memory(target.clips)}, data, real_sound)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / candidate.name
     elif is_model(target):
@@ -106,7 +106,7 @@ def evaluate(
         form = common_form(target)
         real_sound = real_sound_of_folders(form, data, training, seed=seed)
         candidate = folder_candidate(target, form, seed=seed)
-        tell_known_sounds(candidate.clips, target, data, real_sound)
+        tell_known_sounds({target: candidate.clips}, data, real_sound)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / target.resolve().name
     logger.info(f"comparing at {real_sound.form}")
@@ -241,13 +241,13 @@ def _obeyed(model: Model | None, seen: Features, classifier: Classifier | None, 
     """
     if model is None or not model.labels or classifier is None:
         return None, ""
-    known = [spelling_key(name) for name in classifier.label_names]
-    heard = [known[place] for place in seen["probabilities"].argmax(axis=1)]
+    keys = [spelling_key(name) for name in classifier.label_names]
+    heard = [keys[place] for place in seen["probabilities"].argmax(axis=1)]
     rows = generation.numbered_labels(model, range(len(heard)), seed=seed)
     assert rows is not None, "a model with classes is told labels"
     asked = [spelling_key(model.label_names[place]) for place in rows.argmax(1)]
-    obeyed = [name == label for label, name in zip(asked, heard, strict=True) if label in known]
-    unknown = [name for name in model.label_names if spelling_key(name) not in known]
+    obeyed = [name == label for label, name in zip(asked, heard, strict=True) if label in keys]
+    unknown = [name for name in model.label_names if spelling_key(name) not in keys]
     but = f"; the classifier does not know {some_of(unknown)}" if unknown else ""
     if len(obeyed) < LEAST_CLIPS:
         return None, f"left out: {len(obeyed)} clips of labels that the classifier knows, {LEAST_CLIPS} are needed{but}"

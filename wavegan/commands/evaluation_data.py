@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -111,14 +111,15 @@ def clips_in_memory(samples: np.ndarray) -> ClipSet:
     return ClipSet(len(stored), batch)
 
 
-def tell_known_sounds(clips: ClipSet, place: Path | str, data: Path | None, real_sound: ReferenceSets) -> None:
+def tell_known_sounds(sets: Mapping[Path | str, ClipSet], data: Path | None, real_sound: ReferenceSets) -> None:
     """Warns of clips that are also in the folder of real sound, to the last bit, silence apart.
 
-    place: where the clips come from. data: that folder; where None no warning is given.
+    sets: clips by the place that they come from. data: that folder; where None no warning is given.
     """
-    known = set(_digests(real_sound.starts)) if data else ()
-    if known and (same := sum(clip in known for clip in _digests(clips))):
-        logger.warning(f"{same:,} of {len(clips):,} sounds of {place} are also in {data}, which flatters it")
+    real_digests = set(_digests(real_sound.starts)) if data and sets else ()
+    for place, clips in sets.items():
+        if real_digests and (same := sum(digest in real_digests for digest in _digests(clips))):
+            logger.warning(f"{same:,} of {len(clips):,} sounds of {place} are also in {data}, which flatters it")
 
 
 def _digests(clips: ClipSet) -> Iterator[int]:

@@ -27,7 +27,7 @@ def of_seconds(loaded: LoadedModel, seconds: float | None) -> LoadedModel:
         raise UserError(
             f"`seconds` is {seconds:g}, and {model.name} makes clips of {own:.2f} s alone",
             "a model of generator.unbounded makes sounds of any length",
-            "leave it out, or train such a model, piano_modern say",
+            "leave it out, or train one, with generator.unbounded=true",
         )
     if not 0 < seconds <= MOST_SECONDS:
         raise UserError(f"`seconds` is {seconds:g}", f"it must be above 0 and at most {MOST_SECONDS}", "try 30")

@@ -55,9 +55,9 @@ def fault_of_classifier(
     a model whose labels it does not know.
     """
     names = classifier.label_names
-    known, heard = [spelling_key(name) for name in names], real["probabilities"].argmax(axis=1)
+    keys, heard = [spelling_key(name) for name in names], real["probabilities"].argmax(axis=1)
     asked = [label and spelling_key(label) for label in real_labels]
-    is_right = [known[place] == label for place, label in zip(heard, asked, strict=True) if label in known]
+    is_right = [keys[place] == label for place, label in zip(heard, asked, strict=True) if label in keys]
     if len(is_right) >= LEAST_CLIPS:
         accuracy, clips = Accuracy(sum(is_right), len(is_right)), "real clips here"
     else:

@@ -93,26 +93,17 @@ class Generator(SpectralFrames):
         edge = window if unbounded else 0
         frames = -(-(clip_samples + 2 * edge) // hop)
         self.stages = unbounded_stages(frames) if unbounded else whole_stages(frames)
-        self.local_parts = self.stages[0].size if unbounded else max(2, round(frames / LOCAL_FRAMES))
-        lengths = [stage.length for stage in self.stages]
+        self.local_parts = self.stages[0].length if unbounded else max(2, round(frames / LOCAL_FRAMES))
         self.output = Waveform()
-        hiss_samples = (frames - 1) * hop + window
-        self.inputs = (
-            Input("normal", (latent_dim + local_latents * self.local_parts,)),
-            *(Input("normal", (1, length)) for length in lengths),
-            Input("normal", (channels, hiss_samples)),
-        )
         is_drawn = pulses and drawn_pitch
         pitched = self.stages[0].length * self.stages[0].stride if unbounded else frames
         self.drawn_pitches = DrawnPitches(pitched, window, hop) if is_drawn else None
-        if self.drawn_pitches:
-            self.inputs += (Input("normal", (self.drawn_pitches.count,)),)
         self.mapped = mapped = MAPPED * dim
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
-        self.start = nn.Linear(mapped, dim if unbounded else dim * lengths[0])
+        self.start = nn.Linear(mapped, dim if unbounded else dim * self.stages[0].length)
         self.local = nn.Linear(local_latents, dim) if local_latents else None
-        blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in lengths]
+        blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in self.stages]
         self.blocks = nn.ModuleList(blocks)
         self.pulses = Pulses(window, hop, is_steady=steady_pitch, is_drawn=is_drawn) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
@@ -121,6 +112,7 @@ class Generator(SpectralFrames):
         bins = {"detuned_bins": detuned_bins, "tuned_bins": tuned_bins, "edge": edge}
         self.build(*form, sources=sources, broad_hiss=broad_hiss, rings=is_drawn, **bins)
         self.long_frames = LongFrames(*form, long_frames, **bins) if long_frames else None
+        self.inputs = self._declared_inputs()
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()
@@ -129,6 +121,17 @@ class Generator(SpectralFrames):
             self.long_frames.begin()
         self.register_buffer("peaks_are_one", torch.zeros((), dtype=torch.bool))
         self.register_buffer("mix", channel_mix(channels), persistent=False)
+
+    def _declared_inputs(self) -> tuple[Input, ...]:
+        """Lists the latent, a row of noise for each block, white noise for the hiss, and numbers of drawn pitches."""
+        hiss_samples = (self.frames - 1) * self.hop + self.window
+        pitches = (Input("normal", (self.drawn_pitches.count,)),) if self.drawn_pitches else ()
+        return (
+            Input("normal", (self.latent_dim + self.local_latents * self.local_parts,)),
+            *(Input("normal", (1, stage.length)) for stage in self.stages),
+            Input("normal", (self.channels, hiss_samples)),
+            *pitches,
+        )
 
     @staticmethod
     def require_window(window: int, hop: int) -> None:

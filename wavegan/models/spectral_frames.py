@@ -59,7 +59,7 @@ class SpectralFrames(nn.Module):
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
         self.frames, self.bins, self.broad_hiss = -(-(clip_samples + 2 * edge) // hop), window // 2 + 1, broad_hiss
         self.overhang = (window - hop) // 2  # samples of the first frame that lie before all that is made
-        self.before = self.overhang + edge
+        self.edge, self.before = edge, self.overhang + edge
         self.head = nn.Linear(dim, channels * map_count(self.bins, sources))
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
@@ -214,7 +214,6 @@ class LongFrames(SpectralFrames):
         window, hop = factor * short_window, factor * short_hop
         form = (clip_samples, channels, dim, window, hop)
         self.build(*form, sources=0, broad_hiss=False, detuned_bins=detuned_bins, tuned_bins=tuned_bins, edge=edge)
-        self.edge = edge
         self.gate = nn.Linear(dim, 1)
         self.factor, self.short_hop = factor, short_hop
         self.register_buffer("fade", torch.hann_window(2 * short_hop), persistent=False)

@@ -184,7 +184,7 @@ def _description(model: Model) -> dict[str, Any]:
         "hop": generator.hop,
         "stages": [stage._asdict() for stage in generator.stages],
         "frames": generator.frames,
-        "edge": generator.before - generator.overhang,
+        "edge": generator.edge,
         "pulses": generator.pulses is not None,
         "pitchBounds": generator.pulses.frequencies.bounds.tolist() if generator.pulses else [],
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
