@@ -86,6 +86,17 @@ def test_a_part_of_a_batch_has_its_own_labels(recipe, sounds):
     assert torch.equal(windows.labels(3, 6, slice(2, 5)), windows.labels(3, 6)[2:5])
 
 
+def test_what_is_learned_from_has_speeds_and_what_is_translated_has_none(recipe, sounds):
+    source, other = sounds(6, name="a"), sounds(6, name="b")
+    asked = recipe(source, f"data.source_b={other}", "data.vary_speed=0.3", networks=TRANSLATION)
+    plain = recipe(source, f"data.source_b={other}", networks=TRANSLATION)
+    batch, as_it_is = batches_of(asked)(0), batches_of(plain)(0)
+    assert batch.x.shape == as_it_is.x.shape and not torch.equal(batch.x, as_it_is.x)
+    assert batch.other is not None and as_it_is.other is not None and not torch.equal(batch.other, as_it_is.other)
+    translated, unchanged = (assemble.source_clips(each, assemble.corpora(each)) for each in (asked, plain))
+    assert translated and unchanged and torch.equal(translated(range(4)), unchanged(range(4)))
+
+
 def test_another_number_of_labels_is_refused(recipe, sounds):
     source = sounds(4, labels=("a", "b"))
     asked = recipe(source, "generator.labels=3")

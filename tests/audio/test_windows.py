@@ -206,3 +206,51 @@ def test_only_the_selected_items_are_heard(kind: str):
     heard = {clip.tobytes() for clip in drawn(Windows(part, 16, kind), 4, 16)}
     allowed = {slowly(whole, 1, offset, 16).tobytes() for offset in range(30)}
     assert heard <= allowed
+
+
+# Speeds
+
+
+def tone_of(*lengths: int, hertz: float = 1000.0) -> Corpus:
+    """Makes items of these lengths, all parts of one sine at 16 kHz."""
+    corpus = corpus_of(*lengths)
+    sine = torch.sin(2 * torch.pi * hertz / 16000 * torch.arange(sum(lengths)))
+    corpus.samples[: sum(lengths), 0] = (20000 * sine).to(torch.int16)
+    return corpus
+
+
+def pitches(clips: torch.Tensor) -> np.ndarray:
+    """Returns the frequency of the loudest bin of each clip, in Hz."""
+    return torch.fft.rfft(clips[:, 0], 16000).abs().argmax(dim=1).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_clip_is_played_at_a_speed_of_its_own(kind: str):
+    windows = Windows(tone_of(20000, 8000, 30000), 4096, kind, seed=2, vary_speed=0.25)
+    clips = windows.batch(0, 64)
+    octaves = np.log2(pitches(clips) / 1000)
+    assert clips.shape == (64, 1, 4096)
+    assert abs(octaves).max() < 0.26 and octaves.min() < -0.2 and octaves.max() > 0.2
+    assert abs(np.median(octaves)) < 0.1, "slower and faster ones are as frequent"
+    assert torch.equal(clips[5:9], windows.batch(0, 64, slice(5, 9)))
+    assert not windows.batch(0, 64, slice(9, 9)).numel(), "a process without a share of the batch"
+    assert not np.array_equal(octaves, np.log2(pitches(windows.batch(1, 64)) / 1000)), "another draw, other speeds"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_faster_clip_holds_sound_to_its_end(kind: str):
+    clips = Windows(tone_of(9000), 4096, kind, vary_speed=0.5).batch(0, 64)
+    loud = clips[pitches(clips) > 1100, 0, -64:].abs().amax(dim=1)
+    whole = loud > 0.5
+    assert whole.all() if kind != "all" else whole.any(), "the last tile has less sound"
+
+
+def test_a_short_item_lasts_as_long_as_its_speed_says():
+    clips = Windows(tone_of(2048), 4096, "first", vary_speed=0.5).batch(0, 32)
+    ends = (clips[:, 0].abs() > 0.05).long() * torch.arange(4096)
+    assert np.allclose(ends.amax(dim=1).numpy() * pitches(clips) / 1000, 2048, rtol=0.02)
+
+
+def test_a_variation_of_nearly_nothing_leaves_the_sound_as_it_is():
+    corpus = corpus_of(20, 50, 7)
+    assert torch.equal(Windows(corpus, 16, "all", vary_speed=1e-3).batch(0, 8), Windows(corpus, 16, "all").batch(0, 8))

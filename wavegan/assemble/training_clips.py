@@ -24,14 +24,14 @@ MEASURED_CLIPS = 4096  # at most this many clips are measured for spectrogram st
 BATCH_SIZE = 64
 
 
-def windows(recipe: Recipe, corpus: Corpus, *, seed: int) -> ClipSource:
-    """Returns the clips of a corpus, cut as the recipe asks."""
-    return Windows(corpus, recipe.data.clip_samples, recipe.data.windows, seed)
+def windows(recipe: Recipe, corpus: Corpus, *, seed: int, vary_speed: float = 0.0) -> ClipSource:
+    """Returns the clips of a corpus, cut as the recipe asks. vary_speed: see `Windows`."""
+    return Windows(corpus, recipe.data.clip_samples, recipe.data.windows, seed, vary_speed)
 
 
 def training_clips(recipe: Recipe, parts: Corpora) -> ClipSource:
     """Returns the clips that a recipe learns from, in the order of its seed."""
-    return windows(recipe, parts.training, seed=recipe.training.seed)
+    return windows(recipe, parts.training, seed=recipe.training.seed, vary_speed=recipe.data.vary_speed)
 
 
 def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
@@ -41,7 +41,8 @@ def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
     """
     if recipe.data.source_b is None:
         return None
-    return windows(recipe, parts.training, seed=derive(recipe.training.seed, 0, "second source"))
+    seed = derive(recipe.training.seed, 0, "second source")
+    return windows(recipe, parts.training, seed=seed, vary_speed=recipe.data.vary_speed)
 
 
 def label_count(recipe: Recipe) -> int:

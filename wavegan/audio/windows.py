@@ -12,7 +12,11 @@ from torch import Tensor
 from wavegan.audio import splits
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.files import FULL_SCALE
+from wavegan.dsp.torchaudio_door import torchaudio
 from wavegan.seeding import numpy_generator
+
+SPEED_PARTS = 128  # speeds are whole numbers of this part of the sound's own; neighbours are 13 cents apart
+LOBES = 16  # of the sinc that resamples, each way
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,15 @@ class Windows:
     kind: "first" takes the start of every item and pads it with silence. "all" cuts each item into tiles and pads the
     last one. "random" draws an item in proportion to its length, then a uniform position in it, so a second of a long
     item is drawn as often as one of a short item. "first" and "all" use every clip once per epoch, in a new order.
+    vary_speed: in octaves; each time a clip is drawn it is played slower or faster, and so lower or higher, by at most
+    so much, all with even chances. A faster clip has more of the sound in it.
     """
 
     corpus: Corpus
     clip_samples: int
     kind: str
     seed: int = 0
+    vary_speed: float = 0.0
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -77,7 +84,13 @@ class Windows:
         part: the rows to return, if a process needs only some of them.
         """
         starts, lengths = self.random_places(draw, count) if self.kind == "random" else self.places_in_turn(draw, count)
-        return gather(self.corpus.samples, starts[part], lengths[part], self.clip_samples)
+        if not self.vary_speed:
+            return gather(self.corpus.samples, starts[part], lengths[part], self.clip_samples)
+        speeds = numpy_generator(self.seed, draw, "speeds").uniform(-1, 1, size=count)[part]
+        parts = _speed_parts(self.vary_speed * speeds)
+        sounds = gather(self.corpus.samples, starts[part], lengths[part], self._longest)
+        played = (_played(sound, int(speed), self.clip_samples) for sound, speed in zip(sounds, parts, strict=True))
+        return torch.stack(list(played)) if len(parts) else sounds[..., : self.clip_samples]
 
     def labels(self, draw: int, count: int, part: slice = slice(None)) -> Tensor:
         """Returns the labels of the same clips as `batch`: (count,) indices into label_names, -1 for none."""
@@ -91,7 +104,7 @@ class Windows:
         random = numpy_generator(self.seed, draw, "windows")
         ends = np.cumsum(self.corpus.lengths)
         item = np.searchsorted(ends, random.integers(ends[-1], size=count), side="right")
-        slack = np.maximum(self.corpus.lengths[item] - self.clip_samples, 0)
+        slack = np.maximum(self.corpus.lengths[item] - self._longest, 0)
         offset = random.integers(slack, endpoint=True)  # includes the last position
         return self.corpus.starts[item] + offset, self.corpus.lengths[item] - offset
 
@@ -108,6 +121,11 @@ class Windows:
         return self.corpus.starts[item] + offset, self.corpus.lengths[item] - offset
 
     @property
+    def _longest(self) -> int:
+        """Returns the most samples of sound that a clip is made of."""
+        return _needed(self.clip_samples, int(_speed_parts(np.array(self.vary_speed))))
+
+    @property
     def _tiles_per_item(self) -> np.ndarray:
         return -(-self.corpus.lengths // self.clip_samples)
 
@@ -118,12 +136,29 @@ def gather(samples: Tensor, starts: np.ndarray, lengths: np.ndarray, clip_sample
     Works on the samples' own device, by one indexed copy.
     """
     device = samples.device
-    rows = samples.unfold(0, clip_samples, 1)  # a view: (frames - clip_samples + 1, channels, clip_samples)
     is_cuda = device.type == "cuda"  # MPS may read a host's tensor after it is freed
-    clips = rows[torch.from_numpy(starts).to(device, non_blocking=is_cuda)].float() / FULL_SCALE
+    first = torch.from_numpy(starts).to(device, non_blocking=is_cuda)
     lengths_on_device = torch.from_numpy(lengths).to(device, non_blocking=is_cuda)
-    silent = torch.arange(clip_samples, device=device) >= lengths_on_device[:, None]
-    return clips.masked_fill_(silent[:, None], 0)  # a product with a mask would leave many -0.0
+    places = torch.arange(clip_samples, device=device)
+    rows = samples[(first[:, None] + places).clamp_(max=len(samples) - 1)]  # (N, clip_samples, channels)
+    clips = rows.movedim(2, 1).to(torch.float32, memory_format=torch.contiguous_format) / FULL_SCALE
+    return clips.masked_fill_((places >= lengths_on_device[:, None])[:, None], 0)  # a product would leave many -0.0
+
+
+def _played(sound: Tensor, speed: int, clip_samples: int) -> Tensor:
+    """Returns sound (channels, T) at a speed of so many SPEED_PARTS: (channels, clip_samples)."""
+    sound = sound[:, : _needed(clip_samples, speed)]
+    return torchaudio().functional.resample(sound, speed, SPEED_PARTS, lowpass_filter_width=LOBES)[:, :clip_samples]
+
+
+def _speed_parts(octaves: np.ndarray) -> np.ndarray:
+    """Returns speeds, in SPEED_PARTS, that raise the pitch by so many octaves."""
+    return np.round(SPEED_PARTS * 2.0**octaves).astype(int)
+
+
+def _needed(clip_samples: int, speed: int) -> int:
+    """Returns how many samples become a clip at a speed of so many SPEED_PARTS."""
+    return -(-clip_samples * speed // SPEED_PARTS)
 
 
 @lru_cache(maxsize=4)

@@ -56,6 +56,12 @@ class DataSettings(Settings):
     windows: Literal["first", "random", "all"] = Field(
         default="first", description="parts of a file that become clips: the start, random places, or all parts in turn"
     )
+    vary_speed: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="octaves by which each clip to learn from is played slower or faster at most, anew each time",
+    )
     label_column: str | None = Field(
         default=None, examples=["category"], description="column of a metadata file that holds the labels; null: label"
     )
