@@ -255,3 +255,46 @@ def test_both_forms_show_the_generators_clips_in_the_type_of_the_real_ones(batch
         fake = made(torch.rand(3, LATENT_DIM) * 2 - 1).double()
         expected = network(real).mean() - network(fake).mean()
     torch.testing.assert_close(stats["waveform/wasserstein"], expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("held_out", "expected"), [(2.0, 0.0), (1.0, 0.5), (0.0, 1.0), (3.0, -0.5)])
+def test_overfitting_is_where_held_out_clips_lie_between_training_and_generated_ones(held_out, expected):
+    """The score of a clip is its sum: 2 for training clips, 0 for generated ones."""
+    method = game(Constant(torch.zeros(1, 4)), Linear(torch.ones(1, 4)))
+    training, unheard = ([Batch(torch.full((8, 1, 4), size / 4))] * 2 for size in (2.0, held_out))
+    assert method.overfitting(training, unheard) == {"waveform": pytest.approx(expected)}
+
+
+def test_a_discriminator_that_prefers_generated_clips_has_no_overfitting():
+    method = game(Constant(torch.ones(1, 4)), Linear(torch.ones(1, 4)))
+    silent = [Batch(torch.zeros(8, 1, 4))]
+    assert method.overfitting(silent, silent) == {}
+
+
+def test_overfitting_hears_what_the_discriminator_hears_and_leaves_it_as_it_is():
+    torch.manual_seed(0)
+    seen: list[tuple[bool, Tensor]] = []
+
+    class Judge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(1)
+
+        def forward(self, clips: Tensor, labels: Tensor | None = None) -> Tensor:
+            seen.append((self.training, clips))
+            return self.norm(clips).sum((1, 2)) if labels is None else (clips.mean((1, 2)) * labels[:, 0])
+
+    method = game(Constant(torch.zeros(1, 4)), Judge(), view=nn.Upsample(scale_factor=2), augment=Never())
+    labels = torch.tensor([[1.0, 0.0]]).expand(8, 2)
+    batches = [[Batch(torch.full((8, 1, 4), size), labels)] for size in (1.0, 0.25)]
+    assert method.overfitting(*batches) == {"waveform": pytest.approx(0.75)}
+    assert [clips.shape for _, clips in seen] == [(8, 1, 8)] * 3 and not any(training for training, _ in seen)
+    judge = method.adversaries["waveform"].discriminator
+    assert judge.training and not judge.norm.num_batches_tracked  # type: ignore[union-attr]
+
+
+class Never(nn.Module):
+    """Describes an augmentation that must not be applied."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        raise AssertionError("clips are augmented")

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -256,3 +257,17 @@ def test_a_line_that_cannot_be_read_is_told_and_left(tmp_path, caplog, line):
     told.tell({"fad": 2.5})
     assert evaluations(log) == [{"step": 2, "fad": 1.5}, {"step": told.step, "fad": 2.5}]
     assert caplog.text.count("1 of its lines cannot be read; they are passed over, and stay as they are") == 2
+
+
+def test_what_is_measured_beside_previews_is_logged_and_judged(tmp_path):
+    figures, judged = iter([{"discriminators/a/overfitting": 0.5}, {}]), []
+    preview = SimpleNamespace()
+    told = monitor(
+        tmp_path, steps=4, preview_every=2, preview=lambda step: preview, measured=lambda: next(figures), log_every=10
+    )
+    told.on_line = lambda step, means: judged.append((step, dict(means)))
+    for step in range(1, 5):
+        told.after_step(step, stats(1.0))
+    lines = [line for line in entries(tmp_path) if "discriminators/a/overfitting" in line]
+    assert [(line["step"], line["discriminators/a/overfitting"]) for line in lines] == [(2, 0.5)]
+    assert (2, {"discriminators/a/overfitting": 0.5}) in judged

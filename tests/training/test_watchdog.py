@@ -352,3 +352,20 @@ def test_a_loss_on_its_way_out_is_not_well():
         states.append((watchdog.is_well, watchdog.collapse is None))
     assert states[:60] == [(True, True)] * 60
     assert states[60:] == [(False, True), (False, True), (False, False), (False, False)]
+
+
+# Overfitting
+
+
+@pytest.mark.parametrize(("figures", "alarms"), [((0.9, 0.29), []), ((0.9, 0.31), [1000])])
+def test_discriminators_that_know_the_clips_by_heart_are_told_once_and_are_no_collapse(figures, alarms):
+    watchdog = Watchdog()
+    means = {f"discriminators/{name}/overfitting": value for name, value in zip("ab", figures, strict=True)}
+    raised = [(step, alarm) for step in (100, 1000, 2000) for alarm in watchdog.look_at_line(step, means)]
+    assert [step for step, _ in raised] == alarms, "never in the first steps, when networks know nothing"
+    assert watchdog.collapse is None
+    if raised:
+        assert "at step 1,000" in raised[0][1].text and "lie 60% of the way" in raised[0][1].text
+        assert not watchdog.look_at_line(3000, {LOSS: 1.0}), "a line without it leaves the alarm"
+        assert "overfitting" in watchdog.alarms
+        assert not watchdog.look_at_line(4000, dict.fromkeys(means, 0.1)) and not watchdog.alarms

@@ -96,7 +96,7 @@ def session(
     evaluation = periodic_evaluation(recipe, target, assembly.current)
     watch = make_watchdog(recipe, windows(recipe, target.training, seed=0), assembly.current)
     seconds = state["seconds"] if state else 0.0
-    progress = monitor(recipe, folder, assembly.training, seconds, assembly.current)
+    progress = monitor(recipe, folder, assembly.training, source, seconds, assembly.current)
     settings = recipe.training
     take_steps = partial(
         run_session,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wavegan import recipe as recipes
 from wavegan.assemble import networks
 from wavegan.assemble.corpora import Corpora
+from wavegan.assemble.overfitting import measured_overfitting
 from wavegan.assemble.split_record import SplitRecord
 from wavegan.assemble.trackers import trackers
 from wavegan.assemble.training import method
@@ -88,9 +89,12 @@ def untrained_model(recipe: Recipe, trained: Model) -> Model:
 
 
 def monitor(
-    recipe: Recipe, folder: RunFolder, training: Training, seconds: float, current: Callable[[], Model]
+    recipe: Recipe, folder: RunFolder, training: Training, parts: Corpora, seconds: float, current: Callable[[], Model]
 ) -> Monitor:
-    """Makes the monitor of a training, from the step it has reached; current() returns its model at that time."""
+    """Makes the monitor of a training, from the step it has reached.
+
+    parts: the sound that it learns from. current() returns its model at that time.
+    """
     settings = recipe.monitor
 
     def preview(step: int) -> Preview:
@@ -104,6 +108,7 @@ def monitor(
         log_every=settings.log_every,
         preview_every=settings.preview_every,
         preview=preview,
+        measured=measured_overfitting(recipe, parts, training),
         trackers=trackers(recipe, folder, training.step),
     )
 

@@ -184,6 +184,10 @@ class Adversary:
         self.kept = Kept(seen_fake, judged.real) if seen_fake.requires_grad else None
         return judged.stats | (self.augment.statistics(judged.real, judged.fake) if self.augment else {})
 
+    def scores(self, clips: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Computes the scores (N,) of clips as they are, without augmentation."""
+        return self._judge(self.view(clips) if self.view else clips, labels)
+
     def _judge(self, seen: Tensor, labels: Tensor | None) -> Tensor:
         if labels is None:
             return self.discriminator(seen)

@@ -1,5 +1,7 @@
 """Defines adversarial training: updates of the discriminators, then one of the generator (Goodfellow et al. 2014)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +9,8 @@ from wavegan.dsp.representation import Representation
 from wavegan.methods import adversary as game
 from wavegan.methods.adversary import Adversaries
 from wavegan.methods.base import Batch, Phase, Stats
+from wavegan.methods.overfitting import overfitting
+from wavegan.models.evaluation_mode import evaluation_mode
 from wavegan.models.inputs import Input, draw_own
 
 
@@ -67,6 +71,14 @@ class GAN(game.AdversarialMethod):
         loss.backward()
         parts = {f"{name}/loss": value.detach() for name, value in losses.items()} if len(losses) > 1 else {}
         return {**parts, "loss": loss.detach()}
+
+    @torch.no_grad()
+    def overfitting(self, training: Sequence[Batch], held_out: Sequence[Batch]) -> dict[str, float]:
+        """Measures the `overfitting` of each discriminator with as many generated clips, of the labels held out."""
+        with evaluation_mode(self.networks["generator"]):
+            generated = [Batch(self._fake(batch), batch.labels) for batch in held_out]
+        encoded = ([batch._replace(x=self.output.encode(batch.x)) for batch in part] for part in (training, held_out))
+        return overfitting(self.adversaries, *encoded, generated)
 
     def _fake(self, batch: Batch) -> Tensor:
         z, *noise = (draw_own(declared, batch.x) for declared in self.inputs)

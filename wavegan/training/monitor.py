@@ -27,6 +27,7 @@ class Monitor:
 
     Lines of progress are records of this module's logger with the attribute `progress`, "more" or "last".
     seconds: the time that earlier sessions of this run took. preview: makes the previews of a step; None for none.
+    measured: gives statistics that are logged with each preview.
     on_line is called with the step and the means of each log line.
     """
 
@@ -40,10 +41,11 @@ class Monitor:
         log_every: int = 10,
         preview_every: int = 0,
         preview: Callable[[int], Preview] | None = None,
+        measured: Callable[[], Mapping[str, float]] | None = None,
         trackers: Trackers | None = None,
     ):
         self.log, self.steps, self.log_every = log, steps, log_every
-        self.preview_every, self.preview, self.trackers = preview_every, preview, trackers
+        self.preview_every, self.preview, self.measured, self.trackers = preview_every, preview, measured, trackers
         self.seconds_before, self.started = seconds, time.monotonic()
         self.step = self.first_step = step
         self.pending: list[Stats] = []
@@ -83,6 +85,9 @@ class Monitor:
             preview = self.preview(step)
             if self.trackers:
                 self.trackers.preview(step, preview)
+            if self.measured and (figures := self.measured()):
+                self._report(figures)
+                self.on_line(step, figures)
 
     def flush(self) -> None:
         """Reads and reports the pending statistics; a step must pass this check before it is saved."""

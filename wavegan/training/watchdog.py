@@ -24,6 +24,8 @@ FRAME_SAMPLES = 256
 MOST_SHARE = 0.5
 LOUD_PEAK = 2.0  # 6 dB over full scale; a file clips it
 MOST_LOUD_SHARE = 0.1
+MOST_OVERFITTING = 0.6
+MORE_SOUND = "add sound, or try method.augment.name=adaptive, for voices data.vary_speed=0.15"
 CALMER = "try a lower optimizers.*.lr or training.gradient_clip=1"
 MORE_VARIED = "try another training.seed, a lower optimizers.generator.lr or more method.discriminator_steps"
 
@@ -110,7 +112,9 @@ class Watchdog:
 
     def look_at_line(self, step: int, means: Mapping[str, float]) -> list[Alarm]:
         """Returns the new alarms of a log line; its statistics have names like "discriminators/mel/loss"."""
-        return [
+        known = [value for name, value in means.items() if name.endswith("/overfitting")]
+        raised = self._settle("overfitting", _overfitting(step, known)) if known else []
+        return raised + [
             alarm
             for name, value in means.items()
             for kind, rule in RULES.items()
@@ -208,6 +212,17 @@ class CollapsePolicy:
     clips: Callable[[], Tensor] | None = None
     on_collapse: str = WARN
     max_rollbacks: int = 3
+
+
+def _overfitting(step: int, figures: list[float]) -> Alarm | None:
+    mean = statistics.fmean(figures)
+    if step < GRACE_STEPS or mean <= MOST_OVERFITTING:
+        return None
+    return Alarm(
+        f"the discriminators know the training clips by heart at step {step:,}: by their scores held-out clips "
+        f"lie {mean:.0%} of the way to generated ones; more steps may bring little; {MORE_SOUND}",
+        is_collapse=False,
+    )
 
 
 def silent(clips: Tensor) -> Tensor:

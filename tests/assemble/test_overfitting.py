@@ -1,0 +1,58 @@
+"""Tests what is measured beside a training: by which clips, and where nothing can be."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+from wavegan.assemble.overfitting import measured_overfitting
+from wavegan.methods.gan import GAN
+
+CPU = torch.device("cpu")
+NETWORKS = "generator: {dim: 1, labels: auto}\ndiscriminators: {first: {name: wavegan, dim: 1}}\n"
+SPECGAN = "generator: {name: specgan, dim: 1}\ndiscriminators: {first: {name: specgan, dim: 1}}\n"
+VAE = "generator: {dim: 1, latent: normal, latent_dim: 5}\nencoder: {dim: 1}\nmethod: {name: vae}\n"
+
+
+@pytest.fixture
+def measuring(tmp_path):
+    """measuring(source, test, networks) returns the function of a recipe, or None, and its method."""
+
+    def make(source: Path, test: Path, networks: str = NETWORKS):
+        path = tmp_path / "a.yaml"
+        path.write_text(f"data: {{source: {source}, test: {test}, clip_samples: 4096}}\n{networks}")
+        recipe = recipes.load(path, ["training.precision=fp32"])
+        parts = assemble.corpora(recipe)
+        recipe, _ = assemble.with_labels(recipe, parts.training)
+        training = assemble.training(recipe, CPU, assemble.training_clips(recipe, parts))
+        return measured_overfitting(recipe, parts, training), training.method
+
+    return make
+
+
+@pytest.mark.parametrize("networks", [NETWORKS, SPECGAN])
+def test_each_discriminator_is_measured_by_clips_it_learns_and_clips_it_does_not(measuring, sounds, networks):
+    labels = ("a", "b") if networks is NETWORKS else ()
+    source, test = (sounds(20, name=f"{size}", labels=labels, seconds=size) for size in (0.3, 0.35))
+    measured, method = measuring(source, test, networks)
+    assert isinstance(method, GAN) and measured
+    given = []
+    method.overfitting = lambda *sets: given.append(sets) or {"first": 0.25}
+    assert measured() == {"discriminators/first/overfitting": 0.25}
+    [(heard, unheard)] = given
+    assert [batch.x.shape for batch in heard + unheard] == [(8, 1, 4096)] * 4
+    assert [batch.labels is not None for batch in heard + unheard] == [bool(labels)] * 4
+    del method.overfitting
+    assert all(abs(figure) < 1e6 for figure in measured().values())
+
+
+def test_few_clips_other_labels_and_other_methods_are_not_measured(measuring, sounds):
+    source = sounds(20, name="source", labels=("a", "b"), seconds=0.3)
+    few = sounds(12, name="few", labels=("a", "b"), seconds=0.35)
+    others = sounds(20, name="others", labels=("a", "c"), seconds=0.35)
+    plain, other = (sounds(20, name=f"plain {size}", seconds=size) for size in (0.35, 0.4))
+    for test in (few, others, plain):
+        assert measuring(source, test)[0] is None, test
+    assert measuring(plain, other, VAE)[0] is None
