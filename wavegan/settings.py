@@ -151,6 +151,10 @@ DrawnPitch = Annotated[
     bool,
     Field(description="draws the pitch of pulses as those of the sound are spread, and lets pulses ring: for voices"),
 ]
+FilteredPulses = Annotated[
+    bool,
+    Field(description="bins are pulses through a filter, and hiss, without steady sines: for voices, less hoarse"),
+]
 StartShare = Annotated[
     float,
     Field(

@@ -117,6 +117,13 @@ def test_labels_noise_pulses_channels_and_peaks_are_in_the_file(written):
         assert np.abs(others - clips).max() > 1e-3, f"{changed} moves no clip"
 
 
+def test_filtered_pulses_are_in_the_file(tmp_path):
+    model = made("inverse_stft", filtered_pulses=True)
+    assert 0 < onnx_file.write(model, tmp_path) < 1e-4
+    clips = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(["clips"], feed(tmp_path, 3))[0]
+    assert np.abs(clips).max() > 1e-3
+
+
 def test_no_transform_and_no_loop_is_left_to_the_reader(written):
     """Every node is a plain operator of the standard set, and no basis is computed anew at each run."""
     import onnx

@@ -158,6 +158,12 @@ def test_the_gradient_of_the_head_is_that_of_differences():
             lambda maps, *sources: Spectra.apply(maps, *levels_below(maps, levels - 3, levels / 4), turn, *sources),
             tuple(tensor.clone().requires_grad_() for tensor in given),
         )
+    assert torch.autograd.gradcheck(  # numbers that filter pulses, in two channels
+        lambda maps, pulses, hiss: Spectra.apply(
+            maps, *levels_below(maps, levels - 3, levels / 4), pulses.movedim(-1, 0), hiss
+        ),
+        tuple(tensor.clone().requires_grad_() for tensor in (maps[..., :-5], pulses, hiss)),
+    )
 
 
 def test_broad_hiss_is_no_louder_than_the_mean_level_around():

@@ -103,6 +103,27 @@ def test_a_fresh_voice_is_pulses():
     assert shares[0] > 0.9 and shares[1] < 0.1, shares
 
 
+@pytest.mark.parametrize("is_drawn", [True, False])
+def test_numbers_that_filter_pulses_make_no_sound_beside_them(is_drawn: bool):
+    given = {"dim": 4, "pulses": True, "drawn_pitch": is_drawn, "start_share": 0.05}
+    filtered, plain = Generator(4096, **given, filtered_pulses=True), Generator(4096, **given)
+    _level, real, imaginary, hiss = filtered.head.bias[1:].view(4, -1)
+    assert not imaginary.any() and real.unique().tolist() == pytest.approx([0.6 if is_drawn else 0.05])
+    assert hiss.unique().tolist() == pytest.approx([0.05])
+    source = torch.Generator().manual_seed(0)
+    maps = torch.randn(2, 1, 32, 1 + 4 * 257, generator=source)
+    hiss, pulses = torch.zeros(2, 1, 32, 257, 2), torch.randn(2, 1, 32, 257, 2, generator=source)
+    assert not filtered.spectra(maps, hiss, 0 * pulses).any()
+    assert plain.spectra(torch.cat([maps, maps[..., :257]], dim=-1), hiss, 0 * pulses).any()
+    maps[..., 515:772] = 0  # real numbers are shares of pulses, and a turned number turns them
+    turned = maps.clone()
+    turned[..., 258:515], turned[..., 515:772] = 0, maps[..., 258:515]
+    a, b = (torch.view_as_complex(filtered.spectra(each, hiss, pulses)) for each in (maps, turned))
+    torch.testing.assert_close(b, 1j * a)
+    shares = torch.cat([maps[..., :258], torch.zeros(2, 1, 32, 2 * 257), maps[..., 772:], maps[..., 258:515]], dim=-1)
+    torch.testing.assert_close(torch.view_as_complex(plain.spectra(shares, hiss, pulses)), a)
+
+
 def test_a_clips_own_pitch_lies_between_two_quantiles():
     drawn = DrawnPitches(4, 512, 128)  # its quantiles are evenly spread
     numbers = torch.zeros(31, drawn.count)
@@ -145,6 +166,16 @@ def test_a_drawn_pitch_is_heard_and_the_network_moves_it_a_little():
             heard = pitches_of(generator(inputs[0], None, *inputs[1:])[:, 0], 512)
             medians = torch.stack([clip.nanmedian() for clip in heard])
             torch.testing.assert_close(medians, expected * factor, rtol=0.04, atol=0)
+
+
+@pytest.mark.parametrize(("edge", "span"), [(0, 49), (64, 9)])
+def test_what_a_network_says_of_a_drawn_pitch_is_averaged_as_far_as_there_is_sound(edge: int, span: int):
+    pulses, heard = Pulses(64, 16, is_drawn=True, edge=edge), []
+    pulses.frequencies.register_forward_pre_hook(lambda _module, given: heard.append(given[0]))
+    said = torch.zeros(1, 200)
+    said[0, 100] = 1
+    pulses(said, torch.full((1, 200), 2.0))
+    assert heard[0].count_nonzero() == span and heard[0].max().item() == pytest.approx(1 / span)
 
 
 def test_pulses_ring_by_what_is_within_a_fifth_of_a_window():

@@ -202,6 +202,16 @@ def test_what_goes_together(faults, settings):
             "true",
         ),
         (
+            "generator.name=inverse_stft generator.filtered_pulses=true",
+            "generator.filtered_pulses is true; generator.pulses is false, so there is no pitch; try generator.pulses: "
+            "true",
+        ),
+        (
+            "generator.name=inverse_stft generator.pulses=true generator.filtered_pulses=true "
+            "generator.tuned_bins=true",
+            "generator.tuned_bins and filtered_pulses are true; there are no steady sines to tune; leave out one",
+        ),
+        (
             "generator.name=inverse_stft generator.pulses=true generator.drawn_pitch=true generator.steady_pitch=true",
             "generator.drawn_pitch and steady_pitch are true; a drawn pitch is steady; leave out one",
         ),

@@ -47,11 +47,12 @@ class Generator(SpectralFrames):
     adds a source of pulses, of one pitch for every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch
     of a clip is drawn as those of the sound are spread, see `DrawnPitches`, every block sees it and the head moves it
     little; and pulses ring as a voice's, with the phases of the minimum-phase filter that has the frame's levels.
-    start_share: the share of hiss and of pulses in a bin of a network that has learned nothing. detuned_bins: see
-    `spectral_frames.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is
-    no louder than the mean level of the bins around, so that a partial does not hiss. long_frames: how many times
-    longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first block that has as
-    many frames, or more.
+    filtered_pulses: the complex numbers filter the pulses, and there are no steady sines beside them, which were noise
+    in a voice. start_share: the share of hiss and of pulses in a bin of a network that has learned nothing.
+    detuned_bins: see `spectral_frames.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones.
+    broad_hiss: hiss is no louder than the mean level of the bins around, so that a partial does not hiss. long_frames:
+    how many times longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first
+    block that has as many frames, or more.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -80,6 +81,7 @@ class Generator(SpectralFrames):
         pulses: settings.Pulses = False,
         steady_pitch: settings.SteadyPitch = False,
         drawn_pitch: settings.DrawnPitch = False,
+        filtered_pulses: settings.FilteredPulses = False,
         start_share: settings.StartShare = 0.3,
         broad_hiss: settings.BroadHiss = False,
         detuned_bins: settings.DetunedBins = False,
@@ -105,12 +107,14 @@ class Generator(SpectralFrames):
         self.local = nn.Linear(local_latents, dim) if local_latents else None
         blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in self.stages]
         self.blocks = nn.ModuleList(blocks)
-        self.pulses = Pulses(window, hop, is_steady=steady_pitch, is_drawn=is_drawn) if pulses else None
+        pitched_by = {"is_steady": steady_pitch, "is_drawn": is_drawn, "edge": edge}
+        self.pulses = Pulses(window, hop, **pitched_by) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
+        filters = pulses and filtered_pulses
         bins = {"detuned_bins": detuned_bins, "tuned_bins": tuned_bins, "edge": edge}
-        self.build(*form, sources=sources, broad_hiss=broad_hiss, rings=is_drawn, **bins)
+        self.build(*form, sources=sources, broad_hiss=broad_hiss, rings=is_drawn, filters=filters, **bins)
         self.long_frames = LongFrames(*form, long_frames, **bins) if long_frames else None
         self.inputs = self._declared_inputs()
         initialize_uniform(self)

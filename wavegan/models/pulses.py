@@ -13,14 +13,14 @@ from wavegan.dsp.librosa_door import librosa
 logger = logging.getLogger(__name__)
 
 LOWEST, HIGHEST = 2.0, 32.0  # cycles a window; at 16 kHz and 512 samples 62 and 1,000 Hz
-SPAN = 9  # frames over which what a network says of a pitch is averaged, about two windows
+STEADY_REACH = 4  # frames on each side, over which what a network says of a steady pitch is averaged
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
 FEW = 200  # pitches, from which no range is measured
 MOST_MOVED = 0.2  # octaves, by which a network moves a drawn pitch
 OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; at 16 kHz and 512 samples 94 to 250 Hz
 QUANTILES = 65
-BEND_WINDOWS = 12  # over which a drawn pitch is smooth; 0.38 s at 16 kHz and 512 samples
+BEND_WINDOWS = 12  # over which a drawn pitch is smooth, and what a network says of it; 0.38 s at 16 kHz, 512 samples
 LAG_WINDOWS = 3  # within which its changes are measured; 0.1 s
 LAG_FRAMES = 2 * LAG_WINDOWS  # of those in which pitches are looked for
 FEW_FRAMES, FEW_CLIPS = 6, 20  # with a pitch
@@ -126,8 +126,9 @@ def pitches_of(clips: Tensor, window: int) -> list[Tensor]:
 class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
-    A pitch is any number, see `Frequencies`. is_steady, is_drawn: it is averaged over nine frames, `span`; if is_steady
-    the range of pitches can be measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its
+    A pitch is any number, see `Frequencies`. It is averaged over `span` frames, nine if is_steady, as a drawn one if
+    is_drawn, but not beyond `edge` samples on each side, if there is an edge. If is_steady the range of pitches can be
+    measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its
     harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes all harmonics
     equally loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of all cycles so
     far. The gradient reaches a pitch through its own frame alone: through the phases of all later frames it would be
@@ -136,10 +137,11 @@ class Pulses(nn.Module):
 
     whitening: Tensor
 
-    def __init__(self, window: int, hop: int, *, is_steady: bool = False, is_drawn: bool = False):
+    def __init__(self, window: int, hop: int, *, is_steady: bool = False, is_drawn: bool = False, edge: int = 0):
         super().__init__()
         self.window, self.hop, self.is_steady = window, hop, is_steady
-        self.span = SPAN if is_steady or is_drawn else 1
+        reach = BEND_WINDOWS * window // (2 * hop) if is_drawn else STEADY_REACH if is_steady else 0
+        self.span = 1 + 2 * (min(reach, edge // hop) if edge else reach)
         self.frequencies = Frequencies(window, is_measured=is_steady)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)

@@ -46,6 +46,7 @@ class SpectralFrames(nn.Module):
         detuned_bins: bool,
         tuned_bins: bool = False,
         rings: bool = False,
+        filters: bool = False,
         edge: int = 0,
     ) -> None:
         """Makes the head for features of `dim` numbers; window, hop and edge are in samples.
@@ -53,14 +54,15 @@ class SpectralFrames(nn.Module):
         sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
         detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`. tuned_bins: it rings where
         the partials of the sound in it lie, see `LevelMeter`. rings: the last source has the phases of the
-        minimum-phase filter with the frame's levels. edge: of the sound that is made on both sides of the clip and cut
-        off, a multiple of the hop.
+        minimum-phase filter with the frame's levels. filters: the complex numbers filter the last source, and there are
+        no steady sines. edge: of the sound that is made on both sides of the clip and cut off, a multiple of the hop.
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
         self.frames, self.bins, self.broad_hiss = -(-(clip_samples + 2 * edge) // hop), window // 2 + 1, broad_hiss
         self.overhang = (window - hop) // 2  # samples of the first frame that lie before all that is made
         self.edge, self.before = edge, self.overhang + edge
-        self.head = nn.Linear(dim, channels * map_count(self.bins, sources))
+        self.filters = filters
+        self.head = nn.Linear(dim, channels * map_count(self.bins, sources - filters))
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
         self.register_buffer("turn", self._turn(detuned_bins), persistent=False)
@@ -73,7 +75,7 @@ class SpectralFrames(nn.Module):
         """Sets a head that makes the start levels in all bins, with phases of no order.
 
         start_shares: those of the sources in a bin. loudness: of all frames, times LOUDNESS_GAIN a natural logarithm.
-        Where pulses ring, the complex numbers are a small part beside them.
+        Where pulses ring, the complex numbers are a small part beside them; where they filter a source, its share.
         """
         self.head.weight.mul_(0.5)
         bias = self.head.bias.view(self.channels, -1)
@@ -83,6 +85,9 @@ class SpectralFrames(nn.Module):
         size = 1 if self.ringing is None else BESIDE_PULSES
         for part in (real, imaginary):  # were they all alike, clips would begin as clicks
             part.uniform_(-size, size)
+        if self.filters:
+            real.fill_(start_shares[-1])
+            imaginary.zero_()
         for share, start in zip(shares, start_shares, strict=False):
             share.fill_(start)
 
@@ -103,6 +108,9 @@ class SpectralFrames(nn.Module):
             *others, pulses = sources
             sources = (*others, turned(pulses, levels @ self.ringing))
         turn = self.turn if self.advances is None else self._tuned_turn(self.advances)
+        if self.filters:
+            *sources, filtered = sources
+            turn = filtered.movedim(-1, 0)
         return Spectra.apply(maps, room, levels, turn, *sources)
 
     def synthesized(self, spectra: Tensor) -> Tensor:

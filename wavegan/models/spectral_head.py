@@ -33,7 +33,8 @@ class Spectra(Function):
     Without the root r, i and h grow into the hundreds in a long training, and the bound bounds nothing. The gradient is
     exact but for one thing: where it asks for less level, the bound's slope counts as LEAST_SLOPE at least.
 
-    Call it as Spectra.apply(maps, room, levels, turn, *sources) with room and levels of `levels_below`.
+    turn is a steady sine, or a source that r + i j filters; its real and imaginary parts are (2, …). Call it as
+    Spectra.apply(maps, room, levels, turn, *sources) with room and levels of `levels_below`.
     """
 
     @staticmethod
@@ -55,7 +56,8 @@ class Spectra(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, d):
-        maps, amplitude, shrink, room, (cosine, sine), *sources = ctx.saved_tensors
+        maps, amplitude, shrink, room, turn, *sources = ctx.saved_tensors
+        cosine, sine = turn
         parts = maps[..., 1:].chunk(MAPS + len(sources), dim=-1)[1:]
         d_real, d_imaginary = d.unbind(-1)
         by_part = [d_real * cosine + d_imaginary * sine, d_imaginary * cosine - d_real * sine]
@@ -72,11 +74,16 @@ class Spectra(Function):
         by_root = by_amplitude * shrink * shrink
         for own, slope, part in zip(by_parts, by_part, parts, strict=True):
             torch.sub(slope * amplitude, by_root * part, out=own)
+        by_turn = None
+        if ctx.needs_input_grad[3]:
+            real, imaginary = parts[:2]
+            by_cosine, by_sine = d_real * real + d_imaginary * imaginary, d_imaginary * real - d_real * imaginary
+            by_turn = (torch.stack([by_cosine, by_sine]) * amplitude).sum_to_size(turn.shape)
         by_sources = [
             (d * (amplitude * share)[..., None]).sum_to_size(source.shape) if is_needed else None
             for share, source, is_needed in zip(parts[2:], sources, ctx.needs_input_grad[4:], strict=True)
         ]
-        return gradient, None, None, None, *by_sources
+        return gradient, None, None, by_turn, *by_sources
 
 
 @torch.no_grad()

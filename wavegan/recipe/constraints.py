@@ -50,10 +50,13 @@ def _generator(recipe: Recipe) -> Iterator[Conflict]:
     generator = recipe.generator
     if generator.name != "inverse_stft":
         return
-    for key in ("steady_pitch", "drawn_pitch"):
+    for key in ("steady_pitch", "drawn_pitch", "filtered_pulses"):
         if getattr(generator, key) and not generator.pulses:
             keys, rule = (f"generator.{key}", "generator.pulses"), "generator.pulses is false, so there is no pitch"
             yield Conflict(keys, f"generator.{key} is true; {rule}; try generator.pulses: true")
+    if generator.filtered_pulses and generator.tuned_bins and not generator.long_frames:
+        keys, rule = ("generator.tuned_bins", "generator.filtered_pulses"), "there are no steady sines to tune"
+        yield Conflict(keys, f"generator.tuned_bins and filtered_pulses are true; {rule}; leave out one")
     if generator.steady_pitch and generator.drawn_pitch:
         keys = ("generator.drawn_pitch", "generator.steady_pitch")
         yield Conflict(keys, "generator.drawn_pitch and steady_pitch are true; a drawn pitch is steady; leave out one")

@@ -132,6 +132,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "drawn pitches, stereo, uneven": {
         "pulses": True, "drawn_pitch": True, "channels": 2, "clip_samples": 1999, "window": 96, "hop": 24, "dim": 9,
     },
+    "filtered pulses, stereo": {
+        "pulses": True, "drawn_pitch": True, "filtered_pulses": True, "channels": 2, "names": ("a", "b"),
+    },
+    "filtered pulses of any pitch, long frames": {"pulses": True, "filtered_pulses": True, "long_frames": 3},
     "long frames": {"long_frames": 4, "names": ("a", "b"), "is_loud": True},
     "long frames, uneven in all": {
         "long_frames": 3, "channels": 2, "clip_samples": 1999, "window": 100, "hop": 25, "dim": 9, "pulses": True,

@@ -17,6 +17,7 @@ class Frames {
     [this.window, this.hop] = [times * model.window, times * model.hop];
     Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins });
     this.rings = model.pitchNumbers > 0;
+    this.filters = model.filteredPulses && !factor; // complex numbers filter pulses, in place of steady sines
     this.bins = this.window / 2 + 1;
     this.frames = Math.ceil((model.clipSamples + 2 * model.edge) / this.hop);
     this.before = Math.floor((this.window - this.hop) / 2) + model.edge; // samples that are made before the clip
@@ -83,22 +84,18 @@ class Frames {
       for (let bin = 0; bin < bins; bin++) {
         const [real, imaginary] = [maps[1 + bins + bin], maps[1 + 2 * bins + bin]];
         let share = hiss ? maps[1 + 3 * bins + bin] : 0;
-        const pulseShare = pulse ? maps[1 + 4 * bins + bin] : 0;
+        const pulseShare = pulse && !this.filters ? maps[1 + 4 * bins + bin] : 0;
         const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
         const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
         if (broadHiss) share *= hissFactor(levels, bin);
         const place = 2 * (frame * bins + bin);
-        const [cosine, sine] = [turn[place], turn[place + 1]];
+        const [pulseX, pulseY] = pulse ? turned(pulse[place], pulse[place + 1], phases?.[bin]) : [0, 0];
+        const [cosine, sine] = this.filters ? [pulseX, pulseY] : [turn[place], turn[place + 1]];
         let x = real * cosine - imaginary * sine;
         let y = real * sine + imaginary * cosine;
         if (hiss) [x, y] = [x + share * hiss[place], y + share * hiss[place + 1]];
-        if (pulse) {
-          const [turnedX, turnedY] = phases ? [Math.cos(phases[bin]), Math.sin(phases[bin])] : [1, 0];
-          x += pulseShare * (pulse[place] * turnedX - pulse[place + 1] * turnedY);
-          y += pulseShare * (pulse[place] * turnedY + pulse[place + 1] * turnedX);
-        }
-        spectra[place] = amplitude * x;
-        spectra[place + 1] = amplitude * y;
+        spectra[place] = amplitude * (x + pulseShare * pulseX);
+        spectra[place + 1] = amplitude * (y + pulseShare * pulseY);
       }
     }
     return spectra;
@@ -139,6 +136,12 @@ class Frames {
         sound[frame * hop + sample] += synthesis[sample] * waves[frame * window + sample];
     return sound.slice(this.before, this.before + this.clipSamples);
   }
+}
+
+/** Returns a complex number whose phase is larger by so many radians. */
+function turned(x, y, phase = 0) {
+  const [cosine, sine] = [Math.cos(phase), Math.sin(phase)];
+  return [x * cosine - y * sine, x * sine + y * cosine];
 }
 
 /** Computes by what a bin's hiss is multiplied, so that no peak raises it; levels: natural logarithms, of all bins. */

@@ -186,6 +186,7 @@ def _description(model: Model) -> dict[str, Any]:
         "frames": generator.frames,
         "edge": generator.edge,
         "pulses": generator.pulses is not None,
+        "filteredPulses": generator.filters,
         "pitchBounds": generator.pulses.frequencies.bounds.tolist() if generator.pulses else [],
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
         "pitchNumbers": generator.drawn_pitches.count if generator.drawn_pitches else 0,
