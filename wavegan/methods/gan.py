@@ -77,8 +77,10 @@ class GAN(game.AdversarialMethod):
         """Measures the `overfitting` of each discriminator with as many generated clips, of the labels held out."""
         with evaluation_mode(self.networks["generator"]):
             generated = [Batch(self._fake(batch), batch.labels) for batch in held_out]
-        encoded = ([batch._replace(x=self.output.encode(batch.x)) for batch in part] for part in (training, held_out))
-        return overfitting(self.adversaries, *encoded, generated)
+        heard, unheard = (
+            [batch._replace(x=self.output.encode(batch.x)) for batch in part] for part in (training, held_out)
+        )
+        return overfitting(self.adversaries, heard, unheard, generated)
 
     def _fake(self, batch: Batch) -> Tensor:
         z, *noise = (draw_own(declared, batch.x) for declared in self.inputs)

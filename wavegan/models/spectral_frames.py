@@ -105,12 +105,10 @@ class SpectralFrames(nn.Module):
             hiss, *others = sources
             sources = (hiss * hiss_factors(levels)[..., None], *others)
         if self.ringing is not None:
-            *others, pulses = sources
-            sources = (*others, turned(pulses, levels @ self.ringing))
+            sources = (*sources[:-1], turned(sources[-1], levels @ self.ringing))
         turn = self.turn if self.advances is None else self._tuned_turn(self.advances)
         if self.filters:
-            *sources, filtered = sources
-            turn = filtered.movedim(-1, 0)
+            turn, sources = sources[-1].movedim(-1, 0), sources[:-1]
         return Spectra.apply(maps, room, levels, turn, *sources)
 
     def synthesized(self, spectra: Tensor) -> Tensor:
