@@ -568,8 +568,27 @@ def gliding(number: int) -> np.ndarray:
 @pytest.mark.parametrize(("sound", "is_voice"), [(gliding, True), (noise, False), (note, False)])
 def test_pitches_are_drawn_for_a_voice(folder, sound, is_voice):
     recipe = advised(folder(sound))
-    assert recipe.generator.drawn_pitch == is_voice
+    assert recipe.generator.drawn_pitch == recipe.generator.filtered_pulses == is_voice
     assert recipe.generator.start_share == (0.05 if is_voice else 0.1 if sound is note else 0.3)
+
+
+@pytest.mark.parametrize(
+    ("windows", "is_voice", "clips", "rate", "is_by_heart"),
+    [
+        ("first", True, 3900, RATE, True),  # 20,000 steps of 8 clips: heard 41 times
+        ("first", True, 3900, RATE // 2, True),
+        ("first", True, 4100, RATE, False),
+        ("random", True, 3900, RATE, False),
+        ("first", False, 3900, RATE, False),
+    ],
+)
+def test_words_that_are_heard_often_have_varied_speeds(folder, windows, is_voice, clips, rate, is_by_heart):
+    corpus = load_corpus(folder(count=3), rate, 1)
+    form = DataFormat(rate, 1, rate, is_voice=is_voice)
+    cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
+    recipe = advised_for(["sounds"], corpus, form, cutting, CPU, None, clips, None).recipe
+    assert recipe.data.vary_speed == (0.15 if is_by_heart else 0)
+    assert ("low" in recipe.discriminators) != is_by_heart
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,7 @@ from wavegan.cli.output import print_result
 
 @click.command(short_help="Download a known data set.")
 @click.argument("name")
-@click.option(
-    "--to", default=Path("data"), show_default=True, type=PATH, help="Folder to write to."
-)
+@click.option("--to", default=Path("data"), show_default=True, type=PATH, help="Folder to write to.")
 @json_option
 def fetch(name: str, to: Path, as_json: bool) -> None:
     """Downloads the data set NAME, checks its checksum and extracts it into train, validation and test.

@@ -11,9 +11,7 @@ from wavegan.cli.output import print_result
 @click.command(short_help="Make sounds again from their own files.")
 @click.argument("sounds", nargs=-1, required=True, metavar="FILE…", type=PATH)
 @maker_option
-@click.option(
-    "--out", default="regenerated", show_default=True, type=PATH, help="Folder to write to."
-)
+@click.option("--out", default="regenerated", show_default=True, type=PATH, help="Folder to write to.")
 @format_option
 @force_option
 @device_option
