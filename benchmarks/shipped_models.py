@@ -40,8 +40,9 @@ TOLD = {  # about, limits
     "digits": (
         "Spoken digits, zero to nine, each by its name, in the voices of speech synthesisers.",
         "It knows machine voices alone, 35 of them, and is judged by nine others. Partials and attacks are near real "
-        "ones, not like them (`kad_partials`, `kad_attack`), and voices are a little hoarse: their harmonics lie 7 dB "
-        "above the noise, those of the nine voices 9 dB. No voice and no pitch can be asked for.",
+        "ones, not like them (`kad_partials`, `kad_attack`), and voices are a little hoarser than the nine: their "
+        "harmonics lie 8 dB above the noise, as those of the sound it learned from, those of the nine voices 9 dB. No "
+        "voice and no pitch can be asked for.",
     ),
     "tones": (
         "Single notes of the built-in synthesiser, by timbre and pitch.",
