@@ -194,6 +194,17 @@ def test_what_it_learns_from(name, source, test, windows):
     assert (data["source"], data["test"], data["windows"]) == (source, test, windows)
 
 
+@pytest.mark.parametrize(
+    ("name", "more"), [("drums_modern", ""), ("piano_modern", ""), ("digits_modern", "discriminators: {low: null}\n")]
+)
+def test_the_whole_band_goes_over_the_recipes_that_the_docs_name(name, more, tmp_path):
+    path = tmp_path / "wide.yaml"
+    path.write_text(f"include: [{name}, base/full_band]\n{more}")
+    recipe = recipes.load(path)
+    assert recipe.data.sample_rate == 44100 and recipe.discriminators["fine"].view.window == 704
+    assert ("low" in recipe.discriminators) == (not more)
+
+
 def test_the_authors_networks_have_their_size(command):
     outcome = command("train", RECIPES["sc09"], "--dry-run")
     assert "# generator: 19,065,345 parameters\n# discriminators.waveform: 17,427,969 parameters\n" in outcome.out

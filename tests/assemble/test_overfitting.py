@@ -8,6 +8,7 @@ import torch
 from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.assemble.overfitting import measured_overfitting
+from wavegan.audio.windows import Windows
 from wavegan.methods.gan import GAN
 
 CPU = torch.device("cpu")
@@ -27,7 +28,7 @@ def measuring(tmp_path):
         parts = assemble.corpora(recipe)
         recipe, _ = assemble.with_labels(recipe, parts.training)
         training = assemble.training(recipe, CPU, assemble.training_clips(recipe, parts))
-        return measured_overfitting(recipe, parts, training), training.method
+        return measured_overfitting(recipe, parts, training), training.method, parts
 
     return make
 
@@ -35,17 +36,23 @@ def measuring(tmp_path):
 @pytest.mark.parametrize("networks", [NETWORKS, SPECGAN])
 def test_each_discriminator_is_measured_by_clips_it_learns_and_others(measuring, sounds, networks, monkeypatch):
     labels = ("a", "b") if networks is NETWORKS else ()
-    source, test = (sounds(20, name=f"{size}", labels=labels, seconds=size) for size in (0.3, 0.35))
-    measured, method = measuring(source, test, networks)
+    source, test = (sounds(20, name=f"{size}", labels=labels, seconds=size) for size in (0.15, 0.2))
+    measured, method, parts = measuring(source, test, networks)
     assert isinstance(method, GAN) and measured
     given = []
     with monkeypatch.context() as changed:
         changed.setattr(method, "overfitting", lambda *sets: given.append(sets) or {"first": 0.25})
         assert measured() == {"discriminators/first/overfitting": 0.25}
     [(heard, unheard)] = given
-    assert [batch.x.shape for batch in heard + unheard] == [(8, 1, 4096)] * 4
-    assert [batch.labels is not None for batch in heard + unheard] == [bool(labels)] * 4
-    assert all(abs(figure) < 1e6 for figure in measured().values())
+    for batches, corpus in ((heard, parts.training), (unheard, parts.held_out)):
+        clips = Windows(corpus, 4096, "first")
+        assert torch.equal(torch.cat([batch.x for batch in batches]), clips.batch(0, 16))
+        rows = [batch.labels for batch in batches]
+        if labels:
+            assert torch.equal(torch.cat(rows).argmax(1), clips.labels(0, 16))
+        else:
+            assert rows == [None, None]
+    method.overfitting(heard, unheard)  # the networks take such batches
 
 
 def test_few_clips_other_labels_and_other_methods_are_not_measured(measuring, sounds):

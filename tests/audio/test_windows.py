@@ -251,6 +251,23 @@ def test_a_short_item_lasts_as_long_as_its_speed_says():
     assert np.allclose(ends.amax(dim=1).numpy() * pitches(clips) / 1000, 2048, rtol=0.02)
 
 
+def test_a_clip_keeps_its_peak_at_any_speed():
+    corpus = corpus_of(3000, 3000)
+    corpus.samples[:6000] = (corpus.samples[:6000].float() / 2).to(torch.int16)
+    corpus.samples[[100, 3100]] = 32767
+    peaks = Windows(corpus, 4096, "first", vary_speed=0.3).batch(0, 32).abs().amax(dim=(1, 2))
+    torch.testing.assert_close(peaks, torch.ones(32))
+    corpus.samples.zero_()
+    assert not Windows(corpus, 4096, "first", vary_speed=0.3).batch(0, 8).any()
+
+
+def test_slow_clips_come_from_all_places_of_an_item():
+    windows = Windows(corpus_of(4500), 4096, "random", vary_speed=0.15)
+    starts = offsets(windows, 500)
+    assert starts.max() > 700, "a clip at 0.9 of its speed takes 3,700 samples"
+    assert len(set(starts.tolist())) > 100
+
+
 def test_a_variation_of_nearly_nothing_leaves_the_sound_as_it_is():
     corpus = corpus_of(20, 50, 7)
     assert torch.equal(Windows(corpus, 16, "all", vary_speed=1e-3).batch(0, 8), Windows(corpus, 16, "all").batch(0, 8))

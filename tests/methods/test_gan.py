@@ -271,6 +271,14 @@ def test_a_discriminator_that_prefers_generated_clips_has_no_overfitting():
     assert method.overfitting(silent, silent) == {}
 
 
+@pytest.mark.parametrize(("made", "is_clear"), [(0.7, True), (0.8, False)])
+def test_a_distance_within_half_the_spread_of_scores_is_none(made, is_clear):
+    """Training clips have scores of 0.5 and 1.5, so a standard deviation of 0.5."""
+    method = game(Constant(torch.full((1, 4), made / 4)), Linear(torch.ones(1, 4)))
+    spread = torch.tensor([0.5, 1.5]).repeat(32)[:, None, None].expand(-1, 1, 4) / 4
+    assert bool(method.overfitting([Batch(spread)], [Batch(spread)])) == is_clear
+
+
 def test_overfitting_hears_what_the_discriminator_hears_and_leaves_it_as_it_is():
     torch.manual_seed(0)
     seen: list[tuple[bool, Tensor]] = []

@@ -108,7 +108,7 @@ def monitor(
         log_every=settings.log_every,
         preview_every=settings.preview_every,
         preview=preview,
-        measured=measured_overfitting(recipe, parts, training),
+        measured=measured_overfitting(recipe, parts, training) if settings.preview_every else None,
         trackers=trackers(recipe, folder, training.step),
     )
 

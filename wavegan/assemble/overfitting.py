@@ -28,7 +28,7 @@ def measured_overfitting(recipe: Recipe, parts: Corpora, training: Training) -> 
         return None
     heard, unheard = (windows(recipe, corpus, seed=0) for corpus in (parts.training, parts.held_out))
     labels, batches = label_count(recipe), min(MOST_CLIPS, len(heard), len(unheard)) // BATCH_SIZE
-    are_other_labels = unheard.label_names != heard.label_names or unheard.unlabelled()
+    are_other_labels = unheard.label_names != heard.label_names or bool(unheard.unlabelled())
     if batches * BATCH_SIZE < LEAST_CLIPS or (labels and are_other_labels):
         return None
 

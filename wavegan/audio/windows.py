@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ class Windows:
     last one. "random" draws an item in proportion to its length, then a uniform position in it, so a second of a long
     item is drawn as often as one of a short item. "first" and "all" use every clip once per epoch, in a new order.
     vary_speed: in octaves; each time a clip is drawn it is played slower or faster, and so lower or higher, by at most
-    so much, all with even chances. A faster clip has more of the sound in it.
+    so much, all with even chances. A faster clip has more of the sound in it; its peak stays. Speeds are multiples of
+    1/128 of the sound's own, so less than 0.006 octaves change nothing.
     """
 
     corpus: Corpus
@@ -86,11 +87,11 @@ class Windows:
         starts, lengths = self.random_places(draw, count) if self.kind == "random" else self.places_in_turn(draw, count)
         if not self.vary_speed:
             return gather(self.corpus.samples, starts[part], lengths[part], self.clip_samples)
-        speeds = numpy_generator(self.seed, draw, "speeds").uniform(-1, 1, size=count)[part]
-        parts = _speed_parts(self.vary_speed * speeds)
-        sounds = gather(self.corpus.samples, starts[part], lengths[part], self._longest)
-        played = (_played(sound, int(speed), self.clip_samples) for sound, speed in zip(sounds, parts, strict=True))
-        return torch.stack(list(played)) if len(parts) else sounds[..., : self.clip_samples]
+        speeds = self._speeds(draw, count)[part]
+        longest = _needed(self.clip_samples, speeds).max(initial=self.clip_samples)
+        sounds = gather(self.corpus.samples, starts[part], lengths[part], int(longest))
+        played = (_played(sound, int(speed), self.clip_samples) for sound, speed in zip(sounds, speeds, strict=True))
+        return torch.stack(list(played)) if len(speeds) else sounds
 
     def labels(self, draw: int, count: int, part: slice = slice(None)) -> Tensor:
         """Returns the labels of the same clips as `batch`: (count,) indices into label_names, -1 for none."""
@@ -104,7 +105,8 @@ class Windows:
         random = numpy_generator(self.seed, draw, "windows")
         ends = np.cumsum(self.corpus.lengths)
         item = np.searchsorted(ends, random.integers(ends[-1], size=count), side="right")
-        slack = np.maximum(self.corpus.lengths[item] - self._longest, 0)
+        needed = _needed(self.clip_samples, self._speeds(draw, count))
+        slack = np.maximum(self.corpus.lengths[item] - needed, 0)
         offset = random.integers(slack, endpoint=True)  # includes the last position
         return self.corpus.starts[item] + offset, self.corpus.lengths[item] - offset
 
@@ -120,10 +122,10 @@ class Windows:
         offset = (tile - (ends - self._tiles_per_item)[item]) * self.clip_samples
         return self.corpus.starts[item] + offset, self.corpus.lengths[item] - offset
 
-    @property
-    def _longest(self) -> int:
-        """Returns the most samples of sound that a clip is made of."""
-        return _needed(self.clip_samples, int(_speed_parts(np.array(self.vary_speed))))
+    def _speeds(self, draw: int, count: int) -> np.ndarray:
+        """Draws the speeds (count,) of the clips of a draw, in SPEED_PARTS."""
+        octaves = self.vary_speed * numpy_generator(self.seed, draw, "speeds").uniform(-1, 1, size=count)
+        return np.round(SPEED_PARTS * 2.0**octaves).astype(int)
 
     @property
     def _tiles_per_item(self) -> np.ndarray:
@@ -133,32 +135,38 @@ class Windows:
 def gather(samples: Tensor, starts: np.ndarray, lengths: np.ndarray, clip_samples: int) -> Tensor:
     """Cuts clips from (frames, channels) int16 samples: (N, channels, clip_samples) float32, silent after `lengths`.
 
-    Works on the samples' own device, by one indexed copy.
+    Works on the samples' own device.
     """
     device = samples.device
     is_cuda = device.type == "cuda"  # MPS may read a host's tensor after it is freed
     first = torch.from_numpy(starts).to(device, non_blocking=is_cuda)
     lengths_on_device = torch.from_numpy(lengths).to(device, non_blocking=is_cuda)
     places = torch.arange(clip_samples, device=device)
-    rows = samples[(first[:, None] + places).clamp_(max=len(samples) - 1)]  # (N, clip_samples, channels)
-    clips = rows.movedim(2, 1).to(torch.float32, memory_format=torch.contiguous_format) / FULL_SCALE
-    return clips.masked_fill_((places >= lengths_on_device[:, None])[:, None], 0)  # a product would leave many -0.0
+    if starts.max(initial=0) + clip_samples <= len(samples):
+        clips = samples.unfold(0, clip_samples, 1)[first].float()  # rows of a view: (N, channels, clip_samples)
+    else:
+        rows = samples[(first[:, None] + places).clamp_(max=len(samples) - 1)]  # (N, clip_samples, channels)
+        clips = rows.movedim(2, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    is_silent = places >= lengths_on_device[:, None]
+    return (clips / FULL_SCALE).masked_fill_(is_silent[:, None], 0)  # a product with a mask would leave many -0.0
 
 
 def _played(sound: Tensor, speed: int, clip_samples: int) -> Tensor:
-    """Returns sound (channels, T) at a speed of so many SPEED_PARTS: (channels, clip_samples)."""
+    """Returns sound (channels, T) at a speed of so many SPEED_PARTS, with its peak: (channels, clip_samples)."""
     sound = sound[:, : _needed(clip_samples, speed)]
-    return torchaudio().functional.resample(sound, speed, SPEED_PARTS, lowpass_filter_width=LOBES)[:, :clip_samples]
+    played = _resampler(speed, sound.device)(sound)[:, :clip_samples]
+    return played * (sound.abs().max() / played.abs().max().clamp(min=1e-9))
 
 
-def _speed_parts(octaves: np.ndarray) -> np.ndarray:
-    """Returns speeds, in SPEED_PARTS, that raise the pitch by so many octaves."""
-    return np.round(SPEED_PARTS * 2.0**octaves).astype(int)
+@lru_cache(maxsize=2 * SPEED_PARTS)
+def _resampler(speed: int, device: torch.device) -> torch.nn.Module:
+    """Makes what plays sound at a speed of so many SPEED_PARTS; torchaudio takes a millisecond to do so."""
+    return torchaudio().transforms.Resample(speed, SPEED_PARTS, lowpass_filter_width=LOBES).to(device)
 
 
-def _needed(clip_samples: int, speed: int) -> int:
-    """Returns how many samples become a clip at a speed of so many SPEED_PARTS."""
-    return -(-clip_samples * speed // SPEED_PARTS)
+def _needed(clip_samples: int, speeds: Any) -> Any:
+    """Returns how many samples become a clip at speeds of so many SPEED_PARTS."""
+    return -(-clip_samples * speeds // SPEED_PARTS)
 
 
 @lru_cache(maxsize=4)

@@ -30,7 +30,8 @@ ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
-BY_HEART, VOICE_SPEED = 40, 0.15  # times that a word is heard, after which it is known by heart; octaves
+BY_HEART = 40  # times that a word is heard, after which discriminators know it by heart
+VOICE_SPEED = 0.15  # octaves
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
 MUSIC_MOST = 100  # on a CPU, of steady partials from anywhere; piano was about as good after 97 as after 194
 AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207

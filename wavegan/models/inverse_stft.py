@@ -4,7 +4,8 @@ Its head says for every frame and bin a complex number of at most 1, shares of h
 loudness raises or lowers all levels of a frame, so that a sound begins and ends in all bins at once. The phase that a
 steady sine gathers from frame to frame is added, so the network need not count it. Vocoders end in an inverse transform
 as well (Kaneko et al. 2022, iSTFTNet; Siuzdak 2023, Vocos); the hiss is a filtered white noise (Engel et al. 2020,
-DDSP); pulses are for sounds with harmonics (`pulses.py`). Long frames may add a steadier part (`spectral_frames.py`).
+DDSP); pulses are for sounds with harmonics (`pulses.py`), and in voices they take the place of sines. Long frames may
+add a steadier part (`spectral_frames.py`).
 """
 
 from collections.abc import Iterable
@@ -107,8 +108,7 @@ class Generator(SpectralFrames):
         self.local = nn.Linear(local_latents, dim) if local_latents else None
         blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in self.stages]
         self.blocks = nn.ModuleList(blocks)
-        pitched_by = {"is_steady": steady_pitch, "is_drawn": is_drawn, "edge": edge}
-        self.pulses = Pulses(window, hop, **pitched_by) if pulses else None
+        self.pulses = Pulses(window, hop, is_steady=steady_pitch, is_drawn=is_drawn, edge=edge) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)

@@ -126,8 +126,8 @@ def pitches_of(clips: Tensor, window: int) -> list[Tensor]:
 class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
-    A pitch is any number, see `Frequencies`. It is averaged over `span` frames, nine if is_steady, as a drawn one if
-    is_drawn, but not beyond `edge` samples on each side, if there is an edge. If is_steady the range of pitches can be
+    A pitch is any number, see `Frequencies`. It is averaged over `span` frames, nine if is_steady; if is_drawn twelve
+    windows, but no more than `edge` samples on each side, if there is an edge. If is_steady the range of pitches can be
     measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its
     harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes all harmonics
     equally loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of all cycles so
@@ -140,8 +140,10 @@ class Pulses(nn.Module):
     def __init__(self, window: int, hop: int, *, is_steady: bool = False, is_drawn: bool = False, edge: int = 0):
         super().__init__()
         self.window, self.hop, self.is_steady = window, hop, is_steady
-        reach = BEND_WINDOWS * window // (2 * hop) if is_drawn else STEADY_REACH if is_steady else 0
-        self.span = 1 + 2 * (min(reach, edge // hop) if edge else reach)
+        drawn_reach = BEND_WINDOWS * window // (2 * hop)
+        if edge:
+            drawn_reach = min(drawn_reach, edge // hop)
+        self.span = 1 + 2 * (drawn_reach if is_drawn else STEADY_REACH if is_steady else 0)
         self.frequencies = Frequencies(window, is_measured=is_steady)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)

@@ -106,9 +106,10 @@ class SpectralFrames(nn.Module):
             sources = (hiss * hiss_factors(levels)[..., None], *others)
         if self.ringing is not None:
             sources = (*sources[:-1], turned(sources[-1], levels @ self.ringing))
-        turn = self.turn if self.advances is None else self._tuned_turn(self.advances)
         if self.filters:
             turn, sources = sources[-1].movedim(-1, 0), sources[:-1]
+        else:
+            turn = self.turn if self.advances is None else self._tuned_turn(self.advances)
         return Spectra.apply(maps, room, levels, turn, *sources)
 
     def synthesized(self, spectra: Tensor) -> Tensor:

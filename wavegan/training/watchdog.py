@@ -25,7 +25,7 @@ MOST_SHARE = 0.5
 LOUD_PEAK = 2.0  # 6 dB over full scale; a file clips it
 MOST_LOUD_SHARE = 0.1
 MOST_OVERFITTING = 0.6
-MORE_SOUND = "add sound, or try method.augment.name=adaptive, for voices data.vary_speed=0.15"
+MORE_SOUND = "add sound, or try a new run with data.vary_speed=0.15 (for voices) or method.augment.name=adaptive"
 CALMER = "try a lower optimizers.*.lr or training.gradient_clip=1"
 MORE_VARIED = "try another training.seed, a lower optimizers.generator.lr or more method.discriminator_steps"
 
@@ -215,12 +215,12 @@ class CollapsePolicy:
 
 
 def _overfitting(step: int, figures: list[float]) -> Alarm | None:
-    mean = statistics.fmean(figures)
-    if step < GRACE_STEPS or mean <= MOST_OVERFITTING:
+    usual = statistics.median(figures)
+    if step < GRACE_STEPS or usual <= MOST_OVERFITTING:
         return None
     return Alarm(
         f"the discriminators know the training clips by heart at step {step:,}: by their scores held-out clips "
-        f"lie {mean:.0%} of the way to generated ones; more steps may bring little; {MORE_SOUND}",
+        f"lie {usual:.0%} of the way to generated ones; more steps may bring little; {MORE_SOUND}",
         is_collapse=False,
     )
 
