@@ -153,7 +153,9 @@ DrawnPitch = Annotated[
 ]
 FilteredPulses = Annotated[
     bool,
-    Field(description="bins are pulses through a filter, and hiss, without steady sines: for voices, less hoarse"),
+    Field(
+        description="makes bins of filtered pulses and hiss, without steady sines: for voices, which are less hoarse"
+    ),
 ]
 StartShare = Annotated[
     float,

@@ -574,7 +574,7 @@ def test_pitches_are_drawn_for_a_voice(folder, sound, is_voice):
 
 
 @pytest.mark.parametrize(
-    ("windows", "is_voice", "clips", "rate", "is_by_heart"),
+    ("windows", "is_voice", "clips", "rate", "heard_often"),
     [
         ("first", True, 3900, RATE, True),  # 20,000 steps of 8 clips: heard 41 times
         ("first", True, 3900, RATE // 2, True),
@@ -583,13 +583,13 @@ def test_pitches_are_drawn_for_a_voice(folder, sound, is_voice):
         ("first", False, 3900, RATE, False),
     ],
 )
-def test_words_that_are_heard_often_have_varied_speeds(folder, windows, is_voice, clips, rate, is_by_heart):
+def test_words_that_are_heard_often_have_varied_speeds(folder, windows, is_voice, clips, rate, heard_often):
     corpus = load_corpus(folder(count=3), rate, 1)
     form = DataFormat(rate, 1, rate, is_voice=is_voice)
     cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
     recipe = advised_for(["sounds"], corpus, form, cutting, CPU, None, clips, None).recipe
-    assert recipe.data.vary_speed == (0.15 if is_by_heart else 0)
-    assert ("low" in recipe.discriminators) != is_by_heart
+    assert recipe.data.vary_speed == (0.15 if heard_often else 0)
+    assert ("low" in recipe.discriminators) != heard_often
 
 
 @pytest.mark.parametrize(

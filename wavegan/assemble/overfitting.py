@@ -2,12 +2,8 @@
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
-
 from wavegan.assemble.corpora import Corpora
-from wavegan.assemble.training_clips import label_count, windows
-from wavegan.audio.clip_source import ClipSource
-from wavegan.methods.base import Batch
+from wavegan.assemble.training_clips import label_count, labelled_batch, windows
 from wavegan.methods.gan import GAN
 from wavegan.recipe import Recipe
 from wavegan.training.loop import Training
@@ -32,10 +28,8 @@ def measured_overfitting(recipe: Recipe, parts: Corpora, training: Training) -> 
     if batches * BATCH_SIZE < LEAST_CLIPS or (labels and are_other_labels):
         return None
 
-    def drawn(clips: ClipSource) -> list[Batch]:
-        rows = [F.one_hot(clips.labels(draw, BATCH_SIZE), labels) if labels else None for draw in range(batches)]
-        made = (Batch(clips.batch(draw, BATCH_SIZE), row) for draw, row in enumerate(rows))
-        return [batch.map(lambda part: part.float().to(on)) for batch in made]
-
-    sets = drawn(heard), drawn(unheard)
+    sets = [
+        [labelled_batch(clips, labels, draw, BATCH_SIZE).map(lambda part: part.to(on)) for draw in range(batches)]
+        for clips in (heard, unheard)
+    ]
     return lambda: {f"discriminators/{name}/overfitting": figure for name, figure in method.overfitting(*sets).items()}

@@ -108,13 +108,19 @@ def batches(recipe: Recipe, clips: ClipSource, on: torch.device, targets: ClipSo
     count, own = recipe.training.batch_size, distributed.rank_slice(recipe.training.batch_size)
 
     def make(draw: int) -> Batch:
-        x = clips.batch(draw, count, own)
-        labels = None
-        if labels_known:
-            labels = F.one_hot(clips.labels(draw, count, own), labels_known).to(x, non_blocking=on.type == "cuda")
-        return Batch(x, labels, targets.batch(draw, count, own) if targets else None)
+        batch = labelled_batch(clips, labels_known, draw, count, own)
+        return batch._replace(other=targets.batch(draw, count, own)) if targets else batch
 
     return make if is_there else Prefetcher(make, on)
+
+
+def labelled_batch(clips: ClipSource, labels_known: int, draw: int, count: int, part: slice = slice(None)) -> Batch:
+    """Returns a batch of a source of clips, see `ClipSource`, with rows of so many labels; 0 for none."""
+    x = clips.batch(draw, count, part)
+    if not labels_known:
+        return Batch(x)
+    labels = F.one_hot(clips.labels(draw, count, part), labels_known)
+    return Batch(x, labels.to(x, non_blocking=x.device.type == "cuda"))
 
 
 def source_clips(recipe: Recipe, parts: Corpora) -> Callable[[Sequence[int]], Tensor] | None:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from wavegan.audio.files import FULL_SCALE
 from wavegan.dsp.torchaudio_door import torchaudio
 from wavegan.seeding import numpy_generator
 
-SPEED_PARTS = 128  # speeds are whole numbers of this part of the sound's own; neighbours are 13 cents apart
+SPEED_PARTS = 128  # speeds are whole numbers of this part of the sound's own; beside it neighbours are 13 cents apart
 LOBES = 16  # of the sinc that resamples, each way
+Speeds = TypeVar("Speeds", int, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,15 @@ def gather(samples: Tensor, starts: np.ndarray, lengths: np.ndarray, clip_sample
     """
     device = samples.device
     is_cuda = device.type == "cuda"  # MPS may read a host's tensor after it is freed
-    first = torch.from_numpy(starts).to(device, non_blocking=is_cuda)
+    starts_on_device = torch.from_numpy(starts).to(device, non_blocking=is_cuda)
     lengths_on_device = torch.from_numpy(lengths).to(device, non_blocking=is_cuda)
     places = torch.arange(clip_samples, device=device)
     if starts.max(initial=0) + clip_samples <= len(samples):
-        clips = samples.unfold(0, clip_samples, 1)[first].float()  # rows of a view: (N, channels, clip_samples)
-    else:
-        rows = samples[(first[:, None] + places).clamp_(max=len(samples) - 1)]  # (N, clip_samples, channels)
+        clips = samples.unfold(0, clip_samples, 1)[
+            starts_on_device
+        ].float()  # rows of a view: (N, channels, clip_samples)
+    else:  # a clip goes on beyond the silence at the end of the samples
+        rows = samples[(starts_on_device[:, None] + places).clamp_(max=len(samples) - 1)]  # (N, clip_samples, channels)
         clips = rows.movedim(2, 1).to(torch.float32, memory_format=torch.contiguous_format)
     is_silent = places >= lengths_on_device[:, None]
     return (clips / FULL_SCALE).masked_fill_(is_silent[:, None], 0)  # a product with a mask would leave many -0.0
@@ -164,9 +167,9 @@ def _resampler(speed: int, device: torch.device) -> torch.nn.Module:
     return torchaudio().transforms.Resample(speed, SPEED_PARTS, lowpass_filter_width=LOBES).to(device)
 
 
-def _needed(clip_samples: int, speeds: Any) -> Any:
-    """Returns how many samples become a clip at speeds of so many SPEED_PARTS."""
-    return -(-clip_samples * speeds // SPEED_PARTS)
+def _needed(clip_samples: int, speed: Speeds) -> Speeds:
+    """Returns how many samples become a clip at a speed of so many SPEED_PARTS, or at each of several."""
+    return -(-clip_samples * speed // SPEED_PARTS)
 
 
 @lru_cache(maxsize=4)

@@ -30,7 +30,7 @@ ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
-BY_HEART = 40  # times that a word is heard, after which discriminators know it by heart
+HEARD_OFTEN = 40  # times that a word is heard, after which discriminators know it by heart
 VOICE_SPEED = 0.15  # octaves
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
 MUSIC_MOST = 100  # on a CPU, of steady partials from anywhere; piano was about as good after 97 as after 194
@@ -106,7 +106,7 @@ def advised(
     is_music = form.is_tonal and cutting.windows == "random"
     most_on_cpu = AUGMENTED_MOST if augmented else MUSIC_MOST if is_music else HEARD_MOST
     steps = steps_for(clips, device, step_seconds, most_on_cpu)
-    is_by_heart = form.is_voice and cutting.windows == "first" and steps[0] * size.batch_size > BY_HEART * clips
+    heard_often = form.is_voice and cutting.windows == "first" and steps[0] * size.batch_size > HEARD_OFTEN * clips
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
     test = None if any(corpus.splits) else _test_beside(source)
@@ -119,8 +119,8 @@ def advised(
         source_value=flow(source[0] if len(source) == 1 else list(source)),
         test_value=test and flow(test),
         holdout=None if any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1,
-        data=_data_lines(corpus, form, cutting, is_by_heart),
-        is_by_heart=is_by_heart,
+        data=_data_lines(corpus, form, cutting, heard_often),
+        heard_often=heard_often,
         windows=cutting.windows,
         augmented=augmented,
         is_tonal=form.is_tonal,
@@ -155,8 +155,8 @@ def _round(steps: int, size: Size) -> int:
     return max(1, round(steps / size.checkpoint_every)) * size.checkpoint_every
 
 
-def _data_lines(corpus: Corpus, form: DataFormat, cutting: Cutting, is_by_heart: bool) -> list[str]:
-    """Returns the keys of the section data, each with its reason. is_by_heart: few words are heard often."""
+def _data_lines(corpus: Corpus, form: DataFormat, cutting: Cutting, heard_often: bool) -> list[str]:
+    """Returns the keys of the section data, each with its reason. heard_often: words, more than HEARD_OFTEN times."""
     seconds = cutting.clip_samples / form.sample_rate
     if cutting.windows == "first":
         reason = f"{seconds:.2f} s, in which nine of ten files die away"
@@ -176,8 +176,8 @@ def _data_lines(corpus: Corpus, form: DataFormat, cutting: Cutting, is_by_heart:
         lines.append(("remove_dc: true", "the sound is shifted from zero"))
     if form.reading.trim_silence:
         lines.append(("trim_silence: true", "files begin with silence"))
-    if is_by_heart:
-        lines.append((f"vary_speed: {VOICE_SPEED:g}", "octaves; few voices are many, and are not learned by heart"))
+    if heard_often:
+        lines.append((f"vary_speed: {VOICE_SPEED:g}", "octaves; few voices become many, and are not learned by heart"))
     bad = len(corpus.skipped) / (len(corpus.skipped) + len(corpus.names))
     if bad > DataSettings().max_bad_fraction:
         share = math.ceil(bad * 100) / 100

@@ -26,8 +26,8 @@ def overfitting(
     """
     figures = {}
     for name, adversary in adversaries.items():
-        heard, unheard, made = (_scores(adversary, batches) for batches in (training, held_out, generated))
-        distance = (heard.mean() - made.mean()).item()
+        heard, unheard, fake = (_scores(adversary, batches) for batches in (training, held_out, generated))
+        distance = (heard.mean() - fake.mean()).item()
         if distance > CLEAR * heard.std().item():
             figures[name] = (heard.mean() - unheard.mean()).item() / distance
     return figures

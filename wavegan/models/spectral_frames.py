@@ -82,12 +82,13 @@ class SpectralFrames(nn.Module):
         bias[:, 0] = loudness
         level, real, imaginary, *shares = bias[:, 1:].unflatten(1, (-1, self.bins)).unbind(1)
         level.zero_()
-        size = 1 if self.ringing is None else BESIDE_PULSES
-        for part in (real, imaginary):  # were they all alike, clips would begin as clicks
-            part.uniform_(-size, size)
         if self.filters:
             real.fill_(start_shares[-1])
             imaginary.zero_()
+        else:
+            size = 1 if self.ringing is None else BESIDE_PULSES
+            for part in (real, imaginary):  # were they all alike, clips would begin as clicks
+                part.uniform_(-size, size)
         for share, start in zip(shares, start_shares, strict=False):
             share.fill_(start)
 

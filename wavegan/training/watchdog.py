@@ -112,8 +112,8 @@ class Watchdog:
 
     def look_at_line(self, step: int, means: Mapping[str, float]) -> list[Alarm]:
         """Returns the new alarms of a log line; its statistics have names like "discriminators/mel/loss"."""
-        known = [value for name, value in means.items() if name.endswith("/overfitting")]
-        raised = self._settle("overfitting", _overfitting(step, known)) if known else []
+        overfitting = [value for name, value in means.items() if name.endswith("/overfitting")]
+        raised = self._settle("overfitting", _overfitting_alarm(step, overfitting)) if overfitting else []
         return raised + [
             alarm
             for name, value in means.items()
@@ -214,7 +214,7 @@ class CollapsePolicy:
     max_rollbacks: int = 3
 
 
-def _overfitting(step: int, figures: list[float]) -> Alarm | None:
+def _overfitting_alarm(step: int, figures: list[float]) -> Alarm | None:
     usual = statistics.median(figures)
     if step < GRACE_STEPS or usual <= MOST_OVERFITTING:
         return None
