@@ -9,7 +9,7 @@ import torch
 from wavegan.audio import listing
 from wavegan.audio.checks import Cutting, findings
 from wavegan.audio.content import Hearing, Probe
-from wavegan.audio.content_checks import Examined, content_findings
+from wavegan.audio.content_checks import Examined, content_findings, too_few_for_labels
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import Conversion
 from wavegan.audio.measurements import MEASUREMENTS
@@ -132,6 +132,20 @@ def test_labels_that_lack_or_differ_in_number_are_told():
     labels = np.where(np.arange(COUNT) < 3, -1, np.arange(COUNT) % 2)
     missing = only(examined(corpus=corpus(labels=labels, label_names=("kick", "snare"))))
     assert missing.names == NAMES[:3] and "3 of 400 files have no label" in missing.text
+
+
+def test_what_the_source_keeps_to_judge_by_is_not_learned_from():
+    """Of 400 files 100 are the test part, and their labels and clips count for nothing."""
+    splits = ("train",) * 300 + ("test",) * 100
+    parted = examined(
+        corpus=corpus(labels=np.arange(COUNT) % 60, label_names=tuple(map(str, range(60))), splits=splits)
+    )
+    assert parted.clips == 300 and len(parted.learned.names) == 300
+    assert too_few_for_labels(parted.learned, is_split=True) == ""
+    needed = "60 labels have 300 files in all, and 400 are needed"
+    assert too_few_for_labels(parted.learned, is_split=False).startswith(needed)
+    few = parted.learned.select(np.arange(299))
+    assert too_few_for_labels(few, is_split=True) == "60 labels have 299 files in all, and 300 are needed (5 each)"
 
 
 def test_too_few_groups_to_hold_out_are_told():

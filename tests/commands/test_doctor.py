@@ -258,6 +258,13 @@ def test_labels_are_learned_where_there_are_enough(folder):
     assert "too few files: wavegan doctor says how many" in sparse.advice.text
     told = [problem.finding.text for problem in sparse.problems if problem.finding.kind == "labels"]
     assert told and told[0].startswith("15 labels have 90 files in all, and 100 are needed (5 each")
+    for part, count in (("train", 5), ("test", 2)):
+        for number in range(15):
+            folder(lambda index, number=number: hit(index + 10 * number), count, name=f"parted/{part}/{number}")
+    for place in ("parted", "parted/train"):
+        result = doctor(place, timing=False)
+        assert result.advice and result.advice.recipe.generator.labels == "auto", "75 are learned from, none held out"
+        assert result.figures["clips"] == 75, place
     folder(lambda index: hit(index + 50), 1, name="drums")
     result = doctor("drums", timing=False)
     assert result.advice and result.advice.recipe.generator.labels == 0

@@ -12,7 +12,7 @@ from wavegan.audio import listing
 from wavegan.audio.checks import LEARNED, LEAST_FILES_PER_LABEL, Cutting, Finding, some_names
 from wavegan.audio.content import Hearing, Probe
 from wavegan.audio.corpus import Corpus
-from wavegan.audio.splits import LEAST_GROUPS
+from wavegan.audio.splits import LEAST_GROUPS, training_part
 
 EMPTY_BAND = 0.55  # of half the sample rate; sound that ends below leaves much of the spectrum empty
 LOWEST_RATE = 8000  # Hz; a lower one is never advised
@@ -31,6 +31,7 @@ class Examined:
 
     corpus: all items. sample_rate: at which a model would learn, in Hz. probes, hearing: of samples. near: items, by
     index, that sound nearly like earlier ones. steady: the share of partials that are steady, None in silence.
+    is_split: nothing is held out of what is learned from, as other sound is there to judge by.
     """
 
     corpus: Corpus
@@ -40,19 +41,40 @@ class Examined:
     hearing: Hearing
     near: np.ndarray
     steady: float | None
+    is_split: bool = False
+
+    @property
+    def learned(self) -> Corpus:
+        """Returns the items to learn from, less those that are held out later."""
+        return training_part(self.corpus)
 
     @property
     def clips(self) -> int:
-        """Returns the number of different clips, side by side; copies of a sound count once."""
-        _, items = np.unique(self.corpus.hashes, return_index=True)
+        """Returns the number of different clips to learn from, side by side; copies of a sound count once."""
+        corpus = self.learned
+        _, items = np.unique(corpus.hashes, return_index=True)
         if self.cutting.windows == "first":
             return len(items)
-        return int((-(-self.corpus.lengths[items] // self.cutting.clip_samples)).sum())
+        return int((-(-corpus.lengths[items] // self.cutting.clip_samples)).sum())
 
 
 def content_findings(examined: Examined) -> list[Finding]:
     """Returns the problems that `checks.findings` does not look for, in no particular order."""
     return [finding for check in CONTENT_CHECKS for finding in check(examined)]
+
+
+def too_few_for_labels(corpus: Corpus, is_split: bool) -> str:
+    """Says why the items to learn from are too few to learn their labels; "" if they are enough. Each has a label.
+
+    is_split: as `Examined` has it.
+    """
+    files, labels = len(corpus.names), len(corpus.label_names)
+    needed = math.ceil(labels * LEAST_FILES_PER_LABEL / (1 if is_split else LEARNED))
+    if files < needed:
+        reason = f"{LEAST_FILES_PER_LABEL} each" + ("" if is_split else " to learn from, as a quarter may be held out")
+        return f"{labels:,} labels have {files:,} files in all, and {needed:,} are needed ({reason})"
+    few = int((np.bincount(corpus.labels, minlength=labels) < LEAST_FILES_PER_LABEL).sum())
+    return f"{few:,} of {labels:,} labels have fewer than {LEAST_FILES_PER_LABEL} files" if 2 * few >= labels else ""
 
 
 def _passed_over(examined: Examined) -> Iterator[Finding]:
@@ -140,7 +162,7 @@ def _few(examined: Examined) -> Iterator[Finding]:
 
 
 def _labels(examined: Examined) -> Iterator[Finding]:
-    corpus, names = examined.corpus, examined.corpus.label_names
+    corpus, names = examined.learned, examined.corpus.label_names
     if len(names) < 2:
         return
     counts = Counter(corpus.labels.tolist())
@@ -149,7 +171,7 @@ def _labels(examined: Examined) -> Iterator[Finding]:
         text = f"{len(missing):,} of {len(corpus.names):,} files have no label ({some_names(missing)})"
         yield Finding("unlabelled", f"{text}, so no label is learned", "give them one, or remove them", missing, 0.5)
     elif not examined.cutting.knows_labels:
-        text = f"{_too_few(counts, len(names))}, so no label is learned"
+        text = f"{too_few_for_labels(corpus, examined.is_split)}, so no label is learned"
         yield Finding("labels", text, "add files, or choose other labels with data.label_level", (), 0.5)
     most, least = (choose(range(len(names)), key=lambda label: counts[label]) for choose in (max, min))
     if counts[least] >= LEAST_FILES_PER_LABEL and counts[most] > UNEVEN * counts[least]:
@@ -203,16 +225,6 @@ CONTENT_CHECKS: tuple[Callable[[Examined], Iterator[Finding]], ...] = (
     _groups,
     _splits,
 )
-
-
-def _too_few(counts: Mapping[int, int], labels: int) -> str:
-    """Says why these numbers of files, by label, are too few to learn the labels."""
-    files, needed = sum(counts.values()), math.ceil(labels * LEAST_FILES_PER_LABEL / LEARNED)
-    if files < needed:
-        reason = f"{LEAST_FILES_PER_LABEL} each to learn from, as a quarter may be held out"
-        return f"{labels:,} labels have {files:,} files in all, and {needed:,} are needed ({reason})"
-    few = sum(counts[label] < LEAST_FILES_PER_LABEL for label in range(labels))
-    return f"{few:,} of {labels:,} labels have fewer than {LEAST_FILES_PER_LABEL} files"
 
 
 def _files(count: int) -> str:

@@ -64,6 +64,12 @@ def is_for_training(corpus: Corpus) -> np.ndarray:
     return np.array([split in (None, "train") for split in corpus.splits or (None,) * len(corpus.names)], bool)
 
 
+def training_part(corpus: Corpus) -> Corpus:
+    """Returns the items to learn from: those of the training part, or all items if the source has no such part."""
+    is_training = is_for_training(corpus)
+    return corpus.select(is_training) if is_training.any() else corpus
+
+
 def keeps_groups(corpus: Corpus) -> bool:
     """Says whether whole groups are held out: every item has one, and there are enough to choose from."""
     return bool(corpus.groups) and None not in corpus.groups and len(set(corpus.groups)) >= LEAST_GROUPS

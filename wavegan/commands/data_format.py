@@ -7,16 +7,9 @@ import numpy as np
 import torch
 from soxr import resample
 
-from wavegan.audio.checks import (
-    AGAINST,
-    LEARNED,
-    LEAST_FILES_PER_LABEL,
-    REACHED,
-    Cutting,
-    Finding,
-    reached_seconds,
-)
+from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, reached_seconds
 from wavegan.audio.content import Probe
+from wavegan.audio.content_checks import too_few_for_labels
 from wavegan.audio.corpus import Corpus, Reading
 from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.windows import Windows
@@ -133,9 +126,12 @@ def plain_cutting(corpus: Corpus, ends: np.ndarray) -> Cutting:
     return Cutting(round(clip_samples * scale), "first")
 
 
-def cutting_of(corpus: Corpus, ends: np.ndarray) -> Cutting:
-    """Chooses the clip's length and the windows: as `plain_cutting`, or random windows if that reaches under half."""
-    plain = plain_cutting(corpus, ends)._replace(knows_labels=_learns_labels(corpus))
+def cutting_of(corpus: Corpus, ends: np.ndarray, is_split: bool = False) -> Cutting:
+    """Chooses the clip's length and the windows: as `plain_cutting`, or random windows if that reaches under half.
+
+    is_split: nothing of the corpus is held out, as other sound is there to judge by.
+    """
+    plain = plain_cutting(corpus, ends)._replace(knows_labels=_learns_labels(corpus, is_split))
     if reached_seconds(corpus, plain) >= REACHED * corpus.seconds:
         return plain
     return plain._replace(windows="random")
@@ -160,11 +156,8 @@ def _channel(probes: Sequence[Probe]) -> int | None:
     return 1 if np.mean([probe.correlation < AGAINST for probe in probes]) > 1 - MOST else None
 
 
-def _learns_labels(corpus: Corpus) -> bool:
+def _learns_labels(corpus: Corpus, is_split: bool) -> bool:
     """Says whether `generator.labels: auto` would learn labels, and more than half of them have enough files."""
-    names = len(corpus.label_names)
-    if names < 2 or (corpus.labels < 0).any():
+    if len(corpus.label_names) < 2 or (corpus.labels < 0).any():
         return False
-    counts = np.bincount(corpus.labels, minlength=names)
-    is_enough = LEARNED * len(corpus.names) >= LEAST_FILES_PER_LABEL * names
-    return is_enough and float((counts >= LEAST_FILES_PER_LABEL).mean()) > 0.5
+    return not too_few_for_labels(corpus, is_split)

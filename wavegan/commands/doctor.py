@@ -20,7 +20,7 @@ from wavegan.audio.content_checks import Examined, content_findings
 from wavegan.audio.corpus import Corpus, load_corpus
 from wavegan.audio.duplicates import clusters
 from wavegan.audio.sources import open_source
-from wavegan.audio.splits import is_for_training
+from wavegan.audio.splits import training_part
 from wavegan.bench.worker_process import WorkerProcess
 from wavegan.commands.data_format import (
     DataFormat,
@@ -33,7 +33,7 @@ from wavegan.commands.data_format import (
 )
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
-from wavegan.commands.recipe_advice import Advice, advised
+from wavegan.commands.recipe_advice import Advice, advised, test_beside
 from wavegan.commands.source_facts import facts, figures
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import DataError, UserError
@@ -104,8 +104,10 @@ def doctor(
     form = data_format_of(probes, sample_rate)
     corpus = _loaded(places, form)
     hearing = hear(corpus)
-    cutting = plain_cutting(_training_part(corpus), hearing.ends)
-    plain = Examined(corpus, cutting, form.file_rate, probes, hearing, _near_copies(corpus), steady_share(corpus))
+    cutting = plain_cutting(training_part(corpus), hearing.ends)
+    is_split = len(training_part(corpus).names) < len(corpus.names) or test_beside(places) is not None
+    near, steady = _near_copies(corpus), steady_share(corpus)
+    plain = Examined(corpus, cutting, form.file_rate, probes, hearing, near, steady, is_split)
     raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))
     learned, advice, step_seconds = plain, None, None
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
@@ -142,7 +144,7 @@ def _as_learned(plain: Examined, form: DataFormat, source: Sequence[str]) -> Exa
     """Returns the same source as the advised recipe reads and cuts it."""
     corpus, hearing = _loaded(source, form), plain.hearing
     ends = hearing.ends if form.reading.trim_silence else hearing.leads + hearing.ends
-    cutting = cutting_of(_training_part(corpus), ends)
+    cutting = cutting_of(training_part(corpus), ends, plain.is_split)
     return replace(plain, corpus=corpus, cutting=cutting, sample_rate=form.sample_rate)
 
 
@@ -189,17 +191,11 @@ def _plain(problem: Problem) -> dict[str, Any]:
 
 
 def _findings(examined: Examined) -> list[Finding]:
-    return [*findings(_training_part(examined.corpus), examined.cutting), *content_findings(examined)]
+    return [*findings(examined.learned, examined.cutting), *content_findings(examined)]
 
 
 def _loaded(source: Sequence[str], form: DataFormat) -> Corpus:
     return load_corpus(source, form.sample_rate, form.channels, reading=form.reading)
-
-
-def _training_part(corpus: Corpus) -> Corpus:
-    """Returns the items to learn from: the training part, or all items if the source has no such part."""
-    is_training = is_for_training(corpus)
-    return corpus.select(is_training) if is_training.any() else corpus
 
 
 def _problems(raw: list[Finding], remaining: list[Finding]) -> tuple[Problem, ...]:

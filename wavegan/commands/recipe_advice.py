@@ -17,6 +17,7 @@ from wavegan.audio.corpus import Corpus
 from wavegan.audio.labels import spelling_key
 from wavegan.audio.public_datasets import DATASETS
 from wavegan.audio.sources import BUNDLED, DRUM_MACHINE_CLIPS, SYNTH_CLIPS
+from wavegan.audio.splits import training_part
 from wavegan.commands.data_format import DataFormat, scale_of
 from wavegan.commands.shipped_models import shipped_models
 from wavegan.commands.starting import start_of
@@ -109,10 +110,10 @@ def advised(
     heard_often = form.is_voice and cutting.windows == "first" and steps[0] * size.batch_size > HEARD_OFTEN * clips
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
-    test = None if any(corpus.splits) else _test_beside(source)
+    test = None if any(corpus.splits) else test_beside(source)
     values = dict(
         source=" ".join(", ".join(source).split()),
-        summary=f"{len(corpus.names):,} files, {duration(corpus.seconds)}",
+        summary=_summary(corpus),
         remarks=form.remarks,
         file=" ".join(shlex.quote(str(path)).split()),
         name=None if fit == path.stem.replace("_", "-") else fit.strip("-") or "recipe",
@@ -144,6 +145,12 @@ def advised(
             return Advice(text, recipe)
     text = template.render(values, start=None)
     return Advice(text, _parsed(text, path))
+
+
+def _summary(corpus: Corpus) -> str:
+    learned = len(training_part(corpus).names)
+    part = f", {learned:,} of them to learn from" if learned < len(corpus.names) else ""
+    return f"{len(corpus.names):,} files, {duration(corpus.seconds)}{part}"
 
 
 def _size(device: torch.device) -> Size:
@@ -223,7 +230,7 @@ def _parsed(text: str, path: Path) -> Recipe:
         return recipes.load(file)
 
 
-def _test_beside(source: Sequence[str]) -> str | None:
+def test_beside(source: Sequence[str]) -> str | None:
     """Returns the test part that belongs to a source: a folder `test` beside `train`, or that of a built-in source."""
     if len(source) > 1:
         return None
