@@ -24,6 +24,7 @@ from wavegan.commands.evaluate import as_json
 from wavegan.commands.evaluate import evaluate as evaluate_command
 from wavegan.commands.generate import generate as generate_command
 from wavegan.commands.judging_options import JudgingOptions
+from wavegan.commands.sound_points import point_in
 from wavegan.commands.train import TrainingResult
 from wavegan.errors import DataError, RecipeError, RunError, UserError
 from wavegan.steering import inversion
@@ -307,6 +308,7 @@ def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, s
         (np.full((3, 1, 4096), 9.0), "the clips have a peak of 9; samples lie in [-1, 1]; divide them by their full"),
         (torch.full((3, 1, 4096), -32768.0), "the clips have a peak of 32768; samples lie in [-1, 1]"),
         (np.full((3, 1, 4096), 1e300), "the clips have a peak of 1e+300"),
+        (object(), "the clips are of the type object; they must be an array of floats, (n, channels, samples); of a model or a"),
         ([np.zeros((1, 5)), np.zeros((1, 6))], "the clips make no array; they must be one, (n, channels, samples);"),
         (torch.zeros(3, 1, 4096, dtype=torch.bfloat16).requires_grad_(), "`reference` is None"),
         (np.full((3, 1, 4096), 8.0), "`reference` is None"),
@@ -328,8 +330,9 @@ def test_files_and_models_have_a_rate_of_their_own():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sample_rate": 0}, "`sample_rate` is 0; it must be at least 1; try 16000"),
-        ({"sample_rate": -1}, "`sample_rate` is -1; it must be at least 1"),
+        ({"sample_rate": 0}, "`sample_rate` is 0; it must be from 1,000 to 192,000; try 16000"),
+        ({"sample_rate": 16}, "`sample_rate` is 16; it must be from 1,000"),
+        ({"sample_rate": 441_000}, "`sample_rate` is 441000; it must be from 1,000"),
         ({"sample_rate": 16000.5}, "`sample_rate` is 16000.5; it must be an integer"),
         ({"sample_rate": "16k"}, "`sample_rate` is '16k'; it must be an integer"),
         ({"count": 1}, "`count` is 1; it must be at least 2"),
@@ -339,6 +342,28 @@ def test_numbers_of_a_judgement_are_refused_before_anything_is_read(values, mess
     with pytest.raises(UserError) as caught:
         wavegan.evaluate(np.zeros((3, 1, 4096)), "nowhere", **values)
     assert str(caught.value).startswith(message)
+
+
+def test_clips_too_short_for_spectra_are_refused(sounds):
+    with pytest.raises(UserError, match="the clips have 100 samples; spectra need 1,024 or more"):
+        wavegan.evaluate(np.ones((30, 1, 100)), sounds(30), sample_rate=16000)
+
+
+def test_loud_clips_are_scaled_as_files_of_floats_are(sounds):
+    real, clips = sounds(30), np.random.default_rng(0).normal(scale=0.2, size=(30, 1, 4096)).clip(-0.9, 0.9)
+    figures = [wavegan.evaluate(factor * clips, real, classifier="none", sample_rate=16000) for factor in (1, 6)]
+    first, loud = (figure["metrics"]["kad_attack"]["value"] for figure in figures)
+    assert loud == pytest.approx(first, abs=0.05)
+
+
+def test_a_point_of_another_model_is_refused(model, mouse):
+    point = point_in(model.loaded, generate_command(Path("runs/mouse"), 1, device="cpu").files[0])
+    assert model.vary(point, 2).shape == (2, 1, 4096)
+    wavegan.train(mouse, {"training.steps": 2}, run_dir="other", device="cpu")
+    other = wavegan.load("other", device="cpu")
+    told = "the point is one of mouse at step 4; the model is mouse at step 2, and its latents mean something else;"
+    with pytest.raises(UserError, match=told):
+        other.vary(point, 2)
 
 
 # Training.

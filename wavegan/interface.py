@@ -1,6 +1,5 @@
 """Gives Python what `import wavegan` offers: a model that makes clips as arrays, figures for clips, a training."""
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,19 @@ import torch
 from wavegan import assemble, generation
 from wavegan.commands import evaluate as judging
 from wavegan.commands import train as training
-from wavegan.commands.arguments import Labels, amounts_by_name, label_texts, number, seed_of, seeds_of, whole_number
+from wavegan.commands.arguments import (
+    RATES,
+    Labels,
+    amounts_by_name,
+    label_texts,
+    number,
+    seed_of,
+    seeds_of,
+    whole_number,
+)
 from wavegan.commands.clip_arrays import ClipArray, checked_clip, checked_clips
 from wavegan.commands.directions import directions_of, moves_of
+from wavegan.commands.evaluation_data import rate_of_reference
 from wavegan.commands.export import card_of
 from wavegan.commands.generate import (
     batch_size_of,
@@ -32,14 +41,11 @@ from wavegan.commands.named_run import recipe_and_folder
 from wavegan.commands.sound_length import of_seconds
 from wavegan.commands.sound_points import point_in
 from wavegan.errors import UserError
-from wavegan.evaluation.clip_format import common_form
 from wavegan.evaluation.features import Embedding
 from wavegan.steering import points
 from wavegan.steering.directions import steered
 from wavegan.steering.inversion import Inversion, Inverter
 from wavegan.steering.points import Point
-
-logger = logging.getLogger(__name__)
 
 Sound = str | os.PathLike[str] | np.ndarray | torch.Tensor
 Device = str | torch.device
@@ -165,7 +171,7 @@ class Model:
 
     def _point(self, sound: Sound | Point) -> Point:
         if isinstance(sound, Point):
-            return sound
+            return points.checked(self.loaded.model, sound)
         is_path = isinstance(sound, str | os.PathLike)
         return point_in(self.loaded, Path(sound)) if is_path else self.invert(sound).point
 
@@ -221,7 +227,7 @@ def evaluate(
     `metrics` of the result maps each metric to value, low, high (its 95 % interval) and n; `reference` holds the same
     for other real clips. Raises DataError or RunError for what cannot be judged, UserError for an array without clips.
     """
-    rate = None if sample_rate is None else whole_number("sample_rate", sample_rate, least=1, advised=16000)
+    rate = sample_rate if sample_rate is None else whole_number("sample_rate", sample_rate, **RATES)
     options = JudgingOptions(
         data=_path(reference),
         training=_path(training),
@@ -234,7 +240,7 @@ def evaluate(
         if rate is not None:
             raise UserError(f"`sample_rate` is {rate}", f"an array needs it, and {clips} has its own", "leave it out")
         return judging.as_json(judging.evaluate(Path(clips), options, out=_path(out), embedding=embedding))
-    array = ClipArray(checked_clips(clips), _rate_of(_path(reference)) if rate is None else rate)
+    array = ClipArray(checked_clips(clips), rate_of_reference(_path(reference)) if rate is None else rate)
     with TemporaryDirectory() as folder:
         result = judging.evaluate(array, options, out=_path(out) or Path(folder), embedding=embedding)
     return judging.as_json(result) | ({} if out else {"report": None, "spectrograms": None})
@@ -269,12 +275,3 @@ def train(
 
 def _path(path: str | os.PathLike[str] | None) -> Path | None:
     return None if path is None else Path(path)
-
-
-def _rate_of(reference: Path | None) -> int:
-    """Returns the most common sample rate of the reference, and says that it is used."""
-    if reference is None:
-        raise UserError("`reference` is None", "clips are judged by real sound", "name a folder of it")
-    sample_rate = common_form(reference).sample_rate
-    logger.info(f"the clips are taken to have the reference's {sample_rate:,} Hz; `sample_rate` says otherwise")
-    return sample_rate

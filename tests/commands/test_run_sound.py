@@ -167,6 +167,14 @@ def test_an_older_run_without_a_record_goes_on_and_keeps_its_split(home: Path, c
     assert told.startswith("0 ") and "changed" not in told and parts() == before
 
 
+def test_moved_sound_does_not_judge_the_model_that_has_learned_from_it(home: Path, command: Callable):
+    Path("sounds").rename("moved")
+    outcome = command("evaluate", "run", "--data", "moved", "--classifier", "none", "--out", "judged")
+    learned, held_out = parts()
+    told = f"{len(learned)} of 60 sounds of moved are also learned from, so they are not used to judge"
+    assert outcome.code == 0 and told in outcome.err and len(held_out) == 60 - len(learned)
+
+
 @pytest.mark.parametrize("name", ["test", "validation"])
 def test_a_part_that_the_source_calls_so_judges_and_is_not_learned_from(home: Path, command: Callable, name: str):
     write_tones(Path("parted/train/kick"), 6)

@@ -7,21 +7,22 @@ from typing import Any
 from wavegan.errors import UserError
 from wavegan.recipe.parsing import plain
 
+RATES = {"least": 1000, "most": 192_000, "advised": 16_000}  # in Hz, as of a recipe
 LARGEST_SEED = 2**63 - 1  # as on the command line
 Labels = str | Iterable[str] | Mapping[str, float] | None
 
 
-def whole_number(argument: str, value: Any, *, least: int, advised: int) -> int:
-    """Returns a whole number, also of NumPy or written 2.0; raises UserError for anything else, and one too small."""
+def whole_number(argument: str, value: Any, *, least: int, advised: int, most: int | None = None) -> int:
+    """Returns a whole number, also of NumPy or written 2.0; raises UserError for anything else, and out of bounds."""
     number = plain(value)
     is_whole = isinstance(number, float) and number.is_integer()
-    return _within(argument, int(number) if is_whole else number, least, None, advised)
+    return _within(argument, int(number) if is_whole else number, least, most, advised)
 
 
 def number(argument: str, value: Any, *, advised: float) -> float:
     """Returns a number, also of NumPy; raises UserError for anything else."""
     given = plain(value)
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if not _is_number(given):
         raise UserError(f"`{argument}` is {value!r}", "it must be a number", f"try {advised:g}")
     return given
 
@@ -61,10 +62,14 @@ def label_texts(label: Labels) -> tuple[str, ...]:
 def amounts_by_name(directions: Any) -> dict[str, float]:
     """Returns amounts by the names of directions, none for None; raises UserError for anything else."""
     amounts = {} if directions is None else plain(directions)
-    if not isinstance(amounts, dict) or not all(isinstance(amount, int | float) for amount in amounts.values()):
+    if not isinstance(amounts, dict) or not all(map(_is_number, amounts.values())):
         rule = "it must give amounts from -1 to 1 by name"
         raise UserError(f"`directions` is {directions!r}", rule, "try directions={'brightness': 0.5}")
     return amounts
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _within(argument: str, number: Any, least: int, most: int | None, advised: int) -> int:
@@ -73,6 +78,6 @@ def _within(argument: str, number: Any, least: int, most: int | None, advised: i
         raise UserError(f"`{argument}` is {number!r}", "it must be an integer", remedy)
     whole = operator.index(number)
     if whole < least or (most is not None and whole > most):
-        rule = f"it must be at least {least}" if most is None else f"it must be from {least} to {most:,}"
+        rule = f"it must be at least {least}" if most is None else f"it must be from {least:,} to {most:,}"
         raise UserError(f"`{argument}` is {whole}", rule, remedy)
     return whole

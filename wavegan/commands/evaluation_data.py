@@ -21,8 +21,15 @@ from wavegan.commands.folders import refuse_run
 from wavegan.commands.judging_options import DEFAULTS, JudgingOptions
 from wavegan.commands.model_loading import is_model, load_model, model_path, run_folder_of, runs_in, runs_near
 from wavegan.commands.run_sound import sound_of_run
-from wavegan.errors import DataError
-from wavegan.evaluation.clip_format import ClipFormat, clip_set, folder_corpus, log_conversions
+from wavegan.errors import DataError, UserError
+from wavegan.evaluation.clip_format import (
+    LEAST_SAMPLES,
+    ClipFormat,
+    clip_set,
+    common_form,
+    folder_corpus,
+    log_conversions,
+)
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.features import white_noise
 from wavegan.evaluation.meaning import LEAST_CLIPS
@@ -93,10 +100,23 @@ def array_candidate(array: ClipArray, *, seed: int) -> tuple[Candidate, ClipForm
     The seed draws them as it draws files, so that the first ones are of all kinds, however the array is sorted.
     """
     count, channels, clip_samples = array.clips.shape
-    written = files.to_int16(array.clips).astype(np.float32) / 2**15  # as libsndfile reads a file of 16 bits
+    if clip_samples < LEAST_SAMPLES:
+        rule = f"spectra need {LEAST_SAMPLES:,} or more"
+        raise UserError(f"the clips have {clip_samples:,} samples", rule, "name longer ones")
+    loud = array.clips / np.abs(array.clips).max((1, 2), keepdims=True).clip(min=1)  # as a file of floats is scaled
+    written = files.to_int16(loud).astype(np.float32) / 2**15  # as libsndfile reads a file of 16 bits
     clips = clips_in_memory(written[clip_order(seed, 0, count)])
     candidate = Candidate("clips", clips, Path("clips"), {"clips": f"{count:,} in memory"})
     return candidate, ClipFormat(array.sample_rate, channels, clip_samples)
+
+
+def rate_of_reference(reference: Path | None) -> int:
+    """Returns the most common sample rate of real sound, and says that clips without a rate are taken to have it."""
+    if reference is None:
+        raise UserError("`reference` is None", "clips are judged by real sound", "name a folder of it")
+    sample_rate = common_form(reference).sample_rate
+    logger.info(f"the clips are taken to have the reference's {sample_rate:,} Hz; `sample_rate` says otherwise")
+    return sample_rate
 
 
 def clips_in_memory(samples: np.ndarray) -> ClipSet:
@@ -153,7 +173,8 @@ def real_sound_of_recipe(
     if candidate and candidate.model and learned:
         _tell_even_labels(candidate.model, Windows(learned, form.clip_samples, recipe.data.windows))
     if data is not None:
-        held_out, split = _judging_part(data, form, learned)
+        recorded = candidate.split.training if candidate and candidate.split else None
+        held_out, split = _judging_part(data, form, recorded if learned is None else learned.hashes)
     if held_out is None:
         raise DataError(
             "the recipe has no held-out sound to compare with (data.holdout is 0)",
@@ -181,18 +202,19 @@ def real_sound_of_folders(form: ClipFormat, data: Path | None, training: Path | 
     refuse_run(data, training)
     learned = folder_corpus(training, form) if training else None
     source = (str(training),) if training else ()
-    held_out, split = _judging_part(data, form, learned)
+    held_out, split = _judging_part(data, form, None if learned is None else learned.hashes)
     return reference_sets(form, held_out, learned, "first", split, source, seed)
 
 
-def _judging_part(data: Path, form: ClipFormat, learned: Corpus | None) -> tuple[Corpus, str]:
+def _judging_part(data: Path, form: ClipFormat, learned: np.ndarray | None) -> tuple[Corpus, str]:
     """Returns the sounds of a folder to judge by, without those that are also learned from, and the split in words.
 
-    Keeps all if too few would be left; a warning tells how many are meant in both cases.
+    learned: the hashes of the sounds that are learned from, None if they are not known. Keeps all if too few would be
+    left; a warning tells how many are meant in both cases.
     """
     log_conversions(data, form)
     corpus, split = folder_corpus(data, form), f"all of {data}"
-    is_copy = np.isin(corpus.hashes, learned.hashes) if learned else np.zeros(len(corpus.hashes), bool)
+    is_copy = np.zeros(len(corpus.hashes), bool) if learned is None else np.isin(corpus.hashes, learned)
     if not is_copy.any():
         return corpus, split
     count = f"{int(is_copy.sum()):,} of {len(is_copy):,} sounds of {data} are also learned from"

@@ -23,7 +23,7 @@ from wavegan.commands.sound_length import makes_any_length
 from wavegan.errors import DataError
 from wavegan.generation import Model
 from wavegan.steering.directions import NO_MOVES, Moves, label_offset
-from wavegan.steering.points import Point, numbered_point
+from wavegan.steering.points import Point, maker, numbered_point
 
 MOST_CLIPS = 1024  # of a batch; more have been written by nobody
 START = '{"wavegan"'  # of a receipt's text
@@ -189,7 +189,7 @@ def point_of(model: Model, receipt: ClipReceipt | PointReceipt) -> Point:
         )
     latent = _decoded(receipt.latent, model.inputs[0].shape)
     labels = None if receipt.shares is None else generation.label_row(model, receipt.shares)
-    return Point(latent, labels, receipt.noise, offset_of(model, receipt))
+    return Point(latent, labels, receipt.noise, offset_of(model, receipt), maker(model))
 
 
 def offset_of(model: Model, receipt: ClipReceipt | PointReceipt) -> Tensor | None:

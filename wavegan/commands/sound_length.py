@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from wavegan import assemble
+from wavegan.commands.arguments import number
 from wavegan.commands.model_loading import LoadedModel
 from wavegan.errors import UserError
 from wavegan.generation import Model
@@ -22,6 +23,7 @@ def of_seconds(loaded: LoadedModel, seconds: float | None) -> LoadedModel:
     """
     if seconds is None:
         return loaded
+    seconds = number("seconds", seconds, advised=30)
     model, own = loaded.model, loaded.model.clip_samples / loaded.model.sample_rate
     if loaded.is_translation or not makes_any_length(model):
         raise UserError(

@@ -45,7 +45,10 @@ def common_form(folder: Path) -> ClipFormat:
         raise DataError(f"{folder} does not exist", "a MODEL or a folder of audio can be judged", "check the spelling")
     formats = file_formats(folder)
     if not formats:
-        raise DataError(f"{folder} holds no sound file that can be read, and no checkpoints", "", "name another folder")
+        passed = list_sound(folder).passed_over
+        reasons = "; ".join(f"passed over: {len(names):,} that {reason}" for reason, names in passed.items())
+        text = f"{folder} holds no sound file that can be read, and no checkpoints"
+        raise DataError(text, reasons, "" if reasons else "name another folder")
     sample_rate = Counter(rate for rate, _, _ in formats).most_common(1)[0][0]
     channels = Counter(count for _, count, _ in formats).most_common(1)[0][0]
     longest = round(longest_without_outliers([seconds for _, _, seconds in formats]) * sample_rate)

@@ -12,7 +12,7 @@ from wavegan.dsp.mel import mel_scale
 from wavegan.dsp.spectral_views import LogMel
 from wavegan.generation import Model
 from wavegan.steering.directions import with_offsets
-from wavegan.steering.points import Point, clip_of
+from wavegan.steering.points import Point, clip_of, maker
 
 RESOLUTIONS = ((0.128, 128), (0.032, 48), (0.008, 16))  # the longest window in seconds, and mel bands
 FLOOR_DECIBELS = -60.0  # below full scale; what is softer counts as silence
@@ -113,7 +113,7 @@ class Inverter:
         latent, level, label, offset = (row.detach()[best] for row in rows)
         mix = None if self.labels is None else _mixed(label[None])[0]
         draw = (self.seed, int(numbers[best]), float(level))
-        point = Point(self._possible(latent), mix, (draw,), offset if mapped else None)
+        point = Point(self._possible(latent), mix, (draw,), offset if mapped else None, maker(self.model))
         clip = clip_of(self.model, point)
         reached = self.distance.between(target, self.distance.of_batches([clip[None].to(self.model.device)]))
         return Inversion(point, clip, float(reached), random)

@@ -25,13 +25,19 @@ class Point:
 
     latent: (latent_dim,). labels: weights (labels,), None for a generator that knows none. noise: the noise inputs are
     the sum of those of each seed and number, times its weight. offset: (mapped,), what is added to the mapped latent,
-    see `directions`; None for nothing.
+    see `directions`; None for nothing. made_by: the model that it is a point of, see `maker`.
     """
 
     latent: Tensor
     labels: Tensor | None
     noise: tuple[Draw, ...]
     offset: Tensor | None = None
+    made_by: str = ""
+
+
+def maker(model: Model) -> str:
+    """Returns how a model is named in its points."""
+    return f"{model.name} at step {model.step:,}"
 
 
 def numbered_point(
@@ -46,7 +52,15 @@ def numbered_point(
     """Returns the point of a clip that `generation.generate` makes of the same arguments."""
     rows = generation.numbered_labels(model, [number], seed=seed, only=labels)
     latent = generation.numbered_latents(model, [number], seed=seed, truncation=truncation)[0]
-    return Point(latent, None if rows is None else rows[0], ((seed, number, 1.0),), offset)
+    return Point(latent, None if rows is None else rows[0], ((seed, number, 1.0),), offset, maker(model))
+
+
+def checked(model: Model, point: Point) -> Point:
+    """Returns a point of this model; raises UserError for that of another one."""
+    if point.made_by not in ("", maker(model)):
+        rule = f"the model is {maker(model)}, and its latents mean something else"
+        raise UserError(f"the point is one of {point.made_by}", rule, "pass the clip or its file instead of the point")
+    return point
 
 
 def clip_of(model: Model, point: Point) -> Tensor:
@@ -97,7 +111,7 @@ def _between(model: Model, first: Point, last: Point, share: float) -> Point:
             weights[seed, number] = weights.get((seed, number), 0.0) + weight * (plain if is_shared else part)
     noise = tuple((*draw, weight) for draw, weight in weights.items() if weight)
     latent = mixed(model.inputs[0], first.latent, last.latent, share)
-    return Point(latent, labels, noise, _lerped(first.offset, last.offset, share))
+    return Point(latent, labels, noise, _lerped(first.offset, last.offset, share), maker(model))
 
 
 def _lerped(first: Tensor | None, last: Tensor | None, share: float) -> Tensor | None:

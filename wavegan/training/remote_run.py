@@ -37,6 +37,8 @@ TRIES = 3  # a training may remove a file while it is read
 def address_of(path: Path | str) -> str | None:
     """Returns the address that a path means, such as s3://bucket/run; None for a path of this machine."""
     match = ADDRESS.fullmatch(path.as_posix() if isinstance(path, Path) else path)
+    if match and match[1] == "file":  # a path that begins with a slash
+        return f"file:///{match[2].strip('/')}"
     return f"{match[1]}://{match[2].rstrip('/')}" if match else None
 
 

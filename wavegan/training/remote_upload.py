@@ -54,7 +54,7 @@ class Upload:
         self.keep_last, self.keep_every = keep_last, keep_every
         self.files: dict[str, Entry] = dict(pointer["files"])
         self.pointers: list[str] = [pointer["id"]] if "id" in pointer else []
-        self.limit_seconds = float(os.environ.get(LIMIT, HURRIED_SECONDS))
+        self.limit_seconds = _limit(HURRIED_SECONDS)
         self.step: int | None = pointer.get("step")
         self._seen: Mapping[str, Any] = {}
         self._tried_at, self._has_failed, self._is_done = time.monotonic(), False, False
@@ -63,7 +63,7 @@ class Upload:
 
     def take_time(self) -> None:
         """Lets the end wait longer, since nothing hurries."""
-        self.limit_seconds = float(os.environ.get(LIMIT, PATIENT_SECONDS))
+        self.limit_seconds = _limit(PATIENT_SECONDS)
 
     def __enter__(self) -> Self:
         self._note()
@@ -216,3 +216,11 @@ def _link(path: Path, second: Path) -> None:
         raise
     except OSError:  # a file system without links
         shutil.copyfile(path, second)
+
+
+def _limit(usual: float) -> float:
+    """Returns how many seconds an end waits; raises UserError if the environment variable for it is no number."""
+    given = os.environ.get(LIMIT) or str(usual)
+    if not given.replace(".", "", 1).isdecimal():
+        raise UserError(f"{LIMIT} is {given!r}", "it must be a number of seconds", "try 600")
+    return float(given)
