@@ -308,7 +308,7 @@ def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, s
         (np.full((3, 1, 4096), 9.0), "the clips have a peak of 9; samples lie in [-1, 1]; divide them by their full"),
         (torch.full((3, 1, 4096), -32768.0), "the clips have a peak of 32768; samples lie in [-1, 1]"),
         (np.full((3, 1, 4096), 1e300), "the clips have a peak of 1e+300"),
-        (object(), "the clips are of the type object; they must be an array of floats, (n, channels, samples); of a model or a"),
+        (object(), "the clips are of the type object; they must be floats, (n, channels, samples); give the path"),
         ([np.zeros((1, 5)), np.zeros((1, 6))], "the clips make no array; they must be one, (n, channels, samples);"),
         (torch.zeros(3, 1, 4096, dtype=torch.bfloat16).requires_grad_(), "`reference` is None"),
         (np.full((3, 1, 4096), 8.0), "`reference` is None"),

@@ -26,8 +26,8 @@ def checked_clips(clips: Any) -> np.ndarray:
     """Returns clips as float32 (n, channels, samples); raises UserError for anything else, and for integers."""
     array = array_of(clips)
     if array.dtype.kind == "O":
-        rule = "they must be an array of floats, (n, channels, samples)"
-        raise UserError(f"the clips are of the type {type(clips).__name__}", rule, "of a model or a folder give the path")
+        rule = "they must be floats, (n, channels, samples)"
+        raise UserError(f"the clips are of the type {type(clips).__name__}", rule, "give the path of a model or folder")
     if array.ndim != 3 or 0 in array.shape or array.shape[1] > MOST_CHANNELS:
         is_turned = array.ndim == 3 and array.shape[2] <= MOST_CHANNELS < array.shape[1]
         rule = f"it must be (n, channels, samples), with {MOST_CHANNELS} channels at most"
