@@ -195,7 +195,12 @@ def test_what_it_learns_from(name, source, test, windows):
 
 
 @pytest.mark.parametrize(
-    ("name", "more"), [("drums_modern", ""), ("piano_modern", ""), ("digits_modern", "discriminators: {low: null}\n")]
+    ("name", "more"),
+    [
+        ("drums_modern", ""),
+        ("piano_modern", ""),
+        ("digits_modern", "generator: {window: 704}\ndiscriminators: {low: null}\n"),
+    ],
 )
 def test_the_whole_band_goes_over_the_recipes_that_the_docs_name(name, more, tmp_path):
     path = tmp_path / "wide.yaml"

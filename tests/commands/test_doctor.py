@@ -385,7 +385,7 @@ def test_the_recipe_for_44_kilohertz_trains(folder):
     corpus = load_corpus(source, 44100, 1)
     cutting = plain_cutting(corpus, np.full(3, 1.2))
     text = advised_for([source], corpus, DataFormat(44100, 1, 44100), cutting, CUDA, None, 300, None).text
-    assert "window: 1408             # frames of 32 ms; at 16 kHz 512 make 32 ms" in text
+    assert "window: 1408            # frames of 32 ms; at 16 kHz 512 make 32 ms" in text
     Path("my.yaml").write_text(text)
     result = train(recipes.load(Path("my.yaml"), [*SMALL, *QUIET, "training.batch_size=2"]), Path("run"), device="cpu")
     losses = statistics(result.run / "log.jsonl")
@@ -578,6 +578,7 @@ def test_pitches_are_drawn_for_a_voice(folder, sound, is_voice):
     recipe = advised(folder(sound))
     assert recipe.generator.drawn_pitch == recipe.generator.filtered_pulses == is_voice
     assert recipe.generator.start_share == (0.05 if is_voice else 0.1 if sound is note else 0.3)
+    assert recipe.generator.window == (2 if is_voice else 4) * recipe.generator.hop
 
 
 @pytest.mark.parametrize(

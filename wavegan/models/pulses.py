@@ -12,17 +12,18 @@ from wavegan.dsp.librosa_door import librosa
 
 logger = logging.getLogger(__name__)
 
-LOWEST, HIGHEST = 2.0, 32.0  # cycles a window; at 16 kHz and 512 samples 62 and 1,000 Hz
+UNIT_HOPS = 4  # hops; pitches are told in cycles in so many, 32 ms at 16 kHz and a hop of 128 samples
+LOWEST, HIGHEST = 2.0, 32.0  # such cycles; 62 and 1,000 Hz
 STEADY_REACH = 4  # frames on each side, over which what a network says of a steady pitch is averaged
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
 FEW = 200  # pitches, from which no range is measured
 MOST_MOVED = 0.2  # octaves, by which a network moves a drawn pitch
-OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; at 16 kHz and 512 samples 94 to 250 Hz
+OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; 94 to 250 Hz
 QUANTILES = 65
-BEND_WINDOWS = 12  # over which a drawn pitch is smooth, and what a network says of it; 0.38 s at 16 kHz, 512 samples
-LAG_WINDOWS = 3  # within which its changes are measured; 0.1 s
-LAG_FRAMES = 2 * LAG_WINDOWS  # of those in which pitches are looked for
+BEND_HOPS = 48  # over which a drawn pitch is smooth, and what a network says of it; 0.38 s
+LAG_HOPS = 12  # within which its changes are measured; 0.1 s
+LAG_FRAMES = LAG_HOPS // 2  # of those in which pitches are looked for
 FEW_FRAMES, FEW_CLIPS = 6, 20  # with a pitch
 WITHIN, NORMAL_WITHIN = 0.8, 1.2816  # so many of normal numbers are smaller than so many standard deviations
 BAND = 0.4  # B as a share of the band
@@ -32,26 +33,26 @@ LEAST_HEIGHT = -40.0  # as a natural logarithm; denormal numbers make arithmetic
 class Frequencies(nn.Module):
     """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of the range.
 
-    The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a window: four
+    The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a unit: four
     octaves, or those that `measure` sets. Where pitches are `drawn` (the same shape, as such logarithms), the numbers
     only move those.
     """
 
     bounds: Tensor
 
-    def __init__(self, window: int, is_measured: bool = False):
+    def __init__(self, unit: int, is_measured: bool = False):
         super().__init__()
-        self.window = window
+        self.unit = unit
         self.register_buffer("bounds", torch.tensor([LOWEST, HIGHEST]).log2(), persistent=is_measured)
 
     def forward(self, pitches: Tensor, drawn: Tensor | None = None) -> Tensor:
         low, high = self.bounds
         if drawn is not None:
-            return torch.exp2((drawn + MOST_MOVED * torch.tanh(pitches)).clamp(low, high)) / self.window
-        return torch.exp2(low + (high - low) * torch.sigmoid(pitches)) / self.window
+            return torch.exp2((drawn + MOST_MOVED * torch.tanh(pitches)).clamp(low, high)) / self.unit
+        return torch.exp2(low + (high - low) * torch.sigmoid(pitches)) / self.unit
 
     def measure(self, pitches: Tensor) -> None:
-        """Sets the range to where nine of ten of these pitches lie, in cycles a window, and half an octave beyond.
+        """Sets the range to where nine of ten of these pitches lie, in cycles a unit, and half an octave beyond.
 
         NaN is no pitch. The range stays as it is if there are fewer than two hundred.
         """
@@ -65,9 +66,9 @@ class Frequencies(nn.Module):
 class DrawnPitches(nn.Module):
     """Turns normal numbers (N, 1 + frames + span - 1) into pitches (N, frames), as those of a sound are spread.
 
-    The first number says a clip's own pitch, by the quantiles `own`. The others, averaged over 12 windows with a taper,
-    let it glide: within 3 windows by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles
-    a window. The gradient of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and
+    The first number says a clip's own pitch, by the quantiles `own`. The others, averaged over 48 hops with a taper,
+    let it glide: within 12 hops by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles
+    in four hops. The gradient of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and
     down by octaves.
     """
 
@@ -75,15 +76,13 @@ class DrawnPitches(nn.Module):
     bend: Tensor
     kernel: Tensor
 
-    def __init__(self, frames: int, window: int, hop: int):
+    def __init__(self, frames: int):
         super().__init__()
-        span = BEND_WINDOWS * window // hop
-        self.count = frames + span
+        self.count = frames + BEND_HOPS
         self.register_buffer("own", torch.linspace(*OWN, QUANTILES))
         self.register_buffer("bend", torch.tensor(0.1))
-        taper = torch.hann_window(span + 2)[1:-1]
-        lag = LAG_WINDOWS * window // hop
-        change = F.pad(taper, (lag, 0)) - F.pad(taper, (0, lag))
+        taper = torch.hann_window(BEND_HOPS + 2)[1:-1]
+        change = F.pad(taper, (LAG_HOPS, 0)) - F.pad(taper, (0, LAG_HOPS))
         self.register_buffer("kernel", taper / change.norm(), persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
@@ -112,22 +111,49 @@ class DrawnPitches(nn.Module):
             self.bend.copy_(changes.nanquantile(WITHIN) / NORMAL_WITHIN)
 
 
-def pitches_of(clips: Tensor, window: int) -> list[Tensor]:
-    """Returns for each of the clips (N, T) the pitches (frames,), in cycles a window; NaN where a frame has none.
+def pitches_of(clips: Tensor, hop: int) -> list[Tensor]:
+    """Returns for each of the clips (N, T) the pitches (frames,), in cycles in four hops; NaN where a frame has none.
 
-    pYIN (Mauch and Dixon 2014) hears them, in frames of two windows, one each half of a window.
+    pYIN (Mauch and Dixon 2014) hears them, in frames of eight hops, one every two hops, as one of a number of steps of
+    half a semitone. Glides are finer, so each pitch is moved to where the frame's autocorrelation is highest,
+    see `_peaks`.
     """
-    frames = {"sr": window, "frame_length": 2 * window, "hop_length": window // 2}  # so that a Hz is a cycle a window
+    unit = UNIT_HOPS * hop
+    frames = {"sr": unit, "frame_length": 2 * unit, "hop_length": 2 * hop}  # so that a Hz is a cycle a unit
     steps = {"resolution": 0.5, "max_transition_rate": 1}  # semitones, and octaves a frame
     pitches, _is_voiced, _ = librosa().pyin(clips.cpu().numpy(), fmin=LOWEST, fmax=HIGHEST, **frames, **steps)
-    return list(torch.from_numpy(pitches).to(clips))
+    return list(_peaks(clips, torch.from_numpy(pitches).to(clips), unit))
+
+
+def _peaks(clips: Tensor, pitches: Tensor, unit: int) -> Tensor:
+    """Returns pitches (N, frames) moved by up to a semitone to the next peak of the frame's autocorrelation.
+
+    That is divided by the autocorrelation of its taper, as Boersma (1993) does; a parabola through the highest lag and
+    its neighbours has the peak.
+    """
+    frames = F.pad(clips, (unit, unit)).unfold(1, 2 * unit, unit // 2)
+    taper = torch.hann_window(2 * unit, device=clips.device)
+    tapered = (frames - frames.mean(-1, keepdim=True)) * taper
+    correlations = _autocorrelations(tapered)[..., :unit] / _autocorrelations(taper)[:unit]
+    lags, places = unit / pitches[..., None], torch.arange(unit, device=clips.device)
+    is_near = (places / lags).log2().abs() < 1 / 12
+    highest = correlations.where(is_near, -math.inf).argmax(-1, keepdim=True).clamp(1, unit - 2)
+    before, at, after = (correlations.gather(-1, highest + step)[..., 0] for step in (-1, 0, 1))
+    offsets = ((before - after) / (2 * (before - 2 * at + after))).nan_to_num(0).clamp(-0.5, 0.5)
+    return torch.where(pitches.isfinite(), unit / (highest[..., 0] + offsets), pitches)
+
+
+def _autocorrelations(frames: Tensor) -> Tensor:
+    """Returns for each frame (..., samples) the product with itself, summed, at each lag."""
+    samples = frames.shape[-1]
+    return torch.fft.irfft(torch.fft.rfft(frames, 2 * samples).abs().square())[..., :samples]
 
 
 class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
-    A pitch is any number, see `Frequencies`. It is averaged over `span` frames, nine if is_steady; if is_drawn twelve
-    windows, but no more than `edge` samples on each side, if there is an edge. If is_steady the range of pitches can be
+    A pitch is any number, see `Frequencies`. It is averaged over `span` frames, nine if is_steady; if is_drawn 49,
+    but no more than `edge` samples on each side, if there is an edge. If is_steady the range of pitches can be
     measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its
     harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes all harmonics
     equally loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of all cycles so
@@ -140,11 +166,9 @@ class Pulses(nn.Module):
     def __init__(self, window: int, hop: int, *, is_steady: bool = False, is_drawn: bool = False, edge: int = 0):
         super().__init__()
         self.window, self.hop, self.is_steady = window, hop, is_steady
-        drawn_reach = BEND_WINDOWS * window // (2 * hop)
-        if edge:
-            drawn_reach = min(drawn_reach, edge // hop)
+        drawn_reach = min(BEND_HOPS // 2, edge // hop) if edge else BEND_HOPS // 2
         self.span = 1 + 2 * (drawn_reach if is_drawn else STEADY_REACH if is_steady else 0)
-        self.frequencies = Frequencies(window, is_measured=is_steady)
+        self.frequencies = Frequencies(UNIT_HOPS * hop, is_measured=is_steady)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 

@@ -14,7 +14,8 @@ from wavegan.models.spectral_head import LOUDNESS_GAIN, Spectra, hiss_factors, l
 LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
 SOFTER = 0.25  # times LOUDNESS_GAIN, how far long frames begin below the levels of the sound, as a natural logarithm
 GOLDEN = (math.sqrt(5) - 1) / 2
-LONGEST_RING = 5  # a part of a window: 6 ms at 16 kHz and 512 samples
+LONGEST_RING = 0.8  # hops; 6 ms at 16 kHz and 128 samples
+GLOTTAL = 2.0  # cycles a hop, where a pulse of a voice swells, and how broadly; 250 Hz
 BESIDE_PULSES = 0.3  # times as large begin the complex numbers of bins in which pulses ring
 OPEN = 0.5  # times LOUDNESS_GAIN, where a gate begins: at 0.88
 
@@ -31,6 +32,7 @@ class SpectralFrames(nn.Module):
     turn: Tensor
     synthesis: Tensor
     ringing: Tensor | None
+    glottal: Tensor | None
     advances: Tensor | None
 
     def build(
@@ -53,9 +55,10 @@ class SpectralFrames(nn.Module):
 
         sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
         detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`. tuned_bins: it rings where
-        the partials of the sound in it lie, see `LevelMeter`. rings: the last source has the phases of the
-        minimum-phase filter with the frame's levels. filters: the complex numbers filter the last source, and there are
-        no steady sines. edge: of the sound that is made on both sides of the clip and cut off, a multiple of the hop.
+        the partials of the sound in it lie, see `LevelMeter`. rings: the last source has the phases of a voice, of the
+        minimum-phase filter with the frame's levels and of a glottis. filters: the complex numbers filter the last
+        source, and there are no steady sines. edge: of the sound that is made on both sides of the clip and cut off, a
+        multiple of the hop.
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
         self.frames, self.bins, self.broad_hiss = -(-(clip_samples + 2 * edge) // hop), window // 2 + 1, broad_hiss
@@ -68,7 +71,8 @@ class SpectralFrames(nn.Module):
         self.register_buffer("turn", self._turn(detuned_bins), persistent=False)
         self.register_buffer("advances", self._centres() if tuned_bins else None)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
-        self.register_buffer("ringing", minimum_phase(window) if rings else None, persistent=False)
+        self.register_buffer("ringing", minimum_phase(window, hop) if rings else None, persistent=False)
+        self.register_buffer("glottal", glottal_phases(window, hop) if rings else None, persistent=False)
 
     @torch.no_grad()
     def begin_head(self, *start_shares: float, loudness: float = 0.0) -> None:
@@ -105,8 +109,8 @@ class SpectralFrames(nn.Module):
         if self.broad_hiss:
             hiss, *others = sources
             sources = (hiss * hiss_factors(levels)[..., None], *others)
-        if self.ringing is not None:
-            sources = (*sources[:-1], turned(sources[-1], levels @ self.ringing))
+        if self.ringing is not None and self.glottal is not None:
+            sources = (*sources[:-1], turned(sources[-1], levels @ self.ringing + self.glottal))
         if self.filters:
             turn, sources = sources[-1].movedim(-1, 0), sources[:-1]
         else:
@@ -159,17 +163,32 @@ class SpectralFrames(nn.Module):
         return hann * (full_scale(self.window) * self.hop / hann.square().sum())
 
 
-def minimum_phase(window: int) -> Tensor:
+def minimum_phase(window: int, hop: int) -> Tensor:
     """Returns the matrix (bins, bins) from log magnitudes to the phases of the minimum-phase filter that has them.
 
-    Only the part of the cepstrum below LONGEST_RING of a window counts, with a taper: it is the envelope, as the phases
+    Only the part of the cepstrum below LONGEST_RING hops counts, with a taper: it is the envelope, as the phases
     of single partials must not count (Oppenheim and Schafer 1989, chapter 12).
     """
     cepstra = torch.fft.irfft(torch.eye(window // 2 + 1, dtype=torch.float64), window)
-    longest = window // LONGEST_RING
+    longest = int(LONGEST_RING * hop)
     times = torch.arange(window)
     causal = torch.where((times > 0) & (times < longest), 1 + (math.pi * times / longest).cos(), 0)
     return torch.fft.rfft(cepstra * causal).imag.float()
+
+
+def glottal_phases(window: int, hop: int) -> Tensor:
+    """Returns the phases (bins,) that let pulses swell before their peak as they would ring after it.
+
+    The flow through a glottis swells as it opens, and stops at once as it closes: a resonance that runs backwards in
+    time (Doval, d'Alessandro and Henrich 2003). The filter with the levels has it forwards, so its pair of poles is
+    moved to the other side of the unit circle.
+    """
+    places = torch.arange(window // 2 + 1, dtype=torch.float64) * (2 * math.pi / window)
+    radius, angle = math.exp(-math.pi * GLOTTAL / hop), 2 * math.pi * GLOTTAL / hop
+    phases = 2 * places
+    for away in (places - angle, places + angle):
+        phases += 2 * torch.atan2(radius * away.sin(), 1 - radius * away.cos())
+    return phases.float()
 
 
 def turned(spectra: Tensor, phases: Tensor) -> Tensor:

@@ -135,6 +135,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "filtered pulses, stereo": {
         "pulses": True, "drawn_pitch": True, "filtered_pulses": True, "channels": 2, "names": ("a", "b"),
     },
+    "drawn pitches, two hops a window": {
+        "pulses": True, "drawn_pitch": True, "filtered_pulses": True, "window": 64, "hop": 32, "dim": 9,
+    },
     "filtered pulses of any pitch, long frames": {"pulses": True, "filtered_pulses": True, "long_frames": 3},
     "long frames": {"long_frames": 4, "names": ("a", "b"), "is_loud": True},
     "long frames, uneven in all": {

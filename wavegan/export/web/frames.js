@@ -2,7 +2,8 @@
 // Runs in the worker.
 
 const LOUDNESS_GAIN = 4;
-const LONGEST_RING = 5; // of pulses, a part of a window
+const LONGEST_RING = 0.8; // hops, of pulses
+const GLOTTAL = 2; // cycles a hop, where pulses swell before their peak
 const BROAD = 9; // bins, over whose mean level hiss may not rise
 
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
@@ -38,6 +39,7 @@ class Frames {
     const squares = hann.reduce((sum, height) => sum + height * height, 0);
     this.synthesis = hann.map((height) => (((window / 4) * hop) / squares) * height);
     this.turn = this.turns();
+    this.glottal = glottalPhases(this.window, this.hop);
     this.headMaps = kernel.reserve(rows * this.head.columns);
   }
 
@@ -101,12 +103,12 @@ class Frames {
     return spectra;
   }
 
-  /** Returns the phases of the minimum-phase filter with these levels, of all bins. */
+  /** Returns the phases of the minimum-phase filter with these levels, and of a glottis, of all bins. */
   ringing(levels) {
-    const { window, bins } = this;
+    const { window, hop, bins } = this;
     const { cosines, sines } = this.transform;
-    const longest = Math.floor(window / LONGEST_RING);
-    const phases = new Float64Array(bins);
+    const longest = Math.floor(LONGEST_RING * hop);
+    const phases = this.glottal.slice();
     for (let time = 1; time < longest; time++) {
       let cepstrum = 0;
       for (let bin = 0; bin < bins; bin++)
@@ -136,6 +138,18 @@ class Frames {
         sound[frame * hop + sample] += synthesis[sample] * waves[frame * window + sample];
     return sound.slice(this.before, this.before + this.clipSamples);
   }
+}
+
+/** Returns the phases that let pulses swell before their peak, of all bins. */
+function glottalPhases(window, hop) {
+  const [radius, angle] = [Math.exp((-Math.PI * GLOTTAL) / hop), (2 * Math.PI * GLOTTAL) / hop];
+  const phases = new Float64Array(window / 2 + 1);
+  for (let bin = 0; bin < phases.length; bin++) {
+    const place = (2 * Math.PI * bin) / window;
+    const turn = (away) => 2 * Math.atan2(radius * Math.sin(away), 1 - radius * Math.cos(away));
+    phases[bin] = 2 * place + turn(place - angle) + turn(place + angle);
+  }
+  return phases;
 }
 
 /** Returns a complex number whose phase is larger by so many radians. */

@@ -5,7 +5,8 @@ const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
 const MOST_MOVED = 0.2; // octaves, by which the activations move a drawn pitch
-const LAG_WINDOWS = 3; // within which the changes of a drawn pitch are measured
+const LAG_HOPS = 12; // within which the changes of a drawn pitch are measured
+const UNIT_HOPS = 4; // pitches are told in cycles in so many hops
 const OCTAVE = 2; // in the row of drawn pitches that blocks see
 const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm: below it, it is silent
 
@@ -264,8 +265,8 @@ class Generator {
     const span = numbers.length - frames;
     const height = (at) => (at < 0 || at >= span ? 0 : 0.5 - 0.5 * Math.cos((2 * Math.PI * (at + 1)) / (span + 2)));
     const taper = Array.from({ length: span }, (_, at) => height(at));
-    const lag = Math.floor((LAG_WINDOWS * this.model.window) / this.model.hop);
-    const size = Math.hypot(...Array.from({ length: span + lag }, (_, at) => height(at - lag) - height(at)));
+    const changes = Array.from({ length: span + LAG_HOPS }, (_, at) => height(at - LAG_HOPS) - height(at));
+    const size = Math.hypot(...changes);
     return Float64Array.from({ length: frames }, (_, frame) => {
       const sum = taper.reduce((total, factor, at) => total + factor * numbers[1 + frame + at], 0);
       return base + (bend * sum) / size;
@@ -291,7 +292,7 @@ class Generator {
       const octaves = drawn
         ? Math.min(high, Math.max(low, drawn[frame] + MOST_MOVED * Math.tanh(pitches[frame])))
         : low + (high - low) / (1 + Math.exp(-pitches[frame]));
-      const cycles = 2 ** octaves / window;
+      const cycles = 2 ** octaves / (UNIT_HOPS * hop);
       if (frame) middle = (middle + ((cycles + before) * hop) / 2) % 1;
       before = cycles;
       const sharpness = (PULSE_BAND / cycles) ** 2;
