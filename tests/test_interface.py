@@ -140,6 +140,12 @@ def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
         (lambda model: model.generate(2, label=np.array(3)), "`label` is 3; it must be a name"),
         (lambda model: model.generate(2, label={}), "`label` is {}; a mix has one label or more; try label="),
         (lambda model: model.generate(2, truncation="0.7"), "`truncation` is '0.7'; it must be a number; try 0.7"),
+        (lambda model: model.generate(2, truncation=1.0000001), "`truncation` is 1.0000001; it must be above 0 and at"),
+        (lambda model: model.generate(2, seconds="1"), "`seconds` is '1'; it must be a number; try 30"),
+        (
+            lambda model: model.generate(2, directions={"brightness": True}),
+            "`directions` is {'brightness': True}; it must give amounts from -1 to 1 by name",
+        ),
         (lambda model: model.interpolate([3, 9], truncation=None), "`truncation` is None; it must be a number"),
         (lambda model: model.vary("nowhere.wav", amount="0.3"), "`amount` is '0.3'; it must be a number; try 0.3"),
         (

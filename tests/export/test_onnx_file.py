@@ -166,6 +166,8 @@ def test_the_script_runs_without_torch_and_wavegan(written, tmp_path):
     assert run("--count", "2", "--seed", "3").returncode == 0
     with wave.open(str(tmp_path / "clip-000001.wav")) as file:
         assert file.readframes(1500) == kick, "a label that never came is drawn"
+    for words in (("--count", "0"), ("--seed", "-1")):
+        assert "--count must be at least 1, and --seed at least 0" in run(*words).stderr
     refused = run("--label", "gong")
     assert refused.returncode == 2 and "kick" in refused.stderr and "Traceback" not in refused.stderr
 

@@ -15,7 +15,7 @@ from remote_shop import Shop
 
 from wavegan.audio import remote_copy
 from wavegan.audio.remote_copy import Remote
-from wavegan.errors import DataError, RunError
+from wavegan.errors import DataError, RunError, UserError
 from wavegan.training import checkpoint, remote_lease, remote_run, remote_upload
 from wavegan.training.remote_lease import LEASE, Lease
 from wavegan.training.remote_run import address_of, copied, copy, folder_of, uploaded
@@ -101,9 +101,19 @@ def elsewhere(monkeypatch, tmp_path) -> None:
     (tmp_path / f"machine-{len(list(tmp_path.glob('machine-*')))}").mkdir()
 
 
+@pytest.mark.parametrize("given", ["abc", "-1", "1.2.3"])
+def test_a_time_for_uploads_that_is_none_is_refused(monkeypatch, given):
+    monkeypatch.setenv("WAVEGAN_UPLOAD_SECONDS", "2.5")
+    assert remote_upload._limit(100.0) == 2.5
+    monkeypatch.setenv("WAVEGAN_UPLOAD_SECONDS", given)
+    with pytest.raises(UserError, match="WAVEGAN_UPLOAD_SECONDS is .*; it must be a number of seconds; try 600"):
+        remote_upload._limit(100.0)
+
+
 def test_addresses_are_told_from_paths():
     for text in ("s3://bucket/runs/drums", "s3:/bucket/runs/drums/", "memory://run", "gs://b/r"):
         assert address_of(Path(text)) == text.rstrip("/").replace(":/", "://").replace(":///", "://"), text
+    assert address_of(Path("file:///tmp/run")) == address_of("file:///tmp/run/") == "file:///tmp/run"
     for text in ("runs/drums", "/runs/drums", "C:/runs", "hub:me/drums", "a:b"):
         assert address_of(Path(text)) is None, text
     assert folder_of(Path("runs/drums")).path == Path("runs/drums") and folder_of(Path(".")).path.is_absolute()

@@ -237,7 +237,7 @@ def refuse_translation(loaded: LoadedModel) -> None:
 def refuse_truncation(truncation: float) -> None:
     """Raises UserError unless a truncation is valid."""
     if not 0 < truncation <= 1:
-        raise UserError(f"`truncation` is {truncation:g}", "it must be above 0 and at most 1", "try 0.7")
+        raise UserError(f"`truncation` is {truncation}", "it must be above 0 and at most 1", "try 0.7")
 
 
 def chosen_labels(model: Model, labels: Sequence[str], argument: str = "labels") -> tuple[str, ...]:
