@@ -108,6 +108,12 @@ def test_a_label_in_another_spelling_is_obeyed():
     assert share == 1 and words.startswith("100.0% of the clips") and "does not know" not in words
 
 
+def test_an_array_in_a_file_is_refused_with_the_way_to_judge_it(tmp_path, sounds):
+    np.save(tmp_path / "clips.npy", np.zeros((30, 1, 4096), np.float32))
+    with pytest.raises(DataError, match=r"clips.npy holds an array; .* in Python: wavegan.evaluate\(numpy.load\("):
+        job.evaluate(tmp_path / "clips.npy", JudgingOptions(data=sounds(9, name="real")))
+
+
 def test_clips_too_short_for_spectra_are_refused(sounds):
     with pytest.raises(DataError, match="the longest file of .*blips has 160 samples.*1,024 or more; give longer"):
         job.evaluate(sounds(3, seconds=0.01, name="blips"), JudgingOptions(data=sounds(9, name="real")))

@@ -61,6 +61,9 @@ def target_of(path: Path) -> Path:
     if not path.exists() and not is_model(path):
         remedy = f"check the spelling; {runs_near(path)}"
         raise DataError(f"{path} does not exist", "a MODEL or a folder of audio can be judged", remedy)
+    if path.suffix == ".npy":
+        remedy = f"in Python: wavegan.evaluate(numpy.load({str(path)!r}), a folder of real sound)"
+        raise DataError(f"{path} holds an array", "a MODEL or a folder of audio can be judged", remedy)
     path = model_path(path)
     if not is_model(path) and (runs := runs_in(path)):
         raise DataError(f"{path} is a folder of runs", "a MODEL is one run", f"name {runs[0]}, for example")
