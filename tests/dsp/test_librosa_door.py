@@ -32,7 +32,7 @@ for length in (1000, 3000, 40_000):
     _pitches(sound, 16_000), _sounds_and_onsets(sound, 16_000)
     for descriptor in DESCRIPTORS.values():
         descriptor.measure(sound, 16_000)
-pitches_of(torch.randn(2, 8192), 128)
+pitches_of(torch.randn(2, 8192), 512)
 assert before and compiled() == before, compiled() - before
 """
 

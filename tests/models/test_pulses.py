@@ -73,7 +73,7 @@ def test_without_pulses_nothing_is_measured():
 
 
 def test_drawn_pitches_are_spread_as_those_that_were_measured():
-    drawn = DrawnPitches(40)
+    drawn = DrawnPitches(40, 512, 128)
     own = 3 + torch.rand(500, generator=torch.Generator().manual_seed(0))
     slopes = 0.05 / 6 * torch.randn(500, 1, generator=torch.Generator().manual_seed(1))  # within six of 30 frames
     pitches = 2 ** (own[:, None] + slopes * (torch.arange(31) - 15))
@@ -87,7 +87,7 @@ def test_drawn_pitches_are_spread_as_those_that_were_measured():
     away = drawn(torch.cat([torch.zeros(4000, 1), numbers[:, 1:]], dim=1)) - drawn.own[QUANTILES // 2]
     assert (away[:, 12:] - away[:, :-12]).std().item() == pytest.approx(0.05, rel=0.1), "within three windows"
     assert away.diff(dim=1).diff(dim=1).std() < 0.2 * away.diff(dim=1).std(), "they glide"
-    again = DrawnPitches(40)
+    again = DrawnPitches(40, 512, 128)
     again.load_state_dict(drawn.state_dict())
     assert torch.equal(again(numbers), pitches)
 
@@ -125,7 +125,7 @@ def test_numbers_that_filter_pulses_make_no_sound_beside_them(is_drawn: bool):
 
 
 def test_a_clips_own_pitch_lies_between_two_quantiles():
-    drawn = DrawnPitches(4)  # its quantiles are evenly spread
+    drawn = DrawnPitches(4, 512, 128)  # its quantiles are evenly spread
     numbers = torch.zeros(31, drawn.count)
     numbers[:, 0] = torch.linspace(-3, 3, 31)
     expected = math.log2(3) + torch.special.ndtr(numbers[:, 0]) * math.log2(8 / 3)
@@ -133,7 +133,7 @@ def test_a_clips_own_pitch_lies_between_two_quantiles():
 
 
 def test_few_clips_with_a_pitch_leave_the_spread_and_are_told(caplog):
-    drawn = DrawnPitches(40)
+    drawn = DrawnPitches(40, 512, 128)
     before = drawn.own.clone()
     short = torch.full((30,), math.nan)
     short[:5] = 20
@@ -165,7 +165,7 @@ def test_a_drawn_pitch_is_heard_and_the_network_moves_it_a_little(window: int):
         expected = 2 ** generator.drawn_pitches(inputs[-1])[:, 0]
         for moved, factor in ((0.0, 1), (50.0, 2**0.2)):
             generator.pitch.bias.fill_(moved)
-            heard = pitches_of(generator(inputs[0], None, *inputs[1:])[:, 0], 128)
+            heard = pitches_of(generator(inputs[0], None, *inputs[1:])[:, 0], 512)
             medians = torch.stack([clip.nanmedian() for clip in heard])
             torch.testing.assert_close(medians, expected * factor, rtol=0.04, atol=0)
 
@@ -181,7 +181,7 @@ def test_what_a_network_says_of_a_drawn_pitch_is_averaged_as_far_as_there_is_sou
 
 
 def test_a_pulse_of_a_voice_swells_before_its_peak_and_ends_with_it():
-    pulse = torch.fft.irfft(torch.polar(torch.ones(257), glottal_phases(512, 128)), 512).roll(256)
+    pulse = torch.fft.irfft(torch.polar(torch.ones(257), glottal_phases(512, 512)), 512).roll(256)
     before, peak, after = pulse[:256], pulse[256], pulse[257:]
     assert peak.item() == pytest.approx(math.exp(-math.pi * 16 / 512), rel=1e-3) and after.abs().max() < 1e-4
     assert before.square().sum() + peak.square() == pytest.approx(1, rel=1e-3), "levels stay as they are"
@@ -192,7 +192,7 @@ def test_a_gliding_pitch_is_heard_finer_than_in_steps_of_half_a_semitone():
     glide = 2 ** torch.linspace(2.2, 2.6, 8192, dtype=torch.float64)  # cycles a window, two fifths of an octave
     phases = 2 * math.pi * torch.stack([glide, 2 * glide]).cumsum(1) / 512
     tones = torch.stack([sum((part * h).cos() / h for h in range(1, 6)) for part in phases]).float()
-    low, high, none = pitches_of(torch.cat([tones, torch.zeros(1, 8192)]), 128)
+    low, high, none = pitches_of(torch.cat([tones, torch.zeros(1, 8192)]), 512)
     inner, places = slice(3, -3), torch.arange(33) * 256
     expected = glide[places.clamp(max=8191)][inner].float()
     torch.testing.assert_close(low[inner], expected, rtol=3e-3, atol=0)
@@ -203,5 +203,5 @@ def test_a_gliding_pitch_is_heard_finer_than_in_steps_of_half_a_semitone():
 def test_pulses_ring_by_what_is_within_a_fifth_of_a_window():
     """A ripple of log magnitudes with a period of 1/64 of the rate rings after 64 samples, of a window of 512."""
     places = torch.arange(257) * (2 * math.pi / 512)
-    heights = [((places * time).cos() @ minimum_phase(512, 128)).abs().max().item() for time in (20, 64, 110)]
+    heights = [((places * time).cos() @ minimum_phase(512, 512)).abs().max().item() for time in (20, 64, 110)]
     assert heights[0] > heights[1] > 0.2 and heights[2] < 1e-3, heights

@@ -22,7 +22,7 @@ from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.level_meter import LevelMeter
-from wavegan.models.pulses import DrawnPitches, Pulses, pitches_of
+from wavegan.models.pulses import DrawnPitches, Pulses, pitch_unit, pitches_of
 from wavegan.models.spectral_frames import LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
 from wavegan.models.stages import stretched, unbounded_stages, whole_stages
@@ -100,7 +100,7 @@ class Generator(SpectralFrames):
         self.output = Waveform()
         is_drawn = pulses and drawn_pitch
         pitched = self.stages[0].length * self.stages[0].stride if unbounded else frames
-        self.drawn_pitches = DrawnPitches(pitched) if is_drawn else None
+        self.drawn_pitches = DrawnPitches(pitched, pitch_unit(window, hop), hop) if is_drawn else None
         self.mapped = mapped = MAPPED * dim
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
@@ -206,7 +206,7 @@ class Generator(SpectralFrames):
         for clips in batches:
             mixed = self.mix @ clips if self.channels > 1 else clips
             if (steady or self.drawn_pitches) and count < PITCHED:
-                pitches += pitches_of(mixed[:, 0], self.hop)
+                pitches += pitches_of(mixed[:, 0], pitch_unit(self.window, self.hop))
             for meter in meters:
                 meter.add(mixed)
             count += len(clips)

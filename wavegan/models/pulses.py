@@ -12,8 +12,8 @@ from wavegan.dsp.librosa_door import librosa
 
 logger = logging.getLogger(__name__)
 
-UNIT_HOPS = 4  # hops; pitches are told in cycles in so many, 32 ms at 16 kHz and a hop of 128 samples
-LOWEST, HIGHEST = 2.0, 32.0  # such cycles; 62 and 1,000 Hz
+UNIT_HOPS = 4  # hops that a unit holds at least; at 16 kHz, window 512 or 256 and hop 128 it is 512 samples, 32 ms
+LOWEST, HIGHEST = 2.0, 32.0  # cycles a unit; 62 and 1,000 Hz
 STEADY_REACH = 4  # frames on each side, over which what a network says of a steady pitch is averaged
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
@@ -21,9 +21,9 @@ FEW = 200  # pitches, from which no range is measured
 MOST_MOVED = 0.2  # octaves, by which a network moves a drawn pitch
 OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; 94 to 250 Hz
 QUANTILES = 65
-BEND_HOPS = 48  # over which a drawn pitch is smooth, and what a network says of it; 0.38 s
-LAG_HOPS = 12  # within which its changes are measured; 0.1 s
-LAG_FRAMES = LAG_HOPS // 2  # of those in which pitches are looked for
+BEND_UNITS = 12  # over which a drawn pitch is smooth, and what a network says of it; 0.38 s
+LAG_UNITS = 3  # within which its changes are measured; 0.1 s
+LAG_FRAMES = 2 * LAG_UNITS  # of those in which pitches are looked for
 FEW_FRAMES, FEW_CLIPS = 6, 20  # with a pitch
 WITHIN, NORMAL_WITHIN = 0.8, 1.2816  # so many of normal numbers are smaller than so many standard deviations
 BAND = 0.4  # B as a share of the band
@@ -66,9 +66,9 @@ class Frequencies(nn.Module):
 class DrawnPitches(nn.Module):
     """Turns normal numbers (N, 1 + frames + span - 1) into pitches (N, frames), as those of a sound are spread.
 
-    The first number says a clip's own pitch, by the quantiles `own`. The others, averaged over 48 hops with a taper,
-    let it glide: within 12 hops by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles
-    in four hops. The gradient of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and
+    The first number says a clip's own pitch, by the quantiles `own`. The others, averaged over 12 units with a taper,
+    let it glide: within 3 units by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles
+    a unit. The gradient of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and
     down by octaves.
     """
 
@@ -76,13 +76,15 @@ class DrawnPitches(nn.Module):
     bend: Tensor
     kernel: Tensor
 
-    def __init__(self, frames: int):
+    def __init__(self, frames: int, unit: int, hop: int):
         super().__init__()
-        self.count = frames + BEND_HOPS
+        span = BEND_UNITS * unit // hop
+        self.count = frames + span
         self.register_buffer("own", torch.linspace(*OWN, QUANTILES))
         self.register_buffer("bend", torch.tensor(0.1))
-        taper = torch.hann_window(BEND_HOPS + 2)[1:-1]
-        change = F.pad(taper, (LAG_HOPS, 0)) - F.pad(taper, (0, LAG_HOPS))
+        taper = torch.hann_window(span + 2)[1:-1]
+        lag = LAG_UNITS * unit // hop
+        change = F.pad(taper, (lag, 0)) - F.pad(taper, (0, lag))
         self.register_buffer("kernel", taper / change.norm(), persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
@@ -111,15 +113,19 @@ class DrawnPitches(nn.Module):
             self.bend.copy_(changes.nanquantile(WITHIN) / NORMAL_WITHIN)
 
 
-def pitches_of(clips: Tensor, hop: int) -> list[Tensor]:
-    """Returns for each of the clips (N, T) the pitches (frames,), in cycles in four hops; NaN where a frame has none.
+def pitch_unit(window: int, hop: int) -> int:
+    """Returns the unit, in samples, in which pitches are told: a window, or four hops where that is longer."""
+    return max(window, UNIT_HOPS * hop)
 
-    pYIN (Mauch and Dixon 2014) hears them, in frames of eight hops, one every two hops, as one of a number of steps of
-    half a semitone. Glides are finer, so each pitch is moved to where the frame's autocorrelation is highest,
+
+def pitches_of(clips: Tensor, unit: int) -> list[Tensor]:
+    """Returns for each of the clips (N, T) the pitches (frames,), in cycles a unit; NaN where a frame has none.
+
+    pYIN (Mauch and Dixon 2014) hears them, in frames of two units, one every half of a unit, in steps of half a
+    semitone. Glides are finer, so each pitch is moved to where the frame's autocorrelation is highest,
     see `_peaks`.
     """
-    unit = UNIT_HOPS * hop
-    frames = {"sr": unit, "frame_length": 2 * unit, "hop_length": 2 * hop}  # so that a Hz is a cycle a unit
+    frames = {"sr": unit, "frame_length": 2 * unit, "hop_length": unit // 2}  # so that a Hz is a cycle a unit
     steps = {"resolution": 0.5, "max_transition_rate": 1}  # semitones, and octaves a frame
     pitches, _is_voiced, _ = librosa().pyin(clips.cpu().numpy(), fmin=LOWEST, fmax=HIGHEST, **frames, **steps)
     return list(_peaks(clips, torch.from_numpy(pitches).to(clips), unit))
@@ -152,8 +158,8 @@ def _autocorrelations(frames: Tensor) -> Tensor:
 class Pulses(nn.Module):
     """Turns pitches (N, frames) into spectra (N, 1, frames, bins, 2), as loud as hiss: a mean square of 2 in a bin.
 
-    A pitch is any number, see `Frequencies`. It is averaged over `span` frames, nine if is_steady; if is_drawn 49,
-    but no more than `edge` samples on each side, if there is an edge. If is_steady the range of pitches can be
+    A pitch is any number, see `Frequencies`. It is averaged over `span` frames, nine if is_steady; if is_drawn twelve
+    units, but no more than `edge` samples on each side, if there is an edge. If is_steady the range of pitches can be
     measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its
     harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes all harmonics
     equally loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of all cycles so
@@ -166,9 +172,11 @@ class Pulses(nn.Module):
     def __init__(self, window: int, hop: int, *, is_steady: bool = False, is_drawn: bool = False, edge: int = 0):
         super().__init__()
         self.window, self.hop, self.is_steady = window, hop, is_steady
-        drawn_reach = min(BEND_HOPS // 2, edge // hop) if edge else BEND_HOPS // 2
+        drawn_reach = BEND_UNITS * pitch_unit(window, hop) // (2 * hop)
+        if edge:
+            drawn_reach = min(drawn_reach, edge // hop)
         self.span = 1 + 2 * (drawn_reach if is_drawn else STEADY_REACH if is_steady else 0)
-        self.frequencies = Frequencies(UNIT_HOPS * hop, is_measured=is_steady)
+        self.frequencies = Frequencies(pitch_unit(window, hop), is_measured=is_steady)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from wavegan.dsp.frames import framed, inverse_real_transform, overlap_added, real_transform
 from wavegan.dsp.stft import full_scale
 from wavegan.models.heads import full_precision
+from wavegan.models.pulses import pitch_unit
 from wavegan.models.spectral_head import LOUDNESS_GAIN, Spectra, hiss_factors, levels_below, map_count
 
 LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
 SOFTER = 0.25  # times LOUDNESS_GAIN, how far long frames begin below the levels of the sound, as a natural logarithm
 GOLDEN = (math.sqrt(5) - 1) / 2
-LONGEST_RING = 0.8  # hops; 6 ms at 16 kHz and 128 samples
-GLOTTAL = 2.0  # cycles a hop, where a pulse of a voice swells, and how broadly; 250 Hz
+LONGEST_RING = 5  # a part of the unit of pitches: 6 ms at 16 kHz and a unit of 512 samples
+GLOTTAL = 8.0  # cycles a unit, where a pulse of a voice swells, and how broadly; 250 Hz
 BESIDE_PULSES = 0.3  # times as large begin the complex numbers of bins in which pulses ring
 OPEN = 0.5  # times LOUDNESS_GAIN, where a gate begins: at 0.88
 
@@ -71,8 +72,12 @@ class SpectralFrames(nn.Module):
         self.register_buffer("turn", self._turn(detuned_bins), persistent=False)
         self.register_buffer("advances", self._centres() if tuned_bins else None)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
-        self.register_buffer("ringing", minimum_phase(window, hop) if rings else None, persistent=False)
-        self.register_buffer("glottal", glottal_phases(window, hop) if rings else None, persistent=False)
+        self.register_buffer(
+            "ringing", minimum_phase(window, pitch_unit(window, hop)) if rings else None, persistent=False
+        )
+        self.register_buffer(
+            "glottal", glottal_phases(window, pitch_unit(window, hop)) if rings else None, persistent=False
+        )
 
     @torch.no_grad()
     def begin_head(self, *start_shares: float, loudness: float = 0.0) -> None:
@@ -163,20 +168,20 @@ class SpectralFrames(nn.Module):
         return hann * (full_scale(self.window) * self.hop / hann.square().sum())
 
 
-def minimum_phase(window: int, hop: int) -> Tensor:
+def minimum_phase(window: int, unit: int) -> Tensor:
     """Returns the matrix (bins, bins) from log magnitudes to the phases of the minimum-phase filter that has them.
 
-    Only the part of the cepstrum below LONGEST_RING hops counts, with a taper: it is the envelope, as the phases
+    Only the part of the cepstrum below LONGEST_RING of a unit counts, with a taper: it is the envelope, as the phases
     of single partials must not count (Oppenheim and Schafer 1989, chapter 12).
     """
     cepstra = torch.fft.irfft(torch.eye(window // 2 + 1, dtype=torch.float64), window)
-    longest = int(LONGEST_RING * hop)
+    longest = unit // LONGEST_RING
     times = torch.arange(window)
     causal = torch.where((times > 0) & (times < longest), 1 + (math.pi * times / longest).cos(), 0)
     return torch.fft.rfft(cepstra * causal).imag.float()
 
 
-def glottal_phases(window: int, hop: int) -> Tensor:
+def glottal_phases(window: int, unit: int) -> Tensor:
     """Returns the phases (bins,) that let pulses swell before their peak as they would ring after it.
 
     The flow through a glottis swells as it opens, and stops at once as it closes: a resonance that runs backwards in
@@ -184,7 +189,7 @@ def glottal_phases(window: int, hop: int) -> Tensor:
     moved to the other side of the unit circle.
     """
     places = torch.arange(window // 2 + 1, dtype=torch.float64) * (2 * math.pi / window)
-    radius, angle = math.exp(-math.pi * GLOTTAL / hop), 2 * math.pi * GLOTTAL / hop
+    radius, angle = math.exp(-math.pi * GLOTTAL / unit), 2 * math.pi * GLOTTAL / unit
     phases = 2 * places
     for away in (places - angle, places + angle):
         phases += 2 * torch.atan2(radius * away.sin(), 1 - radius * away.cos())

@@ -2,8 +2,8 @@
 // Runs in the worker.
 
 const LOUDNESS_GAIN = 4;
-const LONGEST_RING = 0.8; // hops, of pulses
-const GLOTTAL = 2; // cycles a hop, where pulses swell before their peak
+const LONGEST_RING = 5; // of pulses, a part of the unit of pitches
+const GLOTTAL = 8; // cycles a unit, where pulses swell before their peak
 const BROAD = 9; // bins, over whose mean level hiss may not rise
 
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
@@ -16,7 +16,7 @@ class Frames {
     const times = factor || 1;
     const weights = (name) => tensors[factor ? `long_frames.${name}` : name];
     [this.window, this.hop] = [times * model.window, times * model.hop];
-    Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins });
+    Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins, unit: model.pitchUnit });
     this.rings = model.pitchNumbers > 0;
     this.filters = model.filteredPulses && !factor; // complex numbers filter pulses, in place of steady sines
     this.bins = this.window / 2 + 1;
@@ -39,7 +39,7 @@ class Frames {
     const squares = hann.reduce((sum, height) => sum + height * height, 0);
     this.synthesis = hann.map((height) => (((window / 4) * hop) / squares) * height);
     this.turn = this.turns();
-    this.glottal = glottalPhases(this.window, this.hop);
+    this.glottal = glottalPhases(this.window, this.unit);
     this.headMaps = kernel.reserve(rows * this.head.columns);
   }
 
@@ -105,9 +105,9 @@ class Frames {
 
   /** Returns the phases of the minimum-phase filter with these levels, and of a glottis, of all bins. */
   ringing(levels) {
-    const { window, hop, bins } = this;
+    const { window, unit, bins } = this;
     const { cosines, sines } = this.transform;
-    const longest = Math.floor(LONGEST_RING * hop);
+    const longest = Math.floor(unit / LONGEST_RING);
     const phases = this.glottal.slice();
     for (let time = 1; time < longest; time++) {
       let cepstrum = 0;
@@ -141,8 +141,8 @@ class Frames {
 }
 
 /** Returns the phases that let pulses swell before their peak, of all bins. */
-function glottalPhases(window, hop) {
-  const [radius, angle] = [Math.exp((-Math.PI * GLOTTAL) / hop), (2 * Math.PI * GLOTTAL) / hop];
+function glottalPhases(window, unit) {
+  const [radius, angle] = [Math.exp((-Math.PI * GLOTTAL) / unit), (2 * Math.PI * GLOTTAL) / unit];
   const phases = new Float64Array(window / 2 + 1);
   for (let bin = 0; bin < phases.length; bin++) {
     const place = (2 * Math.PI * bin) / window;

@@ -5,8 +5,7 @@ const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
 const MOST_MOVED = 0.2; // octaves, by which the activations move a drawn pitch
-const LAG_HOPS = 12; // within which the changes of a drawn pitch are measured
-const UNIT_HOPS = 4; // pitches are told in cycles in so many hops
+const LAG_UNITS = 3; // of pitches, within which the changes of a drawn pitch are measured
 const OCTAVE = 2; // in the row of drawn pitches that blocks see
 const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm: below it, it is silent
 
@@ -265,8 +264,8 @@ class Generator {
     const span = numbers.length - frames;
     const height = (at) => (at < 0 || at >= span ? 0 : 0.5 - 0.5 * Math.cos((2 * Math.PI * (at + 1)) / (span + 2)));
     const taper = Array.from({ length: span }, (_, at) => height(at));
-    const changes = Array.from({ length: span + LAG_HOPS }, (_, at) => height(at - LAG_HOPS) - height(at));
-    const size = Math.hypot(...changes);
+    const lag = Math.floor((LAG_UNITS * this.model.pitchUnit) / this.model.hop);
+    const size = Math.hypot(...Array.from({ length: span + lag }, (_, at) => height(at - lag) - height(at)));
     return Float64Array.from({ length: frames }, (_, frame) => {
       const sum = taper.reduce((total, factor, at) => total + factor * numbers[1 + frame + at], 0);
       return base + (bend * sum) / size;
@@ -283,7 +282,7 @@ class Generator {
   /** Returns the spectra of a pulse train whose pitch the activations say or move, as wavegan/models/pulses.py does. */
   pulses(x, drawn) {
     const { frames } = this;
-    const { window, hop } = this.model;
+    const { window, hop, pitchUnit } = this.model;
     const [low, high] = this.model.pitchBounds;
     const pitches = this.pitches(x);
     const waves = new Float32Array(frames * window);
@@ -292,7 +291,7 @@ class Generator {
       const octaves = drawn
         ? Math.min(high, Math.max(low, drawn[frame] + MOST_MOVED * Math.tanh(pitches[frame])))
         : low + (high - low) / (1 + Math.exp(-pitches[frame]));
-      const cycles = 2 ** octaves / (UNIT_HOPS * hop);
+      const cycles = 2 ** octaves / pitchUnit;
       if (frame) middle = (middle + ((cycles + before) * hop) / 2) % 1;
       before = cycles;
       const sharpness = (PULSE_BAND / cycles) ** 2;

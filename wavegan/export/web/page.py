@@ -17,6 +17,7 @@ from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models import inverse_stft
 from wavegan.models.inputs import Input
+from wavegan.models.pulses import pitch_unit
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
@@ -188,6 +189,7 @@ def _description(model: Model) -> dict[str, Any]:
         "pulses": generator.pulses is not None,
         "filteredPulses": generator.filters,
         "pitchBounds": generator.pulses.frequencies.bounds.tolist() if generator.pulses else [],
+        "pitchUnit": pitch_unit(generator.window, generator.hop),
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
         "pitchNumbers": generator.drawn_pitches.count if generator.drawn_pitches else 0,
         "broadHiss": generator.broad_hiss,
