@@ -144,7 +144,7 @@ class Model:
 
         sound: a file, by its receipt or else by inversion, or a clip (channels, samples) of this model's form, by
         inversion; or the point of an `invert`. amount: above 0, the same sound, up to 1, any other of its label. Raises
-        UserError for other amounts, DataError for a file that cannot be used.
+        UserError for other amounts and for points of other models, DataError for a file that cannot be used.
         """
         n, seed = whole_number("n", n, least=1, advised=16), seed_of(seed)
         amount = number("amount", amount, advised=0.3)

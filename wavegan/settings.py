@@ -149,7 +149,7 @@ SteadyPitch = Annotated[
 ]
 DrawnPitch = Annotated[
     bool,
-    Field(description="draws the pitch of pulses as those of the sound are spread, and lets pulses ring: for voices"),
+    Field(description="draws the pitch of pulses as those of the sound are spread; pulses swell and ring: for voices"),
 ]
 FilteredPulses = Annotated[
     bool,

@@ -145,7 +145,9 @@ def test_what_the_source_keeps_to_judge_by_is_not_learned_from():
     needed = "60 labels have 300 files in all, and 400 are needed"
     assert too_few_for_labels(parted.learned, is_split=False).startswith(needed)
     few = parted.learned.select(np.arange(299))
-    assert too_few_for_labels(few, is_split=True) == "60 labels have 299 files in all, and 300 are needed (5 each)"
+    assert (
+        too_few_for_labels(few, is_split=True) == "60 labels have 299 files to learn from, and 300 are needed (5 each)"
+    )
 
 
 def test_too_few_groups_to_hold_out_are_told():

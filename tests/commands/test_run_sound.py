@@ -173,6 +173,10 @@ def test_moved_sound_does_not_judge_the_model_that_has_learned_from_it(home: Pat
     learned, held_out = parts()
     told = f"{len(learned)} of 60 sounds of moved are also learned from, so they are not used to judge"
     assert outcome.code == 0 and told in outcome.err and len(held_out) == 60 - len(learned)
+    write_tones(Path("others"), 30, first=70)
+    words = ("evaluate", "run", "--data", "moved", "--training", "others", "--classifier", "none", "--out", "again")
+    outcome = command(*words)
+    assert outcome.code == 0 and told in outcome.err, "the run has learned from it, whatever --training names"
 
 
 @pytest.mark.parametrize("name", ["test", "validation"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from wavegan.models.inverse_stft import Generator
-from wavegan.models.pulses import QUANTILES, DrawnPitches, Frequencies, Pulses, pitches_of
+from wavegan.models.pulses import QUANTILES, DrawnPitches, Frequencies, Pulses, _peaks, pitches_of
 from wavegan.models.spectral_frames import glottal_phases, minimum_phase
 
 LARGE = torch.tensor([-50.0, 0.0, 50.0])
@@ -85,7 +85,7 @@ def test_drawn_pitches_are_spread_as_those_that_were_measured():
     quantiles = torch.tensor([0.1, 0.5, 0.9])
     torch.testing.assert_close(pitches[:, 0].quantile(quantiles), own.quantile(quantiles), rtol=0, atol=0.03)
     away = drawn(torch.cat([torch.zeros(4000, 1), numbers[:, 1:]], dim=1)) - drawn.own[QUANTILES // 2]
-    assert (away[:, 12:] - away[:, :-12]).std().item() == pytest.approx(0.05, rel=0.1), "within three windows"
+    assert (away[:, 12:] - away[:, :-12]).std().item() == pytest.approx(0.05, rel=0.1), "within three units"
     assert away.diff(dim=1).diff(dim=1).std() < 0.2 * away.diff(dim=1).std(), "they glide"
     again = DrawnPitches(40, 512, 128)
     again.load_state_dict(drawn.state_dict())
@@ -188,6 +188,23 @@ def test_a_pulse_of_a_voice_swells_before_its_peak_and_ends_with_it():
     assert torch.fft.rfft(before).abs().argmax().item() in (3, 4, 5), "of half as many samples: 8 cycles a window"
 
 
+def test_the_pulses_of_a_voice_swell_in_its_sound():
+    """Pulses alone, of flat levels: most of what is not the peak of a period comes before it, not after."""
+    generator = Generator(8192, dim=4, window=256, hop=128, pulses=True, drawn_pitch=True, filtered_pulses=True)
+    maps = torch.zeros(1, 1, 64, 1 + 4 * 129)
+    maps[..., 130:259] = 1  # the share of pulses, by which filtered pulses are multiplied
+    pulses = Pulses(256, 128, is_drawn=True)(torch.zeros(1, 64), torch.full((1, 64), 2.0))  # four cycles in 512 samples
+    sound = generator.synthesized(generator.spectra(maps, torch.zeros(1, 1, 64, 129, 2), pulses))[0, 0]
+    periods = torch.stack(
+        [
+            sound[peak - 60 : peak + 61]
+            for peak in (sound[1000:5000].unfold(0, 128, 128).argmax(1) + torch.arange(0, 3969, 128)[:31] + 1000)
+        ]
+    )
+    before, after = periods[:, :56].square().sum(), periods[:, 65:].square().sum()
+    assert before > 3 * after
+
+
 def test_a_gliding_pitch_is_heard_finer_than_in_steps_of_half_a_semitone():
     glide = 2 ** torch.linspace(2.2, 2.6, 8192, dtype=torch.float64)  # cycles a window, two fifths of an octave
     phases = 2 * math.pi * torch.stack([glide, 2 * glide]).cumsum(1) / 512
@@ -200,7 +217,13 @@ def test_a_gliding_pitch_is_heard_finer_than_in_steps_of_half_a_semitone():
     assert none.isnan().all()
 
 
-def test_pulses_ring_by_what_is_within_a_fifth_of_a_window():
+def test_a_high_pitch_of_a_short_unit_stays_where_no_lag_is_near():
+    pitches = torch.tensor([[2.0, 27.0, 26.0]])  # of a unit of 64 samples the lag of 27 cycles is 2.4
+    sine = torch.sin(2 * math.pi * 27 * torch.arange(64) / 64)[None]
+    assert _peaks(sine, pitches, 64)[0, 1:].tolist() == [27, 26]
+
+
+def test_pulses_ring_by_what_is_within_a_fifth_of_a_unit():
     """A ripple of log magnitudes with a period of 1/64 of the rate rings after 64 samples, of a window of 512."""
     places = torch.arange(257) * (2 * math.pi / 512)
     heights = [((places * time).cos() @ minimum_phase(512, 512)).abs().max().item() for time in (20, 64, 110)]

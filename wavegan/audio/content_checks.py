@@ -71,8 +71,9 @@ def too_few_for_labels(corpus: Corpus, is_split: bool) -> str:
     files, labels = len(corpus.names), len(corpus.label_names)
     needed = math.ceil(labels * LEAST_FILES_PER_LABEL / (1 if is_split else LEARNED))
     if files < needed:
+        whole = "to learn from" if is_split else "in all"
         reason = f"{LEAST_FILES_PER_LABEL} each" + ("" if is_split else " to learn from, as a quarter may be held out")
-        return f"{labels:,} labels have {files:,} files in all, and {needed:,} are needed ({reason})"
+        return f"{labels:,} labels have {files:,} files {whole}, and {needed:,} are needed ({reason})"
     few = int((np.bincount(corpus.labels, minlength=labels) < LEAST_FILES_PER_LABEL).sum())
     return f"{few:,} of {labels:,} labels have fewer than {LEAST_FILES_PER_LABEL} files" if 2 * few >= labels else ""
 

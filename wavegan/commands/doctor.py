@@ -105,7 +105,7 @@ def doctor(
     corpus = _loaded(places, form)
     hearing = hear(corpus)
     cutting = plain_cutting(training_part(corpus), hearing.ends)
-    is_split = len(training_part(corpus).names) < len(corpus.names) or test_beside(places) is not None
+    is_split = len(training_part(corpus).names) < len(corpus.names) if any(corpus.splits) else bool(test_beside(places))
     near, steady = _near_copies(corpus), steady_share(corpus)
     plain = Examined(corpus, cutting, form.file_rate, probes, hearing, near, steady, is_split)
     raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))

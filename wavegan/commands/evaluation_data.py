@@ -176,8 +176,9 @@ def real_sound_of_recipe(
     if candidate and candidate.model and learned:
         _tell_even_labels(candidate.model, Windows(learned, form.clip_samples, recipe.data.windows))
     if data is not None:
-        recorded = candidate.split.training if candidate and candidate.split else None
-        held_out, split = _judging_part(data, form, recorded if learned is None else learned.hashes)
+        known = [candidate.split.training if candidate and candidate.split else None, learned and learned.hashes]
+        hashes = [part for part in known if part is not None]
+        held_out, split = _judging_part(data, form, np.concatenate(hashes) if hashes else None)
     if held_out is None:
         raise DataError(
             "the recipe has no held-out sound to compare with (data.holdout is 0)",

@@ -135,7 +135,7 @@ def _peaks(clips: Tensor, pitches: Tensor, unit: int) -> Tensor:
     """Returns pitches (N, frames) moved by up to a semitone to the next peak of the frame's autocorrelation.
 
     That is divided by the autocorrelation of its taper, as Boersma (1993) does; a parabola through the highest lag and
-    its neighbours has the peak.
+    its neighbours has the peak. A pitch stays where no lag is so near. Frames beyond the ends are less exact.
     """
     frames = F.pad(clips, (unit, unit)).unfold(1, 2 * unit, unit // 2)
     taper = torch.hann_window(2 * unit, device=clips.device)
@@ -146,7 +146,7 @@ def _peaks(clips: Tensor, pitches: Tensor, unit: int) -> Tensor:
     highest = correlations.where(is_near, -math.inf).argmax(-1, keepdim=True).clamp(1, unit - 2)
     before, at, after = (correlations.gather(-1, highest + step)[..., 0] for step in (-1, 0, 1))
     offsets = ((before - after) / (2 * (before - 2 * at + after))).nan_to_num(0).clamp(-0.5, 0.5)
-    return torch.where(pitches.isfinite(), unit / (highest[..., 0] + offsets), pitches)
+    return torch.where(is_near.any(-1), unit / (highest[..., 0] + offsets), pitches)
 
 
 def _autocorrelations(frames: Tensor) -> Tensor:

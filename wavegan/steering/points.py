@@ -1,6 +1,7 @@
 """Describes a sound by all that its generator takes, a point, and moves from point to point."""
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -36,8 +37,9 @@ class Point:
 
 
 def maker(model: Model) -> str:
-    """Returns how a model is named in its points."""
-    return f"{model.name} at step {model.step:,}"
+    """Returns how a model is named in its points: another run of the same recipe has other weights."""
+    weights = zlib.crc32(next(model.generator.parameters()).detach().float().cpu().numpy().tobytes())
+    return f"{model.name} at step {model.step:,} (weights {weights:08x})"
 
 
 def numbered_point(

@@ -1,5 +1,6 @@
 """Uploads a run folder while it is trained, in a thread of its own, so that training waits for no network."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -220,7 +221,8 @@ def _link(path: Path, second: Path) -> None:
 
 def _limit(usual: float) -> float:
     """Returns how many seconds an end waits; raises UserError if the environment variable for it is no number."""
-    given = os.environ.get(LIMIT) or str(usual)
-    if not given.replace(".", "", 1).isdecimal():
-        raise UserError(f"{LIMIT} is {given!r}", "it must be a number of seconds", "try 600")
-    return float(given)
+    given = os.environ.get(LIMIT) or usual
+    with contextlib.suppress(ValueError):
+        if (seconds := float(given)) >= 0:
+            return seconds
+    raise UserError(f"{LIMIT} is {given!r}", "it must be a number of seconds", "try 600")
