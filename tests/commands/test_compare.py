@@ -366,6 +366,16 @@ def test_data_that_was_learned_from_does_not_judge_unless_too_little_is_left(hom
     assert "learned from" not in capfd.readouterr().err
 
 
+def test_what_a_later_model_has_learned_from_judges_none_of_them(command, home):
+    sounds = write_sounds(Path("late-sounds"), 40, seed=5)
+    recipe = recipes.load(home / "tones.yaml", ["name=late", f"data.source={sounds}", "training.steps=1"])
+    train(recipe, Path("late"), device="cpu")
+    learned = json.loads(Path("late/corpus.json").read_text())["files"]
+    outcome = command("compare", home / "mouse", "late", "--data", sounds, "--count", 5)
+    assert outcome.code == 0 and 20 < learned < 40
+    assert f"{learned} of 40 sounds of late-sounds are also learned from, so they are not used to judge" in outcome.err
+
+
 # Where training sound is gone or named.
 
 

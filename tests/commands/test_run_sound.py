@@ -177,6 +177,9 @@ def test_moved_sound_does_not_judge_the_model_that_has_learned_from_it(home: Pat
     words = ("evaluate", "run", "--data", "moved", "--training", "others", "--classifier", "none", "--out", "again")
     outcome = command(*words)
     assert outcome.code == 0 and told in outcome.err, "the run has learned from it, whatever --training names"
+    assert command("export", "run", "--out", "exported").code == 0
+    outcome = command("evaluate", "exported", "--data", "moved", "--classifier", "none", "--out", "third")
+    assert outcome.code == 0 and told in outcome.err, "an exported model knows it, too"
 
 
 @pytest.mark.parametrize("name", ["test", "validation"])

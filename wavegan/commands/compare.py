@@ -199,7 +199,9 @@ def _real_sound(
     assert recipe, "a model has a recipe"
     if options.data is None:
         _tell_other_sound(path, models)
-    real_sound = real_sound_of_recipe(recipe, options.data, options.training, seed=options.seed, candidate=models[path])
+    first, *others = (models[model] for model in forms)
+    sources = (recipe, options.data, options.training)
+    real_sound = real_sound_of_recipe(*sources, seed=options.seed, candidate=first, others=others)
     return form, real_sound, recipe.evaluation.count
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -165,10 +165,12 @@ def real_sound_of_recipe(
     *,
     seed: int,
     candidate: Candidate | None = None,
+    others: Iterable[Candidate] = (),
 ) -> ReferenceSets:
     """Gives the recipe's own sound, or folders in place of its held-out part and of its training part.
 
-    candidate: the model of the recipe, which knows which sounds it has learned from.
+    candidate: the model of the recipe, which knows which sounds it has learned from. others: models that are judged
+    beside it; what one has learned from judges none.
     """
     refuse_run(data, training)
     form = assemble.clip_format_of(recipe)
@@ -176,8 +178,9 @@ def real_sound_of_recipe(
     if candidate and candidate.model and learned:
         _tell_even_labels(candidate.model, Windows(learned, form.clip_samples, recipe.data.windows))
     if data is not None:
-        known = [candidate.split.training if candidate and candidate.split else None, learned and learned.hashes]
-        hashes = [part for part in known if part is not None]
+        splits = [each.split for each in (candidate, *others) if each and each.split]
+        hashes = [split.training for split in splits if split.training is not None]
+        hashes += [learned.hashes] if learned else []
         held_out, split = _judging_part(data, form, np.concatenate(hashes) if hashes else None)
     if held_out is None:
         raise DataError(
