@@ -171,6 +171,8 @@ def test_moved_sound_does_not_judge_the_model_that_has_learned_from_it(home: Pat
     Path("sounds").rename("moved")
     outcome = command("evaluate", "run", "--data", "moved", "--classifier", "none", "--out", "judged")
     learned, held_out = parts()
+    again = command("train", "mouse.yaml", "data.source=moved", "--run-dir", "run", "--device", "cpu")
+    assert "a finished run keeps its data.source; wavegan evaluate RUN --data DIR judges by another" in again.err
     told = f"{len(learned)} of 60 sounds of moved are also learned from, so they are not used to judge"
     assert outcome.code == 0 and told in outcome.err and len(held_out) == 60 - len(learned)
     write_tones(Path("others"), 30, first=70)

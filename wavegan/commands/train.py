@@ -121,6 +121,8 @@ def _lead(
         if state and is_done and not _lacks_evaluation(recipe, folder, state):
             distributed.broadcast(None)
             _tell_done(recipe, folder, state)
+            if recipe.data.source != earlier.data.source:
+                logger.info("a finished run keeps its data.source; wavegan evaluate RUN --data DIR judges by another")
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
         start = start or (None if state else start_of(recipe))
