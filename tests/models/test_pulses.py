@@ -185,7 +185,7 @@ def test_a_pulse_of_a_voice_swells_before_its_peak_and_ends_with_it():
     before, peak, after = pulse[:256], pulse[256], pulse[257:]
     assert peak.item() == pytest.approx(math.exp(-math.pi * 16 / 512), rel=1e-3) and after.abs().max() < 1e-4
     assert before.square().sum() + peak.square() == pytest.approx(1, rel=1e-3), "levels stay as they are"
-    assert torch.fft.rfft(before).abs().argmax().item() in (3, 4, 5), "of half as many samples: 8 cycles a window"
+    assert torch.fft.rfft(before).abs().argmax().item() in (3, 4, 5), "of half as many samples: 8 cycles a unit"
 
 
 def test_the_pulses_of_a_voice_swell_in_its_sound():
@@ -195,12 +195,9 @@ def test_the_pulses_of_a_voice_swell_in_its_sound():
     maps[..., 130:259] = 1  # the share of pulses, by which filtered pulses are multiplied
     pulses = Pulses(256, 128, is_drawn=True)(torch.zeros(1, 64), torch.full((1, 64), 2.0))  # four cycles in 512 samples
     sound = generator.synthesized(generator.spectra(maps, torch.zeros(1, 1, 64, 129, 2), pulses))[0, 0]
-    periods = torch.stack(
-        [
-            sound[peak - 60 : peak + 61]
-            for peak in (sound[1000:5000].unfold(0, 128, 128).argmax(1) + torch.arange(0, 3969, 128)[:31] + 1000)
-        ]
-    )
+    begins = torch.arange(1000, 4968, 128)  # of periods, which last as long
+    peaks = [int(begin + sound[begin : begin + 128].argmax()) for begin in begins]
+    periods = torch.stack([sound[peak - 60 : peak + 61] for peak in peaks])
     before, after = periods[:, :56].square().sum(), periods[:, 65:].square().sum()
     assert before > 3 * after
 

@@ -45,7 +45,7 @@ class Examined:
 
     @property
     def learned(self) -> Corpus:
-        """Returns the items to learn from, less those that are held out later."""
+        """Returns the items that are not kept to judge by; a part of them may be held out later."""
         return training_part(self.corpus)
 
     @property

@@ -72,12 +72,9 @@ class SpectralFrames(nn.Module):
         self.register_buffer("turn", self._turn(detuned_bins), persistent=False)
         self.register_buffer("advances", self._centres() if tuned_bins else None)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
-        self.register_buffer(
-            "ringing", minimum_phase(window, pitch_unit(window, hop)) if rings else None, persistent=False
-        )
-        self.register_buffer(
-            "glottal", glottal_phases(window, pitch_unit(window, hop)) if rings else None, persistent=False
-        )
+        unit = pitch_unit(window, hop)
+        self.register_buffer("ringing", minimum_phase(window, unit) if rings else None, persistent=False)
+        self.register_buffer("glottal", glottal_phases(window, unit) if rings else None, persistent=False)
 
     @torch.no_grad()
     def begin_head(self, *start_shares: float, loudness: float = 0.0) -> None:

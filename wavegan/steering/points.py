@@ -113,7 +113,7 @@ def _between(model: Model, first: Point, last: Point, share: float) -> Point:
             weights[seed, number] = weights.get((seed, number), 0.0) + weight * (plain if is_shared else part)
     noise = tuple((*draw, weight) for draw, weight in weights.items() if weight)
     latent = mixed(model.inputs[0], first.latent, last.latent, share)
-    return Point(latent, labels, noise, _lerped(first.offset, last.offset, share), maker(model))
+    return Point(latent, labels, noise, _lerped(first.offset, last.offset, share), first.made_by)
 
 
 def _lerped(first: Tensor | None, last: Tensor | None, share: float) -> Tensor | None:
