@@ -33,7 +33,7 @@ from wavegan.commands.data_format import (
 )
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
-from wavegan.commands.recipe_advice import Advice, advised, test_beside
+from wavegan.commands.recipe_advice import Advice, advised, own_test_part
 from wavegan.commands.source_facts import facts, figures
 from wavegan.commands.step_timing import StepTiming
 from wavegan.errors import DataError, UserError
@@ -105,7 +105,9 @@ def doctor(
     corpus = _loaded(places, form)
     hearing = hear(corpus)
     cutting = plain_cutting(training_part(corpus), hearing.ends)
-    is_split = len(training_part(corpus).names) < len(corpus.names) if any(corpus.splits) else bool(test_beside(places))
+    is_split = (
+        len(training_part(corpus).names) < len(corpus.names) if any(corpus.splits) else bool(own_test_part(places))
+    )
     near, steady = _near_copies(corpus), steady_share(corpus)
     plain = Examined(corpus, cutting, form.file_rate, probes, hearing, near, steady, is_split)
     raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -181,7 +181,7 @@ def real_sound_of_recipe(
         splits = [each.split for each in (candidate, *others) if each and each.split]
         hashes = [split.training for split in splits if split.training is not None]
         hashes += [learned.hashes] if learned else []
-        held_out, split = _judging_part(data, form, np.concatenate(hashes) if hashes else None)
+        held_out, split = _judging_part(data, form, hashes)
     if held_out is None:
         raise DataError(
             "the recipe has no held-out sound to compare with (data.holdout is 0)",
@@ -209,19 +209,19 @@ def real_sound_of_folders(form: ClipFormat, data: Path | None, training: Path | 
     refuse_run(data, training)
     learned = folder_corpus(training, form) if training else None
     source = (str(training),) if training else ()
-    held_out, split = _judging_part(data, form, None if learned is None else learned.hashes)
+    held_out, split = _judging_part(data, form, [learned.hashes] if learned else [])
     return reference_sets(form, held_out, learned, "first", split, source, seed)
 
 
-def _judging_part(data: Path, form: ClipFormat, learned: np.ndarray | None) -> tuple[Corpus, str]:
+def _judging_part(data: Path, form: ClipFormat, learned: Sequence[np.ndarray]) -> tuple[Corpus, str]:
     """Returns the sounds of a folder to judge by, without those that are also learned from, and the split in words.
 
-    learned: the hashes of the sounds that are learned from, None if they are not known. Keeps all if too few would be
-    left; a warning tells how many are meant in both cases.
+    learned: hashes of the sounds that are learned from. Keeps all if too few would be left; a warning tells how many
+    are meant in both cases.
     """
     log_conversions(data, form)
     corpus, split = folder_corpus(data, form), f"all of {data}"
-    is_copy = np.zeros(len(corpus.hashes), bool) if learned is None else np.isin(corpus.hashes, learned)
+    is_copy = np.isin(corpus.hashes, np.concatenate([corpus.hashes[:0], *learned]))
     if not is_copy.any():
         return corpus, split
     count = f"{int(is_copy.sum()):,} of {len(is_copy):,} sounds of {data} are also learned from"

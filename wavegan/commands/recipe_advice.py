@@ -110,7 +110,7 @@ def advised(
     heard_often = form.is_voice and cutting.windows == "first" and steps[0] * size.batch_size > HEARD_OFTEN * clips
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
-    test = None if any(corpus.splits) else test_beside(source)
+    test = None if any(corpus.splits) else own_test_part(source)
     values = dict(
         source=" ".join(", ".join(source).split()),
         summary=_summary(corpus),
@@ -230,7 +230,7 @@ def _parsed(text: str, path: Path) -> Recipe:
         return recipes.load(file)
 
 
-def test_beside(source: Sequence[str]) -> str | None:
+def own_test_part(source: Sequence[str]) -> str | None:
     """Returns the test part that belongs to a source: a folder `test` beside `train`, or that of a built-in source."""
     if len(source) > 1:
         return None
