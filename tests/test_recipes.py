@@ -166,13 +166,13 @@ def test_an_objectives_file_says_what_it_is(name):
     [
         ("sc09", ["sc09"], ["sc09/test"], "first"),
         ("drums", ["data/drums"], None, "first"),
-        ("piano", ["data/piano"], None, "random"),
+        ("piano", ["piano_pieces"], ["piano_pieces/test"], "random"),
         ("quickstart", ["drum_machine"], ["drum_machine/test"], "first"),
         ("quickstart_wavegan", ["drum_machine"], ["drum_machine/test"], "first"),
         ("synth", ["synth"], ["synth/test"], "first"),
         ("drums_modern", ["data/drums"], None, "first"),
         ("digits_modern", ["spoken_digits"], ["spoken_digits/test"], "first"),
-        ("piano_modern", ["data/piano"], None, "random"),
+        ("piano_modern", ["piano_pieces"], ["piano_pieces/test"], "random"),
         ("sc09_modern", ["sc09"], ["sc09/test"], "first"),
         ("digits", ["spoken_digits"], ["spoken_digits/test"], "first"),
         ("digits_8k", ["spoken_digits"], None, "first"),
@@ -186,7 +186,7 @@ def test_an_objectives_file_says_what_it_is(name):
         ("vae", ["drum_machine"], ["drum_machine/test"], "first"),
         ("translate_drums", ["drum_machine/room"], ["drum_machine/room/test"], "first"),
         ("stereo", ["drum_machine"], ["drum_machine/test"], "first"),
-        ("piano_4s", ["data/piano"], None, "random"),
+        ("piano_4s", ["piano_pieces"], ["piano_pieces/test"], "random"),
     ],
 )
 def test_what_it_learns_from(name, source, test, windows):
@@ -227,6 +227,8 @@ IN_THE_HOUSE = (
     "dcgan",
     "vae",
     "translate_drums",
+    "piano_modern",
+    "piano",
 )
 
 
@@ -234,7 +236,7 @@ IN_THE_HOUSE = (
 def test_a_small_recipe_has_its_sound_at_hand(name):
     """Neither needs a download: the source is built in or bundled."""
     for source in recipes.load(RECIPES[name]).data.source:
-        assert source.startswith(("drum_machine", "spoken_digits", "synth"))
+        assert source.startswith(("drum_machine", "spoken_digits", "synth", "piano_pieces"))
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -237,7 +237,9 @@ def test_a_source_that_is_a_file_is_refused(tmp_path: Path):
         open_source(str(tmp_path / "a.wav"))
 
 
-@pytest.mark.parametrize("name", ["drum_machine/test", "synth/pitches", "spoken_digits", "sc09", "sc09/test"])
+@pytest.mark.parametrize(
+    "name", ["drum_machine/test", "synth/pitches", "spoken_digits", "piano_pieces", "sc09", "sc09/test"]
+)
 def test_a_source_with_a_name_is_called_the_same_everywhere(name):
     assert sources.is_named(name)
     assert not sources.is_named(f"my/{name}") and not sources.is_named(f"{name}s")

@@ -33,7 +33,11 @@ SYNTH_CLIPS = {  # name: seed, clips, cents above the notes
     "synth/test": (1, 600, 0),
     "synth/pitches": (2, 600, 50),
 }
-BUNDLED = {f"spoken_digits{part}": f"digits/{split}" for part, split in (("", "train"), ("/test", "test"))}
+BUNDLED = {
+    f"{name}{part}": f"{folder}/{split}"
+    for name, folder in (("spoken_digits", "digits"), ("piano_pieces", "piano"))
+    for part, split in (("", "train"), ("/test", "test"))
+}
 BUILT_IN = (*DRUM_MACHINE_CLIPS, *SYNTH_CLIPS, *BUNDLED)
 
 
