@@ -7,7 +7,7 @@ import torch
 from small_generators import clips_of, drawn, small
 
 from wavegan.models.inverse_stft import Generator
-from wavegan.models.stages import STRIDES, unbounded_stages, whole_stages
+from wavegan.models.stages import STOP_HOPS, STRIDES, latents_on_the_way, unbounded_stages, way_stops, whole_stages
 
 HOPS = 32  # to a part's beginning
 
@@ -74,6 +74,46 @@ def test_the_sound_of_a_part_is_that_of_the_clip_to_both_ends():
     clips = clips_of(short, excerpt(long, short, inputs, HOPS))
     torch.testing.assert_close(part, clips, rtol=1e-4, atol=1e-4)
     assert clips.abs().amax() > 0.1
+
+
+@torch.no_grad()
+def test_a_long_sound_goes_from_latent_to_latent():
+    """A latent is heard as far as those beside it, and hardly further: blocks hear less than a second."""
+    long = lively(3 * STOP_HOPS * 128, {"labels": 2})
+    assert long.stops == 4 and long.inputs[0].shape == (4 * long.latent_dim + 3 * long.local_parts,)
+    inputs, labels = drawn(long), torch.eye(2)
+    clips = long(inputs[0], labels, *inputs[1:])
+    latent = long.latent_dim
+    for stop in range(4):
+        changed = inputs[0].clone()
+        changed[:, stop * latent : (stop + 1) * latent] *= -1
+        moved = (long(changed, labels, *inputs[1:]) - clips).abs().amax((0, 1)) > 1e-4
+        places = moved.nonzero() / (STOP_HOPS * 128)
+        assert max(0, stop - 1.25) <= places.min() <= max(0, stop - 0.9), "from the stop before"
+        assert min(2.99, stop + 0.9) <= places.max() <= min(3, stop + 1.25), "to the stop behind"
+
+
+@torch.no_grad()
+def test_where_its_latents_are_one_a_long_sound_is_that_of_one_latent():
+    short, long = lively(4096, {}), small(2 * STOP_HOPS * 128, local_latents=3, unbounded=True)
+    long.load_state_dict(short.state_dict())
+    inputs = drawn(long)
+    inputs[0][:, : long.stops * long.latent_dim] = 0
+    local = inputs[0][:, long.stops * long.latent_dim :]
+    one = [torch.cat([inputs[0][:, : long.latent_dim], local], 1), *inputs[1:]]
+    part = clips_of(long, inputs)[..., HOPS * 128 : HOPS * 128 + 4096]
+    torch.testing.assert_close(part, clips_of(short, excerpt(long, short, one, HOPS)), rtol=1e-4, atol=1e-4)
+
+
+def test_latents_on_the_way_are_as_long_as_those_at_the_stops():
+    [first, *_] = unbounded_stages(2 * STOP_HOPS)
+    stops = torch.eye(3)[None]
+    way = latents_on_the_way(stops, first)[0]
+    at = [first.margin + stop * STOP_HOPS // first.stride for stop in range(3)]
+    torch.testing.assert_close(way[at], torch.eye(3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(way[(at[0] + at[1]) // 2], torch.tensor([0.5, 0.5, 0]).sqrt(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(way.norm(dim=1), torch.ones(len(way)))
+    assert [way_stops(hops) for hops in (1, STOP_HOPS, STOP_HOPS + 1, 2 * STOP_HOPS, 3 * STOP_HOPS)] == [1, 1, 3, 3, 4]
 
 
 @pytest.mark.parametrize("frames", [1, 7, 8, 40, 136, 1000])

@@ -25,7 +25,7 @@ from wavegan.models.level_meter import LevelMeter
 from wavegan.models.pulses import DrawnPitches, Pulses, pitch_unit, pitches_of
 from wavegan.models.spectral_frames import LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
-from wavegan.models.stages import stretched, unbounded_stages, whole_stages
+from wavegan.models.stages import latents_on_the_way, stretched, unbounded_stages, way_stops, whole_stages
 
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
 KERNEL_SIZE = 5
@@ -44,7 +44,8 @@ class Generator(SpectralFrames):
     rows (N, labels) beside the latent, 0 for none. local_latents: the latent ends in so many numbers for each part, so
     that the parts differ as they do in music; then it is longer than latent_dim. A part has LOCAL_FRAMES, and between
     the middles of parts they are interpolated. unbounded: clips are parts of a sound without beginning and end, so one
-    for short clips makes long ones, see `unbounded_stages`; each frame that the blocks begin with is a part. pulses:
+    for short clips makes long ones, see `unbounded_stages`; each frame that the blocks begin with is a part. A long
+    sound has several latents of latent_dim numbers and goes from one to the next, see `latents_on_the_way`. pulses:
     adds a source of pulses, of one pitch for every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch
     of a clip is drawn as those of the sound are spread, see `DrawnPitches`, every block sees it and the head moves it
     little; and pulses ring as a voice's, with the phases of the minimum-phase filter that has the frame's levels.
@@ -97,6 +98,7 @@ class Generator(SpectralFrames):
         frames = -(-(clip_samples + 2 * edge) // hop)
         self.stages = unbounded_stages(frames) if unbounded else whole_stages(frames)
         self.local_parts = self.stages[0].length if unbounded else max(2, round(frames / LOCAL_FRAMES))
+        self.stops = way_stops(-(-clip_samples // hop)) if unbounded else 1
         self.output = Waveform()
         is_drawn = pulses and drawn_pitch
         pitched = self.stages[0].length * self.stages[0].stride if unbounded else frames
@@ -131,7 +133,7 @@ class Generator(SpectralFrames):
         hiss_samples = (self.frames - 1) * self.hop + self.window
         pitches = (Input("normal", (self.drawn_pitches.count,)),) if self.drawn_pitches else ()
         return (
-            Input("normal", (self.latent_dim + self.local_latents * self.local_parts,)),
+            Input("normal", (self.latent_dim * self.stops + self.local_latents * self.local_parts,)),
             *(Input("normal", (1, stage.length)) for stage in self.stages),
             Input("normal", (self.channels, hiss_samples)),
             *pitches,
@@ -147,12 +149,13 @@ class Generator(SpectralFrames):
             )
 
     def forward(self, z: Tensor, labels: Tensor | None = None, *noise: Tensor, offset: Tensor | None = None) -> Tensor:
-        w = self.mapped_latents(z, labels)
+        w = self._way(z, labels)
         if offset is not None:
-            w = w + offset
-        x = self.start(w).unflatten(1, (-1, self.dim)).transpose(1, 2)
+            w = w + offset[:, None]
+        x = self.start(w).unflatten(-1, (-1, self.dim)).flatten(1, 2).transpose(1, 2)
+        w = w.transpose(1, 2)
         if self.local:
-            local = self.local(z[:, self.latent_dim :].unflatten(1, (-1, self.local_latents)))
+            local = self.local(z[:, self.latent_dim * self.stops :].unflatten(1, (-1, self.local_latents)))
             x = x + (local.transpose(1, 2) if self.unbounded else stretched(local.transpose(1, 2), x.shape[-1]))
         rows, (white, *numbers) = noise[: len(self.blocks)], noise[len(self.blocks) :]
         first, drawn, pitch = self.stages[0], None, None
@@ -163,6 +166,7 @@ class Generator(SpectralFrames):
                 drawn = pitches[:, first.margin * first.stride :][:, : self.frames]
         features = []
         for block, stage, row in zip(self.blocks, self.stages, rows, strict=True):
+            w = w if self.stops == 1 else stage.of(w)
             x = block(stage.of(x), w, row, None if pitch is None else stage.seen(pitch, first))
             features.append(stage.within(x))
         x = _activated(features[-1][..., : self.frames])
@@ -187,6 +191,14 @@ class Generator(SpectralFrames):
     def mapped_latents(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps latents, without their local numbers, and labels to what the whole clip follows, (N, mapped)."""
         return self.mapping(self.latent(z[:, : self.latent_dim], labels))
+
+    def _way(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Computes what each place of the first block follows, (N, places, mapped); one place stands for all."""
+        if self.stops == 1:
+            return self.mapped_latents(z, labels)[:, None]
+        stops = z[:, : self.latent_dim * self.stops].unflatten(1, (self.stops, -1))
+        places = latents_on_the_way(stops, self.stages[0]).unbind(1)
+        return torch.stack([self.mapped_latents(place, labels) for place in places], dim=1)
 
     @property
     def sets_of_frames(self) -> list[SpectralFrames]:
@@ -230,10 +242,10 @@ def _activated(x: Tensor) -> Tensor:
 
 
 class _Block(nn.Module):
-    """Adds two convolutions to its input (N, dim, T), modulated by the mapped latent (N, mapped) and by one noise.
+    """Adds two convolutions to its input (N, dim, T), modulated by the mapped latent and by one noise.
 
-    The noise (N, 1, T) is one number for each place: all that differs between two hits of one latent, but for a drawn
-    pitch (N, 1, T).
+    The mapped latent is (N, mapped, T), or (N, mapped, 1) where it is the same everywhere. The noise (N, 1, T) is
+    one number for each place: all that differs between two hits of one latent, but for a drawn pitch (N, 1, T).
     """
 
     def __init__(self, dim: int, mapped: int, *, knows_pitch: bool = False):
@@ -253,5 +265,5 @@ class _Block(nn.Module):
         h = h + self.gain.to(h.dtype) * noise.to(h.dtype)
         if self.pitch_gain is not None and pitch is not None:
             h = h + self.pitch_gain.to(h.dtype) * pitch.to(h.dtype)
-        scale, shift = self.modulation(w)[..., None].chunk(2, dim=1)
+        scale, shift = self.modulation(w.transpose(1, 2)).transpose(1, 2).chunk(2, dim=1)
         return x + self.last(F.leaky_relu(h * (1 + scale) + shift, 0.2))

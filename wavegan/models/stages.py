@@ -18,6 +18,7 @@ START_FRAMES = 16  # about as many, from which a clip's others are interpolated
 STRIDES = (8, 4, 2, 1, 1)  # of the blocks of a sound without an end, in hops
 REACH = 4  # frames on either side that a block hears: two convolutions over five frames
 LARGEST_MATRIX = 4096  # frames
+STOP_HOPS = 512  # from one latent of a long sound to the next; 4.1 s at 16 kHz and a hop of 128
 
 
 class Stage(NamedTuple):
@@ -74,6 +75,23 @@ def unbounded_stages(frames: int) -> list[Stage]:
         times = before.stride // stride
         stages.append(Stage(times * before.length, times * before.margin - margin, length, stride, margin))
     return stages
+
+
+def way_stops(hops: int) -> int:
+    """Returns how many latents a sound of so many hops has: one up to STOP_HOPS, else one at each of these."""
+    return 1 if hops <= STOP_HOPS else 1 + -(-hops // STOP_HOPS)
+
+
+def latents_on_the_way(stops: Tensor, first: Stage) -> Tensor:
+    """Computes the latents (N, places, D) of the first block's places, of those at the stops (N, S, D).
+
+    Between two stops a latent goes along an arc, so that it is everywhere as long as they are.
+    """
+    places = torch.arange(first.length, device=stops.device) - first.margin
+    at = (places * (first.stride / STOP_HOPS)).clamp(0, stops.shape[1] - 1)
+    before = at.floor().long().clamp(max=stops.shape[1] - 2)
+    angles = ((at - before) * (math.pi / 2))[:, None]
+    return angles.cos() * stops[:, before] + angles.sin() * stops[:, before + 1]
 
 
 def stretched(x: Tensor, size: int) -> Tensor:

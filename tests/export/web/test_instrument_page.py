@@ -71,6 +71,11 @@ def test_a_name_stays_text(tmp_path):
             16384,
             r"lively has frames of 16,384 samples; .* at most 8,192; .*generator\.long_frames",
         ),
+        (
+            Generator(66048, dim=4, unbounded=True),
+            66048,
+            r"sounds of 4\.1 s of lively go from latent to latent; .* at most 65,536 samples here; .*data\.clip_samples",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, generator, clip_samples, message):

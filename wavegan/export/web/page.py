@@ -18,6 +18,7 @@ from wavegan.generation import Model
 from wavegan.models import inverse_stft
 from wavegan.models.inputs import Input
 from wavegan.models.pulses import pitch_unit
+from wavegan.models.stages import STOP_HOPS
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
@@ -117,6 +118,12 @@ def refuse_unfit(model: Model) -> None:
             f"{model.name} has frames of {longest:,} samples",
             f"the instrument transforms at most {LONGEST_WINDOW:,}",
             "train with a smaller generator.long_frames or generator.window, or export as safetensors",
+        )
+    if generator.stops > 1:
+        raise UserError(
+            f"sounds of {model.clip_samples / model.sample_rate:.1f} s of {model.name} go from latent to latent",
+            f"the instrument makes sounds of one latent, of at most {STOP_HOPS * generator.hop:,} samples here",
+            "train with a smaller data.clip_samples, or export as safetensors",
         )
     products = products_of(generator)
     if products > MOST_PRODUCTS:
