@@ -163,7 +163,7 @@ def test_mixes_of_labels_are_read(drummer):
     assert generation.label_mix(model, "kick") == {"kick": 1}
     assert generation.label_mix(model, "kick:3, snare") == {"kick": 0.75, "snare": 0.25}
     assert generation.label_mix(model, "KICK : 3,Snare") == {"kick": 0.75, "snare": 0.25}
-    assert generation.label_mix(model, " Kick") == {"kick": 1}
+    assert generation.label_mix(model, " Kick") == {"kick": 1} == generation.label_mix(model, "kick,snare:0.0")
     odd = torch.nn.Module()
     drums = generation.Model(odd, 1, 1, 1, "odd", 0, ("snare", "snare, rim", "kick"))
     assert generation.label_mix(drums, "snare, rim:0.5,kick:0.5") == {"snare, rim": 0.5, "kick": 0.5}
@@ -176,7 +176,8 @@ def test_mixes_of_labels_are_read(drummer):
     assert generation.label_mix(named, of_mapping) == {"b,c": 0.75, "a:2": 0.25}
     row = generation.numbered_labels(model, [0, 1], only=["kick:3,snare", "tom"])
     assert row is not None and row[0].sum() == 1 and row[0].max() == 0.75 and row[1].max() == 1
-    for text, words in (("kik:2,snare", "is kik:2; .* try `labels=kick`"), ("kick:0,snare", "weight '0'"),
+    for text, words in (("kik:2,snare", "is kik:2; .* try `labels=kick`"), ("kick:-1,snare", "weight '-1'"),
+                        ("kick:0,snare:0", "must be above 0; try `labels=snare`"),
                         ("kick:nan", "weight 'nan'"), ("kick:", "weight ''")):  # fmt: skip
         with pytest.raises(UserError, match=words):
             generation.label_mix(model, text)

@@ -27,9 +27,9 @@ def label_mix(model: Labelled, text: str, argument: str = "labels") -> dict[str,
     """Returns the share of each label in a label or a mix of labels, such as "kick:0.7,snare:0.3".
 
     The name of a label means that label, whatever signs it holds, commas too; its case, blanks and the form of its
-    accents do not matter. A label of a mix without a weight has the weight 1. Shares add up to 1. argument:
-    the name under which the text was given. Raises UserError for a label that the model does not know, and for a weight
-    that is no number above 0.
+    accents do not matter. A label of a mix without a weight has the weight 1, one with the weight 0 is left out.
+    Shares add up to 1. argument: the name under which the text was given. Raises UserError for a label that the model
+    does not know, for a weight that is no number of 0 or more, and where all are 0.
     """
     name_of = {spelling_key(name): name for name in model.label_names}
     if only := name_of.get(spelling_key(text)):
@@ -41,7 +41,9 @@ def label_mix(model: Labelled, text: str, argument: str = "labels") -> dict[str,
             raise UserError(f"`{argument}` is {part}", f"{model.name} knows {names}", f"try `{argument}={near}`")
         weights[name] = weights.get(name, 0.0) + _weight(number, text, argument)
     total = sum(weights.values())
-    return {name: weight / total for name, weight in weights.items()}
+    if not total:
+        raise UserError(f"`{argument}` is {text}", "at least one weight must be above 0", f"try `{argument}={name}`")
+    return {name: weight / total for name, weight in weights.items() if weight}
 
 
 def _parts(text: str, name_of: Mapping[str, str]) -> Iterator[tuple[str, str | None, str]]:
@@ -68,7 +70,7 @@ def _weight(number: str, text: str, argument: str) -> float:
         weight = float(number)
     except ValueError:
         weight = math.nan
-    if not 0 < weight < 1e300:  # or a sum of weights may be infinite
-        rule = "a weight of a mix is a number above 0"
+    if not 0 <= weight < 1e300:  # or a sum of weights may be infinite
+        rule = "a weight of a mix is a number of 0 or more"
         raise UserError(f"`{argument}` is {text}, with the weight {number!r}", rule, "try kick:0.7,snare:0.3, say")
     return weight
