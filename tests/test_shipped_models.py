@@ -28,7 +28,7 @@ def folder_of(name: str) -> Path:
 
 
 def test_the_box_holds_its_models():
-    assert shipped.model_names() == ["digits", "drums", "drums_44k", "tones"]
+    assert shipped.model_names() == ["digits", "drums", "drums_44k", "piano", "tones"]
 
 
 @pytest.mark.parametrize("name", shipped.model_names())

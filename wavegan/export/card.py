@@ -43,6 +43,7 @@ def card_text(config: Mapping[str, Any], place: str, samples: Sequence[str] = ()
         batch_size=training["batch_size"],
         seed=training["seed"],
         start=training.get("start_from"),
+        unbounded=recipe["generator"].get("unbounded"),
     )
 
 
