@@ -44,6 +44,13 @@ TOLD = {  # about, limits
         "harmonics lie 8 dB above the noise, as those of the sound it learned from, those of the nine voices 9 dB. No "
         "voice and no pitch can be asked for.",
     ),
+    "piano": (
+        "Piano music after six pieces by Bach, in sounds of any length.",
+        "It knows 4.3 minutes of music alone, played by a program on a sampled piano, and no form longer than a second "
+        "or two: harmony wanders. Partials waver a little (`partial_jitter_hz`), and loud low chords are noisier than "
+        "real ones. The figures are beside another piece, from which the music that it learned from differs, too: see "
+        "docs/quality.md. Directions do not hold for it.",
+    ),
     "tones": (
         "Single notes of the built-in synthesiser, by timbre and pitch.",
         "It knows the notes and timbres of its labels alone, all as loud as each other, of at most 1.02 s. Partials "

@@ -34,7 +34,7 @@ SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share
 HEARD_OFTEN = 40  # times that a word is heard, after which discriminators know it by heart
 VOICE_SPEED = 0.15  # octaves
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
-MUSIC_MOST = 100  # on a CPU, of steady partials from anywhere; piano was about as good after 97 as after 194
+MUSIC_MOST = 200  # on a CPU, of steady partials from anywhere; piano was better after 194 than after 97
 AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207
 LEAST_STEPS = 2000  # after fewer a model that begins at random is no use, however slow the machine
 MOST_HOURS = {"cpu": 2, "cuda": 8}  # of a training
@@ -102,8 +102,7 @@ def advised(
     corpus: all of its items, loaded in this form. clips, step_seconds: see `steps_for`.
     """
     size, scale = _size(device), scale_of(form.sample_rate)
-    hears_texture = form.is_tonal and cutting.windows == "first"
-    augmented = cutting.windows == "first" and clips < SMALL_SOURCE and not hears_texture
+    augmented = cutting.windows == "first" and clips < SMALL_SOURCE and not form.is_tonal
     is_music = form.is_tonal and cutting.windows == "random"
     most_on_cpu = AUGMENTED_MOST if augmented else MUSIC_MOST if is_music else HEARD_MOST
     steps = steps_for(clips, device, step_seconds, most_on_cpu)
@@ -127,7 +126,6 @@ def advised(
         is_tonal=form.is_tonal,
         is_music=is_music,
         is_voice=form.is_voice,
-        hears_texture=hears_texture,
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,
