@@ -49,7 +49,7 @@ TOLD = {  # about, limits
         "It knows 4.3 minutes of music alone, played by a program on a sampled piano, and no form longer than a second "
         "or two: harmony wanders. Partials waver a little (`partial_jitter_hz`), and loud low chords are noisier than "
         "real ones. The figures are beside another piece, from which the music that it learned from differs, too: see "
-        "docs/quality.md. Directions do not hold for it.",
+        "docs/quality.md.",
     ),
     "tones": (
         "Single notes of the built-in synthesiser, by timbre and pitch.",
