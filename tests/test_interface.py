@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, assert_type
@@ -20,6 +21,7 @@ import wavegan
 from wavegan.audio import files
 from wavegan.cli import options
 from wavegan.commands import arguments
+from wavegan.commands.clip_arrays import checked_clip
 from wavegan.commands.evaluate import as_json
 from wavegan.commands.evaluate import evaluate as evaluate_command
 from wavegan.commands.generate import generate as generate_command
@@ -150,7 +152,7 @@ def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
         (lambda model: model.vary("nowhere.wav", amount="0.3"), "`amount` is '0.3'; it must be a number; try 0.3"),
         (
             lambda model: model.generate(2, label={"kick": 0}),
-            "`label` is kick:0, with the weight '0'; a weight of a mix",
+            "`label` is kick:0; at least one weight must be above 0; try `label=kick`",
         ),
         (lambda model: model.generate(2, label={"kik": 0.5}), "`label` is kik:0.5; mouse knows kick, snare"),
         (
@@ -163,6 +165,7 @@ def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
         ),
         (lambda model: model.invert(np.zeros((1, 4096), np.int16)), "the clips are int16; samples are floats"),
         (lambda model: model.vary(np.full((1, 4096), 9.0)), "the clips have a peak of 9; samples lie in [-1, 1]"),
+        (lambda model: model.invert(np.zeros((1, 4096))), "the clip is silence; "),
         (lambda model: model.invert([[0.0, 0.1], [0.2]]), "the clips make no array"),
         (
             lambda model: model.invert(np.zeros(4096)),
@@ -235,6 +238,18 @@ def test_a_clip_may_be_a_tensor_a_list_or_a_view(model, monkeypatch):
     for sound in (tensor, clip.tolist(), clip.astype(">f8"), clip[:, ::-1].copy()[:, ::-1]):
         assert model.invert(sound).distance == pytest.approx(expected, rel=1e-3)
     assert np.allclose(model.vary(tensor, 1), model.vary(clip, 1), atol=1e-3)
+
+
+def test_the_level_of_a_clip_is_that_of_a_file(model, caplog):
+    clip = model.generate(1, seed=3, label="kick")[0]
+    clip = clip / np.abs(clip).max()
+    data = model.loaded.recipe.data.model_copy(update={"normalize": True})
+    normal = replace(model.loaded, recipe=model.loaded.recipe.model_copy(update={"data": data}))
+    for loaded, factor, peak in ((normal, 0.1, 1), (normal, 3, 1), (model.loaded, 0.1, 0.1), (model.loaded, 3, 1)):
+        caplog.clear()
+        taken = checked_clip(factor * clip, loaded).numpy()
+        np.testing.assert_allclose(taken, peak * clip, atol=1e-6)
+        assert ("to 1" in caplog.text) == (peak != factor)
 
 
 def test_a_model_without_labels_and_paths_that_are_no_model(sounds, mouse):

@@ -39,7 +39,7 @@ from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.named_run import recipe_and_folder
 from wavegan.commands.sound_length import of_seconds
-from wavegan.commands.sound_points import point_in
+from wavegan.commands.sound_points import of_sound, point_in
 from wavegan.errors import UserError
 from wavegan.evaluation.features import Embedding
 from wavegan.steering import points
@@ -148,7 +148,8 @@ class Model:
         """
         n, seed = whole_number("n", n, least=1, advised=16), seed_of(seed)
         amount = number("amount", amount, advised=0.3)
-        return self._clips(points.vary(self.loaded.model, self._point(sound), n, amount=amount, seed=seed))
+        own = Model(of_sound(self.loaded, sound))
+        return own._clips(points.vary(own.loaded.model, own._point(sound), n, amount=amount, seed=seed))
 
     def morph(self, first: Sound | Point, last: Sound | Point, *, steps: int = 8) -> np.ndarray:
         """Returns the steps between two sounds, both included, float32 (steps, channels, samples).
@@ -156,7 +157,8 @@ class Model:
         first, last: as the sound of `vary`. Raises UserError for fewer than 2 steps, DataError as `vary`.
         """
         steps = whole_number("steps", steps, least=2, advised=8)
-        return self._clips(points.morph(self.loaded.model, self._point(first), self._point(last), steps))
+        own = Model(of_sound(self.loaded, first))
+        return own._clips(points.morph(own.loaded.model, own._point(first), own._point(last), steps))
 
     def invert(self, sound: Sound, *, label: Labels = None) -> Inversion:
         """Returns the clip that is nearest to a sound, its `point`, and how far both are apart, `distance` in dB.
@@ -166,7 +168,7 @@ class Model:
         """
         labels = self._checked(label, 1.0)
         is_path = isinstance(sound, str | os.PathLike)
-        clip = read_sound(self.loaded, Path(sound)) if is_path else checked_clip(sound, self.loaded.model)
+        clip = read_sound(self.loaded, Path(sound)) if is_path else checked_clip(sound, self.loaded)
         return Inverter(self.loaded.model, labels=labels).nearest(clip)
 
     def _point(self, sound: Sound | Point) -> Point:

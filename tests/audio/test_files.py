@@ -90,6 +90,12 @@ def test_exact_formats_return_every_channel_in_its_place(tmp_path: Path, extensi
     assert np.abs(decoded(tmp_path / f"clip.{extension}", channels=channels) - clip.T).max() < 1.1 / 32768
 
 
+def test_a_long_ogg_is_written(tmp_path: Path):
+    """Two million samples at once overflow the stack of libsndfile's Vorbis encoder."""
+    write(tmp_path / "long.ogg", np.zeros((1, 2_300_000), np.float32), RATE)
+    assert soundfile.info(tmp_path / "long.ogg").frames == 2_300_000
+
+
 @pytest.mark.parametrize("extension", ["ogg", "mp3"])
 @pytest.mark.parametrize("pitches", [(440.0,), (440.0, 1250.0)], ids=["mono", "stereo"])
 @pytest.mark.parametrize("rate", [16000, 44100])

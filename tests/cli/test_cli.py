@@ -136,6 +136,16 @@ def test_sound_to_judge_by_that_is_of_another_kind_is_told(command, home, sounds
     assert "would not say how good" not in command("train", home / "mouse.yaml", "training.steps=1").err
 
 
+def test_a_translation_between_other_sounds_is_told_what_judges_it(command, sounds):
+    small = ("training.steps=2", "generator.dim=1", "discriminators.*.dim=1", "monitor.preview_count=1")
+    mine = f"data.source={sounds(4, seconds=0.4, name='mine')}"
+    told = command("train", "translate_drums", *small, mine, "--run-dir", "a").err
+    assert "data.test is drum_machine/room/test, and data.source other sound" in told
+    assert "set data.test=null data.test_b=null" in told and "data.test_b is" not in told
+    mine_b = f"data.source_b={sounds(4, seconds=0.4, name='mine_b')}"
+    assert "data.test_b is drum_machine" in command("train", "translate_drums", *small, mine_b, "--run-dir", "b").err
+
+
 def test_train_prints_its_checkpoint_and_nothing_else(command, home):
     outcome = command("train", home / "mouse.yaml", "training.steps=1", "--run-dir", "elsewhere")
     assert outcome.out == "elsewhere/checkpoints/step-00000001.pt\n"

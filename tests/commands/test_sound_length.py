@@ -13,6 +13,7 @@ from wavegan.commands import generate as job
 from wavegan.commands import receipts
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
+from wavegan.steering import points
 
 RECIPE = """\
 name: endless
@@ -84,8 +85,16 @@ def test_sounds_of_two_lengths_are_not_mixed(command, endless):
         assert command("generate", endless, "-n", 1, "--seconds", seconds, "--out", f"{seconds}").code == 0
     outcome = command("morph", "0.4/clip-000000.wav", "0.2/clip-000000.wav", "--model", endless)
     assert outcome.code == 2 and "lasts 0.20 s" in outcome.err and "--seconds 0.4" in outcome.err
-    with pytest.raises(DataError, match="lasts 0.40 s; a sound of 0.26 s is needed here.*`seconds=0.256`"):
-        wavegan.load(endless).vary("0.4/clip-000000.wav", 1)
+    model = wavegan.load(endless)
+    with pytest.raises(DataError, match="lasts 0.20 s; a sound of 0.40 s is needed here.*`seconds=0.4`"):
+        model.morph("0.4/clip-000000.wav", "0.2/clip-000000.wav")
+    own = points.numbered_point(model.loaded.model, 0)
+    with pytest.raises(UserError, match="the point has [0-9]+ latents; sounds of 0.40 s have [0-9]+; take two"):
+        model.morph("0.4/clip-000000.wav", own)
+    assert model.morph("0.4/clip-000000.wav", "0.4/clip-000000.wav", steps=3).shape == (3, 1, 1600)
+    [near] = model.vary("0.4/clip-000000.wav", 1, amount=1e-6)
+    written = soundfile.read("0.4/clip-000000.wav", dtype="float32")[0]
+    np.testing.assert_allclose(near[0], written, atol=1e-3)
 
 
 def test_python_makes_what_the_command_writes(command, endless):
@@ -96,9 +105,9 @@ def test_python_makes_what_the_command_writes(command, endless):
     np.testing.assert_allclose(clips[:, 0], written, atol=2e-4)
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 601, float("nan")])
+@pytest.mark.parametrize("seconds", [0, -1, 1e-3, 601, float("nan")])
 def test_a_length_out_of_bounds_is_refused(endless, seconds):
-    with pytest.raises(UserError, match="it must be above 0 and at most 600; try 30"):
+    with pytest.raises(UserError, match="it must be from 0.01 to 600; try 30"):
         wavegan.load(endless).generate(1, seconds=seconds)
 
 
@@ -116,3 +125,5 @@ def test_a_model_of_one_length_says_so(command):
     outcome = command("generate", "drums", "--seconds", 5)
     assert outcome.code == 2 and "--seconds is 5, and drums makes clips of 1.02 s alone" in outcome.err
     assert not Path("generated").exists()
+    assert command("generate", "drums", "--seconds", 1.02, "-n", 1).code == 0, "as it says"
+    assert len(soundfile.read("generated/drums/clip-000000.wav")[0]) == 16384

@@ -74,6 +74,19 @@ def test_a_file_of_any_length_is_translated(command, translator, loop, tmp_path)
     sound, rate = soundfile.read(tmp_path / "out" / "loop-to-B.wav")
     assert rate == RATE and sound.ndim == 1 and len(sound) == pytest.approx(22127 * RATE / 22050, abs=2)
     assert 0.02 < np.abs(sound).max() < 0.5, "at the level of the file"
+    assert f"{loop}: it is resampled from 22,050 Hz to 16,000 Hz" in done.err
+    assert f"{loop}: its channels (2) are mixed to mono" in done.err and "lowered" not in done.err
+
+
+def test_a_sound_beyond_full_scale_is_made_softer_as_a_whole(command, translator, tmp_path):
+    time = np.arange(RATE // 2) / RATE
+    tone = np.sin(2 * np.pi * 300 * time)
+    for peak in (0.5, 3):
+        soundfile.write(tmp_path / f"{peak}.wav", peak * tone, RATE, subtype="FLOAT")
+    done = command("translate", translator, tmp_path / "0.5.wav", tmp_path / "3.wav", "--out", tmp_path / "out")
+    assert done.code == 0 and done.err.count("is lowered to 1, as a file would cut it off") == 1, done.err
+    soft, loud = (soundfile.read(tmp_path / "out" / f"{peak}-to-B.wav")[0] for peak in (0.5, 3))
+    assert np.abs(loud).max() > 0.999 and np.corrcoef(soft, loud)[0, 1] > 0.9999, "nothing is cut off"
 
 
 def test_a_sound_is_converted_as_what_the_model_learned_from(command, tmp_path):

@@ -3,6 +3,7 @@
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from wavegan.audio.decoding import SILENCE_PEAK, Conversion, Decoded, append, de
 from wavegan.audio.files import FULL_SCALE, open_sound
 from wavegan.audio.items import Item
 from wavegan.errors import DataError
+
+FULL_PEAK = 0.99  # of a sound that counts as one with a peak of 1
 
 
 def read_clip(path: Path, conversion: Conversion, clip_samples: int) -> tuple[np.ndarray, list[str]]:
@@ -30,16 +33,16 @@ def read_clip(path: Path, conversion: Conversion, clip_samples: int) -> tuple[np
     return clip, _notes(facts, sound.shape[1], conversion, clip_samples)
 
 
-def read_whole(path: Path, conversion: Conversion) -> np.ndarray:
+def read_whole(path: Path, conversion: Conversion) -> tuple[np.ndarray, list[str]]:
     """Returns a whole sound, float32 (channels, frames), at its own level and with the silence at its ends.
 
-    Raises DataError for a file that cannot be used.
+    And what was converted, a sentence each. Raises DataError for a file that cannot be used.
     """
     decoded = _decoded(path, conversion)
     assert decoded.spool, "a file that cannot be used was refused"
     with decoded.spool as spool:
         sound = np.frombuffer(spool.read(), np.float32).reshape(-1, conversion.channels)
-    return np.ascontiguousarray((sound - decoded.offset.astype(np.float32)).T)
+    return np.ascontiguousarray((sound - decoded.offset.astype(np.float32)).T), _converted(decoded.measured, conversion)
 
 
 def _decoded(path: Path, conversion: Conversion) -> Decoded:
@@ -50,18 +53,25 @@ def _decoded(path: Path, conversion: Conversion) -> Decoded:
     return decoded
 
 
-def _notes(facts: dict, length: int, conversion: Conversion, clip_samples: int) -> list[str]:
-    rate, channels, clip_seconds = facts["file_rate"], facts["file_channels"], clip_samples / conversion.sample_rate
+def _converted(facts: dict[str, Any], conversion: Conversion) -> list[str]:
+    rate, channels = facts["file_rate"], facts["file_channels"]
     notes = list(facts.get("remarks", ()))
     if rate != conversion.sample_rate:
         notes.append(f"it is resampled from {rate:,} Hz to {conversion.sample_rate:,} Hz")
-    if channels != conversion.channels:
+    if conversion.channel and channels > 1:
+        notes.append(f"of its channels ({channels}) number {conversion.channel} is taken")
+    elif channels != conversion.channels:
         conversion_of_channels = "mixed to mono" if conversion.channels == 1 else f"repeated to {conversion.channels}"
         notes.append(f"its channels ({channels}) are {conversion_of_channels}")
+    return notes
+
+
+def _notes(facts: dict[str, Any], length: int, conversion: Conversion, clip_samples: int) -> list[str]:
+    notes, clip_seconds = _converted(facts, conversion), clip_samples / conversion.sample_rate
     if length > clip_samples:
         notes.append(f"of its {length / conversion.sample_rate:.2f} s only the first {clip_seconds:.2f} s are used")
     elif length < clip_samples:
         notes.append(f"its {length / conversion.sample_rate:.2f} s are filled up with silence to {clip_seconds:.2f} s")
-    if conversion.normalize and facts["peak"] < 0.99:
+    if conversion.normalize and facts["peak"] < FULL_PEAK:
         notes.append(f"its peak of {facts['peak']:.3g} is raised to 1")
     return notes

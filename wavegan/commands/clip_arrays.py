@@ -1,5 +1,6 @@
 """Checks clips that Python code passes as arrays, tensors or lists."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,12 @@ import torch
 from torch import Tensor
 
 from wavegan.audio import files
+from wavegan.audio.decoding import SILENCE_PEAK
+from wavegan.audio.single_sound import FULL_PEAK
+from wavegan.commands.model_loading import LoadedModel
 from wavegan.errors import UserError
-from wavegan.generation import Model
+
+logger = logging.getLogger(__name__)
 
 MOST_CHANNELS = 8  # as of a recipe; more are samples in the wrong place
 
@@ -46,8 +51,12 @@ def checked_clips(clips: Any) -> np.ndarray:
     return np.ascontiguousarray(array, np.float32)
 
 
-def checked_clip(clip: Any, model: Model) -> Tensor:
-    """Returns a clip, float32 (channels, samples), in the form of a model; raises UserError for any other."""
+def checked_clip(clip: Any, loaded: LoadedModel) -> Tensor:
+    """Returns a clip, float32 (channels, samples), in the form of a model; raises UserError for others and for silence.
+
+    Where the model has learned from sound of a peak of 1, the clip gets that, too, as a file would, and a line says so.
+    """
+    model = loaded.model
     array, form = array_of(clip), (model.channels, model.clip_samples)
     if array.shape != form:
         others = {"[None]": array[None], ".T": array.T, "[0]": array[0] if array.ndim > 2 and len(array) else array}
@@ -57,7 +66,14 @@ def checked_clip(clip: Any, model: Model) -> Tensor:
             f"it must be {form} at {model.sample_rate:,} Hz",
             *fitting or ["cut or fill it up, or name a file, which is converted"],
         )
-    return torch.tensor(checked_clips(array[None])[0])
+    sound = checked_clips(array[None])[0]
+    peak = float(np.abs(sound).max())
+    if peak < SILENCE_PEAK:
+        raise UserError("the clip is silence", "the nearest sound of silence is none", "pass a sound that is heard")
+    if peak > 1 or (loaded.conversion.normalize and peak < FULL_PEAK):
+        logger.info(f"the clip's peak of {peak:.3g} is {'raised' if peak < 1 else 'lowered'} to 1")
+        sound = sound / peak
+    return torch.tensor(sound)
 
 
 def array_of(clips: Any) -> np.ndarray:

@@ -53,17 +53,16 @@ def _hashes(corpus: Corpus) -> dict[str, str]:
     return {name: f"{value:016x}" for name, value in zip(corpus.names, corpus.hashes, strict=True)}
 
 
-def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
+def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "") -> None:
     """Logs what is learned from, what is held out, what cannot be used and what is wrong with the sound.
 
-    Raises DataError if nothing can be learned from it.
+    suffix: _b for the sound of data.source_b. Raises DataError if nothing can be learned from it.
     """
     cutting = Cutting(recipe.data.clip_samples, recipe.data.windows, assemble.label_count(recipe) > 0)
     logger.info(f"learning from {_summary(parts.training, cutting)}")
     if parts.held_out:
         logger.info(f"held out: {_summary(parts.held_out)} ({parts.split})")
-        if recipe.data.source_b is None:
-            _warn_of_other_sound(recipe, parts.training, parts.held_out)
+        _warn_of_other_sound(recipe, parts.training, parts.held_out, suffix)
     for note in parts.all_notes:
         logger.info(note)
     for reason, names in parts.passed_over.items():
@@ -76,17 +75,19 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora) -> None:
         logger.log(logging.WARNING if finding.weight >= WARNED_WEIGHT else logging.INFO, finding)
 
 
-def _warn_of_other_sound(recipe: Recipe, training: Corpus, held_out: Corpus) -> None:
+def _warn_of_other_sound(recipe: Recipe, training: Corpus, held_out: Corpus, suffix: str) -> None:
     """Warns if the sound to judge by is of another kind, as where an included recipe says data.test."""
-    named = {source.partition("/")[0] for source in recipe.data.source if is_named(source)}
-    others = [test for test in recipe.data.test or () if is_named(test) and test.partition("/")[0] not in named]
+    sources, tests = (getattr(recipe.data, key + suffix) or () for key in ("source", "test"))
+    named = {source.partition("/")[0] for source in sources if is_named(source)}
+    others = [test for test in tests if is_named(test) and test.partition("/")[0] not in named]
     if others:
-        fault = f"data.test is {', '.join(others)}, and data.source other sound"
+        fault = f"data.test{suffix} is {', '.join(others)}, and data.source{suffix} other sound"
     elif held_out.label_names and not set(held_out.label_names) & set(training.label_names):
-        fault = f"the held-out sound and data.source share no label, {held_out.label_names[0]} for example"
+        fault = f"the held-out sound and data.source{suffix} share no label, {held_out.label_names[0]} for example"
     else:
         return
-    remedy = "set data.test=null, so that a share of the source is held out"
+    settings = "data.test=null data.test_b=null" if recipe.data.source_b else "data.test=null"
+    remedy = f"set {settings}, so that a share of the source is held out"
     logger.warning(f"{fault}, so figures would not say how good the clips are; if that is not meant, {remedy}")
 
 

@@ -8,7 +8,7 @@ from wavegan.commands.model_loading import LoadedModel
 from wavegan.errors import UserError
 from wavegan.generation import Model
 
-MOST_SECONDS = 600
+LEAST_SECONDS, MOST_SECONDS = 0.01, 600
 
 
 def makes_any_length(model: Model) -> bool:
@@ -26,14 +26,17 @@ def of_seconds(loaded: LoadedModel, seconds: float | None) -> LoadedModel:
     seconds = number("seconds", seconds, advised=30)
     model, own = loaded.model, loaded.model.clip_samples / loaded.model.sample_rate
     if loaded.is_translation or not makes_any_length(model):
+        if f"{seconds:.2f}" == f"{own:.2f}" and not loaded.is_translation:
+            return loaded
         raise UserError(
             f"`seconds` is {seconds:g}, and {model.name} makes clips of {own:.2f} s alone",
             "a model of generator.unbounded makes sounds of any length",
             "leave it out, or train one, with generator.unbounded=true",
         )
-    if not 0 < seconds <= MOST_SECONDS:
-        raise UserError(f"`seconds` is {seconds:g}", f"it must be above 0 and at most {MOST_SECONDS}", "try 30")
-    return of_samples(loaded, max(1, round(seconds * model.sample_rate)))
+    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        rule = f"it must be from {LEAST_SECONDS:g} to {MOST_SECONDS}"
+        raise UserError(f"`seconds` is {seconds:g}", rule, "try 30")
+    return of_samples(loaded, round(seconds * model.sample_rate))
 
 
 def of_samples(loaded: LoadedModel, clip_samples: int | None) -> LoadedModel:

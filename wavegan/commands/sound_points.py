@@ -1,8 +1,10 @@
 """Finds the points of sounds in one model: from their receipts, or by inversion."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.receipt_models import maker_model
 from wavegan.commands.receipts import ClipReceipt, PointReceipt, WalkReceipt
 from wavegan.commands.regenerate import clips_of
+from wavegan.commands.sound_length import of_samples
 from wavegan.errors import DataError, RunError
 from wavegan.generation import Model
 from wavegan.steering.points import Point
@@ -36,6 +39,13 @@ def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> t
     loaded = _model(sounds, model, on)
     refuse_translation(loaded)
     return loaded, [point_in(loaded, path) for path in sounds]
+
+
+def of_sound(loaded: LoadedModel, sound: Any) -> LoadedModel:
+    """Returns a model that makes sounds as long as a file that it has made; the same model for any other sound."""
+    receipt = _receipt(Path(sound)) if isinstance(sound, str | os.PathLike) else None
+    is_own = receipt and receipt.weights == weights_hash(loaded.model.generator)
+    return of_samples(loaded, receipt.clip_samples) if receipt and is_own else loaded
 
 
 def point_in(loaded: LoadedModel, sound: Path) -> Point:

@@ -151,7 +151,7 @@ def _continue(
     log_corpora(recipe, parts)
     if target is not parts:
         logger.info("and, to translate to:")
-        log_corpora(recipe, target)
+        log_corpora(recipe, target, "_b")
     if state:
         warn_of_changed_sound(state, folder.corpus, parts)
     write_report(folder.corpus, parts, target)

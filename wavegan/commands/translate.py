@@ -72,8 +72,13 @@ def translate(
     make_folder(folder)
     for source, path in zip(sounds, paths, strict=True):
         if path not in kept:
-            sound = torch.from_numpy(single_sound.read_whole(source, loaded.conversion))
-            translation = _translated(sound, translator, is_scaled=loaded.recipe.data.normalize)
+            sound, notes = single_sound.read_whole(source, loaded.conversion)
+            for note in notes:
+                logger.info(f"{source}: {note}")
+            translation = _translated(torch.from_numpy(sound), translator, is_scaled=loaded.recipe.data.normalize)
+            if (peak := float(translation.abs().max())) > 1:
+                logger.info(f"{path}: its peak of {peak:.3g} is lowered to 1, as a file would cut it off")
+                translation /= peak
             files.write(path, translation.numpy(), translator.sample_rate, marks[path])
     return TranslateResult(folder, tuple(paths), translator.sample_rate)
 
@@ -83,7 +88,8 @@ def _mark(source: Path, conversion: Conversion, model: Model) -> str:
 
     Raises DataError for a file that cannot be read.
     """
-    frames = single_sound.read_whole(source, conversion).T.tobytes()
+    sound, _notes = single_sound.read_whole(source, conversion)
+    frames = sound.T.tobytes()
     digest = hashlib.blake2b(frames, digest_size=8).hexdigest()
     return f"wavegan {__version__}: sound {digest} translated by weights {weights_hash(model.generator)}"
 

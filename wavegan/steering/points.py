@@ -62,6 +62,9 @@ def checked(model: Model, point: Point) -> Point:
     if point.made_by not in ("", maker(model)):
         rule = f"the model is {maker(model)}, and its latents mean something else"
         raise UserError(f"the point is one of {point.made_by}", rule, "pass the clip or its file instead of the point")
+    if point.latent.shape != model.inputs[0].shape:
+        rule = f"sounds of {model.clip_samples / model.sample_rate:.2f} s have {model.inputs[0].shape[0]:,}"
+        raise UserError(f"the point has {len(point.latent):,} latents", rule, "take two sounds of one length")
     return point
 
 
