@@ -290,6 +290,14 @@ def test_other_lists_are_told(tmp_path: Path):
     assert listed(tmp_path, f"file_name,label\n{rows()}", passed_over=texts).notes == []
 
 
+def test_a_list_above_the_source_is_told(tmp_path: Path):
+    (tmp_path / "metadata.csv").write_text("file_name,label\ns/a.wav,kick\n")
+    [note] = described(tmp_path / "s", "a.wav").notes
+    assert note.startswith(f"{tmp_path / 'metadata.csv'} is not read, as it lies above the source; if it describes")
+    (tmp_path / "s" / "metadata.csv").write_text("file_name,label\na.wav,snare\n")
+    assert described(tmp_path / "s", "a.wav").notes == []
+
+
 def test_parquet_without_its_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pyarrow, which is not installed; run: pip install pyarrow, or export it as"):

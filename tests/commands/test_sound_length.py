@@ -121,9 +121,19 @@ def test_a_training_on_beginnings_is_told_that_no_place_is_known(tmp_path, caplo
     assert ("attacks may come anywhere" in caplog.text) == is_told
 
 
+def test_where_the_length_is_one_alone_is_told(command, endless):
+    for kind, is_told in (("onnx", True), ("safetensors", False)):
+        done = command("export", endless, "--format", kind, "--out", kind)
+        assert done.code == 0 and ("makes clips of 0.26 s alone" in done.err) == is_told, done.err
+    assert "of one length" not in Path("safetensors/README.md").read_text()
+    assert json.loads(command("info", endless, "--json").out)["any_length"]
+
+
 def test_a_model_of_one_length_says_so(command):
     outcome = command("generate", "drums", "--seconds", 5)
     assert outcome.code == 2 and "--seconds is 5, and drums makes clips of 1.02 s alone" in outcome.err
     assert not Path("generated").exists()
-    assert command("generate", "drums", "--seconds", 1.02, "-n", 1).code == 0, "as it says"
+    done = command("generate", "drums", "--seconds", 1.02, "-n", 1, "--label", "kick,snare")
+    assert done.code == 0, "as it says"
+    assert "kick,snare is a mix, in equal shares; for each label in turn" in done.err
     assert len(soundfile.read("generated/drums/clip-000000.wav")[0]) == 16384

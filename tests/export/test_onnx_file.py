@@ -156,15 +156,20 @@ def test_the_script_runs_without_torch_and_wavegan(written, tmp_path):
         assert file.getparams()[:4] == (2, 2, 8000, 1500)
         first = np.frombuffer(file.readframes(1500), "<i2")
     assert np.abs(first).max() == 32767
-    assert run("--label", "kick", "--count", "2", "--seed", "3").returncode == 0
-    with wave.open(str(tmp_path / "clip-000001.wav")) as file:
+    again = run("--label", "kick", "--count", "1")
+    assert again.returncode == 2 and "clip-000000.wav is there already" in again.stderr and "--out" in again.stderr
+    assert run("--label", "snare", "--count", "1", "--seed", "3", "--out", "one").stdout == "one/clip-000000.wav\n"
+    alone, beside = ((tmp_path / place / "clip-000000.wav").read_bytes() for place in ("one", "."))
+    assert alone == beside, "the same, however many there are"
+    assert run("--label", "kick", "--count", "2", "--seed", "3", "--out", "kicks").returncode == 0
+    with wave.open(str(tmp_path / "kicks" / "clip-000001.wav")) as file:
         kick = file.readframes(1500)
     assert not np.array_equal(np.frombuffer(kick, "<i2"), first)
     config = json.loads((folder / "config.json").read_text())
     assert config["label_counts"] == [1, 3]
     (folder / "config.json").write_text(json.dumps(config | {"label_counts": [1, 0]}))
-    assert run("--count", "2", "--seed", "3").returncode == 0
-    with wave.open(str(tmp_path / "clip-000001.wav")) as file:
+    assert run("--count", "2", "--seed", "3", "--out", "own").returncode == 0
+    with wave.open(str(tmp_path / "own" / "clip-000001.wav")) as file:
         assert file.readframes(1500) == kick, "a label that never came is drawn"
     for words in (("--count", "0"), ("--seed", "-1")):
         assert "--count must be at least 1, and --seed at least 0" in run(*words).stderr

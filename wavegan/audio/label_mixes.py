@@ -37,8 +37,9 @@ def label_mix(model: Labelled, text: str, argument: str = "labels") -> dict[str,
     weights: dict[str, float] = {}
     for part, name, number in _parts(text, name_of):
         if not name:
-            near, names = name_of[get_close_matches(spelling_key(part), name_of, 1, 0)[0]], ", ".join(model.label_names)
-            raise UserError(f"`{argument}` is {part}", f"{model.name} knows {names}", f"try `{argument}={near}`")
+            near = get_close_matches(spelling_key(part), name_of, 1, 0.5)
+            remedy = f"try `{argument}={name_of[near[0]]}`" if near else "name one of these"
+            raise UserError(f"`{argument}` is {part}", f"{model.name} knows {', '.join(model.label_names)}", remedy)
         weights[name] = weights.get(name, 0.0) + _weight(number, text, argument)
     total = sum(weights.values())
     if not total:

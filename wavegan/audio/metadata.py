@@ -58,7 +58,7 @@ def describe(
     else:
         _refuse_column_without_list(folder, label_column, label_level)
         used, passed_over = listing.paths, {}
-        notes += _other_lists(listing) + _backslashes(names)
+        notes += _lists_above(folder) + _other_lists(listing) + _backslashes(names)
     of_files: Mapping[Path, str | None] = listed.values["label"]
     if by_folder:
         of_files, folder_notes = labels.folder_labels(
@@ -86,6 +86,13 @@ def _lists(folder: Path, names: NameMatcher) -> list[Path]:
             raise DataError(f"{folder / below} holds {' and '.join(lists)}", "only one of them can be read", remedy)
         paths += [folder / below / name for name in lists]
     return paths
+
+
+def _lists_above(folder: Path) -> list[str]:
+    above = folder.absolute().parent
+    lists = sorted(path for path in (above / name for name in tables.NAMES) if path.is_file())
+    remedy = f"if it describes these sounds, name {above} as the source, or move it into {folder}"
+    return [f"{lists[0]} is not read, as it lies above the source; {remedy}."] if lists else []
 
 
 def _other_lists(listing: Listing) -> list[str]:

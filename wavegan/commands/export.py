@@ -24,6 +24,7 @@ from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import refuse_translation
 from wavegan.commands.model_loading import LoadedModel, load_model, run_folder_of
 from wavegan.commands.run_sound import SOURCES
+from wavegan.commands.sound_length import makes_any_length
 from wavegan.errors import RunError, UserError
 from wavegan.export import card, hub, onnx_file, template
 from wavegan.export import folder as exported
@@ -78,6 +79,9 @@ def export(
     Nothing is kept after an error.
     """
     loaded = load_model(model, CPU, raw=raw, checkpoint=checkpoint)
+    if kind in ("onnx", "web") and makes_any_length(loaded.model):
+        own = f"{loaded.model.clip_samples / loaded.model.sample_rate:.2f} s"
+        logger.info(f"as {kind} {loaded.model.name} makes clips of {own} alone; as safetensors sounds of any length")
     target = out or loaded.result_folder("export") / kind
     refuse_filled(target, force)
     make_folder(target)

@@ -263,7 +263,9 @@ def chosen_labels(model: Model, labels: Sequence[str], argument: str = "labels")
             rule = f"no label of {model.name} matches it, and a mix has no patterns; it knows {names}"
             raise UserError(f"`{argument}` is {text}", rule, "name labels that it knows")
         if not matching:
-            generation.label_mix(model, text, argument)  # refuses what it does not know
+            mix = generation.label_mix(model, text, argument)  # refuses what it does not know
+            if len(mix) > 1 and ":" not in text:
+                logger.info(f"{text} is a mix, in equal shares; for each label in turn, name them one by one")
         chosen += matching or [text]
     return tuple(chosen)
 
