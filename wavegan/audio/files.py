@@ -26,7 +26,6 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # A block holds no more than this, whatever a header claims: many channels would make it long, and a low rate, which is
 # converted to a higher one, longer.
 BLOCK_FRAMES, BLOCK_SAMPLES, BLOCK_SECONDS = 1 << 18, 1 << 20, 32
-WRITTEN_FRAMES = 1 << 16  # at once
 FULL_SCALE = 32767  # of int16, as the original scales: sample = round(32767 · x)
 LOSSY = ("MP3", "OGG")  # the headers of these formats only estimate the length
 LEAST_RATE, MOST_RATE = 1000, 768000  # of a file, in Hz; a header that claims others is damaged
@@ -132,13 +131,11 @@ def write(path: Path, clip: np.ndarray, sample_rate: int, comment: str = "") -> 
 def write_clip(sound: soundfile.SoundFile, clip: np.ndarray) -> None:
     """Appends one clip, (channels, samples) in [-1, 1]; clips samples outside; NaN and infinity are not allowed.
 
-    libsndfile would write NaN as full scale. Its MP3 encoder gets floats, because it makes noise from int16 stereo. Its
-    Vorbis encoder puts all that it gets on the stack, which two million samples overflow, so it gets blocks.
+    libsndfile would write NaN as full scale. Its MP3 encoder gets floats, as it makes noise from int16 stereo, and its
+    Vorbis encoder gets blocks, as it puts all that it gets on the stack.
     """
     assert np.isfinite(clip).all(), "only finite samples reach a sound file"
-    frames = clip.T.clip(-1, 1)
-    for start in range(0, len(frames), WRITTEN_FRAMES):
-        part = frames[start : start + WRITTEN_FRAMES]
+    for part in np.array_split(clip.T.clip(-1, 1), 1 + clip.size // BLOCK_FRAMES):
         sound.write(to_int16(part) if sound.subtype == "PCM_16" else part)
 
 
