@@ -131,11 +131,10 @@ def write(path: Path, clip: np.ndarray, sample_rate: int, comment: str = "") -> 
 def write_clip(sound: soundfile.SoundFile, clip: np.ndarray) -> None:
     """Appends one clip, (channels, samples) in [-1, 1]; clips samples outside; NaN and infinity are not allowed.
 
-    libsndfile would write NaN as full scale. Its MP3 encoder gets floats, as it makes noise from int16 stereo, and its
-    Vorbis encoder gets blocks, as it puts all that it gets on the stack.
+    libsndfile would write NaN as full scale. Its MP3 encoder gets floats, because it makes noise from int16 stereo.
     """
     assert np.isfinite(clip).all(), "only finite samples reach a sound file"
-    for part in np.array_split(clip.T.clip(-1, 1), 1 + clip.size // BLOCK_FRAMES):
+    for part in np.array_split(clip.T.clip(-1, 1), 1 + clip.size // BLOCK_FRAMES):  # Vorbis puts all on the stack
         sound.write(to_int16(part) if sound.subtype == "PCM_16" else part)
 
 
