@@ -161,6 +161,7 @@ def test_the_script_runs_without_torch_and_wavegan(written, tmp_path):
     assert run("--label", "snare", "--count", "1", "--seed", "3", "--out", "one").stdout == "one/clip-000000.wav\n"
     alone, beside = ((tmp_path / place / "clip-000000.wav").read_bytes() for place in ("one", "."))
     assert alone == beside, "the same, however many there are"
+    assert beside != (tmp_path / "clip-000001.wav").read_bytes()
     assert run("--label", "kick", "--count", "2", "--seed", "3", "--out", "kicks").returncode == 0
     with wave.open(str(tmp_path / "kicks" / "clip-000001.wav")) as file:
         kick = file.readframes(1500)
