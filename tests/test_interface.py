@@ -25,6 +25,7 @@ from wavegan.commands.clip_arrays import checked_clip
 from wavegan.commands.evaluate import as_json
 from wavegan.commands.evaluate import evaluate as evaluate_command
 from wavegan.commands.generate import generate as generate_command
+from wavegan.commands.invert import read_sound
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.sound_points import point_in
 from wavegan.commands.train import TrainingResult
@@ -240,7 +241,7 @@ def test_a_clip_may_be_a_tensor_a_list_or_a_view(model, monkeypatch):
     assert np.allclose(model.vary(tensor, 1), model.vary(clip, 1), atol=1e-3)
 
 
-def test_the_level_of_a_clip_is_that_of_a_file(model, caplog):
+def test_a_clip_gets_the_level_that_the_model_has_learned(model, caplog):
     clip = model.generate(1, seed=3, label="kick")[0]
     clip = clip / np.abs(clip).max()
     caplog.set_level("INFO")
@@ -250,6 +251,9 @@ def test_the_level_of_a_clip_is_that_of_a_file(model, caplog):
         loaded = replace(model.loaded, recipe=model.loaded.recipe.model_copy(update={"data": data}))
         taken = checked_clip(factor * clip, loaded).numpy()
         np.testing.assert_allclose(taken, peak * clip, atol=1e-6)
+        soundfile.write("clip.wav", factor * clip[0], 16000, subtype="FLOAT")
+        if normalize:
+            np.testing.assert_allclose(read_sound(loaded, Path("clip.wav")).numpy(), taken, atol=1e-4)
         assert ("to 1" in caplog.text) == (peak != factor)
 
 

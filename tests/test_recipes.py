@@ -199,6 +199,7 @@ def test_what_it_learns_from(name, source, test, windows):
     [
         ("drums_modern", ""),
         ("piano_modern", "discriminators: {short: null, texture: {view: {window: 2816, hop: 704}}}\n"),
+        ("sc09_modern", "generator: {window: 704}\n"),
         ("synth", "discriminators: {texture: {view: {window: 2816, hop: 704}}}\n"),
         ("digits_modern", "generator: {window: 704}\ndiscriminators: {low: null}\n"),
     ],

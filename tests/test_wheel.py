@@ -16,6 +16,7 @@ SOURCES = (
     "wavegan",
     "recipes",
     "data/digits",
+    "data/piano",
     "data/models",
     "setup.py",
     "pyproject.toml",
@@ -25,7 +26,7 @@ SOURCES = (
 )
 SHIPPED = {
     f"{name}/{path.relative_to(PROJECT / name).as_posix()}"
-    for name in ("recipes", "data/digits", "data/models")
+    for name in ("recipes", "data/digits", "data/piano", "data/models")
     for path in (PROJECT / name).rglob("*")
     if path.is_file()
 }

@@ -291,9 +291,11 @@ def test_other_lists_are_told(tmp_path: Path):
 
 
 def test_a_list_above_the_source_is_told(tmp_path: Path):
-    (tmp_path / "metadata.csv").write_text("file_name,label\ns/a.wav,kick\n")
+    (tmp_path / "Metadata.CSV").write_text("file_name,label\ns/a.wav,kick\n")
     [note] = described(tmp_path / "s", "a.wav").notes
-    assert note.startswith(f"{tmp_path / 'metadata.csv'} is not read, as it lies above the source; if it describes")
+    assert note.startswith(f"{tmp_path / 'Metadata.CSV'} is not read, as it lies above the source; if it describes")
+    above = described(tmp_path, "s/a.wav")
+    assert [each.label for each in above.files.values()] == ["kick"] and above.notes == [], "as it says"
     (tmp_path / "s" / "metadata.csv").write_text("file_name,label\na.wav,snare\n")
     assert described(tmp_path / "s", "a.wav").notes == []
 

@@ -89,7 +89,7 @@ def test_sounds_of_two_lengths_are_not_mixed(command, endless):
     with pytest.raises(DataError, match="lasts 0.20 s; a sound of 0.40 s is needed here.*`seconds=0.4`"):
         model.morph("0.4/clip-000000.wav", "0.2/clip-000000.wav")
     own = points.numbered_point(model.loaded.model, 0)
-    with pytest.raises(UserError, match="the point has [0-9]+ latents; sounds of 0.40 s have [0-9]+; take two"):
+    with pytest.raises(UserError, match="the point's latent has [0-9]+ numbers; that of a sound of 0.40 s has [0-9]+"):
         model.morph("0.4/clip-000000.wav", own)
     assert model.morph("0.4/clip-000000.wav", "0.4/clip-000000.wav", steps=3).shape == (3, 1, 1600)
     [near] = model.vary("0.4/clip-000000.wav", 1, amount=1e-6)
@@ -131,9 +131,9 @@ def test_where_the_length_is_one_alone_is_told(command, endless):
 
 def test_a_model_of_one_length_says_so(command):
     outcome = command("generate", "drums", "--seconds", 5)
-    assert outcome.code == 2 and "--seconds is 5, and drums makes clips of 1.02 s alone" in outcome.err
+    assert outcome.code == 2 and "--seconds is 5, and drums makes clips of 1.024 s alone" in outcome.err
     assert not Path("generated").exists()
-    done = command("generate", "drums", "--seconds", 1.02, "-n", 1, "--label", "kick,snare")
+    done = command("generate", "drums", "--seconds", 1.024, "-n", 1, "--label", "kick,snare")
     assert done.code == 0, "as it says"
     assert "kick,snare is a mix, in equal shares; for each label in turn" in done.err
     assert len(soundfile.read("generated/drums/clip-000000.wav")[0]) == 16384

@@ -94,7 +94,7 @@ def test_a_long_sound_goes_from_latent_to_latent():
 
 
 @torch.no_grad()
-def test_where_its_latents_are_one_a_long_sound_is_that_of_one_latent():
+def test_where_all_latents_are_zero_a_long_sound_is_that_of_one_latent():
     short, long = lively(4096, {}), small(2 * STOP_HOPS * 128, local_latents=3, unbounded=True)
     long.load_state_dict(short.state_dict())
     inputs = drawn(long)
@@ -105,7 +105,7 @@ def test_where_its_latents_are_one_a_long_sound_is_that_of_one_latent():
     torch.testing.assert_close(part, clips_of(short, excerpt(long, short, one, HOPS)), rtol=1e-4, atol=1e-4)
 
 
-def test_latents_on_the_way_are_as_long_as_those_at_the_stops():
+def test_latents_on_the_way_between_orthogonal_ones_are_as_long():
     [first, *_] = unbounded_stages(2 * STOP_HOPS)
     stops = torch.eye(3)[None]
     way = latents_on_the_way(stops, first)[0]

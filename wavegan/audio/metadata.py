@@ -89,10 +89,10 @@ def _lists(folder: Path, names: NameMatcher) -> list[Path]:
 
 
 def _lists_above(folder: Path) -> list[str]:
-    above = folder.absolute().parent
-    lists = sorted(path for path in (above / name for name in tables.NAMES) if path.is_file())
-    remedy = f"if it describes these sounds, name {above} as the source, or move it into {folder}"
-    return [f"{lists[0]} is not read, as it lies above the source; {remedy}."] if lists else []
+    above = folder.resolve().parent
+    lists = sorted(name for name in os.listdir(above) if name.lower() in tables.NAMES)
+    remedy = f"if it describes these sounds, name {above} as the source"
+    return [f"{above / lists[0]} is not read, as it lies above the source; {remedy}."] if lists else []
 
 
 def _other_lists(listing: Listing) -> list[str]:

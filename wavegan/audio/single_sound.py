@@ -34,9 +34,9 @@ def read_clip(path: Path, conversion: Conversion, clip_samples: int) -> tuple[np
 
 
 def read_whole(path: Path, conversion: Conversion) -> tuple[np.ndarray, list[str]]:
-    """Returns a whole sound, float32 (channels, frames), at its own level and with the silence at its ends.
+    """Returns a whole sound, float32 (channels, frames), at its own level, and what was converted, a sentence each.
 
-    And what was converted, a sentence each. Raises DataError for a file that cannot be used.
+    The silence at its ends stays. Raises DataError for a file that cannot be used.
     """
     decoded = _decoded(path, conversion)
     assert decoded.spool, "a file that cannot be used was refused"
@@ -59,8 +59,9 @@ def _converted(facts: dict[str, Any], conversion: Conversion) -> list[str]:
     if rate != conversion.sample_rate:
         notes.append(f"it is resampled from {rate:,} Hz to {conversion.sample_rate:,} Hz")
     if conversion.channel and channels > 1:
-        notes.append(f"of its channels ({channels}) number {conversion.channel} is taken")
-    elif channels != conversion.channels:
+        notes.append(f"channel {conversion.channel} of {channels} is taken")
+        channels = 1
+    if channels != conversion.channels:
         conversion_of_channels = "mixed to mono" if conversion.channels == 1 else f"repeated to {conversion.channels}"
         notes.append(f"its channels ({channels}) are {conversion_of_channels}")
     return notes
@@ -74,4 +75,6 @@ def _notes(facts: dict[str, Any], length: int, conversion: Conversion, clip_samp
         notes.append(f"its {length / conversion.sample_rate:.2f} s are filled up with silence to {clip_seconds:.2f} s")
     if conversion.normalize and facts["peak"] < FULL_PEAK:
         notes.append(f"its peak of {facts['peak']:.3g} is raised to 1")
+    elif not conversion.normalize and facts["peak"] > 1:
+        notes.append(f"its peaks of up to {facts['peak']:.3g} are cut off at 1")
     return notes

@@ -54,7 +54,8 @@ def checked_clips(clips: Any) -> np.ndarray:
 def checked_clip(clip: Any, loaded: LoadedModel) -> Tensor:
     """Returns a clip, float32 (channels, samples), in the form of a model; raises UserError for others and for silence.
 
-    Where the model has learned from sound of a peak of 1, the clip gets that, too, as a file would, and a line says so.
+    Where the model has learned from sound of a peak of 1, or without an offset, the clip gets that, too. A clip beyond
+    full scale is made softer as a whole. A line says so.
     """
     model = loaded.model
     array, form = array_of(clip), (model.channels, model.clip_samples)
@@ -67,6 +68,8 @@ def checked_clip(clip: Any, loaded: LoadedModel) -> Tensor:
             *fitting or ["cut or fill it up, or name a file, which is converted"],
         )
     sound = checked_clips(array[None])[0]
+    if loaded.conversion.remove_dc:
+        sound = sound - sound.mean(axis=1, keepdims=True)
     peak = float(np.abs(sound).max())
     if peak < SILENCE_PEAK:
         raise UserError("the clip is silence", "the nearest sound of silence is none", "pass a sound that is heard")

@@ -25,11 +25,11 @@ def of_seconds(loaded: LoadedModel, seconds: float | None) -> LoadedModel:
         return loaded
     seconds = number("seconds", seconds, advised=30)
     model, own = loaded.model, loaded.model.clip_samples / loaded.model.sample_rate
+    if abs(seconds * model.sample_rate - model.clip_samples) < 0.5:
+        return loaded
     if loaded.is_translation or not makes_any_length(model):
-        if f"{seconds:.2f}" == f"{own:.2f}" and not loaded.is_translation:
-            return loaded
         raise UserError(
-            f"`seconds` is {seconds:g}, and {model.name} makes clips of {own:.2f} s alone",
+            f"`seconds` is {seconds:g}, and {model.name} makes clips of {own:.6g} s alone",
             "a model of generator.unbounded makes sounds of any length",
             "leave it out, or train one, with generator.unbounded=true",
         )

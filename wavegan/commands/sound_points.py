@@ -44,8 +44,10 @@ def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> t
 def of_sound(loaded: LoadedModel, sound: Any) -> LoadedModel:
     """Returns a model that makes sounds as long as a file that it has made; the same model for any other sound."""
     receipt = _receipt(Path(sound)) if isinstance(sound, str | os.PathLike) else None
-    is_own = receipt and receipt.weights == weights_hash(loaded.model.generator)
-    return of_samples(loaded, receipt.clip_samples) if receipt and is_own else loaded
+    if not receipt or receipt.weights != weights_hash(loaded.model.generator):
+        return loaded
+    longer = of_samples(loaded, receipt.clip_samples)
+    return longer if longer is loaded or _is_as_made(longer.model, receipt, Path(sound)) else loaded
 
 
 def point_in(loaded: LoadedModel, sound: Path) -> Point:

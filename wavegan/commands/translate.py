@@ -73,8 +73,8 @@ def translate(
     for source, path in zip(sounds, paths, strict=True):
         if path not in kept:
             sound, notes = single_sound.read_whole(source, loaded.conversion)
-            for note in notes:
-                logger.info(f"{source}: {note}")
+            if notes:
+                logger.info(f"{source}: {'; '.join(notes)}")
             translation = _translated(torch.from_numpy(sound), translator, is_scaled=loaded.recipe.data.normalize)
             if (peak := float(translation.abs().max())) > 1:
                 logger.info(f"{path}: its peak of {peak:.3g} is lowered to 1, as a file would cut it off")

@@ -166,7 +166,8 @@ class Generator(SpectralFrames):
                 drawn = pitches[:, first.margin * first.stride :][:, : self.frames]
         features = []
         for block, stage, row in zip(self.blocks, self.stages, rows, strict=True):
-            w = w if self.stops == 1 else stage.of(w)
+            if self.stops > 1:
+                w = stage.of(w)
             x = block(stage.of(x), w, row, None if pitch is None else stage.seen(pitch, first))
             features.append(stage.within(x))
         x = _activated(features[-1][..., : self.frames])
@@ -197,8 +198,10 @@ class Generator(SpectralFrames):
         if self.stops == 1:
             return self.mapped_latents(z, labels)[:, None]
         stops = z[:, : self.latent_dim * self.stops].unflatten(1, (self.stops, -1))
-        places = latents_on_the_way(stops, self.stages[0]).unbind(1)
-        return torch.stack([self.mapped_latents(place, labels) for place in places], dim=1)
+        latents = latents_on_the_way(stops, self.stages[0])
+        places = latents.shape[1]
+        each = None if labels is None else labels.repeat_interleave(places, dim=0)
+        return self.mapped_latents(latents.flatten(0, 1), each).unflatten(0, (-1, places))
 
     @property
     def sets_of_frames(self) -> list[SpectralFrames]:

@@ -85,7 +85,7 @@ def way_stops(hops: int) -> int:
 def latents_on_the_way(stops: Tensor, first: Stage) -> Tensor:
     """Computes the latents (N, places, D) of the first block's places, of those at the stops (N, S, D).
 
-    Between two stops a latent goes along an arc, so that it is everywhere as long as they are.
+    Between two stops a latent goes along an arc. Independent latents are nearly orthogonal, so it stays about as long.
     """
     places = torch.arange(first.length, device=stops.device) - first.margin
     at = (places * (first.stride / STOP_HOPS)).clamp(0, stops.shape[1] - 1)

@@ -24,9 +24,10 @@ PAGE_DRAW = -1  # the number of a draw that a page of the instrument has made
 class Point:
     """Holds what a generator takes for one sound.
 
-    latent: (latent_dim,). labels: weights (labels,), None for a generator that knows none. noise: the noise inputs are
-    the sum of those of each seed and number, times its weight. offset: (mapped,), what is added to the mapped latent,
-    see `directions`; None for nothing. made_by: the model that it is a point of, see `maker`.
+    latent: all numbers of it, those of long sounds and of parts, too. labels: weights (labels,), None for a
+    generator that knows none. noise: the noise inputs are the sum of those of each seed and number, times its
+    weight. offset: (mapped,), what is added to the mapped latent, see `directions`; None for nothing. made_by: the
+    model that it is a point of, see `maker`.
     """
 
     latent: Tensor
@@ -63,8 +64,9 @@ def checked(model: Model, point: Point) -> Point:
         rule = f"the model is {maker(model)}, and its latents mean something else"
         raise UserError(f"the point is one of {point.made_by}", rule, "pass the clip or its file instead of the point")
     if point.latent.shape != model.inputs[0].shape:
-        rule = f"sounds of {model.clip_samples / model.sample_rate:.2f} s have {model.inputs[0].shape[0]:,}"
-        raise UserError(f"the point has {len(point.latent):,} latents", rule, "take two sounds of one length")
+        rule = f"that of a sound of {model.clip_samples / model.sample_rate:.2f} s has {model.inputs[0].shape[0]:,}"
+        remedy = "pass the point of a sound of that length"
+        raise UserError(f"the point's latent has {len(point.latent):,} numbers", rule, remedy)
     return point
 
 
