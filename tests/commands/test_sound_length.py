@@ -9,6 +9,7 @@ import soundfile
 
 import wavegan
 from wavegan import recipe as recipes
+from wavegan.audio import comments, files
 from wavegan.commands import generate as job
 from wavegan.commands import receipts
 from wavegan.commands.train import train
@@ -95,6 +96,15 @@ def test_sounds_of_two_lengths_are_not_mixed(command, endless):
     [near] = model.vary("0.4/clip-000000.wav", 1, amount=1e-6)
     written = soundfile.read("0.4/clip-000000.wav", dtype="float32")[0]
     np.testing.assert_allclose(near[0], written, atol=1e-3)
+
+
+def test_an_edited_long_sound_is_not_searched_for_at_its_length(command, endless):
+    """Inverting half a minute would take minutes."""
+    assert command("generate", endless, "-n", 1, "--seconds", 0.4, "--out", "clips").code == 0
+    path = Path("clips/clip-000000.wav")
+    files.write(path, np.random.default_rng(0).uniform(-1, 1, (1, 1600)), 4000, comments.read(path))
+    with pytest.raises(DataError, match="lasts 0.40 s; a sound of 0.26 s is needed here"):
+        wavegan.load(endless).vary(path, 1)
 
 
 def test_python_makes_what_the_command_writes(command, endless):
