@@ -231,6 +231,11 @@ def test_a_source_that_is_not_there_is_refused(tmp_path: Path):
         open_source(str(tmp_path / "nowhere"))
 
 
+def test_a_built_in_source_with_a_slip_is_suggested():
+    with pytest.raises(DataError, match=r"piano_piece does not exist; .*; did you mean piano_pieces\?$"):
+        open_source("piano_piece")
+
+
 def test_a_source_that_is_a_file_is_refused(tmp_path: Path):
     place(tmp_path / "a.wav")
     with pytest.raises(DataError, match=r"a\.wav is a file; .*; name the folder"):

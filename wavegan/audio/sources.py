@@ -3,6 +3,7 @@
 A source is a folder, tar shards, a remote address, a fetched or bundled data set, the drum machine or the synthesiser.
 """
 
+import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -156,10 +157,12 @@ def _play_note(seed: int, cents: int, index: int, sample_rate: int, _channels: i
 
 def _folder(folder: Path, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if not folder.exists():
-        built_in = ", ".join((*BUILT_IN, *public_datasets.DATASETS))
+        names = (*BUILT_IN, *public_datasets.DATASETS)
+        near = difflib.get_close_matches(folder.as_posix(), names, 1, 0.75)
+        remedy = f"did you mean {near[0]}?" if near else "check the spelling and the folder you are in"
         raise DataError(
             f"the source {folder} does not exist; a source is a folder of sound files, tar files, an address such as "
-            f"s3://bucket/sounds, or one of {built_in}; check the spelling and the folder you are in"
+            f"s3://bucket/sounds, or one of {', '.join(names)}; {remedy}"
         )
     if not folder.is_dir():
         raise DataError(
