@@ -300,6 +300,17 @@ def test_a_list_above_the_source_is_told(tmp_path: Path):
     assert described(tmp_path / "s", "a.wav").notes == []
 
 
+def test_a_folder_above_that_is_closed_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def listed_names(folder: str | Path) -> list[str]:
+        if Path(folder) == tmp_path.resolve():
+            raise PermissionError(folder)
+        return names(folder)
+
+    names = os.listdir
+    monkeypatch.setattr(os, "listdir", listed_names)
+    assert described(tmp_path / "s", "a.wav").notes == []
+
+
 def test_parquet_without_its_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pyarrow, which is not installed; run: pip install pyarrow, or export it as"):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -89,8 +90,10 @@ def _lists(folder: Path, names: NameMatcher) -> list[Path]:
 
 
 def _lists_above(folder: Path) -> list[str]:
-    above = folder.resolve().parent
-    lists = sorted(name for name in os.listdir(above) if name.lower() in tables.NAMES)
+    above, names = folder.resolve().parent, []
+    with suppress(OSError):  # a folder above may be closed to this user
+        names = os.listdir(above)
+    lists = sorted(name for name in names if name.lower() in tables.NAMES)
     remedy = f"if it describes these sounds, name {above} as the source"
     return [f"{above / lists[0]} is not read, as it lies above the source; {remedy}."] if lists else []
 
