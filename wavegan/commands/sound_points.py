@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> t
     return loaded, [point_in(loaded, path) for path in sounds]
 
 
-def of_sound(loaded: LoadedModel, sound: object) -> LoadedModel:
+def of_sound(loaded: LoadedModel, sound: Any) -> LoadedModel:
     """Returns a model that makes sounds as long as a file that it has made; the same model for any other sound."""
     receipt = _receipt(Path(sound)) if isinstance(sound, str | os.PathLike) else None
     if not receipt or receipt.weights != weights_hash(loaded.model.generator):
