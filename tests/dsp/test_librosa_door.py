@@ -16,7 +16,7 @@ import numpy as np, torch
 from numba.core.dispatcher import Dispatcher
 from wavegan.audio.content import _pitches, _sounds_and_onsets
 from wavegan.dsp.librosa_door import librosa
-from wavegan.models.pulses import pitches_of
+from wavegan.models.pitches import pitches_of
 from wavegan.steering.descriptors import DESCRIPTORS
 
 def compiled():

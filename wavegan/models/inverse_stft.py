@@ -22,7 +22,8 @@ from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.level_meter import LevelMeter
-from wavegan.models.pulses import DrawnPitches, Pulses, pitch_unit, pitches_of
+from wavegan.models.pitches import DrawnPitches, pitches_of
+from wavegan.models.pulses import Pulses, pitch_unit
 from wavegan.models.spectral_frames import LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
 from wavegan.models.stages import latents_on_the_way, stretched, unbounded_stages, way_stops, whole_stages

@@ -253,7 +253,7 @@ class Generator {
     });
   }
 
-  /** Returns the pitch that normal numbers give each frame, as wavegan/models/pulses.py does, in octaves. */
+  /** Returns the pitch that normal numbers give each frame, as wavegan/models/pitches.py does, in octaves. */
   drawnPitches(numbers) {
     const [own, [bend]] = [this.tensors["drawn_pitches.own"], this.tensors["drawn_pitches.bend"]];
     const place = (0.5 + 0.5 * errorFunction(numbers[0] / Math.SQRT2)) * (own.length - 1);

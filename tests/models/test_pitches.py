@@ -1,0 +1,94 @@
+"""Tests how pitches are heard and drawn."""
+
+import math
+
+import pytest
+import torch
+
+from wavegan.models.inverse_stft import Generator
+from wavegan.models.pitches import QUANTILES, DrawnPitches, _peaks, pitches_of
+
+
+def test_drawn_pitches_are_spread_as_those_that_were_measured():
+    drawn = DrawnPitches(40, 512, 128)
+    own = 3 + torch.rand(500, generator=torch.Generator().manual_seed(0))
+    slopes = 0.05 / 6 * torch.randn(500, 1, generator=torch.Generator().manual_seed(1))  # within six of 30 frames
+    pitches = 2 ** (own[:, None] + slopes * (torch.arange(31) - 15))
+    pitches[::2, 20:24] = math.nan  # a gap, in which there is no pitch
+    drawn.measure(list(pitches))
+    numbers = torch.randn(4000, drawn.count, generator=torch.Generator().manual_seed(2))
+    pitches = drawn(numbers)
+    assert pitches.shape == (4000, 40)
+    quantiles = torch.tensor([0.1, 0.5, 0.9])
+    torch.testing.assert_close(pitches[:, 0].quantile(quantiles), own.quantile(quantiles), rtol=0, atol=0.03)
+    away = drawn(torch.cat([torch.zeros(4000, 1), numbers[:, 1:]], dim=1)) - drawn.own[QUANTILES // 2]
+    assert (away[:, 12:] - away[:, :-12]).std().item() == pytest.approx(0.05, rel=0.1), "within three units"
+    assert away.diff(dim=1).diff(dim=1).std() < 0.2 * away.diff(dim=1).std(), "they glide"
+    again = DrawnPitches(40, 512, 128)
+    again.load_state_dict(drawn.state_dict())
+    assert torch.equal(again(numbers), pitches)
+
+
+def test_a_clips_own_pitch_lies_between_two_quantiles():
+    drawn = DrawnPitches(4, 512, 128)  # its quantiles are evenly spread
+    numbers = torch.zeros(31, drawn.count)
+    numbers[:, 0] = torch.linspace(-3, 3, 31)
+    expected = math.log2(3) + torch.special.ndtr(numbers[:, 0]) * math.log2(8 / 3)
+    torch.testing.assert_close(drawn(numbers), expected[:, None].expand(-1, 4), rtol=0, atol=1e-5)
+
+
+def test_few_clips_with_a_pitch_leave_the_spread_and_are_told(caplog):
+    drawn = DrawnPitches(40, 512, 128)
+    before = drawn.own.clone()
+    short = torch.full((30,), math.nan)
+    short[:5] = 20
+    drawn.measure([torch.full((30,), 20.0)] * 19 + [short] * 100)
+    assert torch.equal(drawn.own, before) and "of 119 clips 19 have a pitch, where 20 are needed" in caplog.text
+
+
+@pytest.mark.parametrize("window", [512, 256])
+def test_a_drawn_pitch_is_heard_and_the_network_moves_it_a_little(window: int):
+    """Frames of 512 samples hold four to six periods, those of 256 two to three: the pitch is the same."""
+    time = torch.arange(8192) / 512
+    cycles = torch.linspace(4, 6, 40)[:, None, None]
+    clips = torch.sin(2 * math.pi * cycles * time).sign() / 2
+    generator = Generator(8192, dim=4, window=window, hop=128, pulses=True, drawn_pitch=True)
+    generator.measure([clips[:20], clips[20:]])
+    assert generator.drawn_pitches and generator.pulses and generator.pitch
+    low, high = 2 ** generator.drawn_pitches.own[[0, -1]]
+    assert low.item() == pytest.approx(4, rel=0.03) and high.item() == pytest.approx(6, rel=0.03)
+    with torch.no_grad():  # a network of pulses alone
+        level, real, imaginary, hiss, pulse = generator.head.bias[1:].view(5, -1)
+        for part in (level, real, imaginary, hiss):
+            part.zero_()
+        pulse.fill_(3)
+        generator.head.weight.zero_()
+        generator.pitch.weight.zero_()
+        generator.pitch.bias.zero_()
+        inputs = [declared.draw(12, generator=torch.Generator().manual_seed(0)) for declared in generator.inputs]
+        inputs[-1][:, 1:] = 0
+        expected = 2 ** generator.drawn_pitches(inputs[-1])[:, 0]
+        for moved, factor in ((0.0, 1), (50.0, 2**0.2)):
+            generator.pitch.bias.fill_(moved)
+            heard = pitches_of(generator(inputs[0], None, *inputs[1:])[:, 0], 512)
+            medians = torch.stack([clip.nanmedian() for clip in heard])
+            torch.testing.assert_close(medians, expected * factor, rtol=0.04, atol=0)
+
+
+def test_a_gliding_pitch_is_heard_finer_than_in_steps_of_half_a_semitone():
+    glide = 2 ** torch.linspace(2.2, 2.6, 8192, dtype=torch.float64)  # cycles a window, two fifths of an octave
+    phases = 2 * math.pi * torch.stack([glide, 2 * glide]).cumsum(1) / 512
+    harmonics = torch.arange(1, 6)[:, None, None]
+    tones = ((harmonics * phases).cos() / harmonics).sum(0).float()
+    low, high, none = pitches_of(torch.cat([tones, torch.zeros(1, 8192)]), 512)
+    inner, places = slice(3, -3), torch.arange(33) * 256
+    expected = glide[places.clamp(max=8191)][inner].float()
+    torch.testing.assert_close(low[inner], expected, rtol=3e-3, atol=0)
+    torch.testing.assert_close(high[inner], 2 * expected, rtol=3e-3, atol=0)
+    assert none.isnan().all()
+
+
+def test_a_high_pitch_of_a_short_unit_stays_where_no_lag_is_near():
+    pitches = torch.tensor([[2.0, 27.0, 26.0]])  # of a unit of 64 samples the lag of 27 cycles is 2.4
+    sine = torch.sin(2 * math.pi * 27 * torch.arange(64) / 64)[None]
+    assert _peaks(sine, pitches, 64)[0, 1:].tolist() == [27, 26]
