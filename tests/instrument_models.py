@@ -29,4 +29,7 @@ def lively_model(
     generator.peaks_are_one.fill_(is_loud)
     if generator.pulses and generator.pulses.is_steady:
         generator.pulses.frequencies.measure(torch.linspace(3, 9, 200))
+    if generator.drawn_pitches:
+        generator.drawn_pitches.of_labels.uniform_(-0.2, 0.2)
+        generator.drawn_pitches.bend.fill_(0.03)
     return Model(generator, clip_samples, channels, RATE, "lively", 1200, names)

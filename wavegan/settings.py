@@ -149,13 +149,17 @@ SteadyPitch = Annotated[
 ]
 DrawnPitch = Annotated[
     bool,
-    Field(description="draws the pitch of pulses as those of the sound are spread; pulses swell and ring: for voices"),
+    Field(
+        description="draws the pitch of pulses as those of the sound or its labels are spread: for voices, single notes"
+    ),
+]
+GlottalPulses = Annotated[
+    bool,
+    Field(description="lets pulses of drawn pitches swell before their peak: for voices, not for notes"),
 ]
 FilteredPulses = Annotated[
     bool,
-    Field(
-        description="makes bins of filtered pulses and hiss, without steady sines: for voices, which are less hoarse"
-    ),
+    Field(description="makes bins of filtered pulses and hiss, without steady sines: for voices and single notes"),
 ]
 StartShare = Annotated[
     float,

@@ -83,7 +83,7 @@ def untrained_model(recipe: Recipe, trained: Model) -> Model:
     """Returns a model with the weights that its recipe's training started from."""
     generator = method(recipe, trained.device).networks[GENERATING[recipe.method.name]]
     for part, measured in zip(*map(networks.measured_parts, (generator, trained.generator)), strict=True):
-        for statistic, value in zip(part.buffers(recurse=False), measured.buffers(recurse=False), strict=True):
+        for statistic, value in zip(part.buffers(), measured.buffers(), strict=True):
             statistic.copy_(value)
     return replace(trained, generator=generator.eval(), step=0)
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from wavegan.assemble import networks
+from wavegan.assemble.heard_pitches import measure_pitches
 from wavegan.assemble.training_clips import measured_clips
 from wavegan.audio.clip_source import ClipSource
 from wavegan.methods.base import Batch, Method
@@ -35,6 +36,9 @@ def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) ->
     if clips:
         for spectra in filter(lambda part: part.needs_statistics, _spectra(new_method)):
             spectra.measure(batch.to(on) for batch in measured_clips(clips))
+        for network in new_method.networks.values():
+            if getattr(network, "needs_pitches", False):
+                measure_pitches(network, clips, recipe.data.sample_rate, on)
     return new_method
 
 

@@ -137,10 +137,15 @@ def source_clips(recipe: Recipe, parts: Corpora) -> Callable[[Sequence[int]], Te
 
 def measured_clips(clips: ClipSource) -> Iterator[Tensor]:
     """Yields batches of the clips that statistics are taken from: each clip once, 4,096 at the most."""
+    return (clips.batch(*place) for place in measured_places(clips))
+
+
+def measured_places(clips: ClipSource) -> Iterator[tuple[int, int, slice]]:
+    """Yields what `clips.batch` and `clips.labels` take to give these batches and their labels."""
     count = min(len(clips), MEASURED_CLIPS)
     size = min(BATCH_SIZE, count)
     for draw in range(-(-count // size)):
-        yield clips.batch(draw, size, slice(count - draw * size))
+        yield draw, size, slice(count - draw * size)
 
 
 def _refuse_other_labels(labels: int, clips: ClipSource) -> None:

@@ -31,6 +31,7 @@ ANY_SIZE = (  # keys that may differ, as the weights that both have keep their s
     "generator.tuned_bins:",
     "generator.steady_pitch:",
     "generator.drawn_pitch:",
+    "generator.glottal_pulses:",
     "data.sample_rate:",
     "data.clip_samples:",
 )

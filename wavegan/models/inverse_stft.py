@@ -22,7 +22,7 @@ from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.level_meter import LevelMeter
-from wavegan.models.pitches import DrawnPitches, pitches_of
+from wavegan.models.pitches import DrawnPitches
 from wavegan.models.pulses import Pulses, pitch_unit
 from wavegan.models.spectral_frames import LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
@@ -32,7 +32,6 @@ MAPPED = 2  # times dim, the numbers to which a latent is mapped
 KERNEL_SIZE = 5
 LOCAL_FRAMES = 32  # about as many have the same local latents; 256 ms at 16 kHz and a hop of 128
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
-PITCHED = 256  # clips in which pitches are looked for, or a few more
 START_PULSES = 0.6  # their share in a bin of a network that has learned nothing, where pitches are drawn
 OCTAVE = 2.0  # in the row of drawn pitches that blocks see
 LABEL_LENGTH = 2.0  # where a latent has about 8: longer ones leave less to tell the clips of a label apart by
@@ -48,14 +47,15 @@ class Generator(SpectralFrames):
     for short clips makes long ones, see `unbounded_stages`; each frame that the blocks begin with is a part. A long
     sound has several latents of latent_dim numbers and goes from one to the next, see `latents_on_the_way`. pulses:
     adds a source of pulses, of one pitch for every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch
-    of a clip is drawn as those of the sound are spread, see `DrawnPitches`, every block sees it and the head moves it
-    little; and pulses ring as a voice's, with the phases of the minimum-phase filter that has the frame's levels.
-    filtered_pulses: the complex numbers filter the pulses, and there are no steady sines beside them, which were noise
-    in a voice. start_share: the share of hiss and of pulses in a bin of a network that has learned nothing.
-    detuned_bins: see `spectral_frames.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones.
-    broad_hiss: hiss is no louder than the mean level of the bins around, so that a partial does not hiss. long_frames:
-    how many times longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first
-    block that has as many frames, or more.
+    of a clip is drawn as those of the sound, or of its label, are spread, see `DrawnPitches`, every block sees it and
+    the head moves it little; and pulses ring, with the phases of the minimum-phase filter that has the frame's levels.
+    glottal_pulses: those that ring also swell before their peak, as those of a voice do. filtered_pulses: the complex
+    numbers filter the pulses, and there are no steady sines beside them, which were noise in a voice. start_share: the
+    share of hiss and of pulses in a bin of a network that has learned nothing. detuned_bins: see
+    `spectral_frames.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is
+    no louder than the mean level of the bins around, so that a partial does not hiss. long_frames: how many times
+    longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first block that has as
+    many frames, or more.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -84,6 +84,7 @@ class Generator(SpectralFrames):
         pulses: settings.Pulses = False,
         steady_pitch: settings.SteadyPitch = False,
         drawn_pitch: settings.DrawnPitch = False,
+        glottal_pulses: settings.GlottalPulses = True,
         filtered_pulses: settings.FilteredPulses = False,
         start_share: settings.StartShare = 0.3,
         broad_hiss: settings.BroadHiss = False,
@@ -103,7 +104,7 @@ class Generator(SpectralFrames):
         self.output = Waveform()
         is_drawn = pulses and drawn_pitch
         pitched = self.stages[0].length * self.stages[0].stride if unbounded else frames
-        self.drawn_pitches = DrawnPitches(pitched, pitch_unit(window, hop), hop) if is_drawn else None
+        self.drawn_pitches = DrawnPitches(pitched, pitch_unit(window, hop), hop, labels) if is_drawn else None
         self.mapped = mapped = MAPPED * dim
         self.latent = LatentLayer(latent_dim, mapped, labels, label_length=LABEL_LENGTH)
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
@@ -116,8 +117,9 @@ class Generator(SpectralFrames):
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
         filters = pulses and filtered_pulses
+        phases = {"rings": is_drawn, "glottal": is_drawn and glottal_pulses}
         bins = {"detuned_bins": detuned_bins, "tuned_bins": tuned_bins, "edge": edge}
-        self.build(*form, sources=sources, broad_hiss=broad_hiss, rings=is_drawn, filters=filters, **bins)
+        self.build(*form, sources=sources, broad_hiss=broad_hiss, filters=filters, **phases, **bins)
         self.long_frames = LongFrames(*form, long_frames, **bins) if long_frames else None
         self.inputs = self._declared_inputs()
         initialize_uniform(self)
@@ -159,12 +161,12 @@ class Generator(SpectralFrames):
             local = self.local(z[:, self.latent_dim * self.stops :].unflatten(1, (-1, self.local_latents)))
             x = x + (local.transpose(1, 2) if self.unbounded else stretched(local.transpose(1, 2), x.shape[-1]))
         rows, (white, *numbers) = noise[: len(self.blocks)], noise[len(self.blocks) :]
-        first, drawn, pitch = self.stages[0], None, None
+        first, drawn, pitch = self.stages[0], (), None
         if self.drawn_pitches:
             with full_precision(numbers[0]):
-                pitches = self.drawn_pitches(numbers[0].float())
+                pitches = self.drawn_pitches(numbers[0].float(), labels)
                 pitch = OCTAVE * (pitches - self.drawn_pitches.own.mean())[:, None]
-                drawn = pitches[:, first.margin * first.stride :][:, : self.frames]
+                drawn = pitches[:, first.margin * first.stride :][:, : self.frames], self.drawn_pitches.reach
         features = []
         for block, stage, row in zip(self.blocks, self.stages, rows, strict=True):
             if self.stops > 1:
@@ -176,7 +178,7 @@ class Generator(SpectralFrames):
         with full_precision(maps):
             sources = [self._hiss(white.float())]
             if self.pulses and self.pitch:  # pitches learn from what the blocks say, and teach them nothing
-                sources.append(self.pulses(self.pitch(x.detach().float())[..., 0], drawn))
+                sources.append(self.pulses(self.pitch(x.detach().float())[..., 0], *drawn))
             clips = self.synthesized(self.spectra(maps.float(), *sources))
         if self.long_frames:
             clips = clips + self.long_frames(_activated(self._slow(features)), x)
@@ -213,27 +215,29 @@ class Generator(SpectralFrames):
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Measures the start levels and the bounds of the bins on clips, which come in batches (N, channels, T).
 
-        See `LevelMeter`. Where the clips have a peak of 1, so will generated ones. Steady and drawn pitches lie where
-        those of the clips do.
+        See `LevelMeter`. Where the clips have a peak of 1, so will generated ones.
         """
-        meters = [LevelMeter(frames) for frames in self.sets_of_frames]
-        count, peaks, pitches = 0, [], []
-        steady = self.pulses if self.pulses and self.pulses.is_steady else None
+        meters, peaks = [LevelMeter(frames) for frames in self.sets_of_frames], []
         for clips in batches:
             mixed = self.mix @ clips if self.channels > 1 else clips
-            if (steady or self.drawn_pitches) and count < PITCHED:
-                pitches += pitches_of(mixed[:, 0], pitch_unit(self.window, self.hop))
             for meter in meters:
                 meter.add(mixed)
-            count += len(clips)
             peaks.append(clips.abs().amax(dim=(1, 2)))
         for meter in meters:
             meter.set()
-        if steady:
-            steady.frequencies.measure(torch.cat(pitches))
-        if self.drawn_pitches:
-            self.drawn_pitches.measure(pitches)
         self.peaks_are_one.fill_((torch.cat(peaks) > FULL_PEAK).float().mean() > FULL_PEAK)
+
+    @property
+    def needs_pitches(self) -> bool:
+        """Returns whether it has pitches that lie where those of the sound do."""
+        return bool(self.drawn_pitches or (self.pulses and self.pulses.is_steady))
+
+    @torch.no_grad()
+    def measure_pitches(self, pitches: list[Tensor], labels: list[int]) -> list[int]:
+        """Sets where steady or drawn pitches lie, from those of clips; see `DrawnPitches.measure`."""
+        if self.pulses and self.pulses.is_steady:
+            self.pulses.frequencies.measure(torch.cat(pitches))
+        return self.drawn_pitches.measure(pitches, labels) if self.drawn_pitches else []
 
     def _hiss(self, white: Tensor) -> Tensor:
         """Transforms the frames of a white noise; a bin has a mean square of 2."""

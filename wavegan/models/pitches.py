@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan.dsp.librosa_door import librosa
-from wavegan.models.pulses import BEND_UNITS, HIGHEST, LOWEST
+from wavegan.models.pulses import BEND_UNITS, HIGHEST, LOWEST, MOST_MOVED
 
 logger = logging.getLogger(__name__)
 
@@ -16,58 +16,110 @@ OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; 94 t
 QUANTILES = 65
 LAG_UNITS = 3  # within which its changes are measured; 0.1 s
 LAG_FRAMES = 2 * LAG_UNITS  # of those in which pitches are looked for
-FEW_FRAMES, FEW_CLIPS = 6, 20  # with a pitch
+FEW_FRAMES, FEW_CLIPS, FEW_OF_LABEL = 6, 20, 3  # with a pitch
+SAID_BY_LABELS = 0.5  # of the variance of pitches, at most so much is left within labels that tell pitches
+MISHEARD = 4.0  # times the median distance from a label's median pitch, beyond which none is believed
+REACH = 2.5  # times the bend
 WITHIN, NORMAL_WITHIN = 0.8, 1.2816  # so many of normal numbers are smaller than so many standard deviations
 
 
 class DrawnPitches(nn.Module):
     """Turns normal numbers (N, 1 + frames + span - 1) into pitches (N, frames), as those of a sound are spread.
 
-    The first number says a clip's own pitch, by the quantiles `own`. The others, averaged over 12 units with a taper,
-    let it glide: within 3 units by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles
-    a unit. The gradient of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and
-    down by octaves.
+    The first number says a clip's own pitch, by quantiles: `own` and, where rows of label weights (N, labels) say so,
+    `of_labels`, how many octaves those of each label lie above. So the pitch of a mix of labels lies between theirs.
+    The other numbers, averaged over 12 units with a taper, let it glide: within 3 units by a standard deviation of
+    `bend` octaves. Pitches are logarithms to base 2 of cycles a unit. The gradient of a GAN finds a frequency only
+    from nearby; left to it, the pitch of a voice went up and down by octaves.
     """
 
     own: Tensor
+    of_labels: Tensor
     bend: Tensor
     kernel: Tensor
 
-    def __init__(self, frames: int, unit: int, hop: int):
+    def __init__(self, frames: int, unit: int, hop: int, labels: int = 0):
         super().__init__()
         span = BEND_UNITS * unit // hop
         self.count = frames + span
         self.register_buffer("own", torch.linspace(*OWN, QUANTILES))
+        self.register_buffer("of_labels", torch.zeros(labels, QUANTILES))
         self.register_buffer("bend", torch.tensor(0.1))
         taper = torch.hann_window(span + 2)[1:-1]
         lag = LAG_UNITS * unit // hop
         change = F.pad(taper, (lag, 0)) - F.pad(taper, (0, lag))
         self.register_buffer("kernel", taper / change.norm(), persistent=False)
 
-    def forward(self, numbers: Tensor) -> Tensor:
+    def forward(self, numbers: Tensor, labels: Tensor | None = None) -> Tensor:
+        quantiles = self.own.expand(numbers.shape[0], -1)
+        if labels is not None:
+            quantiles = quantiles + labels.to(quantiles.dtype) @ self.of_labels
         places = (0.5 + 0.5 * torch.erf(numbers[:, :1] / math.sqrt(2))) * (QUANTILES - 1)  # of normal numbers, even
         before = places.floor().clamp(max=QUANTILES - 2)
-        low, high = self.own[before.long()], self.own[before.long() + 1]
+        low, high = (quantiles.gather(1, before.long() + step) for step in (0, 1))
         own = low + (places - before) * (high - low)
         return own + self.bend * F.conv1d(numbers[:, None, 1:], self.kernel[None, None])[:, 0]
 
-    def measure(self, pitches: list[Tensor]) -> None:
-        """Sets both from the pitches of each clip's frames, see `pitches_of`.
+    @property
+    def reach(self) -> Tensor:
+        """Returns by how many octaves a network may move a pitch: little where pitches hardly glide, as of notes."""
+        return (REACH * self.bend).clamp(max=MOST_MOVED)
 
-        Where too few clips have a pitch, both stay as they are, and a line says so.
+    def measure(self, pitches: list[Tensor], labels: list[int]) -> list[int]:
+        """Sets all from the pitches of each clip's frames, see `pitches_of`, and the clips' labels.
+
+        Where too few clips have a pitch, all stays as it is, and a line says so. Labels have quantiles of their own if
+        at least half of the variance of pitches lies between labels, as it does where labels are notes. Returns those
+        labels of which too few clips have a pitch, whose clips then have the pitches of all.
         """
-        logs = [clip.log2() for clip in pitches if clip.isfinite().sum() >= FEW_FRAMES]
+        logs, of_clips = [], []
+        for clip, label in zip(pitches, labels, strict=True):
+            if clip.isfinite().sum() >= FEW_FRAMES:
+                logs.append(clip.log2())
+                of_clips.append(label)
         if len(logs) < FEW_CLIPS:
             logger.warning(
                 f"generator.drawn_pitch is true, and of {len(pitches)} clips {len(logs)} have a pitch, where "
                 f"{FEW_CLIPS} are needed; pitches are drawn as of a voice; leave it out for sound that is none"
             )
-            return
+            return []
         medians = torch.stack([clip.nanmedian() for clip in logs])
-        self.own.copy_(medians.quantile(torch.linspace(0.01, 0.99, QUANTILES).to(medians)))
+        self.own.copy_(_quantiles(medians))
         changes = torch.cat([clip[LAG_FRAMES:] - clip[:-LAG_FRAMES] for clip in logs]).abs()
         if changes.isfinite().any():
             self.bend.copy_(changes.nanquantile(WITHIN) / NORMAL_WITHIN)
+        return self._measure_labels(medians, torch.tensor(of_clips, device=medians.device))
+
+    def _measure_labels(self, medians: Tensor, labels: Tensor) -> list[int]:
+        """Sets the quantiles of labels from the pitches (clips,) and the labels of clips; returns as `measure`."""
+        of_labels = [medians[labels == label] for label in range(len(self.of_labels))]
+        known = {label: _believed(own) for label, own in enumerate(of_labels) if len(own) >= FEW_OF_LABEL}
+        if not known:
+            return []
+        squares = sum((own - own.mean()).square().sum() for own in known.values())
+        together = torch.cat(list(known.values()))
+        if squares / (len(together) - len(known)) > SAID_BY_LABELS * together.var():
+            return []
+        for label, own in known.items():
+            self.of_labels[label] = _quantiles(own) - self.own
+        return [label for label in range(len(of_labels)) if label not in known]
+
+    def _load_from_state_dict(self, state_dict, prefix, *others) -> None:
+        """Takes zeros for labels that a model of an earlier version lacks."""
+        state_dict.setdefault(f"{prefix}of_labels", torch.zeros_like(self.of_labels))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def _believed(pitches: Tensor) -> Tensor:
+    """Returns the pitches (clips,) of a label without the far ones, as pYIN errs by an octave now and then."""
+    middle = pitches.median()
+    reach = MISHEARD * (pitches - middle).abs().median()
+    return pitches.clamp(middle - reach, middle + reach)
+
+
+def _quantiles(pitches: Tensor) -> Tensor:
+    """Returns the quantiles (QUANTILES,) of pitches, without the hundredth at each end."""
+    return pitches.quantile(torch.linspace(0.01, 0.99, QUANTILES).to(pitches))
 
 
 def pitches_of(clips: Tensor, unit: int) -> list[Tensor]:

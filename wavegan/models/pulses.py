@@ -14,7 +14,7 @@ STEADY_REACH = 4  # frames on each side, over which what a network says of a ste
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
 FEW = 200  # pitches, from which no range is measured
-MOST_MOVED = 0.2  # octaves, by which a network moves a drawn pitch
+MOST_MOVED = 0.2  # octaves, by which a network moves a drawn pitch at most
 BEND_UNITS = 12  # over which a drawn pitch is smooth, and what a network says of it; 0.38 s
 BAND = 0.4  # B as a share of the band
 LEAST_HEIGHT = -40.0  # as a natural logarithm; denormal numbers make arithmetic slow
@@ -25,7 +25,7 @@ class Frequencies(nn.Module):
 
     The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a unit: four
     octaves, or those that `measure` sets. Where pitches are `drawn` (the same shape, as such logarithms), the numbers
-    only move those.
+    only move those, by `reach` octaves at most.
     """
 
     bounds: Tensor
@@ -35,10 +35,10 @@ class Frequencies(nn.Module):
         self.unit = unit
         self.register_buffer("bounds", torch.tensor([LOWEST, HIGHEST]).log2(), persistent=is_measured)
 
-    def forward(self, pitches: Tensor, drawn: Tensor | None = None) -> Tensor:
+    def forward(self, pitches: Tensor, drawn: Tensor | None = None, reach: Tensor | float = MOST_MOVED) -> Tensor:
         low, high = self.bounds
         if drawn is not None:
-            return torch.exp2((drawn + MOST_MOVED * torch.tanh(pitches)).clamp(low, high)) / self.unit
+            return torch.exp2((drawn + reach * torch.tanh(pitches)).clamp(low, high)) / self.unit
         return torch.exp2(low + (high - low) * torch.sigmoid(pitches)) / self.unit
 
     def measure(self, pitches: Tensor) -> None:
@@ -83,10 +83,10 @@ class Pulses(nn.Module):
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 
-    def forward(self, pitches: Tensor, drawn: Tensor | None = None) -> Tensor:
+    def forward(self, pitches: Tensor, drawn: Tensor | None = None, reach: Tensor | float = MOST_MOVED) -> Tensor:
         if self.span > 1:
             pitches = F.avg_pool1d(pitches, self.span, stride=1, padding=self.span // 2, count_include_pad=False)
-        cycles = self.frequencies(pitches, drawn)
+        cycles = self.frequencies(pitches, drawn, reach)
         times = torch.arange(self.window, device=cycles.device) - self.window / 2
         phases = self._middles(cycles.detach())[..., None] + cycles[..., None] * times
         sharpness, gain = self._shape(cycles.detach())

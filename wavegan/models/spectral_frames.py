@@ -49,6 +49,7 @@ class SpectralFrames(nn.Module):
         detuned_bins: bool,
         tuned_bins: bool = False,
         rings: bool = False,
+        glottal: bool = False,
         filters: bool = False,
         edge: int = 0,
     ) -> None:
@@ -56,10 +57,10 @@ class SpectralFrames(nn.Module):
 
         sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
         detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`. tuned_bins: it rings where
-        the partials of the sound in it lie, see `LevelMeter`. rings: the last source has the phases of a voice, of the
-        minimum-phase filter with the frame's levels and of a glottis. filters: the complex numbers filter the last
-        source, and there are no steady sines. edge: of the sound that is made on both sides of the clip and cut off, a
-        multiple of the hop.
+        the partials of the sound in it lie, see `LevelMeter`. rings: the last source has the phases of the
+        minimum-phase filter with the frame's levels; glottal: and those of a glottis, as a voice has. filters: the
+        complex numbers filter the last source, and there are no steady sines. edge: of the sound that is made on both
+        sides of the clip and cut off, a multiple of the hop.
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
         self.frames, self.bins, self.broad_hiss = -(-(clip_samples + 2 * edge) // hop), window // 2 + 1, broad_hiss
@@ -74,7 +75,7 @@ class SpectralFrames(nn.Module):
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
         unit = pitch_unit(window, hop)
         self.register_buffer("ringing", minimum_phase(window, unit) if rings else None, persistent=False)
-        self.register_buffer("glottal", glottal_phases(window, unit) if rings else None, persistent=False)
+        self.register_buffer("glottal", glottal_phases(window, unit) if glottal else None, persistent=False)
 
     @torch.no_grad()
     def begin_head(self, *start_shares: float, loudness: float = 0.0) -> None:
@@ -111,8 +112,9 @@ class SpectralFrames(nn.Module):
         if self.broad_hiss:
             hiss, *others = sources
             sources = (hiss * hiss_factors(levels)[..., None], *others)
-        if self.ringing is not None and self.glottal is not None:
-            sources = (*sources[:-1], turned(sources[-1], levels @ self.ringing + self.glottal))
+        if self.ringing is not None:
+            phases = levels @ self.ringing
+            sources = (*sources[:-1], turned(sources[-1], phases if self.glottal is None else phases + self.glottal))
         if self.filters:
             turn, sources = sources[-1].movedim(-1, 0), sources[:-1]
         else:

@@ -54,6 +54,9 @@ def _generator(recipe: Recipe) -> Iterator[Conflict]:
         if getattr(generator, key) and not generator.pulses:
             keys, rule = (f"generator.{key}", "generator.pulses"), "generator.pulses is false, so there is no pitch"
             yield Conflict(keys, f"generator.{key} is true; {rule}; try generator.pulses: true")
+    if not (generator.glottal_pulses or generator.drawn_pitch):
+        keys, rule = ("generator.glottal_pulses", "generator.drawn_pitch"), "only pulses of drawn pitches swell"
+        yield Conflict(keys, f"generator.glottal_pulses is false; {rule}; leave it out")
     if generator.filtered_pulses and generator.tuned_bins and not generator.long_frames:
         keys, rule = ("generator.tuned_bins", "generator.filtered_pulses"), "there are no steady sines to tune"
         yield Conflict(keys, f"generator.tuned_bins and filtered_pulses are true; {rule}; leave out one")

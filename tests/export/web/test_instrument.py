@@ -135,6 +135,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "filtered pulses, stereo": {
         "pulses": True, "drawn_pitch": True, "filtered_pulses": True, "channels": 2, "names": ("a", "b"),
     },
+    "notes": {
+        "pulses": True, "drawn_pitch": True, "filtered_pulses": True, "glottal_pulses": False, "broad_hiss": True,
+        "names": ("a", "b"),
+    },
     "drawn pitches, two hops a window": {
         "pulses": True, "drawn_pitch": True, "filtered_pulses": True, "window": 64, "hop": 32, "dim": 9,
     },

@@ -17,7 +17,7 @@ class Frames {
     const weights = (name) => tensors[factor ? `long_frames.${name}` : name];
     [this.window, this.hop] = [times * model.window, times * model.hop];
     Object.assign(this, { kernel, clipSamples: model.clipSamples, isDetuned: model.detunedBins, unit: model.pitchUnit });
-    this.rings = model.pitchNumbers > 0;
+    [this.rings, this.isGlottal] = [model.pitchNumbers > 0, model.glottal];
     this.filters = model.filteredPulses && !factor; // complex numbers filter pulses, in place of steady sines
     this.bins = this.window / 2 + 1;
     this.frames = Math.ceil((model.clipSamples + 2 * model.edge) / this.hop);
@@ -39,7 +39,7 @@ class Frames {
     const squares = hann.reduce((sum, height) => sum + height * height, 0);
     this.synthesis = hann.map((height) => (((window / 4) * hop) / squares) * height);
     this.turn = this.turns();
-    this.glottal = glottalPhases(this.window, this.unit);
+    this.sourcePhases = this.isGlottal ? glottalPhases(window, this.unit) : new Float64Array(this.bins);
     this.headMaps = kernel.reserve(rows * this.head.columns);
   }
 
@@ -108,7 +108,7 @@ class Frames {
     const { window, unit, bins } = this;
     const { cosines, sines } = this.transform;
     const longest = Math.floor(unit / LONGEST_RING);
-    const phases = this.glottal.slice();
+    const phases = this.sourcePhases.slice();
     for (let time = 1; time < longest; time++) {
       let cepstrum = 0;
       for (let bin = 0; bin < bins; bin++)

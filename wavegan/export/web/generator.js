@@ -4,7 +4,8 @@
 const FRAMES_SEEN = 5; // by a convolution
 const SLOPE = 0.2; // of leaky ReLUs
 const PULSE_BAND = 0.2; // the width of the pulses' spectrum, in cycles a sample
-const MOST_MOVED = 0.2; // octaves, by which the activations move a drawn pitch
+const REACH = 2.5; // times the bend, octaves by which the activations move a drawn pitch
+const MOST_MOVED = 0.2; // octaves, and no more than these
 const LAG_UNITS = 3; // of pitches, within which the changes of a drawn pitch are measured
 const OCTAVE = 2; // in the row of drawn pitches that blocks see
 const LEAST_HEIGHT = -40; // of a pulse, as a natural logarithm: below it, it is silent
@@ -93,7 +94,7 @@ class Generator {
   /** Makes a clip, a Float32Array for each channel. noise: as `drawnNoise` gives it. */
   make(z, labels, noise, offset) {
     const { model, short, long } = this;
-    const pitches = model.pitchNumbers ? this.drawnPitches(noise.at(-1)) : null;
+    const pitches = model.pitchNumbers ? this.drawnPitches(noise.at(-1), labels) : null;
     const { last, slow } = this.activations(z, labels, noise, offset, pitches);
     const x = this.activate(last);
     short.say(this.padded, this.wide);
@@ -254,8 +255,9 @@ class Generator {
   }
 
   /** Returns the pitch that normal numbers give each frame, as wavegan/models/pitches.py does, in octaves. */
-  drawnPitches(numbers) {
-    const [own, [bend]] = [this.tensors["drawn_pitches.own"], this.tensors["drawn_pitches.bend"]];
+  drawnPitches(numbers, labels) {
+    const [bend] = this.tensors["drawn_pitches.bend"];
+    const own = this.pitchQuantiles(labels);
     const place = (0.5 + 0.5 * errorFunction(numbers[0] / Math.SQRT2)) * (own.length - 1);
     const before = Math.min(Math.floor(place), own.length - 2);
     const base = own[before] + (place - before) * (own[before + 1] - own[before]);
@@ -272,6 +274,14 @@ class Generator {
     });
   }
 
+  /** Returns the quantiles of a clip's own pitch, those of its labels. */
+  pitchQuantiles(labels) {
+    const [own, above] = [this.tensors["drawn_pitches.own"], this.tensors["drawn_pitches.of_labels"]];
+    return Float64Array.from(own, (pitch, place) =>
+      labels.reduce((sum, share, label) => sum + share * above[label * own.length + place], pitch),
+    );
+  }
+
   /** Returns drawn pitches as blocks see them. */
   pitchRow(drawn) {
     const own = this.tensors["drawn_pitches.own"];
@@ -284,12 +294,13 @@ class Generator {
     const { frames } = this;
     const { window, hop, pitchUnit } = this.model;
     const [low, high] = this.model.pitchBounds;
+    const reach = drawn && Math.min(MOST_MOVED, REACH * this.tensors["drawn_pitches.bend"][0]);
     const pitches = this.pitches(x);
     const waves = new Float32Array(frames * window);
     let [middle, before] = [0, 0]; // of a frame, in cycles; and the cycles a sample of the frame before
     for (let frame = 0; frame < frames; frame++) {
       const octaves = drawn
-        ? Math.min(high, Math.max(low, drawn[frame] + MOST_MOVED * Math.tanh(pitches[frame])))
+        ? Math.min(high, Math.max(low, drawn[frame] + reach * Math.tanh(pitches[frame])))
         : low + (high - low) / (1 + Math.exp(-pitches[frame]));
       const cycles = 2 ** octaves / pitchUnit;
       if (frame) middle = (middle + ((cycles + before) * hop) / 2) % 1;

@@ -199,6 +199,7 @@ def _description(model: Model) -> dict[str, Any]:
         "pitchUnit": pitch_unit(generator.window, generator.hop),
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
         "pitchNumbers": generator.drawn_pitches.count if generator.drawn_pitches else 0,
+        "glottal": generator.glottal is not None,
         "broadHiss": generator.broad_hiss,
         "detunedBins": generator.detuned_bins,
         "longFrames": generator.long_frames.factor if generator.long_frames else 0,

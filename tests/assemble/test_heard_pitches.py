@@ -1,0 +1,79 @@
+"""Tests which clips a generator hears to draw its pitches, and what it is told of labels."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from wavegan import assemble
+from wavegan import recipe as recipes
+from wavegan.assemble import heard_pitches
+from wavegan.assemble.models import untrained_model
+from wavegan.models.inverse_stft import Generator
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+RATE = 8000
+
+
+class Notes:
+    """Holds steady tones with labels, as a source of clips; a label is a whole tone above the one before."""
+
+    def __init__(self, labels: list[int], mute: int = -1):
+        self.of_clips = torch.tensor(labels)
+        self.label_names = tuple(f"note-{label}" for label in range(max(labels) + 1))
+        cycles = 4 * 2 ** (self.of_clips / 6)[:, None, None] * (self.of_clips != mute)[:, None, None]
+        self.clips = (2 * torch.pi * cycles * torch.arange(2048) / 512).sin() / 2
+
+    def __len__(self) -> int:
+        return len(self.of_clips)
+
+    def batch(self, draw: int, count: int, part: slice = slice(None)) -> torch.Tensor:
+        return self.clips[draw * count :][:count][part]
+
+    def labels(self, draw: int, count: int, part: slice = slice(None)) -> torch.Tensor:
+        return self.of_clips[draw * count :][:count][part]
+
+
+def generator_of(labels: int) -> Generator:
+    return Generator(2048, dim=2, labels=labels, pulses=True, drawn_pitch=True)
+
+
+@pytest.fixture
+def few_are_heard(monkeypatch):
+    monkeypatch.setattr(heard_pitches, "HEARD", 30)
+
+
+def test_a_rare_label_is_heard_after_all_others(few_are_heard, caplog):
+    source, generator = Notes([0, 1] * 50 + [2] * 8), generator_of(3)
+    heard_pitches.measure_pitches(generator, source, RATE, torch.device("cpu"))
+    assert generator.drawn_pitches
+    middles = (generator.drawn_pitches.own + generator.drawn_pitches.of_labels)[:, 32]
+    torch.testing.assert_close(middles, 2 + torch.arange(3) / 6, rtol=0, atol=0.02)
+    assert not caplog.text
+
+
+def test_a_label_without_a_pitch_is_named(few_are_heard, caplog):
+    generator = generator_of(3)
+    heard_pitches.measure_pitches(generator, Notes([0, 1, 2] * 10, mute=1), RATE, torch.device("cpu"))
+    assert (
+        "of 1 of the 3 labels fewer than 3 clips have a pitch from 31 to 500 Hz, so their pitches are drawn as those "
+        "of all: note-1; leave" in caplog.text
+    )
+
+
+def test_without_labels_clips_are_heard_until_there_are_enough(few_are_heard, monkeypatch):
+    heard = []
+    monkeypatch.setattr(
+        heard_pitches, "pitches_of", lambda clips, unit: heard.extend(clips) or [torch.full((9,), 4.0)] * len(clips)
+    )
+    heard_pitches.measure_pitches(generator_of(0), Notes([0, 1] * 50 + [2] * 8), RATE, torch.device("cpu"))
+    assert len(heard) == 30
+
+
+def test_an_untrained_model_has_the_pitches_that_were_measured():
+    recipe = recipes.load(RECIPES / "synth.yaml", ["generator.dim=2", "generator.labels=3", "data.clip_samples=4096"])
+    method = assemble.method(recipe, torch.device("cpu"))
+    trained = assemble.model(recipe, method.networks["generator"], ["a", "b", "c"], [1, 1, 1], step=9)
+    trained.generator.drawn_pitches.own.fill_(3.5)
+    untrained = untrained_model(recipe, trained).generator
+    assert untrained.drawn_pitches.own.unique().tolist() == [3.5]
