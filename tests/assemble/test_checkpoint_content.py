@@ -109,3 +109,22 @@ def test_training_falls_back_to_the_checkpoint_before(sounds, content, caplog):
     again = trained(sounds)
     assert "step-00000002.pt cannot be used (networks.generator" in caplog.text
     assert again["step"] == 2 and all(values.isfinite().all() for values in again["networks"]["generator"].values())
+
+
+def test_a_training_from_before_labels_had_pitches_goes_on(sounds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = sounds(20, labels=("low", "high"), seconds=0.3)
+    generator = "{name: inverse_stft, dim: 2, latent_dim: 4, labels: 2, pulses: true, drawn_pitch: true}"
+    text = RECIPE.format(source=source, steps=2, optimizer="adam").replace("{dim: 1, latent_dim: 4}", generator)
+    Path("recipe.yaml").write_text(text)
+    path = train(
+        recipes.load("recipe.yaml", ["training.steps=1", "training.lr_decay=none"]), Path("run"), device="cpu"
+    ).checkpoint
+    content = checkpoint.load(path)
+    for kind in ("networks", "averages"):
+        assert content[kind]["generator"].pop("drawn_pitches.of_labels").shape == (2, 65)
+    checkpoint.save(path.parent, content)
+    check_model(content)
+    check_training(content)
+    path = train(recipes.load("recipe.yaml", ["training.lr_decay=none"]), Path("run"), device="cpu").checkpoint
+    assert checkpoint.load(path)["step"] == 2

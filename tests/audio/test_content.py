@@ -98,6 +98,17 @@ def test_pitch_is_that_of_the_harmonics(folder):
     assert np.median(heard.pitches) == pytest.approx(220, rel=0.02)
 
 
+def test_a_note_keeps_its_pitch_and_a_melody_does_not(folder):
+    time = np.arange(RATE) / RATE
+    partials = np.arange(1, 8)[:, None]
+    note, fifth = ((np.sin(2 * np.pi * pitch * partials * time) / partials).sum(0) / 4 for pitch in (220, 330))
+    half, rest = RATE // 2, np.zeros(RATE // 2)  # silence after a note does not count
+    melody, short = np.append(note[:half], fifth[:half]), np.append(note[:half], rest)
+    heard = hear(load_corpus(str(folder(hiss=noise(1), melody=melody, note=note, short=short)), RATE, 1))
+    assert heard.names == ("hiss.wav", "melody.wav", "note.wav", "short.wav")
+    assert heard.notes.tolist() == [False, False, True, True]
+
+
 def test_sounds_of_a_few_samples_are_no_fault(folder):
     heard = hear(load_corpus(str(folder(click=np.array([0.5]), short=noise(0.02))), RATE, 1))
     assert heard.sounds.tolist() == [1, 1] and len(heard.pitches) == 0

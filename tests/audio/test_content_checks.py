@@ -42,8 +42,8 @@ def corpus(**changes):
 
 def examined(**changes):
     probes = [Probe(name, RATE, 1, 7900.0, float("nan")) for name in NAMES[:200]]
-    ones = np.ones(200, int)
-    hearing = Hearing(NAMES[:200], ones, ones, np.zeros(200), np.full(200, 0.5), np.zeros(50), np.zeros(0))
+    ones, none = np.ones(200, int), np.zeros(50)
+    hearing = Hearing(NAMES[:200], ones, ones, np.zeros(200), np.full(200, 0.5), none, np.zeros(0), none > 0)
     return replace(Examined(corpus(), FIRST, RATE, probes, hearing, np.zeros(0, int), 0.5), **changes)
 
 

@@ -296,10 +296,10 @@ def test_a_model_that_knows_the_labels_is_a_head_start(folder, names, seconds, r
 
 
 def test_a_model_of_another_form_is_no_head_start(folder):
-    for number, name in enumerate(("kick", "snare")):  # tones, for which the advised generator has no pulses
+    for number, name in enumerate(("kick", "snare")):  # tones: notes, whose pulses are filtered
         folder(lambda index, number=number: hit(index + 10 * number, 0.9), 6, name=f"mine/{name}")
     recipe = advised("mine")
-    assert not recipe.generator.pulses and recipe.training.start_from is None
+    assert recipe.generator.filtered_pulses and recipe.training.start_from is None
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_each_kind_of_sound_has_the_networks_and_the_optimisers_of_its_shipped_r
 ):
     corpus = load_corpus(folder(count=3), RATE, 1)
     cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
-    form = DataFormat(RATE, 1, RATE, is_tonal=is_tonal)
+    form = DataFormat(RATE, 1, RATE, is_tonal=is_tonal, is_notes=is_tonal)
     recipe = advised_for(["sounds"], corpus, form, cutting, CPU, None, 300, None).recipe
     expected = recipes.as_dict(recipes.load(shipped, ["generator.labels=auto", "data.source=sounds"]))
     written = recipes.as_dict(recipe)
@@ -573,12 +573,18 @@ def gliding(number: int) -> np.ndarray:
     return sum(np.sin(harmonic * phase) / harmonic for harmonic in range(1, 30)) / 4  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize(("sound", "is_voice"), [(gliding, True), (noise, False), (note, False)])
-def test_pitches_are_drawn_for_a_voice(folder, sound, is_voice):
-    recipe = advised(folder(sound))
-    assert recipe.generator.drawn_pitch == recipe.generator.filtered_pulses == is_voice
-    assert recipe.generator.start_share == (0.05 if is_voice else 0.1 if sound is note else 0.3)
-    assert recipe.generator.window == (2 if is_voice else 4) * recipe.generator.hop
+def melody(number: int) -> np.ndarray:
+    """Returns four notes."""
+    return np.concatenate([note(number + step)[: RATE // 4] for step in (0, 4, 7, 12)])
+
+
+@pytest.mark.parametrize(("sound", "kind"), [(gliding, "voice"), (noise, ""), (note, "notes"), (melody, "tonal")])
+def test_pitches_are_drawn_for_a_voice_and_for_notes(folder, sound, kind):
+    generator = advised(folder(sound)).generator
+    assert generator.drawn_pitch == generator.filtered_pulses == (kind in ("voice", "notes"))
+    assert generator.glottal_pulses == (kind != "notes") and generator.pulses == (kind != "tonal")
+    assert generator.start_share == {"voice": 0.05, "notes": 0.05, "tonal": 0.1, "": 0.3}[kind]
+    assert generator.window == (2 if kind == "voice" else 4) * generator.hop
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from wavegan.training.muon import is_kernel
 from wavegan.training.precision import PRECISIONS
 
 MOST_STEPS = 10**12
+LATER = ("drawn_pitches.of_labels",)  # models of earlier versions lack it, and it is zero
 FREE_SETTINGS = ("lr", "fused", "foreach", "capturable", "initial_lr")  # of an optimiser; the machine decides them
 
 
@@ -77,7 +78,8 @@ def check_model(content: dict[str, Any]) -> None:
     for kind in ("networks", "averages"):
         if content[kind] or kind == "networks":
             for name in names:
-                refuse_other_form(expected.networks[name].state_dict(), content[kind].get(name), f"{kind}.{name}")
+                stored = content[kind].get(name)
+                refuse_other_form(_expected(expected.networks[name], stored), stored, f"{kind}.{name}")
 
 
 def check_training(content: dict[str, Any]) -> None:
@@ -88,7 +90,7 @@ def check_training(content: dict[str, Any]) -> None:
     _Training.check(content)
     if content["precision"] not in PRECISIONS:
         raise ContentError(f"precision: it is {content['precision']!r}")
-    networks = {name: network.state_dict() for name, network in expected.networks.items()}
+    networks = {name: _expected(network, content["networks"].get(name)) for name, network in expected.networks.items()}
     averaged = expected.averaged if recipe.training.ema or recipe.training.ema_half_life else ()
     refuse_other_form(networks, content["networks"], "networks")
     refuse_other_form({name: networks[name] for name in averaged}, content["averages"], "averages")
@@ -97,6 +99,14 @@ def check_training(content: dict[str, Any]) -> None:
         raise ContentError("optimizers: they are not those of the networks")
     for name, network in expected.networks.items():
         _check_optimizer(recipe, name, network, content["optimizers"][name])
+
+
+def _expected(network: nn.Module, stored: Any) -> dict[str, Tensor]:
+    """Returns the state of a network, but for what the stored one of an earlier version may lack."""
+    state = network.state_dict()
+    if isinstance(stored, Mapping):
+        return {name: values for name, values in state.items() if name in stored or name not in LATER}
+    return state
 
 
 def _checked_basics(content: dict[str, Any]) -> tuple[Recipe, Method]:

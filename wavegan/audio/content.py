@@ -22,6 +22,7 @@ FLOOR_DECIBELS = 70  # below the loudest band nothing is heard; the residue of r
 ROUNDING = 3 * 4 * 2.0**-30 / 12  # power of rounding to 16 bits: three times as much with dither, and 6 dB for chance
 DIED_DECIBELS = 30
 PAUSE_DECIBELS, PAUSE_SECONDS = 40, 0.1  # between two sounds in one item
+NOTE = 0.8  # of the loud frames
 LOWEST_PITCH, HIGHEST_PITCH = 50.0, 2000.0  # Hz
 
 Kind = TypeVar("Kind")
@@ -42,7 +43,8 @@ class Hearing(NamedTuple):
 
     sounds: silence separates them. leads: seconds of silence before each item's sound. ends: seconds from the start of
     the sound until it has died away, so that the energy still to come is 30 dB below the whole. tonal: for some of the
-    items, the share of the loud frames that have a pitch. pitches: the pitches of these frames, in Hz.
+    items, the share of the loud frames that have a pitch. pitches: the pitches of these frames, in Hz. notes: which of
+    these items hold a single note, so the same pitch all the time.
     """
 
     names: tuple[str, ...]
@@ -52,6 +54,7 @@ class Hearing(NamedTuple):
     ends: np.ndarray
     tonal: np.ndarray
     pitches: np.ndarray
+    notes: np.ndarray
 
 
 def sample(items: Sequence[Kind], count: int) -> list[Kind]:
@@ -82,6 +85,7 @@ def hear(corpus: Corpus) -> Hearing:
         np.array([_end(corpus, index) for index in chosen], float),
         np.array([np.isfinite(of_item).mean() for of_item in pitches if len(of_item)], float),
         np.concatenate([of_item[np.isfinite(of_item)] for of_item in pitches]) if pitches else np.zeros(0),
+        np.array([_is_note(of_item) for of_item in pitches if len(of_item)], bool),
     )
 
 
@@ -143,6 +147,14 @@ def _sounds_and_onsets(sound: np.ndarray, sample_rate: int) -> tuple[int, int]:
     sounds = 1 + int((starts[1:] - ends[:-1] > PAUSE_SECONDS * sample_rate).sum())
     times = librosa().onset.onset_detect(y=sound, sr=sample_rate, units="time") if len(sound) > 2048 else ()
     return sounds, max(len(times), sounds)
+
+
+def _is_note(pitches: np.ndarray) -> bool:
+    """Says whether most of the loud frames have a pitch, and most of these the same, within a semitone each way."""
+    heard = pitches[np.isfinite(pitches)]
+    if len(heard) < NOTE * len(pitches):
+        return False
+    return bool((np.abs(np.log2(heard / np.median(heard))) < 1 / 12).mean() >= NOTE)
 
 
 def _pitches(sound: np.ndarray, sample_rate: int) -> np.ndarray:

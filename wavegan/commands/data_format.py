@@ -8,7 +8,7 @@ import torch
 from soxr import resample
 
 from wavegan.audio.checks import AGAINST, REACHED, Cutting, Finding, reached_seconds
-from wavegan.audio.content import Probe
+from wavegan.audio.content import Hearing, Probe
 from wavegan.audio.content_checks import too_few_for_labels
 from wavegan.audio.corpus import Corpus, Reading
 from wavegan.audio.decoding import SILENCE_PEAK
@@ -31,6 +31,8 @@ WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 HEARD_SECONDS = 200  # random ones, to measure how steady partials are, at TUNED_RATE
 TONAL = 0.82  # share of steady partials; the synthesiser has 1.00, piano 0.91, drums 0.73, speech 0.45
 VOICE = 0.6  # at most that share, for a voice, whose pitch glides
+NOTES = 0.7  # share of the files that hold one; of piano music and of drums a sixth
+DRAWN = (62.5, 1000.0)  # Hz
 VOICED = 0.3  # at least that share of its loud frames has a pitch; speech has 0.4 to 0.6
 
 
@@ -38,7 +40,8 @@ VOICED = 0.3  # at least that share of its loud frames has a pitch; speech has 0
 class DataFormat:
     """Holds the format in which a source is learned from; file_rate: nine of ten files have at least it; in Hz.
 
-    is_tonal: its partials are steady, as those of notes and of most music are. is_voice: it has a pitch that glides.
+    is_tonal: its partials are steady, as those of notes and of most music are. is_notes: its files are single notes.
+    is_voice: it has a pitch that glides.
     """
 
     sample_rate: int
@@ -47,6 +50,7 @@ class DataFormat:
     remarks: tuple[str, ...] = ()
     reading: Reading = Reading()
     is_tonal: bool = False
+    is_notes: bool = False
     is_voice: bool = False
 
 
@@ -92,13 +96,21 @@ def mended(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> Dat
     return replace(form, channels=channels, reading=reading)
 
 
-def of_its_kind(form: DataFormat, steady: float | None, tonal: np.ndarray) -> DataFormat:
-    """Returns the form with what the sound is: steady notes, a voice, or neither.
+def of_its_kind(form: DataFormat, steady: float | None, hearing: Hearing) -> DataFormat:
+    """Returns the form with what the sound is: notes, other steady partials, a voice, or neither.
 
-    steady: the share of steady partials, None in silence. tonal: of some items, the share of loud frames with a pitch.
+    steady: the share of steady partials, None in silence.
     """
-    is_voice = steady is not None and steady <= VOICE and len(tonal) > 0 and float(tonal.mean()) >= VOICED
-    return replace(form, is_tonal=(steady or 0) >= TONAL, is_voice=is_voice)
+    is_tonal, pitched = (steady or 0) >= TONAL, hearing.tonal
+    is_voice = steady is not None and steady <= VOICE and len(pitched) > 0 and float(pitched.mean()) >= VOICED
+    is_notes = is_tonal and len(pitched) > 0 and float(hearing.notes.mean()) >= NOTES and _are_drawn(hearing.pitches)
+    return replace(form, is_tonal=is_tonal, is_notes=is_notes, is_voice=is_voice)
+
+
+def _are_drawn(pitches: np.ndarray) -> bool:
+    """Says whether eight of ten pitches, in Hz, lie where those of pulses do, see `pulses.LOWEST`."""
+    low, high = np.percentile(pitches, (10, 90))
+    return bool(low >= DRAWN[0] and high <= DRAWN[1])
 
 
 def steady_share(corpus: Corpus) -> float | None:

@@ -113,7 +113,7 @@ def doctor(
     raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))
     learned, advice, step_seconds = plain, None, None
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
-        form = of_its_kind(mended(form, raw, corpus), plain.steady, hearing.tonal)
+        form = of_its_kind(mended(form, raw, corpus), plain.steady, hearing)
         learned = _as_learned(plain, form, places)
         advice, step_seconds = _advice(places, learned, form, on, recipe, timing)
     problems = _problems(raw, _findings(learned) if advice else raw)

@@ -126,6 +126,7 @@ def advised(
         is_tonal=form.is_tonal,
         is_music=is_music,
         is_voice=form.is_voice,
+        is_notes=form.is_notes and cutting.windows == "first",
         labels=_labels_line(corpus, cutting),
         tuned=SIZES["cpu"],  # as base/modern has it
         scale=scale,

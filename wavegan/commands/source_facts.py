@@ -71,6 +71,7 @@ def figures(examined: Examined) -> dict[str, Any]:
         "onsets": _quantiles(hearing.onsets),
         "tonal": round(float(hearing.tonal.mean()), 3) if len(hearing.tonal) else None,
         "pitch": _quantiles(hearing.pitches),
+        "single_notes": round(float(hearing.notes.mean()), 3) if len(hearing.notes) else None,
         "steady_partials": None if examined.steady is None else round(examined.steady, 3),
         "skipped": corpus.skipped,
         "passed_over": {reason: list(names) for reason, names in corpus.passed_over.items()},
@@ -194,8 +195,8 @@ def _pitch(hearing: Hearing) -> str:
         return ""
     low, high = np.percentile(hearing.pitches, (10, 90))
     return (
-        f"{hearing.tonal.mean():.0%} of the loud frames have one, mostly {low:.0f} to {high:.0f} Hz, by "
-        f"{_sampled(len(hearing.tonal))}"
+        f"{hearing.tonal.mean():.0%} of the loud frames have one, mostly {low:.0f} to {high:.0f} Hz; "
+        f"{hearing.notes.mean():.0%} of the files are single notes, by {_sampled(len(hearing.tonal))}"
     )
 
 

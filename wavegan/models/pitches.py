@@ -77,10 +77,11 @@ class DrawnPitches(nn.Module):
             if clip.isfinite().sum() >= FEW_FRAMES:
                 logs.append(clip.log2())
                 of_clips.append(label)
-        if len(logs) < FEW_CLIPS:
+        needed = min(FEW_CLIPS, -(-len(pitches) // 2))
+        if len(logs) < needed:
             logger.warning(
                 f"generator.drawn_pitch is true, and of {len(pitches)} clips {len(logs)} have a pitch, where "
-                f"{FEW_CLIPS} are needed; pitches are drawn as of a voice; leave it out for sound that is none"
+                f"{needed} are needed; pitches are drawn as of a voice; leave it out for sound that is none"
             )
             return []
         medians = torch.stack([clip.nanmedian() for clip in logs])
