@@ -24,7 +24,8 @@ class Model:
     name and step say which training it comes from; label_names are those of its corpus, and label_counts how often
     each was drawn there, as shares of the sum; without any, all as often. precision: "fp32", or "bf16", whose products
     are several times faster on some machines but leave noise in the clips. source_clips: for a translator only; returns
-    the clips (N, C, T) with these numbers, which the translator takes in place of latents.
+    the clips (N, C, T) with these numbers, which the translator takes in place of latents. pitch: of all sounds, in Hz,
+    of a generator whose pitch is fixed; None where each has its own.
     """
 
     generator: nn.Module
@@ -37,6 +38,7 @@ class Model:
     label_counts: tuple[int, ...] = ()
     precision: str = "fp32"
     source_clips: Callable[[Sequence[int]], Tensor] | None = None
+    pitch: float | None = None
 
     @property
     def labels(self) -> int:

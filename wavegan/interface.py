@@ -39,6 +39,7 @@ from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.named_run import recipe_and_folder
 from wavegan.commands.sound_length import of_seconds
+from wavegan.commands.sound_pitch import at_pitch
 from wavegan.commands.sound_points import of_sound, point_in
 from wavegan.errors import UserError
 from wavegan.evaluation.features import Embedding
@@ -105,6 +106,7 @@ class Model:
         truncation: float = 1.0,
         directions: Mapping[str, float] | None = None,
         seconds: float | None = None,
+        pitch: str | float | None = None,
     ) -> np.ndarray:
         """Returns clips 0 to n - 1 of a seed, float32 (n, channels, samples) in [-1, 1], as `wavegan generate` makes.
 
@@ -112,15 +114,14 @@ class Model:
         several that take turns, or a mix by weights, {"kick": 0.7, "snare": 0.3}; where None each clip draws its own,
         so that each label is as frequent as in the training sound. truncation: above 0 and at most 1; below 1 clips are
         more typical and vary less. directions: amounts from -1 to 1 by name, such as {"brightness": 0.5}, of
-        `directions`. seconds: the length of the clips, if the model makes any. Raises UserError for arguments outside
-        these bounds, unknown labels and directions, and a length that the model does not make.
+        `directions`. seconds: the length of the clips, if the model makes any. pitch: of all clips, a note such as "A4"
+        or Hz, if the model draws pitches. Raises UserError for arguments that are none of these.
         """
         n, seed = whole_number("n", n, least=1, advised=16), seed_of(seed)
-        labels = self._checked(label, truncation)
-        model = of_seconds(self.loaded, seconds).model
+        given = {"seed": seed, "truncation": truncation, "labels": self._checked(label, truncation)}
+        model = at_pitch(of_seconds(self.loaded, seconds), pitch).model
         moved = steered(model, moves_of(self.loaded, amounts_by_name(directions)).rows)
-        given = {"seed": seed, "truncation": truncation, "labels": labels, "batch_size": batch_size_of(model)}
-        return torch.cat(list(generation.generate(moved, n, **given))).numpy()
+        return torch.cat(list(generation.generate(moved, n, batch_size=batch_size_of(model), **given))).numpy()
 
     def interpolate(
         self, seeds: Sequence[int], *, steps: int = 8, label: Labels = None, truncation: float = 1.0

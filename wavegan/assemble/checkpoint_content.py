@@ -14,6 +14,7 @@ from wavegan.assemble.models import GENERATING
 from wavegan.assemble.training import method, optimizer
 from wavegan.errors import RecipeError
 from wavegan.methods.base import Method
+from wavegan.models.pitches import OF_LABELS
 from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError, Fields, refuse_other_form
@@ -22,7 +23,6 @@ from wavegan.training.muon import is_kernel
 from wavegan.training.precision import PRECISIONS
 
 MOST_STEPS = 10**12
-LATER = ("drawn_pitches.of_labels",)  # models of earlier versions lack it, and it is zero
 FREE_SETTINGS = ("lr", "fused", "foreach", "capturable", "initial_lr")  # of an optimiser; the machine decides them
 
 
@@ -104,8 +104,8 @@ def check_training(content: dict[str, Any]) -> None:
 def _expected(network: nn.Module, stored: Any) -> dict[str, Tensor]:
     """Returns the state of a network, but for what the stored one of an earlier version may lack."""
     state = network.state_dict()
-    if isinstance(stored, Mapping):
-        return {name: values for name, values in state.items() if name in stored or name not in LATER}
+    if isinstance(stored, Mapping) and OF_LABELS not in stored:
+        state.pop(OF_LABELS, None)
     return state
 
 

@@ -37,6 +37,7 @@ SAME_NAME = (
     "seed",
     "more",
     "seconds",
+    "pitch",
     "less",
 )
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate", "raw")} | {

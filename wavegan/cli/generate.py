@@ -40,6 +40,12 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     type=float,
     help="Length of each clip, of a model that makes sounds of any length; if not given, its own.",
 )
+@click.option(
+    "--pitch",
+    metavar="NOTE|HZ",
+    help="Pitch of all clips, such as A4 or 440, of a model that draws pitches: notes and voices; if not given, "
+    "pitches are spread as in the training sound.",
+)
 @truncation_option
 @click.option(
     "--more",
@@ -71,6 +77,7 @@ def generate(
     seed: int,
     labels: tuple[str, ...],
     seconds: float | None,
+    pitch: str | None,
     truncation: float,
     more: tuple[str, ...],
     less: tuple[str, ...],
@@ -111,5 +118,6 @@ def generate(
         device=device,
         directions=amounts_of(more, less),
         seconds=seconds,
+        pitch=pitch,
     )
     print_files(result, as_json, clip_samples=result.clip_samples)

@@ -20,6 +20,7 @@ from wavegan.commands.folder_record import FolderRecord
 from wavegan.commands.folders import make_folder, refuse_existing
 from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.sound_length import of_seconds
+from wavegan.commands.sound_pitch import at_pitch
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.steering.directions import NO_MOVES, Moves, steered
@@ -57,19 +58,20 @@ def generate(
     device: str = "auto",
     directions: Mapping[str, float] | None = None,
     seconds: float | None = None,
+    pitch: str | float | None = None,
 ) -> GenerateResult:
     """Writes clips 0 to `count - 1` of a seed, or one file that walks between them, of a MODEL into a folder.
 
     out: generated/ in the MODEL's run folder where None. labels: names that take turns; where the MODEL knows labels
     and none is named, each clip draws its own. directions: amounts from -1 to 1 by name, see `directions.moves_of`.
-    seconds: of each clip, see `sound_length.of_seconds`. Raises RunError as `load_model`, UserError for arguments that
-    do not go together and as `moves_of` and `of_seconds`, DataError where a file exists already that other settings
-    have made, unless `force`, and for a format that cannot hold the clips.
+    seconds: of each clip, see `of_seconds`. pitch: of all clips, see `at_pitch`. Raises RunError as `load_model`,
+    UserError for arguments that do not go together and as `moves_of`, `of_seconds` and `at_pitch`, DataError where a
+    file exists already that other settings have made, unless `force`, and for a format that cannot hold the clips.
     """
     _refuse_arguments(count, truncation, interpolate, directions or {})
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
     refuse_translation(loaded)
-    lengthened = of_seconds(loaded, seconds).model
+    lengthened = at_pitch(of_seconds(loaded, seconds), pitch).model
     folder = out or loaded.result_folder("generated")
     labels = chosen_labels(loaded.model, labels)
     if len(labels) > count and not interpolate:
@@ -202,7 +204,7 @@ def write_walk(
 def _settings(maker: Mapping[str, Any], seed: int, truncation: float, labels: Sequence[str]) -> dict[str, Any]:
     """Returns all that decides how a clip with a number sounds."""
     of_model = {key: maker[key] for key in ("model", "step", "weights", "precision")}
-    of_model |= {"clip_samples": maker["clip_samples"]} if maker["clip_samples"] else {}
+    of_model |= {key: maker[key] for key in ("clip_samples", "pitch") if maker[key]}
     return {**of_model, "seed": seed, "truncation": truncation, "labels": list(labels)}
 
 

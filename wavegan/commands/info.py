@@ -11,6 +11,7 @@ from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import LoadedModel, is_model, load_model, model_path, runs_in
 from wavegan.commands.sound_length import makes_any_length
+from wavegan.commands.sound_pitch import draws_pitches
 from wavegan.errors import RunError
 from wavegan.evaluation.metrics import HEADLINE
 from wavegan.file_lock import is_held
@@ -134,6 +135,7 @@ def _facts(loaded: LoadedModel) -> dict[str, Any]:
         "clip_samples": model.clip_samples,
         "seconds_of_clip": round(model.clip_samples / model.sample_rate, 3),
         "any_length": makes_any_length(model),
+        "any_pitch": draws_pitches(model),
         "parameters": sum(values.numel() for values in model.generator.parameters()),
         **facts,
     }

@@ -12,6 +12,7 @@ from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import LoadedModel, load_model, model_path, run_around, runs_in
 from wavegan.commands.receipts import Maker
 from wavegan.commands.sound_length import of_samples
+from wavegan.commands.sound_pitch import at_hertz
 from wavegan.errors import RunError
 from wavegan.export import folder as exported
 from wavegan.training import checkpoint as checkpoints
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def maker_model(maker: Maker, path: Path, on: torch.device, *, model: Path | None = None) -> LoadedModel:
-    """Loads the model that made the sound at `path`, with the step, the arithmetic and the length of its receipt.
+    """Loads the model that made the sound at `path`, in the state and with the form that its receipt names.
 
     model: the MODEL to take; where None, the run or exported folder that the sound lies in, the shipped model of the
     name, or a run in runs/. Raises RunError if none of them holds these weights; it says which other place does.
@@ -49,6 +50,12 @@ def maker_model(maker: Maker, path: Path, on: torch.device, *, model: Path | Non
     )
 
 
+def of_receipt(loaded: LoadedModel, maker: Maker) -> LoadedModel:
+    """Returns a MODEL that makes sounds of the length and the pitch of a receipt; the same MODEL if it does."""
+    longer = of_samples(loaded, maker.clip_samples)
+    return longer if maker.pitch == longer.model.pitch else at_hertz(longer, maker.pitch)
+
+
 def _near(maker: Maker, path: Path) -> Iterator[Path]:
     """Yields the models among which that of a sound may be."""
     around = run_around(path)
@@ -65,7 +72,7 @@ def _with_weights(maker: Maker, place: Path, on: torch.device, others: dict[str,
     for checkpoint, raw in _states(model_path(place), maker.step):
         loaded = load_model(place, on, raw=raw, precision=maker.precision, checkpoint=checkpoint)
         if weights_hash(loaded.model.generator) == maker.weights:
-            return of_samples(loaded, maker.clip_samples)
+            return of_receipt(loaded, maker)
         if loaded.model.name == maker.model:
             others[f"{place} (step {loaded.model.step:,})"] = None
     return None

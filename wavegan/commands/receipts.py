@@ -32,7 +32,8 @@ START = '{"wavegan"'  # of a receipt's text
 class Maker(BaseModel):
     """Names the model that made a sound: its weights by their hash, its arithmetic, and the version of wavegan.
 
-    clip_samples: of sounds of a model that makes any length; None for those of a model that makes one.
+    clip_samples: of sounds of a model that makes any length; None for those of a model that makes one. pitch: in Hz,
+    of sounds that were asked for at one; None where each has its own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +44,7 @@ class Maker(BaseModel):
     weights: str
     precision: Literal["fp32", "bf16"]
     clip_samples: int | None = Field(default=None, ge=1)
+    pitch: float | None = Field(default=None, gt=0)
 
 
 class KeptPart(BaseModel):
@@ -133,6 +135,7 @@ def maker_of(model: Model) -> dict[str, Any]:
         "weights": weights_hash(model.generator),
         "precision": model.precision,
         "clip_samples": model.clip_samples if makes_any_length(model) else None,
+        "pitch": model.pitch,
     }
 
 

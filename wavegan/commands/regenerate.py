@@ -103,8 +103,8 @@ def _models(chosen: Sequence[Receipt], sounds: Sequence[Path], model: Path | Non
     return [by_weights[_key(receipt)] for receipt in chosen]
 
 
-def _key(receipt: Receipt) -> tuple[str, str, int | None]:
-    return receipt.weights, receipt.precision, receipt.clip_samples
+def _key(receipt: Receipt) -> tuple[str | float | None, ...]:
+    return receipt.weights, receipt.precision, receipt.clip_samples, receipt.pitch
 
 
 def _refuse_paths(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:

@@ -17,10 +17,9 @@ from wavegan.commands.folders import refuse_no_sound
 from wavegan.commands.generate import refuse_translation
 from wavegan.commands.invert import inverted
 from wavegan.commands.model_loading import LoadedModel, load_model
-from wavegan.commands.receipt_models import maker_model
+from wavegan.commands.receipt_models import maker_model, of_receipt
 from wavegan.commands.receipts import ClipReceipt, PointReceipt, WalkReceipt
 from wavegan.commands.regenerate import clips_of
-from wavegan.commands.sound_length import of_samples
 from wavegan.errors import DataError, RunError
 from wavegan.generation import Model
 from wavegan.steering.points import Point
@@ -42,22 +41,22 @@ def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> t
 
 
 def of_sound(loaded: LoadedModel, sound: Any) -> LoadedModel:
-    """Returns a model that makes sounds as long as a file that it has made; the same model for any other sound."""
+    """Returns a model for sounds of the form of a file that it has made; the same model for any other sound."""
     receipt = _receipt(Path(sound)) if isinstance(sound, str | os.PathLike) else None
     if not receipt or receipt.weights != weights_hash(loaded.model.generator):
         return loaded
-    longer = of_samples(loaded, receipt.clip_samples)
-    return longer if longer is loaded or _is_as_made(longer.model, receipt, Path(sound)) else loaded
+    like = of_receipt(loaded, receipt)
+    return like if like is loaded or _is_as_made(like.model, receipt, Path(sound)) else loaded
 
 
 def point_in(loaded: LoadedModel, sound: Path) -> Point:
     """Returns the point of a sound file in a model: that of its receipt if the model made it, else by inversion.
 
-    Raises DataError for a sound of another length than the model makes, which the model has made.
+    Raises DataError for a sound of another length or pitch than the model makes, which the model has made.
     """
     receipt = _receipt(sound)
     if receipt and receipt.weights == weights_hash(loaded.model.generator):
-        _refuse_other_length(loaded.model, receipt, sound)
+        _refuse_other_form(loaded.model, receipt, sound)
         if _is_as_made(loaded.model, receipt, sound):
             return receipts.point_of(loaded.model, receipt)
         maker = "sounds otherwise than its receipt says"
@@ -67,7 +66,11 @@ def point_in(loaded: LoadedModel, sound: Path) -> Point:
     return inverted(loaded, sound).point
 
 
-def _refuse_other_length(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> None:
+def _refuse_other_form(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> None:
+    if receipt.pitch != model.pitch:
+        own, wanted = (f"{pitch:g} Hz" if pitch else "a drawn pitch" for pitch in (receipt.pitch, model.pitch))
+        remedy = f"generate it again {f'with `pitch={model.pitch:g}`' if model.pitch else 'without `pitch`'}"
+        raise DataError(f"{sound} has {own}", f"a sound of {wanted} is needed here", remedy)
     if receipt.clip_samples in (None, model.clip_samples):
         return
     length, wanted = (samples / model.sample_rate for samples in (receipt.clip_samples, model.clip_samples))

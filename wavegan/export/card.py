@@ -44,6 +44,7 @@ def card_text(config: Mapping[str, Any], place: str, samples: Sequence[str] = ()
         seed=training["seed"],
         start=training.get("start_from"),
         unbounded=recipe["generator"].get("unbounded"),
+        draws_pitches=recipe["generator"].get("drawn_pitch"),
     )
 
 

@@ -12,6 +12,7 @@ from wavegan.models.pulses import BEND_UNITS, HIGHEST, LOWEST, MOST_MOVED
 
 logger = logging.getLogger(__name__)
 
+OF_LABELS = "drawn_pitches.of_labels"  # in the state of a generator; earlier versions lack it, and zeros stand for it
 OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; 94 to 250 Hz
 QUANTILES = 65
 LAG_UNITS = 3  # within which its changes are measured; 0.1 s
@@ -28,11 +29,12 @@ class DrawnPitches(nn.Module):
 
     The first number says a clip's own pitch, by quantiles: `own` and, where rows of label weights (N, labels) say so,
     `of_labels`, how many octaves those of each label lie above. So the pitch of a mix of labels lies between theirs.
-    The other numbers, averaged over 12 units with a taper, let it glide: within 3 units by a standard deviation of
-    `bend` octaves. Pitches are logarithms to base 2 of cycles a unit. The gradient of a GAN finds a frequency only
-    from nearby; left to it, the pitch of a voice went up and down by octaves.
+    Where a pitch is `fixed`, all clips have that. The other numbers, averaged over 12 units with a taper, let it glide:
+    within 3 units by a standard deviation of `bend` octaves. Pitches are logarithms to base 2 of cycles a unit. The
+    gradient of a GAN finds a frequency only from nearby; left to it, the pitch of a voice went up and down by octaves.
     """
 
+    fixed: float | None = None
     own: Tensor
     of_labels: Tensor
     bend: Tensor
@@ -57,7 +59,7 @@ class DrawnPitches(nn.Module):
         places = (0.5 + 0.5 * torch.erf(numbers[:, :1] / math.sqrt(2))) * (QUANTILES - 1)  # of normal numbers, even
         before = places.floor().clamp(max=QUANTILES - 2)
         low, high = (quantiles.gather(1, before.long() + step) for step in (0, 1))
-        own = low + (places - before) * (high - low)
+        own = low + (places - before) * (high - low) if self.fixed is None else self.fixed
         return own + self.bend * F.conv1d(numbers[:, None, 1:], self.kernel[None, None])[:, 0]
 
     @property
