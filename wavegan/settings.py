@@ -155,7 +155,9 @@ DrawnPitch = Annotated[
 ]
 GlottalPulses = Annotated[
     bool,
-    Field(description="lets pulses of drawn pitches swell before their peak: for voices, not for notes"),
+    Field(
+        description="lets pulses of drawn pitches swell before their peak: for voices; false for notes, also of a bass"
+    ),
 ]
 FilteredPulses = Annotated[
     bool,

@@ -18,11 +18,11 @@ RATE = 8000
 class Notes:
     """Holds steady tones with labels, as a source of clips; a label is a whole tone above the one before."""
 
-    def __init__(self, labels: list[int], mute: int = -1):
+    def __init__(self, labels: list[int], mute: int = -1, cycles: float = 4):
         self.of_clips = torch.tensor(labels)
         self.label_names = tuple(f"note-{label}" for label in range(max(labels) + 1))
-        cycles = 4 * 2 ** (self.of_clips / 6)[:, None, None] * (self.of_clips != mute)[:, None, None]
-        self.clips = (2 * torch.pi * cycles * torch.arange(2048) / 512).sin() / 2
+        pitches = cycles * 2 ** (self.of_clips / 6)[:, None, None] * (self.of_clips != mute)[:, None, None]
+        self.clips = (2 * torch.pi * pitches * torch.arange(2048) / 512).sin() / 2
 
     def __len__(self) -> int:
         return len(self.of_clips)
@@ -34,8 +34,8 @@ class Notes:
         return self.of_clips[draw * count :][:count][part]
 
 
-def generator_of(labels: int) -> Generator:
-    return Generator(2048, dim=2, labels=labels, pulses=True, drawn_pitch=True)
+def generator_of(labels: int, **settings: bool) -> Generator:
+    return Generator(2048, dim=2, labels=labels, pulses=True, drawn_pitch=True, **settings)
 
 
 @pytest.fixture
@@ -61,11 +61,24 @@ def test_a_label_without_a_pitch_is_named(few_are_heard, caplog):
     )
 
 
+def test_notes_are_heard_from_33_hz_on_and_voices_from_62_hz_on(few_are_heard, caplog):
+    bass = Notes([0, 1] * 15, cycles=1.2)
+    voice, notes = generator_of(2), generator_of(2, glottal_pulses=False)
+    for generator in (voice, notes):
+        heard_pitches.measure_pitches(generator, bass, RATE, torch.device("cpu"))
+    assert "of 30 clips 0 have a pitch" in caplog.text and caplog.text.count("have a pitch") == 1
+    assert notes.drawn_pitches and notes.pulses
+    low, high = (2 ** (notes.drawn_pitches.own + notes.drawn_pitches.of_labels))[:, 32].tolist()
+    assert (low, high) == pytest.approx((1.2, 1.2 * 2 ** (1 / 6)), rel=0.01)
+    drawn = notes.drawn_pitches(torch.zeros(8, notes.drawn_pitches.count), torch.eye(2)[[0] * 8])
+    cycles = 512 * notes.pulses.frequencies(torch.zeros_like(drawn), drawn)
+    torch.testing.assert_close(cycles, torch.full_like(cycles, 1.2), rtol=0.02, atol=0)
+
+
 def test_without_labels_clips_are_heard_until_there_are_enough(few_are_heard, monkeypatch):
     heard = []
-    monkeypatch.setattr(
-        heard_pitches, "pitches_of", lambda clips, unit: heard.extend(clips) or [torch.full((9,), 4.0)] * len(clips)
-    )
+    pitched = [torch.full((9,), 4.0)] * 64
+    monkeypatch.setattr(heard_pitches, "pitches_of", lambda clips, *_: heard.extend(clips) or pitched[: len(clips)])
     heard_pitches.measure_pitches(generator_of(0), Notes([0, 1] * 50 + [2] * 8), RATE, torch.device("cpu"))
     assert len(heard) == 30
 

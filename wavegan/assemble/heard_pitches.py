@@ -10,7 +10,7 @@ from wavegan.assemble.training_clips import measured_places
 from wavegan.audio.clip_source import ClipSource
 from wavegan.models.inverse_stft import Generator
 from wavegan.models.pitches import FEW_OF_LABEL, pitches_of
-from wavegan.models.pulses import HIGHEST, LOWEST, pitch_unit
+from wavegan.models.pulses import pitch_unit
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,9 @@ def measure_pitches(generator: Generator, clips: ClipSource, sample_rate: int, o
 
     Where labels tell pitches, those of which too few clips have one are told.
     """
+    assert generator.pulses, "it needs pitches"
     unit = pitch_unit(generator.window, generator.hop)
+    lowest, highest = (2**generator.pulses.frequencies.bounds).tolist()
     pitches, labels, heard = [], [], Counter()
     with progress.bar(HEARD, "clips", desc="listening for pitch", leave=False) as bar:
         for place in measured_places(clips):
@@ -36,13 +38,13 @@ def measure_pitches(generator: Generator, clips: ClipSource, sample_rate: int, o
                     heard[label] += 1
             if wanted:
                 mixed = generator.mix @ clips.batch(*place)[wanted].to(on)
-                pitches += pitches_of(mixed[:, 0], unit)
+                pitches += pitches_of(mixed[:, 0], unit, lowest)
                 bar.update(len(wanted))
             if heard.total() >= MOST_HEARD:
                 break
     if unheard := generator.measure_pitches(pitches, labels):
         names = [clips.label_names[label] for label in unheard]
-        lowest, highest = (cycles * sample_rate / unit for cycles in (LOWEST, HIGHEST))
+        lowest, highest = (cycles * sample_rate / unit for cycles in (lowest, highest))
         shown = f"{', '.join(names[:NAMED])}{', …' if len(names) > NAMED else ''}"
         logger.warning(
             f"generator.drawn_pitch is true, and labels tell pitches; of {len(names)} of the {generator.labels} labels "

@@ -10,7 +10,7 @@ from wavegan.commands.model_loading import LoadedModel
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import UserError
 from wavegan.generation import Model
-from wavegan.models.pulses import HIGHEST, LOWEST, pitch_unit
+from wavegan.models.pulses import pitch_unit
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,8 @@ def _per_cycle(model: Model) -> float:
 
 def _limits(model: Model) -> tuple[float, float]:
     """Returns the lowest and the highest pitch of pulses, in Hz."""
-    return LOWEST * _per_cycle(model), HIGHEST * _per_cycle(model)
+    low, high = (2**model.generator.pulses.frequencies.bounds).tolist()  # type: ignore[union-attr, operator]
+    return low * _per_cycle(model), high * _per_cycle(model)
 
 
 def _hertz(pitch: str | float) -> float:

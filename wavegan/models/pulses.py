@@ -10,6 +10,7 @@ from wavegan.dsp.frames import real_transform
 
 UNIT_HOPS = 4  # hops that a unit holds at least; at 16 kHz, window 512 or 256 and hop 128 it is 512 samples, 32 ms
 LOWEST, HIGHEST = 2.0, 32.0  # cycles a unit; 62 and 1,000 Hz
+LOWEST_NOTE = 1.04  # 32.5 Hz; C1 has 32.7. Of a voice, the half of a pitch would be taken for it
 STEADY_REACH = 4  # frames on each side, over which what a network says of a steady pitch is averaged
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
@@ -23,17 +24,17 @@ LEAST_HEIGHT = -40.0  # as a natural logarithm; denormal numbers make arithmetic
 class Frequencies(nn.Module):
     """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of the range.
 
-    The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a unit: four
-    octaves, or those that `measure` sets. Where pitches are `drawn` (the same shape, as such logarithms), the numbers
+    The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a unit: from `lowest`
+    on, or what `measure` sets. Where pitches are `drawn` (the same shape, as such logarithms), the numbers
     only move those, by `reach` octaves at most.
     """
 
     bounds: Tensor
 
-    def __init__(self, unit: int, is_measured: bool = False):
+    def __init__(self, unit: int, is_measured: bool = False, lowest: float = LOWEST):
         super().__init__()
         self.unit = unit
-        self.register_buffer("bounds", torch.tensor([LOWEST, HIGHEST]).log2(), persistent=is_measured)
+        self.register_buffer("bounds", torch.tensor([lowest, HIGHEST]).log2(), persistent=is_measured)
 
     def forward(self, pitches: Tensor, drawn: Tensor | None = None, reach: Tensor | float = MOST_MOVED) -> Tensor:
         low, high = self.bounds
@@ -72,14 +73,23 @@ class Pulses(nn.Module):
 
     whitening: Tensor
 
-    def __init__(self, window: int, hop: int, *, is_steady: bool = False, is_drawn: bool = False, edge: int = 0):
+    def __init__(
+        self,
+        window: int,
+        hop: int,
+        *,
+        is_steady: bool = False,
+        is_drawn: bool = False,
+        edge: int = 0,
+        lowest: float = LOWEST,
+    ):
         super().__init__()
         self.window, self.hop, self.is_steady = window, hop, is_steady
         drawn_reach = BEND_UNITS * pitch_unit(window, hop) // (2 * hop)
         if edge:
             drawn_reach = min(drawn_reach, edge // hop)
         self.span = 1 + 2 * (drawn_reach if is_drawn else STEADY_REACH if is_steady else 0)
-        self.frequencies = Frequencies(pitch_unit(window, hop), is_measured=is_steady)
+        self.frequencies = Frequencies(pitch_unit(window, hop), is_measured=is_steady, lowest=lowest)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 
