@@ -140,3 +140,39 @@ def test_a_label_that_holds_the_sign_of_a_pattern_is_itself(drummer):
     model = load_model(drummer, torch.device("cpu")).model
     odd = replace(model, label_names=("a*", "b?", *model.label_names[2:]))
     assert chosen_labels(odd, ["b?", "a*"]) == ("b?", "a*")
+
+
+def test_one_sound_is_spread_over_keys(command):
+    outcome = command("kit", "digits", "--label", "nine", "--keys", "C2-A2", "--out", "kit", "--json")
+    assert outcome.code == 0, outcome.err
+    values = json.loads(outcome.out)
+    assert list(values["sounds"]) == ["37", "40", "43"], "C#2, E2 and G2"
+    made = [receipts.of_file(Path(path)) for path in values["sounds"].values()]
+    assert [receipt.pitch for receipt in made] == pytest.approx([69.30, 82.41, 98.00], abs=0.01)
+    assert len({receipt.number for receipt in made}) == 1 and {receipt.label for receipt in made} == {"nine"}
+    regions = [line for line in Path("kit/digits.sfz").read_text().splitlines() if line.startswith("<region>")]
+    spans = ((36, 37, 38), (39, 40, 41), (42, 43, 45))
+    expected = [f"lokey={low} hikey={high} pitch_keycenter={own}" for low, own, high in spans]
+    assert [line.split(" ", 2)[2] for line in regions] == expected
+    again = command("regenerate", *values["sounds"].values(), "--json")
+    assert json.loads(again.out)["differences"] == [0] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--keys", "C2"), "it must be the lowest and the highest note, such as C2-C5; try --keys C3-C5"),
+        (("--keys", "C4-C3"), "it must be the lowest and the highest note"),
+        (("--keys", "C1-C7"), "digits makes pitches from 62 to 1,000 Hz"),
+        (("--keys", "C2-C3", "--pads", 4), "--pads and --keys are given; a kit has either"),
+        (("--keys", "C2-C3", "--label", "one", "--label", "two"), "one sound is spread over the keys; try --label one"),
+    ],
+)
+def test_keys_that_are_none_are_refused_before_anything_is_written(command, options, said):
+    outcome = command("kit", "digits", *options, "--out", "kit")
+    assert outcome.code == 2 and said in outcome.err and not Path("kit").exists()
+
+
+def test_a_model_that_draws_no_pitches_has_no_keys(command, drummer):
+    outcome = command("kit", drummer, "--keys", "C2-C3", "--out", "kit")
+    assert outcome.code == 2 and "drummer draws no pitches" in outcome.err

@@ -82,7 +82,7 @@ def test_sounds_of_two_pitches_do_not_go_together(command):
         ("0", "it must be a note"),
         ("nan", "it must be a note"),
         ("-3", "it must be a note"),
-        ("5000", "digits makes pitches from 62 to 1,000 Hz; try 250"),
+        ("5000", "digits makes pitches from 62 to 1,000 Hz; choose"),
         ("C1", "33 Hz; digits makes pitches from 62"),
     ],
 )

@@ -11,7 +11,8 @@ from wavegan.export import sampler_kit as kit
 from wavegan.export.sampler_kit import Cut, Pad
 
 RATE = 1000
-PADS = [Pad("samples/01-kick.wav", 36, 0.5), Pad("samples/02-snare.wav", 37, 1.25)]
+PADS = [Pad("samples/01-kick.wav", 36, 36, 36, 0.5), Pad("samples/02-snare.wav", 37, 37, 37, 1.25)]
+INSTRUMENT = [Pad("samples/049-flute.wav", 49, 48, 50, 0.5), Pad("samples/052-flute.wav", 52, 51, 53, 0.75)]
 
 
 def test_sounds_are_taken_that_differ_most():
@@ -66,3 +67,16 @@ def test_a_decentsampler_preset_maps_each_sound_to_its_key():
 )
 def test_names_hold_no_sign_that_a_sampler_may_not_take(text, name):
     assert kit.safe_name(text) == name
+
+
+def test_an_instruments_sounds_are_spread_and_stop_with_their_keys():
+    text = kit.sfz(INSTRUMENT, "a flute")
+    assert "ampeg_release=0.15" in text and "one_shot" not in text and " key=" not in text
+    assert "<region> sample=samples/052-flute.wav lokey=51 hikey=53 pitch_keycenter=52" in text
+    root = ElementTree.fromstring(kit.decentsampler(INSTRUMENT, "a flute"))
+    groups = root.find("groups")
+    assert groups is not None and float(groups.attrib["release"]) == 0.15
+    names = ("loNote", "rootNote", "hiNote")
+    notes = [tuple(sample.attrib[name] for name in names) for sample in root.iter("sample")]
+    assert notes == [("48", "49", "50"), ("51", "52", "53")]
+    assert kit.hertz(69) == 440 and kit.hertz(48) == pytest.approx(130.81, abs=0.01)

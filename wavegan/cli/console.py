@@ -38,6 +38,7 @@ SAME_NAME = (
     "more",
     "seconds",
     "pitch",
+    "keys",
     "less",
 )
 OPTIONS = {name: f"--{name}" for name in (*SAME_NAME, "truncation", "interpolate", "raw")} | {

@@ -22,7 +22,13 @@ FORMATS = ("sfz", "decentsampler", "folder")
 
 @click.command(short_help="Write a playable kit for samplers.")
 @model_argument
-@click.option("--pads", default=16, show_default=True, help="Number of sounds, on the MIDI notes from 36 up.")
+@click.option("--pads", type=int, help="Number of sounds, on the MIDI notes from 36 up; 16 if not given.")
+@click.option(
+    "--keys",
+    metavar="LOW-HIGH",
+    help="Keys, such as C2-C5, over which one sound is spread in place of pads, each third at its own pitch, of a "
+    "model that draws pitches.",
+)
 @click.option(
     "--format",
     "kind",
@@ -47,7 +53,8 @@ FORMATS = ("sfz", "decentsampler", "folder")
 @json_option
 def kit(
     model: Path,
-    pads: int,
+    pads: int | None,
+    keys: str | None,
     kind: str,
     labels: tuple[str, ...],
     out: Path | None,
@@ -61,12 +68,13 @@ def kit(
 ) -> None:
     """Writes a kit of MODEL: sounds that differ as much as they can, cut, made equally loud, named and mapped to keys.
 
-    Each sound has a receipt, so wavegan regenerate, vary and morph take it.
+    With --keys it is an instrument, of one sound. Each sound has a receipt, so wavegan regenerate, vary and morph take
+    it.
 
     \b
     Examples:
       wavegan kit drums --out kit
-      wavegan kit runs/drums_modern --pads 8 --label kick --label snare --format decentsampler
+      wavegan kit tones --label flute-C4 --keys C3-C5 --format decentsampler --out flute
     """
     from wavegan.commands import kit as commands
     from wavegan.commands.memory import prepare_process
@@ -76,6 +84,7 @@ def kit(
         model,
         pads,
         kind,
+        keys=keys,
         labels=labels,
         out=out,
         seed=seed,

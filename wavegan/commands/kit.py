@@ -1,6 +1,7 @@
-"""Writes a kit of a model's clips for samplers."""
+"""Writes a kit of a model's clips for samplers: sounds that differ on pads, or one sound spread over keys."""
 
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,9 @@ from wavegan.audio import files
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
-from wavegan.commands.model_loading import load_model
+from wavegan.commands.model_loading import LoadedModel, load_model
+from wavegan.commands.sound_pitch import at_hertz, refuse_pitches
+from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.export import sampler_kit as kits
@@ -26,6 +29,9 @@ from wavegan.generation import Model
 logger = logging.getLogger(__name__)
 
 CANDIDATES_PER_PAD = 20
+PADS = 16
+KEYS = re.compile(r"([A-Ga-g][#b]?-?\d)\s*-\s*([A-Ga-g][#b]?-?\d)")  # two notes
+KEYS_A_SOUND = 3  # its own, and one on each side, for which a sampler moves its pitch by a semitone
 MOST_PADS = kits.LAST_NOTE - kits.FIRST_NOTE + 1
 MADE_BY = "; made by wavegan "  # in the title of a sampler's file, by which it is known again
 SAMPLES = "samples"  # the folder of the sounds, beside the sampler's file
@@ -47,9 +53,10 @@ class KitResult:
 
 def kit(
     model: Path,
-    pads: int = 16,
+    pads: int | None = None,
     kind: str = "sfz",
     *,
+    keys: str | None = None,
     labels: Sequence[str] = (),
     out: Path | None = None,
     seed: int = 0,
@@ -62,11 +69,17 @@ def kit(
     """Writes a kit of `pads` clips that differ, on the MIDI notes from 36 up, for the sampler of a kind in FORMATS.
 
     They are chosen from 20 times as many clips of the seed, farthest-first in the evaluator's log-mel statistics, for
-    each label by itself; then cut, made equally loud and named. labels: those that share the pads, all where empty.
-    out: the folder; if None, kit/ in the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36
-    up, DataError for a folder that holds files, unless `force`, and for a model whose clips are silent. With `force`
-    the files of an earlier kit in the folder are replaced: those that this one does not write are removed.
+    each label by itself; then cut, made equally loud and named. pads: 16 where None. labels: those that share the pads,
+    all where empty. keys: two notes such as "C2-C5", over which the most usual sound of the seed is spread, in place of
+    pads, by a model that draws pitches; then labels name one label or mix at most. out: the folder; if None, kit/ in
+    the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36 up, and for keys that are none or
+    that the model does not reach, DataError for a folder that holds files, unless `force`, and for a model whose clips
+    are silent. With `force` the files of an earlier kit in the folder are replaced: those that this one does not write
+    are removed.
     """
+    if keys is not None and pads is not None:
+        raise UserError("`pads` and `keys` are given", "a kit has either", "leave one of them out")
+    pads = PADS if pads is None else pads
     if not 1 <= pads <= MOST_PADS:
         rule = f"a kit has 1 to {MOST_PADS}, one for each note from {kits.FIRST_NOTE} up"
         raise UserError(f"`pads` is {pads}", rule, "try `pads=16`")
@@ -77,21 +90,16 @@ def kit(
     labels = chosen_labels(generator, labels)
     files.check_format("wav", generator.sample_rate, generator.channels)
     folder = out or loaded.result_folder("kit")
+    spans = None if keys is None else _spans(loaded, keys, labels)
     refuse_filled(folder, force)
-    names = _named(labels or (generator.label_names if generator.labels else ()), pads)
-    clips = _candidates(generator, pads * CANDIDATES_PER_PAD, names, seed, truncation)
-    numbers = _chosen(generator, clips, max(1, len(names)), pads)
-    written = _write_sounds(
-        folder,
-        SAMPLES if FORMATS[kind] else "",
-        generator,
-        clips,
-        numbers,
-        seed=seed,
-        truncation=truncation,
-        labels=names,
-    )
-    title = f"{generator.name}, {pads} sounds, seed {seed}{MADE_BY}{__version__}"
+    settings = {"seed": seed, "truncation": truncation}
+    if spans:
+        sounds = _on_keys(loaded, spans, labels=labels, **settings)
+    else:
+        labels = _named(labels or (generator.label_names if generator.labels else ()), pads)
+        sounds = _on_pads(generator, pads, labels=labels, **settings)
+    written = _write_sounds(folder, SAMPLES if FORMATS[kind] else "", sounds, labels=labels, **settings)
+    title = f"{generator.name}, {len(sounds)} sounds, seed {seed}{MADE_BY}{__version__}"
     file = _write_mapping(folder, kind, written, generator.name, title)
     if force:
         _remove_others(folder, {file, *(folder / pad.file for pad in written)})
@@ -105,6 +113,63 @@ def _named(labels: Sequence[str], pads: int) -> tuple[str, ...]:
             f"{pads} pads hold {', '.join(labels[:pads])}; {', '.join(labels[pads:])} have none, unless `pads` is more"
         )
     return tuple(labels[:pads])
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """Holds a clip, its model, its number and batch as `generate` counts them, and the keys that play it.
+
+    keys: the MIDI notes of its own key, the lowest and the highest one.
+    """
+
+    model: Model
+    clip: Tensor
+    number: int
+    batch: tuple[int, int]
+    keys: tuple[int, int, int]
+    name: str
+
+
+def _on_pads(model: Model, pads: int, *, labels: Sequence[str], seed: int, truncation: float) -> list[_Sound]:
+    """Returns sounds that differ, on one key each."""
+    clips = _candidates(model, pads * CANDIDATES_PER_PAD, labels, seed, truncation)
+    sounds = []
+    for index, number in enumerate(_chosen(model, clips, max(1, len(labels)), pads)):
+        start = number - number % BATCH_SIZE
+        batch = start, min(BATCH_SIZE, len(clips) - start)
+        sounds.append(_Sound(model, clips[number], number, batch, (kits.FIRST_NOTE + index,) * 3, f"{index + 1:02d}"))
+    return sounds
+
+
+def _on_keys(
+    loaded: LoadedModel, spans: Sequence[tuple[int, int, int]], *, labels: Sequence[str], seed: int, truncation: float
+) -> list[_Sound]:
+    """Returns the most usual of some sounds at the pitch of each span's own key."""
+    clips = _candidates(loaded.model, CANDIDATES_PER_PAD, labels, seed, truncation)
+    [number] = _chosen(loaded.model, clips, 1, 1)
+    sounds = []
+    for span in progress.track(spans, len(spans), "keys"):
+        model = at_hertz(loaded, kits.hertz(span[0])).model
+        made = generation.generate(model, 1, first=number, seed=seed, truncation=truncation, labels=labels)
+        sounds.append(_Sound(model, next(iter(made))[0], number, (number, 1), span, f"{span[0]:03d}"))
+    return sounds
+
+
+def _spans(loaded: LoadedModel, keys: str, labels: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Returns for each sound of an instrument its own key, and the lowest and the highest that it plays, MIDI notes."""
+    span = KEYS.fullmatch(keys.strip())
+    first, last = librosa().note_to_midi(list(span.groups())) if span else (1, 0)
+    if first > last:
+        rule = "it must be the lowest and the highest note, such as C2-C5"
+        raise UserError(f"`keys` is {keys}", rule, "try `keys=C3-C5`")
+    if len(labels) > 1:
+        raise UserError(
+            f"`labels` are {', '.join(labels)}", "one sound is spread over the keys", f"try `labels={labels[0]}`"
+        )
+    roots = list(range(int(first) + KEYS_A_SOUND // 2, int(last) + 1, KEYS_A_SOUND)) or [int(first)]
+    refuse_pitches(loaded, "keys", keys, kits.hertz(roots[0]), kits.hertz(roots[-1]))
+    lows = [int(first), *(root - KEYS_A_SOUND // 2 for root in roots[1:])]
+    return list(zip(roots, lows, [*(low - 1 for low in lows[1:]), int(last)], strict=True))
 
 
 def _candidates(model: Model, count: int, labels: Sequence[str], seed: int, truncation: float) -> Tensor:
@@ -131,33 +196,30 @@ def _chosen(model: Model, clips: Tensor, turns: int, pads: int) -> list[int]:
 
 
 def _write_sounds(
-    folder: Path,
-    place: str,
-    model: Model,
-    clips: Tensor,
-    numbers: Sequence[int],
-    *,
-    seed: int,
-    truncation: float,
-    labels: Sequence[str],
+    folder: Path, place: str, sounds: Sequence[_Sound], *, seed: int, truncation: float, labels: Sequence[str]
 ) -> list[Pad]:
-    """Writes the clips of some numbers, cut and levelled, with their receipts; returns the pads that play them.
+    """Writes sounds, cut and levelled, with their receipts; returns the pads that play them.
 
     place: the folder of the sounds in `folder`, "" for the folder itself.
     """
     make_folder(folder / place)
-    maker, pads = receipts.maker_of(model), []
-    parts = _cuts([clips[number] for number in numbers], model.sample_rate)
-    for index, (number, part) in enumerate(zip(numbers, parts, strict=True)):
-        start = number - number % BATCH_SIZE
-        batch = (start, min(BATCH_SIZE, len(clips) - start))
+    model, pads = sounds[0].model, []
+    maker = receipts.maker_of(model)
+    parts = _cuts([sound.clip for sound in sounds], model.sample_rate)
+    for sound, part in zip(sounds, parts, strict=True):
         receipt = receipts.of_clip(
-            model, maker, number, seed=seed, truncation=truncation, labels=labels, batch=batch
+            model,
+            maker | {"pitch": sound.model.pitch},
+            sound.number,
+            seed=seed,
+            truncation=truncation,
+            labels=labels,
+            batch=sound.batch,
         ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
-        file = Path(place, f"{index + 1:02d}-{kits.safe_name(receipt.label or model.name)}.wav").as_posix()
-        sound = kits.cut(clips[number], part).numpy()
-        files.write(folder / file, sound, model.sample_rate, receipts.text_of(receipt))
-        pads.append(Pad(file, kits.FIRST_NOTE + index, part.length / model.sample_rate))
+        file = Path(place, f"{sound.name}-{kits.safe_name(receipt.label or model.name)}.wav").as_posix()
+        kept = kits.cut(sound.clip, part).numpy()
+        files.write(folder / file, kept, model.sample_rate, receipts.text_of(receipt))
+        pads.append(Pad(file, *sound.keys, part.length / model.sample_rate))
     return pads
 
 

@@ -14,6 +14,7 @@ from wavegan.models.pulses import pitch_unit
 
 logger = logging.getLogger(__name__)
 
+BEYOND = 1.03  # half a semitone
 NOTE = re.compile(r"[A-Ga-g][#b♯♭]?-?\d")
 NUMBER = re.compile(r"(\d+\.?\d*)\s*(hz)?", re.IGNORECASE)
 
@@ -32,22 +33,35 @@ def at_pitch(loaded: LoadedModel, pitch: str | float | None) -> LoadedModel:
     """
     if pitch is None:
         return loaded
-    hertz, model = _hertz(pitch), loaded.model
+    hertz = _hertz(pitch)
+    refuse_pitches(loaded, "pitch", str(pitch), hertz, hertz)
+    return at_hertz(loaded, hertz)
+
+
+def refuse_pitches(loaded: LoadedModel, argument: str, given: str, lowest: float, highest: float) -> None:
+    """Raises UserError for pitches, in Hz, that a MODEL does not make, or if it draws none; `given` as the argument.
+
+    A line says so where they lie beyond those that it has learned.
+    """
+    model = loaded.model
     if loaded.is_translation or not draws_pitches(model):
         raise UserError(
-            f"`pitch` is {pitch}, and {model.name} draws no pitches",
+            f"`{argument}` is {given}, and {model.name} draws no pitches",
             "a model of generator.drawn_pitch makes sounds of any pitch",
             "leave it out, or train one: wavegan doctor advises it for single notes and voices",
         )
     low, high = _limits(model)
-    if not low <= hertz <= high:
+    if not low <= lowest <= highest <= high:
+        span = f"{lowest:,.0f} Hz" if lowest == highest else f"{lowest:,.0f} to {highest:,.0f} Hz"
         rule = f"{model.name} makes pitches from {low:,.0f} to {high:,.0f} Hz"
-        raise UserError(f"`pitch` is {pitch}, {hertz:,.0f} Hz", rule, f"try {math.sqrt(low * high):.0f}")
+        raise UserError(f"`{argument}` is {given}, {span}", rule, "choose within these")
     learned = (2 ** model.generator.drawn_pitches.own[[0, -1]] * _per_cycle(model)).tolist()  # type: ignore[union-attr]
-    if not learned[0] / 1.03 <= hertz <= learned[1] * 1.03:
-        span = f"{learned[0]:,.0f} to {learned[1]:,.0f} Hz"
-        logger.warning(f"{model.name} has learned pitches from {span}; {hertz:,.0f} Hz lies beyond, and may sound so")
-    return at_hertz(loaded, hertz)
+    for hertz in sorted({lowest, highest}):
+        if not learned[0] / BEYOND <= hertz <= learned[1] * BEYOND:
+            span = f"{learned[0]:,.0f} to {learned[1]:,.0f} Hz"
+            logger.warning(
+                f"{model.name} has learned pitches from {span}; {hertz:,.0f} Hz lies beyond, and may sound so"
+            )
 
 
 def at_hertz(loaded: LoadedModel, hertz: float | None) -> LoadedModel:

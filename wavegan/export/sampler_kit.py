@@ -11,9 +11,10 @@ from torch import Tensor
 
 from wavegan.audio.decoding import BEGINS, ENDS, SILENCE_PEAK
 
-FIRST_NOTE, LAST_NOTE = 36, 127  # C1, where pads begin, and the highest of MIDI
+FIRST_NOTE, LAST_NOTE = 36, 127  # C2, where pads begin, and the highest of MIDI
 LEAD_SECONDS = 0.001  # kept before a sound begins, so that it answers at once
 FADE_SECONDS = 0.01  # to silence after it ends
+RELEASE_SECONDS = 0.15  # of a key of an instrument
 LOUDNESS_SECONDS = 0.05  # a hit is as loud as its loudest part of this length
 HIGHEST_PEAK = 10 ** (-1 / 20)
 USUAL_SHARE = 0.9  # of the candidates: the others, furthest from their middle, are likely faulty clips
@@ -31,11 +32,21 @@ class Cut:
 
 @dataclass(frozen=True)
 class Pad:
-    """Describes a sound of a kit: its file, relative to the kit, its MIDI note, and its length in seconds."""
+    """Describes a sound of a kit: its file, relative to the kit, and its length in seconds.
+
+    note: the MIDI note at which it plays as it is; low, high: those of the lowest and the highest key that play it.
+    """
 
     file: str
     note: int
+    low: int
+    high: int
     seconds: float
+
+    @property
+    def is_spread(self) -> bool:
+        """Returns whether more keys than its own play it, as of an instrument."""
+        return self.low < self.high
 
 
 def farthest_first(features: np.ndarray, count: int) -> list[int]:
@@ -95,24 +106,40 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^\w]+", "-", text, flags=re.ASCII).strip("-") or "sound"
 
 
+def hertz(note: int) -> float:
+    """Returns the pitch of a MIDI note."""
+    return 440 * 2 ** ((note - 69) / 12)
+
+
 def sfz(pads: Sequence[Pad], title: str) -> str:
-    """Returns an SFZ file: each sound plays to its end, whenever its key is released."""
-    head = [f"// {title}", "<global>", "loop_mode=one_shot", ""]
-    return "\n".join([*head, *(f"<region> sample={pad.file} key={pad.note}" for pad in pads), ""])
+    """Returns an SFZ file: pads play to their end, whenever a key is released; an instrument stops soon after."""
+    is_instrument = any(pad.is_spread for pad in pads)
+    end = f"ampeg_release={RELEASE_SECONDS}" if is_instrument else "loop_mode=one_shot"
+    head = [f"// {title}", "<global>", end, ""]
+
+    def keys(pad: Pad) -> str:
+        spread = f"lokey={pad.low} hikey={pad.high} pitch_keycenter={pad.note}"
+        return spread if is_instrument else f"key={pad.note}"
+
+    return "\n".join([*head, *(f"<region> sample={pad.file} {keys(pad)}" for pad in pads), ""])
 
 
 def decentsampler(pads: Sequence[Pad], title: str) -> str:
-    """Returns a DecentSampler preset: each sound plays on while its release, as long as the longest sound, lasts."""
+    """Returns a DecentSampler preset: a sound of a pad plays on while its release, as long as the longest, lasts.
+
+    An instrument stops soon after a key is released.
+    """
     root = ElementTree.Element("DecentSampler", minVersion="1.0.0")
     root.append(ElementTree.Comment(title.replace("--", "-")))
-    release = f"{max(pad.seconds for pad in pads):.3f}"
+    is_instrument = any(pad.is_spread for pad in pads)
+    release = f"{RELEASE_SECONDS if is_instrument else max(pad.seconds for pad in pads):.3f}"
     groups = ElementTree.SubElement(
         root, "groups", attack="0", decay="0", sustain="1", release=release, ampVelTrack="1", loopEnabled="false"
     )
     group = ElementTree.SubElement(groups, "group")
     for pad in pads:
-        note = str(pad.note)
-        ElementTree.SubElement(group, "sample", path=pad.file, rootNote=note, loNote=note, hiNote=note)
+        own, low, high = (str(note) for note in (pad.note, pad.low, pad.high))
+        ElementTree.SubElement(group, "sample", path=pad.file, rootNote=own, loNote=low, hiNote=high)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
