@@ -118,10 +118,10 @@ class Model:
         or Hz, if the model draws pitches. Raises UserError for arguments that are none of these.
         """
         n, seed = whole_number("n", n, least=1, advised=16), seed_of(seed)
-        given = {"seed": seed, "truncation": truncation, "labels": self._checked(label, truncation)}
-        model = at_pitch(of_seconds(self.loaded, seconds), pitch).model
-        moved = steered(model, moves_of(self.loaded, amounts_by_name(directions)).rows)
-        return torch.cat(list(generation.generate(moved, n, batch_size=batch_size_of(model), **given))).numpy()
+        asked, labels = at_pitch(of_seconds(self.loaded, seconds), pitch, self._checked(label, truncation))
+        given = {"seed": seed, "truncation": truncation, "labels": labels, "batch_size": batch_size_of(asked.model)}
+        moved = steered(asked.model, moves_of(self.loaded, amounts_by_name(directions)).rows)
+        return torch.cat(list(generation.generate(moved, n, **given))).numpy()
 
     def interpolate(
         self, seeds: Sequence[int], *, steps: int = 8, label: Labels = None, truncation: float = 1.0

@@ -158,6 +158,15 @@ def test_one_sound_is_spread_over_keys(command):
     assert json.loads(again.out)["differences"] == [0] * 3
 
 
+def test_each_key_has_the_label_of_its_note(command):
+    outcome = command(
+        "kit", "tones", "--label", "flute-*", "--keys", "C4-A4", "--format", "folder", "--out", "kit", "--json"
+    )
+    assert outcome.code == 0 and "beyond" not in outcome.err, outcome.err
+    names = [Path(path).name for path in json.loads(outcome.out)["sounds"].values()]
+    assert names == ["061-flute-Db4.wav", "064-flute-E4.wav", "067-flute-G4.wav"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -176,3 +185,8 @@ def test_keys_that_are_none_are_refused_before_anything_is_written(command, opti
 def test_a_model_that_draws_no_pitches_has_no_keys(command, drummer):
     outcome = command("kit", drummer, "--keys", "C2-C3", "--out", "kit")
     assert outcome.code == 2 and "drummer draws no pitches" in outcome.err
+
+
+def test_labels_of_several_timbres_are_no_instrument(command):
+    outcome = command("kit", "tones", "--keys", "C4-A4", "--out", "kit")
+    assert outcome.code == 2 and "--label are brass-Db4, flute-Db4" in outcome.err and not Path("kit").exists()

@@ -100,3 +100,27 @@ def test_a_pitch_beyond_those_that_were_learned_is_told_once(command):
     outcome = command("generate", "digits", "-n", 2, "--pitch", "900 Hz", "--out", "high")
     assert outcome.code == 0 and outcome.err.count("900 Hz lies beyond") == 1
     assert "beyond" not in command("generate", "digits", "-n", 1, "--pitch", "150", "--out", "low").err
+
+
+def test_where_labels_are_notes_those_nearest_to_the_pitch_are_taken(command):
+    for options, labels in (
+        ((), "flute-A4"),
+        (("--label", "flute-*"), "flute-A4"),
+        (("--label", "organ-Bb4"), "organ-Bb4"),
+    ):
+        outcome = command("generate", "tones", "-n", 5, *options, "--pitch", "A4", "--out", f"{labels}{len(options)}")
+        assert outcome.code == 0, outcome.err
+        made = comments_of(f"{labels}{len(options)}")
+        timbres = ["brass", "flute", "keys", "organ", "pluck"] if not options else []
+        assert [receipt["label"] for receipt in made] == ([f"{timbre}-A4" for timbre in timbres] or [labels] * 5)
+        assert ("labels whose pitch is nearest to 440 Hz" in outcome.err) == (labels == "flute-A4")
+        assert "beyond" not in outcome.err, "a semitone is near enough"
+    heard = command("generate", "tones", "-n", 1, "--label", "organ-C4", "--pitch", "A4", "--out", "far").err
+    assert "tones has learned pitches from 26" in heard and "of organ-C4; 440 Hz lies beyond" in heard
+
+
+@pytest.mark.parametrize(("pitch", "hertz"), [("F4", 349.23), (301.5, 301.5)])
+def test_notes_are_in_tune(pitch, hertz):
+    clips = wavegan.load("tones").generate(5, pitch=pitch)
+    heard = torch.stack([clip.nanmedian() for clip in pitches_of(torch.from_numpy(clips[:, 0]), 512)]) * 16_000 / 512
+    assert (1200 * (heard / hertz).log2()).abs().max() < 20, "cents"

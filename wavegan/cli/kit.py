@@ -74,7 +74,7 @@ def kit(
     \b
     Examples:
       wavegan kit drums --out kit
-      wavegan kit tones --label flute-C4 --keys C3-C5 --format decentsampler --out flute
+      wavegan kit tones --label 'flute-*' --keys C4-B4 --format decentsampler --out flute
     """
     from wavegan.commands import kit as commands
     from wavegan.commands.memory import prepare_process

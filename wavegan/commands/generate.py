@@ -71,17 +71,17 @@ def generate(
     _refuse_arguments(count, truncation, interpolate, directions or {})
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
     refuse_translation(loaded)
-    lengthened = at_pitch(of_seconds(loaded, seconds), pitch).model
-    folder = out or loaded.result_folder("generated")
     labels = chosen_labels(loaded.model, labels)
+    asked, labels = at_pitch(of_seconds(loaded, seconds), pitch, labels)
+    folder = out or loaded.result_folder("generated")
     if len(labels) > count and not interpolate:
         logger.info(f"{count} clips are of the first {count} of {len(labels)} labels")
     moves = moves_of(loaded, directions or {})
     write = write_walk if interpolate else partial(write_clips, moves=moves)
     paths = write(
-        lengthened, folder, count, seed=seed, truncation=truncation, labels=labels, extension=extension, force=force
+        asked.model, folder, count, seed=seed, truncation=truncation, labels=labels, extension=extension, force=force
     )
-    return GenerateResult(folder, tuple(paths), lengthened.sample_rate, lengthened.clip_samples)
+    return GenerateResult(folder, tuple(paths), asked.model.sample_rate, asked.model.clip_samples)
 
 
 def write_clips(

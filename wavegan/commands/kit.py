@@ -18,7 +18,7 @@ from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.model_loading import LoadedModel, load_model
-from wavegan.commands.sound_pitch import at_hertz, refuse_pitches
+from wavegan.commands.sound_pitch import at_hertz, labels_at, refuse_pitches, tell_beyond
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
@@ -71,7 +71,8 @@ def kit(
     They are chosen from 20 times as many clips of the seed, farthest-first in the evaluator's log-mel statistics, for
     each label by itself; then cut, made equally loud and named. pads: 16 where None. labels: those that share the pads,
     all where empty. keys: two notes such as "C2-C5", over which the most usual sound of the seed is spread, in place of
-    pads, by a model that draws pitches; then labels name one label or mix at most. out: the folder; if None, kit/ in
+    pads, by a model that draws pitches; of the labels, or of all, each key then has the nearest where they tell
+    pitches, else they are one at most. out: the folder; if None, kit/ in
     the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36 up, and for keys that are none or
     that the model does not reach, DataError for a folder that holds files, unless `force`, and for a model whose clips
     are silent. With `force` the files of an earlier kit in the folder are replaced: those that this one does not write
@@ -90,7 +91,7 @@ def kit(
     labels = chosen_labels(generator, labels)
     files.check_format("wav", generator.sample_rate, generator.channels)
     folder = out or loaded.result_folder("kit")
-    spans = None if keys is None else _spans(loaded, keys, labels)
+    spans = None if keys is None else _spans(loaded, keys)
     refuse_filled(folder, force)
     settings = {"seed": seed, "truncation": truncation}
     if spans:
@@ -98,7 +99,7 @@ def kit(
     else:
         labels = _named(labels or (generator.label_names if generator.labels else ()), pads)
         sounds = _on_pads(generator, pads, labels=labels, **settings)
-    written = _write_sounds(folder, SAMPLES if FORMATS[kind] else "", sounds, labels=labels, **settings)
+    written = _write_sounds(folder, SAMPLES if FORMATS[kind] else "", sounds, **settings)
     title = f"{generator.name}, {len(sounds)} sounds, seed {seed}{MADE_BY}{__version__}"
     file = _write_mapping(folder, kind, written, generator.name, title)
     if force:
@@ -119,13 +120,14 @@ def _named(labels: Sequence[str], pads: int) -> tuple[str, ...]:
 class _Sound:
     """Holds a clip, its model, its number and batch as `generate` counts them, and the keys that play it.
 
-    keys: the MIDI notes of its own key, the lowest and the highest one.
+    labels: those that take turns. keys: the MIDI notes of its own key, the lowest and the highest one.
     """
 
     model: Model
     clip: Tensor
     number: int
     batch: tuple[int, int]
+    labels: Sequence[str]
     keys: tuple[int, int, int]
     name: str
 
@@ -136,36 +138,42 @@ def _on_pads(model: Model, pads: int, *, labels: Sequence[str], seed: int, trunc
     sounds = []
     for index, number in enumerate(_chosen(model, clips, max(1, len(labels)), pads)):
         start = number - number % BATCH_SIZE
-        batch = start, min(BATCH_SIZE, len(clips) - start)
-        sounds.append(_Sound(model, clips[number], number, batch, (kits.FIRST_NOTE + index,) * 3, f"{index + 1:02d}"))
+        batch, key = (start, min(BATCH_SIZE, len(clips) - start)), kits.FIRST_NOTE + index
+        sounds.append(_Sound(model, clips[number], number, batch, labels, (key, key, key), f"{index + 1:02d}"))
     return sounds
 
 
 def _on_keys(
     loaded: LoadedModel, spans: Sequence[tuple[int, int, int]], *, labels: Sequence[str], seed: int, truncation: float
 ) -> list[_Sound]:
-    """Returns the most usual of some sounds at the pitch of each span's own key."""
-    clips = _candidates(loaded.model, CANDIDATES_PER_PAD, labels, seed, truncation)
+    """Returns the most usual of some sounds at the pitch of each span's own key.
+
+    Where labels tell pitches it has the nearest label there. Raises UserError where there are several.
+    """
+    own = [labels_at(loaded.model, labels, kits.hertz(key)) for key, _, _ in spans]
+    if several := next((near for near in own if len(near) > 1), None):
+        raise UserError(
+            f"`labels` are {', '.join(several)}", "one sound is spread over the keys", f"try `labels={several[0]}`"
+        )
+    for place in sorted({0, len(spans) - 1}):
+        tell_beyond(loaded.model, own[place], kits.hertz(spans[place][0]))
+    clips = _candidates(loaded.model, CANDIDATES_PER_PAD, own[len(own) // 2], seed, truncation)
     [number] = _chosen(loaded.model, clips, 1, 1)
     sounds = []
-    for span in progress.track(spans, len(spans), "keys"):
+    for near, span in zip(own, progress.track(spans, len(spans), "keys"), strict=True):
         model = at_hertz(loaded, kits.hertz(span[0])).model
-        made = generation.generate(model, 1, first=number, seed=seed, truncation=truncation, labels=labels)
-        sounds.append(_Sound(model, next(iter(made))[0], number, (number, 1), span, f"{span[0]:03d}"))
+        made = generation.generate(model, 1, first=number, seed=seed, truncation=truncation, labels=near)
+        sounds.append(_Sound(model, next(iter(made))[0], number, (number, 1), near, span, f"{span[0]:03d}"))
     return sounds
 
 
-def _spans(loaded: LoadedModel, keys: str, labels: Sequence[str]) -> list[tuple[int, int, int]]:
+def _spans(loaded: LoadedModel, keys: str) -> list[tuple[int, int, int]]:
     """Returns for each sound of an instrument its own key, and the lowest and the highest that it plays, MIDI notes."""
     span = KEYS.fullmatch(keys.strip())
     first, last = librosa().note_to_midi(list(span.groups())) if span else (1, 0)
     if first > last:
         rule = "it must be the lowest and the highest note, such as C2-C5"
         raise UserError(f"`keys` is {keys}", rule, "try `keys=C3-C5`")
-    if len(labels) > 1:
-        raise UserError(
-            f"`labels` are {', '.join(labels)}", "one sound is spread over the keys", f"try `labels={labels[0]}`"
-        )
     roots = list(range(int(first) + KEYS_A_SOUND // 2, int(last) + 1, KEYS_A_SOUND)) or [int(first)]
     refuse_pitches(loaded, "keys", keys, kits.hertz(roots[0]), kits.hertz(roots[-1]))
     lows = [int(first), *(root - KEYS_A_SOUND // 2 for root in roots[1:])]
@@ -195,9 +203,7 @@ def _chosen(model: Model, clips: Tensor, turns: int, pads: int) -> list[int]:
     return chosen
 
 
-def _write_sounds(
-    folder: Path, place: str, sounds: Sequence[_Sound], *, seed: int, truncation: float, labels: Sequence[str]
-) -> list[Pad]:
+def _write_sounds(folder: Path, place: str, sounds: Sequence[_Sound], *, seed: int, truncation: float) -> list[Pad]:
     """Writes sounds, cut and levelled, with their receipts; returns the pads that play them.
 
     place: the folder of the sounds in `folder`, "" for the folder itself.
@@ -213,7 +219,7 @@ def _write_sounds(
             sound.number,
             seed=seed,
             truncation=truncation,
-            labels=labels,
+            labels=sound.labels,
             batch=sound.batch,
         ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
         file = Path(place, f"{sound.name}-{kits.safe_name(receipt.label or model.name)}.wav").as_posix()

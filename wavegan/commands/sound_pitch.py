@@ -4,17 +4,24 @@ import copy
 import logging
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
+from wavegan.audio.label_mixes import label_mix
 from wavegan.commands.model_loading import LoadedModel
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import UserError
-from wavegan.generation import Model
+from wavegan.generation import Model, label_row
+from wavegan.models.pitches import QUANTILES, DrawnPitches
 from wavegan.models.pulses import pitch_unit
 
 logger = logging.getLogger(__name__)
 
-BEYOND = 1.03  # half a semitone
+BEYOND = 2 ** (1 / 12)  # a semitone
+SAME = 1 / 24  # octaves; labels of one note
 NOTE = re.compile(r"[A-Ga-g][#b♯♭]?-?\d")
 NUMBER = re.compile(r"(\d+\.?\d*)\s*(hz)?", re.IGNORECASE)
 
@@ -24,25 +31,52 @@ def draws_pitches(model: Model) -> bool:
     return getattr(model.generator, "drawn_pitches", None) is not None
 
 
-def at_pitch(loaded: LoadedModel, pitch: str | float | None) -> LoadedModel:
-    """Returns a MODEL all of whose sounds have this pitch, with the same weights; the same MODEL for None.
+def at_pitch(
+    loaded: LoadedModel, pitch: str | float | None, labels: Sequence[str]
+) -> tuple[LoadedModel, tuple[str, ...]]:
+    """Returns a MODEL all of whose sounds have this pitch, with the same weights, and the labels to make them of.
 
-    pitch: in Hz, or a note such as "A4", which is 440 Hz. A voice still moves around it, by a fifth of an octave at
-    most, and glides. A line says so where it lies beyond the pitches that the MODEL has learned. Raises UserError for a
-    MODEL that draws none, for what is no pitch, and for one that no pulses have.
+    pitch: in Hz, or a note such as "A4", which is 440 Hz; for None all stays as it is. labels: those that were chosen,
+    see `labels_at`. A voice still moves around the pitch, by a fifth of an octave at most, and glides. A line says so
+    where the pitch lies beyond those that the MODEL has learned of these labels. Raises UserError for a MODEL that
+    draws none, for what is no pitch, and for one that no pulses have.
     """
     if pitch is None:
-        return loaded
+        return loaded, tuple(labels)
     hertz = _hertz(pitch)
     refuse_pitches(loaded, "pitch", str(pitch), hertz, hertz)
-    return at_hertz(loaded, hertz)
+    near = labels_at(loaded.model, labels, hertz)
+    if len(near) != len(labels):
+        logger.info(f"labels whose pitch is nearest to {hertz:,.0f} Hz: {', '.join(near)}")
+    tell_beyond(loaded.model, near, hertz)
+    return at_hertz(loaded, hertz), near
+
+
+def labels_at(model: Model, labels: Sequence[str], hertz: float) -> tuple[str, ...]:
+    """Returns those of some labels or mixes, or of all where empty, whose pitches are nearest to one in Hz.
+
+    Where labels tell no pitches, as they do of single notes, those that were given are returned.
+    """
+    drawn, names = _drawn(model), tuple(labels) or model.label_names
+    if not drawn.of_labels.any():
+        return tuple(labels)
+    distances = (_pitches(model, names)[:, QUANTILES // 2] - math.log2(hertz / _per_cycle(model))).abs()
+    is_near = (distances <= distances.min() + SAME).tolist()
+    return tuple(name for name, near in zip(names, is_near, strict=True) if near)
+
+
+def tell_beyond(model: Model, labels: Sequence[str], hertz: float) -> None:
+    """Says in a line if a pitch lies beyond those that a model has learned of these labels, or of all where empty."""
+    learned = _pitches(model, labels)
+    low, high = (2**end * _per_cycle(model) for end in (learned.min().item(), learned.max().item()))
+    if not low / BEYOND <= hertz <= high * BEYOND:
+        whose = f"{model.name} has learned pitches from {low:,.0f} to {high:,.0f} Hz"
+        of_labels = f" of {', '.join(labels)}" if _drawn(model).of_labels.any() and labels else ""
+        logger.warning(f"{whose}{of_labels}; {hertz:,.0f} Hz lies beyond, and may sound so")
 
 
 def refuse_pitches(loaded: LoadedModel, argument: str, given: str, lowest: float, highest: float) -> None:
-    """Raises UserError for pitches, in Hz, that a MODEL does not make, or if it draws none; `given` as the argument.
-
-    A line says so where they lie beyond those that it has learned.
-    """
+    """Raises UserError for pitches, in Hz, that a MODEL does not make, or if it draws none; `given` as the argument."""
     model = loaded.model
     if loaded.is_translation or not draws_pitches(model):
         raise UserError(
@@ -50,18 +84,11 @@ def refuse_pitches(loaded: LoadedModel, argument: str, given: str, lowest: float
             "a model of generator.drawn_pitch makes sounds of any pitch",
             "leave it out, or train one: wavegan doctor advises it for single notes and voices",
         )
-    low, high = _limits(model)
+    low, high = (cycles * _per_cycle(model) for cycles in _range(model))
     if not low <= lowest <= highest <= high:
         span = f"{lowest:,.0f} Hz" if lowest == highest else f"{lowest:,.0f} to {highest:,.0f} Hz"
         rule = f"{model.name} makes pitches from {low:,.0f} to {high:,.0f} Hz"
         raise UserError(f"`{argument}` is {given}, {span}", rule, "choose within these")
-    learned = (2 ** model.generator.drawn_pitches.own[[0, -1]] * _per_cycle(model)).tolist()  # type: ignore[union-attr]
-    for hertz in sorted({lowest, highest}):
-        if not learned[0] / BEYOND <= hertz <= learned[1] * BEYOND:
-            span = f"{learned[0]:,.0f} to {learned[1]:,.0f} Hz"
-            logger.warning(
-                f"{model.name} has learned pitches from {span}; {hertz:,.0f} Hz lies beyond, and may sound so"
-            )
 
 
 def at_hertz(loaded: LoadedModel, hertz: float | None) -> LoadedModel:
@@ -80,10 +107,23 @@ def _per_cycle(model: Model) -> float:
     return model.sample_rate / pitch_unit(model.generator.window, model.generator.hop)  # type: ignore[arg-type]
 
 
-def _limits(model: Model) -> tuple[float, float]:
-    """Returns the lowest and the highest pitch of pulses, in Hz."""
+def _pitches(model: Model, labels: Sequence[str]) -> Tensor:
+    """Returns the quantiles (labels, quantiles) of the pitches of each label or mix; one row for all where empty."""
+    drawn = _drawn(model)
+    if not labels:
+        return drawn.own[None]
+    rows = torch.stack([label_row(model, label_mix(model, text)) for text in labels])
+    return drawn.own + rows.to(drawn.own) @ drawn.of_labels
+
+
+def _drawn(model: Model) -> DrawnPitches:
+    return model.generator.drawn_pitches  # type: ignore[return-value]
+
+
+def _range(model: Model) -> tuple[float, float]:
+    """Returns the lowest and the highest pitch of pulses, in cycles a unit."""
     low, high = (2**model.generator.pulses.frequencies.bounds).tolist()  # type: ignore[union-attr, operator]
-    return low * _per_cycle(model), high * _per_cycle(model)
+    return low, high
 
 
 def _hertz(pitch: str | float) -> float:
