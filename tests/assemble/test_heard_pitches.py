@@ -56,8 +56,8 @@ def test_a_label_without_a_pitch_is_named(few_are_heard, caplog):
     generator = generator_of(3)
     heard_pitches.measure_pitches(generator, Notes([0, 1, 2] * 10, mute=1), RATE, torch.device("cpu"))
     assert (
-        "of 1 of the 3 labels fewer than 3 clips have a pitch from 31 to 500 Hz, so their pitches are drawn as those "
-        "of all: note-1; leave" in caplog.text
+        "of 1 of the 3 labels fewer than 3 heard clips have a pitch from 31.2 to 500.0 Hz, so their pitches are drawn "
+        "as those of all: note-1; leave" in caplog.text
     )
 
 
@@ -90,3 +90,28 @@ def test_an_untrained_model_has_the_pitches_that_were_measured():
     trained.generator.drawn_pitches.own.fill_(3.5)
     untrained = untrained_model(recipe, trained).generator
     assert untrained.drawn_pitches.own.unique().tolist() == [3.5]
+
+
+def test_five_clips_of_each_of_many_labels_are_heard(few_are_heard):
+    labels = [label for label in range(40) for _ in range(7)]
+    heard = []
+    generator = generator_of(40)
+    generator.measure_pitches = lambda pitches, labels: heard.extend(labels) or []  # type: ignore[method-assign]
+    heard_pitches.measure_pitches(generator, Notes(labels), RATE, torch.device("cpu"))
+    assert {heard.count(label) for label in range(6, 40)} == {5}, "after the first thirty clips"
+
+
+def test_of_stereo_the_middle_is_heard(few_are_heard):
+    source = Notes([0] * 40)
+    source.clips = torch.cat([torch.zeros_like(source.clips), source.clips], dim=1)  # the right channel alone sounds
+    generator = Generator(2048, 2, dim=2, pulses=True, drawn_pitch=True)
+    heard_pitches.measure_pitches(generator, source, RATE, torch.device("cpu"))
+    assert generator.drawn_pitches and generator.drawn_pitches.own.std() < 0.01
+
+
+def test_high_notes_are_heard_as_high_as_they_are(few_are_heard):
+    notes = generator_of(2, glottal_pulses=False)
+    heard_pitches.measure_pitches(notes, Notes([0, 1] * 15, cycles=50), RATE, torch.device("cpu"))
+    assert notes.drawn_pitches
+    middles = (2 ** (notes.drawn_pitches.own + notes.drawn_pitches.of_labels))[:, 32].tolist()
+    assert middles == pytest.approx([50, 50 * 2 ** (1 / 6)], rel=0.01)

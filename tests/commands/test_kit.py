@@ -172,7 +172,7 @@ def test_each_key_has_the_label_of_its_note(command):
     [
         (("--keys", "C2"), "it must be the lowest and the highest note, such as C2-C5; try --keys C3-C5"),
         (("--keys", "C4-C3"), "it must be the lowest and the highest note"),
-        (("--keys", "C1-C7"), "digits makes pitches from 62 to 1,000 Hz"),
+        (("--keys", "C1-C7"), "digits makes pitches from 62.5 to 1,000.0 Hz"),
         (("--keys", "C2-C3", "--pads", 4), "--pads and --keys are given; a kit has either"),
         (("--keys", "C2-C3", "--label", "one", "--label", "two"), "one sound is spread over the keys; try --label one"),
     ],

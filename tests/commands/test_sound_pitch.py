@@ -60,6 +60,20 @@ def comments_of(folder: str) -> list[dict]:
     return [json.loads(comments.read(path)) for path in sorted(Path(folder).glob("*.wav"))]
 
 
+def test_a_remedy_of_a_note_between_whole_hertz_can_be_followed(command):
+    for pitch in ("Bb2", "A3"):
+        assert command("generate", "digits", "-n", 1, "--pitch", pitch, "--out", pitch).code == 0
+    outcome = command("morph", "Bb2/clip-000000.wav", "A3/clip-000000.wav", "--out", "way")
+    assert "generate it again with --pitch 116.541" in outcome.err
+    assert command("generate", "digits", "-n", 2, "--pitch", "116.541", "--out", "like").code == 0
+    assert command("morph", "Bb2/clip-000000.wav", "like/clip-000001.wav", "--steps", 2, "--out", "way").code == 0
+    outcome = command("regenerate", "Bb2/clip-000000.wav", "A3/clip-000000.wav", "--out", "two", "--force", "--json")
+    assert outcome.code == 2, "both have the name clip-000000.wav"
+    Path("A3/clip-000000.wav").rename("A3/other.wav")
+    outcome = command("regenerate", "Bb2/clip-000000.wav", "A3/other.wav", "--out", "two", "--json")
+    assert json.loads(outcome.out)["differences"] == [0, 0]
+
+
 def test_sounds_of_two_pitches_do_not_go_together(command):
     for pitch in ("A3", "A2"):
         assert command("generate", "digits", "-n", 1, "--pitch", pitch, "--out", pitch).code == 0
@@ -82,8 +96,8 @@ def test_sounds_of_two_pitches_do_not_go_together(command):
         ("0", "it must be a note"),
         ("nan", "it must be a note"),
         ("-3", "it must be a note"),
-        ("5000", "digits makes pitches from 62 to 1,000 Hz; choose"),
-        ("C1", "33 Hz; digits makes pitches from 62"),
+        ("5000", "digits makes pitches from 62.5 to 1,000.0 Hz; choose"),
+        ("C1", "32.7 Hz; digits makes pitches from 62.5"),
     ],
 )
 def test_what_is_no_pitch_is_refused(pitch, said):
@@ -99,6 +113,7 @@ def test_a_model_that_draws_none_is_told(command):
 def test_a_pitch_beyond_those_that_were_learned_is_told_once(command):
     outcome = command("generate", "digits", "-n", 2, "--pitch", "900 Hz", "--out", "high")
     assert outcome.code == 0 and outcome.err.count("900 Hz lies beyond") == 1
+    assert "lies beyond" in command("generate", "digits", "-n", 1, "--pitch", "330", "--out", "330").err
     assert "beyond" not in command("generate", "digits", "-n", 1, "--pitch", "150", "--out", "low").err
 
 

@@ -62,6 +62,29 @@ def test_labels_that_say_little_of_the_pitch_share_those_of_all():
     assert many.measure(labelled_pitches(few, 0.3, 0), few.tolist()) == [] and not many.of_labels.any()
 
 
+@pytest.mark.parametrize(("deviation", "tell"), [(0.1, True), (0.3, False)])
+def test_labels_tell_pitches_where_half_of_the_variance_lies_between_them(deviation, tell):
+    drawn, labels = DrawnPitches(40, 512, 128, labels=4), torch.arange(4).repeat(50)
+    drawn.measure(
+        labelled_pitches(labels, deviation, 1 / 6), labels.tolist()
+    )  # of which a deviation of 0.19 lies there
+    assert drawn.of_labels.any() == tell
+
+
+def test_half_of_few_clips_are_enough():
+    for count, is_enough in ((5, True), (4, False)):
+        drawn = DrawnPitches(40, 512, 128)
+        drawn.measure([torch.full((30,), 20.0)] * count + [torch.full((30,), math.nan)] * (10 - count), [-1] * 10)
+        assert (drawn.own[0].item() == pytest.approx(math.log2(20))) == is_enough
+
+
+@pytest.mark.parametrize(("bend", "reach"), [(0.002, 0.005), (0.08, 0.2), (0.5, 0.2)])
+def test_a_network_moves_pitches_as_far_as_they_glide(bend, reach):
+    drawn = DrawnPitches(40, 512, 128)
+    drawn.bend.fill_(bend)
+    assert drawn.reach.item() == pytest.approx(reach)
+
+
 def test_a_label_without_a_pitch_is_returned_and_has_those_of_all():
     drawn, labels = DrawnPitches(40, 512, 128, labels=4), torch.arange(4).repeat(8)
     pitches = labelled_pitches(labels, 0.002, 1 / 12)

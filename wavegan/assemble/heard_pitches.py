@@ -14,7 +14,7 @@ from wavegan.models.pulses import pitch_unit
 
 logger = logging.getLogger(__name__)
 
-HEARD, MOST_HEARD = 256, 1024  # clips; pYIN takes a twentieth of a second or more for each
+HEARD = 256  # clips; pYIN takes a twentieth of a second or more for each
 OF_LABEL = 5  # clips of each label that are heard at least
 NAMED = 10  # labels
 
@@ -28,7 +28,8 @@ def measure_pitches(generator: Generator, clips: ClipSource, sample_rate: int, o
     unit = pitch_unit(generator.window, generator.hop)
     lowest, highest = (2**generator.pulses.frequencies.bounds).tolist()
     pitches, labels, heard = [], [], Counter()
-    with progress.bar(HEARD, "clips", desc="listening for pitch", leave=False) as bar:
+    count = min(max(HEARD, OF_LABEL * generator.labels), len(clips))
+    with progress.bar(count, "clips", desc="listening for pitch", leave=False) as bar:
         for place in measured_places(clips):
             wanted = []
             for row, label in enumerate(clips.labels(*place).tolist()):
@@ -38,16 +39,14 @@ def measure_pitches(generator: Generator, clips: ClipSource, sample_rate: int, o
                     heard[label] += 1
             if wanted:
                 mixed = generator.mix @ clips.batch(*place)[wanted].to(on)
-                pitches += pitches_of(mixed[:, 0], unit, lowest)
+                pitches += pitches_of(mixed[:, 0], unit, lowest, highest)
                 bar.update(len(wanted))
-            if heard.total() >= MOST_HEARD:
-                break
     if unheard := generator.measure_pitches(pitches, labels):
         names = [clips.label_names[label] for label in unheard]
         lowest, highest = (cycles * sample_rate / unit for cycles in (lowest, highest))
         shown = f"{', '.join(names[:NAMED])}{', …' if len(names) > NAMED else ''}"
         logger.warning(
             f"generator.drawn_pitch is true, and labels tell pitches; of {len(names)} of the {generator.labels} labels "
-            f"fewer than {FEW_OF_LABEL} clips have a pitch from {lowest:,.0f} to {highest:,.0f} Hz, so their pitches "
-            f"are drawn as those of all: {shown}; leave these labels out, or drawn_pitch"
+            f"fewer than {FEW_OF_LABEL} heard clips have a pitch from {lowest:,.1f} to {highest:,.1f} Hz, so their "
+            f"pitches are drawn as those of all: {shown}; leave these labels out, or drawn_pitch"
         )

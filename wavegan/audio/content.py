@@ -23,7 +23,7 @@ ROUNDING = 3 * 4 * 2.0**-30 / 12  # power of rounding to 16 bits: three times as
 DIED_DECIBELS = 30
 PAUSE_DECIBELS, PAUSE_SECONDS = 40, 0.1  # between two sounds in one item
 NOTE = 0.8  # of the loud frames
-LOWEST_PITCH, HIGHEST_PITCH = 50.0, 2000.0  # Hz
+LOWEST_PITCH, HIGHEST_PITCH = 32.0, 2000.0  # Hz
 
 Kind = TypeVar("Kind")
 
@@ -159,7 +159,7 @@ def _is_note(pitches: np.ndarray) -> bool:
 
 def _pitches(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     """Returns the pitch of each loud frame in Hz, NaN where it has none; an empty array for short sound."""
-    frame = 1 << round(np.log2(0.128 * sample_rate))  # six periods of the lowest pitch
+    frame = 1 << round(np.log2(0.128 * sample_rate))  # four periods of the lowest pitch
     if len(sound) < frame:
         return np.zeros(0)
     highest = min(HIGHEST_PITCH, sample_rate / 4)

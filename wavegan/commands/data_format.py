@@ -31,7 +31,7 @@ WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 HEARD_SECONDS = 200  # random ones, to measure how steady partials are, at TUNED_RATE
 TONAL = 0.82  # share of steady partials; the synthesiser has 1.00, piano 0.91, drums 0.73, speech 0.45
 VOICE = 0.6  # at most that share, for a voice, whose pitch glides
-NOTES = 0.7  # share of the files that hold one; of piano music and of drums a sixth
+NOTES = 0.7  # share of the files that hold one; of drums a quarter, of piano music a seventh
 VOICED = 0.3  # at least that share of its loud frames has a pitch; speech has 0.4 to 0.6
 
 
@@ -102,8 +102,8 @@ def of_its_kind(form: DataFormat, steady: float | None, hearing: Hearing) -> Dat
     """
     is_tonal, pitched = (steady or 0) >= TONAL, hearing.tonal
     is_voice = steady is not None and steady <= VOICE and len(pitched) > 0 and float(pitched.mean()) >= VOICED
-    is_notes = is_tonal and len(pitched) > 0 and float(hearing.notes.mean()) >= NOTES
-    return replace(form, is_tonal=is_tonal, is_notes=is_notes, is_voice=is_voice)
+    is_notes = (steady or 0) > VOICE and len(pitched) > 0 and float(hearing.notes.mean()) >= NOTES
+    return replace(form, is_tonal=is_tonal or is_notes, is_notes=is_notes, is_voice=is_voice)
 
 
 def steady_share(corpus: Corpus) -> float | None:

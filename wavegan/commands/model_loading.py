@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,10 @@ class LoadedModel:
     def model(self) -> Model:
         """Returns the network that makes clips by the recipe's method; in a translation the one to B."""
         return self.models[assemble.GENERATING[self.recipe.method.name]]
+
+    def with_model(self, model: Model) -> "LoadedModel":
+        """Returns the same with another model in the place of `model`."""
+        return replace(self, models={**self.models, assemble.GENERATING[self.recipe.method.name]: model})
 
     @property
     def is_translation(self) -> bool:

@@ -46,6 +46,4 @@ def of_samples(loaded: LoadedModel, clip_samples: int | None) -> LoadedModel:
     data = loaded.recipe.data.model_copy(update={"clip_samples": clip_samples})
     generator = assemble.generator(loaded.recipe.model_copy(update={"data": data}), loaded.model.device)
     generator.load_state_dict(loaded.model.generator.state_dict())
-    model = replace(loaded.model, generator=generator.eval(), clip_samples=clip_samples)
-    name = next(name for name, own in loaded.models.items() if own is loaded.model)
-    return replace(loaded, models={**loaded.models, name: model})
+    return loaded.with_model(replace(loaded.model, generator=generator.eval(), clip_samples=clip_samples))

@@ -21,6 +21,7 @@ from wavegan.models.pulses import pitch_unit
 logger = logging.getLogger(__name__)
 
 BEYOND = 2 ** (1 / 12)  # a semitone
+DIGITS = 3  # of Hz, as messages and receipts tell them
 SAME = 1 / 24  # octaves; labels of one note
 NOTE = re.compile(r"[A-Ga-g][#b♯♭]?-?\d")
 NUMBER = re.compile(r"(\d+\.?\d*)\s*(hz)?", re.IGNORECASE)
@@ -37,9 +38,9 @@ def at_pitch(
     """Returns a MODEL all of whose sounds have this pitch, with the same weights, and the labels to make them of.
 
     pitch: in Hz, or a note such as "A4", which is 440 Hz; for None all stays as it is. labels: those that were chosen,
-    see `labels_at`. A voice still moves around the pitch, by a fifth of an octave at most, and glides. A line says so
-    where the pitch lies beyond those that the MODEL has learned of these labels. Raises UserError for a MODEL that
-    draws none, for what is no pitch, and for one that no pulses have.
+    see `labels_at`. A voice still moves around the pitch, by a fifth of an octave at most, and glides besides. A line
+    says so where the pitch lies beyond those that the MODEL has learned of these labels. Raises UserError for a MODEL
+    that draws none, for what is no pitch, and for one that no pulses have.
     """
     if pitch is None:
         return loaded, tuple(labels)
@@ -72,7 +73,7 @@ def tell_beyond(model: Model, labels: Sequence[str], hertz: float) -> None:
     if not low / BEYOND <= hertz <= high * BEYOND:
         whose = f"{model.name} has learned pitches from {low:,.0f} to {high:,.0f} Hz"
         of_labels = f" of {', '.join(labels)}" if _drawn(model).of_labels.any() and labels else ""
-        logger.warning(f"{whose}{of_labels}; {hertz:,.0f} Hz lies beyond, and may sound so")
+        logger.warning(f"{whose}{of_labels}; {hertz:,.0f} Hz lies beyond, and may sound unnatural")
 
 
 def refuse_pitches(loaded: LoadedModel, argument: str, given: str, lowest: float, highest: float) -> None:
@@ -86,8 +87,8 @@ def refuse_pitches(loaded: LoadedModel, argument: str, given: str, lowest: float
         )
     low, high = (cycles * _per_cycle(model) for cycles in _range(model))
     if not low <= lowest <= highest <= high:
-        span = f"{lowest:,.0f} Hz" if lowest == highest else f"{lowest:,.0f} to {highest:,.0f} Hz"
-        rule = f"{model.name} makes pitches from {low:,.0f} to {high:,.0f} Hz"
+        span = f"{lowest:,.1f} Hz" if lowest == highest else f"{lowest:,.1f} to {highest:,.1f} Hz"
+        rule = f"{model.name} makes pitches from {low:,.1f} to {high:,.1f} Hz"
         raise UserError(f"`{argument}` is {given}, {span}", rule, "choose within these")
 
 
@@ -97,9 +98,7 @@ def at_hertz(loaded: LoadedModel, hertz: float | None) -> LoadedModel:
         return loaded
     generator = copy.deepcopy(loaded.model.generator)
     generator.drawn_pitches.fixed = math.log2(hertz / _per_cycle(loaded.model))  # type: ignore[union-attr]
-    model = replace(loaded.model, generator=generator, pitch=hertz)
-    name = next(name for name, own in loaded.models.items() if own is loaded.model)
-    return replace(loaded, models={**loaded.models, name: model})
+    return loaded.with_model(replace(loaded.model, generator=generator, pitch=hertz))
 
 
 def _per_cycle(model: Model) -> float:
@@ -129,8 +128,8 @@ def _range(model: Model) -> tuple[float, float]:
 def _hertz(pitch: str | float) -> float:
     text = str(pitch).strip()
     if NOTE.fullmatch(text):
-        return float(librosa().note_to_hz(text))
+        return round(float(librosa().note_to_hz(text)), DIGITS)
     if (number := NUMBER.fullmatch(text)) and float(number[1]) > 0:
-        return float(number[1])
-    rule = "it must be a note such as A4, C#3 or Bb2, or a number of Hz"
+        return round(float(number[1]), DIGITS)
+    rule = "it must be a note such as A4, C#3 or Bb2, or a number of Hz above 0"
     raise UserError(f"`pitch` is {pitch}", rule, "try `pitch=A3`")

@@ -68,8 +68,8 @@ def point_in(loaded: LoadedModel, sound: Path) -> Point:
 
 def _refuse_other_form(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> None:
     if receipt.pitch != model.pitch:
-        own, wanted = (f"{pitch:g} Hz" if pitch else "a drawn pitch" for pitch in (receipt.pitch, model.pitch))
-        remedy = f"generate it again {f'with `pitch={model.pitch:g}`' if model.pitch else 'without `pitch`'}"
+        own, wanted = (f"{pitch:.9g} Hz" if pitch else "a drawn pitch" for pitch in (receipt.pitch, model.pitch))
+        remedy = f"generate it again {f'with `pitch={model.pitch:.9g}`' if model.pitch else 'without `pitch`'}"
         raise DataError(f"{sound} has {own}", f"a sound of {wanted} is needed here", remedy)
     if receipt.clip_samples in (None, model.clip_samples):
         return

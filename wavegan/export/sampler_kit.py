@@ -107,8 +107,8 @@ def safe_name(text: str) -> str:
 
 
 def hertz(note: int) -> float:
-    """Returns the pitch of a MIDI note."""
-    return 440 * 2 ** ((note - 69) / 12)
+    """Returns the pitch of a MIDI note, to a thousandth of a Hz."""
+    return round(440 * 2 ** ((note - 69) / 12), 3)
 
 
 def sfz(pads: Sequence[Pad], title: str) -> str:

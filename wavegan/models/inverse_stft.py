@@ -23,7 +23,7 @@ from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.level_meter import LevelMeter
 from wavegan.models.pitches import DrawnPitches
-from wavegan.models.pulses import LOWEST, LOWEST_NOTE, Pulses, pitch_unit
+from wavegan.models.pulses import Pulses, pitch_unit
 from wavegan.models.spectral_frames import LongFrames, SpectralFrames
 from wavegan.models.spectral_head import channel_mix
 from wavegan.models.stages import latents_on_the_way, stretched, unbounded_stages, way_stops, whole_stages
@@ -112,9 +112,8 @@ class Generator(SpectralFrames):
         self.local = nn.Linear(local_latents, dim) if local_latents else None
         blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in self.stages]
         self.blocks = nn.ModuleList(blocks)
-        of_pulses = {"is_steady": steady_pitch, "is_drawn": is_drawn, "edge": edge}
-        lowest = LOWEST if glottal_pulses else LOWEST_NOTE
-        self.pulses = Pulses(window, hop, lowest=lowest, **of_pulses) if pulses else None
+        of_pulses = {"is_steady": steady_pitch, "is_drawn": is_drawn, "are_notes": not glottal_pulses}
+        self.pulses = Pulses(window, hop, **of_pulses, edge=edge) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
         self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)

@@ -83,7 +83,7 @@ class DrawnPitches(nn.Module):
         if len(logs) < needed:
             logger.warning(
                 f"generator.drawn_pitch is true, and of {len(pitches)} clips {len(logs)} have a pitch, where "
-                f"{needed} are needed; pitches are drawn as of a voice; leave it out for sound that is none"
+                f"{needed} are needed; pitches are drawn as those of a voice; leave it out for sound without a pitch"
             )
             return []
         medians = torch.stack([clip.nanmedian() for clip in logs])
@@ -125,10 +125,10 @@ def _quantiles(pitches: Tensor) -> Tensor:
     return pitches.quantile(torch.linspace(0.01, 0.99, QUANTILES).to(pitches))
 
 
-def pitches_of(clips: Tensor, unit: int, lowest: float = LOWEST) -> list[Tensor]:
+def pitches_of(clips: Tensor, unit: int, lowest: float = LOWEST, highest: float = HIGHEST) -> list[Tensor]:
     """Returns for each of the clips (N, T) the pitches (frames,), in cycles a unit; NaN where a frame has none.
 
-    lowest: at least 1, of those that are looked for; of a pitch above HIGHEST a half or a third may be heard.
+    lowest: at least 1, highest: of those that are looked for; of a pitch above, a half or a third may be heard.
 
     pYIN (Mauch and Dixon 2014) hears them, in frames of two units, one every half of a unit, in steps of half a
     semitone. Glides are finer, so each pitch is moved to where the frame's autocorrelation is highest,
@@ -136,7 +136,7 @@ def pitches_of(clips: Tensor, unit: int, lowest: float = LOWEST) -> list[Tensor]
     """
     frames = {"sr": unit, "frame_length": 2 * unit, "hop_length": unit // 2}  # so that a Hz is a cycle a unit
     steps = {"resolution": 0.5, "max_transition_rate": 1}  # semitones, and octaves a frame
-    pitches, _is_voiced, _ = librosa().pyin(clips.cpu().numpy(), fmin=lowest, fmax=HIGHEST, **frames, **steps)
+    pitches, _is_voiced, _ = librosa().pyin(clips.cpu().numpy(), fmin=lowest, fmax=highest, **frames, **steps)
     return list(_peaks(clips, torch.from_numpy(pitches).to(clips), unit))
 
 

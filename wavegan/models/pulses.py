@@ -10,7 +10,7 @@ from wavegan.dsp.frames import real_transform
 
 UNIT_HOPS = 4  # hops that a unit holds at least; at 16 kHz, window 512 or 256 and hop 128 it is 512 samples, 32 ms
 LOWEST, HIGHEST = 2.0, 32.0  # cycles a unit; 62 and 1,000 Hz
-LOWEST_NOTE = 1.04  # 32.5 Hz; C1 has 32.7. Of a voice, the half of a pitch would be taken for it
+LOWEST_NOTE, HIGHEST_NOTE = 1.04, 128.0  # 32.5 Hz, C1 has 32.7; and 4 kHz, C8 has 4,186. A voice has none of these
 STEADY_REACH = 4  # frames on each side, over which what a network says of a steady pitch is averaged
 COMMON = (0.05, 0.95)  # quantiles of the pitches of a sound
 ROOM = 0.5  # octaves that a pitch may lie beyond them
@@ -24,17 +24,17 @@ LEAST_HEIGHT = -40.0  # as a natural logarithm; denormal numbers make arithmetic
 class Frequencies(nn.Module):
     """Turns pitches of any shape, any numbers, into cycles a sample; 0 is the middle of the range.
 
-    The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a unit: from `lowest`
-    on, or what `measure` sets. Where pitches are `drawn` (the same shape, as such logarithms), the numbers
+    The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a unit: of the
+    `bounds` given, or what `measure` sets. Where pitches are `drawn` (the same shape, as such logarithms), the numbers
     only move those, by `reach` octaves at most.
     """
 
     bounds: Tensor
 
-    def __init__(self, unit: int, is_measured: bool = False, lowest: float = LOWEST):
+    def __init__(self, unit: int, is_measured: bool = False, bounds: tuple[float, float] = (LOWEST, HIGHEST)):
         super().__init__()
         self.unit = unit
-        self.register_buffer("bounds", torch.tensor([lowest, HIGHEST]).log2(), persistent=is_measured)
+        self.register_buffer("bounds", torch.tensor(bounds).log2(), persistent=is_measured)
 
     def forward(self, pitches: Tensor, drawn: Tensor | None = None, reach: Tensor | float = MOST_MOVED) -> Tensor:
         low, high = self.bounds
@@ -64,11 +64,12 @@ class Pulses(nn.Module):
 
     A pitch is any number, see `Frequencies`. It is averaged over `span` frames, nine if is_steady; if is_drawn twelve
     units, but no more than `edge` samples on each side, if there is an edge. If is_steady the range of pitches can be
-    measured. A pulse train is exp(κ (cos φ - 1)). For κ = (B / pitch)² the level of its
-    harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by that makes all harmonics
-    equally loud. The pitch is constant within a frame; the phase in the middle of a frame is the sum of all cycles so
-    far. The gradient reaches a pitch through its own frame alone: through the phases of all later frames it would be
-    noise. A source and a filter: Wang, Takaki and Yamagishi (2019, neural source-filter), Engel et al. (2020, DDSP).
+    measured; if they are_notes it is wider, up to pitches of four samples. A pulse train is exp(κ (cos φ - 1)). For κ =
+    (B / pitch)² the level of its harmonic at the frequency F falls as exp(-F² / 2 B²), whatever the pitch. Dividing by
+    that makes all harmonics equally loud. The pitch is constant within a frame; the phase in the middle of a frame is
+    the sum of all cycles so far. The gradient reaches a pitch through its own frame alone: through the phases of all
+    later frames it would be noise. A source and a filter: Wang, Takaki and Yamagishi (2019, neural source-filter),
+    Engel et al. (2020, DDSP).
     """
 
     whitening: Tensor
@@ -81,7 +82,7 @@ class Pulses(nn.Module):
         is_steady: bool = False,
         is_drawn: bool = False,
         edge: int = 0,
-        lowest: float = LOWEST,
+        are_notes: bool = False,
     ):
         super().__init__()
         self.window, self.hop, self.is_steady = window, hop, is_steady
@@ -89,7 +90,9 @@ class Pulses(nn.Module):
         if edge:
             drawn_reach = min(drawn_reach, edge // hop)
         self.span = 1 + 2 * (drawn_reach if is_drawn else STEADY_REACH if is_steady else 0)
-        self.frequencies = Frequencies(pitch_unit(window, hop), is_measured=is_steady, lowest=lowest)
+        unit = pitch_unit(window, hop)
+        bounds = (LOWEST_NOTE, min(HIGHEST_NOTE, unit / 4)) if are_notes else (LOWEST, HIGHEST)
+        self.frequencies = Frequencies(unit, is_measured=is_steady, bounds=bounds)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 
