@@ -1,6 +1,7 @@
 """Tests which clips a generator hears to draw its pitches, and what it is told of labels."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.assemble import heard_pitches
 from wavegan.assemble.models import untrained_model
+from wavegan.audio.clip_source import ClipSource
 from wavegan.models.inverse_stft import Generator
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -38,6 +40,10 @@ def generator_of(labels: int, **settings: bool) -> Generator:
     return Generator(2048, dim=2, labels=labels, pulses=True, drawn_pitch=True, **settings)
 
 
+def hear(generator: Generator, source: Notes) -> None:
+    heard_pitches.measure_pitches(generator, cast(ClipSource, source), RATE, torch.device("cpu"))
+
+
 @pytest.fixture
 def few_are_heard(monkeypatch):
     monkeypatch.setattr(heard_pitches, "HEARD", 30)
@@ -45,7 +51,7 @@ def few_are_heard(monkeypatch):
 
 def test_a_rare_label_is_heard_after_all_others(few_are_heard, caplog):
     source, generator = Notes([0, 1] * 50 + [2] * 8), generator_of(3)
-    heard_pitches.measure_pitches(generator, source, RATE, torch.device("cpu"))
+    hear(generator, source)
     assert generator.drawn_pitches
     middles = (generator.drawn_pitches.own + generator.drawn_pitches.of_labels)[:, 32]
     torch.testing.assert_close(middles, 2 + torch.arange(3) / 6, rtol=0, atol=0.02)
@@ -54,7 +60,7 @@ def test_a_rare_label_is_heard_after_all_others(few_are_heard, caplog):
 
 def test_a_label_without_a_pitch_is_named(few_are_heard, caplog):
     generator = generator_of(3)
-    heard_pitches.measure_pitches(generator, Notes([0, 1, 2] * 10, mute=1), RATE, torch.device("cpu"))
+    hear(generator, Notes([0, 1, 2] * 10, mute=1))
     assert (
         "of 1 of the 3 labels fewer than 3 heard clips have a pitch from 31.2 to 500.0 Hz, so their pitches are drawn "
         "as those of all: note-1; leave" in caplog.text
@@ -65,7 +71,7 @@ def test_notes_are_heard_from_33_hz_on_and_voices_from_62_hz_on(few_are_heard, c
     bass = Notes([0, 1] * 15, cycles=1.2)
     voice, notes = generator_of(2), generator_of(2, glottal_pulses=False)
     for generator in (voice, notes):
-        heard_pitches.measure_pitches(generator, bass, RATE, torch.device("cpu"))
+        hear(generator, bass)
     assert "of 30 clips 0 have a pitch" in caplog.text and caplog.text.count("have a pitch") == 1
     assert notes.drawn_pitches and notes.pulses
     low, high = (2 ** (notes.drawn_pitches.own + notes.drawn_pitches.of_labels))[:, 32].tolist()
@@ -79,7 +85,7 @@ def test_without_labels_clips_are_heard_until_there_are_enough(few_are_heard, mo
     heard = []
     pitched = [torch.full((9,), 4.0)] * 64
     monkeypatch.setattr(heard_pitches, "pitches_of", lambda clips, *_: heard.extend(clips) or pitched[: len(clips)])
-    heard_pitches.measure_pitches(generator_of(0), Notes([0, 1] * 50 + [2] * 8), RATE, torch.device("cpu"))
+    hear(generator_of(0), Notes([0, 1] * 50 + [2] * 8))
     assert len(heard) == 30
 
 
@@ -87,8 +93,10 @@ def test_an_untrained_model_has_the_pitches_that_were_measured():
     recipe = recipes.load(RECIPES / "synth.yaml", ["generator.dim=2", "generator.labels=3", "data.clip_samples=4096"])
     method = assemble.method(recipe, torch.device("cpu"))
     trained = assemble.model(recipe, method.networks["generator"], ["a", "b", "c"], [1, 1, 1], step=9)
+    assert isinstance(trained.generator, Generator) and trained.generator.drawn_pitches
     trained.generator.drawn_pitches.own.fill_(3.5)
     untrained = untrained_model(recipe, trained).generator
+    assert isinstance(untrained, Generator) and untrained.drawn_pitches
     assert untrained.drawn_pitches.own.unique().tolist() == [3.5]
 
 
@@ -97,7 +105,7 @@ def test_five_clips_of_each_of_many_labels_are_heard(few_are_heard):
     heard = []
     generator = generator_of(40)
     generator.measure_pitches = lambda pitches, labels: heard.extend(labels) or []  # type: ignore[method-assign]
-    heard_pitches.measure_pitches(generator, Notes(labels), RATE, torch.device("cpu"))
+    hear(generator, Notes(labels))
     assert {heard.count(label) for label in range(6, 40)} == {5}, "after the first thirty clips"
 
 
@@ -105,13 +113,13 @@ def test_of_stereo_the_middle_is_heard(few_are_heard):
     source = Notes([0] * 40)
     source.clips = torch.cat([torch.zeros_like(source.clips), source.clips], dim=1)  # the right channel alone sounds
     generator = Generator(2048, 2, dim=2, pulses=True, drawn_pitch=True)
-    heard_pitches.measure_pitches(generator, source, RATE, torch.device("cpu"))
+    hear(generator, source)
     assert generator.drawn_pitches and generator.drawn_pitches.own.std() < 0.01
 
 
 def test_high_notes_are_heard_as_high_as_they_are(few_are_heard):
     notes = generator_of(2, glottal_pulses=False)
-    heard_pitches.measure_pitches(notes, Notes([0, 1] * 15, cycles=50), RATE, torch.device("cpu"))
+    hear(notes, Notes([0, 1] * 15, cycles=50))
     assert notes.drawn_pitches
     middles = (2 ** (notes.drawn_pitches.own + notes.drawn_pitches.of_labels))[:, 32].tolist()
     assert middles == pytest.approx([50, 50 * 2 ** (1 / 6)], rel=0.01)

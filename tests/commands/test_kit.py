@@ -148,6 +148,7 @@ def test_one_sound_is_spread_over_keys(command):
     values = json.loads(outcome.out)
     assert list(values["sounds"]) == ["37", "40", "43"], "C#2, E2 and G2"
     made = [receipts.of_file(Path(path)) for path in values["sounds"].values()]
+    made = [receipt for receipt in made if isinstance(receipt, receipts.ClipReceipt)]
     assert [receipt.pitch for receipt in made] == pytest.approx([69.30, 82.41, 98.00], abs=0.01)
     assert len({receipt.number for receipt in made}) == 1 and {receipt.label for receipt in made} == {"nine"}
     regions = [line for line in Path("kit/digits.sfz").read_text().splitlines() if line.startswith("<region>")]

@@ -15,6 +15,7 @@ from wavegan.methods.base import Batch, Method
 from wavegan.methods.gan import GAN
 from wavegan.methods.translation import Translation
 from wavegan.methods.vae import VAE
+from wavegan.models import inverse_stft
 from wavegan.models.without_memory import WithoutMemory
 from wavegan.objectives.reconstruction import RECONSTRUCTIONS
 from wavegan.recipe import Recipe
@@ -37,7 +38,7 @@ def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) ->
         for spectra in filter(lambda part: part.needs_statistics, _spectra(new_method)):
             spectra.measure(batch.to(on) for batch in measured_clips(clips))
         for network in new_method.networks.values():
-            if getattr(network, "needs_pitches", False):
+            if isinstance(network, inverse_stft.Generator) and network.needs_pitches:
                 measure_pitches(network, clips, recipe.data.sample_rate, on)
     return new_method
 
