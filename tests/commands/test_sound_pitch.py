@@ -10,6 +10,7 @@ import torch
 
 import wavegan
 from wavegan.audio import comments
+from wavegan.commands.sound_pitch import labels_at
 from wavegan.errors import DataError, UserError
 from wavegan.models.pitches import pitches_of
 
@@ -139,3 +140,16 @@ def test_notes_are_in_tune(pitch, hertz):
     clips = wavegan.load("tones").generate(5, pitch=pitch)
     heard = torch.stack([clip.nanmedian() for clip in pitches_of(torch.from_numpy(clips[:, 0]), 512)]) * 16_000 / 512
     assert (1200 * (heard / hertz).log2()).abs().max() < 20, "cents"
+
+
+def test_of_labels_with_many_pitches_those_that_have_one_are_taken():
+    tones = wavegan.load("tones").loaded.model
+    drawn = tones.generator.drawn_pitches
+    drawn.of_labels.zero_()  # type: ignore[union-attr, operator]
+    drawn.own.copy_(torch.linspace(4, 6, 65))  # type: ignore[union-attr, operator]
+    drawn.of_labels[0] = 1.5  # type: ignore[union-attr, index, operator]
+    drawn.of_labels[1] = -2  # type: ignore[union-attr, index, operator]
+    labels = tones.label_names[:3]  # from 2 ** 5.5, 2 ** 2 and 2 ** 4 cycles on, for two octaves each
+    taken = {cycles: labels_at(tones, labels, 2**cycles * 16_000 / 512) for cycles in (5.7, 4.5, 3, 1, 8)}
+    expected = {5.7: (0, 2), 4.5: (2,), 3: (1,), 1: (1,), 8: (0,)}
+    assert taken == {cycles: tuple(labels[place] for place in places) for cycles, places in expected.items()}

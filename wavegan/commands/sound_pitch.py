@@ -15,7 +15,7 @@ from wavegan.commands.model_loading import LoadedModel
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import UserError
 from wavegan.generation import Model, label_row
-from wavegan.models.pitches import QUANTILES, DrawnPitches
+from wavegan.models.pitches import DrawnPitches
 from wavegan.models.pulses import pitch_unit
 
 logger = logging.getLogger(__name__)
@@ -54,14 +54,15 @@ def at_pitch(
 
 
 def labels_at(model: Model, labels: Sequence[str], hertz: float) -> tuple[str, ...]:
-    """Returns those of some labels or mixes, or of all where empty, whose pitches are nearest to one in Hz.
+    """Returns those of some labels or mixes, or of all where empty, that have a pitch in Hz, or the nearest ones.
 
     Where labels tell no pitches, as they do of single notes, those that were given are returned.
     """
     drawn, names = _drawn(model), tuple(labels) or model.label_names
     if not drawn.of_labels.any():
         return tuple(labels)
-    distances = (_pitches(model, names)[:, QUANTILES // 2] - math.log2(hertz / _per_cycle(model))).abs()
+    quantiles, pitch = _pitches(model, names), math.log2(hertz / _per_cycle(model))
+    distances = torch.maximum(quantiles[:, 0] - pitch, pitch - quantiles[:, -1]).clamp(min=0)
     is_near = (distances <= distances.min() + SAME).tolist()
     return tuple(name for name, near in zip(names, is_near, strict=True) if near)
 
