@@ -578,7 +578,14 @@ def melody(number: int) -> np.ndarray:
     return np.concatenate([note(number + step)[: RATE // 4] for step in (0, 4, 7, 12)])
 
 
-@pytest.mark.parametrize(("sound", "kind"), [(gliding, "voice"), (noise, ""), (note, "notes"), (melody, "tonal")])
+def either(number: int) -> np.ndarray:
+    """Returns notes and melodies in turn."""
+    return (melody if number % 2 else note)(number)
+
+
+@pytest.mark.parametrize(
+    ("sound", "kind"), [(gliding, "voice"), (noise, ""), (note, "notes"), (melody, "tonal"), (either, "tonal")]
+)
 def test_pitches_are_drawn_for_a_voice_and_for_notes(folder, sound, kind):
     generator = advised(folder(sound)).generator
     assert generator.drawn_pitch == generator.filtered_pulses == (kind in ("voice", "notes"))

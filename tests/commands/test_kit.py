@@ -191,3 +191,17 @@ def test_a_model_that_draws_no_pitches_has_no_keys(command, drummer):
 def test_labels_of_several_timbres_are_no_instrument(command):
     outcome = command("kit", "tones", "--keys", "C4-A4", "--out", "kit")
     assert outcome.code == 2 and "--label are brass-Db4, flute-Db4" in outcome.err and not Path("kit").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "spans"),
+    [
+        ("C2-C2", [(36, 36, 36)]),
+        ("C2-C#2", [(37, 36, 37)]),
+        ("c2 - D2", [(37, 36, 38)]),
+        ("C2-Eb2", [(37, 36, 39)]),
+        ("C2-E2", [(37, 36, 38), (40, 39, 40)]),
+    ],
+)
+def test_each_third_key_has_a_sound_and_the_last_keys_one_too(keys, spans):
+    assert commands._spans(load_model(Path("digits"), torch.device("cpu")), keys) == spans
