@@ -191,6 +191,7 @@ def test_a_model_that_draws_no_pitches_has_no_keys(command, drummer):
 def test_labels_of_several_timbres_are_no_instrument(command):
     outcome = command("kit", "tones", "--keys", "C4-A4", "--out", "kit")
     assert outcome.code == 2 and "--label are brass-Db4, flute-Db4" in outcome.err and not Path("kit").exists()
+    assert "name those of one timbre, by a pattern such as 'flute-*'" in outcome.err
 
 
 @pytest.mark.parametrize(

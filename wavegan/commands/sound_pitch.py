@@ -32,6 +32,11 @@ def draws_pitches(model: Model) -> bool:
     return getattr(model.generator, "drawn_pitches", None) is not None
 
 
+def labels_tell_pitches(model: Model) -> bool:
+    """Returns whether labels of a model that draws pitches have pitches of their own, as notes have."""
+    return bool(_drawn(model).of_labels.any())
+
+
 def at_pitch(
     loaded: LoadedModel, pitch: str | float | None, labels: Sequence[str]
 ) -> tuple[LoadedModel, tuple[str, ...]]:
@@ -58,8 +63,8 @@ def labels_at(model: Model, labels: Sequence[str], hertz: float) -> tuple[str, .
 
     Where labels tell no pitches, as they do of single notes, those that were given are returned.
     """
-    drawn, names = _drawn(model), tuple(labels) or model.label_names
-    if not drawn.of_labels.any():
+    names = tuple(labels) or model.label_names
+    if not labels_tell_pitches(model):
         return tuple(labels)
     quantiles, pitch = _pitches(model, names), math.log2(hertz / _per_cycle(model))
     distances = torch.maximum(quantiles[:, 0] - pitch, pitch - quantiles[:, -1]).clamp(min=0)
@@ -73,7 +78,7 @@ def tell_beyond(model: Model, labels: Sequence[str], hertz: float) -> None:
     low, high = (2**end * _per_cycle(model) for end in (learned.min().item(), learned.max().item()))
     if not low / BEYOND <= hertz <= high * BEYOND:
         whose = f"{model.name} has learned pitches from {low:,.0f} to {high:,.0f} Hz"
-        of_labels = f" of {', '.join(labels)}" if _drawn(model).of_labels.any() and labels else ""
+        of_labels = f" of {', '.join(labels)}" if labels_tell_pitches(model) and labels else ""
         logger.warning(f"{whose}{of_labels}; {hertz:,.0f} Hz lies beyond, and may sound unnatural")
 
 
