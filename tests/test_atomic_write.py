@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -160,12 +161,12 @@ def test_where_no_lock_tells_only_old_leftovers_are_removed(tmp_path, monkeypatc
 def test_a_file_taken_for_a_leftover_before_its_lock_is_made_anew(tmp_path, monkeypatch):
     lock, taken = module._locked, []
 
-    def take_first(descriptor: int) -> bool:
+    def take_first(descriptor: int, **settings: bool) -> bool:
         if not taken:
             [partial] = tmp_path.iterdir()
             taken.append(partial.name)
             partial.unlink()
-        return lock(descriptor)
+        return lock(descriptor, **settings)
 
     monkeypatch.setattr(module, "_locked", take_first)
     write_text(tmp_path / "clip.wav", "sound")
@@ -226,3 +227,28 @@ def test_files_are_written_and_leftovers_removed_without_posix(tmp_path):
         [sys.executable, "-c", WITHOUT_POSIX, tmp_path / "page.html"], capture_output=True, text=True, check=False
     )
     assert done.stdout == "b'new\\n' ['page.html']\n", done.stderr
+
+
+def test_a_file_that_is_taken_for_a_leftover_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    real_open, taken = os.open, []
+
+    def opened(path, flags, *mode):
+        descriptor = real_open(path, flags, *mode)
+        if str(path).endswith(".partial") and not taken:  # another thread looks for leftovers just now
+            taken.append(real_open(path, os.O_WRONLY))
+            fcntl.flock(taken[0], fcntl.LOCK_EX)
+
+            def remove():
+                os.unlink(path)
+                os.close(taken[0])
+
+            threading.Timer(0.2, remove).start()
+        return descriptor
+
+    monkeypatch.setattr(module.os, "open", opened)
+    with atomic_write(tmp_path / "file") as file:
+        time.sleep(0.4)  # until it is removed
+        file.write(b"content")
+    assert taken and (tmp_path / "file").read_text() == "content"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

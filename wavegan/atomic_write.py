@@ -148,17 +148,17 @@ def _create(path: Path) -> PartialFile:
         partial = path.with_name(f"{start}.{secrets.token_hex(6)}{PARTIAL}")
         with name_place(path, hides=partial):
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, 0o666)
-        _locked(descriptor)
-        if os.fstat(descriptor).st_nlink:  # else another process has taken it for a leftover before the lock
+        _locked(descriptor, waits=True)  # for one who takes it for a leftover, and removes it
+        if os.fstat(descriptor).st_nlink:  # else it was removed before the lock
             return PartialFile(partial, descriptor)
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
+def _locked(descriptor: int, *, waits: bool = False) -> bool:
     if fcntl is None:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
     except OSError:
         return False
     return True
