@@ -26,7 +26,7 @@ def measure_pitches(generator: Generator, clips: ClipSource, sample_rate: int, o
     """
     assert generator.pulses, "it needs pitches"
     unit = pitch_unit(generator.window, generator.hop)
-    lowest, highest = (2**generator.pulses.frequencies.bounds).tolist()
+    lowest, highest = generator.pulses.frequencies.limits
     pitches, labels, heard = [], [], Counter()
     count = min(max(HEARD, OF_LABEL * generator.labels), len(clips))
     with progress.bar(count, "clips", desc="listening for pitch", leave=False) as bar:

@@ -18,7 +18,7 @@ from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.model_loading import LoadedModel, load_model
-from wavegan.commands.sound_pitch import at_hertz, labels_at, labels_tell_pitches, refuse_pitches, tell_beyond
+from wavegan.commands.sound_pitch import NOTE, at_hertz, labels_at, labels_tell_pitches, refuse_pitches, tell_beyond
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES_PER_PAD = 20
 PADS = 16
-KEYS = re.compile(r"([A-Ga-g][#b]?-?\d)\s*-\s*([A-Ga-g][#b]?-?\d)")  # two notes
+KEYS = re.compile(rf"({NOTE})\s*-\s*({NOTE})")
 KEYS_A_SOUND = 3  # its own, and one on each side, for which a sampler moves its pitch by a semitone
 MOST_PADS = kits.LAST_NOTE - kits.FIRST_NOTE + 1
 MADE_BY = "; made by wavegan "  # in the title of a sampler's file, by which it is known again
@@ -150,21 +150,26 @@ def _on_keys(
 
     Where labels tell pitches it has the nearest label there. Raises UserError where there are several.
     """
-    own = [labels_at(loaded.model, labels, kits.hertz(key)) for key, _, _ in spans]
+    own = [labels_at(loaded.model, labels, _hertz(key)) for key, _, _ in spans]
     if several := next((near for near in own if len(near) > 1), None):
         one_timbre = "name those of one timbre, by a pattern such as 'flute-*'"
         remedy = one_timbre if labels_tell_pitches(loaded.model) else f"try `labels={several[0]}`"
         raise UserError(f"`labels` are {', '.join(several)}", "one sound is spread over the keys", remedy)
     for place in sorted({0, len(spans) - 1}):
-        tell_beyond(loaded.model, own[place], kits.hertz(spans[place][0]))
+        tell_beyond(loaded.model, own[place], _hertz(spans[place][0]))
     clips = _candidates(loaded.model, CANDIDATES_PER_PAD, own[len(own) // 2], seed, truncation)
     [number] = _chosen(loaded.model, clips, 1, 1)
     sounds = []
     for near, span in zip(own, progress.track(spans, len(spans), "keys"), strict=True):
-        model = at_hertz(loaded, kits.hertz(span[0])).model
-        made = generation.generate(model, 1, first=number, seed=seed, truncation=truncation, labels=near)
-        sounds.append(_Sound(model, next(iter(made))[0], number, (number, 1), near, span, f"{span[0]:03d}"))
+        model = at_hertz(loaded, _hertz(span[0])).model
+        [[clip]] = generation.generate(model, 1, first=number, seed=seed, truncation=truncation, labels=near)
+        sounds.append(_Sound(model, clip, number, (number, 1), near, span, f"{span[0]:03d}"))
     return sounds
+
+
+def _hertz(key: int) -> float:
+    """Returns the pitch of a MIDI note."""
+    return float(librosa().midi_to_hz(key))
 
 
 def _spans(loaded: LoadedModel, keys: str) -> list[tuple[int, int, int]]:
@@ -175,7 +180,7 @@ def _spans(loaded: LoadedModel, keys: str) -> list[tuple[int, int, int]]:
         rule = "it must be the lowest and the highest note, such as C2-C5"
         raise UserError(f"`keys` is {keys}", rule, "try `keys=C3-C5`")
     roots = list(range(int(first) + KEYS_A_SOUND // 2, int(last) + 1, KEYS_A_SOUND)) or [int(first)]
-    refuse_pitches(loaded, "keys", keys, kits.hertz(roots[0]), kits.hertz(roots[-1]))
+    refuse_pitches(loaded, "keys", keys, _hertz(roots[0]), _hertz(roots[-1]))
     lows = [int(first), *(root - KEYS_A_SOUND // 2 for root in roots[1:])]
     return list(zip(roots, lows, [*(low - 1 for low in lows[1:]), int(last)], strict=True))
 

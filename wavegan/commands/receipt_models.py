@@ -51,9 +51,8 @@ def maker_model(maker: Maker, path: Path, on: torch.device, *, model: Path | Non
 
 
 def of_receipt(loaded: LoadedModel, maker: Maker) -> LoadedModel:
-    """Returns a MODEL that makes sounds of the length and the pitch of a receipt; the same MODEL if it does."""
-    longer = of_samples(loaded, maker.clip_samples)
-    return longer if maker.pitch == longer.model.pitch else at_hertz(longer, maker.pitch)
+    """Returns a MODEL, as it was loaded, that makes sounds of the length and the pitch of a receipt."""
+    return at_hertz(of_samples(loaded, maker.clip_samples), maker.pitch)
 
 
 def _near(maker: Maker, path: Path) -> Iterator[Path]:

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 BEYOND = 2 ** (1 / 12)  # a semitone
 DIGITS = 3  # of Hz, as messages and receipts tell them
 SAME = 1 / 24  # octaves; labels of one note
-NOTE = re.compile(r"[A-Ga-g][#b♯♭]?-?\d")
+NOTE = r"[A-Ga-g][#b♯♭]?-?\d"
 NUMBER = re.compile(r"(\d+\.?\d*)\s*(hz)?", re.IGNORECASE)
 
 
@@ -91,7 +91,7 @@ def refuse_pitches(loaded: LoadedModel, argument: str, given: str, lowest: float
             "a model of generator.drawn_pitch makes sounds of any pitch",
             "leave it out, or train one: wavegan doctor advises it for single notes and voices",
         )
-    low, high = (cycles * _per_cycle(model) for cycles in _range(model))
+    low, high = (cycles * _per_cycle(model) for cycles in model.generator.pulses.frequencies.limits)  # type: ignore[union-attr]
     if not low <= lowest <= highest <= high:
         span = f"{lowest:,.1f} Hz" if lowest == highest else f"{lowest:,.1f} to {highest:,.1f} Hz"
         rule = f"{model.name} makes pitches from {low:,.1f} to {high:,.1f} Hz"
@@ -99,9 +99,10 @@ def refuse_pitches(loaded: LoadedModel, argument: str, given: str, lowest: float
 
 
 def at_hertz(loaded: LoadedModel, hertz: float | None) -> LoadedModel:
-    """Returns a MODEL all of whose sounds have a pitch in Hz that `at_pitch` took; the same MODEL for None."""
+    """Returns a MODEL all of whose sounds have a pitch in Hz, to a thousandth; the same MODEL for None."""
     if hertz is None:
         return loaded
+    hertz = round(hertz, DIGITS)
     generator = copy.deepcopy(loaded.model.generator)
     generator.drawn_pitches.fixed = math.log2(hertz / _per_cycle(loaded.model))  # type: ignore[union-attr]
     return loaded.with_model(replace(loaded.model, generator=generator, pitch=hertz))
@@ -125,17 +126,11 @@ def _drawn(model: Model) -> DrawnPitches:
     return model.generator.drawn_pitches  # type: ignore[return-value]
 
 
-def _range(model: Model) -> tuple[float, float]:
-    """Returns the lowest and the highest pitch of pulses, in cycles a unit."""
-    low, high = (2**model.generator.pulses.frequencies.bounds).tolist()  # type: ignore[union-attr, operator]
-    return low, high
-
-
 def _hertz(pitch: str | float) -> float:
     text = str(pitch).strip()
-    if NOTE.fullmatch(text):
-        return round(float(librosa().note_to_hz(text)), DIGITS)
+    if re.fullmatch(NOTE, text):
+        return float(librosa().note_to_hz(text))
     if (number := NUMBER.fullmatch(text)) and float(number[1]) > 0:
-        return round(float(number[1]), DIGITS)
+        return float(number[1])
     rule = "it must be a note such as A4, C#3 or Bb2, or a number of Hz above 0"
     raise UserError(f"`pitch` is {pitch}", rule, "try `pitch=A3`")

@@ -106,11 +106,6 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^\w]+", "-", text, flags=re.ASCII).strip("-") or "sound"
 
 
-def hertz(note: int) -> float:
-    """Returns the pitch of a MIDI note, to a thousandth of a Hz."""
-    return round(440 * 2 ** ((note - 69) / 12), 3)
-
-
 def sfz(pads: Sequence[Pad], title: str) -> str:
     """Returns an SFZ file: pads play to their end, whenever a key is released; an instrument stops soon after."""
     is_instrument = any(pad.is_spread for pad in pads)

@@ -96,16 +96,16 @@ class DrawnPitches(nn.Module):
     def _measure_labels(self, medians: Tensor, labels: Tensor) -> list[int]:
         """Sets the quantiles of labels from the pitches (clips,) and the labels of clips; returns as `measure`."""
         of_labels = [medians[labels == label] for label in range(len(self.of_labels))]
-        known = {label: _believed(own) for label, own in enumerate(of_labels) if len(own) >= FEW_OF_LABEL}
-        if not known:
+        by_label = {label: _believed(own) for label, own in enumerate(of_labels) if len(own) >= FEW_OF_LABEL}
+        if not by_label:
             return []
-        squares = sum((own - own.mean()).square().sum() for own in known.values())
-        together = torch.cat(list(known.values()))
-        if squares / (len(together) - len(known)) > SAID_BY_LABELS * together.var():
+        squares = sum((own - own.mean()).square().sum() for own in by_label.values())
+        together = torch.cat(list(by_label.values()))
+        if squares / (len(together) - len(by_label)) > SAID_BY_LABELS * together.var():
             return []
-        for label, own in known.items():
+        for label, own in by_label.items():
             self.of_labels[label] = _quantiles(own) - self.own
-        return [label for label in range(len(of_labels)) if label not in known]
+        return [label for label in range(len(of_labels)) if label not in by_label]
 
     def _load_from_state_dict(self, state_dict, prefix, *others) -> None:
         """Takes zeros for labels that a model of an earlier version lacks."""

@@ -42,6 +42,12 @@ class Frequencies(nn.Module):
             return torch.exp2((drawn + reach * torch.tanh(pitches)).clamp(low, high)) / self.unit
         return torch.exp2(low + (high - low) * torch.sigmoid(pitches)) / self.unit
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Returns the lowest and the highest pitch of the range, in cycles a unit."""
+        low, high = (2**self.bounds).tolist()
+        return low, high
+
     def measure(self, pitches: Tensor) -> None:
         """Sets the range to where nine of ten of these pitches lie, in cycles a unit, and half an octave beyond.
 
