@@ -26,6 +26,9 @@ from wavegan.generation import Model
 SOUNDS = 64
 MAKE = "maker.make(seededSound({seed}, oneHot({label})))"
 
+PLACE_OF_KEYS = """(({ left, top, right, bottom }) => [left, top + scrollY, right, bottom + scrollY])(
+    element("area-keys").getBoundingClientRect())"""
+
 
 def differences(browser, model: Model) -> list[float]:
     """Returns the largest difference of a sample of each sound."""
@@ -58,14 +61,19 @@ def milliseconds(browser) -> list[float]:
 
 
 def take_pictures(browser, folder: Path) -> None:
-    """Writes page.png and phone.png, of 256 colours to be small."""
+    """Writes page.png and phone.png, or keys.png of a model that has keys; of 256 colours to be small."""
     folder.mkdir(exist_ok=True)
     browser.press("Digit4")
-    for name, width, is_dark in (("page", 1200, False), ("phone", 400, True)):
+    has_keys = browser.evaluate("model.pitches !== null")
+    if has_keys:
+        browser.evaluate("keys.toggle()")
+    for name, width, is_dark in [("keys", 1200, False)] if has_keys else [("page", 1200, False), ("phone", 400, True)]:
         path = folder / f"{name}.png"
         browser.screenshot(path, width, is_dark=is_dark)
         with Image.open(path) as picture:
             opaque = picture.convert("RGB")
+        if has_keys:
+            opaque = opaque.crop(browser.evaluate(PLACE_OF_KEYS))
         palette = opaque.quantize(256)
         opaque.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")

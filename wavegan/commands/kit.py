@@ -18,13 +18,14 @@ from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.model_loading import LoadedModel, load_model
-from wavegan.commands.sound_pitch import NOTE, at_hertz, labels_at, labels_tell_pitches, refuse_pitches, tell_beyond
+from wavegan.commands.sound_pitch import at_hertz, labels_at, labels_tell_pitches, refuse_pitches, tell_beyond
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.export import sampler_kit as kits
 from wavegan.export.sampler_kit import Cut, Pad
 from wavegan.generation import Model
+from wavegan.models.pitches import NOTE
 
 logger = logging.getLogger(__name__)
 

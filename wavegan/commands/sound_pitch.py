@@ -15,7 +15,7 @@ from wavegan.commands.model_loading import LoadedModel
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import UserError
 from wavegan.generation import Model, label_row
-from wavegan.models.pitches import DrawnPitches
+from wavegan.models.pitches import NOTE, DrawnPitches
 from wavegan.models.pulses import pitch_unit
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 BEYOND = 2 ** (1 / 12)  # a semitone
 DIGITS = 3  # of Hz, as messages and receipts tell them
 SAME = 1 / 24  # octaves; labels of one note
-NOTE = r"[A-Ga-g][#b♯♭]?-?\d"
 NUMBER = re.compile(r"(\d+\.?\d*)\s*(hz)?", re.IGNORECASE)
 
 
@@ -34,7 +33,7 @@ def draws_pitches(model: Model) -> bool:
 
 def labels_tell_pitches(model: Model) -> bool:
     """Returns whether labels of a model that draws pitches have pitches of their own, as notes have."""
-    return bool(_drawn(model).of_labels.any())
+    return _drawn(model).labels_tell
 
 
 def at_pitch(

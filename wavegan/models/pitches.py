@@ -13,6 +13,7 @@ from wavegan.models.pulses import BEND_UNITS, HIGHEST, LOWEST, MOST_MOVED
 logger = logging.getLogger(__name__)
 
 OF_LABELS = "drawn_pitches.of_labels"  # in the state of a generator; earlier versions lack it, and zeros stand for it
+NOTE = r"[A-Ga-g][#b♯♭]?-?\d"  # how people write one
 OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; 94 to 250 Hz
 QUANTILES = 65
 LAG_UNITS = 3  # within which its changes are measured; 0.1 s
@@ -61,6 +62,11 @@ class DrawnPitches(nn.Module):
         low, high = (quantiles.gather(1, before.long() + step) for step in (0, 1))
         own = low + (places - before) * (high - low) if self.fixed is None else self.fixed
         return own + self.bend * F.conv1d(numbers[:, None, 1:], self.kernel[None, None])[:, 0]
+
+    @property
+    def labels_tell(self) -> bool:
+        """Returns whether labels have pitches of their own, as notes have."""
+        return bool(self.of_labels.any())
 
     @property
     def reach(self) -> Tensor:

@@ -13,42 +13,20 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from browser import BROWSER, PATIENCE, REASON, Browser
+from browser import BROWSER, REASON, Browser
+from instrument_driver import STUB, click, middle_of, page_clip, pythons, saved, show, sound_of, told
 from instrument_models import RATE, lively_model
 
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
 from wavegan.export.web import page
 from wavegan.generation import Model
-from wavegan.models.inverse_stft import Generator
-from wavegan.steering.directions import label_offset
 from wavegan.steering.page_numbers import normal_numbers
-from wavegan.steering.points import PAGE_DRAW, Point, clip_of, mixed
+from wavegan.steering.points import clip_of, mixed
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=REASON)
 HOSTILE = '</script><img src=x onerror="fail()">'
-DIRECTIONS = ("length", "brightness")
 NAMES = ("kick", "hihat", HOSTILE)
-# Before the page's own script: sounds that start are noted, and MIDI is whatever `midiStub` says.
-STUB = """
-  const started = [];
-  const start = AudioBufferSourceNode.prototype.start;
-  AudioBufferSourceNode.prototype.start = function (time = 0) {
-    started.push({ samples: Array.from(this.buffer.getChannelData(0)), time });
-    return start.call(this, time);
-  };
-  const gains = [];
-  globalThis.GainNode = class extends GainNode {
-    constructor(context, options) {
-      super(context, options);
-      gains.push(options.gain);
-    }
-  };
-  let midiStub = () => Promise.reject(new Error("not allowed"));
-  navigator.requestMIDIAccess = () => midiStub();
-  const midiInput = { name: "Drum pad" };
-  const allowMidi = () => (midiStub = async () => ({ inputs: new Map([["1", midiInput]]) }));
-"""
 
 
 @pytest.fixture(scope="module")
@@ -70,56 +48,6 @@ def shown(browser: Browser, drums: Model, tmp_path: Path) -> Iterator[Browser]:
     browser.press("KeyG")  # which plays nothing: only after a gesture are sounds let out
     yield browser
     assert browser.complaints == []
-
-
-def show(browser: Browser, model: Model, folder: Path) -> None:
-    browser.complaints.clear()
-    identity = weights_hash(model.generator)
-    browser.open(page.write(model, folder, version="0.1.0", identity=identity, directions=directions_of(model)))
-    browser.wait_for("document.body?.classList.contains('ready')")
-
-
-def directions_of(model: Model) -> dict[str, torch.Tensor]:
-    """Makes rows for two directions of a model that are not those of any descriptor."""
-    generator = model.generator
-    assert isinstance(generator, Generator)
-    shape = (2, max(1, model.labels), generator.mapped)
-    return dict(zip(DIRECTIONS, torch.randn(shape, generator=torch.Generator().manual_seed(0)), strict=True))
-
-
-def told(browser: Browser, text: str) -> None:
-    """Waits until the status line holds a text."""
-    browser.wait_for(f"element('status').textContent.includes({json.dumps(text)})")
-
-
-def click(browser: Browser, name: str) -> None:
-    browser.evaluate(f"element({name!r}).click()")
-
-
-def middle_of(browser: Browser, element: str, *, share: float = 0.5) -> tuple[float, float]:
-    """Returns a place in an element on the screen, its middle by default."""
-    browser.evaluate(f"{element}.scrollIntoView()")
-    box = browser.evaluate(f"(({{ x, y, width, height }}) => [x, y, width, height])({element}.getBoundingClientRect())")
-    return box[0] + share * box[2], box[1] + share * box[3]
-
-
-def page_clip(browser: Browser, pad: int) -> np.ndarray:
-    return np.array(browser.evaluate(f"pads.pads[{pad}].made.clip.map((samples) => Array.from(samples))"), np.float32)
-
-
-def pythons(model: Model, sound: dict[str, Any]) -> np.ndarray:
-    """Returns Python's clip of a sound of the page: of the same latent, label shares, ways and draws of noise."""
-    labels = torch.tensor(sound["labels"], dtype=torch.float32) if model.labels else None
-    z = torch.tensor(sound["z"], dtype=torch.float32)
-    noise = tuple((seed, PAGE_DRAW, weight) for seed, weight in sound["noise"])
-    rows = sum(way * directions_of(model)[name] for name, way in sound["ways"].items())
-    offset = label_offset(rows, None if labels is None else labels[None])[0] if torch.is_tensor(rows) else None
-    return clip_of(model, Point(z, labels, noise, offset)).numpy()
-
-
-def sound_of(browser: Browser, expression: str) -> dict[str, Any]:
-    """Returns a sound's description as plain numbers."""
-    return browser.evaluate(f"(({{ z, ...rest }}) => ({{ z: Array.from(z), ...rest }}))({expression})")
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -463,7 +391,7 @@ NAN_LATENT = "AADAfwAAwH8AAMB/AADAfwAAwH8="
 Change = Callable[[dict[str, Any]], object]
 DAMAGE: dict[str, tuple[Change, str]] = {
     "another format": (lambda state: state.update(format="x"), "it is no state file of this instrument"),
-    "another version": (lambda state: state.update(version=2), "it has version 2, this page reads 1"),
+    "another version": (lambda state: state.update(version=3), "it has version 3, this page reads 1 and 2"),
     "a pad too few": (lambda state: state["pads"].pop(), "its pads are damaged"),
     "a latent that is no text": (lambda state: state["pads"][3].update(z=5), "its pad 4 is damaged"),
     "a latent that is cut": (lambda state: state["pads"][3].update(z="AAA"), "its pad 4 is damaged"),
@@ -473,6 +401,8 @@ DAMAGE: dict[str, tuple[Change, str]] = {
     "a label share of 2": (lambda state: state["pads"][1].update(labels=[0, 2, 0]), "its pad 2 is damaged"),
     "a way too far": (lambda state: state["pads"][1].update(ways={"length": 1.5}), "its pad 2 is damaged"),
     "no ways": (lambda state: state["pads"][1].pop("ways"), "its pad 2 is damaged"),
+    "a note of another model": (lambda state: state["pads"][1].update(note=60), "it is from another model, lively"),
+    "half a note": (lambda state: state["pads"][1].update(note=60.5), "its pad 2 is damaged"),
     "a seed below 0": (lambda state: state["pads"][1].update(noise=[[-1, 1]]), "its pad 2 is damaged"),
     "no noise": (lambda state: state["pads"][1].update(noise=[]), "its pad 2 is damaged"),
     "a slider off its scale": (lambda state: state.update(volume=101), "its sliders are damaged"),
@@ -508,18 +438,6 @@ def test_a_state_of_another_model_of_the_same_shape_opens_with_a_warning(shown, 
     (tmp_path / "other.json").write_text(json.dumps(state))
     open_file(shown, tmp_path / "other.json")
     told(shown, "other.json is open. It was made with another model, other, so its sounds differ.")
-
-
-def saved(browser: Browser, button: str, folder: Path) -> Path:
-    """Clicks a button and returns the file that the browser has then downloaded."""
-    folder.mkdir()
-    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    click(browser, button)
-    end = time.monotonic() + PATIENCE
-    while not (files := [path for path in folder.iterdir() if path.suffix != ".crdownload" and path.stat().st_size]):
-        assert time.monotonic() < end, f"{button} saves nothing"
-        time.sleep(0.05)
-    return files[0]
 
 
 def in_16_bits(clip: np.ndarray) -> np.ndarray:

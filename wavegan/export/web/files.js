@@ -70,17 +70,18 @@ function zipFile(files) {
   return packed([...locals, index, "PK\x05\x06", [2, 0], [2, 0], count, count, [4, index.length], [4, offset], [2, 0]]);
 }
 
-/** Returns a mapping in SFZ of sample files, from note 36 on. */
-function sfzText(paths) {
-  const region = (path, place) => `<region> key=${FIRST_NOTE + place} sample=${path}`;
+/** Returns a mapping in SFZ of sample files to notes. */
+function sfzText(paths, notes) {
+  const region = (path, place) => `<region> key=${notes[place]} sample=${path}`;
   return ["<global> loop_mode=one_shot", ...paths.map(region), ""].join("\n");
 }
 
 /** Returns the same mapping for DecentSampler. It has no one-shot mode; a long release lets a short note sound on. */
-function decentSamplerText(paths) {
-  const note = (place) => FIRST_NOTE + place;
-  const sample = (path, place) =>
-    `      <sample path="${markup(path)}" rootNote="${note(place)}" loNote="${note(place)}" hiNote="${note(place)}"/>`;
+function decentSamplerText(paths, notes) {
+  const sample = (path, place) => {
+    const note = notes[place];
+    return `      <sample path="${markup(path)}" rootNote="${note}" loNote="${note}" hiNote="${note}"/>`;
+  };
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     '<DecentSampler minVersion="1.0.0">',

@@ -91,10 +91,10 @@ class Generator {
     return sum;
   }
 
-  /** Makes a clip, a Float32Array for each channel. noise: as `drawnNoise` gives it. */
-  make(z, labels, noise, offset) {
+  /** Makes a clip, a Float32Array for each channel. noise: as `drawnNoise` gives it. pitch: in Hz; null for a drawn one. */
+  make(z, labels, noise, offset, pitch) {
     const { model, short, long } = this;
-    const pitches = model.pitchNumbers ? this.drawnPitches(noise.at(-1), labels) : null;
+    const pitches = model.pitchNumbers ? this.drawnPitches(noise.at(-1), labels, pitch) : null;
     const { last, slow } = this.activations(z, labels, noise, offset, pitches);
     const x = this.activate(last);
     short.say(this.padded, this.wide);
@@ -254,13 +254,14 @@ class Generator {
     });
   }
 
-  /** Returns the pitch that normal numbers give each frame, as wavegan/models/pitches.py does, in octaves. */
-  drawnPitches(numbers, labels) {
+  /**
+   * Returns the pitch that normal numbers give each frame, as wavegan/models/pitches.py does, in octaves.
+   * pitch: the clip's own, in Hz; null if the first number says it.
+   */
+  drawnPitches(numbers, labels, pitch) {
     const [bend] = this.tensors["drawn_pitches.bend"];
-    const own = this.pitchQuantiles(labels);
-    const place = (0.5 + 0.5 * errorFunction(numbers[0] / Math.SQRT2)) * (own.length - 1);
-    const before = Math.min(Math.floor(place), own.length - 2);
-    const base = own[before] + (place - before) * (own[before + 1] - own[before]);
+    const { pitchUnit, sampleRate } = this.model;
+    const base = pitch === null ? this.ownPitch(numbers[0], labels) : Math.log2((pitch * pitchUnit) / sampleRate);
     const [first] = this.model.stages;
     const frames = first.margin ? first.length * first.stride : this.frames;
     const span = numbers.length - frames;
@@ -272,6 +273,14 @@ class Generator {
       const sum = taper.reduce((total, factor, at) => total + factor * numbers[1 + frame + at], 0);
       return base + (bend * sum) / size;
     });
+  }
+
+  /** Returns a clip's own pitch, in octaves, which a normal number chooses from the quantiles. */
+  ownPitch(number, labels) {
+    const own = this.pitchQuantiles(labels);
+    const place = (0.5 + 0.5 * errorFunction(number / Math.SQRT2)) * (own.length - 1);
+    const before = Math.min(Math.floor(place), own.length - 2);
+    return own[before] + (place - before) * (own[before + 1] - own[before]);
   }
 
   /** Returns the quantiles of a clip's own pitch, those of its labels. */

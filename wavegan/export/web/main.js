@@ -1,6 +1,6 @@
 // Puts the page together, and does what its keys and buttons ask.
 
-const KIT_README = "Sixteen sounds, their mapping from note 36 on for SFZ players and DecentSampler, and the state.\n";
+const KIT_README = "Sixteen sounds, their mapping for SFZ players and DecentSampler, and the state.\n";
 const PAGE_DRAW = -1; // in a receipt, the number of a draw of noise that has the page's random numbers
 const OUTPUT_MILLISECONDS = 3000; // after the first click, within which sound must be let out
 
@@ -10,7 +10,8 @@ const pads = new Pads(maker, player);
 const sequencer = new Sequencer(pads, player);
 const field = new Field(pads);
 const directions = new Directions(pads);
-const midi = new Midi(pads);
+const keys = new Keys(pads, player);
+const midi = new Midi(pads, keys);
 const instrument = { pads, sequencer, field };
 
 /** Names a sound inside its files, and says how it was made. */
@@ -31,6 +32,7 @@ function receiptText({ sound, offset }) {
     code: sound.code,
     latent: textOf(sound.z),
     ...(shares.length && { shares: Object.fromEntries(shares) }),
+    ...(sound.note !== null && { pitch: pitchOf(sound.note) }),
     noise: sound.noise.map(([seed, weight]) => [seed, PAGE_DRAW, weight]),
     ...(offset && { directions: sound.ways, offset: textOf(offset) }),
   };
@@ -54,11 +56,19 @@ function saveKit() {
     files[`${name}/${path}`] = wavFile(made.clip, model.sampleRate, factsOf(made, title));
     return path;
   });
-  const texts = { "sfz": sfzText(paths), "dspreset": decentSamplerText(paths), "state.json": stateText(instrument) };
+  const notes = kitNotes(pads.pads.map(({ made }) => made.sound.note));
+  const texts = { "sfz": sfzText(paths, notes), "dspreset": decentSamplerText(paths, notes) };
+  texts["state.json"] = stateText(instrument);
   for (const [ending, text] of Object.entries(texts)) files[`${name}/${name}.${ending}`] = packed([text]);
   files[`${name}/README.txt`] = packed([KIT_README]);
   download(`${name}.zip`, zipFile(files), "application/zip");
   tell("The kit is saved: sixteen WAV files, SFZ, DecentSampler and the state");
+}
+
+/** Returns the MIDI notes of a kit's pads: their own where each has another one, else notes from 36 on. */
+function kitNotes(own) {
+  const areOwn = !own.includes(null) && new Set(own).size === own.length;
+  return own.map((note, place) => (areOwn ? note : FIRST_NOTE + place));
 }
 
 function saveState() {
@@ -89,6 +99,7 @@ const shortcuts = {
 function press(event) {
   const isTyping = event.target.closest?.("select, input:not([type=range])");
   if (isTyping || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (keys.isOn && keys.noteOfLetter(event.code) !== null) return keys.press(keys.noteOfLetter(event.code));
   const pad = pads.pads.find(({ code }) => code === event.code);
   if (pad) pads.play(pad);
   else shortcuts[event.code]?.();
@@ -101,6 +112,8 @@ async function showPrintedKeys() {
     pad.key.textContent = (layout.get(pad.code) ?? pad.key.textContent).toUpperCase();
     pads.show(pad);
   }
+  if (layout) keys.printed = layout;
+  keys.show();
 }
 
 function tellSilence() {
@@ -114,6 +127,7 @@ function connect() {
   for (const event of ["pointerdown", "pointerup", "click", "keydown"])
     document.addEventListener(event, () => player.unblock(), { capture: true });
   document.addEventListener("keydown", press);
+  document.addEventListener("keyup", ({ code }) => keys.release(keys.noteOfLetter(code)));
   document.addEventListener("click", () => setTimeout(tellSilence, OUTPUT_MILLISECONDS), { once: true });
   element("save-sound").addEventListener("click", saveSound);
   element("save-kit").addEventListener("click", saveKit);

@@ -1,10 +1,11 @@
-// MIDI keyboards and pads: notes 36 to 51 play the pads, as in the mappings that the page saves.
+// MIDI keyboards and pads: notes 36 to 51 play the pads, as in the mappings that the page saves, or all notes play keys.
 
 const NOTE_ON = 0x90;
+const NOTE_OFF = 0x80;
 
 class Midi {
-  constructor(pads) {
-    this.pads = pads;
+  constructor(pads, keys) {
+    Object.assign(this, { pads, keys });
     element("midi").addEventListener("click", () => this.connect());
   }
 
@@ -25,13 +26,16 @@ class Midi {
     const inputs = [...this.access.inputs.values()];
     for (const input of inputs) input.onmidimessage = ({ data }) => this.hear(data);
     if (!inputs.length) return tell("MIDI is allowed, but no device is connected. Connect one; it is noticed.", true);
-    const range = `notes ${FIRST_NOTE} to ${FIRST_NOTE + PAD_COUNT - 1} play the pads`;
+    const pads = `notes ${FIRST_NOTE} to ${FIRST_NOTE + PAD_COUNT - 1} play the pads`;
+    const range = this.keys.isOn ? "notes play the keys" : pads;
     tell(`MIDI: ${inputs.map((input) => input.name).join(", ")}; ${range}`);
   }
 
   hear([status, note, velocity]) {
+    const isOn = (status & 0xf0) === NOTE_ON && velocity > 0;
+    if (!isOn && (status & 0xf0) <= NOTE_ON && (status & 0xf0) >= NOTE_OFF) return this.keys.release(note);
+    if (isOn && this.keys.isOn) return this.keys.press(note, velocity);
     const pad = this.pads.pads[note - FIRST_NOTE];
-    if ((status & 0xf0) !== NOTE_ON || !velocity || !pad) return;
-    this.pads.play(pad, velocity);
+    if (isOn && pad) this.pads.play(pad, velocity);
   }
 }

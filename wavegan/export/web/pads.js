@@ -40,11 +40,11 @@ class Pads {
     return pad;
   }
 
-  /** Makes the pads' first sounds: the labels in turn, from seed 1 on, the same whenever the page opens. */
+  /** Makes the pads' first sounds: labels in turn or, of many, evenly chosen ones; from seed 1 on, always the same. */
   async fill() {
-    await Promise.all(
-      this.pads.map((pad, place) => this.give(pad, seededSound(place + 1, oneHot(place % (model.labels.length || 1))))),
-    );
+    const count = model.labels.length;
+    const label = (place) => (count > PAD_COUNT ? Math.floor((place * count) / PAD_COUNT) : place % (count || 1));
+    await Promise.all(this.pads.map((pad, place) => this.give(pad, seededSound(place + 1, oneHot(label(place))))));
   }
 
   /** Plays a pad and selects it. velocity: 1 to 127. */
@@ -93,7 +93,7 @@ class Pads {
   }
 
   renew(pad = this.current) {
-    return this.change(pad, seededSound(randomSeed(), pad.made.sound.labels), "new sound");
+    return this.change(pad, newSound(pad.made.sound), "new sound");
   }
 
   vary(pad = this.current) {
@@ -121,7 +121,7 @@ class Pads {
   async renewAll() {
     const open = this.pads.filter((pad) => !pad.isLocked);
     await Promise.all(
-      open.map((pad) => this.give(pad, seededSound(randomSeed(), pad.made.sound.labels), { isNew: true })),
+      open.map((pad) => this.give(pad, newSound(pad.made.sound), { isNew: true })),
     );
     const locked = PAD_COUNT - open.length;
     tell(`${open.length} new sounds${locked ? `, ${locked} locked ones kept` : ""}`);
@@ -173,7 +173,8 @@ class Pads {
     element("label-row").hidden = !model.labels.length;
     element("label").addEventListener("change", () => {
       const labels = oneHot(Number(element("label").value));
-      this.change(this.current, { ...plain(this.current.made.sound), labels }, "another label").then(() => this.showPanel());
+      const sound = labelledSound(this.current.made.sound, labels);
+      this.change(this.current, sound, "another label").then(() => this.showPanel());
     });
     element("seed-form").addEventListener("submit", (event) => {
       event.preventDefault();

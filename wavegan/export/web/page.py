@@ -17,6 +17,7 @@ from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models import inverse_stft
 from wavegan.models.inputs import Input
+from wavegan.models.pitches import NOTE
 from wavegan.models.pulses import pitch_unit
 from wavegan.models.stages import STOP_HOPS
 
@@ -34,6 +35,7 @@ SCRIPT = (
     "directions",
     "field",
     "sequencer",
+    "keys",
     "midi",
     "state",
     "main",
@@ -41,6 +43,7 @@ SCRIPT = (
 MOST_WEIGHTS = 8_000_000  # a page of 43 MB, which a telephone still opens
 MOST_PRODUCTS = 2e9  # multiplications of a sound, nearly half a second on a slow core of a server
 LONGEST_WINDOW = 8192  # samples; the matrices of its transform take 67 MB of memory
+OF_NOTE = re.compile(rf"(?<![^\W\d_]){NOTE}(?!\d)")  # in the name of a label
 DIRECTION = "direction."  # stands before the names of tensors that are no weights
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
 
@@ -171,6 +174,21 @@ def _base64(content: bytes) -> str:
     return b64encode(content).decode("ascii")
 
 
+def _pitches(model: Model, generator: inverse_stft.Generator) -> dict[str, Any]:
+    """Returns which pitches sounds can have, in Hz, and where labels are notes each label's pitch and kind."""
+    drawn, pulses = generator.drawn_pitches, generator.pulses
+    if not drawn or not pulses:
+        return {"pitches": None, "labelPitches": [], "labelKinds": []}
+    hertz = model.sample_rate / pitch_unit(generator.window, generator.hop)
+    lowest, highest = (hertz * cycles for cycles in pulses.frequencies.limits)
+    reach = {"lowest": lowest, "middle": hertz * 2 ** drawn.own.median().item(), "highest": highest}
+    notes = generator.labels and drawn.labels_tell
+    of_labels = (drawn.own + drawn.of_labels).median(dim=1).values if notes else torch.zeros(0)
+    names = [OF_NOTE.sub("", name) for name in model.label_names[: len(of_labels)]]
+    kinds = [names.index(name) for name in names]
+    return {"pitches": reach, "labelPitches": (hertz * 2**of_labels).tolist(), "labelKinds": kinds}
+
+
 def _description(model: Model) -> dict[str, Any]:
     """Returns what the page's scripts must know of a model, under the names that they use."""
     generator = model.generator
@@ -199,6 +217,7 @@ def _description(model: Model) -> dict[str, Any]:
         "pitchUnit": pitch_unit(generator.window, generator.hop),
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
         "pitchNumbers": generator.drawn_pitches.count if generator.drawn_pitches else 0,
+        **_pitches(model, generator),
         "glottal": generator.glottal is not None,
         "broadHiss": generator.broad_hiss,
         "detunedBins": generator.detuned_bins,

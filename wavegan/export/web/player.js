@@ -5,6 +5,7 @@ const FULL_VELOCITY = 127;
 const SHAPER_RANGE = 8; // the loudest sum of sounds that the limiter still bends
 const SHAPER_POINTS = 8193;
 const KNEE = 0.8; // below it nothing is changed
+const RELEASE = 0.06; // seconds in which a sound that is let go falls by 9 dB
 
 class Player {
   constructor(sampleRate) {
@@ -44,12 +45,20 @@ class Player {
     return buffer;
   }
 
-  /** Plays a buffer at a time of the context, at once by default. velocity: 1 to 127; as in SFZ, its square counts. */
+  /**
+   * Plays a buffer at a time of the context, at once by default, and returns a function that lets it go before its end.
+   * velocity: 1 to 127; as in SFZ, its square counts.
+   */
   play(buffer, velocity = USUAL_VELOCITY, time = 0) {
     const source = new AudioBufferSourceNode(this.context, { buffer });
     const gain = (velocity / FULL_VELOCITY) ** 2;
-    source.connect(new GainNode(this.context, { gain })).connect(this.volume);
+    const level = new GainNode(this.context, { gain });
+    source.connect(level).connect(this.volume);
     source.start(time);
+    return () => {
+      level.gain.setTargetAtTime(0, this.time, RELEASE);
+      source.stop(this.time + 10 * RELEASE);
+    };
   }
 }
 

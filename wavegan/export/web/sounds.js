@@ -1,8 +1,11 @@
-// Sounds as descriptions: a latent, shares of the labels, draws of noise, ways, and a code to find them again.
+// Sounds as descriptions: a latent, shares of the labels, draws of noise, ways, a note, and a code to find them again.
 // A draw is [seed, weight]; the noise is the sum of all draws, and their squared weights add up to 1.
 // Ways say how far a sound is moved along the model's directions, -1 to 1 by name; what is not moved has none.
+// A note is the number of the MIDI key that a sound is played by, null where its pitch is drawn.
 
 const CODE = /^[0-9a-f]{1,8}(~(\d{1,3}\.[0-9a-f]{1,8}|[a-z]+[+-][01](\.\d{1,2})?))*$/i;
+const NOTE_OF_CODE = /@([a-g]#?)(-?\d)/i;
+const NOTE_NAMES = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
 const MOVE = /^([a-z]+)([+-][01](?:\.\d{1,2})?)$/;
 const MOVES = /~[a-z]+[+-][\d.]+/g; // of a code
 const MIXED = "mix"; // stands in the code of a sound that no seed gives
@@ -13,13 +16,41 @@ const seedText = (seed) => seed.toString(16).padStart(SEED_DIGITS, "0");
 const lengthOf = (numbers) => Math.hypot(...numbers);
 const oneHot = (label) => model.labels.map((_, place) => Number(place === label));
 
-const plain = ({ z, labels, noise, ways, code }) => ({ z, labels, noise, ways, code });
+const plain = ({ z, labels, noise, ways, note, code }) => ({ z, labels, noise, ways, note, code });
 
-/** Returns the sound of a seed and label shares. */
-function seededSound(seed, labels) {
+const pitchOf = (note) => Math.round(440_000 * 2 ** ((note - 69) / 12)) / 1000; // in Hz, as receipts tell it
+const noteName = (note) => `${NOTE_NAMES[note % 12]}${Math.floor(note / 12) - 1}`;
+
+/** Returns the sound of a seed and label shares, at the pitch of a note if there is one. */
+function seededSound(seed, labels, note = null) {
   const z = normalNumbers(seed, "latent", model.latentDim);
-  return { z, labels, noise: [[seed, 1]], ways: {}, code: seedText(seed) };
+  const sound = { z, labels, noise: [[seed, 1]], ways: {}, note: null, code: seedText(seed) };
+  return note === null ? sound : soundAt(sound, note);
 }
+
+/** Returns a sound at the pitch of a note. Where labels are notes it gets the nearest label of its kind. */
+function soundAt(sound, note) {
+  const code = `${sound.code.replace(NOTE_OF_CODE, "")}@${noteName(note)}`;
+  return { ...plain(sound), note, labels: labelsAt(sound.labels, pitchOf(note)), code };
+}
+
+function labelsAt(labels, pitch) {
+  if (!model.labelPitches.length) return labels;
+  const kind = model.labelKinds[labels.indexOf(Math.max(...labels))];
+  const distances = model.labelPitches.map((own, label) =>
+    model.labelKinds[label] === kind ? Math.abs(Math.log2(pitch / own)) : Infinity,
+  );
+  return oneHot(distances.indexOf(Math.min(...distances)));
+}
+
+/** Returns a sound with other labels; of labels that are notes it takes the pitch, too. */
+function labelledSound(sound, labels) {
+  if (!model.labelPitches.length) return { ...plain(sound), labels };
+  return { ...plain(sound), labels, note: null, code: sound.code.replace(NOTE_OF_CODE, "") };
+}
+
+/** Returns a sound of a new seed that has the labels and the note of another one. */
+const newSound = ({ labels, note }) => seededSound(randomSeed(), labels, note);
 
 /** Returns a neighbour: its latent turned by percent of the way to another one, as wavegan/steering/points.py does. */
 function variedSound(sound, percent, seed) {
@@ -40,10 +71,13 @@ function movedSound(sound, ways) {
   return { ...plain(sound), ways: Object.fromEntries(moved), code: sound.code.replace(MOVES, "") + steps.join("") };
 }
 
-/** Returns the sound of a code such as 2a, 2a~30.c0ffee or 2a~length+0.5; nothing if it is no code of this model. */
+/** Returns the sound of a code such as 2a, 2a~30.c0ffee, 2a~length+0.5 or 2a@A3; null if it is none of this model. */
 function soundOfCode(code, labels) {
-  if (!CODE.test(code)) return null;
-  const [seed, ...steps] = code.split("~");
+  const [named, letter, octave] = NOTE_OF_CODE.exec(code) ?? [];
+  const note = named ? NOTE_NAMES.indexOf(letter.toUpperCase()) + 12 * (Number(octave) + 1) : null;
+  const unpitched = code.replace(NOTE_OF_CODE, "");
+  if (!CODE.test(unpitched) || (named && !isReached(note))) return null;
+  const [seed, ...steps] = unpitched.split("~");
   let sound = seededSound(parseInt(seed, 16), labels);
   for (const step of steps) {
     const [percent, other] = step.split(".");
@@ -53,7 +87,13 @@ function soundOfCode(code, labels) {
       ? movedSound(sound, { ...sound.ways, [name]: Number(way) })
       : variedSound(sound, Math.min(100, Number(percent)), parseInt(other, 16));
   }
-  return sound;
+  return named ? soundAt(sound, note) : sound;
+}
+
+/** Whether the model makes sounds at the pitch of a note. */
+function isReached(note) {
+  if (!model.pitches || !Number.isInteger(note)) return false;
+  return pitchOf(note) >= model.pitches.lowest && pitchOf(note) <= model.pitches.highest;
 }
 
 /** Returns the sound at (x, y), both 0 to 1, between four: top left, top right, bottom left, bottom right. */
@@ -65,8 +105,15 @@ function mixedSound(corners, x, y) {
   const scale = mean((corner) => lengthOf(corner.z)) / (lengthOf(z) || 1); // a mean of latents is shorter, and dull
   const noise = mixedNoise(corners.map((corner) => corner.noise), weights);
   const ways = Object.fromEntries(model.directions.map((name) => [name, mean((corner) => corner.ways[name] ?? 0)]));
-  const code = weights.includes(1) ? corners[weights.indexOf(1)].code : MIXED;
-  return { z: z.map((number) => scale * number), labels: means("labels"), noise, ways: waysOf(ways), code };
+  const corner = corners[weights.indexOf(1)];
+  const note = corner ? corner.note : commonNote(corners);
+  const code = corner ? corner.code : MIXED + (note === null ? "" : `@${noteName(note)}`);
+  return { z: z.map((number) => scale * number), labels: means("labels"), noise, ways: waysOf(ways), note, code };
+}
+
+/** Returns the note that all sounds have; null if they differ, as a mix of several then has a drawn pitch. */
+function commonNote([{ note }, ...others]) {
+  return others.every((other) => other.note === note) ? note : null;
 }
 
 /** Leaves out directions that are not this model's, or along which nothing is moved. */
@@ -86,12 +133,13 @@ function mixedNoise(noises, shares) {
   return kept.map(([seed, weight]) => [seed, weight / loudness]);
 }
 
-/** Names a sound by its labels; "" if the model knows none. */
-function soundName({ labels }) {
+/** Names a sound by its labels and its note; "" if it has none. */
+function soundName({ labels, note }) {
   const order = labels.map((share, place) => [share, model.labels[place]]).sort((left, right) => right[0] - left[0]);
-  return order
+  const name = order
     .filter(([share], place) => share > 0.2 || !place)
     .map(([, name]) => name)
     .slice(0, 2)
     .join(" + ");
+  return note === null ? name : `${name} ${noteName(note)}`.trim();
 }

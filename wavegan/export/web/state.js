@@ -1,7 +1,8 @@
 // The whole state as a file: pads, sequencer, field. What is opened is checked before anything changes.
 
 const STATE_FORMAT = "wavegan instrument";
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
+const STATE_VERSIONS = [1, STATE_VERSION]; // that are read; sounds of the first have no notes
 
 /** Returns the state as text. */
 function stateText({ pads, field, sequencer }) {
@@ -36,7 +37,8 @@ function stateOf(text) {
   };
   const within = (number, low, high) => Number.isFinite(number) && number >= low && number <= high;
   must(state?.format === STATE_FORMAT, "it is no state file of this instrument");
-  must(state.version === STATE_VERSION, `it has version ${state.version}, this page reads ${STATE_VERSION}`);
+  const read = STATE_VERSIONS.join(" and ");
+  must(STATE_VERSIONS.includes(state.version), `it has version ${state.version}, this page reads ${read}`);
   must(Array.isArray(state.pads) && state.pads.length === PAD_COUNT, "its pads are damaged");
   const pads = state.pads.map((pad, place) => {
     const damaged = `its pad ${place + 1} is damaged`;
@@ -47,10 +49,11 @@ function stateOf(text) {
     must(pad.ways && Object.values(pad.ways).every((way) => within(way, -1, 1)), damaged);
     const z = numbersOf(pad.z);
     must(z && z.every(Number.isFinite), damaged);
-    const fits = z.length === model.latentDim && pad.labels.length === model.labels.length;
-    must(fits, `it is from another model, ${state.model?.name}`);
-    const { labels, noise, code } = pad;
-    return { sound: { z, labels, noise, ways: waysOf(pad.ways), code }, isLocked: pad.isLocked === true };
+    const { labels, noise, code, note = null } = pad;
+    must(note === null || (Number.isInteger(note) && within(note, 0, 127)), damaged);
+    const fits = z.length === model.latentDim && labels.length === model.labels.length;
+    must(fits && (note === null || isReached(note)), `it is from another model, ${state.model?.name}`);
+    return { sound: { z, labels, noise, ways: waysOf(pad.ways), note, code }, isLocked: pad.isLocked === true };
   });
   const { field, sequencer } = state;
   must(within(state.amount, 1, 100) && within(state.volume, 0, 100), "its sliders are damaged");

@@ -11,10 +11,10 @@ const tasks = {
   },
 
   /** Makes a sound: the samples of each channel, its picture, and the offset of its ways, null without ways. */
-  make({ z, labels, noise, ways }) {
+  make({ z, labels, noise, ways, pitch }) {
     const began = performance.now();
     const offset = generator.offset(labels, ways);
-    const clip = generator.make(z, labels, drawnNoise(generator.model, noise), offset);
+    const clip = generator.make(z, labels, drawnNoise(generator.model, noise), offset, pitch);
     return { clip, offset, milliseconds: performance.now() - began, picture: pictured(clip) };
   },
 };

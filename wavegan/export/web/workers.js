@@ -26,8 +26,8 @@ class SoundMaker {
   }
 
   /** Returns a promise of the clip, its picture, what its ways added to the mapped latent, and how long it took. */
-  make({ z, labels, noise, ways }) {
-    return this.ask("make", { z, labels, noise, ways });
+  make({ z, labels, noise, ways, note }) {
+    return this.ask("make", { z, labels, noise, ways, pitch: note === null ? null : pitchOf(note) });
   }
 
   ask(task, content) {
