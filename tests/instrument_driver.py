@@ -83,11 +83,13 @@ def pythons(model: Model, sound: dict[str, Any]) -> np.ndarray:
     noise = tuple((seed, PAGE_DRAW, weight) for seed, weight in sound["noise"])
     rows = sum(way * directions_of(model)[name] for name, way in sound["ways"].items())
     offset = label_offset(rows, None if labels is None else labels[None])[0] if torch.is_tensor(rows) else None
-    drawn = model.generator.drawn_pitches
-    if drawn:
-        unit = pitch_unit(model.generator.window, model.generator.hop)
-        hertz = None if sound["note"] is None else 440 * 2 ** ((sound["note"] - 69) / 12)
-        drawn.fixed = None if hertz is None else math.log2(round(hertz, 3) * unit / model.sample_rate)
+    generator = model.generator
+    assert isinstance(generator, Generator)
+    if generator.drawn_pitches:
+        generator.drawn_pitches.fixed = None
+        if sound["note"] is not None:
+            cycles = round(440 * 2 ** ((sound["note"] - 69) / 12), 3) / model.sample_rate
+            generator.drawn_pitches.fixed = math.log2(cycles * pitch_unit(generator.window, generator.hop))
     return clip_of(model, Point(z, labels, noise, offset)).numpy()
 
 

@@ -18,14 +18,14 @@ from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.model_loading import LoadedModel, load_model
-from wavegan.commands.sound_pitch import at_hertz, labels_at, labels_tell_pitches, refuse_pitches, tell_beyond
+from wavegan.commands.sound_pitch import at_hertz, labels_at, refuse_pitches, tell_beyond
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.export import sampler_kit as kits
 from wavegan.export.sampler_kit import Cut, Pad
 from wavegan.generation import Model
-from wavegan.models.pitches import NOTE
+from wavegan.models.pitches import NOTE, NOTE_OF_LABEL
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def _on_keys(
     own = [labels_at(loaded.model, labels, _hertz(key)) for key, _, _ in spans]
     if several := next((near for near in own if len(near) > 1), None):
         one_timbre = "name those of one timbre, by a pattern such as 'flute-*'"
-        remedy = one_timbre if labels_tell_pitches(loaded.model) else f"try `labels={several[0]}`"
+        remedy = one_timbre if NOTE_OF_LABEL.search(several[0]) else f"try `labels={several[0]}`"
         raise UserError(f"`labels` are {', '.join(several)}", "one sound is spread over the keys", remedy)
     for place in sorted({0, len(spans) - 1}):
         tell_beyond(loaded.model, own[place], _hertz(spans[place][0]))

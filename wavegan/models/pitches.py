@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +15,13 @@ logger = logging.getLogger(__name__)
 
 OF_LABELS = "drawn_pitches.of_labels"  # in the state of a generator; earlier versions lack it, and zeros stand for it
 NOTE = r"[A-Ga-g][#b♯♭]?-?\d"  # how people write one
+NOTE_OF_LABEL = re.compile(rf"(?<![^\W\d_]){NOTE}(?!\d)")
 OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; 94 to 250 Hz
 QUANTILES = 65
 LAG_UNITS = 3  # within which its changes are measured; 0.1 s
 LAG_FRAMES = 2 * LAG_UNITS  # of those in which pitches are looked for
 FEW_FRAMES, FEW_CLIPS, FEW_OF_LABEL = 6, 20, 3  # with a pitch
-SAID_BY_LABELS = 0.5  # of the variance of pitches, at most so much is left within labels that tell pitches
+SAID_BY_LABELS = 0.8  # of the variance of pitches, at most so much is left within labels that tell pitches; words: 0.96
 MISHEARD = 4.0  # times the median distance from a label's median pitch, beyond which none is believed
 REACH = 2.5  # times the bend
 WITHIN, NORMAL_WITHIN = 0.8, 1.2816  # so many of normal numbers are smaller than so many standard deviations
@@ -77,8 +79,9 @@ class DrawnPitches(nn.Module):
         """Sets all from the pitches of each clip's frames, see `pitches_of`, and the clips' labels.
 
         Where too few clips have a pitch, all stays as it is, and a line says so. Labels have quantiles of their own if
-        at least half of the variance of pitches lies between labels, as it does where labels are notes. Returns those
-        labels of which too few clips have a pitch, whose clips then have the pitches of all.
+        at least a fifth of the variance of pitches lies between labels: where they are notes nearly all does, where
+        they are instruments, of which each has its range, a third. Returns those labels of which too few clips have a
+        pitch, whose clips then have the pitches of all.
         """
         logs, of_clips = [], []
         for clip, label in zip(pitches, labels, strict=True):

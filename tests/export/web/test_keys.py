@@ -204,6 +204,7 @@ def test_where_labels_are_notes_a_key_has_the_nearest_label_of_its_kind(browser,
         assert labels == [int(place == label) for place in range(4)]
     browser.evaluate(f"keys.play({A3})")
     played(browser, 1)
+    told(browser, "A3 lies beyond the pitches of organ-C4 that were learned, 262 to 262 Hz, and may sound unnatural.")
     click(browser, "keys-keep")
     told(browser, "holds A3")
     browser.evaluate("element('label').value = 3, element('label').dispatchEvent(new Event('change'))")
@@ -211,6 +212,14 @@ def test_where_labels_are_notes_a_key_has_the_nearest_label_of_its_kind(browser,
     sound = sound_of(browser, "pads.current.made.sound")
     assert sound["note"] is None and "@" not in sound["code"], "its label has a pitch of its own"
     assert browser.complaints == []
+
+
+def test_a_key_beyond_what_was_learned_is_told(shown):
+    shown.evaluate(f"keys.play({C3})")  # of 94 to 250 Hz
+    played(shown, 1)
+    assert "beyond" not in shown.evaluate("element('status').textContent")
+    shown.evaluate("keys.play(61)")
+    told(shown, "C#4 lies beyond the pitches that were learned, 94 to 250 Hz, and may sound unnatural.")
 
 
 def test_octaves_move_the_keys_as_far_as_the_model_reaches(shown):

@@ -59,6 +59,7 @@ class Keys {
     if (press.isOver) press.release();
     this.last = made;
     this.pads.showSound(`Key ${noteName(note)}: ${soundName(made.sound) || "sound"}`, made);
+    this.tellBeyond(made.sound, note);
     this.buttons[note - this.first]?.animate?.([{ filter: "brightness(0.8)" }, { filter: "none" }], 220);
   }
 
@@ -74,6 +75,16 @@ class Keys {
     this.held.delete(note);
     press.isOver = true;
     press.release?.();
+  }
+
+  /** Tells if a note lies more than a semitone beyond those that the model has learned of the sound's label. */
+  tellBeyond({ labels }, note) {
+    const label = model.labelPitches.length ? labels.indexOf(Math.max(...labels)) : 0;
+    const [low, high] = model.learnedPitches[label];
+    if (pitchOf(note + 1) >= low && pitchOf(note - 1) <= high) return;
+    const whose = model.labelPitches.length ? ` of ${model.labels[label]}` : "";
+    const learned = `${Math.round(low)} to ${Math.round(high)} Hz`;
+    tell(`${noteName(note)} lies beyond the pitches${whose} that were learned, ${learned}, and may sound unnatural.`);
   }
 
   get reach() {

@@ -17,7 +17,7 @@ from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models import inverse_stft
 from wavegan.models.inputs import Input
-from wavegan.models.pitches import NOTE
+from wavegan.models.pitches import NOTE_OF_LABEL
 from wavegan.models.pulses import pitch_unit
 from wavegan.models.stages import STOP_HOPS
 
@@ -43,7 +43,6 @@ SCRIPT = (
 MOST_WEIGHTS = 8_000_000  # a page of 43 MB, which a telephone still opens
 MOST_PRODUCTS = 2e9  # multiplications of a sound, nearly half a second on a slow core of a server
 LONGEST_WINDOW = 8192  # samples; the matrices of its transform take 67 MB of memory
-OF_NOTE = re.compile(rf"(?<![^\W\d_]){NOTE}(?!\d)")  # in the name of a label
 DIRECTION = "direction."  # stands before the names of tensors that are no weights
 WEIGHTS = re.compile(r'<script type="text/plain" id="weights">([^<]*)</script>')
 
@@ -175,18 +174,24 @@ def _base64(content: bytes) -> str:
 
 
 def _pitches(model: Model, generator: inverse_stft.Generator) -> dict[str, Any]:
-    """Returns which pitches sounds can have, in Hz, and where labels are notes each label's pitch and kind."""
+    """Returns which pitches sounds can have and have learned, in Hz, and where labels tell these, of each label."""
     drawn, pulses = generator.drawn_pitches, generator.pulses
     if not drawn or not pulses:
-        return {"pitches": None, "labelPitches": [], "labelKinds": []}
+        return {"pitches": None, "learnedPitches": [], "labelPitches": [], "labelKinds": []}
     hertz = model.sample_rate / pitch_unit(generator.window, generator.hop)
     lowest, highest = (hertz * cycles for cycles in pulses.frequencies.limits)
     reach = {"lowest": lowest, "middle": hertz * 2 ** drawn.own.median().item(), "highest": highest}
-    notes = generator.labels and drawn.labels_tell
-    of_labels = (drawn.own + drawn.of_labels).median(dim=1).values if notes else torch.zeros(0)
-    names = [OF_NOTE.sub("", name) for name in model.label_names[: len(of_labels)]]
-    kinds = [names.index(name) for name in names]
-    return {"pitches": reach, "labelPitches": (hertz * 2**of_labels).tolist(), "labelKinds": kinds}
+    if not drawn.labels_tell:
+        learned = hertz * 2 ** drawn.own[[0, -1]]
+        return {"pitches": reach, "learnedPitches": [learned.tolist()], "labelPitches": [], "labelKinds": []}
+    learned = hertz * 2 ** (drawn.own + drawn.of_labels)
+    names = [NOTE_OF_LABEL.sub("", name) for name in model.label_names]
+    return {
+        "pitches": reach,
+        "learnedPitches": learned[:, [0, -1]].tolist(),
+        "labelPitches": learned.median(dim=1).values.tolist(),
+        "labelKinds": [names.index(name) for name in names],
+    }
 
 
 def _description(model: Model) -> dict[str, Any]:

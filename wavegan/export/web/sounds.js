@@ -28,7 +28,7 @@ function seededSound(seed, labels, note = null) {
   return note === null ? sound : soundAt(sound, note);
 }
 
-/** Returns a sound at the pitch of a note. Where labels are notes it gets the nearest label of its kind. */
+/** Returns a sound at the pitch of a note. Where labels tell pitches it gets the nearest label of its kind. */
 function soundAt(sound, note) {
   const code = `${sound.code.replace(NOTE_OF_CODE, "")}@${noteName(note)}`;
   return { ...plain(sound), note, labels: labelsAt(sound.labels, pitchOf(note)), code };
@@ -45,7 +45,9 @@ function labelsAt(labels, pitch) {
 
 /** Returns a sound with other labels; of labels that are notes it takes the pitch, too. */
 function labelledSound(sound, labels) {
-  if (!model.labelPitches.length) return { ...plain(sound), labels };
+  const kind = model.labelKinds[labels.indexOf(1)];
+  const isNote = model.labelKinds.filter((other) => other === kind).length > 1;
+  if (!isNote) return { ...plain(sound), labels };
   return { ...plain(sound), labels, note: null, code: sound.code.replace(NOTE_OF_CODE, "") };
 }
 
