@@ -8,7 +8,7 @@ const LETTERS = "ZSXDCVGBHNJMQ2W3ER5T6Y7UI"; // on the keys, by place on the key
 
 class Keys {
   constructor(pads, player) {
-    Object.assign(this, { pads, player, held: new Map(), sounds: new WeakMap(), isOn: false, last: null });
+    Object.assign(this, { pads, player, held: new Map(), isOn: false, last: null });
     element("area-keys").hidden = !model.pitches;
     if (!model.pitches) return;
     const middle = 69 + OCTAVE_KEYS * Math.log2(model.pitches.middle / 440);
@@ -28,15 +28,15 @@ class Keys {
     const button = created("button", { type: "button" });
     button.className = BLACK_KEYS.includes(place % OCTAVE_KEYS) ? "key black" : "key";
     element("keys").append(button);
-    let isPlayed = false;
+    let [isPlayed, own] = [false, null];
     button.addEventListener("pointerdown", (event) => {
       isPlayed = event.button === 0 && !this.player.isBlocked;
-      if (isPlayed) this.press(this.first + place);
+      if (isPlayed) own = this.press(this.first + place);
     });
     for (const name of ["pointerup", "pointerleave", "pointercancel"])
-      button.addEventListener(name, () => this.release(this.first + place));
+      button.addEventListener(name, () => this.release(own));
     button.addEventListener("click", (event) => {
-      if (!isPlayed || event.detail === 0) this.play(this.first + place);
+      if (!isPlayed || event.detail === 0) this.play(this.first + place); // by the keyboard or a screen reader
     });
     return button;
   }
@@ -47,38 +47,55 @@ class Keys {
     return place < 0 ? null : this.first + place;
   }
 
-  /** Plays a note until it is released or ends. velocity: 1 to 127. */
-  async press(note, velocity = USUAL_VELOCITY) {
+  /** Plays a note until it is released or ends. velocity: 1 to 127. Returns what `release` takes, nothing if it is mute. */
+  press(note, velocity = USUAL_VELOCITY) {
+    if (!this.pads.current.made) return tell("The page is not ready yet.", true);
     if (!isReached(note)) return tell(`This model makes no ${noteName(note)}: ${this.reach}.`, true);
     if (this.player.isBlocked) return tell(BLOCKED, true);
-    this.release(note);
-    const press = {};
+    this.releaseNote(note);
+    const press = { note };
     this.held.set(note, press);
-    const made = await this.made(note);
-    press.release = this.player.play(made.buffer, velocity);
-    if (press.isOver) press.release();
-    this.last = made;
-    this.pads.showSound(`Key ${noteName(note)}: ${soundName(made.sound) || "sound"}`, made);
-    this.tellBeyond(made.sound, note);
-    this.buttons[note - this.first]?.animate?.([{ filter: "brightness(0.8)" }, { filter: "none" }], 220);
+    this.newest = press;
+    this.sound(press, velocity);
+    return press;
   }
 
   /** Plays a note to its end. */
-  async play(note) {
-    await this.press(note);
-    this.held.delete(note);
+  play(note) {
+    if (this.press(note)) this.held.delete(note);
   }
 
-  release(note) {
-    const press = this.held.get(note);
-    if (!press) return;
-    this.held.delete(note);
+  async sound(press, velocity) {
+    const { note } = press;
+    const made = await this.made(note);
+    if (press.isOver && this.held.has(note)) return; // it was pressed again
+    press.letGo = this.player.play(made.buffer, velocity);
+    if (press.isOver) press.letGo();
+    this.buttons[note - this.first]?.animate?.([{ filter: "brightness(0.8)" }, { filter: "none" }], 220);
+    if (press !== this.newest) return;
+    this.last = made;
+    this.pads.showSound(`Key ${noteName(note)}: ${soundName(made.sound) || "sound"}`, made);
+    this.tellBeyond(made.sound, note);
+  }
+
+  releaseNote(note) {
+    this.release(this.held.get(note));
+  }
+
+  release(press) {
+    if (!press || press.isOver) return;
     press.isOver = true;
-    press.release?.();
+    if (this.held.get(press.note) === press) this.held.delete(press.note);
+    press.letGo?.();
   }
 
-  /** Tells if a note lies more than a semitone beyond those that the model has learned of the sound's label. */
-  tellBeyond({ labels }, note) {
+  releaseAll() {
+    for (const press of [...this.held.values()]) this.release(press);
+  }
+
+  /** Tells if a note lies more than a semitone beyond those that the model has learned of the sound's first label. */
+  tellBeyond(sound, note) {
+    const { labels } = soundAt(sound, note);
     const label = model.labelPitches.length ? labels.indexOf(Math.max(...labels)) : 0;
     const [low, high] = model.learnedPitches[label];
     if (pitchOf(note + 1) >= low && pitchOf(note - 1) <= high) return;
@@ -92,13 +109,12 @@ class Keys {
     return `its pitches lie between ${Math.ceil(lowest)} and ${Math.floor(highest)} Hz`;
   }
 
-  /** Returns a promise of the selected pad's sound at a note; what was made is kept as long as the pad has its sound. */
+  /** Returns a promise of the selected pad's sound at a note; all are kept until the pad has another sound. */
   made(note) {
     const { made } = this.pads.current;
-    if (!this.sounds.has(made)) this.sounds.set(made, new Map());
-    const sounds = this.sounds.get(made);
-    if (!sounds.has(note)) sounds.set(note, this.make(soundAt(made.sound, note)));
-    return sounds.get(note);
+    if (made !== this.source) Object.assign(this, { source: made, sounds: new Map() });
+    if (!this.sounds.has(note)) this.sounds.set(note, this.make(soundAt(made.sound, note)));
+    return this.sounds.get(note);
   }
 
   async make(sound) {
@@ -126,19 +142,20 @@ class Keys {
   move(step) {
     if (![...this.notes.keys()].some((place) => isReached(this.first + step + place)))
       return tell(`This model makes no other pitches: ${this.reach}.`, true);
-    for (const note of [...this.held.keys()]) this.release(note);
+    this.releaseAll();
     this.first += step;
     this.show();
     this.makeAhead();
-    tell(`Keys ${element("keys-range").value}`);
+    tell(`Keys ${element("keys-range").textContent}`);
   }
 
   /** Lets letters and MIDI play the keys, or the pads again. */
   toggle() {
     this.isOn = !this.isOn;
-    for (const note of [...this.held.keys()]) this.release(note);
+    this.releaseAll();
     document.body.classList.toggle("plays-keys", this.isOn);
     this.show();
+    this.pads.redraw();
     this.makeAhead();
     tell(this.isOn ? "Letters and MIDI play the keys" : "Letters and MIDI play the pads");
   }
@@ -156,13 +173,15 @@ class Keys {
     const open = this.pads.pads.filter((pad) => !pad.isLocked).slice(0, notes.length);
     await Promise.all(open.map((pad, place) => this.pads.give(pad, soundAt(sound, notes[place]), { isNew: true })));
     if (!open.length) return tell("All pads are locked; unlock those that are to hold a key.", true);
-    tell(`${open.length} pads hold ${noteName(notes[0])} to ${noteName(notes[open.length - 1])}`);
+    const last = notes[open.length - 1];
+    tell(`${open.length} pads hold ${noteName(notes[0])} to ${noteName(last)}`);
+    this.tellBeyond(sound, last);
   }
 
   /** Writes on the keys what they play and by which letter. */
   show() {
     if (!model.pitches) return;
-    element("keys-range").value = `${noteName(this.first)} to ${noteName(this.first + KEY_COUNT - 1)}`;
+    element("keys-range").textContent = `from ${noteName(this.first)}`;
     element("keys-on").setAttribute("aria-pressed", this.isOn);
     this.buttons.forEach((button, place) => {
       const note = this.first + place;

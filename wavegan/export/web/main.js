@@ -100,7 +100,7 @@ function press(event) {
   const isTyping = event.target.closest?.("select, input:not([type=range])");
   if (isTyping || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   if (keys.isOn && keys.noteOfLetter(event.code) !== null) return keys.press(keys.noteOfLetter(event.code));
-  const pad = pads.pads.find(({ code }) => code === event.code);
+  const pad = keys.isOn ? null : pads.pads.find(({ code }) => code === event.code);
   if (pad) pads.play(pad);
   else shortcuts[event.code]?.();
 }
@@ -127,7 +127,7 @@ function connect() {
   for (const event of ["pointerdown", "pointerup", "click", "keydown"])
     document.addEventListener(event, () => player.unblock(), { capture: true });
   document.addEventListener("keydown", press);
-  document.addEventListener("keyup", ({ code }) => keys.release(keys.noteOfLetter(code)));
+  document.addEventListener("keyup", ({ code }) => keys.releaseNote(keys.noteOfLetter(code)));
   document.addEventListener("click", () => setTimeout(tellSilence, OUTPUT_MILLISECONDS), { once: true });
   element("save-sound").addEventListener("click", saveSound);
   element("save-kit").addEventListener("click", saveKit);

@@ -33,7 +33,7 @@ class Midi {
 
   hear([status, note, velocity]) {
     const isOn = (status & 0xf0) === NOTE_ON && velocity > 0;
-    if (!isOn && (status & 0xf0) <= NOTE_ON && (status & 0xf0) >= NOTE_OFF) return this.keys.release(note);
+    if (!isOn && [NOTE_ON, NOTE_OFF].includes(status & 0xf0)) return this.keys.releaseNote(note);
     if (isOn && this.keys.isOn) return this.keys.press(note, velocity);
     const pad = this.pads.pads[note - FIRST_NOTE];
     if (isOn && pad) this.pads.play(pad, velocity);

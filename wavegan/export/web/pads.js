@@ -147,7 +147,8 @@ class Pads {
     pad.lock.textContent = pad.isLocked ? "🔒" : "";
     button.style.setProperty("--hue", this.hue(pad));
     const state = `${pad.isLocked ? ", locked" : ""}${pad === this.current ? ", selected" : ""}`;
-    button.setAttribute("aria-label", `${this.nameOf(pad)}, key ${pad.key.textContent}${state}`);
+    const letter = document.body.classList.contains("plays-keys") ? "" : `, key ${pad.key.textContent}`;
+    button.setAttribute("aria-label", `${this.nameOf(pad)}${letter}${state}`);
     button.classList.toggle("selected", pad === this.current);
     if (made) drawWaveform(pad.canvas, made.clip, getComputedStyle(pad.canvas).color);
     document.dispatchEvent(new CustomEvent("padchange", { detail: pad }));
@@ -186,8 +187,9 @@ class Pads {
     const sound = soundOfCode(code, this.current.made.sound.labels);
     if (sound) return this.change(this.current, sound, `seed ${sound.code}`);
     const mixed = "A mix of pads has no seed; save the state to find it again.";
-    const wrong = `${code || "An empty line"} is no seed: it has 1 to 8 digits from 0 to 9 and a to f.`;
-    tell(code.startsWith(MIXED) ? mixed : `${wrong} Try 2a.`, true);
+    const wrong = `${code || "An empty line"} is no seed: it has 1 to 8 digits from 0 to 9 and a to f. Try 2a.`;
+    const isBeyond = noteOfCode(code) !== null && CODE.test(code.replace(NOTE_OF_CODE, ""));
+    tell(code.startsWith(MIXED) ? mixed : isBeyond ? `This model has no note as in ${code}.` : wrong, true);
   }
 
   /** Shows the selected pad's sound and its controls. */

@@ -1,5 +1,6 @@
 """Writes the page of the instrument, with the generator's weights in it, and reads the weights again."""
 
+import math
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from safetensors.torch import save as bytes_of
 from torch import Tensor
 
 from wavegan.atomic_write import write_text
+from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import UserError
 from wavegan.generation import Model
 from wavegan.models import inverse_stft
@@ -185,13 +187,23 @@ def _pitches(model: Model, generator: inverse_stft.Generator) -> dict[str, Any]:
         learned = hertz * 2 ** drawn.own[[0, -1]]
         return {"pitches": reach, "learnedPitches": [learned.tolist()], "labelPitches": [], "labelKinds": []}
     learned = hertz * 2 ** (drawn.own + drawn.of_labels)
-    names = [NOTE_OF_LABEL.sub("", name) for name in model.label_names]
+    middles = learned.median(dim=1).values.tolist()
+    kinds = [_kind(name, own) for name, own in zip(model.label_names, middles, strict=True)]
     return {
         "pitches": reach,
         "learnedPitches": learned[:, [0, -1]].tolist(),
-        "labelPitches": learned.median(dim=1).values.tolist(),
-        "labelKinds": [names.index(name) for name in names],
+        "labelPitches": middles,
+        "labelKinds": [kinds.index(kind) for kind in kinds],
     }
+
+
+def _kind(name: str, hertz: float) -> str:
+    """Returns the name of a label without the note of its pitch, so that those of one timbre are alike."""
+    if note := NOTE_OF_LABEL.search(name):
+        away = 12 * math.log2(hertz / librosa().note_to_hz(note[0]))
+        if abs((away + 6) % 12 - 6) < 1:
+            return NOTE_OF_LABEL.sub("", name, count=1)
+    return name
 
 
 def _description(model: Model) -> dict[str, Any]:

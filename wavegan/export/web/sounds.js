@@ -4,8 +4,8 @@
 // A note is the number of the MIDI key that a sound is played by, null where its pitch is drawn.
 
 const CODE = /^[0-9a-f]{1,8}(~(\d{1,3}\.[0-9a-f]{1,8}|[a-z]+[+-][01](\.\d{1,2})?))*$/i;
-const NOTE_OF_CODE = /@([a-g]#?)(-?\d)/i;
-const NOTE_NAMES = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
+const NOTE_OF_CODE = /@([a-g])([#b]?)(-?\d)(?=~|$)/i;
+const NOTE_NAMES = ["C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"];
 const MOVE = /^([a-z]+)([+-][01](?:\.\d{1,2})?)$/;
 const MOVES = /~[a-z]+[+-][\d.]+/g; // of a code
 const MIXED = "mix"; // stands in the code of a sound that no seed gives
@@ -28,7 +28,7 @@ function seededSound(seed, labels, note = null) {
   return note === null ? sound : soundAt(sound, note);
 }
 
-/** Returns a sound at the pitch of a note. Where labels tell pitches it gets the nearest label of its kind. */
+/** Returns a sound at the pitch of a note. Where labels tell pitches, each has the nearest label of its kind. */
 function soundAt(sound, note) {
   const code = `${sound.code.replace(NOTE_OF_CODE, "")}@${noteName(note)}`;
   return { ...plain(sound), note, labels: labelsAt(sound.labels, pitchOf(note)), code };
@@ -36,11 +36,14 @@ function soundAt(sound, note) {
 
 function labelsAt(labels, pitch) {
   if (!model.labelPitches.length) return labels;
-  const kind = model.labelKinds[labels.indexOf(Math.max(...labels))];
-  const distances = model.labelPitches.map((own, label) =>
-    model.labelKinds[label] === kind ? Math.abs(Math.log2(pitch / own)) : Infinity,
-  );
-  return oneHot(distances.indexOf(Math.min(...distances)));
+  const moved = labels.map(() => 0);
+  labels.forEach((share, label) => {
+    const distances = model.labelPitches.map((own, other) =>
+      model.labelKinds[other] === model.labelKinds[label] ? Math.abs(Math.log2(pitch / own)) : Infinity,
+    );
+    if (share) moved[distances.indexOf(Math.min(...distances))] += share;
+  });
+  return moved;
 }
 
 /** Returns a sound with other labels; of labels that are notes it takes the pitch, too. */
@@ -73,12 +76,18 @@ function movedSound(sound, ways) {
   return { ...plain(sound), ways: Object.fromEntries(moved), code: sound.code.replace(MOVES, "") + steps.join("") };
 }
 
+/** Returns the note that a code asks for; null if it asks for none. */
+function noteOfCode(code) {
+  const [found, letter, sign, octave] = NOTE_OF_CODE.exec(code) ?? [];
+  if (!found) return null;
+  const natural = NOTE_NAMES.indexOf(letter.toUpperCase()) + 12 * (Number(octave) + 1);
+  return natural + (sign === "#") - (sign.toLowerCase() === "b");
+}
+
 /** Returns the sound of a code such as 2a, 2a~30.c0ffee, 2a~length+0.5 or 2a@A3; null if it is none of this model. */
 function soundOfCode(code, labels) {
-  const [named, letter, octave] = NOTE_OF_CODE.exec(code) ?? [];
-  const note = named ? NOTE_NAMES.indexOf(letter.toUpperCase()) + 12 * (Number(octave) + 1) : null;
-  const unpitched = code.replace(NOTE_OF_CODE, "");
-  if (!CODE.test(unpitched) || (named && !isReached(note))) return null;
+  const [note, unpitched] = [noteOfCode(code), code.replace(NOTE_OF_CODE, "")];
+  if (!CODE.test(unpitched) || (note !== null && !isReached(note))) return null;
   const [seed, ...steps] = unpitched.split("~");
   let sound = seededSound(parseInt(seed, 16), labels);
   for (const step of steps) {
@@ -89,7 +98,7 @@ function soundOfCode(code, labels) {
       ? movedSound(sound, { ...sound.ways, [name]: Number(way) })
       : variedSound(sound, Math.min(100, Number(percent)), parseInt(other, 16));
   }
-  return named ? soundAt(sound, note) : sound;
+  return note === null ? sound : soundAt(sound, note);
 }
 
 /** Whether the model makes sounds at the pitch of a note. */
@@ -107,15 +116,18 @@ function mixedSound(corners, x, y) {
   const scale = mean((corner) => lengthOf(corner.z)) / (lengthOf(z) || 1); // a mean of latents is shorter, and dull
   const noise = mixedNoise(corners.map((corner) => corner.noise), weights);
   const ways = Object.fromEntries(model.directions.map((name) => [name, mean((corner) => corner.ways[name] ?? 0)]));
-  const corner = corners[weights.indexOf(1)];
-  const note = corner ? corner.note : commonNote(corners);
-  const code = corner ? corner.code : MIXED + (note === null ? "" : `@${noteName(note)}`);
+  const note = mixedNote(corners, weights);
+  const mixedCode = MIXED + (note === null ? "" : `@${noteName(note)}`);
+  const code = weights.includes(1) ? corners[weights.indexOf(1)].code : mixedCode;
   return { z: z.map((number) => scale * number), labels: means("labels"), noise, ways: waysOf(ways), note, code };
 }
 
-/** Returns the note that all sounds have; null if they differ, as a mix of several then has a drawn pitch. */
-function commonNote([{ note }, ...others]) {
-  return others.every((other) => other.note === note) ? note : null;
+/** Returns the nearest note between those of sounds; null if one that counts has none, as its pitch is drawn. */
+function mixedNote(sounds, weights) {
+  const heard = sounds.map(({ note }, place) => [note, weights[place]]).filter(([, weight]) => weight);
+  return heard.some(([note]) => note === null)
+    ? null
+    : Math.round(heard.reduce((sum, [note, weight]) => sum + weight * note, 0));
 }
 
 /** Leaves out directions that are not this model's, or along which nothing is moved. */

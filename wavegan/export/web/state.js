@@ -1,15 +1,14 @@
 // The whole state as a file: pads, sequencer, field. What is opened is checked before anything changes.
 
 const STATE_FORMAT = "wavegan instrument";
-const STATE_VERSION = 2;
-const STATE_VERSIONS = [1, STATE_VERSION]; // that are read; sounds of the first have no notes
+const STATE_VERSIONS = [1, 2]; // without notes, and with them
 
 /** Returns the state as text. */
 function stateText({ pads, field, sequencer }) {
   const { name, step, id } = model;
   return JSON.stringify({
     format: STATE_FORMAT,
-    version: STATE_VERSION,
+    version: STATE_VERSIONS[Number(pads.pads.some(({ made: { sound } }) => sound.note !== null))],
     model: { name, step, id },
     pads: pads.pads.map(({ made: { sound }, isLocked }) => ({ ...plain(sound), z: textOf(sound.z), isLocked })),
     selected: pads.selected,
