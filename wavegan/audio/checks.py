@@ -17,6 +17,7 @@ OFFSET = 0.05  # of the peak; less is neither heard nor learned
 AGAINST = -0.3  # correlation of two channels whose mix loses much of them
 CLIPPED = 1e-3  # share of the samples on a flat top
 CUT_PEAK = 1.01  # what is cut off of a lower one, a tenth of a dB, is not heard
+FEW_LOWER = 0.1  # share of the files of a lower rate, for which all others are not converted
 REACHED = 0.5  # share of the sound; a finding if clips reach less
 FILLED = 0.3  # share of the clips that is sound; a finding if less is
 SHORTEST_CLIP = 4096  # samples; no shipped recipe makes shorter ones
@@ -178,7 +179,9 @@ def _rate(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     if lower.any():
         lowest = int(corpus.measured["file_rate"][lower].min())
         text = f"have a lower sample rate than {corpus.sample_rate:,} Hz, so their highest frequencies are missing"
-        remedy = f"leave these out, or ask wavegan doctor for a recipe with --sample-rate {lowest}"
+        remedy = "listen to them, and leave out those that are too dull"
+        if lower.mean() > FEW_LOWER:
+            remedy = f"leave these out, or ask wavegan doctor for a recipe with --sample-rate {lowest}"
         yield _finding(corpus, "rate", lower, text, remedy, 0.7)
 
 

@@ -102,9 +102,10 @@ def _skipped(examined: Examined) -> Iterator[Finding]:
 
 
 def _repaired(examined: Examined) -> Iterator[Finding]:
-    remarks = {name: "; ".join(of_file) for name, of_file in examined.corpus.remarks.items()}
+    remarks = {name: "; ".join(dict.fromkeys(of_file)) for name, of_file in examined.corpus.remarks.items()}
     for remark, names in _alike(remarks)[:MOST_REASONS]:
-        text = f"{_files(len(names))} read with care ({some_names(names)}); the first: {remark}"
+        first = f"; the first: {remark}" if len(names) > 1 else f": {remark}"
+        text = f"{_files(len(names))} read with care ({some_names(names)}){first}"
         yield Finding("repaired", text, "listen to them; data.strict=true refuses such files", tuple(names), 0.2)
 
 
@@ -148,16 +149,16 @@ def _several_sounds(examined: Examined) -> Iterator[Finding]:
 
 def _near(examined: Examined) -> Iterator[Finding]:
     if len(examined.near):
-        names = tuple(examined.corpus.names[item] for item in examined.near)
-        text = f"{len(names):,} files sound nearly like another one ({some_names(names)})"
+        names, count = tuple(examined.corpus.names[item] for item in examined.near), len(examined.corpus.names)
+        text = f"{len(names):,} of {count:,} files sound nearly like another one ({some_names(names)})"
         remedy = "they stay on one side of the split; remove them if they are copies"
-        yield Finding("near copies", text, remedy, names, 0.3 * (0.2 + 0.8 * len(names) / len(examined.corpus.names)))
+        yield Finding("near copies", text, remedy, names, 0.3 * (0.2 + 0.8 * len(names) / count))
 
 
 def _few(examined: Examined) -> Iterator[Finding]:
     clips = examined.clips
     if clips < FEW_CLIPS:
-        text = f"there are {clips:,} different clips, which a model soon knows by heart"
+        text = f"there are few different clips, {clips:,}, which a model soon knows by heart"
         remedy = "add sound; several hundred clips are a good start"
         yield Finding("few", text, remedy, (), 0.9 - 0.6 * clips / FEW_CLIPS)
 

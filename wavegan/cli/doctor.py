@@ -74,7 +74,7 @@ def _text(result: "Diagnosis") -> str:
     if yours:
         blocks.append(["What will go wrong, the worst first", *map(_problem, yours)])
     if mended:
-        blocks.append(["What the recipe below takes care of", *map(_problem, mended)])
+        blocks.append(["What would go wrong without the recipe below", *map(_problem, mended)])
     if not result.problems:
         blocks.append(["Nothing is wrong."])
     return "\n\n".join("\n".join(block) for block in [*blocks, *_recipe(result)])

@@ -68,7 +68,8 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "") -> No
     for reason, names in parts.passed_over.items():
         logger.info(f"passed over: {len(names):,} that {reason} ({some_names(names)})")
     _log_reasons("skipped, since it cannot be used", parts.skipped)
-    _log_reasons("read with care", {name: "; ".join(remarks) for name, remarks in parts.remarks.items()}, 3)
+    remarks = {name: "; ".join(dict.fromkeys(of_file)) for name, of_file in parts.remarks.items()}
+    _log_reasons("read with care", remarks, 3)
     for finding in findings(parts.training, cutting):
         if finding.is_fatal:
             raise DataError(finding.text, "nothing can be learned from it", finding.remedy)
