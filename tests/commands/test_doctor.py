@@ -509,7 +509,7 @@ def test_a_clip_holds_most_files_until_they_have_died_away(folder, seconds, end,
 def test_each_kind_of_sound_has_the_networks_and_the_optimisers_of_its_shipped_recipe(
     folder, windows, is_tonal, shipped
 ):
-    corpus = load_corpus(folder(count=3), RATE, 1)
+    corpus = load_corpus(folder(lambda number: hit(number, 3), 3), RATE, 1)
     cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
     form = DataFormat(RATE, 1, RATE, is_tonal=is_tonal, is_notes=is_tonal)
     recipe = advised_for(["sounds"], corpus, form, cutting, CPU, None, 300, None).recipe
@@ -637,12 +637,21 @@ def test_few_short_sounds_are_augmented_but_for_notes(folder, clips, windows, is
     ("windows", "is_voice", "steps"), [("random", False, 8000), ("random", True, 16_500), ("first", False, 16_500)]
 )
 def test_music_from_anywhere_takes_fewer_steps_and_a_voice_is_no_music(folder, windows, is_voice, steps):
-    corpus = load_corpus(folder(count=3), RATE, 1)
+    corpus = load_corpus(folder(lambda number: hit(number, 3), 3), RATE, 1)
     form = DataFormat(RATE, 1, RATE, is_tonal=windows == "first", is_voice=is_voice)
     cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
     recipe = advised_for(["sounds"], corpus, form, cutting, CPU, None, 330, None).recipe
     assert recipe.training.steps == steps
     assert recipe.generator.unbounded == (steps == 8000)
+
+
+@pytest.mark.parametrize(("short", "is_music"), [(2, True), (3, False)])
+def test_a_source_of_many_short_sounds_is_no_music_though_clips_come_from_anywhere(folder, short, is_music):
+    """Two of 20 clips may be whole sounds, of 21 no three."""
+    corpus = load_corpus(folder(lambda number: hit(number, 18 if not number else 0.5), 1 + short), RATE, 1)
+    cutting = Cutting(RATE, "random")
+    recipe = advised_for(["sounds"], corpus, DataFormat(RATE, 1, RATE), cutting, CPU, None, 330, None).recipe
+    assert recipe.generator.unbounded == is_music
 
 
 @pytest.mark.parametrize("rate", [1000, 1200, 4000, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000])
@@ -651,7 +660,7 @@ def test_music_from_anywhere_takes_fewer_steps_and_a_voice_is_no_music(folder, w
 @pytest.mark.parametrize("windows", ["first", "random"])
 def test_the_recipe_is_valid_at_every_rate_and_size(folder, rate, device, is_tonal, windows):
     """A recipe whose windows, bands or lengths do not go together raises RecipeError."""
-    corpus = load_corpus(folder(count=3), RATE, 1)
+    corpus = load_corpus(folder(lambda number: hit(number, 3), 3), RATE, 1)
     form = DataFormat(rate, 1, rate, is_tonal=is_tonal)
     cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
     recipe = advised_for(["sounds"], corpus, form, cutting, device, None, 300, None).recipe

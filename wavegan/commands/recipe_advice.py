@@ -34,6 +34,7 @@ SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share
 HEARD_OFTEN = 40  # times that a word is heard, after which discriminators know it by heart
 VOICE_SPEED = 0.15  # octaves
 HEARD_LEAST, HEARD_MOST = 20, 400  # times that each clip is heard; after 330 recorded drums were not copied yet
+MOST_WHOLE = 0.1  # share of the clips that may hold a whole short sound, in music
 MUSIC_MOST = 200  # on a CPU, of steady partials from anywhere; piano was better after 194 than after 97
 AUGMENTED_MOST = 80  # on a CPU, of short sounds; recorded drums were as good after 74 as after 207
 LEAST_STEPS = 2000  # after fewer a model that begins at random is no use, however slow the machine
@@ -103,7 +104,8 @@ def advised(
     """
     size, scale = _size(device), scale_of(form.sample_rate)
     augmented = cutting.windows == "first" and clips < SMALL_SOURCE and not form.is_tonal
-    is_music = cutting.windows == "random" and not form.is_voice
+    is_music = form.is_tonal or _are_parts(corpus, cutting)
+    is_music &= cutting.windows == "random" and not form.is_voice
     most_on_cpu = AUGMENTED_MOST if augmented else MUSIC_MOST if is_music else HEARD_MOST
     steps = steps_for(clips, device, step_seconds, most_on_cpu)
     heard_often = form.is_voice and cutting.windows == "first" and steps[0] * size.batch_size > HEARD_OFTEN * clips
@@ -144,6 +146,12 @@ def advised(
             return Advice(text, recipe)
     text = template.render(values, start=None)
     return Advice(text, _parsed(text, path))
+
+
+def _are_parts(corpus: Corpus, cutting: Cutting) -> bool:
+    """Says whether nearly all clips are parts of longer sounds, so that they have neither a beginning nor an end."""
+    clips = -(-corpus.lengths // cutting.clip_samples)
+    return int((corpus.lengths < cutting.clip_samples).sum()) <= MOST_WHOLE * int(clips.sum())
 
 
 def _summary(corpus: Corpus) -> str:
