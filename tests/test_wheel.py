@@ -16,6 +16,7 @@ SOURCES = (
     "wavegan",
     "recipes",
     "data/digits",
+    "data/instruments",
     "data/piano",
     "data/models",
     "setup.py",
@@ -26,7 +27,7 @@ SOURCES = (
 )
 SHIPPED = {
     f"{name}/{path.relative_to(PROJECT / name).as_posix()}"
-    for name in ("recipes", "data/digits", "data/piano", "data/models")
+    for name in ("recipes", "data/digits", "data/instruments", "data/piano", "data/models")
     for path in (PROJECT / name).rglob("*")
     if path.is_file()
 }
