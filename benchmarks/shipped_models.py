@@ -48,9 +48,9 @@ TOLD = {  # about, limits
     "instruments": (
         "Single notes of twelve sampled instruments, each by its name, at any pitch.",
         "It knows the recordings of one sound font alone, all as loud as each other, of at most 1.54 s, and of each "
-        "instrument its range; other pitches can be asked for (`--pitch`). Partials and attacks are near real ones, not "
-        "like them (`kad_partials`, `kad_attack`). It makes single notes: no chords, no phrases, and nobody chooses how "
-        "hard a key is struck. All of 216 notes that were asked for were within 24 cents.",
+        "instrument its range; other pitches can be asked for (`--pitch`). Partials and attacks are near real ones, "
+        "not like them (`kad_partials`, `kad_attack`). It makes single notes: no chords, no phrases, and nobody "
+        "chooses how hard a key is struck. All of 216 notes that were asked for were within 24 cents.",
     ),
     "piano": (
         "Piano music after six pieces by Bach, in sounds of any length.",
