@@ -114,6 +114,17 @@ def test_what_a_network_says_of_a_drawn_pitch_is_averaged_as_far_as_there_is_sou
     assert heard[0].count_nonzero() == span and heard[0].max().item() == pytest.approx(1 / span)
 
 
+@pytest.mark.parametrize(("are_notes", "edge"), [(True, 0), (True, 512), (False, 0)])
+def test_the_moves_of_a_note_that_ends_are_centred(are_notes: bool, edge: int):
+    """A network that says the same everywhere moves a voice, and a sound without an end, and leaves a note in tune."""
+    pulses = Pulses(512, 128, is_drawn=True, are_notes=are_notes, edge=edge)
+    drawn, said = torch.full((2, 40), 3.0), torch.full((2, 40), -9.0)
+    said[1, 20:] = 9.0
+    octaves = (512 * pulses.frequencies(said, drawn, 0.01)).log2()
+    assert octaves.mean(dim=1).tolist() == pytest.approx([3.0 if are_notes and not edge else 2.99, 3.0], abs=1e-5)
+    assert (octaves[1].max() - octaves[1].min()).item() == pytest.approx(0.02, abs=1e-5)
+
+
 def test_a_pulse_of_a_voice_swells_before_its_peak_and_ends_with_it():
     pulse = torch.fft.irfft(torch.polar(torch.ones(257), glottal_phases(512, 512)), 512).roll(256)
     before, peak, after = pulse[:256], pulse[256], pulse[257:]

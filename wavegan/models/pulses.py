@@ -26,20 +26,31 @@ class Frequencies(nn.Module):
 
     The range, `bounds`, is the logarithms to base 2 of the lowest and the highest pitch in cycles a unit: of the
     `bounds` given, or what `measure` sets. Where pitches are `drawn` (the same shape, as such logarithms), the numbers
-    only move those, by `reach` octaves at most.
+    only move those, by `reach` octaves. If they are_centred the moves of each row have a mean of 0, so that it keeps
+    its pitch: no discriminator hears that all sounds are a little flat.
     """
 
     bounds: Tensor
 
-    def __init__(self, unit: int, is_measured: bool = False, bounds: tuple[float, float] = (LOWEST, HIGHEST)):
+    def __init__(
+        self,
+        unit: int,
+        is_measured: bool = False,
+        bounds: tuple[float, float] = (LOWEST, HIGHEST),
+        *,
+        are_centred: bool = False,
+    ):
         super().__init__()
-        self.unit = unit
+        self.unit, self.are_centred = unit, are_centred
         self.register_buffer("bounds", torch.tensor(bounds).log2(), persistent=is_measured)
 
     def forward(self, pitches: Tensor, drawn: Tensor | None = None, reach: Tensor | float = MOST_MOVED) -> Tensor:
         low, high = self.bounds
         if drawn is not None:
-            return torch.exp2((drawn + reach * torch.tanh(pitches)).clamp(low, high)) / self.unit
+            moves = reach * torch.tanh(pitches)
+            if self.are_centred:
+                moves = moves - moves.mean(dim=-1, keepdim=True)
+            return torch.exp2((drawn + moves).clamp(low, high)) / self.unit
         return torch.exp2(low + (high - low) * torch.sigmoid(pitches)) / self.unit
 
     @property
@@ -98,7 +109,8 @@ class Pulses(nn.Module):
         self.span = 1 + 2 * (drawn_reach if is_drawn else STEADY_REACH if is_steady else 0)
         unit = pitch_unit(window, hop)
         bounds = (LOWEST_NOTE, min(HIGHEST_NOTE, unit / 4)) if are_notes else (LOWEST, HIGHEST)
-        self.frequencies = Frequencies(unit, is_measured=is_steady, bounds=bounds)
+        are_centred = are_notes and not edge  # a part of a sound without an end has the pitch of the whole
+        self.frequencies = Frequencies(unit, is_measured=is_steady, bounds=bounds, are_centred=are_centred)
         places = torch.arange(window // 2 + 1) / (BAND * window / 2)
         self.register_buffer("whitening", (places.square() / 2).exp()[:, None] * (2 / window), persistent=False)
 

@@ -305,11 +305,13 @@ class Generator {
     const [low, high] = this.model.pitchBounds;
     const reach = drawn && Math.min(MOST_MOVED, REACH * this.tensors["drawn_pitches.bend"][0]);
     const pitches = this.pitches(x);
+    const moves = pitches.map((pitch) => reach * Math.tanh(pitch));
+    const centre = this.model.centredPitch ? moves.reduce((sum, move) => sum + move, 0) / frames : 0;
     const waves = new Float32Array(frames * window);
     let [middle, before] = [0, 0]; // of a frame, in cycles; and the cycles a sample of the frame before
     for (let frame = 0; frame < frames; frame++) {
       const octaves = drawn
-        ? Math.min(high, Math.max(low, drawn[frame] + reach * Math.tanh(pitches[frame])))
+        ? Math.min(high, Math.max(low, drawn[frame] + moves[frame] - centre))
         : low + (high - low) / (1 + Math.exp(-pitches[frame]));
       const cycles = 2 ** octaves / pitchUnit;
       if (frame) middle = (middle + ((cycles + before) * hop) / 2) % 1;

@@ -231,6 +231,7 @@ def _description(model: Model) -> dict[str, Any]:
         "pulses": generator.pulses is not None,
         "filteredPulses": generator.filters,
         "pitchBounds": generator.pulses.frequencies.bounds.tolist() if generator.pulses else [],
+        "centredPitch": generator.pulses.frequencies.are_centred if generator.pulses else False,
         "pitchUnit": pitch_unit(generator.window, generator.hop),
         "pitchSpan": generator.pulses.span if generator.pulses else 1,
         "pitchNumbers": generator.drawn_pitches.count if generator.drawn_pitches else 0,
