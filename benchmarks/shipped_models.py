@@ -50,7 +50,7 @@ TOLD = {  # about, limits
         "It knows the recordings of one sound font alone, all as loud as each other, of at most 1.54 s, and of each "
         "instrument its range; other pitches can be asked for (`--pitch`). Partials and attacks are near real ones, "
         "not like them (`kad_partials`, `kad_attack`). It makes single notes: no chords, no phrases, and nobody "
-        "chooses how hard a key is struck. All of 216 notes that were asked for were within 24 cents.",
+        "chooses how hard a key is struck. All of 216 notes that were asked for were within 13 cents.",
     ),
     "piano": (
         "Piano music after six pieces by Bach, in sounds of any length.",
@@ -63,8 +63,8 @@ TOLD = {  # about, limits
         "Single notes of the built-in synthesiser, by timbre and pitch.",
         "It knows the timbres of its labels alone, all as loud as each other, of at most 1.02 s, and notes from C4 to "
         "B4; others can be asked for (`--pitch`). Partials waver a little more than those of real notes "
-        "(`partial_jitter_hz`), attacks are near real ones, not like them (`kad_attack`), and 6 of 100 clips are near "
-        "doubles of others (`duplicate_share`). All of 36 notes of each timbre were within 16 cents of their label.",
+        "(`partial_jitter_hz`), attacks are near real ones, not like them (`kad_attack`), and 7 of 100 clips are near "
+        "doubles of others (`duplicate_share`). All of 36 notes of each timbre were within 12 cents of their label.",
     ),
 }
 
