@@ -104,8 +104,8 @@ def advised(
     """
     size, scale = _size(device), scale_of(form.sample_rate)
     augmented = cutting.windows == "first" and clips < SMALL_SOURCE and not form.is_tonal
-    is_music = form.is_tonal or _are_parts(corpus, cutting)
-    is_music &= cutting.windows == "random" and not form.is_voice
+    is_endless = cutting.windows == "random" and (form.is_tonal or _are_parts(corpus, cutting))
+    is_music = is_endless and not form.is_voice
     most_on_cpu = AUGMENTED_MOST if augmented else MUSIC_MOST if is_music else HEARD_MOST
     steps = steps_for(clips, device, step_seconds, most_on_cpu)
     heard_often = form.is_voice and cutting.windows == "first" and steps[0] * size.batch_size > HEARD_OFTEN * clips
@@ -127,6 +127,7 @@ def advised(
         augmented=augmented,
         is_tonal=form.is_tonal or is_music,
         is_music=is_music,
+        is_endless=is_endless,
         is_voice=form.is_voice,
         is_notes=form.is_notes and cutting.windows == "first",
         labels=_labels_line(corpus, cutting),
