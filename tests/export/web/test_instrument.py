@@ -30,13 +30,6 @@ NAMES = ("kick", "hihat", HOSTILE)
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("browser")) as browser:
-        browser.call("Page.addScriptToEvaluateOnNewDocument", source=STUB)
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def drums() -> Model:
     return lively_model(names=NAMES, pulses=True, is_loud=True)
 

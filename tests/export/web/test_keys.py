@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from browser import BROWSER, REASON, Browser
-from instrument_driver import STUB, click, middle_of, page_clip, pythons, saved, show, sound_of, told
+from instrument_driver import click, middle_of, page_clip, pythons, saved, show, sound_of, told
 from instrument_models import RATE, lively_model
 
 from wavegan.commands import receipts
@@ -19,13 +19,6 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason=REASON)
 C3, A3 = 48, 57
 NOTES = {"pulses": True, "drawn_pitch": True, "filtered_pulses": True, "glottal_pulses": False}
 TONES = ("flute-A4", "flute-C4", "organ-A4", "organ-C4")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("browser")) as browser:
-        browser.call("Page.addScriptToEvaluateOnNewDocument", source=STUB)
-        yield browser
 
 
 @pytest.fixture(scope="module")
