@@ -229,6 +229,18 @@ def test_files_are_written_and_leftovers_removed_without_posix(tmp_path):
     assert done.stdout == "b'new\\n' ['page.html']\n", done.stderr
 
 
+def test_a_file_that_is_closed_is_no_leftover_before_it_has_its_name(tmp_path, monkeypatch):
+    rename = os.replace
+
+    def removed_and_renamed(source: Path, target: Path) -> None:
+        module._remove_if_left(source)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", removed_and_renamed)
+    write_text(tmp_path / "a.txt", "whole")
+    assert (tmp_path / "a.txt").read_text() == "whole" and len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_file_that_is_taken_for_a_leftover_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
     real_open, taken = os.open, []

@@ -97,7 +97,7 @@ def atomic_write(path: Path, *, is_durable: bool = False) -> Iterator[PartialFil
                 raise
             with name_place(path):
                 raise file.error from error
-        with name_place(path, hides=file.path):
+        with name_place(path, hides=file.path), _still_locked(file.fileno()):
             file.finish(is_durable=is_durable)
             os.replace(file.path, path)
             if is_durable:
@@ -152,6 +152,19 @@ def _create(path: Path) -> PartialFile:
         if os.fstat(descriptor).st_nlink:  # else it was removed before the lock
             return PartialFile(partial, descriptor)
         os.close(descriptor)
+
+
+@contextmanager
+def _still_locked(descriptor: int) -> Iterator[None]:
+    """Keeps the lock of a file that is closed meanwhile, as others remove an unfinished file without a lock."""
+    if fcntl is None:  # Windows renames no file that is open
+        yield
+        return
+    copy = os.dup(descriptor)
+    try:
+        yield
+    finally:
+        os.close(copy)
 
 
 def _locked(descriptor: int, *, waits: bool = False) -> bool:
