@@ -72,12 +72,11 @@ def kit(
     They are chosen from 20 times as many clips of the seed, farthest-first in the evaluator's log-mel statistics, for
     each label by itself; then cut, made equally loud and named. pads: 16 where None. labels: those that share the pads,
     all where empty. keys: two notes such as "C2-C5", over which the most usual sound of the seed is spread, in place of
-    pads, by a model that draws pitches; of the labels, or of all, each key then has the nearest where they tell
-    pitches, else they are one at most. out: the folder; if None, kit/ in
-    the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36 up, and for keys that are none or
-    that the model does not reach, DataError for a folder that holds files, unless `force`, and for a model whose clips
-    are silent. With `force` the files of an earlier kit in the folder are replaced: those that this one does not write
-    are removed.
+    pads, by a model that draws pitches. Where labels tell pitches, each key has the nearest of those that are named, or
+    of all; else at most one may be named. out: the folder; if None, kit/ in the MODEL's run folder. Raises UserError
+    for more pads than MIDI has notes from 36 up, and for keys that are none or that the model does not reach, DataError
+    for a folder that holds files, unless `force`, and for a model whose clips are silent. With `force` the files of an
+    earlier kit in the folder are replaced: those that this one does not write are removed.
     """
     if keys is not None and pads is not None:
         raise UserError("`pads` and `keys` are given", "a kit has either", "leave one of them out")
