@@ -36,6 +36,31 @@ def test_it_is_what_the_sound_has(sounds, labels, count, told):
     assert line == f"generator.labels auto: {count}, {told}"
 
 
+@pytest.mark.parametrize(("windows", "seconds", "count"), [("first", 10, 0), ("random", 10, 2), ("all", 0.5, 0)])
+def test_clips_count_where_they_come_from_anywhere(sounds, windows, seconds, count):
+    """Two files give two starts, and of ten seconds each 2 x 40 clips of 4,096 samples; of half a second 2 x 2."""
+    folder = sounds(2, seconds=seconds, labels=("rain", "wind"))
+    recipe, line = with_labels(load(folder, f"data.windows={windows}"))
+    assert recipe.generator.labels == count
+    if not count:
+        each = "1.0 files" if windows == "first" else "2.0 clips"
+        assert line.endswith(f"0, 2 labels have {each} each, and 5 are needed")
+
+
+def test_a_label_whose_files_are_all_held_out_is_told(sounds):
+    folder = sounds(2, seconds=10, labels=("rain", "wind"))
+    recipe = load(folder, "data.windows=random", "data.holdout=0.4")
+    parts = assemble.corpora(recipe)
+    assert parts.held_out and parts.held_out.names
+    heard = {parts.training.label_names[label] for label in parts.training.labels}
+    line = assemble.with_labels(recipe, parts.training)[1]
+    assert heard == {"rain"}, "the names of these files have it so"
+    assert line.endswith("of wind all files are held out, so they are not learned (data.holdout_ends)")
+    ends = load(folder, "data.windows=random", "data.holdout=0.4", "data.holdout_ends=true")
+    recipe, line = assemble.with_labels(ends, assemble.corpora(ends).training)
+    assert (recipe.generator.labels, line) == (2, "generator.labels auto: 2, the sound's labels")
+
+
 def test_a_file_without_a_label_leaves_all_without(sounds):
     folder = sounds(12, labels=("low", "high"))
     shutil.move(folder / "low" / "tone-000.wav", folder / "tone-000.wav")

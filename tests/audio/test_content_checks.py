@@ -143,12 +143,13 @@ def test_what_the_source_keeps_to_judge_by_is_not_learned_from():
         corpus=corpus(labels=np.arange(COUNT) % 60, label_names=tuple(map(str, range(60))), splits=splits)
     )
     assert parted.clips == 300 and len(parted.learned.names) == 300
-    assert too_few_for_labels(parted.learned, is_split=True) == ""
+    assert too_few_for_labels(parted.learned, FIRST, is_split=True) == ""
     needed = "60 labels have 300 files in all, and 400 are needed"
-    assert too_few_for_labels(parted.learned, is_split=False).startswith(needed)
+    assert too_few_for_labels(parted.learned, FIRST, is_split=False).startswith(needed)
     few = parted.learned.select(np.arange(299))
     assert (
-        too_few_for_labels(few, is_split=True) == "60 labels have 299 files to learn from, and 300 are needed (5 each)"
+        too_few_for_labels(few, FIRST, is_split=True)
+        == "60 labels have 299 files to learn from, and 300 are needed (5 each)"
     )
 
 

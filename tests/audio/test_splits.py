@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from wavegan.audio.corpus import Corpus
-from wavegan.audio.splits import halves, hold_out
+from wavegan.audio.splits import halves, hold_out, hold_out_ends
 from wavegan.audio.windows import Windows
 
 RATE = 16000
@@ -95,6 +95,64 @@ def test_a_single_file_is_cut_in_time():
 def test_a_single_file_of_two_samples_is_still_cut(share: float):
     kept, held = hold_out(corpus_of("tiny.wav", frames=2), share)
     assert (kept.starts[0], kept.lengths[0], held.starts[0], held.lengths[0]) == (0, 1, 1, 1)
+
+
+def of_lengths(*lengths: int, hashes: tuple[int, ...] = ()) -> Corpus:
+    """Makes items whose samples count on from 1."""
+    whole = corpus_of(*NAMES[: len(lengths)])
+    samples = torch.arange(1, sum(lengths) + 1, dtype=torch.int16)[:, None]
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    return replace(
+        whole, samples=samples, starts=starts, lengths=np.array(lengths), hashes=np.array(hashes, dtype=np.uint64)
+    )
+
+
+def test_the_end_of_each_long_item_is_held_out():
+    """Of 249 samples a fifth is no clip of 50; all others lose a fifth, and no sample is on both sides."""
+    whole = of_lengths(250, 249, 1000)
+    kept, held = hold_out_ends(whole, 0.2, 50)
+    assert kept.names == whole.names and held.names == (NAMES[0], NAMES[2])
+    assert (kept.starts == whole.starts).all() and kept.lengths.tolist() == [200, 249, 800]
+    assert sound(held, NAMES[0])[:, 0].tolist() == list(range(201, 251))
+    assert sound(held, NAMES[2])[:, 0].tolist() == list(range(1300, 1500))
+    assert held.labels.tolist() == [0, 2] and whole.lengths.tolist() == [250, 249, 1000]
+
+
+def test_of_items_that_sound_the_same_no_part_is_on_both_sides():
+    """Copies of one length are cut at the same place; of copies that differ in length nothing is held out."""
+    kept, held = hold_out_ends(of_lengths(500, 500, 600, 700, hashes=(1, 1, 2, 3)), 0.2, 50)
+    assert kept.lengths.tolist() == [400, 400, 480, 560] and len(held.names) == 4
+    kept, held = hold_out_ends(of_lengths(500, 600, 700, hashes=(1, 1, 2)), 0.2, 50)
+    assert kept.lengths.tolist() == [500, 600, 560] and held.names == (NAMES[2],)
+
+
+def test_where_no_item_is_long_nothing_is_held_out():
+    kept, held = hold_out_ends(of_lengths(100, 200), 0.1, 50)
+    assert kept.lengths.tolist() == [100, 200] and held.names == ()
+
+
+@pytest.mark.parametrize(("count", "is_cut"), [(2, True), (49, True), (50, False)])
+def test_few_long_items_are_halved_in_time(count: int, is_cut: bool):
+    whole = of_lengths(*[200] * count)
+    first, second = halves(whole, 100)
+    if is_cut:
+        assert first.names == second.names == whole.names
+        assert sound(first, NAMES[1])[:, 0].tolist() == list(range(201, 301))
+        assert sound(second, NAMES[1])[:, 0].tolist() == list(range(301, 401))
+    else:
+        assert len(first.names) == len(second.names) == count / 2
+
+
+@pytest.mark.parametrize(("least", "lengths"), [(None, (200, 200)), (100, (199, 200))])
+def test_short_items_are_never_halved_in_time(least: int | None, lengths: tuple[int, ...]):
+    first, second = halves(of_lengths(*lengths), least)
+    assert len(first.names) == len(second.names) == 1 and first.names != second.names
+
+
+@pytest.mark.parametrize("kind", ["first", "random", "all"])
+def test_only_clips_from_anywhere_are_halved_in_time(kind: str):
+    first, second = Windows(of_lengths(128, 128), 64, kind).halves()
+    assert (first.corpus.names == second.corpus.names) == (kind != "first")
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 11])

@@ -15,6 +15,7 @@ from page_reader import Page
 from soxr import resample
 
 import wavegan
+from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.audio import corpus_cache
 from wavegan.audio.checks import Cutting
@@ -653,6 +654,48 @@ def test_a_source_of_many_short_sounds_is_no_music_though_clips_come_from_anywhe
     cutting = Cutting(RATE, "random")
     recipe = advised_for(["sounds"], corpus, DataFormat(RATE, 1, RATE), cutting, CPU, None, 330, None).recipe
     assert recipe.generator.unbounded == ("texture" in recipe.discriminators) == is_music
+
+
+@pytest.mark.parametrize(
+    ("seconds", "labels", "windows", "is_held"),
+    [
+        ((30, 30, 30), (), "random", True),
+        ((30, 30, 30), (), "first", False),
+        ((30, 3, 3), (), "random", True),
+        ((4, 4, 4), (), "random", False),  # a fifth is no clip
+        ((30,) + (4,) * 8, (), "random", False),  # less than half of the sound is in long files
+        ((6,) * 9, (), "random", True),
+        ((6,) * 10, (), "random", False),
+        ((6,) * 10, (5, 5), "random", False),
+        ((6,) * 10, (6, 4), "random", True),
+        ((30,), (), "random", False),  # a single file is cut anyway
+    ],
+)
+def test_of_few_long_files_the_ends_are_held_out(folder, seconds, labels, windows, is_held):
+    corpus = load_corpus(folder(lambda number: hit(number, seconds[number]), len(seconds)), RATE, 1)
+    if labels:
+        names = tuple(map(str, range(len(labels))))
+        corpus = replace(corpus, labels=np.repeat(np.arange(len(labels)), labels), label_names=names)
+    cutting = Cutting(RATE, windows, bool(labels))
+    recipe = advised_for(["sounds"], corpus, DataFormat(RATE, 1, RATE), cutting, CPU, None, 330, None).recipe
+    assert recipe.data.holdout == 0.2 and recipe.data.holdout_ends == is_held
+
+
+def test_a_test_folder_needs_no_ends(folder):
+    folder(lambda number: hit(number, 30), 2, name="train")
+    folder(lambda number: hit(number + 20, 30), 2, name="test")
+    data = advised("train").data
+    assert data.windows == "random" and data.test == ("test",) and not data.holdout_ends
+
+
+def test_labels_of_few_long_files_are_learned(folder):
+    for number, name in enumerate(("rain", "wind")):
+        folder(lambda index, number=number: hit(index + 10 * number, 20), 2, name=f"weather/{name}")
+    recipe = advised("weather")
+    assert (recipe.data.windows, recipe.data.holdout_ends, recipe.generator.labels) == ("random", True, "auto")
+    parts = assemble.corpora(recipe)
+    assert parts.held_out and parts.held_out.names == parts.training.names
+    assert parts.split == "the last 0.2 of each file"
 
 
 @pytest.mark.parametrize("rate", [1000, 1200, 4000, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000])

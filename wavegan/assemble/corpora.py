@@ -8,7 +8,7 @@ import numpy as np
 
 from wavegan.assemble.split_record import SplitRecord
 from wavegan.audio.corpus import Corpus, Reading, load_corpus
-from wavegan.audio.splits import hold_out, is_for_training, keeps_groups
+from wavegan.audio.splits import hold_out, hold_out_ends, is_for_training, keeps_groups
 from wavegan.errors import DataError
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
@@ -100,9 +100,25 @@ def _parted(
             return _without_copies(_training_split(whole), whole.select(is_held), folders)
     if not data.holdout:
         return Corpora(whole, None, "nothing held out (data.holdout is 0)")
+    if data.holdout_ends:
+        return _ends_held_out(whole, data)
     training, held_out = hold_out(whole, data.holdout, record.is_held_out(whole, data.holdout) if record else None)
     chosen = "by group" if keeps_groups(whole) else "by file name, copies of one sound on one side"
     return Corpora(training, held_out, f"a share of {data.holdout:g} of the source, chosen {chosen}")
+
+
+def _ends_held_out(whole: Corpus, data: DataSettings) -> Corpora:
+    """Holds out the end of each item; raises DataError if none is long enough."""
+    training, held_out = hold_out_ends(whole, data.holdout, data.clip_samples)
+    if not held_out.names:
+        raise DataError(
+            f"data.holdout_ends is true, and no file lasts {data.clip_samples / data.holdout / data.sample_rate:.3g} s",
+            f"the held-out end, {data.holdout:g} of a file, must be at least a clip long",
+            "set data.holdout_ends=false, so that whole files are held out",
+        )
+    whole_files = len(whole.names) - len(held_out.names)
+    short = f"; {whole_files:,} too short for it or like another file, learned from as a whole" if whole_files else ""
+    return Corpora(training, held_out, f"the last {data.holdout:g} of each file{short}")
 
 
 def _with_training_split(corpus: Corpus) -> Corpus:

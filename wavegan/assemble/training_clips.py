@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wavegan import distributed
 from wavegan.assemble.corpora import Corpora
-from wavegan.audio.checks import LEAST_FILES_PER_LABEL
+from wavegan.audio.checks import LEAST_PER_LABEL, Cutting, some_names
 from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.windows import Windows
@@ -65,20 +65,24 @@ def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
     """Replaces the value `auto` of generator.labels with the sound's number of labels; also returns a line about it.
 
     The line is empty if the recipe has another value. There must be two labels or more, each file must have one, and
-    each label must have five files or more on average. Otherwise the number is 0.
+    each label must have five files or more on average, or five clips where these come from anywhere in a file.
+    Otherwise the number is 0.
     """
     if getattr(recipe.generator, "labels", 0) != "auto":
         return recipe, ""
     files, names = len(corpus.names), corpus.label_names
+    cutting = Cutting(recipe.data.clip_samples, recipe.data.windows)
+    clips = int(cutting.clips(corpus).sum())
     count, reason = 0, "the sound has no labels"
     if len(names) > 1 and (missing := int((corpus.labels < 0).sum())):
         reason = f"{missing:,} of {files:,} files have no label"
-    elif len(names) > 1 and files < LEAST_FILES_PER_LABEL * len(names):
-        reason = (
-            f"{len(names):,} labels have {files / len(names):.1f} files each, and {LEAST_FILES_PER_LABEL} are needed"
-        )
+    elif len(names) > 1 and clips < LEAST_PER_LABEL * len(names):
+        each = f"{clips / len(names):.1f} {cutting.clips_are} each"
+        reason = f"{len(names):,} labels have {each}, and {LEAST_PER_LABEL} are needed"
     elif len(names) > 1:
         count, reason = len(names), "the sound's labels"
+        if unheard := [name for label, name in enumerate(names) if label not in corpus.labels]:
+            reason += f"; of {some_names(unheard)} all files are held out, so they are not learned (data.holdout_ends)"
     return with_label_count(recipe, count), f"generator.labels auto: {count}, {reason}"
 
 

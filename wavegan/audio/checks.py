@@ -1,6 +1,5 @@
 """Finds out what is wrong with a corpus: silence, offsets, clipping, copies, sound that clips never reach."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,7 +9,7 @@ import numpy as np
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 
-LEAST_FILES_PER_LABEL = 5
+LEAST_PER_LABEL = 5  # files, or clips where they come from anywhere in a file
 LEARNED = 0.75  # at least this share of the files is learned from; the rest is held out
 MOST_NAMED = 3  # names in a sentence; corpus.json and the page of `doctor` list all
 OFFSET = 0.05  # of the peak; less is neither heard nor learned
@@ -33,6 +32,15 @@ class Cutting(NamedTuple):
     clip_samples: int
     windows: str
     knows_labels: bool = True
+
+    def clips(self, corpus: Corpus) -> np.ndarray:
+        """Returns how many different clips each item gives, side by side, (items,)."""
+        return np.ones_like(corpus.lengths) if self.windows == "first" else -(-corpus.lengths // self.clip_samples)
+
+    @property
+    def clips_are(self) -> str:
+        """Returns what counts for a label, in words: files where each gives one clip, else clips."""
+        return "files" if self.windows == "first" else "clips"
 
 
 @dataclass(frozen=True)
@@ -194,16 +202,21 @@ def _copies(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
         yield _finding(corpus, "copies", copies, text, "remove them if that is not meant", 0.5)
 
 
+def clips_per_label(corpus: Corpus, cutting: Cutting) -> np.ndarray:
+    """Returns how many different clips each label has, (labels,)."""
+    labelled = corpus.labels >= 0
+    weights = cutting.clips(corpus)[labelled]
+    return np.bincount(corpus.labels[labelled], weights, len(corpus.label_names)).astype(np.int64)
+
+
 def _labels(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     if not cutting.knows_labels:
         return
-    counts = Counter(corpus.labels[corpus.labels >= 0].tolist())
-    few = [corpus.label_names[label] for label, count in sorted(counts.items()) if count < LEAST_FILES_PER_LABEL]
+    counts = clips_per_label(corpus, cutting)
+    few = [name for name, count in zip(corpus.label_names, counts, strict=True) if 0 < count < LEAST_PER_LABEL]
     if few and len(corpus.label_names) > 1:
-        text = (
-            f"{len(few):,} of {len(corpus.label_names):,} labels have fewer than {LEAST_FILES_PER_LABEL} files: "
-            f"{some_names(few)}"
-        )
+        share = f"{len(few):,} of {len(corpus.label_names):,} labels"
+        text = f"{share} have fewer than {LEAST_PER_LABEL} {cutting.clips_are}: {some_names(few)}"
         chosen = np.isin(corpus.labels, [corpus.label_names.index(name) for name in few])
         remedy = "add files, or choose other labels with data.label_level or data.label_column"
         yield Finding("labels", text, remedy, _names(corpus, chosen), 0.7 * len(few) / len(corpus.label_names))

@@ -2,14 +2,13 @@
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from wavegan.audio import listing
-from wavegan.audio.checks import LEARNED, LEAST_FILES_PER_LABEL, Cutting, Finding, some_names
+from wavegan.audio.checks import LEARNED, LEAST_PER_LABEL, Cutting, Finding, clips_per_label, some_names
 from wavegan.audio.content import Hearing, Probe
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.splits import LEAST_GROUPS, training_part
@@ -53,9 +52,7 @@ class Examined:
         """Returns the number of different clips to learn from, side by side; copies of a sound count once."""
         corpus = self.learned
         _, items = np.unique(corpus.hashes, return_index=True)
-        if self.cutting.windows == "first":
-            return len(items)
-        return int((-(-corpus.lengths[items] // self.cutting.clip_samples)).sum())
+        return int(self.cutting.clips(corpus.select(items)).sum())
 
 
 def content_findings(examined: Examined) -> list[Finding]:
@@ -63,19 +60,19 @@ def content_findings(examined: Examined) -> list[Finding]:
     return [finding for check in CONTENT_CHECKS for finding in check(examined)]
 
 
-def too_few_for_labels(corpus: Corpus, is_split: bool) -> str:
+def too_few_for_labels(corpus: Corpus, cutting: Cutting, is_split: bool) -> str:
     """Says why the items to learn from are too few to learn their labels; "" if they are enough. Each has a label.
 
     is_split: as `Examined` has it.
     """
-    files, labels = len(corpus.names), len(corpus.label_names)
-    needed = math.ceil(labels * LEAST_FILES_PER_LABEL / (1 if is_split else LEARNED))
-    if files < needed:
+    counts, labels, what = clips_per_label(corpus, cutting), len(corpus.label_names), cutting.clips_are
+    needed = math.ceil(labels * LEAST_PER_LABEL / (1 if is_split else LEARNED))
+    if counts.sum() < needed:
         whole = "to learn from" if is_split else "in all"
-        reason = f"{LEAST_FILES_PER_LABEL} each" + ("" if is_split else " to learn from, as a quarter may be held out")
-        return f"{labels:,} labels have {files:,} files {whole}, and {needed:,} are needed ({reason})"
-    few = int((np.bincount(corpus.labels, minlength=labels) < LEAST_FILES_PER_LABEL).sum())
-    return f"{few:,} of {labels:,} labels have fewer than {LEAST_FILES_PER_LABEL} files" if 2 * few >= labels else ""
+        reason = f"{LEAST_PER_LABEL} each" + ("" if is_split else " to learn from, as a quarter may be held out")
+        return f"{labels:,} labels have {counts.sum():,} {what} {whole}, and {needed:,} are needed ({reason})"
+    few = int((counts < LEAST_PER_LABEL).sum())
+    return f"{few:,} of {labels:,} labels have fewer than {LEAST_PER_LABEL} {what}" if 2 * few >= labels else ""
 
 
 def _passed_over(examined: Examined) -> Iterator[Finding]:
@@ -167,17 +164,17 @@ def _labels(examined: Examined) -> Iterator[Finding]:
     corpus, names = examined.learned, examined.corpus.label_names
     if len(names) < 2:
         return
-    counts = Counter(corpus.labels.tolist())
+    counts, what = clips_per_label(corpus, examined.cutting), examined.cutting.clips_are
     missing = tuple(name for name, label in zip(corpus.names, corpus.labels, strict=True) if label < 0)
     if missing:
         text = f"{len(missing):,} of {len(corpus.names):,} files have no label ({some_names(missing)})"
         yield Finding("unlabelled", f"{text}, so no label is learned", "give them one, or remove them", missing, 0.5)
     elif not examined.cutting.knows_labels:
-        text = f"{too_few_for_labels(corpus, examined.is_split)}, so no label is learned"
+        text = f"{too_few_for_labels(corpus, examined.cutting, examined.is_split)}, so no label is learned"
         yield Finding("labels", text, "add files, or choose other labels with data.label_level", (), 0.5)
     most, least = (choose(range(len(names)), key=lambda label: counts[label]) for choose in (max, min))
-    if counts[least] >= LEAST_FILES_PER_LABEL and counts[most] > UNEVEN * counts[least]:
-        text = f"labels are uneven: {names[most]} has {counts[most]:,} files and {names[least]} {counts[least]:,}"
+    if counts[least] >= LEAST_PER_LABEL and counts[most] > UNEVEN * counts[least]:
+        text = f"labels are uneven: {names[most]} has {counts[most]:,} {what} and {names[least]} {counts[least]:,}"
         remedy = "add sound to the rare ones, which are learned last; clips have the same shares if no label is named"
         yield Finding("uneven", text, remedy, (), 0.25)
 

@@ -10,7 +10,8 @@ from wavegan.audio.duplicates import clusters
 from wavegan.seeding import derive
 
 LEAST_GROUPS = 10  # with fewer, a share of the groups is far from the same share of the items
-FEW_NAMES = 20  # of so few, chance would at times hold out half where a tenth was asked for
+FEW_NAMES = 20  # of fewer, chance would at times hold out half where a tenth was asked for
+FEW_LONG = 50  # of fewer recordings, halves would differ by what is in them
 
 
 def hold_out(corpus: Corpus, share: float, held: np.ndarray | None = None) -> tuple[Corpus, Corpus]:
@@ -32,6 +33,20 @@ def hold_out(corpus: Corpus, share: float, held: np.ndarray | None = None) -> tu
             share = distinct[min(max(1, round(share * len(distinct))), len(distinct) - 1)]
         held = _below(places, share)
     return corpus.select(~held), corpus.select(held)
+
+
+def hold_out_ends(corpus: Corpus, share: float, least: int) -> tuple[Corpus, Corpus]:
+    """Splits every item, and holds out its last `share`: for few long items, of which all are to be learned from.
+
+    least: samples; an item whose held-out part would be shorter is learned from as a whole. So are items that sound the
+    same, see `duplicates.clusters`, but differ in length: no sound is on both sides. The second part may be empty.
+    """
+    first = clusters(corpus)
+    differs = np.isin(first, first[corpus.lengths != corpus.lengths[first]])
+    is_cut = (corpus.lengths * share >= least) & ~differs
+    training, ends = _cut(corpus, share)
+    kept = np.where(is_cut, training.lengths, corpus.lengths)
+    return replace(corpus, lengths=kept), ends.select(is_cut)
 
 
 def held_out_by_name(corpus: Corpus, share: float) -> np.ndarray:
@@ -75,14 +90,16 @@ def keeps_groups(corpus: Corpus) -> bool:
     return bool(corpus.groups) and None not in corpus.groups and len(set(corpus.groups)) >= LEAST_GROUPS
 
 
-def halves(corpus: Corpus) -> tuple[Corpus, Corpus]:
+def halves(corpus: Corpus, least: int | None = None) -> tuple[Corpus, Corpus]:
     """Splits a corpus into two parts with equal numbers of items, by another hash of their names.
 
     Items that sound the same come one after the other in that order, so at most one sound is in both parts. An odd item
-    goes to the second part. A single item is cut in the middle.
+    goes to the second part. A single item is cut in the middle. So are all items if there are fewer than 50 and all are
+    long, as two parts of so few would sound different. least: samples that a long item's half has at least; None if no
+    item is long.
     """
     count = len(corpus.names)
-    if count == 1:
+    if count == 1 or (count < FEW_LONG and least is not None and (corpus.lengths >= 2 * least).all()):
         return _cut(corpus, 0.5)
     names = [corpus.names[first] for first in clusters(corpus)]
     order = np.argsort([derive(0, 0, f"half {name}") for name in names], kind="stable")

@@ -67,8 +67,8 @@ class Windows:
         return replace(self, corpus=training), replace(self, corpus=held_out)
 
     def halves(self) -> tuple[Self, Self]:
-        """Splits into two parts with equal numbers of items, see `splits.halves`."""
-        first, second = splits.halves(self.corpus)
+        """Splits into two parts as `splits.halves` does; few items are cut unless clips are starts of items."""
+        first, second = splits.halves(self.corpus, None if self.kind == "first" else self.clip_samples)
         return replace(self, corpus=first), replace(self, corpus=second)
 
     def unlabelled(self) -> list[str]:

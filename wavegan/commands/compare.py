@@ -212,6 +212,7 @@ def _tell_other_sound(path: Path, models: dict[Path, Candidate]) -> None:
             assemble.target_source(candidate.recipe),
             candidate.recipe.data.test_b or candidate.recipe.data.test,
             candidate.recipe.data.holdout,
+            candidate.recipe.data.holdout_ends,
         )
         for target, candidate in models.items()
         if candidate.recipe

@@ -136,10 +136,10 @@ def cutting_of(corpus: Corpus, ends: np.ndarray, is_split: bool = False) -> Cutt
 
     is_split: nothing of the corpus is held out, as other sound is there to judge by.
     """
-    plain = plain_cutting(corpus, ends)._replace(knows_labels=_learns_labels(corpus, is_split))
-    if reached_seconds(corpus, plain) >= REACHED * corpus.seconds:
-        return plain
-    return plain._replace(windows="random")
+    cutting = plain_cutting(corpus, ends)
+    if reached_seconds(corpus, cutting) < REACHED * corpus.seconds:
+        cutting = cutting._replace(windows="random")
+    return cutting._replace(knows_labels=_learns_labels(corpus, cutting, is_split))
 
 
 def scale_of(sample_rate: int) -> float:
@@ -161,8 +161,8 @@ def _channel(probes: Sequence[Probe]) -> int | None:
     return 1 if np.mean([probe.correlation < AGAINST for probe in probes]) > 1 - MOST else None
 
 
-def _learns_labels(corpus: Corpus, is_split: bool) -> bool:
-    """Says whether `generator.labels: auto` would learn labels, and more than half of them have enough files."""
+def _learns_labels(corpus: Corpus, cutting: Cutting, is_split: bool) -> bool:
+    """Says whether `generator.labels: auto` would learn labels, and more than half of them have enough sound."""
     if len(corpus.label_names) < 2 or (corpus.labels < 0).any():
         return False
-    return not too_few_for_labels(corpus, is_split)
+    return not too_few_for_labels(corpus, cutting, is_split)

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wavegan import recipe as recipes
-from wavegan.audio.checks import Cutting, duration
+from wavegan.audio.checks import LEAST_PER_LABEL, Cutting, duration
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.labels import spelling_key
 from wavegan.audio.public_datasets import DATASETS
 from wavegan.audio.sources import BUNDLED, DRUM_MACHINE_CLIPS, SYNTH_CLIPS
-from wavegan.audio.splits import training_part
+from wavegan.audio.splits import LEAST_GROUPS, keeps_groups, training_part
 from wavegan.commands.data_format import DataFormat, scale_of
 from wavegan.commands.shipped_models import shipped_models
 from wavegan.commands.starting import start_of
@@ -112,6 +113,7 @@ def advised(
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
     test = None if any(corpus.splits) else own_test_part(source)
+    holdout = None if test or any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1
     values = dict(
         source=" ".join(", ".join(source).split()),
         summary=_summary(corpus),
@@ -120,7 +122,8 @@ def advised(
         name=None if fit == path.stem.replace("_", "-") else fit.strip("-") or "recipe",
         source_value=flow(source[0] if len(source) == 1 else list(source)),
         test_value=test and flow(test),
-        holdout=None if any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1,
+        holdout=holdout,
+        holdout_ends=holdout is not None and _holds_out_ends(corpus, cutting, holdout),
         data=_data_lines(corpus, form, cutting, heard_often),
         heard_often=heard_often,
         windows=cutting.windows,
@@ -147,6 +150,19 @@ def advised(
             return Advice(text, recipe)
     text = template.render(values, start=None)
     return Advice(text, _parsed(text, path))
+
+
+def _holds_out_ends(corpus: Corpus, cutting: Cutting, share: float) -> bool:
+    """Says whether to hold out ends of files: most sound is in long ones, and whole ones are too few to spare.
+
+    They are too few if there are under ten, or under five of a label that is learned.
+    """
+    if cutting.windows == "first" or len(corpus.names) == 1 or keeps_groups(corpus):
+        return False
+    of_labels = np.bincount(corpus.labels[corpus.labels >= 0]) if cutting.knows_labels else np.zeros(0)
+    is_few = len(corpus.names) < LEAST_GROUPS or of_labels.min(initial=LEAST_PER_LABEL) < LEAST_PER_LABEL
+    is_long = corpus.lengths * share >= cutting.clip_samples
+    return is_few and 2 * int(corpus.lengths[is_long].sum()) >= int(corpus.lengths.sum())
 
 
 def _are_parts(corpus: Corpus, cutting: Cutting) -> bool:

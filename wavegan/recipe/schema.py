@@ -43,6 +43,9 @@ class DataSettings(Settings):
         default=None, description="folders or named sources kept for evaluation; null holds out a part of source"
     )
     holdout: float = Field(default=0.1, ge=0, lt=0.5, description="share of files kept for evaluation if test is null")
+    holdout_ends: bool = Field(
+        default=False, description="keep that share of each file, its end, in place of whole files: for few long ones"
+    )
     sample_rate: int = Field(default=16000, ge=1000, le=192000, description="samples per second")
     channels: int = Field(default=1, ge=1, le=8, description="1 is mono, 2 stereo")
     # Each network has lengths of its own; constraints.py checks them.
