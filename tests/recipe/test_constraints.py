@@ -192,6 +192,11 @@ def test_what_goes_together(faults, settings):
             "spectrogram; try noise",
         ),
         (
+            "data.holdout_ends=true",
+            "data.holdout_ends is true; data.windows is first, so clips are starts of files, and ends sound otherwise; "
+            "try data.windows: random, or leave it out",
+        ),
+        (
             "generator.name=inverse_stft generator.steady_pitch=true",
             "generator.steady_pitch is true; generator.pulses is false, so there is no pitch; try generator.pulses: "
             "true",

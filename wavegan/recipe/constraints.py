@@ -40,6 +40,10 @@ def _sound(recipe: Recipe) -> Iterator[Conflict]:
         yield Conflict(
             (key, null_key), f"{key} is {format_value(_value_at(recipe, key))}, and {null_key} is null; {rule}"
         )
+    if data.holdout_ends and data.windows == "first":
+        rule = "data.windows is first, so clips are starts of files, and ends sound otherwise"
+        keys = ("data.holdout_ends", "data.windows")
+        yield Conflict(keys, f"data.holdout_ends is true; {rule}; try data.windows: random, or leave it out")
     for key in ("data.source_b", "data.test_b"):
         if not translates and (value := _value_at(recipe, key)):
             rule = f"method.name is {recipe.method.name}, and only a translation has a second source"
