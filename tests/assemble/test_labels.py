@@ -8,6 +8,7 @@ import pytest
 from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.commands.evaluation_data import model_candidate
+from wavegan.errors import DataError
 
 BASE = Path(__file__).parents[2] / "recipes" / "base" / "modern.yaml"
 SMALL = ("generator.dim=2", "discriminators.*.dim=2", "data.clip_samples=4096", "training.batch_size=4")
@@ -55,10 +56,20 @@ def test_a_label_whose_files_are_all_held_out_is_told(sounds):
     heard = {parts.training.label_names[label] for label in parts.training.labels}
     line = assemble.with_labels(recipe, parts.training)[1]
     assert heard == {"rain"}, "the names of these files have it so"
-    assert line.endswith("of wind all files are held out, so they are not learned (data.holdout_ends)")
+    remedy = "add files, or with long files set data.holdout_ends=true"
+    assert line.endswith(f"; not learned are wind, of which all files are held out: {remedy}")
     ends = load(folder, "data.windows=random", "data.holdout=0.4", "data.holdout_ends=true")
     recipe, line = assemble.with_labels(ends, assemble.corpora(ends).training)
     assert (recipe.generator.labels, line) == (2, "generator.labels auto: 2, the sound's labels")
+
+
+def test_files_without_an_end_to_hold_out_are_refused(sounds):
+    """A fifth of a file of 1.2 s is no clip of 4,096 samples, one of 1.3 s is."""
+    settings = ("data.windows=random", "data.holdout=0.2", "data.holdout_ends=true")
+    with pytest.raises(DataError, match="no file has an end .* must last 1.28 s, so that 0.2 of it is a clip"):
+        assemble.corpora(load(sounds(2, seconds=1.2, name="short"), *settings))
+    parts = assemble.corpora(load(sounds(2, seconds=1.3, name="long"), *settings))
+    assert parts.held_out and parts.held_out.seconds == pytest.approx(0.2 * 2.6, abs=1e-3)
 
 
 def test_a_file_without_a_label_leaves_all_without(sounds):

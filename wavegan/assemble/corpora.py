@@ -111,9 +111,11 @@ def _ends_held_out(whole: Corpus, data: DataSettings) -> Corpora:
     """Holds out the end of each item; raises DataError if none is long enough."""
     training, held_out = hold_out_ends(whole, data.holdout, data.clip_samples)
     if not held_out.names:
+        least = data.clip_samples / data.holdout / data.sample_rate
         raise DataError(
-            f"data.holdout_ends is true, and no file lasts {data.clip_samples / data.holdout / data.sample_rate:.3g} s",
-            f"the held-out end, {data.holdout:g} of a file, must be at least a clip long",
+            "data.holdout_ends is true, and no file has an end that can be held out",
+            f"the file must last {least:.3g} s, so that {data.holdout:g} of it is a clip, and may not sound like one "
+            "of another length",
             "set data.holdout_ends=false, so that whole files are held out",
         )
     whole_files = len(whole.names) - len(held_out.names)

@@ -82,7 +82,8 @@ def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
     elif len(names) > 1:
         count, reason = len(names), "the sound's labels"
         if unheard := [name for label, name in enumerate(names) if label not in corpus.labels]:
-            reason += f"; of {some_names(unheard)} all files are held out, so they are not learned (data.holdout_ends)"
+            remedy = "add files, or with long files set data.holdout_ends=true"
+            reason += f"; not learned are {some_names(unheard)}, of which all files are held out: {remedy}"
     return with_label_count(recipe, count), f"generator.labels auto: {count}, {reason}"
 
 

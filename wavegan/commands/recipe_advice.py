@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,8 +113,6 @@ def advised(
     heard_often = form.is_voice and cutting.windows == "first" and steps[0] * size.batch_size > HEARD_OFTEN * clips
     path = file or Path("my.yaml")
     fit = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem)
-    test = None if any(corpus.splits) else own_test_part(source)
-    holdout = None if test or any(corpus.splits) else 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1
     values = dict(
         source=" ".join(", ".join(source).split()),
         summary=_summary(corpus),
@@ -121,9 +120,6 @@ def advised(
         file=" ".join(shlex.quote(str(path)).split()),
         name=None if fit == path.stem.replace("_", "-") else fit.strip("-") or "recipe",
         source_value=flow(source[0] if len(source) == 1 else list(source)),
-        test_value=test and flow(test),
-        holdout=holdout,
-        holdout_ends=holdout is not None and _holds_out_ends(corpus, cutting, holdout),
         data=_data_lines(corpus, form, cutting, heard_often),
         heard_often=heard_often,
         windows=cutting.windows,
@@ -139,7 +135,7 @@ def advised(
         rate=form.sample_rate,
         scaled=lambda samples: max(2, round(samples * scale)),
         bands=160 if scale >= 2 else 128 if scale >= 1 else 64 if form.sample_rate >= 2000 else 32,
-        **vars(size) | {"steps": steps[0], "steps_reason": steps[1]},
+        **vars(size) | {"steps": steps[0], "steps_reason": steps[1]} | _split_values(source, corpus, cutting),
     )
     template = ENVIRONMENT.get_template(TEMPLATE)
     if start := _start(source, corpus, form, cutting):
@@ -150,6 +146,16 @@ def advised(
             return Advice(text, recipe)
     text = template.render(values, start=None)
     return Advice(text, _parsed(text, path))
+
+
+def _split_values(source: Sequence[str], corpus: Corpus, cutting: Cutting) -> dict[str, Any]:
+    """Returns what the template says of the split: the source's test part, or which share is held out."""
+    if any(corpus.splits):
+        return {"test_value": None, "holdout": None}
+    if test := own_test_part(source):
+        return {"test_value": flow(test), "holdout": None}
+    share = 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1
+    return {"test_value": None, "holdout": share, "holdout_ends": _holds_out_ends(corpus, cutting, share)}
 
 
 def _holds_out_ends(corpus: Corpus, cutting: Cutting, share: float) -> bool:
@@ -167,8 +173,7 @@ def _holds_out_ends(corpus: Corpus, cutting: Cutting, share: float) -> bool:
 
 def _are_parts(corpus: Corpus, cutting: Cutting) -> bool:
     """Says whether nearly all clips are parts of longer sounds, so that they have neither a beginning nor an end."""
-    clips = -(-corpus.lengths // cutting.clip_samples)
-    return int((corpus.lengths < cutting.clip_samples).sum()) <= MOST_WHOLE * int(clips.sum())
+    return int((corpus.lengths < cutting.clip_samples).sum()) <= MOST_WHOLE * int(cutting.clips(corpus).sum())
 
 
 def _summary(corpus: Corpus) -> str:

@@ -44,7 +44,7 @@ class DataSettings(Settings):
     )
     holdout: float = Field(default=0.1, ge=0, lt=0.5, description="share of files kept for evaluation if test is null")
     holdout_ends: bool = Field(
-        default=False, description="keep that share of each file, its end, in place of whole files: for few long ones"
+        default=False, description="keep the end of each file for evaluation, not whole files: for few long files"
     )
     sample_rate: int = Field(default=16000, ge=1000, le=192000, description="samples per second")
     channels: int = Field(default=1, ge=1, le=8, description="1 is mono, 2 stereo")
