@@ -16,10 +16,10 @@ import torch
 
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.splits import hold_out
-from wavegan.commands import classify
-from wavegan.commands.classifier_data import divide, in_words, some_of
+from wavegan.commands import classifier_data, classify
+from wavegan.commands.classifier_data import cut, divide, in_words, some_of
 from wavegan.commands.classify import as_json, classifier_for, classifier_of, train_classifier
-from wavegan.errors import DataError
+from wavegan.errors import DataError, UserError
 from wavegan.evaluation import classifier_training
 from wavegan.evaluation.classifier import Accuracy, Classifier, load
 from wavegan.evaluation.clip_format import ClipFormat
@@ -199,7 +199,7 @@ def test_a_test_source_of_other_labels_is_refused_before_the_work(source, tmp_pa
 def test_of_each_label_some_is_held_out_and_some_is_learned():
     names = [f"{index}.wav" for index in range(0, 60)]
     labels = "a" * 50 + "b" * 5 + "c" * 2 + "d" * 3
-    training, held_out, split = divide(corpus_of(labels, names=names))
+    training, held_out, split = divide(corpus_of(labels, names=names), FORM)
     for label, count in enumerate((50, 5, 2, 3)):
         learned, held = (int((part.labels == label).sum()) for part in (training, held_out))
         assert learned + held == count and learned >= 1 and held >= 1
@@ -209,21 +209,21 @@ def test_of_each_label_some_is_held_out_and_some_is_learned():
 
 def test_a_single_clip_of_a_label_is_learned_from():
     for first in range(30):
-        training, held_out, _ = divide(corpus_of("aab", names=[f"{first + index}" for index in range(3)]))
+        training, held_out, _ = divide(corpus_of("aab", names=[f"{first + index}" for index in range(3)]), FORM)
         assert (training.labels.tolist(), held_out.labels.tolist()) == ([0, 1], [0])
 
 
 def test_what_a_recipe_holds_out_is_not_learned_from():
     """The same hash decides, so a tenth that is held out from a model is held out from its classifier too."""
     whole = corpus_of("ab" * 500)
-    assert set(hold_out(whole, 0.1)[1].names) <= set(divide(whole)[1].names)
+    assert set(hold_out(whole, 0.1)[1].names) <= set(divide(whole, FORM)[1].names)
 
 
 def test_groups_are_never_on_both_sides():
     random = np.random.default_rng(0)
     for count in (2, 3, 5, 26):
         groups = "".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"[:count]), 400))
-        training, held_out, split = divide(corpus_of("xy" * 200, groups))
+        training, held_out, split = divide(corpus_of("xy" * 200, groups), FORM)
         assert not set(training.groups) & set(held_out.groups)
         assert set(training.groups) | set(held_out.groups) == set(groups)
         assert 0.1 < len(held_out.names) / 400 <= 0.55
@@ -232,19 +232,19 @@ def test_groups_are_never_on_both_sides():
 
 def test_many_small_groups_make_up_the_share():
     groups = "".join(chr(0x4E00 + index // 4) for index in range(400))
-    _, held_out, _ = divide(corpus_of("xy" * 200, groups))
+    _, held_out, _ = divide(corpus_of("xy" * 200, groups), FORM)
     assert len(held_out.names) == 80
 
 
 def test_most_of_the_clips_are_never_held_out():
     """Tries both orders of the two names."""
     for large, small in ("ab", "ba"):
-        _, held_out, _ = divide(corpus_of("xy" * 20, large * 36 + small * 4))
+        _, held_out, _ = divide(corpus_of("xy" * 20, large * 36 + small * 4), FORM)
         assert set(held_out.groups) == {small}
 
 
 def test_nobody_without_a_group_is_held_out_beside_groups():
-    _, held_out, split = divide(corpus_of("xy" * 20, "aabb" * 5 + "." * 20))
+    _, held_out, split = divide(corpus_of("xy" * 20, "aabb" * 5 + "." * 20), FORM)
     assert set(held_out.groups) in ({"a"}, {"b"}) and len(held_out.names) == 10
     assert split in [f"1 of 2 groups, {name}, none of whose clips is learned from" for name in "ab"]
 
@@ -255,14 +255,14 @@ def test_nobody_without_a_group_is_held_out_beside_groups():
     ids=["one group", "a group for each label", "another"],
 )
 def test_groups_that_cannot_be_kept_apart_are_told_and_not_used(labels, groups, capfd, console):
-    training, held_out, split = divide(corpus_of(labels, groups))
+    training, held_out, split = divide(corpus_of(labels, groups), FORM)
     assert split.endswith("chosen by file name") and len(training.names) > len(held_out.names) > 0
     assert "are not kept apart: " in capfd.readouterr().err
 
 
 def test_a_group_that_alone_has_a_label_is_learned_from():
     for name in "abcdefgh":
-        training, held_out, _ = divide(corpus_of("xyxyxyxyz", "pqrspqrs" + name))
+        training, held_out, _ = divide(corpus_of("xyxyxyxyz", "pqrspqrs" + name), FORM)
         assert name in training.groups and held_out.groups
 
 
@@ -380,7 +380,7 @@ def test_which_classifier_an_evaluation_takes(source, tmp_path, lessons, capfd, 
 
 def accuracy_on(ears: Classifier, source: str) -> Accuracy:
     form = ClipFormat(ears.sample_rate, 1, ears.clip_samples, True)
-    return classify._measure(ears, classify._known_clips(source, form, ears.label_names))
+    return classify._measure(ears, classifier_data.known_clips(source, form, ears.label_names))
 
 
 def test_accuracy_on_another_source(learned, source, capfd, console):
@@ -415,3 +415,68 @@ def test_sources_in_words():
 
 def test_many_names_in_words():
     assert some_of("abc") == "a, b, c" and some_of("abcde") == "a, b, c and 2 more"
+
+
+# Long recordings
+
+
+def long_corpus(seconds: dict[str, list[float]]) -> Corpus:
+    """Makes long items, by label; each sample holds its own place, so a clip tells where it was cut."""
+    lengths = np.array([round(value * RATE) for values in seconds.values() for value in values])
+    samples = torch.arange(lengths.sum()) % 30000
+    return Corpus(
+        samples=samples[:, None].to(torch.int16),
+        starts=np.cumsum(lengths) - lengths,
+        lengths=lengths,
+        labels=np.repeat(np.arange(len(seconds)), [len(values) for values in seconds.values()]),
+        names=tuple(f"{label}/{number}.wav" for label, values in seconds.items() for number in range(len(values))),
+        label_names=tuple(seconds),
+        skipped={},
+        sample_rate=RATE,
+    )
+
+
+ANYWHERE = FORM._replace(windows="random")
+
+
+def test_of_few_long_recordings_the_ends_are_held_out():
+    whole = long_corpus({"rain": [40], "wind": [20, 0.5]})
+    training, held_out, split = divide(whole, ANYWHERE)
+    assert split == "the last 0.2 of each sound that is long enough"
+    assert training.names == whole.names and held_out.names == ("rain/0.wav", "wind/0.wav")
+    assert (training.lengths / RATE).tolist() == [32, 16, 0.5] and (held_out.lengths / RATE).tolist() == [8, 4]
+    assert divide(long_corpus({"rain": [9] * 9, "wind": [9] * 9}), ANYWHERE)[2].endswith("chosen by file name")
+    with pytest.raises(DataError, match="single clip"):
+        divide(long_corpus({"rain": [40], "wind": [40]}), FORM)
+
+
+def test_clips_of_long_recordings_lie_side_by_side_without_short_rests():
+    clips = cut(long_corpus({"rain": [2.5 * SAMPLES / RATE], "wind": [2.4 * SAMPLES / RATE, 100 / RATE]}), ANYWHERE)
+    begun = round(2.5 * SAMPLES)
+    assert clips.starts.tolist() == [0, SAMPLES, 2 * SAMPLES, begun, begun + SAMPLES, begun + round(2.4 * SAMPLES)]
+    assert clips.labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_label_with_hours_of_sound_has_clips_from_all_of_it(monkeypatch):
+    monkeypatch.setattr(classifier_data, "MOST_OF_LABEL", 10)
+    clips = cut(long_corpus({"rain": [25 * SAMPLES / RATE], "wind": [4 * SAMPLES / RATE]}), ANYWHERE)
+    assert (clips.starts[clips.labels == 0] // SAMPLES).tolist() == [0, 3, 6, 9, 12, 15, 18, 21, 24]
+    assert (clips.labels == 1).sum() == 4
+
+
+def test_a_classifier_of_long_recordings_learns_from_all_of_them(tmp_path, lessons, console, capfd):
+    random = np.random.default_rng(0)
+    for label, pitch in PITCHES.items():
+        (tmp_path / "long" / label).mkdir(parents=True)
+        tone = np.sin(2 * np.pi * pitch * np.arange(20 * SAMPLES) / RATE) + 0.01 * random.standard_normal(20 * SAMPLES)
+        soundfile.write(tmp_path / "long" / label / "one.wav", 0.5 * tone, RATE)
+    source = str(tmp_path / "long")
+    assert listen(source) is None
+    assert "clips are the first 0.26 s of each sound, 5% of it all; " in capfd.readouterr().err
+    random_windows = listen(source, windows="random")
+    assert random_windows is not None and lessons == [32] and random_windows.held_out.clips == 8
+    same = listen(source, windows="all")
+    assert same is not None and same.identity == random_windows.identity and lessons == [32]
+    assert train(source, tmp_path / "all.pt", windows="all").clips == 32
+    with pytest.raises(UserError, match="windows"):
+        train(source, tmp_path / "other.pt", windows="random")

@@ -34,7 +34,9 @@ TRAINING_CLIPS = 2000  # at most so many are searched for copies
 def clip_format_of(recipe: Recipe) -> ClipFormat:
     """Gives the format of the clips that a recipe's model makes."""
     data = recipe.data
-    return ClipFormat(data.sample_rate, data.channels, data.clip_samples, data.normalize, reading(data))
+    return ClipFormat(
+        data.sample_rate, data.channels, data.clip_samples, data.normalize, reading(data), windows=data.windows
+    )
 
 
 def real_sound_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSets:
@@ -46,9 +48,7 @@ def real_sound_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> Referen
             "name real audio with `reference=DIR`",
         )
     form = clip_format_of(recipe)
-    return reference_sets(
-        form, parts.held_out, parts.training, recipe.data.windows, parts.split, target_source(recipe), seed
-    )
+    return reference_sets(form, parts.held_out, parts.training, parts.split, target_source(recipe), seed)
 
 
 def generated(model: Model, count: int, seed: int) -> ClipSet:

@@ -8,6 +8,7 @@ import numpy as np
 
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
+from wavegan.audio.windows import clips_per_item
 
 LEAST_PER_LABEL = 5  # files, or clips where they come from anywhere in a file
 LEARNED = 0.75  # at least this share of the files is learned from; the rest is held out
@@ -35,7 +36,7 @@ class Cutting(NamedTuple):
 
     def clips(self, corpus: Corpus) -> np.ndarray:
         """Returns how many different clips each item gives, side by side, (items,)."""
-        return np.ones_like(corpus.lengths) if self.windows == "first" else -(-corpus.lengths // self.clip_samples)
+        return clips_per_item(corpus, self.clip_samples, self.windows)
 
     @property
     def clips_are(self) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Self, TypeVar
 
 import numpy as np
@@ -46,8 +46,8 @@ class Windows:
     @property
     def label_counts(self) -> list[int]:
         """Returns how often each label is drawn, as the smallest whole numbers that have these shares."""
-        lengths = self.corpus.lengths
-        weights = {"first": np.ones_like(lengths), "all": self._tiles_per_item, "random": lengths}[self.kind]
+        corpus = self.corpus
+        weights = corpus.lengths if self.kind == "random" else clips_per_item(corpus, self.clip_samples, self.kind)
         counts = [int(weights[self.corpus.labels == label].sum()) for label in range(len(self.label_names))]
         divisor = math.gcd(*counts) or 1
         return [count // divisor for count in counts]
@@ -77,8 +77,7 @@ class Windows:
 
     def __len__(self) -> int:
         """Returns the number of different clips; for random clips, how many fit side by side."""
-        tiles = len(self.corpus.lengths) if self.kind == "first" else self._tiles_per_item.sum()
-        return int(tiles)
+        return int(clips_per_item(self.corpus, self.clip_samples, self.kind).sum())
 
     def batch(self, draw: int, count: int, part: slice = slice(None)) -> Tensor:
         """Returns `count` clips from clip number draw · count on: (count, channels, clip_samples) in [-1, 1].
@@ -115,22 +114,36 @@ class Windows:
         """Returns start frames and lengths, as `random_places` does, of the next `count` clips in the epochs' order."""
         turn = np.arange(draw * count, (draw + 1) * count)
         epoch, place = np.divmod(turn, len(self))
-        tile = np.concatenate([clip_order(self.seed, int(e), len(self))[place[epoch == e]] for e in np.unique(epoch)])
-        if self.kind == "first":
-            return self.corpus.starts[tile], self.corpus.lengths[tile]
-        ends = np.cumsum(self._tiles_per_item)
-        item = np.searchsorted(ends, tile, side="right")
-        offset = (tile - (ends - self._tiles_per_item)[item]) * self.clip_samples
-        return self.corpus.starts[item] + offset, self.corpus.lengths[item] - offset
+        clip = np.concatenate([clip_order(self.seed, int(e), len(self))[place[epoch == e]] for e in np.unique(epoch)])
+        return self._clips.starts[clip], self._clips.lengths[clip]
 
     def _speeds(self, draw: int, count: int) -> np.ndarray:
         """Draws the speeds (count,) of the clips of a draw, in SPEED_PARTS."""
         octaves = self.vary_speed * numpy_generator(self.seed, draw, "speeds").uniform(-1, 1, size=count)
         return np.round(SPEED_PARTS * 2.0**octaves).astype(int)
 
-    @property
-    def _tiles_per_item(self) -> np.ndarray:
-        return -(-self.corpus.lengths // self.clip_samples)
+    @cached_property
+    def _clips(self) -> Corpus:
+        return side_by_side(self.corpus, self.clip_samples, self.kind)
+
+
+def clips_per_item(corpus: Corpus, clip_samples: int, kind: str) -> np.ndarray:
+    """Returns how many different clips each item gives, (items,): one if clips are starts, else as many as it fills."""
+    return np.ones_like(corpus.lengths) if kind == "first" else -(-corpus.lengths // clip_samples)
+
+
+def side_by_side(corpus: Corpus, clip_samples: int, kind: str) -> Corpus:
+    """Returns a corpus with an item for each clip, which goes on to the end of its sound; the samples are shared.
+
+    kind: as in `Windows`; random clips are those that fit side by side.
+    """
+    if kind == "first":
+        return corpus
+    counts = clips_per_item(corpus, clip_samples, kind)
+    item = np.repeat(np.arange(len(counts)), counts)
+    offset = (np.arange(len(item)) - (np.cumsum(counts) - counts)[item]) * clip_samples
+    clips = corpus.select(item)
+    return replace(clips, starts=clips.starts + offset, lengths=clips.lengths - offset)
 
 
 def gather(samples: Tensor, starts: np.ndarray, lengths: np.ndarray, clip_samples: int) -> Tensor:

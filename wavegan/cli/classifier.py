@@ -38,6 +38,13 @@ def classifier() -> None:
     help="Length of a clip in samples.",
 )
 @click.option(
+    "--windows",
+    default="first",
+    show_default=True,
+    type=click.Choice(("first", "all")),
+    help="first: clips are starts of sounds. all: they are cut from the whole of each.",
+)
+@click.option(
     "--sample-rate",
     default=16000,
     show_default=True,
@@ -60,6 +67,7 @@ def train_classifier(
     test: str | None,
     out: Path | None,
     clip_samples: int,
+    windows: str,
     sample_rate: int,
     seed: int,
     device: str,
@@ -85,6 +93,7 @@ def train_classifier(
         out=out or Path("classifier.pt"),
         test=test,
         clip_samples=clip_samples,
+        windows=windows,
         sample_rate=sample_rate,
         seed=seed,
         device=device,

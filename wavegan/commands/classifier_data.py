@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from wavegan.audio.checks import LEAST_PER_LABEL, REACHED
 from wavegan.audio.corpus import Corpus, load_corpus
-from wavegan.audio.splits import hold_out, is_for_training
+from wavegan.audio.labels import spelling_key
+from wavegan.audio.splits import hold_out, hold_out_ends, is_for_training
+from wavegan.audio.windows import side_by_side
 from wavegan.errors import DataError
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.meaning import some_of
@@ -19,6 +22,7 @@ from wavegan.seeding import derive
 logger = logging.getLogger(__name__)
 
 HOLDOUT = 0.2
+MOST_OF_LABEL = 2000  # clips of long recordings, half an hour; more takes time and teaches little
 MOST_HELD_OUT = 0.5  # whole groups may be large; more clips than this are never held out
 
 
@@ -39,14 +43,43 @@ def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
         )
     if not labelled.all():
         logger.info(f"{name}: {int((~labelled).sum()):,} files without a label are left out")
-    return corpus.select(labelled)
+        corpus = corpus.select(labelled)
+    reached = np.minimum(corpus.lengths, form.clip_samples).sum() / corpus.lengths.sum()
+    if form.windows == "first" and reached < REACHED:
+        logger.info(
+            f"{name}: clips are the first {form.clip_samples / form.sample_rate:.2f} s of each sound, {reached:.0%} of "
+            'it all; of a recipe data.windows takes the rest, of a classifier `windows="all"`'
+        )
+    return corpus
 
 
-def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
+def known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Sequence[str]) -> Corpus:
+    """Returns the clips of a labelled source whose labels are among these; a line names the labels that are not.
+
+    Raises DataError if none is.
+    """
+    corpus = labelled_clips(source, form)
+    keys = {spelling_key(name) for name in label_names}
+    unknown = [name for name in corpus.label_names if spelling_key(name) not in keys]
+    if len(unknown) == len(corpus.label_names):
+        raise DataError(
+            f"the labels of {in_words(source)} are {some_of(unknown)}, and the classifier knows {some_of(label_names)}",
+            "at least one must be the same",
+            "name another source",
+        )
+    if unknown:
+        logger.info(
+            f"{in_words(source)}: clips of labels that the classifier does not know are left out: {some_of(unknown)}"
+        )
+    return cut(corpus.select(~np.isin(corpus.label_names, unknown)[corpus.labels]), form)
+
+
+def divide(corpus: Corpus, form: ClipFormat) -> tuple[Corpus, Corpus, str]:
     """Divides a corpus into a part to learn from and a held-out part, and says in words how.
 
-    Every label is in the part to learn from. Groups stay together if they can; else about a fifth of each label's clips
-    is held out, by a hash of the name. Raises DataError if there is only one label or nothing can be held out.
+    Every label is in the part to learn from. Groups stay together if they can; else about a fifth of each label's
+    sounds is held out, by a hash of the name. Where clips come from anywhere and a label has few sounds, the end of
+    each is held out. Raises DataError if there is only one label or nothing can be held out.
     """
     if len(corpus.label_names) < 2:
         raise DataError(
@@ -65,6 +98,10 @@ def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
             f"the groups ({some_of(groups)}) are not kept apart: those held out may have at most half of the clips and "
             "must leave every label with the others; clips are held out by file name"
         )
+    if form.windows != "first" and np.bincount(corpus.labels).min() < LEAST_PER_LABEL:
+        training, ends = hold_out_ends(corpus, HOLDOUT, form.clip_samples)
+        if ends.names:
+            return training, ends, f"the last {HOLDOUT:g} of each sound that is long enough"
     is_held = np.zeros(len(corpus.names), bool)
     for label in range(len(corpus.label_names)):
         items = np.flatnonzero(corpus.labels == label)
@@ -78,6 +115,20 @@ def divide(corpus: Corpus) -> tuple[Corpus, Corpus, str]:
             "add clips",
         )
     return corpus.select(~is_held), corpus.select(is_held), f"a share of {HOLDOUT:g} of each label, chosen by file name"
+
+
+def cut(corpus: Corpus, form: ClipFormat) -> Corpus:
+    """Returns a corpus with an item for each clip, without ends of sounds that fill less than half of one.
+
+    Where clips come from anywhere, a label has at most MOST_OF_LABEL, evenly spaced in its sound.
+    """
+    if form.windows == "first":
+        return corpus
+    clips = side_by_side(corpus, form.clip_samples, form.windows)
+    clips = clips.select((2 * clips.lengths >= form.clip_samples) | np.isin(clips.starts, corpus.starts))
+    of_labels = [np.flatnonzero(clips.labels == label) for label in range(len(clips.label_names))]
+    chosen = [places[:: -(-len(places) // MOST_OF_LABEL) or 1] for places in of_labels]
+    return clips.select(np.sort(np.concatenate(chosen)))
 
 
 def _held_groups(corpus: Corpus, groups: Sequence[str]) -> list[str]:

@@ -16,20 +16,21 @@ from wavegan.audio.corpus import Corpus, Reading, cache_folder, identity
 from wavegan.audio.labels import spelling_key
 from wavegan.audio.sources import Item, belongs_to_another_user, open_source
 from wavegan.audio.windows import gather
-from wavegan.commands.classifier_data import divide, in_words, labelled_clips
+from wavegan.commands.classifier_data import cut, divide, in_words, known_clips, labelled_clips
 from wavegan.commands.folders import make_folder, refuse_run
-from wavegan.errors import DataError, system_error
+from wavegan.errors import DataError, UserError, system_error
 from wavegan.evaluation.classifier import CLASSIFIER_FORMAT, Accuracy, Classifier, levels, load, save
 from wavegan.evaluation.classifier_training import learn
 from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.evaluation.features import OF_CLASSIFIER
-from wavegan.evaluation.meaning import metrics_of, some_of
+from wavegan.evaluation.meaning import metrics_of
 from wavegan.evaluation.reference_sets import ReferenceSets
 from wavegan.file_lock import locked_if_possible
 
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
+WINDOWS = ("first", "all")
 CACHE_REMEDY = "free some space or name another folder in the environment variable WAVEGAN_CACHE"
 
 
@@ -59,16 +60,20 @@ def train_classifier(
     channels: int = 1,
     clip_samples: int = 16384,
     normalize: bool = True,
+    windows: str = "first",
     seed: int = 0,
     device: str = "auto",
 ) -> ClassifierResult:
     """Writes the classifier of a labelled source, measured on a held-out part and on `test`, another such source.
 
-    out: a file; None means the one that `classifier_for` looks for. It learns from the start of each item. Raises
-    DataError for a source without labels or with too few clips, and for a file that cannot be written.
+    out: a file; None means the one that `classifier_for` looks for. windows: "first", it learns from the start of each
+    sound; "all", from the whole of it, cut into clips. Raises DataError for a source without labels or with too few
+    clips, and for a file that cannot be written.
     """
+    if windows not in WINDOWS:
+        raise UserError(f"`windows` is {windows}", f"it must be {' or '.join(WINDOWS)}", 'try `windows="all"`')
     refuse_run(*map(Path, [source] if isinstance(source, str) else source))
-    form = ClipFormat(sample_rate, channels, clip_samples, normalize)
+    form = ClipFormat(sample_rate, channels, clip_samples, normalize, windows=windows)
     on = assemble.device(device)
     if out is not None:
         _refuse_other_file(out)
@@ -118,17 +123,20 @@ def classifier_for(
     clip_samples: int = 16384,
     normalize: bool = True,
     reading: Reading = Reading(),  # noqa: B008  it cannot change
+    windows: str = "first",
     seed: int = 0,
     device: str = "auto",
 ) -> Classifier | None:
     """Returns the classifier of a source, trained now or kept since; None for a source without usable labels.
 
-    A line says why labels cannot be used, unless there are fewer than two.
+    windows: "first", it learns from the start of each sound; else from the whole of it, cut into clips. A line says why
+    labels cannot be used, unless there are fewer than two.
     """
     labels = {item.label for item in _items(source, reading)} - {None}
     if len(labels) < 2:
         return None
-    form = ClipFormat(sample_rate, channels, clip_samples, normalize, reading)
+    windows = "first" if windows == "first" else "all"  # one classifier for all clips that come from anywhere
+    form = ClipFormat(sample_rate, channels, clip_samples, normalize, reading, windows)
     path = _kept_path(source, form, seed)
     on = assemble.device(device)
     with suppress(DataError):  # neither a lock nor rights to write are needed, as the file is whole if it is there
@@ -172,32 +180,12 @@ def classifier_of(choice: str | None, real_sound: ReferenceSets, *, device: str 
     return classifier_for(real_sound.labelled, **real_sound.form._asdict(), device=device)
 
 
-def _known_clips(source: str | Sequence[str], form: ClipFormat, label_names: Sequence[str]) -> Corpus:
-    """Returns the clips of a labelled source whose labels are among these; a line names the labels that are not.
-
-    Raises DataError if none is.
-    """
-    corpus = labelled_clips(source, form)
-    keys = {spelling_key(name) for name in label_names}
-    unknown = [name for name in corpus.label_names if spelling_key(name) not in keys]
-    if len(unknown) == len(corpus.label_names):
-        raise DataError(
-            f"the labels of {in_words(source)} are {some_of(unknown)}, and the classifier knows {some_of(label_names)}",
-            "at least one must be the same",
-            "name another source",
-        )
-    if unknown:
-        logger.info(
-            f"{in_words(source)}: clips of labels that the classifier does not know are left out: {some_of(unknown)}"
-        )
-    return corpus.select(~np.isin(corpus.label_names, unknown)[corpus.labels])
-
-
 def _train(
     source: str | Sequence[str], test: str | Sequence[str] | None, form: ClipFormat, seed: int, on: torch.device
 ) -> Classifier:
-    training, held_out, split = divide(labelled_clips(source, form))
-    test_clips = None if test is None else _known_clips(test, form, training.label_names)  # raises before the work
+    *parts, split = divide(labelled_clips(source, form), form)
+    training, held_out = (cut(part, form) for part in parts)
+    test_clips = None if test is None else known_clips(test, form, training.label_names)  # raises before the work
     logger.info(
         f"learning {len(training.label_names)} labels from {len(training.names):,} clips of {in_words(source)}; "
         f"{len(held_out.names):,} are held out: {split}"

@@ -92,7 +92,7 @@ def folder_candidate(folder: Path, form: ClipFormat, *, seed: int) -> Candidate:
     """
     if not list_sound(folder).paths:
         raise DataError(f"{folder} holds no sound file and no checkpoints", "", "name another folder")
-    log_conversions(folder, form)
+    log_conversions(folder, form._replace(windows="first"))
     clips = clip_set(Windows(folder_corpus(folder, form), form.clip_samples, "first", seed))
     return Candidate(folder.resolve().name, clips, folder, {"folder": str(folder)})
 
@@ -188,7 +188,7 @@ def real_sound_of_recipe(
             "",
             "name real audio with `reference=DIR`",
         )
-    return reference_sets(form, held_out, learned, recipe.data.windows, split, source, seed)
+    return reference_sets(form, held_out, learned, split, source, seed)
 
 
 def _tell_even_labels(model: Model, learned: Windows) -> None:
@@ -210,7 +210,7 @@ def real_sound_of_folders(form: ClipFormat, data: Path | None, training: Path | 
     learned = folder_corpus(training, form) if training else None
     source = (str(training),) if training else ()
     held_out, split = _judging_part(data, form, [learned.hashes] if learned else [])
-    return reference_sets(form, held_out, learned, "first", split, source, seed)
+    return reference_sets(form, held_out, learned, split, source, seed)
 
 
 def _judging_part(data: Path, form: ClipFormat, learned: Sequence[np.ndarray]) -> tuple[Corpus, str]:

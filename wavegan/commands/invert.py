@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from wavegan import assemble, progress
 from wavegan.audio import files, single_sound
-from wavegan.audio.corpus import Corpus
-from wavegan.audio.windows import gather
+from wavegan.audio.windows import gather, side_by_side
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing, refuse_no_sound
 from wavegan.commands.generate import chosen_labels, refuse_translation
@@ -151,24 +149,16 @@ def _nearest(loaded: LoadedModel, clips: Sequence[Tensor]) -> list[Neighbour | N
     distance = SpectralDistance(loaded.model.sample_rate, torch.device("cpu"))
     targets = [distance.of_batches([clip[None]]) for clip in clips]
     best: list[Neighbour | None] = [None] * len(clips)
-    corpus, samples = parts.training, loaded.model.clip_samples
-    starts, lengths, items = _tiles(corpus, samples, recipe.data.windows)
-    batches = range(0, len(starts), BATCH_SIZE)
+    samples = loaded.model.clip_samples
+    known = side_by_side(parts.training, samples, recipe.data.windows)
+    batches = range(0, len(known.starts), BATCH_SIZE)
     for first in progress.track(batches, len(batches), "batches", "training sound"):
         part = slice(first, first + BATCH_SIZE)
-        batch = gather(corpus.samples, starts[part], lengths[part], samples)
+        batch = gather(known.samples, known.starts[part], known.lengths[part], samples)
         spectra = distance.of_batches([batch])
         for place, target in enumerate(targets):
             value, row = distance.between(target, spectra).min(0)
             before = best[place]
             if before is None or float(value) < before.distance:
-                best[place] = Neighbour(corpus.names[items[first + int(row)]], batch[row], float(value))
+                best[place] = Neighbour(known.names[first + int(row)], batch[row], float(value))
     return best
-
-
-def _tiles(corpus: Corpus, clip_samples: int, windows: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns start, length and item of the clips that a corpus holds: the first of each item, or all side by side."""
-    counts = np.ones(len(corpus.lengths), int) if windows == "first" else -(-corpus.lengths // clip_samples)
-    items = np.repeat(np.arange(len(counts)), counts)
-    offsets = (np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)) * clip_samples
-    return corpus.starts[items] + offsets, corpus.lengths[items] - offsets, items

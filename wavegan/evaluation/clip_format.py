@@ -21,13 +21,17 @@ LEAST_SAMPLES = 1024  # of a clip, so that its spectra resolve something
 
 
 class ClipFormat(NamedTuple):
-    """Describes the format that all clips of a comparison share."""
+    """Describes the format that all clips of a comparison share.
+
+    windows: the parts of a sound that are clips, as `Windows` takes them.
+    """
 
     sample_rate: int
     channels: int
     clip_samples: int
     normalize: bool = True
     reading: Reading = Reading()
+    windows: str = "first"
 
     def __str__(self) -> str:
         peaks = "peaks at 1" if self.normalize else "levels as they are"
@@ -92,7 +96,7 @@ def clip_set(clips: ClipSource) -> ClipSet:
 
 
 def log_conversions(folder: Path, form: ClipFormat) -> None:
-    """Logs how many files of a folder have another rate or channel count, and how many are longer than a clip."""
+    """Logs how many files of a folder have another rate or channel count, and how many are judged only in part."""
     formats = file_formats(folder)
     counts = Counter((rate, channels) for rate, channels, _ in formats)
     counts.pop((form.sample_rate, form.channels), None)
@@ -100,7 +104,7 @@ def log_conversions(folder: Path, form: ClipFormat) -> None:
         logger.info(f"{folder}: {count:,} files of {rate:,} Hz, channels: {channels}, are converted to {form}")
     clip_seconds = form.clip_samples / form.sample_rate
     longer = [seconds for _, _, seconds in formats if round(seconds * form.sample_rate) > form.clip_samples]
-    if longer:
+    if longer and form.windows == "first":
         logger.info(
             f"{folder}: of {len(longer):,} of {len(formats):,} files, up to {max(longer):,.1f} s long, only the first "
             f"{clip_seconds:.2f} s are judged, the length of a clip; cut them into clips to judge all of them"

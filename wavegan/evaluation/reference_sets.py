@@ -63,17 +63,15 @@ def reference_sets(
     form: ClipFormat,
     held_out: Corpus,
     learned: Corpus | None,
-    windows: str,
     split: str,
     source: Sequence[str],
     seed: int,
 ) -> ReferenceSets:
     """Divides the held-out sound into two halves and adds the training sound.
 
-    windows: the parts of an item that are clips, as `Windows` takes them. split: how held-out and training sound were
-    parted, in words. source: the training sound, for a classifier.
+    split: how held-out and training sound were parted, in words. source: the training sound, for a classifier.
     """
-    halves = Windows(held_out, form.clip_samples, windows, seed).halves()
+    halves = Windows(held_out, form.clip_samples, form.windows, seed).halves()
     real, reference = (clip_set(half) for half in halves)
     names = dict(enumerate(halves[1].label_names))
 
@@ -83,7 +81,7 @@ def reference_sets(
 
     training = None
     if learned is not None:  # random windows would leave gaps
-        kind = "first" if windows == "first" else "all"
+        kind = "first" if form.windows == "first" else "all"
         training = clip_set(Windows(learned, form.clip_samples, kind, seed)).first(MOST_TRAINING_CLIPS)
     labelled = tuple(source) if learned is not None and len(learned.label_names) > 1 else ()
     starts = clip_set(Windows(held_out, form.clip_samples, "first"))
