@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from wavegan.models.inverse_stft import Generator
+from wavegan.models.phases import glottal_phases, minimum_phase
 from wavegan.models.pitches import pitches_of
 from wavegan.models.pulses import Frequencies, Pulses
-from wavegan.models.spectral_frames import glottal_phases, minimum_phase
 
 LARGE = torch.tensor([-50.0, 0.0, 50.0])
 

@@ -8,7 +8,8 @@ from small_generators import clips_of, drawn, long_part, small
 
 from wavegan.dsp.frames import framed, real_transform
 from wavegan.dsp.stft import full_scale
-from wavegan.models.spectral_frames import OPEN, SOFTER, LongFrames, SpectralFrames, detuning, minimum_phase, turned
+from wavegan.models.phases import detuning, minimum_phase, turned
+from wavegan.models.spectral_frames import OPEN, SOFTER, LongFrames, SpectralFrames
 
 
 def long_frames(clip_samples: int = 4096, factor: int = 4) -> LongFrames:

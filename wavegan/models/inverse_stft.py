@@ -52,7 +52,7 @@ class Generator(SpectralFrames):
     glottal_pulses: those that ring also swell before their peak, as those of a voice do. filtered_pulses: the complex
     numbers filter the pulses, and there are no steady sines beside them, which were noise in a voice. start_share: the
     share of hiss and of pulses in a bin of a network that has learned nothing. detuned_bins: see
-    `spectral_frames.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is
+    `phases.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is
     no louder than the mean level of the bins around, so that a partial does not hiss. long_frames: how many times
     longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first block that has as
     many frames, or more.
