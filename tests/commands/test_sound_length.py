@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import wavegan
 from wavegan import recipe as recipes
@@ -113,6 +114,47 @@ def test_python_makes_what_the_command_writes(command, endless):
     assert command("generate", endless, "-n", 2, "--seed", 3, "--seconds", 0.5, "--out", "clips").code == 0
     written = [soundfile.read(f"clips/clip-00000{number}.wav", dtype="float32")[0] for number in range(2)]
     np.testing.assert_allclose(clips[:, 0], written, atol=2e-4)
+
+
+def test_loops_are_written_made_again_and_varied(command, endless):
+    outcome = command("generate", endless, "-n", 2, "--seconds", 0.5, "--loop", "--out", "loops")
+    assert outcome.code == 0, outcome.err
+    assert "a loop of endless lasts a multiple of 0.032 s, so 0.512 s in place of 0.5" in outcome.err
+    paths = [Path(path) for path in outcome.out.split()]
+    assert {len(soundfile.read(path)[0]) for path in paths} == {2048}
+    again = command("regenerate", *paths, "--model", endless, "--json", "--out", "again")
+    assert json.loads(again.out)["differences"] == [0, 0], again.err
+    varied = command("vary", paths[0], "-n", 1, "--model", endless, "--out", "varied")
+    assert varied.code == 0 and "nearest" not in varied.err, varied.err
+    assert receipts.of_file(Path(varied.out.strip())).loop
+    model = wavegan.load(endless)
+    clips = model.generate(2, seconds=0.512, loop=True)
+    np.testing.assert_allclose(clips[1, 0], soundfile.read(paths[1], dtype="float32")[0], atol=2e-4)
+    own = model.generate(1, loop=True)
+    assert own.shape == (1, 1, 1024) and np.abs(own - model.generate(1)).max() > 0.01
+
+
+def test_loops_and_other_sounds_are_not_mixed(command, endless):
+    for words in (["--loop"], []):
+        folder = "-".join(["clips", *words])
+        assert command("generate", endless, "-n", 1, "--seconds", 0.512, *words, "--out", folder).code == 0
+    kept = command("generate", endless, "-n", 1, "--seconds", 0.512, "--out", "clips---loop")
+    assert kept.code == 2 and "--force" in kept.err
+    outcome = command("morph", "clips/clip-000000.wav", "clips---loop/clip-000000.wav", "--model", endless)
+    assert outcome.code == 2 and "is a loop; no loop is needed here; generate it again without --loop" in outcome.err
+    outcome = command("morph", "clips---loop/clip-000000.wav", "clips/clip-000000.wav", "--model", endless)
+    assert outcome.code == 2 and "is no loop; a loop is needed here; generate it again with --loop" in outcome.err
+
+
+def test_what_makes_no_loops_says_so(command, endless):
+    outcome = command("generate", "digits", "--loop")
+    assert outcome.code == 2 and "--loop is given, and digits makes clips of 1.024 s alone" in outcome.err
+    outcome = command("generate", endless, "--loop", "--interpolate")
+    assert outcome.code == 2 and "--loop stands beside --interpolate; a walk has an end" in outcome.err
+    model = wavegan.load(endless)
+    model.loaded.model.generator.pulses = torch.nn.Identity()
+    with pytest.raises(UserError, match="makes pulses; loops have none"):
+        model.generate(1, loop=True)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 1e-3, 601, float("nan")])

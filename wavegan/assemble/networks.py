@@ -37,12 +37,14 @@ def _of_sound(table: Mapping[str, Callable[..., Any]], settings: Any, sample_rat
     return make(table, settings, **({"sample_rate": sample_rate} if takes_rate else {}))
 
 
-def generator(recipe: Recipe, on: torch.device) -> nn.Module:
+def generator(
+    recipe: Recipe, on: torch.device, kinds: Mapping[str, Callable[..., nn.Module]] = GENERATORS
+) -> nn.Module:
     """Makes a generator with fresh weights; it has no labels as long as generator.labels is auto."""
     settings = recipe.generator
     if getattr(settings, "labels", 0) == "auto":
         settings = settings.model_copy(update={"labels": 0})
-    return make(GENERATORS, settings, recipe.data.clip_samples, recipe.data.channels).to(on)
+    return make(kinds, settings, recipe.data.clip_samples, recipe.data.channels).to(on)
 
 
 def encoder(recipe: Recipe, of: nn.Module, on: torch.device) -> nn.Module:

@@ -37,6 +37,8 @@ SAME_NAME = (
     "seed",
     "more",
     "seconds",
+    "loop",
+    "windows",
     "pitch",
     "keys",
     "less",

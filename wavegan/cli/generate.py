@@ -41,6 +41,9 @@ MOST_CLIPS = 10**6  # a clip's name has six digits
     help="Length of each clip, of a model that makes sounds of any length; if not given, its own.",
 )
 @click.option(
+    "--loop", is_flag=True, help="Make loops, whose end goes on at their start, with a model of sounds of any length."
+)
+@click.option(
     "--pitch",
     metavar="NOTE|HZ",
     help="Pitch of all clips, such as A4 or 440, of a model that draws pitches: notes and voices; if not given, "
@@ -77,6 +80,7 @@ def generate(
     seed: int,
     labels: tuple[str, ...],
     seconds: float | None,
+    loop: bool,
     pitch: str | None,
     truncation: float,
     more: tuple[str, ...],
@@ -118,6 +122,7 @@ def generate(
         device=device,
         directions=amounts_of(more, less),
         seconds=seconds,
+        loop=loop,
         pitch=pitch,
     )
     print_files(result, as_json, clip_samples=result.clip_samples)

@@ -48,7 +48,7 @@ def labelled_clips(source: str | Sequence[str], form: ClipFormat) -> Corpus:
     if form.windows == "first" and reached < REACHED:
         logger.info(
             f"{name}: clips are the first {form.clip_samples / form.sample_rate:.2f} s of each sound, {reached:.0%} of "
-            'it all; of a recipe data.windows takes the rest, of a classifier `windows="all"`'
+            "it all; of a recipe data.windows takes the rest, of a classifier `windows=all`"
         )
     return corpus
 

@@ -71,7 +71,7 @@ def train_classifier(
     clips, and for a file that cannot be written.
     """
     if windows not in WINDOWS:
-        raise UserError(f"`windows` is {windows}", f"it must be {' or '.join(WINDOWS)}", 'try `windows="all"`')
+        raise UserError(f"`windows` is {windows}", f"it must be {' or '.join(WINDOWS)}", "try `windows=all`")
     refuse_run(*map(Path, [source] if isinstance(source, str) else source))
     form = ClipFormat(sample_rate, channels, clip_samples, normalize, windows=windows)
     on = assemble.device(device)

@@ -58,21 +58,23 @@ def generate(
     device: str = "auto",
     directions: Mapping[str, float] | None = None,
     seconds: float | None = None,
+    loop: bool = False,
     pitch: str | float | None = None,
 ) -> GenerateResult:
     """Writes clips 0 to `count - 1` of a seed, or one file that walks between them, of a MODEL into a folder.
 
     out: generated/ in the MODEL's run folder where None. labels: names that take turns; where the MODEL knows labels
     and none is named, each clip draws its own. directions: amounts from -1 to 1 by name, see `directions.moves_of`.
-    seconds: of each clip, see `of_seconds`. pitch: of all clips, see `at_pitch`. Raises RunError as `load_model`,
-    UserError for arguments that do not go together and as `moves_of`, `of_seconds` and `at_pitch`, DataError where a
-    file exists already that other settings have made, unless `force`, and for a format that cannot hold the clips.
+    seconds: of each clip, see `of_seconds`. loop: clips are loops. pitch: of all clips, see `at_pitch`. Raises RunError
+    as `load_model`, UserError for arguments that do not go together and as `moves_of`, `of_seconds` and `at_pitch`,
+    DataError where a file exists already that other settings have made, unless `force`, and for a format that cannot
+    hold the clips.
     """
-    _refuse_arguments(count, truncation, interpolate, directions or {})
+    _refuse_arguments(count, truncation, interpolate, loop, directions or {})
     loaded = load_model(model, assemble.device(device), raw=raw, precision=precision, checkpoint=checkpoint)
     refuse_translation(loaded)
     labels = chosen_labels(loaded.model, labels)
-    asked, labels = at_pitch(of_seconds(loaded, seconds), pitch, labels)
+    asked, labels = at_pitch(of_seconds(loaded, seconds, loop=loop), pitch, labels)
     folder = out or loaded.result_folder("generated")
     if len(labels) > count and not interpolate:
         logger.info(f"{count} clips are of the first {count} of {len(labels)} labels")
@@ -101,8 +103,7 @@ def write_clips(
     labels: names that take turns; where the model knows labels and none is named, each clip draws its own. Clips that
     the same settings have made in this folder are kept, unless `force`.
 
-    Raises DataError where another of the files exists already, unless `force`, and for a format that cannot hold them,
-    UserError for a label that the model does not know.
+    Raises errors as `generate`.
     """
     labels = chosen_labels(model, labels)
     files.check_format(extension, model.sample_rate, model.channels)
@@ -204,18 +205,20 @@ def write_walk(
 def _settings(maker: Mapping[str, Any], seed: int, truncation: float, labels: Sequence[str]) -> dict[str, Any]:
     """Returns all that decides how a clip with a number sounds."""
     of_model = {key: maker[key] for key in ("model", "step", "weights", "precision")}
-    of_model |= {key: maker[key] for key in ("clip_samples", "pitch") if maker[key]}
+    of_model |= {key: maker[key] for key in ("clip_samples", "loop", "pitch") if maker[key]}
     return {**of_model, "seed": seed, "truncation": truncation, "labels": list(labels)}
 
 
-def _refuse_arguments(count: int, truncation: float, interpolate: bool, directions: Mapping[str, float]) -> None:
-    if interpolate and directions:
+def _refuse_arguments(count: int, truncation: float, walks: bool, loop: bool, moved: Mapping[str, float]) -> None:
+    if walks and moved:
         raise UserError(
-            f"{as_argument(*next(iter(directions.items())))} stands beside `interpolate`",
+            f"{as_argument(*next(iter(moved.items())))} stands beside `interpolate`",
             "a walk goes through sounds as they are",
             "leave one of them out, or morph between moved clips: wavegan morph",
         )
-    if interpolate and count < 2:
+    if walks and loop:
+        raise UserError("`loop` stands beside `interpolate`", "a walk has an end", "leave one of them out")
+    if walks and count < 2:
         raise UserError(f"`count` is {count}", "`interpolate` walks between two latents or more", "try `count=8`")
     refuse_truncation(truncation)
 

@@ -52,7 +52,7 @@ def maker_model(maker: Maker, path: Path, on: torch.device, *, model: Path | Non
 
 def of_receipt(loaded: LoadedModel, maker: Maker) -> LoadedModel:
     """Returns a MODEL, as it was loaded, that makes sounds of the length and the pitch of a receipt."""
-    return at_hertz(of_samples(loaded, maker.clip_samples), maker.pitch)
+    return at_hertz(of_samples(loaded, maker.clip_samples, loop=bool(maker.loop)), maker.pitch)
 
 
 def _near(maker: Maker, path: Path) -> Iterator[Path]:

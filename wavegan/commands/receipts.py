@@ -19,7 +19,7 @@ from wavegan import __version__, generation
 from wavegan.audio import comments
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import refuse_no_sound
-from wavegan.commands.sound_length import makes_any_length
+from wavegan.commands.sound_length import makes_any_length, makes_loops
 from wavegan.errors import DataError
 from wavegan.generation import Model
 from wavegan.steering.directions import NO_MOVES, Moves, label_offset
@@ -32,8 +32,8 @@ START = '{"wavegan"'  # of a receipt's text
 class Maker(BaseModel):
     """Names the model that made a sound: its weights by their hash, its arithmetic, and the version of wavegan.
 
-    clip_samples: of sounds of a model that makes any length; None for those of a model that makes one. pitch: in Hz,
-    of sounds that were asked for at one; None where each has its own.
+    clip_samples: of sounds of a model that makes any length; None for those of a model that makes one. loop: whether
+    they are loops. pitch: in Hz, of sounds that were asked for at one; None where each has its own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,6 +44,7 @@ class Maker(BaseModel):
     weights: str
     precision: Literal["fp32", "bf16"]
     clip_samples: int | None = Field(default=None, ge=1)
+    loop: bool | None = None
     pitch: float | None = Field(default=None, gt=0)
 
 
@@ -135,6 +136,7 @@ def maker_of(model: Model) -> dict[str, Any]:
         "weights": weights_hash(model.generator),
         "precision": model.precision,
         "clip_samples": model.clip_samples if makes_any_length(model) else None,
+        "loop": makes_loops(model) or None,
         "pitch": model.pitch,
     }
 

@@ -1,5 +1,6 @@
-"""Lets a model make sounds longer or shorter than the clips that it has learned, where its generator can."""
+"""Lets a model make sounds longer or shorter than the clips that it has learned, and loops, where its generator can."""
 
+import logging
 from dataclasses import replace
 
 from wavegan import assemble
@@ -7,6 +8,10 @@ from wavegan.commands.arguments import number
 from wavegan.commands.model_loading import LoadedModel
 from wavegan.errors import UserError
 from wavegan.generation import Model
+from wavegan.models.catalogue import GENERATORS
+from wavegan.models.loops import LoopingGenerator, loop_step, samples_around
+
+logger = logging.getLogger(__name__)
 
 LEAST_SECONDS, MOST_SECONDS = 0.01, 600
 
@@ -16,34 +21,63 @@ def makes_any_length(model: Model) -> bool:
     return bool(getattr(model.generator, "unbounded", False))
 
 
-def of_seconds(loaded: LoadedModel, seconds: float | None) -> LoadedModel:
-    """Returns a MODEL that makes sounds of this length, with the same weights; the same MODEL for None.
+def makes_loops(model: Model) -> bool:
+    """Returns whether the sounds of a model are loops, see `of_seconds`."""
+    return isinstance(model.generator, LoopingGenerator)
 
-    Raises UserError for a MODEL that makes clips of its own length alone, and for lengths out of bounds.
+
+def of_seconds(loaded: LoadedModel, seconds: float | None, *, loop: bool = False) -> LoadedModel:
+    """Returns a MODEL that makes sounds of this length, with the same weights; its own length for None.
+
+    loop: they are loops; a line tells their length if it is another one. Raises UserError for a MODEL that makes clips
+    of its own length alone, for loops of pulses, and for lengths out of bounds.
     """
-    if seconds is None:
-        return loaded
-    seconds = number("seconds", seconds, advised=30)
     model, own = loaded.model, loaded.model.clip_samples / loaded.model.sample_rate
-    if abs(seconds * model.sample_rate - model.clip_samples) < 0.5:
+    asked = own if seconds is None else number("seconds", seconds, advised=30)
+    if not loop and abs(asked * model.sample_rate - model.clip_samples) < 0.5:
         return loaded
+    given = "`loop` is given" if loop else f"`seconds` is {asked:g}"
     if loaded.is_translation or not makes_any_length(model):
         raise UserError(
-            f"`seconds` is {seconds:g}, and {model.name} makes clips of {own:.6g} s alone",
-            "a model of generator.unbounded makes sounds of any length",
+            f"{given}, and {model.name} makes clips of {own:.6g} s alone",
+            f"a model of generator.unbounded makes {'loops' if loop else 'sounds of any length'}",
             "leave it out, or train one, with generator.unbounded=true",
         )
-    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+    if loop and getattr(model.generator, "pulses", None):
+        raise UserError(
+            f"{given}, and {model.name} makes pulses", "loops have none, as their phases do not repeat", "leave it out"
+        )
+    if not LEAST_SECONDS <= asked <= MOST_SECONDS:
         rule = f"it must be from {LEAST_SECONDS:g} to {MOST_SECONDS}"
-        raise UserError(f"`seconds` is {seconds:g}", rule, "try 30")
-    return of_samples(loaded, round(seconds * model.sample_rate))
+        raise UserError(f"`seconds` is {asked:g}", rule, "try 30")
+    return of_samples(loaded, _loop_samples(model, asked) if loop else round(asked * model.sample_rate), loop=loop)
 
 
-def of_samples(loaded: LoadedModel, clip_samples: int | None) -> LoadedModel:
-    """Returns a MODEL whose sounds have so many samples of a channel; the same MODEL for None and for its own."""
-    if clip_samples in (None, loaded.model.clip_samples):
+def _loop_samples(model: Model, seconds: float) -> int:
+    """Returns the length of a loop that is nearest to so many seconds, and tells of another one."""
+    step = loop_step(model.generator)  # type: ignore[arg-type]
+    samples = max(1, round(seconds * model.sample_rate / step)) * step
+    if abs(samples - seconds * model.sample_rate) >= 0.5:
+        logger.info(
+            f"a loop of {model.name} lasts a multiple of {step / model.sample_rate:.4g} s, so "
+            f"{samples / model.sample_rate:.6g} s in place of {seconds:g}"
+        )
+    return samples
+
+
+def of_samples(loaded: LoadedModel, clip_samples: int | None, *, loop: bool = False) -> LoadedModel:
+    """Returns a MODEL whose sounds, or loops, have so many samples of a channel.
+
+    For None it is the same MODEL, and for its own length, unless they are loops.
+    """
+    model = loaded.model
+    if clip_samples is None or (clip_samples == model.clip_samples and not loop):
         return loaded
-    data = loaded.recipe.data.model_copy(update={"clip_samples": clip_samples})
-    generator = assemble.generator(loaded.recipe.model_copy(update={"data": data}), loaded.model.device)
-    generator.load_state_dict(loaded.model.generator.state_dict())
-    return loaded.with_model(replace(loaded.model, generator=generator.eval(), clip_samples=clip_samples))
+    made = samples_around(model.generator, clip_samples) if loop else clip_samples  # type: ignore[arg-type]
+    recipe = loaded.recipe.model_copy(update={"data": loaded.recipe.data.model_copy(update={"clip_samples": made})})
+    kinds = {recipe.generator.name: LoopingGenerator} if loop else GENERATORS
+    generator = assemble.generator(recipe, model.device, kinds)
+    generator.load_state_dict(model.generator.state_dict())
+    if isinstance(generator, LoopingGenerator):
+        generator.loop_after(clip_samples)
+    return loaded.with_model(replace(model, generator=generator.eval(), clip_samples=clip_samples))

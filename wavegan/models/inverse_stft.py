@@ -115,7 +115,6 @@ class Generator(SpectralFrames):
         of_pulses = {"is_steady": steady_pitch, "is_drawn": is_drawn, "are_notes": not glottal_pulses}
         self.pulses = Pulses(window, hop, **of_pulses, edge=edge) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
-        self.detuned_bins = detuned_bins
         sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
         filters = pulses and filtered_pulses
         phases = {"rings": is_drawn, "glottal": is_drawn and glottal_pulses}
@@ -202,7 +201,7 @@ class Generator(SpectralFrames):
         if self.stops == 1:
             return self.mapped_latents(z, labels)[:, None]
         stops = z[:, : self.latent_dim * self.stops].unflatten(1, (self.stops, -1))
-        latents = latents_on_the_way(stops, self.stages[0])
+        latents = latents_on_the_way(stops, self.stages[0], self.period)
         places = latents.shape[1]
         each = None if labels is None else labels.repeat_interleave(places, dim=0)
         return self.mapped_latents(latents.flatten(0, 1), each).unflatten(0, (-1, places))

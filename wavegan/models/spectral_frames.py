@@ -26,6 +26,7 @@ class SpectralFrames(nn.Module):
     channels, see `channel_mix`. The generator is its own short frames, so that its checkpoints keep their names.
     """
 
+    period = 0  # frames
     start_levels: Tensor
     bounds: Tensor
     turn: Tensor
@@ -64,11 +65,11 @@ class SpectralFrames(nn.Module):
         self.frames, self.bins, self.broad_hiss = -(-(clip_samples + 2 * edge) // hop), window // 2 + 1, broad_hiss
         self.overhang = (window - hop) // 2  # samples of the first frame that lie before all that is made
         self.edge, self.before = edge, self.overhang + edge
-        self.filters = filters
+        self.filters, self.detuned_bins = filters, detuned_bins
         self.head = nn.Linear(dim, channels * map_count(self.bins, sources - filters))
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
-        self.register_buffer("turn", self._turn(detuned_bins), persistent=False)
+        self.register_buffer("turn", self._turn(), persistent=False)
         self.register_buffer("advances", self._centres() if tuned_bins else None)
         self.register_buffer("synthesis", self._synthesis_window(), persistent=False)
         unit = pitch_unit(window, hop)
@@ -130,6 +131,11 @@ class SpectralFrames(nn.Module):
         hann = torch.hann_window(self.window, device=mixed.device)
         return real_transform(frames * hann) / full_scale(self.window)
 
+    def repeat_after(self, period: int) -> None:
+        """Lets the phases that bins gather repeat after so many frames; bins ring at the nearest pitches that do."""
+        self.period = period
+        self.turn = self._turn().to(self.turn)
+
     @property
     def whole_frames(self) -> slice:
         """Returns which frames lie wholly within a clip."""
@@ -143,19 +149,26 @@ class SpectralFrames(nn.Module):
 
     def _tuned_turn(self, advances: Tensor) -> Tensor:
         """Returns what takes the place of `turn` where phases advance by these radians from frame to frame, (bins,)."""
-        angles = torch.arange(self.frames, device=advances.device)[:, None] * advances
+        frames = torch.arange(self.frames, device=advances.device)
+        if self.period:
+            whole = 2 * math.pi / self.period
+            frames, advances = frames % self.period, (advances / whole).round() * whole
+        angles = frames[:, None] * advances
         return torch.stack([angles.cos(), angles.sin()])
 
     def _centres(self) -> Tensor:
         """Returns by how much the phase of a sine in the middle of each bin advances in a hop, (bins,) in radians."""
         return (torch.arange(self.bins) * self.hop % self.window) * (2 * math.pi / self.window)
 
-    def _turn(self, is_detuned: bool) -> Tensor:
+    def _turn(self) -> Tensor:
         """Returns cosine and sine (2, frames, bins) of the phase that a sine in each bin has gathered, float32."""
-        places = torch.arange(self.bins, dtype=torch.float64)
-        if is_detuned:
+        frames, places = (torch.arange(count, dtype=torch.float64) for count in (self.frames, self.bins))
+        if self.detuned_bins:
             places += detuning(self.bins)
-        steps = torch.outer(torch.arange(self.frames, dtype=torch.float64), places) * self.hop % self.window
+        if self.period:
+            whole = self.window / (self.hop * self.period)
+            frames, places = frames % self.period, (places / whole).round() * whole
+        steps = torch.outer(frames, places) * self.hop % self.window
         angles = steps * (2 * math.pi / self.window)
         return torch.stack([angles.cos(), angles.sin()]).float()
 

@@ -82,16 +82,23 @@ def way_stops(hops: int) -> int:
     return 1 if hops <= STOP_HOPS else 1 + -(-hops // STOP_HOPS)
 
 
-def latents_on_the_way(stops: Tensor, first: Stage) -> Tensor:
+def loop_stops(hops: int) -> int:
+    """Returns how many latents a loop of so many hops has: about one for each STOP_HOPS."""
+    return max(1, round(hops / STOP_HOPS))
+
+
+def latents_on_the_way(stops: Tensor, first: Stage, period: int = 0) -> Tensor:
     """Computes the latents (N, places, D) of the first block's places, of those at the stops (N, S, D).
 
     Between two stops a latent goes along an arc. Independent latents are nearly orthogonal, so it stays about as long.
+    period: hops, after which the way is back at its first stop, as that of a loop is; 0 for a way that ends.
     """
-    places = torch.arange(first.length, device=stops.device) - first.margin
-    at = (places * (first.stride / STOP_HOPS)).clamp(0, stops.shape[1] - 1)
-    before = at.floor().long().clamp(max=stops.shape[1] - 2)
+    count = stops.shape[1]
+    hops = (torch.arange(first.length, device=stops.device) - first.margin) * first.stride
+    at = hops % period * (count / period) if period else (hops / STOP_HOPS).clamp(0, count - 1)
+    before = at.floor().long().clamp(max=count - 1 if period else count - 2)
     angles = ((at - before) * (math.pi / 2))[:, None]
-    return angles.cos() * stops[:, before] + angles.sin() * stops[:, before + 1]
+    return angles.cos() * stops[:, before] + angles.sin() * stops[:, (before + 1) % count]
 
 
 def stretched(x: Tensor, size: int) -> Tensor:
