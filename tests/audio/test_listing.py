@@ -199,6 +199,14 @@ def test_a_run_inside_a_source_is_never_learned_from(run: Path):
     assert listed(sounds) == ["a.wav", "b.wav"]
 
 
+def test_a_recipe_beside_folders_of_sound_makes_no_run_of_them(tmp_path: Path):
+    put(tmp_path / "sounds/recipe.yaml", b"")
+    for name in ("evaluation/a.wav", "generated/b.wav", "train/c.wav"):
+        put(tmp_path / "sounds" / name)
+    assert listed(tmp_path) == [f"sounds/{name}" for name in ("evaluation/a.wav", "generated/b.wav", "train/c.wav")]
+    assert len(listed(tmp_path / "sounds")) == 3
+
+
 def test_a_run_that_is_named_itself_holds_no_sound_but_its_clips_do(run: Path):
     assert listed(run) == []
     assert {name for name in passed_over(run) if name.endswith("/")} == {"checkpoints/", "generated/", "previews/"}
@@ -256,14 +264,16 @@ def test_files_of_known_extensions_are_not_opened(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("extension", files.FORMATS)
 def test_a_sound_with_a_receipt_below_the_folder_is_passed_over(tmp_path, extension):
     clip = np.sin(np.arange(4000) / 10)[None].astype(np.float32)
-    for name in ("kit/01-kick", "kit/02-snare", "mine/kick"):
+    for name in ("kit/01-kick", "kit/02-snare", "mine/kick", "between/b"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         comment = "" if name.startswith("mine") else '{"wavegan":"0.1.0","model":"drums"}'
         files.write(tmp_path / f"{name}.{extension}", clip, 16000, comment)
-    files.write(tmp_path / "kit" / f"own.{extension}", clip, 16000)
+    for name in ("kit/own", "between/a", "between/c"):
+        files.write(tmp_path / f"{name}.{extension}", clip, 16000)
     listing = list_sound(tmp_path)
-    assert [path.stem for path in listing.paths] == ["own", "kick"]
-    assert listing.passed_over == {WITH_RECEIPT: (f"kit/01-kick.{extension}", f"kit/02-snare.{extension}")}
+    assert [path.stem for path in listing.paths] == ["a", "c", "own", "kick"]
+    made = tuple(f"{name}.{extension}" for name in ("between/b", "kit/01-kick", "kit/02-snare"))
+    assert listing.passed_over == {WITH_RECEIPT: made}
     assert len(list_sound(tmp_path / "kit").paths) == 3, "whose folder is named itself is used"
 
 

@@ -249,3 +249,32 @@ def test_a_source_that_is_a_file_is_refused(tmp_path: Path):
 def test_a_source_with_a_name_is_called_the_same_everywhere(name):
     assert sources.is_named(name)
     assert not sources.is_named(f"my/{name}") and not sources.is_named(f"{name}s")
+
+
+def test_the_names_of_several_folders_are_the_labels(tmp_path: Path):
+    for name in ("kick/1", "kick/2", "snare/1"):
+        place(tmp_path / f"{name}.wav")
+    folders = [f"{tmp_path}/kick/", f"{tmp_path}/snare"]
+    source = open_source(folders)
+    assert labels(source.items) == {"kick/1.wav": "kick", "kick/2.wav": "kick", "snare/1.wav": "snare"}
+    [note] = source.notes
+    assert note == "The names of the folders are the labels: kick, snare; generator.labels=0 learns without them."
+    assert set(labels(open_source(folders[0]).items).values()) == {None}
+
+
+@pytest.mark.parametrize("names", [("a/pack", "b/pack"), ("train", "other"), ("Kick", "kick "), ("kick", "synth")])
+def test_folders_that_are_no_kinds_give_no_labels(tmp_path: Path, names: tuple[str, str]):
+    for name in names:
+        place(tmp_path / name / "1.wav")
+    places = ["synth" if name == "synth" else str(tmp_path / name) for name in names]
+    given = {item.name: item.label for item in open_source(places).items if "wav" in item.name}
+    assert set(given.values()) == {None}, given
+
+
+def test_labels_inside_of_several_folders_stay(tmp_path: Path):
+    place(tmp_path / "one/kick/1.wav")
+    place(tmp_path / "two/2.wav")
+    assert labels(open_source([str(tmp_path / "one"), str(tmp_path / "two")]).items) == {
+        "one/kick/1.wav": "kick",
+        "two/2.wav": None,
+    }

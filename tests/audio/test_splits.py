@@ -51,7 +51,7 @@ def test_the_names_alone_decide_who_is_held_out():
 
 
 @pytest.mark.parametrize(
-    ("count", "share", "expected"), [(4, 0.1, 1), (5, 0.2, 1), (8, 0.2, 2), (19, 0.1, 2), (3, 0.9, 2)]
+    ("count", "share", "expected"), [(4, 0.1, 1), (5, 0.2, 1), (8, 0.2, 2), (28, 0.2, 6), (99, 0.1, 10), (3, 0.9, 2)]
 )
 def test_of_few_as_many_are_held_out_as_the_share_says(count, share, expected):
     for first in range(0, 900, count):

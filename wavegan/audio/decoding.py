@@ -16,6 +16,7 @@ from wavegan.audio.measurements import FileMeter, LevelMeter
 from wavegan.errors import DataError
 
 SILENCE_PEAK = 10 ** (-60 / 20)  # a file with a lower peak counts as silence and keeps its level
+CANCEL = "has channels that cancel when they are mixed to mono"
 BEGINS = 10 ** (-40 / 20)  # of the peak: a sound begins where it first reaches this
 ENDS = 10 ** (-60 / 20)  # of the peak: a sound ends where it stays below this
 KEPT_SECONDS = 0.01  # of the silence before a sound, so that its attack stays whole
@@ -108,7 +109,7 @@ def _decode(item: Item, conversion: Conversion, spool: IO[bytes]) -> Decoded:
             level.add(block)
             spool.write(np.ascontiguousarray(block, np.float32).tobytes())
     if conversion.channels == 1 < channels and file.cancels:
-        raise DataError("has channels that cancel when they are mixed to mono; take the left one with data.channel=1")
+        raise DataError(f"{CANCEL}; take the left one with data.channel=1")
     offset = level.mean if conversion.remove_dc else np.zeros(conversion.channels)
     measured = {
         "file_rate": sound.sample_rate,

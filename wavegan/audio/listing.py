@@ -27,7 +27,7 @@ CLIP = re.compile(r"(clip-\d{6,}|walk)\.(wav|flac|ogg|mp3)(\.\w+)?(\.partial)?")
 
 
 def _is_run(names: set[str]) -> bool:
-    return "recipe.yaml" in names and not names.isdisjoint(PARTS_OF_A_RUN | {"log.jsonl"})
+    return "recipe.yaml" in names and not names.isdisjoint({"log.jsonl", "checkpoints", "corpus.json"})
 
 
 def _is_generated(names: set[str]) -> bool:
@@ -47,6 +47,7 @@ MADE_HERE: dict[str, Callable[[set[str]], bool]] = {  # reason: whether it holds
 WITH_RECEIPT = "were made by wavegan, as their comments say; name their folder itself to use them"
 RECEIPT = b'{"wavegan"'  # begins the comment of a generated sound, which lies before its samples
 RECEIPT_WITHIN = 4096  # bytes
+MANY_FILES = 1000  # of one folder
 PART_OF_THIS_RUN = "are parts of this run, made by wavegan; name one of these folders itself to use it"
 
 
@@ -114,10 +115,11 @@ class _Walk:
     def leave_out_made(self, first: int) -> None:
         """Passes over the files from the number `first` on, those of one folder, that wavegan has made.
 
-        Only where the first or the last of them has a receipt are all opened: on a network drive that takes a while.
+        Where there are more than MANY_FILES, all are opened only if the first or the last of them has a receipt: on a
+        network drive that takes a while.
         """
         paths = self.paths[first:]
-        if not any(map(_has_receipt, {*paths[:1], *paths[-1:]})):
+        if len(paths) > MANY_FILES and not any(map(_has_receipt, {paths[0], paths[-1]})):
             return
         self.paths[first:] = [path for path in paths if not _has_receipt(path)]
         for path in sorted({*paths} - {*self.paths[first:]}):

@@ -2,12 +2,14 @@
 
 import io
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wavegan.audio.decoding import SILENCE_PEAK, Conversion, Decoded, append, decode_item
+from wavegan.audio.checks import AGAINST
+from wavegan.audio.decoding import CANCEL, SILENCE_PEAK, Conversion, Decoded, append, decode_item
 from wavegan.audio.files import FULL_SCALE, open_sound
 from wavegan.audio.items import Item
 from wavegan.errors import DataError
@@ -21,7 +23,8 @@ def read_clip(path: Path, conversion: Conversion, clip_samples: int) -> tuple[np
     A shorter sound is filled up with silence. Raises DataError for a file that cannot be used, and for silence.
     """
     samples = io.BytesIO()
-    facts = append(samples, _decoded(path, conversion), conversion)
+    decoded, conversion = _decoded(path, conversion)
+    facts = append(samples, decoded, conversion)
     sound = np.frombuffer(samples.getvalue(), np.int16).reshape(-1, conversion.channels).T
     clip = np.zeros((conversion.channels, clip_samples), np.float32)
     clip[:, : sound.shape[1]] = sound[:, :clip_samples].astype(np.float32) / FULL_SCALE
@@ -38,19 +41,28 @@ def read_whole(path: Path, conversion: Conversion) -> tuple[np.ndarray, list[str
 
     The silence at its ends stays. Raises DataError for a file that cannot be used.
     """
-    decoded = _decoded(path, conversion)
+    decoded, conversion = _decoded(path, conversion)
     assert decoded.spool, "a file that cannot be used was refused"
     with decoded.spool as spool:
         sound = np.frombuffer(spool.read(), np.float32).reshape(-1, conversion.channels)
     return np.ascontiguousarray((sound - decoded.offset.astype(np.float32)).T), _converted(decoded.measured, conversion)
 
 
-def _decoded(path: Path, conversion: Conversion) -> Decoded:
+def _decoded(path: Path, conversion: Conversion) -> tuple[Decoded, Conversion]:
+    """Decodes a sound and says how: of channels that lose much of the sound as they are mixed, the first is taken."""
     item = Item(path.name, None, (), lambda *_: open_sound(path))
     decoded = decode_item(item, conversion, Path(tempfile.gettempdir()))
+    is_lost = decoded.reason.startswith(CANCEL) or (decoded.measured.get("correlation") or 0) < AGAINST
+    if is_lost and conversion.channels == 1 and conversion.channel is None:
+        if decoded.spool:
+            decoded.spool.close()
+        conversion = replace(conversion, channel=1)
+        decoded = decode_item(item, conversion, Path(tempfile.gettempdir()))
+        remarks = decoded.measured.get("remarks", ())
+        decoded.measured["remarks"] = [*remarks, "its channels lose much of the sound when they are mixed"]
     if decoded.spool is None:
         raise DataError(f"{path} {decoded.reason}")
-    return decoded
+    return decoded, conversion
 
 
 def _converted(facts: dict[str, Any], conversion: Conversion) -> list[str]:

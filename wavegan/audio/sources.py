@@ -17,7 +17,7 @@ from wavegan import shipped
 from wavegan.audio import drum_effects, drum_machine, public_datasets, remote_cache, synth
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
-from wavegan.audio.labels import merged
+from wavegan.audio.labels import joined, merged, spelling_key, split_named
 from wavegan.audio.listing import list_sound
 from wavegan.audio.metadata import describe
 from wavegan.audio.shards import is_shards, list_shards
@@ -62,16 +62,29 @@ def open_source(
         return read(places[0])
     names = [Path(place).name for place in places]
     prefixes = names if len(set(names)) == len(names) else places
-    items, passed_over, notes = [], {}, []
+    items, kinds, passed_over, notes = [], [], {}, []
     for prefix, place in zip(prefixes, places, strict=True):
         part = read(place)
         items += [replace(item, name=f"{prefix}/{item.name}") for item in part.items]
+        kinds += [_kind(place)] * len(part.items)
         for reason, files_passed in part.passed_over.items():
             passed_over[reason] = (*passed_over.get(reason, ()), *(f"{prefix}/{name}" for name in files_passed))
         notes += part.notes
+    chosen = label_column, label_level, *(item.label for item in items)
+    if not any(chosen) and all(kinds) and len({*map(spelling_key, kinds)}) == len(places):
+        items = [replace(item, label=kind) for item, kind in zip(items, kinds, strict=True)]
+        named = joined(list(dict.fromkeys(kinds)))
+        notes.append(f"The names of the folders are the labels: {named}; generator.labels=0 learns without them.")
     labels, spellings = merged({Path(item.name): item.label for item in items})
     items = [replace(item, label=labels[Path(item.name)]) for item in items]
     return Source(tuple(items), passed_over, tuple(dict.fromkeys([*notes, *spellings])))
+
+
+def _kind(source: str) -> str:
+    """Returns the name of a folder of the user's as a label for what is in it; "" if it is none."""
+    folder = Path(os.path.expanduser(source))
+    is_kind = folder.is_dir() and not is_named(source) and not split_named(folder.resolve().name)
+    return folder.resolve().name if is_kind else ""
 
 
 def is_named(source: str) -> bool:

@@ -10,7 +10,7 @@ from wavegan.audio.duplicates import clusters
 from wavegan.seeding import derive
 
 LEAST_GROUPS = 10  # with fewer, a share of the groups is far from the same share of the items
-FEW_NAMES = 20  # of fewer, chance would at times hold out half where a tenth was asked for
+FEW_NAMES = 100  # of fewer, chance might hold out one, or half, where a fifth was asked for
 FEW_LONG = 50  # of fewer recordings, halves would differ by what is in them
 
 

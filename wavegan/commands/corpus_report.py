@@ -14,8 +14,10 @@ from wavegan.atomic_write import write_text
 from wavegan.audio.checks import Cutting, duration, findings, reached_seconds, some_names
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.sources import is_named
+from wavegan.audio.windows import Windows
 from wavegan.commands.run_sound import STARTED_IN
 from wavegan.errors import DataError
+from wavegan.evaluation.reference_sets import FEWEST_JUDGED
 from wavegan.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "") -> No
     if parts.held_out:
         logger.info(f"held out: {_summary(parts.held_out)} ({parts.split})")
         _warn_of_other_sound(recipe, parts.training, parts.held_out, suffix)
+        if suffix or recipe.data.source_b is None:
+            _warn_of_few_to_judge(recipe, parts.held_out, suffix)
     for note in parts.all_notes:
         logger.info(note)
     for reason, names in parts.passed_over.items():
@@ -74,6 +78,17 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "") -> No
         if finding.is_fatal:
             raise DataError(finding.text, "nothing can be learned from it", finding.remedy)
         logger.log(logging.WARNING if finding.weight >= WARNED_WEIGHT else logging.INFO, finding)
+
+
+def _warn_of_few_to_judge(recipe: Recipe, held_out: Corpus, suffix: str) -> None:
+    """Warns if too little is held out for an evaluation; one while the model trains tells it itself."""
+    halves = Windows(held_out, recipe.data.clip_samples, recipe.data.windows).halves()
+    count = min(map(len, halves))
+    if count < FEWEST_JUDGED and not recipe.evaluation.every:
+        logger.warning(
+            f"clips in a half of what is held out: {count}, and wavegan evaluate needs {FEWEST_JUDGED} in each; raise "
+            f"data.holdout, or name a folder of more real audio as data.test{suffix}"
+        )
 
 
 def _warn_of_other_sound(recipe: Recipe, training: Corpus, held_out: Corpus, suffix: str) -> None:
@@ -137,7 +152,8 @@ def _names_before(path: Path) -> dict[str, str]:
 
 
 def _summary(corpus: Corpus, cutting: Cutting | None = None) -> str:
-    labels = f", {len(corpus.label_names)} label{'s'[: len(corpus.label_names) - 1]}" if corpus.label_names else ""
+    count = len(np.unique(corpus.labels[corpus.labels >= 0]))
+    labels = f", {count} label{'s'[: count - 1]}" if count else ""
     files = "1 file" if len(corpus.names) == 1 else f"{len(corpus.names):,} files"
     length = duration(corpus.seconds)
     if cutting and (reached := reached_seconds(corpus, cutting)) < 0.95 * corpus.seconds:

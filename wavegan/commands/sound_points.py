@@ -27,7 +27,8 @@ from wavegan.steering.points import Point
 
 logger = logging.getLogger(__name__)
 
-SAME = 0.5  # correlation, at the best place, of a sound that may have been cut, faded or encoded
+SAME = 0.85  # correlation, at the best place, of a sound that may have been cut, faded or encoded
+KEPT = 0.9  # of its power, at least what lies there
 
 
 def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> tuple[LoadedModel, list[Point]]:
@@ -88,10 +89,14 @@ def _refuse_other_form(model: Model, receipt: ClipReceipt | PointReceipt, sound:
 def _is_as_made(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> bool:
     """Says whether a file still holds the clip of its receipt, at any level and place."""
     [clip] = clips_of(model, receipt)
-    receipt_clip = clip.mean(0).double().numpy()
-    file_sound = np.concatenate([*files.decode(sound, model.sample_rate, 1)])[:, 0].astype(np.float64)
-    power = float(np.square(receipt_clip).sum() * np.square(file_sound).sum())
-    return float(np.abs(correlate(receipt_clip, file_sound, method="fft")).max()) >= SAME * power**0.5
+    made = clip.mean(0).double().numpy()
+    heard = np.concatenate([*files.decode(sound, model.sample_rate, 1)])[:, 0].astype(np.float64)
+    products = np.abs(correlate(made, heard, method="fft"))
+    begin = int(products.argmax()) - len(heard) + 1  # of what is heard, in what was made
+    both = made[max(begin, 0) : begin + len(heard)], heard[max(-begin, 0) :][: len(made) - max(begin, 0)]
+    of_made, of_heard = (float(np.square(part).sum()) for part in both)
+    power = float(np.square(heard).sum())
+    return of_heard >= KEPT * power and float(products.max()) >= SAME * (of_made * of_heard) ** 0.5
 
 
 def _receipt(sound: Path) -> ClipReceipt | PointReceipt | None:

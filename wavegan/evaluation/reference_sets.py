@@ -17,6 +17,7 @@ from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 
 logger = logging.getLogger(__name__)
 
+FEWEST_JUDGED = 2  # clips of each set
 MOST_TRAINING_CLIPS = 20_000  # at most, that are searched for copies
 
 
@@ -104,7 +105,7 @@ def agreed_count(wanted: int, real_sound: ReferenceSets, candidates: Sequence[Ju
     Raises DataError for fewer than two clips.
     """
     held_out = min(len(real_sound.reference), len(real_sound.real))
-    if held_out < 2:
+    if held_out < FEWEST_JUDGED:
         raise DataError(
             f"{len(real_sound.real)} held-out clips would be compared with {len(real_sound.reference)} others",
             "2 or more of each are needed, several hundred for a figure worth quoting",
@@ -113,7 +114,7 @@ def agreed_count(wanted: int, real_sound: ReferenceSets, candidates: Sequence[Ju
     sizes = {"there are no more (half of those held out)": held_out}
     sizes |= {f"there are no more in {candidate.path}": len(candidate.clips) for candidate in candidates}
     reason = min(sizes, key=lambda limit: sizes[limit])
-    if (count := min(wanted, sizes[reason])) < 2:
+    if (count := min(wanted, sizes[reason])) < FEWEST_JUDGED:
         raise DataError(
             f"1 clip of each set would be compared, as {reason}",
             "2 or more are needed, several hundred for a figure worth quoting",
