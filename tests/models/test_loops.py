@@ -63,7 +63,7 @@ def test_a_long_loop_goes_around_its_latents():
     period = 2 * STOP_HOPS + 240
     [first, *_] = unbounded_stages(2 * period)
     stops = torch.eye(3)[None]
-    way = latents_on_the_way(stops, first, period)[0]
+    way = latents_on_the_way(stops, first, torch.ones(1), period)[0]
     start, around = first.margin, period // first.stride
     assert (way[start : start + around] - way[start + around : start + 2 * around]).abs().max() < 1e-6
     for stop in range(3):

@@ -108,7 +108,7 @@ def test_where_all_latents_are_zero_a_long_sound_is_that_of_one_latent():
 def test_latents_on_the_way_between_orthogonal_ones_are_as_long():
     [first, *_] = unbounded_stages(2 * STOP_HOPS)
     stops = torch.eye(3)[None]
-    way = latents_on_the_way(stops, first)[0]
+    way = latents_on_the_way(stops, first, torch.ones(1))[0]
     at = [first.margin + stop * STOP_HOPS // first.stride for stop in range(3)]
     torch.testing.assert_close(way[at], torch.eye(3), rtol=0, atol=1e-6)
     torch.testing.assert_close(way[(at[0] + at[1]) // 2], torch.tensor([0.5, 0.5, 0]).sqrt(), rtol=0, atol=1e-6)

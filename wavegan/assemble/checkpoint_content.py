@@ -14,7 +14,7 @@ from wavegan.assemble.models import GENERATING
 from wavegan.assemble.training import method, optimizer
 from wavegan.errors import RecipeError
 from wavegan.methods.base import Method
-from wavegan.models.pitches import OF_LABELS
+from wavegan.models.statistics_since import STATISTICS_SINCE
 from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
 from wavegan.torch_files import ContentError, Fields, refuse_other_form
@@ -104,9 +104,8 @@ def check_training(content: dict[str, Any]) -> None:
 def _expected(network: nn.Module, stored: Any) -> dict[str, Tensor]:
     """Returns the state of a network, but for what the stored one of an earlier version may lack."""
     state = network.state_dict()
-    if isinstance(stored, Mapping) and OF_LABELS not in stored:
-        state.pop(OF_LABELS, None)
-    return state
+    lacking = STATISTICS_SINCE.keys() - stored.keys() if isinstance(stored, Mapping) else ()
+    return {name: values for name, values in state.items() if name not in lacking}
 
 
 def _checked_basics(content: dict[str, Any]) -> tuple[Recipe, Method]:

@@ -8,9 +8,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from wavegan.assemble import networks
+from wavegan.assemble.heard_drift import measure_drift
 from wavegan.assemble.heard_pitches import measure_pitches
 from wavegan.assemble.training_clips import measured_clips
 from wavegan.audio.clip_source import ClipSource
+from wavegan.audio.windows import Windows
 from wavegan.methods.base import Batch, Method
 from wavegan.methods.gan import GAN
 from wavegan.methods.translation import Translation
@@ -40,6 +42,8 @@ def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) ->
         for network in new_method.networks.values():
             if isinstance(network, inverse_stft.Generator) and network.needs_pitches:
                 measure_pitches(network, clips, recipe.data.sample_rate, on)
+            if isinstance(network, inverse_stft.Generator) and network.drift is not None and isinstance(clips, Windows):
+                measure_drift(network, clips, recipe.data.sample_rate, on)
     return new_method
 
 

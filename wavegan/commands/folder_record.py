@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from wavegan.atomic_write import write_text
-from wavegan.models.pitches import OF_LABELS
+from wavegan.models.statistics_since import says_nothing
 
 RECORD = "clips.json"
 
@@ -40,10 +40,10 @@ class FolderRecord:
 
 
 def weights_hash(network: nn.Module) -> str:
-    """Returns a short hash of a network's weights, as versions without pitches of labels did where there are none."""
+    """Returns a short hash of a network's weights, as earlier versions did for what they lack."""
     digest = hashlib.blake2b(digest_size=12)
     for name, values in network.state_dict().items():
-        if name == OF_LABELS and not values.any():
+        if says_nothing(name, values):
             continue
         digest.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from wavegan.atomic_write import atomic_write, write_text
 from wavegan.errors import RunError
-from wavegan.models.pitches import OF_LABELS
+from wavegan.models.statistics_since import STATISTICS_SINCE
 
 FORMAT = 1  # increased whenever the layout changes
 ONNX = "onnx"  # the format of a folder that onnx_file.py writes
@@ -39,7 +39,7 @@ def write(folder: Path, content: Mapping[str, Any], *, precision: str = "fp32") 
     plain values. precision: fp32, fp16 or bf16, in which matrices and kernels are stored; all else stays as it is.
     """
     tensors = {
-        f"{network}.{name}": _stored(values, STORED_AS["fp32" if name == OF_LABELS else precision])
+        f"{network}.{name}": _stored(values, STORED_AS["fp32" if name in STATISTICS_SINCE else precision])
         for network, weights in content["networks"].items()
         for name, values in weights.items()
     }

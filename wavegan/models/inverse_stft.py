@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from wavegan import settings
 from wavegan.dsp.frames import framed, real_transform
 from wavegan.dsp.representation import Waveform
-from wavegan.models.conv1d import Convolution, initialize_uniform
+from wavegan.models.conv1d import initialize_uniform
 from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
 from wavegan.models.level_meter import LevelMeter
+from wavegan.models.modulated import ModulatedBlock
 from wavegan.models.pitches import DrawnPitches
 from wavegan.models.pulses import Pulses, pitch_unit
 from wavegan.models.spectral_frames import LongFrames, SpectralFrames
@@ -29,7 +30,6 @@ from wavegan.models.spectral_head import channel_mix
 from wavegan.models.stages import latents_on_the_way, stretched, unbounded_stages, way_stops, whole_stages
 
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
-KERNEL_SIZE = 5
 LOCAL_FRAMES = 32  # about as many have the same local latents; 256 ms at 16 kHz and a hop of 128
 FULL_PEAK = 0.95  # a peak that counts as 1, and the share of clips that must have it
 START_PULSES = 0.6  # their share in a bin of a network that has learned nothing, where pitches are drawn
@@ -45,7 +45,8 @@ class Generator(SpectralFrames):
     that the parts differ as they do in music; then it is longer than latent_dim. A part has LOCAL_FRAMES, and between
     the middles of parts they are interpolated. unbounded: clips are parts of a sound without beginning and end, so one
     for short clips makes long ones, see `unbounded_stages`; each frame that the blocks begin with is a part. A long
-    sound has several latents of latent_dim numbers and goes from one to the next, see `latents_on_the_way`. pulses:
+    sound has several latents of latent_dim numbers and goes from one to the next, see `latents_on_the_way`, as far as
+    its `drift` says. pulses:
     adds a source of pulses, of one pitch for every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch
     of a clip is drawn as those of the sound, or of its label, are spread, see `DrawnPitches`, every block sees it and
     the head moves it little; and pulses ring, with the phases of the minimum-phase filter that has the frame's levels.
@@ -68,6 +69,7 @@ class Generator(SpectralFrames):
     needs_statistics = True
     peaks_are_one: Tensor
     mix: Tensor
+    drift: Tensor | None
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class Generator(SpectralFrames):
         self.mapping = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(mapped, mapped), nn.LeakyReLU(0.2))
         self.start = nn.Linear(mapped, dim if unbounded else dim * self.stages[0].length)
         self.local = nn.Linear(local_latents, dim) if local_latents else None
-        blocks = [_Block(dim, mapped, knows_pitch=is_drawn) for _ in self.stages]
+        blocks = [ModulatedBlock(dim, mapped, knows_pitch=is_drawn) for _ in self.stages]
         self.blocks = nn.ModuleList(blocks)
         of_pulses = {"is_steady": steady_pitch, "is_drawn": is_drawn, "are_notes": not glottal_pulses}
         self.pulses = Pulses(window, hop, **of_pulses, edge=edge) if pulses else None
@@ -130,6 +132,7 @@ class Generator(SpectralFrames):
             self.long_frames.begin()
         self.register_buffer("peaks_are_one", torch.zeros((), dtype=torch.bool))
         self.register_buffer("mix", channel_mix(channels), persistent=False)
+        self.register_buffer("drift", torch.ones(max(1, labels)) if unbounded else None)
 
     def _declared_inputs(self) -> tuple[Input, ...]:
         """Lists the latent, a row of noise for each block, white noise for the hiss, and numbers of drawn pitches."""
@@ -201,10 +204,21 @@ class Generator(SpectralFrames):
         if self.stops == 1:
             return self.mapped_latents(z, labels)[:, None]
         stops = z[:, : self.latent_dim * self.stops].unflatten(1, (self.stops, -1))
-        latents = latents_on_the_way(stops, self.stages[0], self.period)
+        latents = latents_on_the_way(stops, self.stages[0], self._drift_of(z, labels), self.period)
         places = latents.shape[1]
         each = None if labels is None else labels.repeat_interleave(places, dim=0)
         return self.mapped_latents(latents.flatten(0, 1), each).unflatten(0, (-1, places))
+
+    def _drift_of(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Returns the drift (N,) of the clips of latents and label weights."""
+        assert self.drift is not None, "a sound of several latents is of any length"
+        return self.drift.expand(len(z)) if labels is None else labels.to(self.drift) @ self.drift
+
+    def _load_from_state_dict(self, state_dict, prefix, *others) -> None:
+        """Takes the drift of models that lack one: each latent of a long sound is independent of the others."""
+        if self.drift is not None:
+            state_dict.setdefault(f"{prefix}drift", torch.ones_like(self.drift))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     @property
     def sets_of_frames(self) -> list[SpectralFrames]:
@@ -247,31 +261,3 @@ class Generator(SpectralFrames):
 def _activated(x: Tensor) -> Tensor:
     """Applies the last activation to features (N, dim, frames), for layers that take (N, frames, dim)."""
     return F.leaky_relu(x, 0.2).transpose(1, 2)
-
-
-class _Block(nn.Module):
-    """Adds two convolutions to its input (N, dim, T), modulated by the mapped latent and by one noise.
-
-    The mapped latent is (N, mapped, T), or (N, mapped, 1) where it is the same everywhere. The noise (N, 1, T) is
-    one number for each place: all that differs between two hits of one latent, but for a drawn pitch (N, 1, T).
-    """
-
-    def __init__(self, dim: int, mapped: int, *, knows_pitch: bool = False):
-        super().__init__()
-        self.first, self.last = (Convolution(dim, dim, KERNEL_SIZE) for _ in range(2))
-        self.modulation = nn.Linear(mapped, 2 * dim)
-        self.gain = nn.Parameter(torch.full((dim, 1), 0.1))
-        self.pitch_gain = nn.Parameter(0.3 * torch.randn(dim, 1)) if knows_pitch else None
-
-    def begin_empty(self) -> None:
-        """Makes it add nothing at the start."""
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor, pitch: Tensor | None = None) -> Tensor:
-        h = self.first(F.leaky_relu(x, 0.2))
-        h = h + self.gain.to(h.dtype) * noise.to(h.dtype)
-        if self.pitch_gain is not None and pitch is not None:
-            h = h + self.pitch_gain.to(h.dtype) * pitch.to(h.dtype)
-        scale, shift = self.modulation(w.transpose(1, 2)).transpose(1, 2).chunk(2, dim=1)
-        return x + self.last(F.leaky_relu(h * (1 + scale) + shift, 0.2))

@@ -13,7 +13,6 @@ from wavegan.models.pulses import BEND_UNITS, HIGHEST, LOWEST, MOST_MOVED
 
 logger = logging.getLogger(__name__)
 
-OF_LABELS = "drawn_pitches.of_labels"  # in the state of a generator; earlier versions lack it, and zeros stand for it
 NOTE = r"[A-Ga-g][#b♯♭]?-?\d"  # how people write one
 NOTE_OF_LABEL = re.compile(rf"(?<![^\W\d_]){NOTE}(?!\d)")
 OWN = (math.log2(3), math.log2(8))  # of clips whose pitches are not known; 94 to 250 Hz

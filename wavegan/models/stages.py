@@ -87,18 +87,24 @@ def loop_stops(hops: int) -> int:
     return max(1, round(hops / STOP_HOPS))
 
 
-def latents_on_the_way(stops: Tensor, first: Stage, period: int = 0) -> Tensor:
+def latents_on_the_way(stops: Tensor, first: Stage, drift: Tensor, period: int = 0) -> Tensor:
     """Computes the latents (N, places, D) of the first block's places, of those at the stops (N, S, D).
 
     Between two stops a latent goes along an arc. Independent latents are nearly orthogonal, so it stays about as long.
-    period: hops, after which the way is back at its first stop, as that of a loop is; 0 for a way that ends.
+    drift: (N,), from 0, all are the first latent, to 1, each stop is reached; between them all lie at this part of a
+    right angle from the first one. period: hops, after which the way is back at its first stop, as that of a loop is; 0
+    for a way that ends.
     """
     count = stops.shape[1]
     hops = (torch.arange(first.length, device=stops.device) - first.margin) * first.stride
     at = hops % period * (count / period) if period else (hops / STOP_HOPS).clamp(0, count - 1)
     before = at.floor().long().clamp(max=count - 1 if period else count - 2)
-    angles = ((at - before) * (math.pi / 2))[:, None]
-    return angles.cos() * stops[:, before] + angles.sin() * stops[:, (before + 1) % count]
+    angles = (at - before) * (math.pi / 2)
+    here, there = (F.one_hot(stop % count, count) for stop in (before, before + 1))
+    shares = angles.cos()[:, None] * here + angles.sin()[:, None] * there
+    away = drift.to(shares)[:, None, None] * (math.pi / 2)
+    shares = away.sin() * shares + away.cos() * F.one_hot(torch.zeros_like(before), count)
+    return shares / shares.norm(dim=-1, keepdim=True) @ stops
 
 
 def stretched(x: Tensor, size: int) -> Tensor:

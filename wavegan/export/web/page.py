@@ -17,7 +17,7 @@ from wavegan.atomic_write import write_text
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import UserError
 from wavegan.generation import Model
-from wavegan.models import inverse_stft
+from wavegan.models import inverse_stft, modulated
 from wavegan.models.inputs import Input
 from wavegan.models.pitches import NOTE_OF_LABEL
 from wavegan.models.pulses import pitch_unit
@@ -147,7 +147,7 @@ def _rows(generator: inverse_stft.Generator) -> tuple[Input, ...]:
 def products_of(generator: inverse_stft.Generator) -> int:
     """Counts the multiplications of a sound in the page: convolutions, head and Fourier transforms."""
     frames = sum(declared.shape[-1] for declared in _rows(generator))
-    blocks = 2 * frames * inverse_stft.KERNEL_SIZE * generator.dim**2
+    blocks = 2 * frames * modulated.KERNEL_SIZE * generator.dim**2
     transforms = generator.channels + bool(generator.pulses) + 1  # those of the sources, and that of the picture
     sounds = sum(
         part.frames * (part.head.weight.numel() + part.channels * _products_of_transform(part.window))
