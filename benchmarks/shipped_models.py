@@ -63,8 +63,8 @@ TOLD = {  # about, limits
         "Single notes of the built-in synthesiser, by timbre and pitch.",
         "It knows the timbres of its labels alone, all as loud as each other, of at most 1.02 s, and notes from C4 to "
         "B4; others can be asked for (`--pitch`). Partials waver a little more than those of real notes "
-        "(`partial_jitter_hz`), attacks are near real ones, not like them (`kad_attack`), and 7 of 100 clips are near "
-        "doubles of others (`duplicate_share`). All of 36 notes of each timbre were within 12 cents of their label.",
+        "(`partial_jitter_hz`), attacks are near real ones, not like them (`kad_attack`), and 6 of 100 clips are near "
+        "doubles of others (`duplicate_share`). All of 36 notes of each timbre were within 6 cents of their label.",
     ),
 }
 
