@@ -100,7 +100,7 @@ MENDED = {  # the sound, the kind of its fault, and what the recipe says of data
     "recordings": (recording, "reach", {"windows": "random", "clip_samples": 16384}),
     "telephone": (telephone, "bandwidth", {"sample_rate": 8000}),
     "stereo": (wide, None, {"channels": 2}),
-    "plain": (hit, None, {"sample_rate": RATE, "windows": "first", "channels": 1, "holdout": 0.2}),
+    "plain": (hit, None, {"sample_rate": RATE, "windows": "first", "channels": 1, "holdout": 0.34}),
 }
 
 

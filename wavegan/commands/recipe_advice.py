@@ -24,6 +24,7 @@ from wavegan.commands.data_format import DataFormat, scale_of
 from wavegan.commands.shipped_models import shipped_models
 from wavegan.commands.starting import start_of
 from wavegan.errors import RunError
+from wavegan.evaluation.reference_sets import FEWEST_JUDGED
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
 from wavegan.recipe.yaml_text import flow
@@ -32,6 +33,7 @@ TEMPLATE = "recipe_advice.yaml.j2"
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
+MOST_HELD_OUT = 0.5  # of few sounds
 SMALL_SOURCE = 1000  # files or clips; a smaller source holds out a larger share, and its short sounds are augmented
 HEARD_OFTEN = 40  # times that a word is heard, after which discriminators know it by heart
 VOICE_SPEED = 0.15  # octaves
@@ -155,6 +157,9 @@ def _split_values(source: Sequence[str], corpus: Corpus, cutting: Cutting) -> di
     if test := own_test_part(source):
         return {"test_value": flow(test), "holdout": None}
     share = 0.2 if len(corpus.names) < SMALL_SOURCE else 0.1
+    needed = math.ceil(200 * FEWEST_JUDGED / len(corpus.names)) / 100  # of starts, in both halves
+    if cutting.windows == "first" and share < needed <= MOST_HELD_OUT:
+        share = needed
     return {"test_value": None, "holdout": share, "holdout_ends": _holds_out_ends(corpus, cutting, share)}
 
 
