@@ -362,6 +362,10 @@ def test_files_and_models_have_a_rate_of_their_own():
         ({"sample_rate": 16000.5}, "`sample_rate` is 16000.5; it must be an integer"),
         ({"sample_rate": "16k"}, "`sample_rate` is '16k'; it must be an integer"),
         ({"count": 1}, "`count` is 1; it must be at least 2"),
+        (
+            {"embedding": "clap"},
+            "`embedding` is 'clap'; it must be a function of clips (N, C, T) and their sample rate",
+        ),
     ],
 )
 def test_numbers_of_a_judgement_are_refused_before_anything_is_read(values, message):

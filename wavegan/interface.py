@@ -20,7 +20,7 @@ from wavegan.commands.model_loading import load_model
 from wavegan.commands.named_run import recipe_and_folder
 from wavegan.commands.python_model import Model, Sound
 from wavegan.errors import UserError
-from wavegan.evaluation.features import Embedding
+from wavegan.evaluation.features import Embedding, refuse_no_function
 
 Device = str | torch.device
 Overrides = Mapping[str, Any] | Sequence[str]
@@ -70,6 +70,7 @@ def evaluate(
     `metrics` of the result maps each metric to value, low, high (its 95 % interval) and n; `reference` holds the same
     for other real clips. Raises DataError or RunError for what cannot be judged, UserError for an array without clips.
     """
+    refuse_no_function(embedding)
     rate = sample_rate if sample_rate is None else whole_number("sample_rate", sample_rate, **RATES)
     options = JudgingOptions(
         data=_path(reference),

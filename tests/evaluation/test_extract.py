@@ -109,6 +109,12 @@ def test_an_embedding_is_heard_once_for_each_clip_and_what_is_no_row_for_each_is
             extract([CLIPS], 8000, embedding=wrong)
 
 
+def test_an_embedding_keeps_nothing_for_gradients():
+    layer, heard = torch.nn.Linear(CLIPS.shape[2], 4), []
+    extract([CLIPS], 8000, embedding=lambda clips, _: heard.append(layer(clips[:, 0])) or heard[-1])
+    assert not heard[0].requires_grad
+
+
 def test_a_listener_hears_every_clip_once_in_order():
     ear = Ear()
     seen = extract(CLIPS.split(3), 8000, ear)

@@ -10,7 +10,7 @@ from wavegan import progress
 from wavegan.evaluation.classifier import Classifier
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.evaluate import Reference
-from wavegan.evaluation.features import OF_CLASSIFIER, Embedding, Features
+from wavegan.evaluation.features import OF_CLASSIFIER, Embedding, Features, refuse_no_function
 from wavegan.evaluation.meaning import LEAST_CLIPS, fault_of_classifier, metrics_of, silent_count
 from wavegan.evaluation.reference_sets import ReferenceSets
 
@@ -33,6 +33,7 @@ def extract_sets(
 
     model_labels: the labels of what is judged, of which the classifier should know some.
     """
+    refuse_no_function(embedding)
     count = len(next(iter(sets.values())))
     training = _with_progress(real_sound.training) if real_sound.training else None
     reference = Reference(

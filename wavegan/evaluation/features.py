@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wavegan.dsp.mel import BANDS, RANGE_DECIBELS, log_mel
-from wavegan.errors import DataError
+from wavegan.errors import DataError, UserError
 from wavegan.evaluation import artefacts, copies, fine_structure
 from wavegan.evaluation.events import events
 
@@ -21,6 +21,14 @@ OF_CLASSIFIER = ("classifier", "probabilities")  # the kinds of features that a 
 
 Features = dict[str, np.ndarray]  # by kind: "log_mel" (N, 128), "comb" (N, stages), …
 Embedding = Callable[[Tensor, int], Tensor | np.ndarray]  # of clips (N, C, T) and their sample rate: (N, F)
+
+
+def refuse_no_function(embedding: object) -> None:
+    """Raises UserError for an embedding, which may be None, that cannot be called, such as a network's name."""
+    if embedding is not None and not callable(embedding):
+        rule = "it must be a function of clips (N, C, T) and their sample rate that gives (N, F)"
+        remedy = "pass one that calls the network that you mean"
+        raise UserError(f"`embedding` is {embedding!r}", rule, remedy)
 
 
 class ClipClassifier(Protocol):
@@ -91,6 +99,7 @@ def _extract(batches: Iterable[Tensor], features: Callable[[Tensor], Features]) 
     return rows
 
 
+@torch.no_grad()  # which a large network would remember its layers for
 def _embedded(embedding: Embedding, clips: Tensor, sample_rate: int) -> np.ndarray:
     rows = torch.as_tensor(embedding(clips, sample_rate)).detach().cpu().double().numpy()
     if rows.ndim != 2 or len(rows) != len(clips) or not np.isfinite(rows).all():

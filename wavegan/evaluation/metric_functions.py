@@ -71,53 +71,6 @@ def _median_distance(rows: Array) -> float:
     return median if median > ROUNDING else 1.0  # all are alike
 
 
-def frechet_distance(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
-    """Computes ‖μ₁-μ₂‖² + tr(Σ₁+Σ₂-2√(Σ₁Σ₂)), each set taken as a Gaussian (Kilgour et al. 2019).
-
-    It is biased upward, the more so the fewer clips there are: compare only distances at equal N and M.
-    """
-    both = zip(_all_moments(candidate, weights), _all_moments(reference, reference_weights), strict=True)
-    return torch.stack([_frechet(*mine, *real) for mine, real in both]).numpy()
-
-
-@kept_with(2)
-def _all_moments(rows: Array, weights: Array) -> list[tuple[Tensor, Tensor]]:
-    """Computes mean and covariance for each row of weights, in one piece of memory: small ones would leave holes."""
-    count, size = len(weights), rows.shape[1]
-    means, covariances = (torch.empty(count, *shape, dtype=torch.float64) for shape in ((size,), (size, size)))
-    for place, counts in enumerate(torch.from_numpy(weights)):
-        means[place], covariances[place] = _moments(torch.from_numpy(rows), counts)
-    return list(zip(means, covariances, strict=True))
-
-
-def _moments(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Computes the mean and unbiased covariance of rows, each of which counts as often as its weight says."""
-    mean = weights @ rows / weights.sum()
-    shifted = rows - mean
-    return mean, (shifted * weights[:, None]).T @ shifted / (weights.sum() - 1)
-
-
-def _frechet(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> Tensor:
-    # √(Σ₁Σ₂) and √(√Σ₁ Σ₂ √Σ₁) have the same trace. The second form is symmetric, so its eigenvalues are real
-    # and at most rounding takes them below zero, even where N < F leaves the covariances without full rank.
-    values, vectors = _eigenvectors(covariance)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    overlap = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
-    shift = mean - other_mean
-    return (shift @ shift + covariance.trace() + other_covariance.trace() - 2 * overlap).clamp(min=0)
-
-
-def _eigenvectors(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns eigenvalues and eigenvectors, by QR where divide and conquer fails: where many eigenvalues are equal."""
-    try:
-        return torch.linalg.eigh(covariance)
-    except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
-        import scipy.linalg  # which most evaluations do without
-
-        values, vectors = scipy.linalg.eigh(covariance.numpy(), driver="ev")
-        return torch.from_numpy(values), torch.from_numpy(vectors)
-
-
 def precision(candidate: Array, reference: Array, weights: Array, reference_weights: Array) -> Array:
     """Computes the share of candidate clips in a real clip's ball, up to its 5th neighbour (Kynkäänniemi 2019)."""
     return _mean(_crossing(candidate, reference).candidate_balls > 0, weights)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from wavegan.evaluation import metric_functions as functions
 from wavegan.evaluation.artefacts import comb_levels, strongest_line, strongest_ripple
 from wavegan.evaluation.events import event_counts
+from wavegan.evaluation.frechet import frechet_distance
 from wavegan.evaluation.metric_functions import Array
 
 LOWER, HIGHER, AS_REAL = "↓ lower is better", "↑ higher is better", "≈ as real is best"
@@ -96,7 +97,7 @@ METRICS: dict[str, Metric] = {
         better=LOWER,
     ),
     "fad_l": Metric(
-        functions.frechet_distance,
+        frechet_distance,
         features="log_mel",
         group="Fidelity",
         name="Fréchet distance",
@@ -105,7 +106,7 @@ METRICS: dict[str, Metric] = {
         is_periodic=False,
     ),
     "fad_c": Metric(
-        functions.frechet_distance,
+        frechet_distance,
         features="classifier",
         group="Fidelity",
         name="Fréchet distance, classifier",
@@ -267,7 +268,7 @@ METRICS: dict[str, Metric] = {
         better=LOWER,
     ),
     "kad_e": _of_embedding(functions.kernel_distance, "Kernel distance", LOWER),
-    "fad_e": _of_embedding(functions.frechet_distance, "Fréchet distance", LOWER),
+    "fad_e": _of_embedding(frechet_distance, "Fréchet distance", LOWER),
     "precision_e": _of_embedding(functions.precision, "Precision", HIGHER),
     "density_e": _of_embedding(functions.density, "Density", HIGHER),
     "recall_e": _of_embedding(functions.recall, "Recall", HIGHER),
