@@ -8,6 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WrapValidator, field_validator
 
 
+class Thousands(float):
+    """Marks a number written with a point and three digits, as 5.000: no whole number, since it may mean 5000."""
+
+
 class Settings(BaseModel):
     """Holds a part of a recipe: it is frozen, strict about types, and refuses unknown keys."""
 
@@ -17,7 +21,7 @@ class Settings(BaseModel):
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
         """Turns lists into tuples and 1e5 into 100000; for a float field, pydantic turns that back into a float."""
-        if isinstance(value, float) and value.is_integer():
+        if isinstance(value, float) and value.is_integer() and not isinstance(value, Thousands):
             return int(value)
         return tuple(value) if isinstance(value, list) else value
 

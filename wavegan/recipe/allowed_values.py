@@ -1,6 +1,7 @@
 """Says in words which values a field allows, and finds the allowed value nearest to a refused one."""
 
 import difflib
+import re
 from math import inf
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -12,7 +13,7 @@ from wavegan.recipe.optimizers import Betas
 from wavegan.recipe.schema import Paths
 from wavegan.recipe.training_keys import Automatic, Trackers
 from wavegan.recipe.yaml_text import format_value
-from wavegan.settings import OR_AUTO
+from wavegan.settings import OR_AUTO, Thousands
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -27,6 +28,8 @@ _WORDS: dict[Any, str] = {
 }
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _BOOLEANS = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
+_COUNTED = re.compile(r"(.*?)\s*(k?)\s*(?:hz)?", re.IGNORECASE | re.DOTALL)
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?:(?:[,'’\s]\d{3})+|(?:\.\d{3}){2,})")
 
 
 def rule(field: FieldInfo) -> str:
@@ -40,9 +43,15 @@ def rule(field: FieldInfo) -> str:
     return f"{word}{_WORDS[kind]} {' and '.join(bounds)}".strip()
 
 
-def remedy(field: FieldInfo, value: Any) -> Any:
-    """Returns the allowed value nearest to a refused one, or else an example or the default."""
+def remedy(field: FieldInfo, value: Any) -> str:
+    """Returns the allowed value nearest to a refused one, or what it may mean; else an example or the default."""
     kind, _ = _plain(field)
+    if kind is int and (meant := _in_thousands(field, value)):
+        return listed(meant)
+    return format_value(_remedy(field, kind, value))
+
+
+def _remedy(field: FieldInfo, kind: Any, value: Any) -> Any:
     word = str(value).lower()
     if get_origin(kind) is Literal:
         return next(iter(difflib.get_close_matches(word, get_args(kind), 1)), field.default)
@@ -63,14 +72,43 @@ def _plain(field: FieldInfo) -> tuple[Any, bool]:
 
 def _nearest(field: FieldInfo, kind: type, value: Any) -> Any:
     """Returns the allowed number nearest to a refused one; the default if there is none."""
-    limits = {"ge": -inf, "gt": -inf, "le": inf, "lt": inf, **_limits(field)}
-    try:
-        clamped = min(max(float(value), limits["ge"]), limits["le"])
-    except (TypeError, ValueError, OverflowError):
-        return field.default
-    if isinstance(value, bool) or not limits["gt"] < clamped < limits["lt"]:
+    clamped = _clamped(field, _number(value))
+    if clamped is None:
         return field.default
     return round(clamped) if kind is int else clamped
+
+
+def _in_thousands(field: FieldInfo, value: Any) -> list[int]:
+    """Returns the allowed whole numbers that a number in thousands may mean.
+
+    5.000 may be 5000 or 5. What is below a least value of 1,000 or more, as of a sample rate, is meant in thousands.
+    """
+    number, least = _number(value), _limits(field).get("ge", 0)
+    if number is None or not (isinstance(value, Thousands) or 1000 <= least > number):
+        return []
+    meant = (round(1000 * number, 6), number)
+    return [int(each) for each in meant if each.is_integer() and _clamped(field, each) == each]
+
+
+def _number(value: Any) -> float | None:
+    """Returns the number that a value is or means, as the texts 5,000 and 44.1 kHz do; None if it means none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        if not isinstance(value, str):
+            return float(value)
+        digits, thousands = _COUNTED.fullmatch(value.strip()).groups()  # type: ignore[union-attr]
+        plain = re.sub(r"\D", "", digits) if _GROUPED.fullmatch(digits) else digits.replace(",", ".")
+        return round(float(plain) * (1000 if thousands else 1), 6)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _clamped(field: FieldInfo, number: float | None) -> float | None:
+    """Returns the allowed number nearest to another one; None if there is none."""
+    limits = {"ge": -inf, "gt": -inf, "le": inf, "lt": inf, **_limits(field)}
+    clamped = None if number is None else min(max(number, limits["ge"]), limits["le"])
+    return clamped if clamped is not None and limits["gt"] < clamped < limits["lt"] else None
 
 
 def _limits(field: FieldInfo) -> dict[str, Any]:

@@ -189,4 +189,4 @@ def _advice(place: Located, field: FieldInfo, value: Any) -> str:
     if section:
         names = listed(section.model_fields, "and")
         return f"it is a section; write its keys ({names}) on indented lines below it"
-    return f"it must be {rule(field)}; try {format_value(remedy(field, value))}"
+    return f"it must be {rule(field)}; try {remedy(field, value)}"

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from wavegan.recipe.tree import Place, PlacedProblem, Tree
+from wavegan.settings import Thousands
 
 _TAG = "tag:yaml.org,2002:"
 # Unquoted text means the same as in YAML 1.2: 1e-4 is a number and yes is text. PyYAML says the opposite.
@@ -21,6 +22,7 @@ _UNQUOTED = {
     "int": r"[-+]?(0|[1-9](_?\d){0,18})$",
     "float": r"[-+]?((\d(_?\d)*(\.(\d(_?\d)*)?)?|\.\d(_?\d)*)([eE][-+]?\d+)?|\.(inf|nan))$",
 }
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")
 
 
 class Loader(yaml.SafeLoader):
@@ -40,6 +42,11 @@ class Loader(yaml.SafeLoader):
             problem = "a recipe has no aliases (*name) and no tags (!name)"
             raise yaml.MarkedYAMLError(None, None, problem, event.start_mark, "write the value itself")
         return super().compose_node(parent, index)
+
+    def construct_yaml_float(self, node: Any) -> float:
+        """Makes a float as PyYAML does; one that may be a whole number with a point after its thousands is marked."""
+        number = super().construct_yaml_float(node)
+        return Thousands(number) if _THOUSANDS.fullmatch(node.value) else number
 
     def tree(self) -> Tree:
         """Returns the whole text as a tree."""
@@ -88,8 +95,14 @@ class _Dumper(yaml.SafeDumper):
         """Writes a list on one line."""
         return self.represent_sequence(_TAG + "seq", data, flow_style=True)
 
+    def represent_thousands(self, data: Any) -> Any:
+        """Writes a number as it was written."""
+        return self.represent_scalar(_TAG + "float", f"{data:.3f}")
 
+
+Loader.add_constructor(_TAG + "float", Loader.construct_yaml_float)
 _Dumper.add_representer(list, _Dumper.represent_list)
+_Dumper.add_representer(Thousands, _Dumper.represent_thousands)
 for _name, _pattern in _UNQUOTED.items():
     for _class in (Loader, _Dumper):
         _class.add_implicit_resolver(_TAG + _name, re.compile(_pattern), None)
