@@ -65,6 +65,8 @@ def faults(tmp_path: Path):
         "training.ema=0 training.ema_half_life=1e4 training.lr_decay=cosine training.lr_floor=0.02",
         "method.augment.name=adaptive method.augment.target=0.5 discriminators.waveform.penalty_every=16",
         f"{WAVEFORM}.batch_norm=true {WAVEFORM}.penalty=none {WAVEFORM}.objective=hinge",
+        "data.channels=1 data.channel=2",
+        "data.channels=2",
     ],
 )
 def test_what_goes_together(faults, settings):
@@ -88,6 +90,11 @@ def test_what_goes_together(faults, settings):
             "method.weight_clip=0.01",
             "method.weight_clip is 0.01; method.penalty: gradient_penalty bounds the discriminator already; use "
             "one of the two; try method.penalty: none",
+        ),
+        (
+            "data.channels=2 data.channel=1",
+            "data.channel is 1; it takes one channel of each file, so the 2 of data.channels would all be the same; "
+            "leave it out, or try data.channels: 1",
         ),
         (
             "method.penalty=none",

@@ -40,6 +40,10 @@ def _sound(recipe: Recipe) -> Iterator[Conflict]:
         yield Conflict(
             (key, null_key), f"{key} is {format_value(_value_at(recipe, key))}, and {null_key} is null; {rule}"
         )
+    if data.channel is not None and data.channels > 1:
+        rule = f"it takes one channel of each file, so the {data.channels} of data.channels would all be the same"
+        keys = ("data.channel", "data.channels")
+        yield Conflict(keys, f"data.channel is {data.channel}; {rule}; leave it out, or try data.channels: 1")
     if data.holdout_ends and data.windows == "first":
         rule = "data.windows is first, so clips are starts of files, and ends sound otherwise"
         keys = ("data.holdout_ends", "data.windows")
