@@ -89,6 +89,17 @@ def test_sounds_apart_and_where_they_end(folder):
     assert heard.leads == pytest.approx([0, 0.5, 0], abs=0.002)
 
 
+def test_an_offset_too_small_to_be_mended_hides_no_end_and_no_pause(folder):
+    time = np.arange(RATE) / RATE
+    hit = 0.9 * np.sin(2 * np.pi * 300 * time) * np.exp(-20 * time)
+    sounds = {"single": np.append(hit, np.zeros(RATE)), "twice": np.append(hit, hit)}
+    shifted = {f"{name}_shifted": sound + 0.03 for name, sound in sounds.items()}
+    heard = hear(load_corpus(str(folder(**sounds, **shifted)), RATE, 1))
+    assert heard.names == ("single.wav", "single_shifted.wav", "twice.wav", "twice_shifted.wav")
+    assert heard.sounds.tolist() == [1, 1, 2, 2]
+    assert heard.ends[[1, 3]] == pytest.approx(heard.ends[[0, 2]], abs=0.001)
+
+
 def test_pitch_is_that_of_the_harmonics(folder):
     time = np.arange(2 * RATE) / RATE
     voice = sum(np.sin(2 * np.pi * 220 * partial * time) / partial for partial in range(1, 8)) / 4

@@ -118,6 +118,33 @@ def test_the_recipe_mends_what_it_can_and_trains_without_a_warning(folder, caplo
     assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
 
 
+def between_silences(number):
+    return np.concatenate([np.zeros(RATE // 2), hit(number), np.zeros(RATE)])
+
+
+@pytest.mark.parametrize("shift", [0.04, 0.2])
+@pytest.mark.parametrize("sound", [hit, between_silences, recording])
+def test_an_offset_changes_nothing_but_that_it_is_subtracted(folder, sound, shift):
+    makes = {"plain": sound, "shifted": lambda number: 0.5 * sound(number) + shift}
+    plain, shifted = (doctor(folder(make, name=name), timing=False) for name, make in makes.items())
+    assert plain.advice and shifted.advice, "something can be learned from both"
+    expected = plain.advice.recipe.data.model_copy(update={"source": ("shifted",), "remove_dc": True})
+    assert shifted.advice.recipe.data == expected
+    assert shifted.advice.recipe.generator == plain.advice.recipe.generator
+    faults, of_shifted = ({each.finding.kind for each in diagnosis.problems} for diagnosis in (plain, shifted))
+    assert of_shifted == faults | {"offset"}
+    assert shifted.facts.get("lead") == plain.facts.get("lead")
+
+
+def test_files_whose_channels_cancel_are_heard_as_they_are_learned(folder):
+    """One of ten is too few for doctor to take the left channel at first sight."""
+    make = lambda number: np.stack([hit(number), (-1 if number == 3 else 1) * hit(number)], 1)  # noqa: E731
+    result = doctor(folder(make, 10), timing=False)
+    assert result.advice and result.advice.recipe.data.channel == 1
+    assert (result.figures["files"], result.figures["listened_to"]) == (10, 10)
+    assert "unusable" in [problem.finding.kind for problem in result.problems if problem.is_mended]
+
+
 def test_training_finds_the_sound_in_the_cache(folder, monkeypatch):
     doctor(folder(late), recipe=Path("my.yaml"), timing=False)
     monkeypatch.setattr(corpus_cache, "decode_item", None)

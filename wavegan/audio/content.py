@@ -24,6 +24,7 @@ DIED_DECIBELS = 30
 PAUSE_DECIBELS, PAUSE_SECONDS = 40, 0.1  # between two sounds in one item
 NOTE = 0.8  # of the loud frames
 LOWEST_PITCH, HIGHEST_PITCH = 32.0, 2000.0  # Hz
+MEDIAN_STEP = 11  # a median is that of one sample in so many, for speed
 
 Kind = TypeVar("Kind")
 
@@ -125,11 +126,15 @@ def _bandwidth(sound: np.ndarray, sample_rate: int) -> float:
 
 
 def _beginning(corpus: Corpus, index: int, seconds: float) -> np.ndarray:
-    """Returns the beginning of an item's sound, in mono, after the silence before it, float32."""
+    """Returns the beginning of an item's sound, in mono, after the silence before it, float32, without an offset.
+
+    Even a small offset is louder than the end of a sound. Its median is that of the silence, unlike its mean.
+    """
     lead = round(float(corpus.measured["lead"][index]) * corpus.sample_rate)
     start, frames = int(corpus.starts[index]) + lead, int(corpus.lengths[index]) - lead
     sound = corpus.samples[start : start + min(frames, round(seconds * corpus.sample_rate))]
-    return sound.numpy().astype(np.float32).mean(1) / FULL_SCALE
+    mono = sound.numpy().astype(np.float32).mean(1) / FULL_SCALE
+    return mono - np.median(mono[::MEDIAN_STEP])
 
 
 def _end(corpus: Corpus, index: int) -> float:

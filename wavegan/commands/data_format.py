@@ -81,18 +81,20 @@ def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> D
     return DataFormat(rate, _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible)))
 
 
-def mended(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> DataFormat:
-    """Returns the form with the switches that the findings ask for."""
-    least = WORTH_MENDING * len(corpus.names)
-    kinds = {finding.kind for finding in problems if len(finding.names) > least}
+def levelled(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> DataFormat:
+    """Returns the form with the channels and the offset that the findings ask for."""
+    kinds = _worth_mending(problems, corpus)
     cancels = any("data.channel=1" in reason for reason in corpus.skipped.values())
     channels = 1 if "mono" in kinds or cancels else form.channels
-    reading = Reading(
-        channel=1 if channels == 1 and ("phase" in kinds or cancels) else form.reading.channel,
-        remove_dc="offset" in kinds,
-        trim_silence=bool(kinds & {"late", "delayed"}),
-    )
+    channel = 1 if channels == 1 and ("phase" in kinds or cancels) else form.reading.channel
+    reading = form.reading._replace(channel=channel, remove_dc="offset" in kinds)
     return replace(form, channels=channels, reading=reading)
+
+
+def trimmed(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> DataFormat:
+    """Returns the form without the silence around the sound, if the findings ask for that."""
+    is_late = bool(_worth_mending(problems, corpus) & {"late", "delayed"})
+    return replace(form, reading=form.reading._replace(trim_silence=is_late))
 
 
 def of_its_kind(form: DataFormat, steady: float | None, hearing: Hearing) -> DataFormat:
@@ -145,6 +147,11 @@ def cutting_of(corpus: Corpus, ends: np.ndarray, is_split: bool = False) -> Cutt
 def scale_of(sample_rate: int) -> float:
     """Returns by what windows at the tuned rate are multiplied so that they last as long at this one: whole eighths."""
     return max(1, round(EIGHTHS * sample_rate / TUNED_RATE)) / EIGHTHS
+
+
+def _worth_mending(problems: Sequence[Finding], corpus: Corpus) -> set[str]:
+    least = WORTH_MENDING * len(corpus.names)
+    return {finding.kind for finding in problems if len(finding.names) > least}
 
 
 def _kilohertz(hertz: float) -> str:

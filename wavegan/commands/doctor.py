@@ -3,34 +3,25 @@
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
-from wavegan.audio.checks import Finding, findings
-from wavegan.audio.content import hear, probe, sample
-from wavegan.audio.content_checks import Examined, content_findings
-from wavegan.audio.corpus import Corpus, load_corpus
-from wavegan.audio.duplicates import clusters
+from wavegan.audio.checks import Finding
+from wavegan.audio.content import probe, sample
+from wavegan.audio.content_checks import Examined
+from wavegan.audio.corpus import Corpus
 from wavegan.audio.sources import open_source
 from wavegan.audio.splits import training_part
 from wavegan.bench.worker_process import WorkerProcess
-from wavegan.commands.data_format import (
-    DataFormat,
-    cutting_of,
-    data_format_of,
-    mended,
-    of_its_kind,
-    plain_cutting,
-    steady_share,
-)
+from wavegan.commands.data_format import DataFormat, data_format_of
+from wavegan.commands.examination import all_findings, as_learned, examine, loaded
 from wavegan.commands.folders import make_folder
 from wavegan.commands.memory import memory_explained
 from wavegan.commands.recipe_advice import Advice, advised, own_test_part
@@ -102,25 +93,19 @@ def doctor(
     on = assemble.device(device)
     probes = probe(open_source(places).items)
     form = data_format_of(probes, sample_rate)
-    corpus = _loaded(places, form)
-    hearing = hear(corpus)
-    cutting = plain_cutting(training_part(corpus), hearing.ends)
-    is_split = (
-        len(training_part(corpus).names) < len(corpus.names) if any(corpus.splits) else bool(own_test_part(places))
-    )
-    near, steady = _near_copies(corpus), steady_share(corpus)
-    plain = Examined(corpus, cutting, form.file_rate, probes, hearing, near, steady, is_split)
-    raw = _findings(replace(plain, corpus=replace(corpus, conversion=None)))
-    learned, advice, step_seconds = plain, None, None
+    corpus = loaded(places, form)
+    learned_part = len(training_part(corpus).names)
+    is_split = learned_part < len(corpus.names) if any(corpus.splits) else bool(own_test_part(places))
+    heard, form, raw = examine(places, corpus, form, probes, is_split)
+    learned, advice, step_seconds = heard, None, None
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
-        form = of_its_kind(mended(form, raw, corpus), plain.steady, hearing)
-        learned = _as_learned(plain, form, places)
+        learned, form = as_learned(heard, form, places)
         advice, step_seconds = _advice(places, learned, form, on, recipe, timing)
-    problems = _problems(raw, _findings(learned) if advice else raw)
+    problems = _problems(raw, all_findings(learned) if advice else raw)
     result = Diagnosis(
         places,
-        facts(plain),
-        figures(plain) | {"clips": learned.clips},
+        facts(heard),
+        figures(heard) | {"clips": learned.clips},
         problems,
         advice,
         step_seconds,
@@ -140,14 +125,6 @@ def _advice(
     advice = write(None)
     step_seconds = _step_seconds(advice.recipe, learned.corpus, on) if timing else None
     return write(step_seconds) if step_seconds else advice, step_seconds
-
-
-def _as_learned(plain: Examined, form: DataFormat, source: Sequence[str]) -> Examined:
-    """Returns the same source as the advised recipe reads and cuts it."""
-    corpus, hearing = _loaded(source, form), plain.hearing
-    ends = hearing.ends if form.reading.trim_silence else hearing.leads + hearing.ends
-    cutting = cutting_of(training_part(corpus), ends, plain.is_split)
-    return replace(plain, corpus=corpus, cutting=cutting, sample_rate=form.sample_rate)
 
 
 def _write(result: Diagnosis, corpus: Corpus) -> None:
@@ -192,25 +169,12 @@ def _plain(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _findings(examined: Examined) -> list[Finding]:
-    return [*findings(examined.learned, examined.cutting), *content_findings(examined)]
-
-
-def _loaded(source: Sequence[str], form: DataFormat) -> Corpus:
-    return load_corpus(source, form.sample_rate, form.channels, reading=form.reading)
-
-
 def _problems(raw: list[Finding], remaining: list[Finding]) -> tuple[Problem, ...]:
     """Joins the problems that remain under the advised recipe with those that it solves; each part the worst first."""
     kinds = {finding.kind for finding in remaining}
     remaining = sorted(remaining, key=lambda finding: (not finding.is_fatal, -finding.weight))
     gone = sorted((finding for finding in raw if finding.kind not in kinds), key=lambda finding: -finding.weight)
     return (*(Problem(finding, False) for finding in remaining), *(Problem(finding, True) for finding in gone))
-
-
-def _near_copies(corpus: Corpus) -> np.ndarray:
-    """Returns the items that the split takes for near copies of earlier ones, by index."""
-    return np.flatnonzero(clusters(corpus) != clusters(corpus, near=False))
 
 
 def _step_seconds(recipe: Recipe, corpus: Corpus, on: torch.device) -> float | None:
