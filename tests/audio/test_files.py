@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import soxr
 
-from wavegan.audio import files, headers
+from wavegan.audio import files, headers, mpeg
 from wavegan.audio.files import TemporaryError, decode, open_sound, open_writer, to_int16, write, write_clip
 from wavegan.audio.listing import list_sound
 from wavegan.errors import DataError
@@ -582,6 +582,23 @@ def test_an_mp3_without_a_count_of_its_frames_is_read_to_its_end():
     assert b"Xing" in content[:48] and b"Xing" not in bare[:48]
     frames, remarks = opened(bare, strict=True)
     assert 6 * RATE <= len(frames) < 6 * RATE + 2400 and remarks == []
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_an_mp3_in_a_wav_is_read_as_in_a_file_of_its_own(mode: str):
+    """ffmpeg counts 1,105 frames that no decoder returns; libsndfile expects the first bit rate in all of a WAV."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
+    whole = bytes(encoded(np.append(noise, np.zeros(3 * RATE)), "MP3", "MPEG_LAYER_III", bitrate_mode=mode))
+    sound = bytes(whole[mpeg.frame_length(whole[:4]) :])  # without the first frame, which holds the count
+    expected, _ = opened(sound, strict=True)
+    form = struct.pack("<HHIIHHHHIHHH", 0x55, 1, RATE, 4000, 576, 0, 12, 1, 2, 576, 1, 1393)
+    head = (b"fmt ", form), (b"fact", struct.pack("<I", len(expected) + 1105))
+    chunks = (*head, (b"data", sound + bytes(len(sound) % 2)), (b"LIST", b"INFO"))
+    body = b"WAVE" + b"".join(name + struct.pack("<I", len(chunk)) + chunk for name, chunk in chunks)
+    content = b"RIFF" + struct.pack("<I", len(body)) + body
+    assert len(expected) > 4 * RATE and np.array_equal(opened(content, strict=True)[0], expected)
+    with pytest.raises(DataError, match="is truncated"):
+        opened(content[: len(content) // 2])
 
 
 def test_two_mp3s_one_behind_the_other_are_read_both():

@@ -17,6 +17,7 @@ from wavegan.audio.simple_headers import MOST_CHUNKS, Sound, number, truncated
 from wavegan.errors import DataError
 
 FORGIVEN_BYTES = 4096  # a header may promise this much too much; some recorders count the header itself
+RIFF_MP3 = 0x55  # the form of a WAV whose sound is an MP3
 RIFF_UNKNOWN = 0x7FFFF000  # SoX streams write this for an unknown length; others write nearly 2³² or 0
 CHUNKS = frozenset(  # names of chunks that occur beside the sound
     b"fmt |data|fact|LIST|bext|cue |smpl|PEAK|JUNK|junk|FLLR|id3 |ID3 |iXML|ds64|COMM|SSND|FVER|MARK|INST|NAME|AUTH|"
@@ -72,7 +73,7 @@ def _riff(file: BinaryIO, size: int) -> Sound | None:
     order, name_of_sound = (">" if head[:4] in (b"RIFX", b"FORM") else "<"), SOUND_CHUNKS.get(head[8:], b"data")
     edits: list[Edit] = [(0, 4, b"RF64")] if head[:4] == b"BW64" else []  # the same with another name
     remarks: list[str] = []
-    at, long_at, is_odd = 12, 0, False
+    at, long_at, form_at, is_odd = 12, 0, 0, False
     for _ in range(MOST_CHUNKS):
         if len(header := bytes_at(file, at, 8)) < 8:
             break
@@ -88,11 +89,20 @@ def _riff(file: BinaryIO, size: int) -> Sound | None:
             end = at + 8 + (size if promised is None else promised)
             if size - end > FORGIVEN_BYTES and not {bytes_at(file, end, 4), bytes_at(file, end + 1, 4)} & CHUNKS:
                 remarks.append(f"{size - end:,} bytes lie after the sound that its header promises and are left out")
+            if form_at and number(file, form_at, "<H") == RIFF_MP3 and mpeg.frame_length(bytes_at(file, at + 8, 4)):
+                edits = _as_mp3(file, at + 8, min(end, size), size)
+                return Sound(at + 8, promised, remarks=(*remarks,), edits=(*edits,))
             return Sound(at + 8, promised, *place, remarks=(*remarks,), edits=(*edits,))
         long_at = at + 16 if name == b"ds64" else long_at
+        form_at = at + 8 if name == b"fmt " else form_at
         is_odd = length % 2 == 1
         at += 8 + length + length % 2
     return None
+
+
+def _as_mp3(file: BinaryIO, start: int, end: int, size: int) -> list[Edit]:
+    """Returns edits that leave the MP3 in a WAV; of the WAV libsndfile reads as much as its first bit rate suggests."""
+    return [(0, start, b""), *mpeg.count_edits(file, start, end)[0], (end, size - end, b"")]
 
 
 def _promise(file: BinaryIO, size: int, start: int, size_at: int, form: str) -> int | None:
