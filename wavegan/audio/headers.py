@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, cast
 
-from wavegan.audio import mpeg, signatures, simple_headers
+from wavegan.audio import mpeg, signatures, simple_headers, voc
 from wavegan.audio.pieces import Edit, Pieces, bytes_at
 from wavegan.audio.simple_headers import MOST_CHUNKS, Sound, number, truncated
 from wavegan.errors import DataError
@@ -114,12 +114,9 @@ def _promise(file: BinaryIO, size: int, start: int, size_at: int, form: str) -> 
 
 
 def _voc(file: BinaryIO, size: int) -> Sound | None:
-    at = start = number(file, 20, "<H")
-    for _ in range(MOST_CHUNKS):
-        if len(header := bytes_at(file, at, 4)) < 4 or header[0] == 0:
-            break
-        at += 4 + int.from_bytes(header[1:], "little")
-    return Sound(start, max(at, size) - start) if start < size else None
+    start = number(file, 20, "<H")
+    end, edits, remarks = voc.blocks(file, start, size)
+    return Sound(start, max(end, size) - start, remarks=remarks, edits=edits) if start < size else None
 
 
 def _flac(file: BinaryIO, size: int) -> Sound | None:

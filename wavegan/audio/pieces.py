@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from typing import BinaryIO
 
 Edit = tuple[int, int, bytes]  # position, number of bytes that are replaced, and the bytes in their place
@@ -27,6 +28,7 @@ class Pieces(io.RawIOBase):
             start = self.pieces[-1][1] if self.pieces else 0
             length = len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
             self.pieces.append((start, start + length, piece if isinstance(piece, bytes) else piece[0]))
+        self.starts = [start for start, _, _ in self.pieces]
 
     def moved(self, file: BinaryIO, distance: int) -> Pieces:
         """Returns the same bytes of a file in which they lie `distance` bytes later."""
@@ -54,8 +56,11 @@ class Pieces(io.RawIOBase):
 
     def readinto(self, buffer) -> int:
         view, done = memoryview(buffer).cast("B"), 0
-        for start, end, place in self.pieces:
-            if start <= self.position < end and done < len(view):
+        index = bisect_right(self.starts, self.position) - 1
+        while done < len(view) and 0 <= index < len(self.pieces):
+            start, end, place = self.pieces[index]
+            index += 1
+            if start <= self.position < end:
                 data = self._read(self.position - start, min(end - self.position, len(view) - done), place)
                 view[done : done + len(data)] = data
                 done += len(data)
