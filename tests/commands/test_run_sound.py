@@ -73,6 +73,23 @@ def test_moved_and_renamed_sound_goes_on_without_a_word_and_keeps_its_parts(home
     assert parts() == before, "renamed items stay in their part"
 
 
+def test_sounds_with_another_label_are_told(home: Path, command: Callable):
+    for label in "ab":
+        Path("labelled", label).mkdir(parents=True)
+    for number, path in enumerate(sorted(Path("sounds").iterdir())):
+        path.rename(Path("labelled", "ab"[number % 2], path.name))
+    words = ["--run-dir", "two", "--device", "cpu", "data.source=labelled"]
+    assert command("train", "mouse.yaml", *words).code == 0
+    told = command("train", "mouse.yaml", *words, "training.steps=2").err
+    assert "another label" not in told, told
+    learned = json.loads(Path("two/corpus.json").read_text())["labels"]
+    moved = [name for name, label in learned.items() if label == "a"][:3]
+    for name in moved:
+        Path("labelled", name).rename(Path("labelled/b", Path(name).name))
+    told = command("train", "mouse.yaml", *words, "training.steps=3").err
+    assert f"3 of {len(learned)} sounds have another label than before (b/tone-" in told and "changed since" not in told
+
+
 def test_changed_sound_is_counted(home: Path, command: Callable):
     write_tones(Path("more"), 3, first=100)
     for number, path in enumerate(sorted(Path("more").iterdir())):

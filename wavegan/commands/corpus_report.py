@@ -48,11 +48,19 @@ def _report(parts: assemble.Corpora) -> dict[str, Any]:
         "repaired": parts.remarks,
         "notes": parts.all_notes,
         "items": {"training": _hashes(training), "held_out": _hashes(held_out) if held_out else {}},
+        "labels": _labels(training),
     }
 
 
 def _hashes(corpus: Corpus) -> dict[str, str]:
     return {name: f"{value:016x}" for name, value in zip(corpus.names, corpus.hashes, strict=True)}
+
+
+def _labels(corpus: Corpus) -> dict[str, str]:
+    """Returns the label of each labelled item by its name."""
+    return {
+        name: corpus.label_names[label] for name, label in zip(corpus.names, corpus.labels, strict=True) if label >= 0
+    }
 
 
 def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "") -> None:
@@ -132,7 +140,14 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
         return
     before = {f"{value:016x}" for value in np.concatenate([record.training, record.held_out])}
     gone, new = before - {value for _, value in now}, [name for name, value in now if value not in before]
-    hash_before = _names_before(path)
+    hash_before, label_before = _names_before(path)
+    labels, hashes = _labels(parts.training), _hashes(parts.training)
+    other = [name for name, label in labels.items() if label_before.get(hashes[name], label) != label]
+    if other:
+        logger.warning(
+            f"{len(other):,} of {len(labels):,} sounds have another label than before ({some_names(other)}), with which "
+            "the run goes on; give them their old labels, or start a new run"
+        )
     changed = [name for name in new if hash_before.get(name) in gone]
     if gone or new:
         logger.warning(
@@ -142,13 +157,14 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
         )
 
 
-def _names_before(path: Path) -> dict[str, str]:
-    """Returns the hash of each item by its name, as corpus.json has it; {} if it cannot be read."""
+def _names_before(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns the hash of each item by its name, and labels by hashes, as corpus.json has them; {} what it lacks."""
     try:
-        items = json.loads(path.read_text())["items"]
-        return {**items["training"], **items["held_out"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
+        report = json.loads(path.read_text())
+        items = {**report["items"]["training"], **report["items"]["held_out"]}
+        return items, {items[name]: label for name, label in report.get("labels", {}).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}, {}
 
 
 def _summary(corpus: Corpus, cutting: Cutting | None = None) -> str:
