@@ -416,6 +416,27 @@ def test_sound_behind_the_promised_end_is_told():
     assert remarks == ["12,000 bytes lie after the sound that its header promises and are left out"]
 
 
+@pytest.mark.parametrize("form", ["WAV", "RF64", "AIFF", "W64", "CAF", "AU", "FLAC"])
+@pytest.mark.parametrize("frames", [333, 8000, 300_000])
+def test_of_joined_files_the_first_is_read_and_the_rest_is_told(form: str, frames: int):
+    """300,000 frames are two blocks, of which the second would not be full."""
+    steps = np.resize(STEPS, frames)
+    content = bytes(encoded(steps, form))
+    for other in (content, content[:1000]):
+        sound, remarks = opened(content + other)
+        assert np.array_equal(sound[:, 0] * 32768, steps)
+        (told,) = [int(re.findall("^[0-9,]+", remark)[0].replace(",", "")) for remark in remarks]
+        assert "bytes lie after its sound, where another file begins, and are left out" in remarks[0]
+        assert 0 <= told - len(other) < 8, "a file may be filled up to a multiple of 8 bytes"
+
+
+def test_the_start_of_a_flac_in_the_descriptions_of_another_ends_nothing():
+    content = bytes(encoded(STEPS, "FLAC"))
+    own = b"test" + content[:200]  # of a program that is called test
+    described = content[:42] + b"\x02" + len(own).to_bytes(3, "big") + own + content[42:]
+    assert np.array_equal(opened(described, strict=True)[0][:, 0], SHARES)
+
+
 LONG = {  # container: position of the length's field, form of an unknown length, from a file of 16 bits in mono
     "RF64": (b"ds64", 16, bytes(8)),
     "W64": (b"data\xf3\xac", 16, bytes(8)),
@@ -599,6 +620,10 @@ def test_an_mp3_in_a_wav_is_read_as_in_a_file_of_its_own(mode: str):
     assert len(expected) > 4 * RATE and np.array_equal(opened(content, strict=True)[0], expected)
     with pytest.raises(DataError, match="is truncated"):
         opened(content[: len(content) // 2])
+    without_list = content[: content.index(b"LIST")]
+    frames, remarks = opened(without_list + content)
+    assert np.array_equal(frames, expected)
+    assert remarks == [f"{len(content):,} bytes lie after its sound, where another file begins, and are left out"]
 
 
 def test_two_mp3s_one_behind_the_other_are_read_both():

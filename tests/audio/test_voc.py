@@ -90,6 +90,14 @@ def test_what_is_left_out_is_told():
     assert remarks == ["silence that it describes between its blocks is left out"]
 
 
+def test_what_lies_behind_the_last_block_is_told():
+    content = file_of(first(STEPS[:3000].tobytes()), more(STEPS[3000:].tobytes()), LAST)
+    assert not opened(content + bytes(15))[2]
+    frames, _, remarks = opened(content + content, strict=False)
+    assert np.array_equal(frames[:, 0] * 32768, STEPS)
+    assert remarks == [f"{len(content):,} bytes lie after its last block and are left out"]
+
+
 @pytest.mark.parametrize("cut", [1, 3001, 7000])
 def test_a_file_without_its_last_block_is_read_with_a_remark(cut: int):
     """No field tells how long all blocks are."""

@@ -19,6 +19,8 @@ from wavegan.errors import DataError
 FORGIVEN_BYTES = 4096  # a header may promise this much too much; some recorders count the header itself
 RIFF_MP3 = 0x55  # the form of a WAV whose sound is an MP3
 RIFF_UNKNOWN = 0x7FFFF000  # SoX streams write this for an unknown length; others write nearly 2³² or 0
+FLAC_START = b"fLaC\0\0\0\x22"  # the first block has a fixed length
+SEARCHED_BYTES = 1 << 20  # at once
 CHUNKS = frozenset(  # names of chunks that occur beside the sound
     b"fmt |data|fact|LIST|bext|cue |smpl|PEAK|JUNK|junk|FLLR|id3 |ID3 |iXML|ds64|COMM|SSND|FVER|MARK|INST|NAME|AUTH|"
     b"ANNO|COMT|APPL|VHDR|BODY|CHAN|(c) ".split(b"|")
@@ -60,10 +62,15 @@ def layout(file: BinaryIO) -> Layout:
         if sound.promised != 2 * present and missing > min(FORGIVEN_BYTES, present):
             raise truncated(sound.start + sound.promised, size)
         share = missing / present
+    else:
+        end = sound.start + sound.promised
+        if (distance := bytes_at(file, end, 12).find(start[:4])) >= 0:  # behind what fills it up
+            edits.append((end + distance, size - end - distance, b""))
+            remarks.append(f"{size - end:,} bytes lie after its sound, where another file begins, and are left out")
     if sound.size_form and (share or sound.promised is None):
         most = (1 << 31 if sound.size_form[1] == "I" else 1 << 63) - 1
-        number = struct.pack(sound.size_form, min(present + sound.extra, most))
-        edits.append((sound.size_at, len(number), number))
+        packed = struct.pack(sound.size_form, min(present + sound.extra, most))
+        edits.append((sound.size_at, len(packed), packed))
     return Layout([_edited(file, size, edits)], remarks, share)
 
 
@@ -87,7 +94,8 @@ def _riff(file: BinaryIO, size: int) -> Sound | None:
             place = (long_at, "<Q") if long_at and length == 0xFFFFFFFF else (at + 4, f"{order}I")
             promised = _promise(file, size, at + 8, *place)
             end = at + 8 + (size if promised is None else promised)
-            if size - end > FORGIVEN_BYTES and not {bytes_at(file, end, 4), bytes_at(file, end + 1, 4)} & CHUNKS:
+            behind = {bytes_at(file, end, 4), bytes_at(file, end + 1, 4)}
+            if size - end > FORGIVEN_BYTES and not behind & {*CHUNKS, head[:4]}:
                 remarks.append(f"{size - end:,} bytes lie after the sound that its header promises and are left out")
             if form_at and number(file, form_at, "<H") == RIFF_MP3 and mpeg.frame_length(bytes_at(file, at + 8, 4)):
                 edits = _as_mp3(file, at + 8, min(end, size), size)
@@ -120,8 +128,21 @@ def _voc(file: BinaryIO, size: int) -> Sound | None:
 
 
 def _flac(file: BinaryIO, size: int) -> Sound | None:
+    """Looks for the start of another FLAC, on which libsndfile may fail; no field says how many bytes the sound has."""
     total = int.from_bytes(bytes_at(file, 21, 5), "big") & (1 << 36) - 1
-    return None if total else Sound(42, None)
+    at, end = 4, size
+    for _ in range(MOST_CHUNKS):  # behind the descriptions, because these may hold anything
+        if len(head := bytes_at(file, at, 4)) < 4:
+            break
+        at += 4 + int.from_bytes(head[1:], "big")
+        if head[0] >= 128:
+            break
+    while len(part := bytes_at(file, at, SEARCHED_BYTES)) >= len(FLAC_START):
+        if (place := part.find(FLAC_START)) >= 0:
+            end = at + place
+            break
+        at += len(part) - len(FLAC_START) + 1
+    return Sound(42, end - 42 if total or end < size else None)
 
 
 def _mpeg(file: BinaryIO, size: int) -> Sound | None:
@@ -168,6 +189,6 @@ def _ogg(file: BinaryIO, size: int) -> Layout:
 def _edited(file: BinaryIO, size: int, edits: list[Edit]) -> Pieces:
     pieces, at = [], 0
     for start, length, new in sorted(edits):
-        pieces += [(at, start), new]
-        at = start + length
+        pieces += [(at, max(at, start)), new]
+        at = max(at, start + length)  # two may cut off the same
     return Pieces(file, [*pieces, (at, size)])

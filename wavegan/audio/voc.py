@@ -7,6 +7,7 @@ from wavegan.audio.pieces import Edit, bytes_at
 from wavegan.errors import DataError
 
 MOST_BLOCKS = 100_000  # ffmpeg writes one for 2 to 4 KB of sound
+LEFT_BYTES = 16  # more behind the last block are told
 SILENCE, FORM, KINDS = 3, 8, range(1, 10)
 HEAD_BYTES = {1: 6, 2: 4, 9: 16}  # of the kinds of block that hold sound: with a simple form, no form, and a full one
 CODECS = {0: (1, 8), 4: (1, 16), 6: (6, 8), 7: (7, 8)}  # what a WAV calls them, and the bits of a sample
@@ -40,7 +41,7 @@ def blocks(file: BinaryIO, start: int, size: int) -> Blocks:
         form = _form(kind, head.ljust(12, b"\0"))
         if kind in HEAD_BYTES:
             parts.append((min(at + HEAD_BYTES[kind], end, size), min(end, size)))
-            forms += [told or form] if form else []
+            forms += [told if told and kind == 1 else form] if form else []
         told = form if kind == FORM else None  # of the next block
         has_silence, count, at = has_silence or kind == SILENCE, count + (kind != FORM), end
         if count > MOST_BLOCKS:
@@ -56,6 +57,8 @@ def blocks(file: BinaryIO, start: int, size: int) -> Blocks:
     remarks = ["silence that it describes between its blocks is left out"] if has_silence else []
     if bytes_at(file, at, 1) != b"\0":
         remarks.append("it ends before its last block, so its end may be lost")
+    elif size - at > LEFT_BYTES:
+        remarks.append(f"{size - at - 1:,} bytes lie after its last block and are left out")
     return Blocks(size, (*edits, (last, size - last, b"")), (*remarks,))
 
 
