@@ -145,8 +145,8 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
     other = [name for name, label in labels.items() if label_before.get(hashes[name], label) != label]
     if other:
         logger.warning(
-            f"{len(other):,} of {len(labels):,} sounds have another label than before ({some_names(other)}), with which "
-            "the run goes on; give them their old labels, or start a new run"
+            f"{len(other):,} of {len(labels):,} sounds have another label than before ({some_names(other)}), and the "
+            "run goes on with it; give them their old labels, or start a new run"
         )
     changed = [name for name in new if hash_before.get(name) in gone]
     if gone or new:
