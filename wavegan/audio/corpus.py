@@ -22,7 +22,7 @@ from wavegan.errors import DataError
 logger = logging.getLogger(__name__)
 __all__ = ["LONGEST_CLIP", "Corpus", "Reading", "cache_folder", "identity", "load_corpus"]
 
-FORMAT = 3  # raised whenever the same sounds would be stored or measured in another way
+FORMAT = 4  # raised whenever the same sounds would be stored or measured in another way
 
 
 @dataclass(frozen=True)
