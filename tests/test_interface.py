@@ -190,11 +190,37 @@ def test_a_walk_passes_through_the_first_clip_of_each_seed(model):
         ),
         (lambda model: wavegan.load("runs/mouse", precision="fp16"), "`precision` is fp16; it must be fp32 or bf16"),
         (lambda model: wavegan.load("mouse", device=0), "the device is '0'; it must be auto, cpu"),  # pyright: ignore
+        (lambda model: model.vary(None), "the clip is of the type NoneType; it must be floats, (1, 4096) at 16,000 Hz"),
+        (
+            lambda model: model.vary(object.__new__(inversion.Inversion)),
+            "the sound is an inversion; it must be a file, a clip or a point; pass its .point",
+        ),
     ],
 )
 def test_arguments_that_cannot_be_used(model, call, message):
     with pytest.raises(UserError) as caught:
         call(model)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "message"),
+    [
+        ("load", {"model": None}, "`model` is None; it must be text or a path; try model='drums'"),
+        ("load", {"model": 5}, "`model` is 5; it must be text or a path"),
+        ("load", {"model": b"drums"}, "`model` is b'drums'; it must be text or a path"),
+        ("train", {"recipe": None}, "`recipe` is None; it must be text or a path; try recipe='quickstart'"),
+        ("train", {"recipe": "quickstart", "run_dir": 5}, "`run_dir` is 5; it must be text or a path"),
+        ("train", {"recipe": "quickstart", "overrides": None}, "`overrides` is None; it must hold words, or values"),
+        ("evaluate", {"clips": "clips", "reference": ["real"]}, "`reference` is ['real']; it must be text or a path"),
+        ("evaluate", {"clips": "clips", "training": []}, "`training` is []; it must be text or a path"),
+        ("evaluate", {"clips": "clips", "out": 5}, "`out` is 5; it must be text or a path"),
+        ("evaluate", {"clips": "clips", "classifier": 5}, "`classifier` is 5; it must be text or a path"),
+    ],
+)
+def test_paths_that_are_none(function, given, message):
+    with pytest.raises(UserError) as caught:
+        getattr(wavegan, function)(**given)
     assert str(caught.value).startswith(message)
 
 

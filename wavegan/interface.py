@@ -11,7 +11,7 @@ import torch
 from wavegan import assemble
 from wavegan.commands import evaluate as judging
 from wavegan.commands import train as training
-from wavegan.commands.arguments import RATES, seed_of, whole_number
+from wavegan.commands.arguments import RATES, path_of, seed_of, whole_number
 from wavegan.commands.clip_arrays import ClipArray, checked_clips
 from wavegan.commands.evaluation_data import rate_of_reference
 from wavegan.commands.generate import refuse_translation
@@ -41,7 +41,8 @@ def load(
     place of their running average. precision: fp32, or bf16, which is faster on some machines and adds noise. Raises
     RunError for what is no model, UserError for a translation, which makes sound from sound.
     """
-    loaded = load_model(Path(model), assemble.device(device), raw=raw, precision=precision, checkpoint=str(checkpoint))
+    path = path_of("model", model, advised="drums")
+    loaded = load_model(path, assemble.device(device), raw=raw, precision=precision, checkpoint=str(checkpoint))
     refuse_translation(loaded)
     return Model(loaded)
 
@@ -72,10 +73,12 @@ def evaluate(
     """
     refuse_no_function(embedding)
     rate = sample_rate if sample_rate is None else whole_number("sample_rate", sample_rate, **RATES)
+    real, folder = _path("reference", reference, "data/drums"), _path("out", out, "evaluation")
+    classifier_file = _path("classifier", classifier, "none")
     options = JudgingOptions(
-        data=_path(reference),
-        training=_path(training),
-        classifier=classifier,
+        data=real,
+        training=_path("training", training, "data/drums"),
+        classifier=None if classifier_file is None else str(classifier),
         count=None if count is None else whole_number("count", count, least=2, advised=200),
         seed=seed_of(seed),
         device=str(device),
@@ -83,10 +86,10 @@ def evaluate(
     if isinstance(clips, str | os.PathLike):
         if rate is not None:
             raise UserError(f"`sample_rate` is {rate}", f"an array needs it, and {clips} has its own", "leave it out")
-        return judging.as_json(judging.evaluate(Path(clips), options, out=_path(out), embedding=embedding))
-    array = ClipArray(checked_clips(clips), rate_of_reference(_path(reference)) if rate is None else rate)
-    with TemporaryDirectory() as folder:
-        result = judging.evaluate(array, options, out=_path(out) or Path(folder), embedding=embedding)
+        return judging.as_json(judging.evaluate(Path(clips), options, out=folder, embedding=embedding))
+    array = ClipArray(checked_clips(clips), rate_of_reference(real) if rate is None else rate)
+    with TemporaryDirectory() as removed:
+        result = judging.evaluate(array, options, out=folder or Path(removed), embedding=embedding)
     return judging.as_json(result) | ({} if out else {"report": None, "spectrograms": None})
 
 
@@ -113,9 +116,10 @@ def train(
     RecipeError for a wrong recipe, RunError for a run of another recipe or one that is being trained, DataError for
     sound that cannot be used, TrainingError where training breaks down.
     """
-    settings, folder = recipe_and_folder(Path(recipe), overrides, _path(run_dir))
+    named = path_of("recipe", recipe, advised="quickstart")
+    settings, folder = recipe_and_folder(named, overrides, _path("run_dir", run_dir, "runs/mine"))
     return training.train(settings, folder, device=str(device), fresh=fresh, on_step=on_step)
 
 
-def _path(path: str | os.PathLike[str] | None) -> Path | None:
-    return None if path is None else Path(path)
+def _path(argument: str, path: str | os.PathLike[str] | None, advised: str) -> Path | None:
+    return None if path is None else path_of(argument, path, advised=advised)

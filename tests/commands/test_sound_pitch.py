@@ -42,6 +42,13 @@ def test_all_clips_have_the_pitch_that_was_asked_for():
     assert spread(drawn) > 3 * spread(low), "without it voices differ"
 
 
+def test_a_pitch_is_taken_in_any_form_that_means_the_same():
+    digits = wavegan.load("digits")
+    expected = digits.generate(1, label="nine", pitch=220)
+    for pitch in (torch.tensor(220.0), np.float32(220), np.array(220), "220 Hz", "A3"):
+        assert np.array_equal(digits.generate(1, label="nine", pitch=pitch), expected), pitch  # pyright: ignore
+
+
 def test_it_is_in_the_receipt_and_sounds_made_of_it_keep_it(command):
     assert command("generate", "digits", "-n", 2, "--label", "nine", "--pitch", "A3", "--out", "high").code == 0
     assert json.loads(comments.read(Path("high/clip-000000.wav")))["pitch"] == 220

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from wavegan import recipe as recipes
-from wavegan.errors import RecipeError
+from wavegan.errors import RecipeError, UserError
 from wavegan.objectives.adversarial import OBJECTIVES
 from wavegan.recipe.keys import section_of
 from wavegan.recipe.kinds import is_mapping, kinds_of
@@ -393,6 +393,28 @@ def test_overrides_may_be_a_mapping():
         recipes.load("quickstart", {"training.stpes": 7})
     with pytest.raises(RecipeError, match="override include: an override sets one value"):
         recipes.load("quickstart", {"include": "base/modern"})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["training.steps", 50], "holds 50"),
+        ([("training.steps", 50)], "holds ('training.steps', 50)"),
+        ({1: 2}, "holds 1"),
+        (None, "is None"),
+        (b"a=b", "holds 97"),
+    ],
+)
+def test_overrides_that_are_no_words_and_no_mapping(overrides, told):
+    with pytest.raises(UserError) as caught:
+        recipes.load("quickstart", overrides)
+    rule = "it must hold words, or values by key; try {'training.steps': 100} or ['training.steps=100']"
+    assert str(caught.value) == f"`overrides` {told}; {rule}"
+
+
+def test_overrides_may_come_one_by_one():
+    words = ["training.steps=7", "training.seed=3"]
+    assert recipes.load("quickstart", iter(words)) == recipes.load("quickstart", words)  # pyright: ignore
 
 
 def test_a_byte_order_mark_is_no_text():

@@ -1,7 +1,10 @@
 """Checks numbers and names that Python code passes; on the command line click does so."""
 
 import operator
+import os
+import reprlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from wavegan.errors import UserError
@@ -10,6 +13,14 @@ from wavegan.recipe.parsing import plain
 RATES = {"least": 1000, "most": 192_000, "advised": 16_000}  # in Hz, as of a recipe
 LARGEST_SEED = 2**63 - 1  # as on the command line
 Labels = str | Iterable[str] | Mapping[str, float] | None
+
+
+def path_of(argument: str, value: Any, *, advised: str) -> Path:
+    """Returns a path, of text or of an object that stands for a path; raises UserError for anything else."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        rule = "it must be text or a path"
+        raise UserError(f"`{argument}` is {reprlib.repr(value)}", rule, f"try {argument}='{advised}'")
+    return Path(value)
 
 
 def whole_number(argument: str, value: Any, *, least: int, advised: int, most: int | None = None) -> int:

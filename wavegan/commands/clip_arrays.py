@@ -59,6 +59,9 @@ def checked_clip(clip: Any, loaded: LoadedModel) -> Tensor:
     """
     model = loaded.model
     array, form = array_of(clip), (model.channels, model.clip_samples)
+    if array.dtype.kind == "O":
+        rule = f"it must be floats, {form} at {model.sample_rate:,} Hz"
+        raise UserError(f"the clip is of the type {type(clip).__name__}", rule, "pass an array, or name a file")
     if array.shape != form:
         others = {"[None]": array[None], ".T": array.T, "[0]": array[0] if array.ndim > 2 and len(array) else array}
         fitting = [f"try {_as_array(clip, 'clip')}{change}" for change, other in others.items() if other.shape == form]

@@ -32,6 +32,7 @@ from wavegan.commands.model_loading import LoadedModel
 from wavegan.commands.sound_length import of_seconds
 from wavegan.commands.sound_pitch import at_pitch
 from wavegan.commands.sound_points import of_sound, point_in
+from wavegan.errors import UserError
 from wavegan.steering import points
 from wavegan.steering.directions import steered
 from wavegan.steering.inversion import Inversion, Inverter
@@ -163,6 +164,8 @@ class Model:
     def _point(self, sound: Sound | Point) -> Point:
         if isinstance(sound, Point):
             return points.checked(self.loaded.model, sound)
+        if isinstance(sound, Inversion):
+            raise UserError("the sound is an inversion", "it must be a file, a clip or a point", "pass its .point")
         is_path = isinstance(sound, str | os.PathLike)
         return point_in(self.loaded, Path(sound)) if is_path else self.invert(sound).point
 

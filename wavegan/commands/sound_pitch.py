@@ -17,6 +17,7 @@ from wavegan.errors import UserError
 from wavegan.generation import Model, label_row
 from wavegan.models.pitches import NOTE, DrawnPitches
 from wavegan.models.pulses import pitch_unit
+from wavegan.recipe.parsing import plain
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +49,9 @@ def at_pitch(
     """
     if pitch is None:
         return loaded, tuple(labels)
-    hertz = _hertz(pitch)
-    refuse_pitches(loaded, "pitch", str(pitch), hertz, hertz)
+    given = str(plain(pitch))  # also of torch
+    hertz = _hertz(given)
+    refuse_pitches(loaded, "pitch", given, hertz, hertz)
     near = labels_at(loaded.model, labels, hertz)
     if len(near) != len(labels):
         logger.info(f"labels whose pitch is nearest to {hertz:,.0f} Hz: {', '.join(near)}")
@@ -125,8 +127,8 @@ def _drawn(model: Model) -> DrawnPitches:
     return model.generator.drawn_pitches  # type: ignore[return-value]
 
 
-def _hertz(pitch: str | float) -> float:
-    text = str(pitch).strip()
+def _hertz(pitch: str) -> float:
+    text = pitch.strip()
     if re.fullmatch(NOTE, text):
         return float(librosa().note_to_hz(text))
     if (number := NUMBER.fullmatch(text)) and float(number[1]) > 0:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from wavegan import shipped
+from wavegan.errors import UserError
 from wavegan.recipe.tree import Place, PlacedProblem, Tree
 from wavegan.recipe.yaml_text import Loader, format_value, value_on_the_command_line
 
@@ -25,6 +27,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
     return value.tolist() if hasattr(value, "tolist") else value
+
+
+def checked_overrides(overrides: Any) -> Mapping[str, Any] | list[str]:
+    """Returns overrides, of which one word is a list; raises UserError for those that are no words and no mapping."""
+    is_one = isinstance(overrides, str) or not isinstance(overrides, Iterable)
+    names: list[Any] = [overrides] if is_one else list(overrides)
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        rule = "it must hold words, or values by key"
+        remedy = "try {'training.steps': 100} or ['training.steps=100']"
+        raise UserError(f"`overrides` {'is' if is_one else 'holds'} {reprlib.repr(wrong[0])}", rule, remedy)
+    return overrides if isinstance(overrides, Mapping) else names
 
 
 class Reader:
@@ -51,8 +64,9 @@ class Reader:
 
         text_keys: the keys whose values are text in a word, whatever they look like.
         """
-        is_mapping = isinstance(overrides, Mapping)
-        settings = self._of_mapping(overrides) if is_mapping else self._of_words(overrides, text_keys)
+        given = checked_overrides(overrides)
+        is_mapping = isinstance(given, Mapping)
+        settings = self._of_mapping(given) if is_mapping else self._of_words(given, text_keys)
         named = {keys: value for keys, value in settings.items() if "*" not in keys}
         nulls = {keys: value for keys, value in named.items() if value.value is None}
         taken = tree.merged_with(_joined(nulls, tree.place))
@@ -63,7 +77,7 @@ class Reader:
 
     def _of_words(self, words: Sequence[str], text_keys: Collection[str]) -> dict[tuple[str, ...], Tree]:
         settings = {}
-        for word in [words] if isinstance(words, str) else words:
+        for word in words:
             place = Place(f"command line: {word}")
             path, equals, written = word.partition("=")
             if keys := self._keys(path if equals else "", place):
