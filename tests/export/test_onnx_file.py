@@ -166,6 +166,15 @@ def test_the_script_runs_without_torch_and_wavegan(written, tmp_path):
     with wave.open(str(tmp_path / "kicks" / "clip-000001.wav")) as file:
         kick = file.readframes(1500)
     assert not np.array_equal(np.frombuffer(kick, "<i2"), first)
+    assert run("--label", "snare", "--label", "kick", "--count", "3", "--seed", "3", "--out", "turns").returncode == 0
+    turns = [(tmp_path / "turns" / f"clip-{number:06d}.wav").read_bytes() for number in range(3)]
+    assert turns[:2] == [beside, (tmp_path / "kicks" / "clip-000001.wav").read_bytes()], "labels take turns"
+    assert run("--label", "snare", "--count", "3", "--seed", "3", "--out", "snares").returncode == 0
+    assert turns[2] == (tmp_path / "snares" / "clip-000002.wav").read_bytes()
+    for place in ("clip-000000.wav", "clip-000000.wav/below"):
+        refused = run("--out", place)
+        assert refused.returncode == 2 and "Traceback" not in refused.stderr
+        assert f"{place} cannot be a folder (" in refused.stderr and "name another folder with --out" in refused.stderr
     config = json.loads((folder / "config.json").read_text())
     assert config["label_counts"] == [1, 3]
     (folder / "config.json").write_text(json.dumps(config | {"label_counts": [1, 0]}))
