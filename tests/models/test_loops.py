@@ -73,6 +73,21 @@ def test_a_long_loop_goes_around_its_latents():
     torch.testing.assert_close(way.norm(dim=1), torch.ones(len(way)))
 
 
+def phases(turn: torch.Tensor) -> torch.Tensor:
+    """Returns the phases (frames, bins) that bins have gathered."""
+    return torch.atan2(turn[1], turn[0])
+
+
+@pytest.mark.parametrize("bins", [{"tuned_bins": True}, {"detuned_bins": True}], ids=["tuned", "detuned"])
+@torch.no_grad()
+def test_phases_go_on_over_the_seam_as_they_do_elsewhere(bins):
+    generator = looping(3, **bins)
+    turn = generator.turn if generator.advances is None else generator._tuned_turn(generator.advances)
+    advances = phases(turn).diff(dim=0)[: generator.period + 2]
+    error = (advances - advances[:1] + math.pi).remainder(2 * math.pi) - math.pi
+    assert error.abs().max() < 1e-3, error.abs().max()
+
+
 @torch.no_grad()
 def test_bins_move_to_the_nearest_pitch_with_whole_cycles():
     generator = looping(4, tuned_bins=True)
