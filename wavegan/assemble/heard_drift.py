@@ -41,9 +41,15 @@ def measure_drift(generator: Generator, clips: Windows, sample_rate: int, on: to
                 bar.update(1)
             drifts[label] = measured_drift(torch.cat(levels))
     generator.drift.copy_(drifts.nan_to_num(drifts.nanmean().nan_to_num(1.0).item()))
-    names = clips.label_names[:NAMED] if generator.labels else ("all",)
-    told = ", ".join(f"{name} {drift:.2f}" for name, drift in zip(names, generator.drift.tolist(), strict=False))
-    logger.info(f"long sounds will drift as the sound does, from 0, not at all, to 1: {told}")
+    names = clips.label_names if generator.labels else ("all",)
+    of_names = [f"{name} {drift:.2f}" for name, drift in zip(names, generator.drift.tolist(), strict=True)]
+    logger.info(
+        f"long sounds will drift as the sound does, from 0, not at all, to 1: {', '.join(of_names[:NAMED])}"
+        f"{', …' if len(names) > NAMED else ''}"
+    )
+    if guessed := [name for name, drift in zip(names, drifts, strict=True) if drift.isnan()]:
+        seconds = PIECE * part / sample_rate
+        logger.info(f"no sound of {', '.join(guessed[:NAMED])} lasts the {seconds:.1f} s in which drift is heard")
 
 
 def _levels(pieces: torch.Tensor, sample_rate: int) -> torch.Tensor:

@@ -40,7 +40,10 @@ def _of_sound(table: Mapping[str, Callable[..., Any]], settings: Any, sample_rat
 def generator(
     recipe: Recipe, on: torch.device, kinds: Mapping[str, Callable[..., nn.Module]] = GENERATORS
 ) -> nn.Module:
-    """Makes a generator with fresh weights; it has no labels as long as generator.labels is auto."""
+    """Makes a generator with fresh weights; it has no labels as long as generator.labels is auto.
+
+    kinds: the classes to choose from, by the name in the recipe.
+    """
     settings = recipe.generator
     if getattr(settings, "labels", 0) == "auto":
         settings = settings.model_copy(update={"labels": 0})

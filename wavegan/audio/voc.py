@@ -31,7 +31,7 @@ class Blocks(NamedTuple):
 
 def blocks(file: BinaryIO, start: int, size: int) -> Blocks:
     """Reads the headers of all blocks, the first at `start`. Raises DataError if no WAV can be made of them."""
-    at, count, has_silence, told = start, 0, False, None
+    at, count, has_silence, announced = start, 0, False, None
     parts: list[tuple[int, int]] = []
     forms: list[Form] = []
     while at < size and len(head := bytes_at(file, at, 12)) >= 4 and head[0]:  # a block of kind 0 is the last
@@ -41,8 +41,8 @@ def blocks(file: BinaryIO, start: int, size: int) -> Blocks:
         form = _form(kind, head.ljust(12, b"\0"))
         if kind in HEAD_BYTES:
             parts.append((min(at + HEAD_BYTES[kind], end, size), min(end, size)))
-            forms += [told if told and kind == 1 else form] if form else []
-        told = form if kind == FORM else None  # of the next block
+            forms += [announced if announced and kind == 1 else form] if form else []
+        announced = form if kind == FORM else None  # of the next block
         has_silence, count, at = has_silence or kind == SILENCE, count + (kind != FORM), end
         if count > MOST_BLOCKS:
             raise _other(f"has more than {MOST_BLOCKS:,} blocks")

@@ -99,7 +99,7 @@ def doctor(
     heard, form, raw = examine(places, corpus, form, probes, is_split)
     learned, advice, step_seconds = heard, None, None
     if not any(finding.is_fatal and finding.kind in HOPELESS for finding in raw):
-        learned, form = as_learned(heard, form, places)
+        learned, form = as_learned(heard, form, raw, places)
         advice, step_seconds = _advice(places, learned, form, on, recipe, timing)
     problems = _problems(raw, all_findings(learned) if advice else raw)
     result = Diagnosis(

@@ -58,10 +58,15 @@ def examine(
     return heard, mended, [*problems, *(finding for finding in of_reading if finding.kind in kinds)]
 
 
-def as_learned(heard: Examined, form: DataFormat, source: Sequence[str]) -> tuple[Examined, DataFormat]:
-    """Returns the source as the advised recipe reads and cuts it, and the form for that: trimmed, and of its kind."""
+def as_learned(
+    heard: Examined, form: DataFormat, problems: Sequence[Finding], source: Sequence[str]
+) -> tuple[Examined, DataFormat]:
+    """Returns the source as the advised recipe reads and cuts it, and the form for that: trimmed, and of its kind.
+
+    problems: of the source as it is.
+    """
     corpus, hearing = heard.corpus, heard.hearing
-    form = of_its_kind(trimmed(form, all_findings(heard), corpus), heard.steady, hearing)
+    form = of_its_kind(trimmed(form, problems, corpus), heard.steady, hearing)
     if form.reading.trim_silence:
         corpus = loaded(source, form)
     ends = hearing.ends if form.reading.trim_silence else hearing.leads + hearing.ends

@@ -150,15 +150,15 @@ def _nearest(loaded: LoadedModel, clips: Sequence[Tensor]) -> list[Neighbour | N
     targets = [distance.of_batches([clip[None]]) for clip in clips]
     best: list[Neighbour | None] = [None] * len(clips)
     samples = loaded.model.clip_samples
-    known = side_by_side(parts.training, samples, recipe.data.windows)
-    batches = range(0, len(known.starts), BATCH_SIZE)
+    training_clips = side_by_side(parts.training, samples, recipe.data.windows)
+    batches = range(0, len(training_clips.starts), BATCH_SIZE)
     for first in progress.track(batches, len(batches), "batches", "training sound"):
         part = slice(first, first + BATCH_SIZE)
-        batch = gather(known.samples, known.starts[part], known.lengths[part], samples)
+        batch = gather(training_clips.samples, training_clips.starts[part], training_clips.lengths[part], samples)
         spectra = distance.of_batches([batch])
         for place, target in enumerate(targets):
             value, row = distance.between(target, spectra).min(0)
             before = best[place]
             if before is None or float(value) < before.distance:
-                best[place] = Neighbour(known.names[first + int(row)], batch[row], float(value))
+                best[place] = Neighbour(training_clips.names[first + int(row)], batch[row], float(value))
     return best

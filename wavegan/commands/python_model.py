@@ -21,12 +21,7 @@ from wavegan.commands.arguments import (
 from wavegan.commands.clip_arrays import checked_clip
 from wavegan.commands.directions import directions_of, moves_of
 from wavegan.commands.export import card_of
-from wavegan.commands.generate import (
-    batch_size_of,
-    chosen_labels,
-    refuse_short_walk,
-    refuse_truncation,
-)
+from wavegan.commands.generate import batch_size_of, chosen_labels, refuse_short_walk, refuse_truncation
 from wavegan.commands.invert import read_sound
 from wavegan.commands.model_loading import LoadedModel
 from wavegan.commands.sound_length import of_seconds

@@ -73,8 +73,10 @@ def of_samples(loaded: LoadedModel, clip_samples: int | None, *, loop: bool = Fa
     model = loaded.model
     if clip_samples is None or (clip_samples == model.clip_samples and not loop):
         return loaded
-    made = samples_around(model.generator, clip_samples) if loop else clip_samples  # type: ignore[arg-type]
-    recipe = loaded.recipe.model_copy(update={"data": loaded.recipe.data.model_copy(update={"clip_samples": made})})
+    whole_samples = samples_around(model.generator, clip_samples) if loop else clip_samples  # type: ignore[arg-type]
+    recipe = loaded.recipe.model_copy(
+        update={"data": loaded.recipe.data.model_copy(update={"clip_samples": whole_samples})}
+    )
     kinds = {recipe.generator.name: LoopingGenerator} if loop else GENERATORS
     generator = assemble.generator(recipe, model.device, kinds)
     generator.load_state_dict(model.generator.state_dict())

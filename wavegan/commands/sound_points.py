@@ -89,14 +89,14 @@ def _refuse_other_form(model: Model, receipt: ClipReceipt | PointReceipt, sound:
 def _is_as_made(model: Model, receipt: ClipReceipt | PointReceipt, sound: Path) -> bool:
     """Says whether a file still holds the clip of its receipt, at any level and place."""
     [clip] = clips_of(model, receipt)
-    made = clip.mean(0).double().numpy()
+    original = clip.mean(0).double().numpy()
     heard = np.concatenate([*files.decode(sound, model.sample_rate, 1)])[:, 0].astype(np.float64)
-    products = np.abs(correlate(made, heard, method="fft"))
-    begin = int(products.argmax()) - len(heard) + 1  # of what is heard, in what was made
-    both = made[max(begin, 0) : begin + len(heard)], heard[max(-begin, 0) :][: len(made) - max(begin, 0)]
-    of_made, of_heard = (float(np.square(part).sum()) for part in both)
+    products = np.abs(correlate(original, heard, method="fft"))
+    begin = int(products.argmax()) - len(heard) + 1  # of what is heard, in the original
+    both = original[max(begin, 0) : begin + len(heard)], heard[max(-begin, 0) :][: len(original) - max(begin, 0)]
+    of_original, of_heard = (float(np.square(part).sum()) for part in both)
     power = float(np.square(heard).sum())
-    return of_heard >= KEPT * power and float(products.max()) >= SAME * (of_made * of_heard) ** 0.5
+    return of_heard >= KEPT * power and float(products.max()) >= SAME * (of_original * of_heard) ** 0.5
 
 
 def _receipt(sound: Path) -> ClipReceipt | PointReceipt | None:
