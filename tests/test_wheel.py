@@ -15,6 +15,7 @@ PROJECT = Path(__file__).parents[1]
 SOURCES = (
     "wavegan",
     "recipes",
+    "data/ambience",
     "data/digits",
     "data/instruments",
     "data/piano",
@@ -27,7 +28,7 @@ SOURCES = (
 )
 SHIPPED = {
     f"{name}/{path.relative_to(PROJECT / name).as_posix()}"
-    for name in ("recipes", "data/digits", "data/instruments", "data/piano", "data/models")
+    for name in ("recipes", "data/ambience", "data/digits", "data/instruments", "data/piano", "data/models")
     for path in (PROJECT / name).rglob("*")
     if path.is_file()
 }

@@ -244,7 +244,16 @@ def test_a_source_that_is_a_file_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "name",
-    ["drum_machine/test", "synth/pitches", "spoken_digits", "piano_pieces", "instrument_notes", "sc09", "sc09/test"],
+    [
+        "drum_machine/test",
+        "synth/pitches",
+        "spoken_digits",
+        "piano_pieces",
+        "instrument_notes",
+        "ambience_recordings",
+        "sc09",
+        "sc09/test",
+    ],
 )
 def test_a_source_with_a_name_is_called_the_same_everywhere(name):
     assert sources.is_named(name)

@@ -36,7 +36,12 @@ SYNTH_CLIPS = {  # name: seed, clips, cents above the notes
 }
 BUNDLED = {
     f"{name}{part}": f"{folder}/{split}"
-    for name, folder in (("spoken_digits", "digits"), ("piano_pieces", "piano"), ("instrument_notes", "instruments"))
+    for name, folder in (
+        ("spoken_digits", "digits"),
+        ("piano_pieces", "piano"),
+        ("instrument_notes", "instruments"),
+        ("ambience_recordings", "ambience"),
+    )
     for part, split in (("", "train"), ("/test", "test"))
 }
 BUILT_IN = (*DRUM_MACHINE_CLIPS, *SYNTH_CLIPS, *BUNDLED)
