@@ -123,3 +123,9 @@ def test_a_note_keeps_its_pitch_and_a_melody_does_not(folder):
 def test_sounds_of_a_few_samples_are_no_fault(folder):
     heard = hear(load_corpus(str(folder(click=np.array([0.5]), short=noise(0.02))), RATE, 1))
     assert heard.sounds.tolist() == [1, 1] and len(heard.pitches) == 0
+
+
+def test_recordings_that_repeat_are_heard(folder):
+    once, twice = noise(7), np.tile(noise(3.5), 2)
+    heard = hear(load_corpus(str(folder(once=once, twice=twice)), RATE, 1))
+    assert heard.repeats.tolist() == pytest.approx([0, 3.5], abs=0.001)

@@ -43,7 +43,7 @@ def corpus(**changes):
 def examined(**changes):
     probes = [Probe(name, RATE, 1, 7900.0, float("nan")) for name in NAMES[:200]]
     ones, none = np.ones(200, int), np.zeros(50)
-    hearing = Hearing(NAMES[:200], ones, ones, np.zeros(200), np.full(200, 0.5), none, np.zeros(0), none > 0)
+    hearing = Hearing(NAMES[:200], ones, ones, np.zeros(200), np.full(200, 0.5), none, none, none > 0, np.zeros(200))
     return replace(Examined(corpus(), FIRST, RATE, probes, hearing, np.zeros(0, int), 0.5), **changes)
 
 
@@ -103,6 +103,17 @@ def test_several_sounds_in_a_file_matter_to_its_first_clip():
     several = replace(several, hearing=several.hearing._replace(sounds=sounds))
     assert "100 of 200 files of a sample hold several sounds" in only(several).text
     assert content_findings(replace(several, cutting=Cutting(16384, "random"))) == []
+
+
+def test_repeats_in_a_file_matter_to_clips_from_anywhere():
+    twice = examined(cutting=Cutting(16384, "random"))
+    repeats = twice.hearing.repeats.copy()
+    repeats[[2, 5]] = 8.55, 3.0
+    twice = replace(twice, hearing=twice.hearing._replace(repeats=repeats))
+    finding = only(twice)
+    assert finding.text.startswith("2 of 200 files of a sample repeat themselves, the first after 8.6 s (")
+    assert finding.names == (NAMES[2], NAMES[5])
+    assert content_findings(replace(twice, cutting=FIRST)) == []
 
 
 def test_near_copies_are_named():

@@ -10,6 +10,7 @@ from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.files import FULL_SCALE
 from wavegan.audio.measurements import FileMeter
+from wavegan.audio.repeats import LONGEST, repeats_after
 from wavegan.audio.sources import Item
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError
@@ -45,7 +46,8 @@ class Hearing(NamedTuple):
     sounds: silence separates them. leads: seconds of silence before each item's sound. ends: seconds from the start of
     the sound until it has died away, so that the energy still to come is 30 dB below the whole. tonal: for some of the
     items, the share of the loud frames that have a pitch. pitches: the pitches of these frames, in Hz. notes: which of
-    these items hold a single note, so the same pitch all the time.
+    these items hold a single note, so the same pitch all the time. repeats: seconds after which each item repeats
+    itself, 0 if it does not.
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class Hearing(NamedTuple):
     tonal: np.ndarray
     pitches: np.ndarray
     notes: np.ndarray
+    repeats: np.ndarray
 
 
 def sample(items: Sequence[Kind], count: int) -> list[Kind]:
@@ -73,6 +76,8 @@ def hear(corpus: Corpus) -> Hearing:
     """Listens to a sample of a corpus's items for separate sounds, onsets and pitch."""
     audible = np.flatnonzero(corpus.measured["peak"] >= SILENCE_PEAK)
     chosen = sample(audible.tolist(), SAMPLE)
+    track = progress.track(chosen, len(chosen), "files", "listening for repeats")
+    repeats = [repeats_after(_beginning(corpus, index, LONGEST), corpus.sample_rate) for index in track]
     track = progress.track(chosen, len(chosen), "files", "listening for onsets")
     counts = [_sounds_and_onsets(_beginning(corpus, index, SECONDS), corpus.sample_rate) for index in track]
     tonal = sample(chosen, PITCH_SAMPLE)
@@ -87,6 +92,7 @@ def hear(corpus: Corpus) -> Hearing:
         np.array([np.isfinite(of_item).mean() for of_item in pitches if len(of_item)], float),
         np.concatenate([of_item[np.isfinite(of_item)] for of_item in pitches]) if pitches else np.zeros(0),
         np.array([_is_note(of_item) for of_item in pitches if len(of_item)], bool),
+        np.array(repeats, float),
     )
 
 

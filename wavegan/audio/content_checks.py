@@ -144,6 +144,16 @@ def _several_sounds(examined: Examined) -> Iterator[Finding]:
         yield Finding("several", text, remedy, names, 0.5 * float(several.mean()))
 
 
+def _repeats(examined: Examined) -> Iterator[Finding]:
+    repeats = examined.hearing.repeats
+    if examined.cutting.windows != "first" and repeats.any():
+        names = tuple(np.array(examined.hearing.names, object)[repeats > 0])
+        after = f"{'the first ' if len(names) > 1 else ''}after {repeats[repeats > 0][0]:.1f} s"
+        text = f"{_of_sample(len(names), len(repeats))} repeat themselves, {after} ({some_names(names)})"
+        remedy = "cut them to one round; what repeats is no more sound, and a held-out end is no other sound"
+        yield Finding("repeats", text, remedy, names, 0.3 + 0.4 * len(names) / len(repeats))
+
+
 def _near(examined: Examined) -> Iterator[Finding]:
     if len(examined.near):
         names, count = tuple(examined.corpus.names[item] for item in examined.near), len(examined.corpus.names)
@@ -218,6 +228,7 @@ CONTENT_CHECKS: tuple[Callable[[Examined], Iterator[Finding]], ...] = (
     _repaired,
     _bandwidth,
     _several_sounds,
+    _repeats,
     _near,
     _few,
     _labels,
