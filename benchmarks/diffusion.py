@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.audio.files import write
+from wavegan.audio.writing import write
 from wavegan.dsp.torchaudio_door import torchaudio
 from wavegan.seeding import seed_torch
 

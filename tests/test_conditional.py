@@ -5,7 +5,7 @@ import torch
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.audio import drum_machine, files
+from wavegan.audio import drum_machine, writing
 from wavegan.evaluation import classifier_training
 from wavegan.evaluation.classifier import Classifier, levels
 from wavegan.generation import generate
@@ -24,7 +24,7 @@ def drums(tmp_path_factory):
     for index in indices:
         place = folder / drum_machine.label(index)
         place.mkdir(exist_ok=True)
-        files.write(place / f"{index}.wav", drum_machine.render(index, RATE)[None], RATE)
+        writing.write(place / f"{index}.wav", drum_machine.render(index, RATE)[None], RATE)
     return folder
 
 

@@ -18,7 +18,7 @@ import soundfile
 import torch
 
 import wavegan
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.cli import options
 from wavegan.commands import arguments
 from wavegan.commands.clip_arrays import checked_clip
@@ -76,7 +76,7 @@ def test_clips_are_those_of_the_command(model):
     assert clips.dtype == np.float32 and clips.shape == (5, 1, 4096)
     written = generate_command(Path("runs/mouse"), 5, seed=7, labels=["snare"], truncation=0.5, device="cpu")
     for clip, path in zip(clips, written.files, strict=True):
-        assert np.array_equal(files.to_int16(clip[0]), soundfile.read(path, dtype="int16")[0])
+        assert np.array_equal(writing.to_int16(clip[0]), soundfile.read(path, dtype="int16")[0])
     assert np.allclose(model.generate(2, seed=7, label=["snare"], truncation=0.5), clips[:2], atol=1e-5)
     assert not np.allclose(model.generate(5, seed=7, label="kick", truncation=0.5), clips, atol=1e-3)
     taking_turns = model.generate(2, seed=7, label=["kick", "snare"], truncation=0.5)
@@ -306,7 +306,7 @@ def test_figures_are_those_of_the_command_for_an_array_as_for_its_files(model, s
     clips[3] *= 0.25  # a quiet one is made louder, as in a folder
     Path("clips").mkdir()
     for number, clip in enumerate(clips):
-        files.write(Path("clips") / f"{number:03d}.wav", clip, model.sample_rate)
+        writing.write(Path("clips") / f"{number:03d}.wav", clip, model.sample_rate)
     options = JudgingOptions(data=Path(real), classifier="none", device="cpu")
     expected = as_json(evaluate_command(Path("clips"), options))["metrics"]
     before = sorted(Path().rglob("*"))

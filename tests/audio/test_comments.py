@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavegan.audio import comments, files
+from wavegan.audio import comments, files, writing
 from wavegan.errors import DataError
 
 RATE = 16000
@@ -22,11 +22,11 @@ def text(length: int) -> str:
 
 
 @pytest.mark.parametrize("length", [0, 500, 2100, 20_000])  # libsndfile reads none of 2,048 bytes or more from a WAV
-@pytest.mark.parametrize("extension", files.FORMATS)
+@pytest.mark.parametrize("extension", writing.FORMATS)
 def test_a_comment_survives_and_leaves_the_samples_as_they_are(tmp_path, extension, length):
     with_comment, plain = tmp_path / f"a.{extension}", tmp_path / f"b.{extension}"
-    files.write(with_comment, noise(), RATE, text(length))
-    files.write(plain, noise(), RATE)
+    writing.write(with_comment, noise(), RATE, text(length))
+    writing.write(plain, noise(), RATE)
     assert comments.read(with_comment) == text(length) and comments.read(plain) == ""
     np.testing.assert_array_equal(soundfile.read(with_comment)[0], soundfile.read(plain)[0])
     told, untold = (np.concatenate(list(files.decode(path, RATE, 1))) for path in (with_comment, plain))
@@ -37,7 +37,7 @@ def test_a_comment_survives_and_leaves_the_samples_as_they_are(tmp_path, extensi
 
 
 def test_a_comment_is_read_wherever_it_stands_in_a_wav(tmp_path):
-    files.write(tmp_path / "plain.wav", noise(), RATE)
+    writing.write(tmp_path / "plain.wav", noise(), RATE)
     content = (tmp_path / "plain.wav").read_bytes()
     lists = [b"LIST" + struct.pack("<I", 4) + b"adtl", b"LIST" + struct.pack("<I", 4 + 12 + 14) + b"INFO"]
     lists[1] += b"ISFT" + struct.pack("<I", 3) + b"me\0\0" + b"ICMT" + struct.pack("<I", 5) + b"mine\0\0"

@@ -24,9 +24,10 @@ from wavegan.audio import corpus as corpus_module
 from wavegan.audio import corpus_cache, files, sources
 from wavegan.audio import decoding as decoding_module
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus, Reading, load_corpus
-from wavegan.audio.files import OpenSound, to_int16
+from wavegan.audio.files import OpenSound
 from wavegan.audio.items import Item, Source
 from wavegan.audio.listing import list_sound
+from wavegan.audio.writing import to_int16
 from wavegan.errors import DataError
 
 RATE = 16000

@@ -14,9 +14,10 @@ import pytest
 import soundfile
 import soxr
 
-from wavegan.audio import files, headers, mpeg
-from wavegan.audio.files import TemporaryError, decode, open_sound, open_writer, to_int16, write, write_clip
+from wavegan.audio import files, headers, mpeg, writing
+from wavegan.audio.files import TemporaryError, decode, open_sound
 from wavegan.audio.listing import list_sound
+from wavegan.audio.writing import open_writer, to_int16, write, write_clip
 from wavegan.errors import DataError
 
 RATE = 16000
@@ -109,7 +110,7 @@ def test_lossy_formats_keep_length_and_sound(tmp_path: Path, extension: str, pit
     assert [strongest(channel, rate) for channel in back.T] == pytest.approx(pitches, abs=1)
 
 
-@pytest.mark.parametrize("extension", files.FORMATS)
+@pytest.mark.parametrize("extension", writing.FORMATS)
 def test_clips_beyond_full_scale_are_clipped_not_wrapped(tmp_path: Path, extension: str):
     write(tmp_path / f"loud.{extension}", tones(RATE, 440, level=1.5), RATE)
     back = decoded(tmp_path / f"loud.{extension}")[1000:-2000, 0]
@@ -117,7 +118,7 @@ def test_clips_beyond_full_scale_are_clipped_not_wrapped(tmp_path: Path, extensi
     assert np.abs(back - expected).max() < 0.2  # one that wraps is off by 2
 
 
-@pytest.mark.parametrize("extension", files.FORMATS)
+@pytest.mark.parametrize("extension", writing.FORMATS)
 def test_clips_are_appended_to_one_file(tmp_path: Path, extension: str):
     path = tmp_path / f"walk.{extension}"
     with open_writer(path, RATE, 1) as sound:
@@ -154,7 +155,7 @@ def test_mp3_says_what_it_cannot_hold(tmp_path: Path, rate: int, channels: int):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("rate", files.MP3_RATES)
+@pytest.mark.parametrize("rate", writing.MP3_RATES)
 def test_mp3_holds_the_rates_it_is_said_to_hold(tmp_path: Path, rate: int):
     write(tmp_path / "clip.mp3", tones(rate // 2, 400, rate=rate), rate)
     assert strongest(decoded(tmp_path / "clip.mp3", rate)[:, 0], rate) == pytest.approx(400, abs=2)

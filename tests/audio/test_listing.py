@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavegan.audio import files
 from wavegan.audio import listing as listing_module
+from wavegan.audio import writing
 from wavegan.audio.listing import WITH_RECEIPT, list_sound
 
 SOUND = np.sin(np.arange(800) / 5) / 2
@@ -261,15 +261,15 @@ def test_files_of_known_extensions_are_not_opened(tmp_path: Path, monkeypatch: p
     assert listed(tmp_path) == ["a.wav", "c.flac"]
 
 
-@pytest.mark.parametrize("extension", files.FORMATS)
+@pytest.mark.parametrize("extension", writing.FORMATS)
 def test_a_sound_with_a_receipt_below_the_folder_is_passed_over(tmp_path, extension):
     clip = np.sin(np.arange(4000) / 10)[None].astype(np.float32)
     for name in ("kit/01-kick", "kit/02-snare", "mine/kick", "between/b"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         comment = "" if name.startswith("mine") else '{"wavegan":"0.1.0","model":"drums"}'
-        files.write(tmp_path / f"{name}.{extension}", clip, 16000, comment)
+        writing.write(tmp_path / f"{name}.{extension}", clip, 16000, comment)
     for name in ("kit/own", "between/a", "between/c"):
-        files.write(tmp_path / f"{name}.{extension}", clip, 16000)
+        writing.write(tmp_path / f"{name}.{extension}", clip, 16000)
     listing = list_sound(tmp_path)
     assert [path.stem for path in listing.paths] == ["a", "c", "own", "kick"]
     made = tuple(f"{name}.{extension}" for name in ("between/b", "kit/01-kick", "kit/02-snare"))

@@ -18,7 +18,7 @@ import torch
 
 from wavegan import __version__, assemble, cli
 from wavegan import recipe as recipes
-from wavegan.audio.files import MP3_RATES
+from wavegan.audio.writing import MP3_RATES
 from wavegan.cli import options
 from wavegan.commands.evaluate import Evaluation
 from wavegan.commands.train import train

@@ -54,14 +54,14 @@ INTERRUPTED = """
 import sys, time
 from pathlib import Path
 from wavegan import cli
-from wavegan.audio import files
-def write_until_held(path, *arguments, write=files.write):
+from wavegan.audio import writing
+def write_until_held(path, *arguments, write=writing.write):
     if path.name == "clip-000020.wav":
         Path("held").touch()
         for _turn in range(60_000):
             time.sleep(0.01)  # a signal just before one long sleep would be heard after it
     write(path, *arguments)
-files.write = write_until_held
+writing.write = write_until_held
 cli.main()
 """
 
@@ -151,13 +151,13 @@ def test_without_a_whole_record_clips_are_somebody_elses(command, model, damaged
 def test_a_forced_command_that_was_interrupted_takes_no_old_clip_for_its_own(command, model, monkeypatch):
     command("generate", model, "-n", 40, "--out", "new", "--seed", 1)
 
-    def stopped(path, clip, sample_rate, comment="", *, write=job.files.write):
+    def stopped(path, clip, sample_rate, comment="", *, write=job.writing.write):
         if path.name == "clip-000020.wav":
             raise KeyboardInterrupt
         write(path, clip, sample_rate, comment)
 
     with monkeypatch.context() as patch:
-        patch.setattr(job.files, "write", stopped)
+        patch.setattr(job.writing, "write", stopped)
         assert command("generate", model, "-n", 40, "--out", "new", "--force").code == 130
     assert record("new") == (16, 32)
     assert command("generate", model, "-n", 40, "--out", "new").code == 2, "clips 32 to 39 are of seed 1"
@@ -172,7 +172,7 @@ def test_a_forced_command_that_was_interrupted_takes_no_old_clip_for_its_own(com
 def test_a_walk_is_kept_or_begins_anew(command, model, monkeypatch):
     words = ("generate", model, "-n", 3, "--interpolate", "--out", "new")
     with monkeypatch.context() as patch:
-        patch.setattr(job.files, "write_clip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(job.writing, "write_clip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert command(*words).code == 130 and clips("new") == {}
     assert command(*words).code == 0
     walk = clips("new")

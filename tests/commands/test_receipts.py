@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 
 from wavegan import generation
-from wavegan.audio import comments, files
+from wavegan.audio import comments, writing
 from wavegan.commands import receipts
 from wavegan.commands.arguments import label_texts
 from wavegan.commands.model_loading import load_model
@@ -75,7 +75,7 @@ def test_a_sound_is_made_again_from_any_format(command, here, drummer, extension
     outcome = command("regenerate", path, "--model", drummer, "--format", extension, "--out", "same", "--json")
     assert json.loads(outcome.out)["differences"] == [0]
     [original] = next(generation.generate(load_model(drummer, CPU).model, 1))
-    np.testing.assert_array_equal(samples(Path("regenerated/clip-000000.flac")), files.to_int16(original[0].numpy()))
+    np.testing.assert_array_equal(samples(Path("regenerated/clip-000000.flac")), writing.to_int16(original[0].numpy()))
 
 
 def test_a_walk_is_made_again(command, here, drummer):
@@ -125,7 +125,7 @@ def test_a_damaged_receipt_is_refused_before_anything_is_written(command, here, 
     [path] = generated(command, drummer, "-n", 1)
     text = comments.read(path)
     assert DAMAGED[damage](text) != text
-    files.write(here / "damaged.wav", np.zeros((1, 64), np.float32), 4000, DAMAGED[damage](text))
+    writing.write(here / "damaged.wav", np.zeros((1, 64), np.float32), 4000, DAMAGED[damage](text))
     for words in (("regenerate", path, "damaged.wav"), ("info", "damaged.wav")):
         outcome = command(*words)
         assert outcome.code == 2 and "the receipt in damaged.wav is cut off or changed" in outcome.err
@@ -133,7 +133,7 @@ def test_a_damaged_receipt_is_refused_before_anything_is_written(command, here, 
 
 
 def test_a_sound_without_a_receipt_is_refused(command, here):
-    files.write(here / "mine.wav", np.zeros((1, 64), np.float32), 4000, "recorded in the kitchen")
+    writing.write(here / "mine.wav", np.zeros((1, 64), np.float32), 4000, "recorded in the kitchen")
     outcome = command("regenerate", "mine.wav")
     assert outcome.code == 2 and outcome.err.startswith("error: mine.wav has no receipt")
     Path("text.wav").write_text("no sound")

@@ -10,7 +10,7 @@ import torch
 
 import wavegan
 from wavegan import recipe as recipes
-from wavegan.audio import comments, files
+from wavegan.audio import comments, writing
 from wavegan.commands import generate as job
 from wavegan.commands import receipts
 from wavegan.commands.train import train
@@ -103,7 +103,7 @@ def test_an_edited_long_sound_is_not_searched_for_at_its_length(command, endless
     """Inverting half a minute would take minutes."""
     assert command("generate", endless, "-n", 1, "--seconds", 0.4, "--out", "clips").code == 0
     path = Path("clips/clip-000000.wav")
-    files.write(path, np.random.default_rng(0).uniform(-1, 1, (1, 1600)), 4000, comments.read(path))
+    writing.write(path, np.random.default_rng(0).uniform(-1, 1, (1, 1600)), 4000, comments.read(path))
     with pytest.raises(DataError, match="lasts 0.40 s; a sound of 0.26 s is needed here"):
         wavegan.load(endless).vary(path, 1)
 

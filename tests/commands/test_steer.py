@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.audio.sources import open_source
 from wavegan.commands import invert as commands
 from wavegan.commands import receipts
@@ -112,7 +112,7 @@ def test_a_receipt_counts_as_long_as_the_sound_is_that_of_its_clip(command, drum
     same = {"faded": quieter, "part": heard[300:900]}
     changed = same | {"edited": np.sin(np.arange(len(heard))), "backwards": heard[::-1]}
     for name, sound in changed.items():
-        with files.open_writer(Path(f"{name}.{extension}"), rate, 1, receipt) as file:
+        with writing.open_writer(Path(f"{name}.{extension}"), rate, 1, receipt) as file:
             file.write(sound.astype(np.float32))
         told = command("vary", f"{name}.{extension}", "-n", 1, "--model", drummer, "--out", name).err
         assert ("sounds otherwise than its receipt says" in told) == (name not in same), name

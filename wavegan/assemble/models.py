@@ -16,7 +16,7 @@ from wavegan.assemble.split_record import SplitRecord
 from wavegan.assemble.trackers import trackers
 from wavegan.assemble.training import method
 from wavegan.assemble.training_clips import training_clips
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.audio.clip_source import ClipSource
 from wavegan.evaluation.pages import spectrogram_images
 from wavegan.generation import Model, generate
@@ -139,7 +139,7 @@ def write_preview(folder: Path, model: Model, step: int, count: int) -> Preview:
     pause = torch.zeros(model.channels, round(PREVIEW_GAP_SECONDS * model.sample_rate))
     spaced = torch.cat([part for clip in clips for part in (clip, pause)], dim=1)
     sound, picture = (folder / f"step-{step:08d}.{ending}" for ending in ("wav", "png"))
-    files.write(sound, spaced.numpy(), model.sample_rate)
+    writing.write(sound, spaced.numpy(), model.sample_rate)
     spectrogram_images.preview(picture, clips, model.sample_rate)
     return Preview(clips, sound, picture, model.sample_rate)
 

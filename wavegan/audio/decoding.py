@@ -10,9 +10,10 @@ from typing import IO, Any
 import numpy as np
 
 from wavegan.audio.conversion import converted
-from wavegan.audio.files import TemporaryError, to_int16
+from wavegan.audio.files import TemporaryError
 from wavegan.audio.items import Item
 from wavegan.audio.measurements import FileMeter, LevelMeter
+from wavegan.audio.writing import to_int16
 from wavegan.errors import DataError
 
 SILENCE_PEAK = 10 ** (-60 / 20)  # a file with a lower peak counts as silence and keeps its level

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wavegan import assemble, shipped
-from wavegan.audio import files
+from wavegan.audio import files, writing
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.listing import list_sound
@@ -107,7 +107,7 @@ def array_candidate(array: ClipArray, *, seed: int) -> tuple[Candidate, ClipForm
         rule = f"spectra need {LEAST_SAMPLES:,} or more"
         raise UserError(f"the clips have {clip_samples:,} samples", rule, "name longer ones")
     loud = array.clips / np.abs(array.clips).max((1, 2), keepdims=True).clip(min=1)  # as a file of floats is scaled
-    written = files.to_int16(loud).astype(np.float32) / 2**15  # as libsndfile reads a file of 16 bits
+    written = writing.to_int16(loud).astype(np.float32) / 2**15  # as libsndfile reads a file of 16 bits
     clips = clips_in_memory(written[clip_order(seed, 0, count)])
     candidate = Candidate("clips", clips, Path("clips"), {"clips": f"{count:,} in memory"})
     return candidate, ClipFormat(array.sample_rate, channels, clip_samples)
@@ -126,7 +126,7 @@ def clips_in_memory(samples: np.ndarray) -> ClipSet:
     """Returns clips, float32 (N, channels, samples), as a corpus stores them: in 16 bits, all but silence made loud."""
     peaks = np.abs(samples).max((1, 2), keepdims=True).astype(np.float64)
     scale = 1 / np.where(peaks > SILENCE_PEAK, peaks, 1)
-    stored = torch.from_numpy(files.to_int16(samples * scale.astype(np.float32)))
+    stored = torch.from_numpy(writing.to_int16(samples * scale.astype(np.float32)))
 
     def batch(index: int) -> Tensor:
         return stored[index * BATCH_SIZE : (index + 1) * BATCH_SIZE].float() / files.FULL_SCALE

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.commands.model_loading import is_model
 from wavegan.errors import DataError
 from wavegan.training.run_folder import RunFolder
@@ -46,7 +46,7 @@ def refuse_filled(folder: Path, force: bool) -> None:
 def refuse_no_sound(path: Path) -> None:
     """Raises DataError for a path that is no file, where one sound is needed."""
     if path.is_dir():
-        inside = [file for file in sorted(path.iterdir()) if file.suffix.lower().lstrip(".") in files.FORMATS]
+        inside = [file for file in sorted(path.iterdir()) if file.suffix.lower().lstrip(".") in writing.FORMATS]
         remedy = f"name one in it, such as {inside[0]}" if inside else "there is none in it; name another"
         raise DataError(f"{path} is a folder", "a sound file is needed", remedy)
     if not path.exists():

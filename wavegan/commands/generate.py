@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from wavegan import assemble, generation, progress
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.audio.labels import spelling_key
 from wavegan.commands import receipts
 from wavegan.commands.directions import as_argument, moves_of
@@ -106,7 +106,7 @@ def write_clips(
     Raises errors as `generate`.
     """
     labels = chosen_labels(model, labels)
-    files.check_format(extension, model.sample_rate, model.channels)
+    writing.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{index:06d}.{extension}" for index in range(count)]
     maker = receipts.maker_of(model)
     steering = {"directions": dict(moves.amounts)} if moves.amounts else {}
@@ -132,7 +132,7 @@ def write_clips(
             batch=_batch(model, index, count),
             moves=moves,
         )
-        files.write(paths[index], clip.numpy(), model.sample_rate, receipts.text_of(receipt))
+        writing.write(paths[index], clip.numpy(), model.sample_rate, receipts.text_of(receipt))
     record.write(finished=max(record.finished, count), begun=record.begun)
     return paths
 
@@ -180,7 +180,7 @@ def write_walk(
     """
     labels = chosen_labels(model, labels)
     refuse_short_walk(f"`count` is {stations}", stations, labels, f"try `count={len(labels)}`")
-    files.check_format(extension, model.sample_rate, model.channels)
+    writing.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
     maker = receipts.maker_of(model)
     record = FolderRecord(out, path.name, _settings(maker, seed, truncation, labels) | {"stations": stations})
@@ -195,9 +195,9 @@ def write_walk(
     count = (stations - 1) * (generation.CLIPS_BETWEEN + 1) + 1
     record.write(finished=0, begun=int(not path.exists()))  # a file that is there now is not of these settings
     receipt = receipts.WalkReceipt(**maker, seed=seed, stations=stations, labels=tuple(labels), truncation=truncation)
-    with files.open_writer(path, model.sample_rate, model.channels, receipts.text_of(receipt)) as sound:
+    with writing.open_writer(path, model.sample_rate, model.channels, receipts.text_of(receipt)) as sound:
         for clip in progress.track(_each(clips), count, "clips"):
-            files.write_clip(sound, clip.numpy())
+            writing.write_clip(sound, clip.numpy())
     record.write(finished=1, begun=1)
     return [path]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.commands import receipts
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import LoadedModel, is_model, load_model, model_path, runs_in
@@ -32,7 +32,7 @@ def info(target: Path) -> dict[str, Any]:
     has `path` and `status` of each run, the one that logged last first. Raises
     DataError for a sound without a whole receipt, RunError for a path that is neither.
     """
-    if target.is_file() and target.suffix.lower().lstrip(".") in files.FORMATS:
+    if target.is_file() and target.suffix.lower().lstrip(".") in writing.FORMATS:
         return {"file": str(target), **receipts.of_file(target).model_dump(exclude_none=True)}
     if address := remote_run.address_of(target):  # without a checkpoint, which may be large
         folder = RunFolder(remote_run.copy(address, None))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wavegan import assemble, progress
-from wavegan.audio import files, single_sound
+from wavegan.audio import single_sound, writing
 from wavegan.audio.windows import gather, side_by_side
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing, refuse_no_sound
@@ -104,7 +104,7 @@ def invert(
             [(neighbour.clip, "")] if neighbour else []
         )
         for path, (samples, text) in zip(targets, parts, strict=False):
-            files.write(path, samples.numpy(), generator.sample_rate, text)
+            writing.write(path, samples.numpy(), generator.sample_rate, text)
         titles = ("original", f"inverted, {inversion.distance:.2f} dB from it")
         titles += (f"nearest training clip, {neighbour.distance:.2f} dB",) if neighbour else ()
         preview(targets[-1], torch.stack([part for part, _ in parts]), generator.sample_rate, titles=titles)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wavegan import __version__, assemble, generation, progress
 from wavegan.atomic_write import write_text
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
@@ -89,7 +89,7 @@ def kit(
     refuse_translation(loaded)
     generator = loaded.model
     labels = chosen_labels(generator, labels)
-    files.check_format("wav", generator.sample_rate, generator.channels)
+    writing.check_format("wav", generator.sample_rate, generator.channels)
     folder = out or loaded.result_folder("kit")
     spans = None if keys is None else _spans(loaded, keys)
     refuse_filled(folder, force)
@@ -229,7 +229,7 @@ def _write_sounds(folder: Path, place: str, sounds: Sequence[_Sound], *, seed: i
         ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
         file = Path(place, f"{sound.name}-{kits.safe_name(receipt.label or model.name)}.wav").as_posix()
         kept = kits.cut(sound.clip, part).numpy()
-        files.write(folder / file, kept, model.sample_rate, receipts.text_of(receipt))
+        writing.write(folder / file, kept, model.sample_rate, receipts.text_of(receipt))
         pads.append(Pad(file, *sound.keys, part.length / model.sample_rate))
     return pads
 

@@ -11,7 +11,7 @@ import torch
 
 from wavegan import assemble, shipped
 from wavegan import recipe as recipes
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.audio.decoding import Conversion
 from wavegan.errors import RunError, UserError
 from wavegan.export import folder as exported
@@ -229,7 +229,7 @@ def _read_file(path: Path, checkpoint: str) -> dict[str, Any]:
             KINDS,
             f"name the run folder {run}" if run else f"name the run that it was trained in; {runs_near(path)}",
         )
-    if path.suffix.lower().lstrip(".") in files.FORMATS:
+    if path.suffix.lower().lstrip(".") in writing.FORMATS:
         raise RunError(
             f"{path} is a sound file",
             f"{KINDS}; where sound is judged, a folder of files",

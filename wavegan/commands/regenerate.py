@@ -10,7 +10,7 @@ import soundfile
 from torch import Tensor
 
 from wavegan import assemble, generation, progress
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing
 from wavegan.commands.generate import batch_size_of
@@ -58,15 +58,15 @@ def regenerate(
     _refuse_paths(sounds, paths, force)
     models = _models(chosen, sounds, model, device)
     for made_by in models:
-        files.check_format(extension, made_by.sample_rate, made_by.channels)
+        writing.check_format(extension, made_by.sample_rate, made_by.channels)
     make_folder(out)
     batch = lru_cache(maxsize=1)(_batch)  # of neighbours, which files in their order share
     differences = []
     work = zip(chosen, models, sounds, paths, strict=True)
     for receipt, made_by, source, path in progress.track(work, len(paths), "sounds"):
-        with files.open_writer(path, made_by.sample_rate, made_by.channels, receipts.text_of(receipt)) as sound:
+        with writing.open_writer(path, made_by.sample_rate, made_by.channels, receipts.text_of(receipt)) as sound:
             for clip in clips_of(made_by, receipt, batch):
-                files.write_clip(sound, clip.numpy())
+                writing.write_clip(sound, clip.numpy())
         differences.append(_difference(source, path))
     return RegenerateResult(out, tuple(paths), tuple(differences))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from wavegan import assemble, progress
-from wavegan.audio import files
+from wavegan.audio import writing
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_existing
 from wavegan.commands.model_loading import LoadedModel
@@ -86,12 +86,12 @@ def _write(
 ) -> SteerResult:
     """Writes the clips of points under names, each with its receipt."""
     model = loaded.model
-    files.check_format(extension, model.sample_rate, model.channels)
+    writing.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"{name}.{extension}" for name in names]
     refuse_existing(paths, force)
     make_folder(out)
     maker = receipts.maker_of(model)
     for path, point in progress.track(zip(paths, chosen, strict=True), len(paths), "clips"):
         receipt = receipts.of_point(model, maker, point, made_by)
-        files.write(path, clip_of(model, point).numpy(), model.sample_rate, receipts.text_of(receipt))
+        writing.write(path, clip_of(model, point).numpy(), model.sample_rate, receipts.text_of(receipt))
     return SteerResult(out, tuple(paths), model.sample_rate)

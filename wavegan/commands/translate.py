@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wavegan import __version__, assemble, progress
-from wavegan.audio import comments, files, single_sound
+from wavegan.audio import comments, single_sound, writing
 from wavegan.audio.decoding import SILENCE_PEAK, Conversion
 from wavegan.audio.overlap_add import overlap_add
 from wavegan.commands.folder_record import weights_hash
@@ -60,7 +60,7 @@ def translate(
             "try wavegan generate",
         )
     translator, folder = loaded.models[TRANSLATORS[to]], out or loaded.result_folder("translated")
-    files.check_format(extension, translator.sample_rate, translator.channels)
+    writing.check_format(extension, translator.sample_rate, translator.channels)
     paths = [folder / f"{path.stem}-to-{to}.{extension}" for path in sounds]
     _refuse(sounds, paths)
     # Each sound is read once more below, so that memory holds one at a time.
@@ -79,7 +79,7 @@ def translate(
             if (peak := float(translation.abs().max())) > 1:
                 logger.info(f"{path}: its peak of {peak:.3g} is lowered to 1, as a file would cut it off")
                 translation /= peak
-            files.write(path, translation.numpy(), translator.sample_rate, marks[path])
+            writing.write(path, translation.numpy(), translator.sample_rate, marks[path])
     return TranslateResult(folder, tuple(paths), translator.sample_rate)
 
 

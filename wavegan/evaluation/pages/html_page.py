@@ -10,7 +10,7 @@ import soundfile
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wavegan.atomic_write import write_text
-from wavegan.audio.files import FORMATS, check_format
+from wavegan.audio.writing import FORMATS, check_format
 from wavegan.errors import DataError
 
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "mp3": "audio/mpeg", "wav": "audio/wav"}

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from torch import Tensor
 
-from wavegan.audio.files import FORMATS, write_clip
+from wavegan.audio.writing import FORMATS, write_clip
 from wavegan.errors import DataError
 from wavegan.evaluation.listening_answers import ANSWERS_FORMAT, PROGRAM, identity_of_key
 from wavegan.evaluation.pages.html_page import data_uri, write_page
