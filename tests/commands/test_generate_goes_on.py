@@ -55,12 +55,12 @@ import sys, time
 from pathlib import Path
 from wavegan import cli
 from wavegan.audio import writing
-def write_until_held(path, *arguments, write=writing.write):
+def write_until_held(path, *arguments, write=writing.write, **options):
     if path.name == "clip-000020.wav":
         Path("held").touch()
         for _turn in range(60_000):
             time.sleep(0.01)  # a signal just before one long sleep would be heard after it
-    write(path, *arguments)
+    write(path, *arguments, **options)
 writing.write = write_until_held
 cli.main()
 """
@@ -151,10 +151,10 @@ def test_without_a_whole_record_clips_are_somebody_elses(command, model, damaged
 def test_a_forced_command_that_was_interrupted_takes_no_old_clip_for_its_own(command, model, monkeypatch):
     command("generate", model, "-n", 40, "--out", "new", "--seed", 1)
 
-    def stopped(path, clip, sample_rate, comment="", *, write=job.writing.write):
+    def stopped(path, clip, sample_rate, comment="", *, write=job.writing.write, **options):
         if path.name == "clip-000020.wav":
             raise KeyboardInterrupt
-        write(path, clip, sample_rate, comment)
+        write(path, clip, sample_rate, comment, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(job.writing, "write", stopped)

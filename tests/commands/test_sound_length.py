@@ -1,6 +1,7 @@
 """Sounds of any length of a model that has learned short clips: their length, receipts, neighbours, and refusals."""
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import wavegan
 from wavegan import recipe as recipes
 from wavegan.audio import comments, writing
 from wavegan.commands import generate as job
+from wavegan.commands import kit as kits
 from wavegan.commands import receipts
 from wavegan.commands.train import train
 from wavegan.errors import DataError, UserError
@@ -26,6 +28,21 @@ discriminators: {waveform: {name: tiled_waveform, dim: 1, view: {name: low_rate,
 training: {steps: 1, batch_size: 2, checkpoint_every: 1, precision: fp32}
 monitor: {preview_every: 0, tensorboard: false}
 """
+
+
+def is_marked_as_loop(path) -> bool:
+    """Says whether all of a WAV is marked as a loop; checks its chunks, which end with the file."""
+    content, chunks, at = Path(path).read_bytes(), {}, 12
+    while at < len(content):
+        name, size = struct.unpack("<4sI", content[at : at + 8])
+        chunks[name] = content[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+    assert struct.unpack("<I", content[4:8])[0] == len(content) - 8 == at - 8
+    if b"smpl" not in chunks:
+        return False
+    sampler = struct.unpack("<15I", chunks[b"smpl"])
+    assert sampler[2] == 1e9 / 4000 and sampler[7] == 1 and not sampler[14], "ns a frame; one loop, without end"
+    return sampler[11:13] == (0, len(chunks[b"data"]) // 2 - 1)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +144,8 @@ def test_loops_are_written_made_again_and_varied(command, endless):
     varied = command("vary", paths[0], "-n", 1, "--model", endless, "--out", "varied")
     assert varied.code == 0 and "nearest" not in varied.err, varied.err
     assert receipts.of_file(Path(varied.out.strip())).loop
+    for path in [*paths, Path(varied.out.strip()), *Path("again").iterdir()]:
+        assert is_marked_as_loop(path)
     model = wavegan.load(endless)
     clips = model.generate(2, seconds=0.512, loop=True)
     np.testing.assert_allclose(clips[1, 0], soundfile.read(paths[1], dtype="float32")[0], atol=2e-4)
@@ -138,12 +157,48 @@ def test_loops_and_other_sounds_are_not_mixed(command, endless):
     for words in (["--loop"], []):
         folder = "-".join(["clips", *words])
         assert command("generate", endless, "-n", 1, "--seconds", 0.512, *words, "--out", folder).code == 0
+    both = "clips---loop/clip-000000.wav", "clips/clip-000000.wav"
+    assert [is_marked_as_loop(path) for path in both] == [True, False]
+    for number, path in enumerate(both):
+        Path(path).rename(f"{number}.wav")
+    again = command("regenerate", "0.wav", "1.wav", "--model", endless, "--json")
+    assert json.loads(again.out)["differences"] == [0, 0], again.err
+    for number, path in enumerate(both):
+        Path(f"{number}.wav").rename(path)
     kept = command("generate", endless, "-n", 1, "--seconds", 0.512, "--out", "clips---loop")
     assert kept.code == 2 and "--force" in kept.err
     outcome = command("morph", "clips/clip-000000.wav", "clips---loop/clip-000000.wav", "--model", endless)
     assert outcome.code == 2 and "is a loop; no loop is needed here; generate it again without --loop" in outcome.err
     outcome = command("morph", "clips---loop/clip-000000.wav", "clips/clip-000000.wav", "--model", endless)
     assert outcome.code == 2 and "is no loop; a loop is needed here; generate it again with --loop" in outcome.err
+
+
+def test_a_kit_of_loops_plays_as_long_as_a_key_is_held(command, endless):
+    words = ("kit", endless, "--pads", 2, "--seconds", 0.512, "--loop", "--out", "kit", "--json")
+    outcome = command(*words)
+    assert outcome.code == 0, outcome.err
+    values = json.loads(outcome.out)
+    paths = list(values["sounds"].values())
+    sounds = [soundfile.read(path)[0] for path in paths]
+    assert {len(sound) for sound in sounds} == {2048} and all(map(is_marked_as_loop, paths)), "nothing is cut"
+    again = command("regenerate", *paths, "--model", endless, "--json")
+    assert json.loads(again.out)["differences"] == [0, 0], again.err
+    pysfizz = pytest.importorskip("pysfizz", reason="sfizz renders the kit; pip install pysfizz")
+    synth = pysfizz.Synth(sample_rate=4000, block_size=64)
+    assert synth.load_sfz_file(values["file"])
+    played = synth.render_note(37, 127, 2.0, 3.0)[0]  # the key is released after 2 s
+    first, second = played[200:2048], played[200 + 2048 : 2 * 2048]
+    assert np.abs(first).max() > 0.01 and np.corrcoef(first, second)[0, 1] > 0.99
+    assert np.abs(played[9600:]).max() < 0.01 * np.abs(played).max(), "it stops"
+
+
+def test_fewer_sounds_are_compared_for_a_kit_of_long_ones(command, endless, monkeypatch):
+    monkeypatch.setattr(kits, "SECONDS_PER_PAD", 2)
+    for seconds, candidates in ((0.1, 20), (0.5, 4), (3, 1)):
+        outcome = command("kit", endless, "--pads", 2, "--seconds", seconds, "--out", f"{seconds}", "--json")
+        receipt = receipts.of_file(Path(json.loads(outcome.out)["sounds"]["37"]))
+        assert isinstance(receipt, receipts.ClipReceipt) and receipt.clip_samples == round(4000 * seconds)
+        assert sum(receipt.batch) == 2 * candidates or receipt.batch[1] == 16
 
 
 def test_what_makes_no_loops_says_so(command, endless):

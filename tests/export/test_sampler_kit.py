@@ -79,3 +79,11 @@ def test_an_instruments_sounds_are_spread_and_stop_with_their_keys():
     names = ("loNote", "rootNote", "hiNote")
     notes = [tuple(sample.attrib[name] for name in names) for sample in root.iter("sample")]
     assert notes == [("48", "49", "50"), ("51", "52", "53")]
+
+
+def test_loops_go_on_until_their_keys_are_released():
+    loops = [Pad("samples/01-rain.wav", 36, 36, 36, 20.0, loops=True)]
+    text = kit.sfz(loops, "rain")
+    assert "loop_mode=loop_continuous\nampeg_release=0.15\n" in text and "sample=samples/01-rain.wav key=36" in text
+    groups = ElementTree.fromstring(kit.decentsampler(loops, "rain")).find("groups")
+    assert groups is not None and (groups.attrib["loopEnabled"], groups.attrib["release"]) == ("true", "0.150")

@@ -30,6 +30,12 @@ FORMATS = ("sfz", "decentsampler", "folder")
     "model that draws pitches.",
 )
 @click.option(
+    "--seconds", type=float, help="Length of each sound, with a model of sounds of any length; else its own length."
+)
+@click.option(
+    "--loop", is_flag=True, help="Sounds are loops, which play as long as a key is held, with a model that makes them."
+)
+@click.option(
     "--format",
     "kind",
     default="sfz",
@@ -55,6 +61,8 @@ def kit(
     model: Path,
     pads: int | None,
     keys: str | None,
+    seconds: float | None,
+    loop: bool,
     kind: str,
     labels: tuple[str, ...],
     out: Path | None,
@@ -68,8 +76,8 @@ def kit(
 ) -> None:
     """Writes a kit of MODEL: sounds that differ as much as they can, cut, made equally loud, named and mapped to keys.
 
-    With --keys it is an instrument, of one sound. Each sound has a receipt, so wavegan regenerate, vary and morph take
-    it.
+    With --keys it is an instrument, of one sound. With --loop it is a kit of rain, wind or music that goes on. Each
+    sound has a receipt, so wavegan regenerate, vary and morph take it.
 
     \b
     Examples:
@@ -85,6 +93,8 @@ def kit(
         pads,
         kind,
         keys=keys,
+        seconds=seconds,
+        loop=loop,
         labels=labels,
         out=out,
         seed=seed,

@@ -16,7 +16,7 @@ from torch import Tensor
 from wavegan import __version__, generation
 from wavegan import recipe as recipes
 from wavegan.atomic_write import write_text
-from wavegan.audio import sources, writing
+from wavegan.audio import sources
 from wavegan.commands import receipts
 from wavegan.commands.directions import directions_of, offered_and_not
 from wavegan.commands.folder_record import weights_hash
@@ -223,7 +223,7 @@ def _write_samples(model: Model, folder: Path) -> Iterator[Path]:
     for number, clip in enumerate(clips):
         path = folder / f"clip-{number:06d}.wav"
         receipt = receipts.of_clip(model, maker, number, seed=0, truncation=1, labels=names, batch=(0, count))
-        writing.write(path, clip.numpy(), model.sample_rate, receipts.text_of(receipt))
+        receipts.write(path, clip, model.sample_rate, receipt)
         yield path
 
 

@@ -129,10 +129,10 @@ def write_clips(
             seed=seed,
             truncation=truncation,
             labels=labels,
-            batch=_batch(model, index, count),
+            batch=batch_of(model, index, count),
             moves=moves,
         )
-        writing.write(paths[index], clip.numpy(), model.sample_rate, receipts.text_of(receipt))
+        receipts.write(paths[index], clip, model.sample_rate, receipt)
     record.write(finished=max(record.finished, count), begun=record.begun)
     return paths
 
@@ -144,7 +144,7 @@ def _in_batches(
 
     Batches are those of a command that was not interrupted, so that every clip is the same to the last bit.
     """
-    for (start, size), indices in groupby(wanted, lambda index: _batch(model, index, count)):
+    for (start, size), indices in groupby(wanted, lambda index: batch_of(model, index, count)):
         record.write(finished=max(record.finished, start), begun=max(record.begun, start + size))
         [batch] = generation.generate(model, size, first=start, batch_size=size, **settings)
         yield from ((index, batch[index - start]) for index in indices)
@@ -155,7 +155,7 @@ def batch_size_of(model: Model) -> int:
     return max(1, min(BATCH_SIZE, MOST_SAMPLES // model.clip_samples))
 
 
-def _batch(model: Model, index: int, count: int) -> tuple[int, int]:
+def batch_of(model: Model, index: int, count: int) -> tuple[int, int]:
     """Returns the first number and the size of the batch in which clip `index` of `count` clips is made."""
     size = batch_size_of(model)
     start = index - index % size

@@ -16,8 +16,9 @@ from wavegan.atomic_write import write_text
 from wavegan.audio import writing
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
-from wavegan.commands.generate import BATCH_SIZE, chosen_labels, refuse_translation, refuse_truncation
+from wavegan.commands.generate import batch_of, batch_size_of, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.model_loading import LoadedModel, load_model
+from wavegan.commands.sound_length import makes_loops, of_seconds
 from wavegan.commands.sound_pitch import at_hertz, labels_at, refuse_pitches, tell_beyond
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
@@ -29,7 +30,7 @@ from wavegan.models.pitches import NOTE, NOTE_OF_LABEL
 
 logger = logging.getLogger(__name__)
 
-CANDIDATES_PER_PAD = 20
+CANDIDATES_PER_PAD, SECONDS_PER_PAD = 20, 100  # at most
 PADS = 16
 KEYS = re.compile(rf"({NOTE})\s*-\s*({NOTE})")
 KEYS_A_SOUND = 3  # its own, and one on each side, for which a sampler moves its pitch by a semitone
@@ -58,6 +59,8 @@ def kit(
     kind: str = "sfz",
     *,
     keys: str | None = None,
+    seconds: float | None = None,
+    loop: bool = False,
     labels: Sequence[str] = (),
     out: Path | None = None,
     seed: int = 0,
@@ -70,13 +73,15 @@ def kit(
     """Writes a kit of `pads` clips that differ, on the MIDI notes from 36 up, for the sampler of a kind in FORMATS.
 
     They are chosen from 20 times as many clips of the seed, farthest-first in the evaluator's log-mel statistics, for
-    each label by itself; then cut, made equally loud and named. pads: 16 where None. labels: those that share the pads,
-    all where empty. keys: two notes such as "C2-C5", over which the most usual sound of the seed is spread, in place of
-    pads, by a model that draws pitches. Where labels tell pitches, each key has the nearest of those that are named, or
-    of all; else at most one may be named. out: the folder; if None, kit/ in the MODEL's run folder. Raises UserError
-    for more pads than MIDI has notes from 36 up, and for keys that are none or that the model does not reach, DataError
-    for a folder that holds files, unless `force`, and for a model whose clips are silent. With `force` the files of an
-    earlier kit in the folder are replaced: those that this one does not write are removed.
+    each label by itself, or from fewer where they last more than 5 s; then cut, made equally loud and named. pads: 16
+    where None. labels: those that share the pads, all where empty. seconds: of each sound, see `of_seconds`. loop: they
+    are loops, not cut, which play as long as a key is held. keys: two notes such as "C2-C5", over which the most usual
+    sound of the seed is spread, in place of pads, by a model that draws pitches. Where labels tell pitches, each key
+    has the nearest of those that are named, or of all; else at most one may be named. out: the folder; if None, kit/ in
+    the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36 up, and for keys that are none or
+    that the model does not reach, DataError for a folder that holds files, unless `force`, and for a model whose clips
+    are silent. With `force` the files of an earlier kit in the folder are replaced: those that this one does not write
+    are removed.
     """
     if keys is not None and pads is not None:
         raise UserError("`pads` and `keys` are given", "a kit has either", "leave one of them out")
@@ -85,7 +90,7 @@ def kit(
         rule = f"a kit has 1 to {MOST_PADS}, one for each note from {kits.FIRST_NOTE} up"
         raise UserError(f"`pads` is {pads}", rule, "try `pads=16`")
     refuse_truncation(truncation)
-    loaded = load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint)
+    loaded = of_seconds(load_model(model, assemble.device(device), raw=raw, checkpoint=checkpoint), seconds, loop=loop)
     refuse_translation(loaded)
     generator = loaded.model
     labels = chosen_labels(generator, labels)
@@ -134,11 +139,11 @@ class _Sound:
 
 def _on_pads(model: Model, pads: int, *, labels: Sequence[str], seed: int, truncation: float) -> list[_Sound]:
     """Returns sounds that differ, on one key each."""
-    clips = _candidates(model, pads * CANDIDATES_PER_PAD, labels, seed, truncation)
+    per_pad = max(1, min(CANDIDATES_PER_PAD, SECONDS_PER_PAD * model.sample_rate // model.clip_samples))
+    clips = _candidates(model, pads * per_pad, labels, seed, truncation)
     sounds = []
     for index, number in enumerate(_chosen(model, clips, max(1, len(labels)), pads)):
-        start = number - number % BATCH_SIZE
-        batch, key = (start, min(BATCH_SIZE, len(clips) - start)), kits.FIRST_NOTE + index
+        batch, key = batch_of(model, number, len(clips)), kits.FIRST_NOTE + index
         sounds.append(_Sound(model, clips[number], number, batch, labels, (key, key, key), f"{index + 1:02d}"))
     return sounds
 
@@ -187,8 +192,9 @@ def _spans(loaded: LoadedModel, keys: str) -> list[tuple[int, int, int]]:
 
 def _candidates(model: Model, count: int, labels: Sequence[str], seed: int, truncation: float) -> Tensor:
     """Makes clips 0 to count - 1 in the batches of `generate`."""
-    batches = generation.generate(model, count, seed=seed, truncation=truncation, labels=labels, batch_size=BATCH_SIZE)
-    return torch.cat(list(progress.track(batches, -(-count // BATCH_SIZE), "batches", "candidates")))
+    size = batch_size_of(model)
+    batches = generation.generate(model, count, seed=seed, truncation=truncation, labels=labels, batch_size=size)
+    return torch.cat(list(progress.track(batches, -(-count // size), "batches", "candidates")))
 
 
 def _chosen(model: Model, clips: Tensor, turns: int, pads: int) -> list[int]:
@@ -216,7 +222,7 @@ def _write_sounds(folder: Path, place: str, sounds: Sequence[_Sound], *, seed: i
     make_folder(folder / place)
     model, pads = sounds[0].model, []
     maker = receipts.maker_of(model)
-    parts = _cuts([sound.clip for sound in sounds], model.sample_rate)
+    parts = _cuts([sound.clip for sound in sounds], model)
     for sound, part in zip(sounds, parts, strict=True):
         receipt = receipts.of_clip(
             model,
@@ -228,9 +234,8 @@ def _write_sounds(folder: Path, place: str, sounds: Sequence[_Sound], *, seed: i
             batch=sound.batch,
         ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
         file = Path(place, f"{sound.name}-{kits.safe_name(receipt.label or model.name)}.wav").as_posix()
-        kept = kits.cut(sound.clip, part).numpy()
-        writing.write(folder / file, kept, model.sample_rate, receipts.text_of(receipt))
-        pads.append(Pad(file, *sound.keys, part.length / model.sample_rate))
+        receipts.write(folder / file, kits.cut(sound.clip, part), model.sample_rate, receipt)
+        pads.append(Pad(file, *sound.keys, part.length / model.sample_rate, makes_loops(model)))
     return pads
 
 
@@ -264,7 +269,9 @@ def _is_of_kit(path: Path) -> bool:
     return False
 
 
-def _cuts(clips: Sequence[Tensor], sample_rate: int) -> list[Cut]:
-    cuts = [kits.cut_of(clip, sample_rate) for clip in clips]
+def _cuts(clips: Sequence[Tensor], model: Model) -> list[Cut]:
+    """Returns what is kept of each clip, and its gain; of a loop all is kept."""
+    rate, whole = model.sample_rate, makes_loops(model)
+    cuts = [Cut(0, clip.shape[1], 0) if whole else kits.cut_of(clip, rate) for clip in clips]
     kept = [kits.cut(clip, part) for clip, part in zip(clips, cuts, strict=True)]
-    return [replace(part, gain=gain) for part, gain in zip(cuts, kits.gains(kept, sample_rate), strict=True)]
+    return [replace(part, gain=gain) for part, gain in zip(cuts, kits.gains(kept, rate), strict=True)]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from torch import Tensor
 
 from wavegan import __version__, generation
-from wavegan.audio import comments
+from wavegan.audio import comments, writing
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import refuse_no_sound
 from wavegan.commands.sound_length import makes_any_length, makes_loops
@@ -214,6 +214,11 @@ def label_text(shares: Mapping[str, float]) -> str:
 def text_of(receipt: Receipt) -> str:
     """Returns a receipt as the text that a file's comment holds: ASCII, for every format's tags."""
     return json.dumps(receipt.model_dump(exclude_none=True), separators=(",", ":"))
+
+
+def write(path: Path, clip: Tensor, sample_rate: int, receipt: Receipt) -> None:
+    """Writes a clip (channels, samples) with its receipt; a WAV of a loop says that it is one."""
+    writing.write(path, clip.numpy(), sample_rate, text_of(receipt), loops=bool(receipt.loop))
 
 
 def read(path: Path) -> Receipt | None:

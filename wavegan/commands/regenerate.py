@@ -64,7 +64,8 @@ def regenerate(
     differences = []
     work = zip(chosen, models, sounds, paths, strict=True)
     for receipt, made_by, source, path in progress.track(work, len(paths), "sounds"):
-        with writing.open_writer(path, made_by.sample_rate, made_by.channels, receipts.text_of(receipt)) as sound:
+        text, loops = receipts.text_of(receipt), bool(receipt.loop)
+        with writing.open_writer(path, made_by.sample_rate, made_by.channels, text, loops=loops) as sound:
             for clip in clips_of(made_by, receipt, batch):
                 writing.write_clip(sound, clip.numpy())
         differences.append(_difference(source, path))
@@ -104,7 +105,7 @@ def _models(chosen: Sequence[Receipt], sounds: Sequence[Path], model: Path | Non
 
 
 def _key(receipt: Receipt) -> tuple[str | float | None, ...]:
-    return receipt.weights, receipt.precision, receipt.clip_samples, receipt.pitch
+    return receipt.weights, receipt.precision, receipt.clip_samples, receipt.loop, receipt.pitch
 
 
 def _refuse_paths(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:

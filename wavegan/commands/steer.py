@@ -93,5 +93,5 @@ def _write(
     maker = receipts.maker_of(model)
     for path, point in progress.track(zip(paths, chosen, strict=True), len(paths), "clips"):
         receipt = receipts.of_point(model, maker, point, made_by)
-        writing.write(path, clip_of(model, point).numpy(), model.sample_rate, receipts.text_of(receipt))
+        receipts.write(path, clip_of(model, point), model.sample_rate, receipt)
     return SteerResult(out, tuple(paths), model.sample_rate)

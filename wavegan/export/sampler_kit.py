@@ -35,6 +35,7 @@ class Pad:
     """Describes a sound of a kit: its file, relative to the kit, and its length in seconds.
 
     note: the MIDI note at which it plays as it is; low, high: those of the lowest and the highest key that play it.
+    loops: it repeats until its key is released.
     """
 
     file: str
@@ -42,11 +43,17 @@ class Pad:
     low: int
     high: int
     seconds: float
+    loops: bool = False
 
     @property
     def is_spread(self) -> bool:
         """Returns whether more keys than its own play it, as of an instrument."""
         return self.low < self.high
+
+    @property
+    def is_held(self) -> bool:
+        """Returns whether it stops soon after its key is released, as of an instrument and of a loop."""
+        return self.is_spread or self.loops
 
 
 def farthest_first(features: np.ndarray, count: int) -> list[int]:
@@ -107,10 +114,11 @@ def safe_name(text: str) -> str:
 
 
 def sfz(pads: Sequence[Pad], title: str) -> str:
-    """Returns an SFZ file: pads play to their end, whenever a key is released; an instrument stops soon after."""
+    """Returns an SFZ file: pads play to their end, whenever a key is released; others stop soon after that."""
     is_instrument = any(pad.is_spread for pad in pads)
-    end = f"ampeg_release={RELEASE_SECONDS}" if is_instrument else "loop_mode=one_shot"
-    head = [f"// {title}", "<global>", end, ""]
+    played = ["loop_mode=loop_continuous"] if any(pad.loops for pad in pads) else []
+    played += [f"ampeg_release={RELEASE_SECONDS}" if any(pad.is_held for pad in pads) else "loop_mode=one_shot"]
+    head = [f"// {title}", "<global>", *played, ""]
 
     def keys(pad: Pad) -> str:
         spread = f"lokey={pad.low} hikey={pad.high} pitch_keycenter={pad.note}"
@@ -122,15 +130,14 @@ def sfz(pads: Sequence[Pad], title: str) -> str:
 def decentsampler(pads: Sequence[Pad], title: str) -> str:
     """Returns a DecentSampler preset: a sound of a pad plays on while its release, as long as the longest, lasts.
 
-    An instrument stops soon after a key is released.
+    An instrument and a loop stop soon after a key is released.
     """
     root = ElementTree.Element("DecentSampler", minVersion="1.0.0")
     root.append(ElementTree.Comment(title.replace("--", "-")))
-    is_instrument = any(pad.is_spread for pad in pads)
-    release = f"{RELEASE_SECONDS if is_instrument else max(pad.seconds for pad in pads):.3f}"
-    groups = ElementTree.SubElement(
-        root, "groups", attack="0", decay="0", sustain="1", release=release, ampVelTrack="1", loopEnabled="false"
-    )
+    is_held, loops = any(pad.is_held for pad in pads), any(pad.loops for pad in pads)
+    release = f"{RELEASE_SECONDS if is_held else max(pad.seconds for pad in pads):.3f}"
+    played = {"attack": "0", "decay": "0", "sustain": "1", "release": release, "ampVelTrack": "1"}
+    groups = ElementTree.SubElement(root, "groups", played, loopEnabled=str(loops).lower())
     group = ElementTree.SubElement(groups, "group")
     for pad in pads:
         own, low, high = (str(note) for note in (pad.note, pad.low, pad.high))
