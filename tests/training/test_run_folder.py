@@ -56,6 +56,18 @@ def test_the_lock_is_given_back_after_an_error(tmp_path):
     assert not (tmp_path / "lock.holder").exists()
 
 
+def test_folders_that_were_made_for_nothing_are_removed(tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "drums")
+    with pytest.raises(KeyError), folder.locked():
+        raise KeyError
+    assert not [*tmp_path.iterdir()]
+    with folder.locked():
+        folder.log.write_text("{}")
+    with folder.locked():
+        pass
+    assert contents(tmp_path) == {"runs/drums/log.jsonl": "{}", "runs/drums/lock": ""}
+
+
 def test_a_run_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("mine")
     with (

@@ -99,12 +99,13 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Locks the run for this process.
+        """Locks the run for this process; folders that it makes and that hold nothing in the end are removed again.
 
         Raises RunError if another process has locked it, which the text names, or if the folder cannot be made.
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"the run folder {self.path} is a file", "", "name another with `run_dir`")
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -135,7 +136,12 @@ class RunFolder:
         finally:
             with suppress(OSError):  # the folder may be gone
                 holder.unlink()
+                if missing and [*self.path.iterdir()] == [self.lock]:
+                    self.lock.unlink()
             lock.release()
+            with suppress(OSError):  # of a folder that holds something
+                for folder in missing:
+                    folder.rmdir()
 
     def move_aside(self) -> Path | None:
         """Renames an existing run to the first free of NAME.1, NAME.2, …; returns the new path, None without a run."""
