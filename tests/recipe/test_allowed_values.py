@@ -65,7 +65,16 @@ def test_numbers_with_a_comma(key, written, remedy):
     told = problem("", f"{key}={written}")
     assert f" {key} is '{written}'; " in told and told.endswith(f"; try {remedy}")
     section, _, name = key.partition(".")
-    assert problem(f"{section}:\n  {name}: {written}\n").endswith(f"; try {remedy}")
+    for text in (f"{section}:\n  {name}: {written}\n", f"{section}: {{{name}: {written}, }}\n"):
+        assert problem(text).partition(" ")[2] == told.partition(f"={written}: ")[2]
+
+
+def test_numbers_with_commas_between_braces():
+    text = "{steps: 1,000,000, seed: 3, checkpoint_minutes: 1,5e1}"
+    assert problem(f"training: {text}").count("; try ") == 2
+    assert "training.steps is '1,000,000'; " in problem(f"training: {text}")
+    assert "unknown key training.000" in problem("training: {steps: 5, '000': }")
+    assert "unknown key training.000" in problem("training: {seed: null, 000: }")
 
 
 def test_a_point_and_three_zeros_are_fine_where_a_number_need_not_be_whole():

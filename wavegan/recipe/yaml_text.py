@@ -23,6 +23,7 @@ _UNQUOTED = {
     "float": r"[-+]?((\d(_?\d)*(\.(\d(_?\d)*)?)?|\.\d(_?\d)*)([eE][-+]?\d+)?|\.(inf|nan))$",
 }
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")
+_WITH_COMMAS = re.compile(r"[-+]?\d+(,\d+)+([eE][-+]?\d+)?")
 
 
 class Loader(yaml.SafeLoader):
@@ -55,10 +56,10 @@ class Loader(yaml.SafeLoader):
 
     def _tree(self, node: yaml.Node, path: str, place: Place) -> Tree:
         if not isinstance(node, yaml.MappingNode):
-            is_blank = isinstance(node, yaml.ScalarNode) and node.style is None and not node.value
+            is_blank = _is_plain(node) and not node.value
             return Tree(self.construct_object(node, deep=True), place, is_blank)
         section: dict[str, Tree] = {}
-        for key, value in node.value:
+        for key, value in _with_whole_numbers(node):
             mark = key.start_mark
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.MarkedYAMLError(None, None, "a key must be a word", mark)
@@ -68,6 +69,28 @@ class Loader(yaml.SafeLoader):
                 self.problems.append(PlacedProblem(here, text))
             section[key.value] = self._tree(value, f"{path}{key.value}.", here)
         return Tree(section, place)
+
+
+def _with_whole_numbers(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    """Returns a section's keys and values, in which the text 5,000 replaces the value 5 and the key 000.
+
+    YAML reads {steps: 5,000} so; the text is then refused as in a section without braces, with the number meant.
+    """
+    entries: list[tuple[yaml.Node, yaml.Node]] = []
+    for key, value in node.value:
+        if entries and node.flow_style and _is_plain(key) and _is_plain(value) and not value.value:
+            name, before = entries[-1]
+            text = f"{before.value},{key.value}"
+            if _is_plain(before) and _WITH_COMMAS.fullmatch(text):
+                entries[-1] = name, yaml.ScalarNode(_TAG + "str", text, before.start_mark, key.end_mark)
+                continue
+        entries.append((key, value))
+    return entries
+
+
+def _is_plain(node: yaml.Node) -> bool:
+    """Returns whether a node is a word without quotes, or nothing."""
+    return isinstance(node, yaml.ScalarNode) and node.style is None
 
 
 @lru_cache(maxsize=100)
