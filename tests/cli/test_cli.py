@@ -417,6 +417,8 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "some broken": ("train {mouse} data.source={tmp}/mixed", ("1 of 3", "0.05", "raise data.max_bad", "bad.wav: ")),
     "not fetched yet": ("train {mouse} data.source=sc09", ("sc09", "downloaded once", "run: wavegan fetch sc09")),
     "missing test": ("train {mouse} data.test=nowhere", ("nowhere", "does not exist", "check the spelling")),
+    "none for null": ("train {mouse} data.test=None", ("data.test is None; there is no such", "write data.test=null")),
+    "off for null": ("train {mouse} data.test=off", ("data.test is off; there is no such", "write data.test=null")),
     "the old option": ("train {mouse} --run new", ("--run is new", "is called --run-dir now", "write --run-dir new")),
     "run is a file": ("train {mouse} --run-dir {tmp}/notes.txt", ("notes.txt", "is a file", "--run-dir")),
     "run is below a file": (

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from wavegan.audio.splits import hold_out, hold_out_ends, is_for_training, keeps
 from wavegan.errors import DataError
 from wavegan.recipe import Recipe
 from wavegan.recipe.schema import DataSettings
+
+NULLS = ("none", "no", "off", "false", "nothing")  # words that people write for null
 
 
 class Corpora(NamedTuple):
@@ -53,6 +56,7 @@ def corpora(recipe: Recipe, record: SplitRecord | None = None) -> Corpora:
     In a translation it is the sound to translate; `target_corpora` returns the sound to translate to. record: that of a
     checkpoint, so that every item stays in the part where it was.
     """
+    _refuse_words_for_null("data.test", recipe.data.test)
     return _parted(recipe.data, recipe.data.source, recipe.data.test, record)
 
 
@@ -69,12 +73,21 @@ def target_corpora(recipe: Recipe, source: Corpora | None = None, record: SplitR
     """
     if recipe.data.source_b is None:
         return source or corpora(recipe, record)
+    _refuse_words_for_null("data.test_b", recipe.data.test_b)
     return _parted(recipe.data, recipe.data.source_b, recipe.data.test_b, record)
 
 
 def reading(data: DataSettings) -> Reading:
     """Returns how a recipe's sources are read."""
     return Reading(data.channel, data.remove_dc, data.trim_silence, data.strict, data.label_column, data.label_level)
+
+
+def _refuse_words_for_null(key: str, test: Sequence[str] | None) -> None:
+    """Raises DataError, before any sound is read, if sound to judge by is called none, say, and is not there."""
+    for name in test or ():
+        if name.lower() in NULLS and not Path(name).exists():
+            rule = "there is no such source, and null holds out a part of the source"
+            raise DataError(f"{key} is {name}", rule, f"write {key}=null")
 
 
 def _parted(
