@@ -348,10 +348,16 @@ def test_files_that_cannot_be_read():
     ]
     assert faults_of("nowhere/x.yaml") == [f"nowhere/x.yaml: {missing}; recipes near it: none; {shipped}"]
     assert faults_of("recipes") == [
-        "recipes: this is a folder; a recipe is a file; sound is named as data.source=recipes; "
-        "recipes near it: recipes/piano.yaml, recipes/sc09.yaml; "
+        "recipes: this is a folder; a recipe is a file; for sound in it write RECIPE data.source=recipes, or make a "
+        "recipe with wavegan doctor recipes --recipe my.yaml; recipes near it: recipes/piano.yaml, recipes/sc09.yaml; "
         f"{shipped}"
     ]
+    assert faults_of("piano_pieces/test") == [
+        "piano_pieces/test: this is a source of sound; a recipe says how to learn from it; write RECIPE "
+        "data.source=piano_pieces/test, or make a recipe with wavegan doctor piano_pieces/test --recipe my.yaml"
+    ]
+    Path("my sounds").mkdir()
+    assert len(told := faults_of("my sounds")) == 1 and "write RECIPE data.source='my sounds', or " in told[0]
     assert faults_of("latin.yaml") == ["latin.yaml: the file is not UTF-8 text; save it as UTF-8"]
     assert faults_of("latin.yaml/x.yaml") == [
         "latin.yaml/x.yaml: the file cannot be read; check its permissions (Not a directory)"

@@ -53,7 +53,7 @@ def load(path: Path | str, overrides: Overrides = ()) -> Recipe:
     tree = reader.read(Path(path))
     tree = reader.override(tree, overrides, TEXT_KEYS)
     tree.value.setdefault("name", Tree(Path(path).stem, tree.place))
-    unread = () if reader.is_complete else (("data", "source"), ("discriminators",))
+    unread = () if reader.is_complete else (("name",), ("data", "source"), ("discriminators",))
     recipe, problems = validate(tree.plain(), unread)
     _refuse(reader.problems + [PlacedProblem(tree.place_of(keys), text) for keys, text in problems])
     return recipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import reprlib
+import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -212,12 +213,18 @@ def _syntax(error: Exception, text: str) -> tuple[int, int, str]:
 
 def _why_unread(path: Path, error: Exception) -> str:
     """Returns rule and remedy for a file that cannot be read; it names the recipes that lie near."""
+    from wavegan.audio.sources import is_named  # which imports what reads sound; no recipe that can be read needs it
+
     if isinstance(error, UnicodeDecodeError):
         return "the file is not UTF-8 text; save it as UTF-8"
+    source = shlex.quote(str(path))
+    of_sound = f"write RECIPE data.source={source}, or make a recipe with wavegan doctor {source} --recipe my.yaml"
+    if isinstance(error, FileNotFoundError) and is_named(str(path)):
+        return f"this is a source of sound; a recipe says how to learn from it; {of_sound}"
     if isinstance(error, FileNotFoundError):
         problem, folder = "there is no such file", path.parent
     elif isinstance(error, IsADirectoryError):
-        problem, folder = f"this is a folder; a recipe is a file; sound is named as data.source={path}", path
+        problem, folder = f"this is a folder; a recipe is a file; for sound in it {of_sound}", path
     else:
         return f"the file cannot be read; check its permissions ({getattr(error, 'strerror', error)})"
     recipes = {file.stem: str(file) for file in sorted([*folder.glob("recipes/*.yaml"), *folder.glob("*.yaml")])}
