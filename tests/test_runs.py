@@ -398,6 +398,15 @@ def test_fresh_of_an_earlier_run_keeps_every_file(mouse):
     assert newest("run")["step"] == 1
 
 
+def test_fresh_moves_what_a_link_names_and_keeps_the_link(mouse):
+    Path("disk/drums").mkdir(parents=True)
+    Path("run").symlink_to("disk/drums")
+    for steps in (1, 2):
+        trained(mouse, "run", f"training.steps={steps}", fresh=True)
+    assert Path("run").is_symlink() and newest("run")["step"] == newest("disk/drums")["step"] == 2
+    assert newest("disk/drums.1")["step"] == 1 and not Path("run.1").exists()
+
+
 def test_fresh_with_a_wrong_device_moves_nothing(mouse, command):
     trained(mouse, "run", "training.steps=1")
     before = files_of(Path("run"))

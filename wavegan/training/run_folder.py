@@ -144,11 +144,18 @@ class RunFolder:
                     folder.rmdir()
 
     def move_aside(self) -> Path | None:
-        """Renames an existing run to the first free of NAME.1, NAME.2, …; returns the new path, None without a run."""
+        """Renames an existing run to the first free of NAME.1, NAME.2, …; returns the new path, None without a run.
+
+        Where the path is a link, the folder that it names is renamed, and an empty one takes its place, so that the
+        next run lies on the same disk.
+        """
         if not self.path.exists():
             return None
-        suffix = 1
-        while (old := self.path.with_name(f"{self.path.name}.{suffix}")).exists():
+        is_link = self.path.is_symlink()
+        run, suffix = self.path.resolve() if is_link else self.path, 1
+        while (old := run.with_name(f"{run.name}.{suffix}")).exists():
             suffix += 1
-        self.path.rename(old)
+        run.rename(old)
+        if is_link:
+            run.mkdir()
         return old
