@@ -378,6 +378,12 @@ def test_handlers_and_random_numbers_are_left_as_found(mouse):
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_too_little_to_judge_by_is_told_once(mouse, capsys, console):
+    for steps, told in ((1, 1), (2, 0)):
+        trained(mouse, "run", f"training.steps={steps}", "data.holdout=0.1")
+        assert capsys.readouterr().err.count("wavegan evaluate needs 2 in each") == told
+
+
 # Changed, done, fresh, damaged.
 
 

@@ -63,17 +63,18 @@ def _labels(corpus: Corpus) -> dict[str, str]:
     }
 
 
-def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "") -> None:
+def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "", *, goes_on: bool = False) -> None:
     """Logs what is learned from, what is held out, what cannot be used and what is wrong with the sound.
 
-    suffix: _b for the sound of data.source_b. Raises DataError if nothing can be learned from it.
+    suffix: _b for the sound of data.source_b. goes_on: whether a run goes on, which was told of too little to judge by
+    when it began. Raises DataError if nothing can be learned from it.
     """
     cutting = Cutting(recipe.data.clip_samples, recipe.data.windows, assemble.label_count(recipe) > 0)
     logger.info(f"learning from {_summary(parts.training, cutting)}")
     if parts.held_out:
         logger.info(f"held out: {_summary(parts.held_out)} ({parts.split})")
         _warn_of_other_sound(recipe, parts.training, parts.held_out, suffix)
-        if suffix or recipe.data.source_b is None:
+        if not goes_on and (suffix or recipe.data.source_b is None):
             _warn_of_few_to_judge(recipe, parts.held_out, suffix)
     for note in parts.all_notes:
         logger.info(note)

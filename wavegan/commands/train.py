@@ -148,10 +148,10 @@ def _continue(
     stop: Stop | None,
     on_step: OnStep | None,
 ) -> TrainingResult:
-    log_corpora(recipe, parts)
+    log_corpora(recipe, parts, goes_on=bool(state))
     if target is not parts:
         logger.info("and, to translate to:")
-        log_corpora(recipe, target, "_b")
+        log_corpora(recipe, target, "_b", goes_on=bool(state))
     if state:
         warn_of_changed_sound(state, folder.corpus, parts)
     write_report(folder.corpus, parts, target)
