@@ -212,13 +212,14 @@ def test_arguments_that_cannot_be_used(model, call, message):
         ("train", {"recipe": None}, "`recipe` is None; it must be text or a path; try recipe='quickstart'"),
         ("train", {"recipe": "quickstart", "run_dir": 5}, "`run_dir` is 5; it must be text or a path"),
         ("train", {"recipe": "quickstart", "overrides": None}, "`overrides` is None; it must hold words, or values"),
+        ("train", {"recipe": "quickstart", "on_step": 5}, "`on_step` is 5; it must be a function of the number"),
         ("evaluate", {"clips": "clips", "reference": ["real"]}, "`reference` is ['real']; it must be text or a path"),
         ("evaluate", {"clips": "clips", "training": []}, "`training` is []; it must be text or a path"),
         ("evaluate", {"clips": "clips", "out": 5}, "`out` is 5; it must be text or a path"),
         ("evaluate", {"clips": "clips", "classifier": 5}, "`classifier` is 5; it must be text or a path"),
     ],
 )
-def test_paths_that_are_none(function, given, message):
+def test_arguments_of_another_kind(function, given, message):
     with pytest.raises(UserError) as caught:
         getattr(wavegan, function)(**given)
     assert str(caught.value).startswith(message)

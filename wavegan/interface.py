@@ -116,6 +116,9 @@ def train(
     RecipeError for a wrong recipe, RunError for a run of another recipe or one that is being trained, DataError for
     sound that cannot be used, TrainingError where training breaks down.
     """
+    if on_step is not None and not callable(on_step):
+        remedy = "try on_step=lambda step: step == 100"
+        raise UserError(f"`on_step` is {on_step!r}", "it must be a function of the number of steps taken", remedy)
     named = path_of("recipe", recipe, advised="quickstart")
     settings, folder = recipe_and_folder(named, overrides, _path("run_dir", run_dir, "runs/mine"))
     return training.train(settings, folder, device=str(device), fresh=fresh, on_step=on_step)
