@@ -374,6 +374,11 @@ def test_arrays_that_cannot_be_judged(clips, message):
     assert str(caught.value).startswith(message)
 
 
+def test_a_models_name_is_no_reference():
+    with pytest.raises(DataError, match="^drums is a shipped model; real sound is needed; name a folder of real"):
+        wavegan.evaluate(np.zeros((3, 1, 4096)), "drums")
+
+
 def test_files_and_models_have_a_rate_of_their_own():
     told = "`sample_rate` is 8000; an array needs it, and clips has its own; leave it out"
     with pytest.raises(UserError, match=re.escape(told)):

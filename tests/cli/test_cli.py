@@ -504,6 +504,8 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a run as data": ("evaluate {model} --data {model}", ("{model} is a run", "real sound is needed", "name a folder")),
     "a run as training": ("evaluate {model} --training {model}", ("{model} is a run", "real sound", "name a folder")),
     "a run to classify": ("classifier train {model}", ("{model} is a run", "real sound is needed", "name a folder")),
+    "a model's name as data": ("evaluate {tones} --data drums", ("drums is a shipped model", "name a folder")),
+    "a model's name to classify": ("classifier train drums", ("drums is a shipped model", "real sound is needed")),
     "data empty": ("evaluate {model} --data {tmp}/empty", ("empty holds no sound", "another folder")),
     "data missing": ("evaluate {tones} --data nowhere", ("nowhere does not exist", "check the spelling")),
     "data broken": ("evaluate {tones} --data {tmp}/broken", ("none of the 2 files can be used", "repair")),

@@ -117,6 +117,7 @@ def rate_of_reference(reference: Path | None) -> int:
     """Returns the most common sample rate of real sound, and says that clips without a rate are taken to have it."""
     if reference is None:
         raise UserError("`reference` is None", "clips are judged by real sound", "name a folder of it")
+    refuse_run(reference)
     sample_rate = common_form(reference).sample_rate
     logger.info(f"the clips are taken to have the reference's {sample_rate:,} Hz; `sample_rate` says otherwise")
     return sample_rate

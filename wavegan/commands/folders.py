@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from wavegan import shipped
 from wavegan.audio import writing
 from wavegan.commands.model_loading import is_model
 from wavegan.errors import DataError
@@ -56,8 +57,10 @@ def refuse_no_sound(path: Path) -> None:
 
 
 def refuse_run(*folders: Path | None) -> None:
-    """Raises DataError if a folder that must hold real sound is a run: the sound in there is made by its model."""
-    for folder in folders:
-        if folder and RunFolder(folder).checkpoints.is_dir():
+    """Raises DataError if a folder that must hold real sound is a run or the name of a shipped model."""
+    for folder in filter(None, folders):
+        if RunFolder(folder).checkpoints.is_dir():
             rule = "the sound in there is made by its model, and real sound is needed"
             raise DataError(f"{folder} is a run", rule, "name a folder of real sound")
+        if not folder.exists() and shipped.model_folder(str(folder)):
+            raise DataError(f"{folder} is a shipped model", "real sound is needed", "name a folder of real sound")
