@@ -11,6 +11,7 @@ import pytest
 
 import wavegan
 from wavegan.commands.export import export
+from wavegan.export import template
 
 
 class Part:
@@ -74,3 +75,10 @@ def test_a_model_without_labels_has_one_button(gradio, sounds, tmp_path, monkeyp
     assert list(gradio.pressed) == ["Next seed", "Make a sound"]
     rate, sound = gradio.pressed["Make a sound"][0](0, 1)
     assert rate == 16000 and sound.shape == (4096, 1) and np.abs(sound).max() > 0
+
+
+def test_a_page_without_gradio_says_what_to_install(monkeypatch, tmp_path):
+    (tmp_path / "app.py").write_text(template("app.py"))
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(SystemExit, match="^gradio is not installed; .*; run: pip install gradio wavegan$"):
+        runpy.run_path(str(tmp_path / "app.py"), run_name="app")
