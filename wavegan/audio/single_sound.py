@@ -61,7 +61,8 @@ def _decoded(path: Path, conversion: Conversion) -> tuple[Decoded, Conversion]:
         remarks = decoded.measured.get("remarks", ())
         decoded.measured["remarks"] = [*remarks, "its channels lose much of the sound when they are mixed"]
     if decoded.spool is None:
-        raise DataError(f"{path} {decoded.reason}")
+        reason, is_of_recipe, _ = decoded.reason.partition("; set data.")  # a MODEL keeps its recipe
+        raise DataError(f"{path} {reason}", "", "save it as mono" if is_of_recipe else "")
     return decoded, conversion
 
 
