@@ -240,12 +240,32 @@ def test_numbers_and_missing_values_of_json(tmp_path: Path):
     assert description.notes == ["There is no label in 2 lines of metadata.jsonl."]
 
 
+def test_words_that_may_mean_no_label_are_told(tmp_path: Path):
+    text = "file_name,label,speaker\nkick/a.wav,NaN,1\nkick/b.wav,NaN,None\nsnare/a.wav,None,2\nsnare/c.wav,,2\n"
+    description = listed(tmp_path, text)
+    assert list(of(description, tmp_path).values()) == ["NaN", "NaN", "None", None]
+    told = "of metadata.csv counts like any other; leave the field empty where there is no"
+    assert description.notes[-3:] == [
+        f"The label NaN in 2 lines {told} label.",
+        f"The label None in 1 line {told} label.",
+        f"The group None in 1 line {told} group.",
+    ]
+
+
+def test_whole_numbers_with_and_without_a_point_are_one_label(tmp_path: Path):
+    text = "file_name,label\nkick/a.wav,1.0\nkick/b.wav,1\nsnare/a.wav,1\nsnare/c.wav,1.5\n"
+    description = listed(tmp_path, text)
+    assert list(of(description, tmp_path).values()) == ["1", "1", "1", "1.5"]
+    assert description.notes[-1].startswith("The label 1 is spelled in more than one way (case, blanks, ")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
         ("metadata.jsonl", '{"file_name": "kick/a.wav"}\n{"file', r"metadata\.jsonl:2: this line cannot be read"),
         ("metadata.jsonl", "[1]\n", r"metadata\.jsonl:1: .*it is \[1\].* each line must be a JSON object"),
         ("metadata.jsonl", '{"file_name": "kick/a.wav", "label": ["a"]}', r":1: label is \[\"a\"\]; it must be a text"),
+        ("metadata.jsonl", '{"file_name": "a.wav", "label": 1, "label": 2}', r"1: .*the key label is written twice"),
         ("metadata.csv", "file_name,label\nkick/a.wav,a,b\n", r"metadata\.csv:2: there are 3 fields where .* names 2"),
         ("metadata.csv", 'file_name,label\n"kick/a.wav,a\n', r"metadata\.csv:2: this line cannot be read"),
         ("metadata.csv", "sep=;\nfile_name;label\nkick/a.wav;a;b\n", r"metadata\.csv:3: there are 3 fields"),

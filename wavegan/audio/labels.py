@@ -16,6 +16,7 @@ SPLITS = {  # the words that the AudioFolder convention documents
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 MOST_NAMED = 5
+_WHOLE_NUMBER = re.compile(r"^([+-]?\d+)\.0+$")
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,20 @@ def normalised(text: str) -> str:
 
 
 def spelling_key(label: str) -> str:
-    """Returns text that is equal for all spellings of a label."""
-    return normalised(label).casefold()
+    """Returns text that is equal for all spellings of a label; 1.0, as pandas writes 1 beside gaps, is one of 1."""
+    return _WHOLE_NUMBER.sub(r"\1", normalised(label).casefold())
 
 
 def merged(labels: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[str]]:
-    """Gives labels that differ only in case, blanks or the form of accents the commonest spelling; notes say which."""
+    """Gives labels that differ only as spellings, see `spelling_key`, the commonest spelling; notes say which."""
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for label, count in Counter(filter(None, labels.values())).items():
         spellings[spelling_key(label)][label] += count
     chosen = {label: _commonest(counts) or None for counts in spellings.values() for label in counts}
     several = sorted({chosen[label] or "" for counts in spellings.values() if len(counts) > 1 for label in counts})
     notes = [
-        f"The label {label} is spelled in more than one way (case, blanks, form of accents) and counts as one; rename "
-        "a folder or label if they are different sounds."
+        f"The label {label} is spelled in more than one way (case, blanks, form of accents, .0) and counts as one; "
+        "rename a folder or label if they are different sounds."
         for label in several[:MOST_NAMED]
     ]
     if len(several) > MOST_NAMED:

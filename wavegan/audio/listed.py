@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from wavegan.audio import columns, tables
 from wavegan.audio.labels import counted, joined, normalised, spelling_key, split_named
 from wavegan.audio.name_matching import NameMatcher
 from wavegan.errors import DataError
+
+FOR_EMPTY = frozenset(("nan", "none", "null", "na", "n/a", "<na>", "nat"))  # pandas and others write them
 
 
 class Listed:
@@ -57,6 +59,8 @@ class Listed:
             without += "label" in texts and not texts["label"][row]
             self._take(matches[0], {kind: values[row] for kind, values in texts.items()})
         self.notes += chosen.notes + _told(name, loose, again, without)
+        for kind in ("label", "group"):
+            self.notes += _words_for_empty(name, kind, texts.get(kind, []))
 
     def sorted_out(self, known: Mapping[str, tuple[str, ...]]) -> tuple[list[Path], dict[str, tuple[str, ...]]]:
         """Returns the files that can be used, in the lists' order, and the names passed over, by reason.
@@ -122,3 +126,12 @@ def _told(name: str, loose: dict[str, str], again: int, without: int) -> list[st
     if without:
         notes.append(f"There is no label in {counted(without, 'line')} of {name}.")
     return notes
+
+
+def _words_for_empty(name: str, kind: str, texts: list[str]) -> list[str]:
+    words = Counter(text for text in texts if text.casefold() in FOR_EMPTY)
+    return [
+        f"The {kind} {word} in {counted(count, 'line')} of {name} counts like any other; leave the field empty where "
+        f"there is no {kind}."
+        for word, count in words.items()
+    ]

@@ -161,7 +161,7 @@ def _read_lines_of_json(path: Path, text: str) -> Table:
         if not written.strip():
             continue
         try:
-            row = json.loads(written)
+            row = json.loads(written, object_pairs_hook=_without_repeats)
         except (ValueError, RecursionError) as error:
             raise _no_object(path, line, str(error)) from error
         if not isinstance(row, dict):
@@ -175,6 +175,15 @@ def _read_lines_of_json(path: Path, text: str) -> Table:
                 "give all lines the same keys",
             )
     return Table(path, tuple(columns), [(line, [row.get(column) for column in columns]) for line, row in rows])
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns a JSON object; raises ValueError for a key that is written twice, of which Python keeps the last."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)} is written twice")
+    return row
 
 
 def _no_object(path: Path, line: int, reason: str) -> DataError:
