@@ -181,6 +181,8 @@ def _ogg(file: BinaryIO, size: int) -> Layout:
         at += 27 + page[26] + sum(bytes_at(file, at + 27, page[26]))
         is_whole = bool(page[5] & 4) and at <= size
     remarks = [] if is_whole else ["it ends before its last page, so its end may be lost"]
+    if not is_whole and at == size:
+        remarks = ["its last page has no end mark: some encoders write none, or its end is lost"]
     if is_whole and size - at > FORGIVEN_BYTES:
         remarks = [f"{size - at:,} bytes after its sound are left out"]
     return Layout([Pieces(file, [span]) for span in itertools.pairwise([*starts, size])], remarks)
