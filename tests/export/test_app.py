@@ -13,6 +13,8 @@ import wavegan
 from wavegan.commands.export import export
 from wavegan.export import template
 
+PARTS = ("Audio", "Blocks", "Button", "Checkbox", "Markdown", "Number", "Row", "Slider", "Textbox")
+
 
 class Part:
     """Stands for a component or a layout; a button keeps what a press does."""
@@ -37,7 +39,7 @@ class Part:
 @pytest.fixture
 def gradio(monkeypatch) -> type[Part]:
     module = ModuleType("gradio")
-    vars(module).update(dict.fromkeys(("Audio", "Blocks", "Button", "Markdown", "Number", "Row", "Slider"), Part))
+    vars(module).update(dict.fromkeys(PARTS, Part) | {"Error": RuntimeError})
     monkeypatch.setitem(sys.modules, "gradio", module)
     monkeypatch.setattr(Part, "pressed", {})
     monkeypatch.setattr(Part, "made", [])
@@ -62,6 +64,27 @@ def test_each_label_has_a_button_that_makes_its_sound(gradio, tmp_path, monkeypa
     assert gradio.pressed["Next seed"][0](4) == 5
     card = next(part.values[0] for part in gradio.made if part.values and str(part.values[0]).startswith("# drums"))
     assert str(tmp_path) not in card, "a page tells its readers nothing of its machine"
+
+
+@pytest.mark.usefixtures("on_a_cpu")
+def test_a_page_asks_for_what_the_model_can_do(gradio, tmp_path):
+    def inputs_and_sound(model: str) -> tuple[list[str], Any]:
+        gradio.pressed.clear()
+        runpy.run_path(str(export(Path(model), out=tmp_path / model).out / "app.py"), run_name="app")
+        function, inputs, _ = list(gradio.pressed.values())[-1]
+        return [part.settings["label"].partition(":")[0] for part in inputs[2:]], function
+
+    asked, music = inputs_and_sound("piano")
+    assert asked == ["Seconds", "Loop"]
+    model = wavegan.load("piano", device="cpu")
+    for seconds, loop in ((2.0, False), (2.048, True)):
+        expected = model.generate(1, seed=3, seconds=seconds, loop=loop)[0].T
+        np.testing.assert_allclose(music(3, 1, seconds, loop)[1] / 32767, expected, atol=1 / 32767)
+    asked, note = inputs_and_sound("tones")
+    assert asked == ["Pitch"]
+    assert not np.array_equal(note(3, 1, "A4")[1], note(3, 1, "")[1])
+    with pytest.raises(RuntimeError, match="H9"):
+        note(3, 1, "H9")
 
 
 def test_a_model_without_labels_has_one_button(gradio, sounds, tmp_path, monkeypatch):

@@ -24,8 +24,8 @@ from wavegan.commands.export import card_of
 from wavegan.commands.generate import batch_size_of, chosen_labels, refuse_short_walk, refuse_truncation
 from wavegan.commands.invert import read_sound
 from wavegan.commands.model_loading import LoadedModel
-from wavegan.commands.sound_length import of_seconds
-from wavegan.commands.sound_pitch import at_pitch
+from wavegan.commands.sound_length import can_loop, makes_any_length, of_seconds
+from wavegan.commands.sound_pitch import at_pitch, draws_pitches
 from wavegan.commands.sound_points import of_sound, point_in
 from wavegan.errors import UserError
 from wavegan.steering import points
@@ -61,6 +61,21 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         """Returns the labels that can be asked for; none if the model knows none."""
         return tuple(self.loaded.model.label_names) if self.loaded.model.labels else ()
+
+    @property
+    def makes_any_length(self) -> bool:
+        """Returns whether `generate` takes `seconds`."""
+        return makes_any_length(self.loaded.model)
+
+    @property
+    def makes_loops(self) -> bool:
+        """Returns whether `generate` takes `loop`."""
+        return can_loop(self.loaded.model)
+
+    @property
+    def draws_pitches(self) -> bool:
+        """Returns whether `generate` takes `pitch`."""
+        return draws_pitches(self.loaded.model)
 
     @property
     def card(self) -> str:

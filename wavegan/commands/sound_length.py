@@ -21,6 +21,11 @@ def makes_any_length(model: Model) -> bool:
     return bool(getattr(model.generator, "unbounded", False))
 
 
+def can_loop(model: Model) -> bool:
+    """Returns whether a model makes loops if it is asked to: one of sounds of any length, without pulses."""
+    return makes_any_length(model) and not getattr(model.generator, "pulses", None)
+
+
 def makes_loops(model: Model) -> bool:
     """Returns whether the sounds of a model are loops, see `of_seconds`."""
     return isinstance(model.generator, LoopingGenerator)
@@ -43,7 +48,7 @@ def of_seconds(loaded: LoadedModel, seconds: float | None, *, loop: bool = False
             f"a model of generator.unbounded makes {'loops' if loop else 'sounds of any length'}",
             "leave it out, or train one, with generator.unbounded=true",
         )
-    if loop and getattr(model.generator, "pulses", None):
+    if loop and not can_loop(model):
         raise UserError(
             f"{given}, and {model.name} makes pulses", "loops have none, as their phases do not repeat", "leave it out"
         )
