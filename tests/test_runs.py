@@ -413,6 +413,14 @@ def test_fresh_moves_what_a_link_names_and_keeps_the_link(mouse):
     assert newest("disk/drums.1")["step"] == 1 and not Path("run.1").exists()
 
 
+def test_fresh_with_sound_that_is_not_there_moves_nothing(mouse, command):
+    trained(mouse, "run", "training.steps=1")
+    before = sorted(Path().rglob("*"))
+    outcome = command("train", mouse, "--run-dir", "run", "--fresh", "data.source=nowhere")
+    assert outcome.code == 2 and "nowhere does not exist" in outcome.err
+    assert sorted(Path().rglob("*")) == before
+
+
 def test_fresh_with_a_wrong_device_moves_nothing(mouse, command):
     trained(mouse, "run", "training.steps=1")
     before = files_of(Path("run"))

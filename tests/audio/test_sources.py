@@ -226,9 +226,14 @@ def test_a_source_without_sound_is_refused(tmp_path: Path):
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path):
     with pytest.raises(
         DataError,
-        match=r"nowhere does not exist; .* drum_machine, .*drum_machine/room/test, .*synth/pitches, .*sc09.*; check",
+        match=r"nowhere does not exist; .* drum_machine, synth, .*, sc09, or a part of them such as synth/test; check",
     ):
         open_source(str(tmp_path / "nowhere"))
+
+
+def test_a_model_is_no_source():
+    with pytest.raises(DataError, match=r"the source drums is a shipped model; .*: wavegan info drums$"):
+        open_source("drums")
 
 
 def test_a_built_in_source_with_a_slip_is_suggested():

@@ -175,12 +175,16 @@ def _play_note(seed: int, cents: int, index: int, sample_rate: int, _channels: i
 
 def _folder(folder: Path, strict: bool, label_column: str | None, label_level: int | None) -> Source:
     if not folder.exists():
+        if shipped.model_folder(str(folder)):
+            rule, remedy = "a source is sound to learn from", f"see what it learned from: wavegan info {folder}"
+            raise DataError(f"the source {folder} is a shipped model", rule, remedy)
         names = (*BUILT_IN, *public_datasets.DATASETS)
         near = difflib.get_close_matches(folder.as_posix(), names, 1, 0.75)
         remedy = f"did you mean {near[0]}?" if near else "check the spelling and the folder you are in"
+        whole = ", ".join(name for name in names if "/" not in name)
         raise DataError(
             f"the source {folder} does not exist; a source is a folder of sound files, tar files, an address such as "
-            f"s3://bucket/sounds, or one of {', '.join(names)}; {remedy}"
+            f"s3://bucket/sounds, or one of {whole}, or a part of them such as synth/test; {remedy}"
         )
     if not folder.is_dir():
         raise DataError(

@@ -106,7 +106,7 @@ def _lead(
     assemble.tracker_names(recipe)  # refuses a missing package before the sound is decoded, which may take long
     folder.refuse_other_contents()
     assemble.share_batch(recipe)
-    start = start_of(recipe) if fresh else None  # before a run is moved, as the MODEL may be wrong, or that run
+    start, sound = (start_of(recipe), sound_of(recipe, None)) if fresh else (None, None)  # either may be wrong
     if fresh:
         _move_aside(folder)
     with folder.locked():
@@ -126,7 +126,9 @@ def _lead(
             newest = checkpoint.newest_path(folder.checkpoints)
             return TrainingResult(folder.path, state["step"], state["seconds"], 0.0, newest)
         start = start or (None if state else start_of(recipe))
-        recipe, (parts, target) = found_sound(folder, recipe, state) if state else (recipe, sound_of(recipe, None))
+        recipe, (parts, target) = (
+            found_sound(folder, recipe, state) if state else (recipe, sound or sound_of(recipe, None))
+        )
         recipe, line = assemble.with_labels(recipe, parts.training)
         if line:
             logger.info(line)
