@@ -511,6 +511,15 @@ def test_stereo_is_learned_where_it_is_heard(channels, correlation, expected):
 
 
 @pytest.mark.parametrize(
+    ("stereo", "channels", "told"), [(8, 2, ""), (7, 1, "70% of the files are stereo"), (1, 1, "")]
+)
+def test_stereo_that_is_mixed_is_told(stereo, channels, told):
+    heard = [(16000, 7800.0, 2, 0.5)] * stereo + [(16000, 7800.0, *MONO)] * (10 - stereo)
+    form = data_format_of(probes(*heard))
+    assert form.channels == channels and [remark[: len(told)] for remark in form.remarks] == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
     ("seconds", "end", "expected"),
     [
         (0.2, 0.2, (4096, "first")),

@@ -26,7 +26,7 @@ CLIPS = (4096, 6144, 8192, 12288, 16384, 24576, 32768, 49152, 65536)  # samples 
 RECORDING_CLIP = 16384  # of long recordings
 COVERED = 90  # percent of the files that a clip holds until they have died away
 WIDE = 0.98  # two channels with a lower correlation are heard as stereo
-MOST = 0.8  # share of the files that are stereo, if stereo is learned
+MOST, SOME = 0.8, 0.2  # share of the files that are stereo, if stereo is learned, and if it is worth a word
 WORTH_MENDING = 0.02  # share of the files; fewer are no reason to convert all
 HEARD_SECONDS = 200  # random ones, to measure how steady partials are, at TUNED_RATE
 TONAL = 0.82  # share of steady partials; the synthesiser has 1.00, piano 0.91, drums 0.73, speech 0.45
@@ -78,7 +78,11 @@ def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> D
             f"without what lies above {_kilohertz(TUNED_RATE / 2)} kHz a step takes about {share:.0%} of the time: "
             f"wavegan doctor leaves it out with --sample-rate {TUNED_RATE}"
         )
-    return DataFormat(rate, _channels(audible), file_rate, tuple(remarks), Reading(channel=_channel(audible)))
+    stereo = float(np.mean([probe.channels == 2 and AGAINST <= probe.correlation < WIDE for probe in audible]))
+    channels = 2 if stereo >= MOST and max(probe.channels for probe in audible) == 2 else 1
+    if channels == 1 and stereo >= SOME:
+        remarks.append(f"{stereo:.0%} of the files are stereo, and are mixed: channels: 2 keeps left and right apart")
+    return DataFormat(rate, channels, file_rate, tuple(remarks), Reading(channel=_channel(audible)))
 
 
 def levelled(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> DataFormat:
@@ -156,11 +160,6 @@ def _worth_mending(problems: Sequence[Finding], corpus: Corpus) -> set[str]:
 
 def _kilohertz(hertz: float) -> str:
     return f"{hertz // 100 / 10:g}"
-
-
-def _channels(probes: Sequence[Probe]) -> int:
-    wide = [probe.channels == 2 and AGAINST <= probe.correlation < WIDE for probe in probes]
-    return 2 if np.mean(wide) >= MOST and max(probe.channels for probe in probes) == 2 else 1
 
 
 def _channel(probes: Sequence[Probe]) -> int | None:
