@@ -8,6 +8,7 @@ from small_generators import clips_of, drawn, long_part, small
 
 from wavegan.dsp.frames import framed, real_transform
 from wavegan.dsp.stft import full_scale
+from wavegan.models import spectral_frames
 from wavegan.models.phases import detuning, minimum_phase, turned
 from wavegan.models.spectral_frames import OPEN, SOFTER, LongFrames, SpectralFrames
 
@@ -190,14 +191,35 @@ def test_spectra_are_computed_in_full_precision_under_autocast(long, monkeypatch
     generator, types = small(long_frames=long), []
     spectra = SpectralFrames.spectra
 
-    def noted(self: SpectralFrames, maps: torch.Tensor, *sources: torch.Tensor) -> torch.Tensor:
+    def noted(self: SpectralFrames, maps: torch.Tensor, *sources: torch.Tensor, part: slice) -> torch.Tensor:
         types.append((maps.dtype, torch.is_autocast_enabled("cpu")))
-        return spectra(self, maps, *sources)
+        return spectra(self, maps, *sources, part=part)
 
     monkeypatch.setattr(SpectralFrames, "spectra", noted)
     with torch.autocast("cpu", torch.bfloat16):
         clips = clips_of(generator, drawn(generator))
     assert clips.dtype == torch.float32 and types == [(torch.float32, False)] * (2 if long else 1)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 31])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"channels": 2, "long_frames": 4, "unbounded": True, "tuned_bins": True},
+        {"broad_hiss": True, "detuned_bins": False},
+        {"drawn_pitch": True, "filtered_pulses": True},
+    ],
+    ids=["music", "noise", "voice"],
+)
+def test_parts_of_a_long_sound_are_those_of_the_whole(form, at_once, monkeypatch):
+    generator = small(**form)
+    inputs = drawn(generator)
+    with torch.no_grad():
+        whole = clips_of(generator, inputs)
+        monkeypatch.setattr(spectral_frames, "AT_ONCE", at_once)
+        parts = clips_of(generator, inputs)
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
+    assert generator.frames > 31 and whole.abs().max() > 0.01
 
 
 def test_its_statistics_are_in_the_checkpoint():

@@ -177,12 +177,16 @@ class Generator(SpectralFrames):
             x = block(stage.of(x), w, row, None if pitch is None else stage.seen(pitch, first))
             features.append(stage.within(x))
         x = _activated(features[-1][..., : self.frames])
-        maps = self.maps(x)
-        with full_precision(maps):
-            sources = [self._hiss(white.float())]
-            if self.pulses and self.pitch:  # pitches learn from what the blocks say, and teach them nothing
-                sources.append(self.pulses(self.pitch(x.detach().float())[..., 0], *drawn))
-            clips = self.synthesized(self.spectra(maps.float(), *sources))
+        pulses = None
+        if self.pulses and self.pitch:
+            with full_precision(x):  # pitches learn from what the blocks say, and teach them nothing
+                pulses = self.pulses(self.pitch(x.detach().float())[..., 0], *drawn)
+
+        def sources(part: slice) -> list[Tensor]:
+            hiss = self._hiss(white[..., part.start * self.hop : (part.stop - 1) * self.hop + self.window].float())
+            return [hiss] if pulses is None else [hiss, pulses[:, :, part]]
+
+        clips = self.sound(x, sources)
         if self.long_frames:
             clips = clips + self.long_frames(_activated(self._slow(features)), x)
         with full_precision(clips):

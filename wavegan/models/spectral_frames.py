@@ -1,6 +1,7 @@
 """Turns features of frames into sound: a head says each frame's spectrum, whose inverse transform is the sound."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from wavegan.models.spectral_head import LOUDNESS_GAIN, Spectra, hiss_factors, l
 LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
 SOFTER = 0.25  # times LOUDNESS_GAIN, how far long frames begin below the levels of the sound, as a natural logarithm
 BESIDE_PULSES = 0.3  # times as large begin the complex numbers of bins in which pulses ring
+AT_ONCE = 2048  # frames of a long sound; 16 s at 16 kHz and a hop of 128
 OPEN = 0.5  # times LOUDNESS_GAIN, where a gate begins: at 0.88
 
 
@@ -102,10 +104,32 @@ class SpectralFrames(nn.Module):
         """Computes what the head says, (N, channels, frames, `map_count`), of features (N, frames, dim)."""
         return self.head(x).unflatten(-1, (self.channels, -1)).transpose(1, 2)
 
-    def spectra(self, maps: Tensor, *sources: Tensor) -> Tensor:
+    def sound(self, x: Tensor, sources: Callable[[slice], Sequence[Tensor]]) -> Tensor:
+        """Makes sound (N, channels, clip_samples) of features (N, frames, dim).
+
+        sources: gives their spectra in a slice of the frames, see `spectra`. Without gradients a long sound is made a
+        part at a time, each with the frames before it that reach into it: all spectra at once take gigabytes.
+        """
+        if torch.is_grad_enabled() or self.frames <= AT_ONCE:
+            return self._cut(self._made(x, sources, slice(0, self.frames)))
+        reach, parts = self.window // self.hop - 1, []
+        for start in range(0, self.frames, AT_ONCE):
+            first, end = max(0, start - reach), min(start + AT_ONCE, self.frames)
+            made = self._made(x, sources, slice(first, end))[..., (start - first) * self.hop :]
+            parts.append(made if end == self.frames else made[..., : AT_ONCE * self.hop])
+        return self._cut(torch.cat(parts, dim=-1))
+
+    def _made(self, x: Tensor, sources: Callable[[slice], Sequence[Tensor]], part: slice) -> Tensor:
+        """Makes the sound of some frames, from the beginning of the first to the end of the last."""
+        maps = self.maps(x[:, part])
+        with full_precision(maps):
+            return self._overlapped(self.spectra(maps.float(), *sources(part), part=part))
+
+    def spectra(self, maps: Tensor, *sources: Tensor, part: slice = slice(None)) -> Tensor:
         """Computes spectra (N, channels, frames, bins, 2) of maps; a full-scale sine has 1.
 
-        sources: their spectra, that of hiss first, in the form of the result or with 1 in place of the channels.
+        sources: their spectra, that of hiss first, in the form of the result or with 1 in place of the channels. part:
+        which of all frames they are.
         """
         room, levels = levels_below(maps, self.start_levels, self.bounds)
         if self.broad_hiss:
@@ -117,13 +141,19 @@ class SpectralFrames(nn.Module):
         if self.filters:
             turn, sources = sources[-1].movedim(-1, 0), sources[:-1]
         else:
-            turn = self.turn if self.advances is None else self._tuned_turn(self.advances)
+            turn = self.turn[:, part] if self.advances is None else self._tuned_turn(self.advances, part)
         return Spectra.apply(maps, room, levels, turn, *sources)
 
     def synthesized(self, spectra: Tensor) -> Tensor:
         """Transforms spectra back into sound (N, channels, clip_samples)."""
-        sound = overlap_added(inverse_real_transform(spectra) * self.synthesis, hop=self.hop)
-        return sound[..., self.before : self.before + self.clip_samples]
+        return self._cut(self._overlapped(spectra))
+
+    def _overlapped(self, spectra: Tensor) -> Tensor:
+        return overlap_added(inverse_real_transform(spectra) * self.synthesis, hop=self.hop)
+
+    def _cut(self, made: Tensor) -> Tensor:
+        """Returns the clip in the sound of all frames."""
+        return made[..., self.before : self.before + self.clip_samples]
 
     def analysed(self, mixed: Tensor) -> Tensor:
         """Computes the spectra (N, channels, frames, bins, 2) of sound (N, channels, clip_samples)."""
@@ -147,9 +177,9 @@ class SpectralFrames(nn.Module):
         missing = (-(-self.clip_samples // self.hop) - 1) * self.hop + self.window - self.clip_samples
         return F.pad(clips, (self.overhang, missing - self.overhang))
 
-    def _tuned_turn(self, advances: Tensor) -> Tensor:
+    def _tuned_turn(self, advances: Tensor, part: slice = slice(None)) -> Tensor:
         """Returns what takes the place of `turn` where phases advance by these radians from frame to frame, (bins,)."""
-        frames = torch.arange(self.frames, device=advances.device)
+        frames = torch.arange(self.frames, device=advances.device)[part]
         if self.period:
             whole = 2 * math.pi / self.period
             frames, advances = frames % self.period, (advances / whole).round() * whole
@@ -224,9 +254,9 @@ class LongFrames(SpectralFrames):
 
         x: features (N, frames, dim). short: those of the short frames, (N, short frames, dim).
         """
-        maps, said = self.maps(x), self.gate(short)
-        with full_precision(maps):
-            return self.synthesized(self.spectra(maps.float())) * (self.evenness * self._opened(said.float()))
+        steady, said = self.sound(x, lambda _: ()), self.gate(short)
+        with full_precision(steady):
+            return steady * (self.evenness * self._opened(said.float()))
 
     def _opened(self, said: Tensor) -> Tensor:
         """Computes the gate (N, 1, clip_samples) of what short frames say, (N, short frames, 1)."""
