@@ -207,7 +207,7 @@ def test_spectra_are_computed_in_full_precision_under_autocast(long, monkeypatch
     [
         {"channels": 2, "long_frames": 4, "unbounded": True, "tuned_bins": True},
         {"broad_hiss": True, "detuned_bins": False},
-        {"drawn_pitch": True, "filtered_pulses": True},
+        {"pulses": True, "drawn_pitch": True, "filtered_pulses": True},
     ],
     ids=["music", "noise", "voice"],
 )
