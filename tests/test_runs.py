@@ -1,6 +1,7 @@
 """Tests that runs stay exact when they are stopped, killed, damaged, doubled, changed or spoilt."""
 
 import contextlib
+import errno
 import itertools
 import json
 import multiprocessing
@@ -26,9 +27,10 @@ from wavegan import assemble, cli, generation
 from wavegan import recipe as recipes
 from wavegan.commands.model_loading import load_model
 from wavegan.commands.train import TrainingResult, train
-from wavegan.errors import TrainingError
+from wavegan.errors import RunError, TrainingError
 from wavegan.objectives.penalties import PENALTIES, Penalty, gradient_penalty
 from wavegan.training import checkpoint, threads
+from wavegan.training.run_folder import RunFolder
 from wavegan.training.signals import REPEAT_SECONDS, StopRequest
 
 CLIP_SAMPLES = 4096
@@ -419,6 +421,28 @@ def test_fresh_with_sound_that_is_not_there_moves_nothing(mouse, command):
     outcome = command("train", mouse, "--run-dir", "run", "--fresh", "data.source=nowhere")
     assert outcome.code == 2 and "nowhere does not exist" in outcome.err
     assert sorted(Path().rglob("*")) == before
+
+
+def test_fresh_refuses_a_run_that_is_in_use_before_it_decodes_sound(mouse, monkeypatch):
+    trained(mouse, "run", "training.steps=1")
+    monkeypatch.setattr("wavegan.commands.train.sound_of", lambda *_: pytest.fail("sound is decoded"))
+    with RunFolder(Path("run")).locked(), pytest.raises(RunError, match="is being trained by process"):
+        trained(mouse, "run", "training.steps=1", fresh=True)
+
+
+def test_a_run_that_cannot_be_moved_stays(mouse, monkeypatch):
+    trained(mouse, "run", "training.steps=1")
+    monkeypatch.setattr(
+        Path, "rename", lambda *_: (_ for _ in ()).throw(OSError(errno.EBUSY, "Device or resource busy"))
+    )
+    with pytest.raises(RunError, match="run cannot be moved aside .Device or resource busy.; name another with"):
+        trained(mouse, "run", "training.steps=1", fresh=True)
+
+
+def test_a_run_folder_that_goes_while_it_is_waited_for_is_told(mouse, monkeypatch):
+    monkeypatch.setattr("wavegan.training.run_folder.acquire", lambda *_, **__: Path("run/gone").read_text())
+    with pytest.raises(RunError, match="the run folder run was removed meanwhile; run the command again"):
+        trained(mouse, "run", "training.steps=1")
 
 
 def test_fresh_with_a_wrong_device_moves_nothing(mouse, command):

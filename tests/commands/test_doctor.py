@@ -86,7 +86,7 @@ def wide(number):
 
 
 def recording(number):
-    return np.tile(hit(number), 20)
+    return np.concatenate([hit(20 * number + part) for part in range(20)])
 
 
 def telephone(number):
@@ -517,6 +517,8 @@ def test_stereo_that_is_mixed_is_told(stereo, channels, told):
     heard = [(16000, 7800.0, 2, 0.5)] * stereo + [(16000, 7800.0, *MONO)] * (10 - stereo)
     form = data_format_of(probes(*heard))
     assert form.channels == channels and [remark[: len(told)] for remark in form.remarks] == ([told] if told else [])
+    for other in ([(16000, 7800.0, 6, 0.1)], [(16000, 7800.0, 2, -0.8)] * 10):  # no file of theirs would be right
+        assert not data_format_of(probes(*heard, *other)).remarks
 
 
 @pytest.mark.parametrize(

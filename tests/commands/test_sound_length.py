@@ -192,9 +192,18 @@ def test_a_kit_of_loops_plays_as_long_as_a_key_is_held(command, endless):
     assert np.abs(played[9600:]).max() < 0.01 * np.abs(played).max(), "it stops"
 
 
+def test_a_kit_of_loops_has_no_keys_and_replaces_one_of_pads(command, endless):
+    outcome = command("kit", endless, "--loop", "--keys", "C3-C5")
+    assert outcome.code == 2 and "--keys and --loop are given" in outcome.err and not Path("kit").exists()
+    assert command("kit", endless, "--pads", 2, "--out", "kit", "--format", "decentsampler").code == 0
+    outcome = command("kit", endless, "--pads", 2, "--loop", "--out", "kit", "--format", "decentsampler", "--force")
+    assert outcome.code == 0 and 'loopEnabled="true"' in Path("kit/endless.dspreset").read_text()
+    assert all(map(is_marked_as_loop, Path("kit/samples").iterdir()))
+
+
 def test_fewer_sounds_are_compared_for_a_kit_of_long_ones(command, endless, monkeypatch):
     monkeypatch.setattr(kits, "SECONDS_PER_PAD", 2)
-    for seconds, candidates in ((0.1, 20), (0.5, 4), (3, 1)):
+    for seconds, candidates in ((0.1, 20), (0.5, 4), (3, 2)):
         outcome = command("kit", endless, "--pads", 2, "--seconds", seconds, "--out", f"{seconds}", "--json")
         receipt = receipts.of_file(Path(json.loads(outcome.out)["sounds"]["37"]))
         assert isinstance(receipt, receipts.ClipReceipt) and receipt.clip_samples == round(4000 * seconds)

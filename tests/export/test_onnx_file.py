@@ -184,7 +184,7 @@ def test_the_script_runs_without_torch_and_wavegan(written, tmp_path):
     for words in (("--count", "0"), ("--seed", "-1")):
         assert "--count must be at least 1, and --seed at least 0" in run(*words).stderr
     refused = run("--seconds", "30", "--pitch", "A3")
-    told = "--seconds 30 --pitch A3 is unknown here; this network makes clips of 0.1875 s, and chooses their pitches"
+    told = "--seconds is for wavegan generate; this network makes clips of 0.1875 s as they come"
     assert refused.returncode == 2 and told in refused.stderr
     refused = run("--label", "gong")
     assert refused.returncode == 2 and "kick" in refused.stderr and "Traceback" not in refused.stderr

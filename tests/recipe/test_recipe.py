@@ -358,7 +358,7 @@ def test_files_that_cannot_be_read():
     ]
     Path("my sounds").mkdir()
     assert len(told := faults_of("my sounds")) == 1 and "write RECIPE data.source='my sounds', or " in told[0]
-    remedy = "save it as UTF-8; the folder of a sound is named as data.source"
+    remedy = "save it as UTF-8; if it is a sound, name its folder as data.source"
     assert faults_of("latin.yaml") == [f"latin.yaml: the file is not UTF-8 text; {remedy}"]
     assert faults_of("latin.yaml/x.yaml") == [
         "latin.yaml/x.yaml: the file cannot be read; check its permissions (Not a directory)"

@@ -16,7 +16,7 @@ from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError
 from wavegan.seeding import numpy_generator
 
-SAMPLE, PITCH_SAMPLE = 200, 50  # items that are listened to
+SAMPLE, SMALL_SAMPLE = 200, 50  # items that are listened to; the small one where that takes long
 SECONDS, PITCH_SECONDS = 10.0, 1.0  # of each item, from its start
 BUILT_IN_RATE = 16_000  # an instrument plays at any rate
 FLOOR_DECIBELS = 70  # below the loudest band nothing is heard; the residue of resampling is even lower
@@ -47,7 +47,7 @@ class Hearing(NamedTuple):
     the sound until it has died away, so that the energy still to come is 30 dB below the whole. tonal: for some of the
     items, the share of the loud frames that have a pitch. pitches: the pitches of these frames, in Hz. notes: which of
     these items hold a single note, so the same pitch all the time. repeats: seconds after which each item repeats
-    itself, 0 if it does not.
+    itself, 0 if it does not, NaN where nobody listened.
     """
 
     names: tuple[str, ...]
@@ -76,13 +76,13 @@ def hear(corpus: Corpus) -> Hearing:
     """Listens to a sample of a corpus's items for separate sounds, onsets and pitch."""
     audible = np.flatnonzero(corpus.measured["peak"] >= SILENCE_PEAK)
     chosen = sample(audible.tolist(), SAMPLE)
-    track = progress.track(chosen, len(chosen), "files", "listening for repeats")
-    repeats = [repeats_after(_beginning(corpus, index, LONGEST), corpus.sample_rate) for index in track]
     track = progress.track(chosen, len(chosen), "files", "listening for onsets")
     counts = [_sounds_and_onsets(_beginning(corpus, index, SECONDS), corpus.sample_rate) for index in track]
-    tonal = sample(chosen, PITCH_SAMPLE)
+    tonal = sample(chosen, SMALL_SAMPLE)
     track = progress.track(tonal, len(tonal), "files", "listening for pitch")
     pitches = [_pitches(_beginning(corpus, index, PITCH_SECONDS), corpus.sample_rate) for index in track]
+    track = progress.track(tonal, len(tonal), "files", "listening for repeats")
+    repeats = {index: repeats_after(_beginning(corpus, index, LONGEST), corpus.sample_rate) for index in track}
     return Hearing(
         tuple(corpus.names[index] for index in chosen),
         np.array([sounds for sounds, _ in counts], int),
@@ -92,7 +92,7 @@ def hear(corpus: Corpus) -> Hearing:
         np.array([np.isfinite(of_item).mean() for of_item in pitches if len(of_item)], float),
         np.concatenate([of_item[np.isfinite(of_item)] for of_item in pitches]) if pitches else np.zeros(0),
         np.array([_is_note(of_item) for of_item in pitches if len(of_item)], bool),
-        np.array(repeats, float),
+        np.array([repeats.get(index, np.nan) for index in chosen], float),
     )
 
 

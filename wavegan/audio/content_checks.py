@@ -145,12 +145,13 @@ def _several_sounds(examined: Examined) -> Iterator[Finding]:
 
 
 def _repeats(examined: Examined) -> Iterator[Finding]:
-    repeats = examined.hearing.repeats
+    heard = np.isfinite(examined.hearing.repeats)
+    repeats, names = examined.hearing.repeats[heard], np.array(examined.hearing.names, object)[heard]
     if examined.cutting.windows != "first" and repeats.any():
-        names = tuple(np.array(examined.hearing.names, object)[repeats > 0])
+        names = tuple(names[repeats > 0])
         after = f"{'the first ' if len(names) > 1 else ''}after {repeats[repeats > 0][0]:.1f} s"
         text = f"{_of_sample(len(names), len(repeats))} repeat themselves, {after} ({some_names(names)})"
-        remedy = "cut them to one round; what repeats is no more sound, and a held-out end is no other sound"
+        remedy = "cut each to one round: repeats add no sound, and a held-out end has been learned already"
         yield Finding("repeats", text, remedy, names, 0.3 + 0.4 * len(names) / len(repeats))
 
 

@@ -2,15 +2,21 @@
 
 import numpy as np
 
-SHORTEST, LONGEST = 2.0, 300.0  # seconds: of a round and of what is compared; of a recording
+SHORTEST = 2.0  # seconds, of a round and of what is compared
+LONGEST = 120.0  # seconds of a recording that are heard
 SAME = 0.7  # correlation of two rounds of a sound; half of their power is the same
-BESIDE = 0.25, 2.0  # seconds from a repeat, where a steady tone is as like itself as there
-LEAST_RATE = 16_000  # Hz; a higher rate is lowered for speed, to no less than this
+NEARLY = 0.8  # of the best correlation; the first round that has it counts
+BESIDE, CLOSE = 1.0, 0.1  # seconds around a repeat, and of a part of them: a steady tone is as like itself in all
+BLOCK, MOSTLY = 0.5, 0.5  # seconds, and correlation that half of such blocks have: not a loud event alone
+LEAST_RATE = 16_000  # Hz; higher rates are lowered, to no less than this; lower ones lose birds beside wind
 DULL = 4  # samples that are averaged, as a repeat may begin between two
 
 
 def repeats_after(sound: np.ndarray, sample_rate: int) -> float:
-    """Returns after how many seconds mono sound (frames,) repeats itself; 0 if it does not. It hears five minutes."""
+    """Returns after how many seconds mono sound (frames,) repeats itself; 0 if it does not. It hears two minutes.
+
+    A round of less than two seconds is told as several.
+    """
     from scipy.fft import irfft, next_fast_len, rfft
     from scipy.ndimage import uniform_filter1d
 
@@ -29,7 +35,17 @@ def repeats_after(sound: np.ndarray, sample_rate: int) -> float:
     energy = powers.cumsum()
     energies = energy[::-1] * (energy[-1] - energy + powers)  # of both sounds at each lag
     likeness = products / np.sqrt(np.maximum(energies, (1e-6 * energy[-1]) ** 2 + 1e-30))
-    lag = first + int(likeness[first : last + 1].argmax())
-    near, far = (round(seconds * rate) for seconds in BESIDE)
-    beside = np.abs(np.concatenate([likeness[max(lag - far, first) : lag - near], likeness[lag + near : lag + far]]))
-    return lag / rate if likeness[lag] >= SAME > beside.max(initial=0.0) else 0.0
+    close = round(CLOSE * rate)
+    lag = first + int((likeness[first : last + 1] >= NEARLY * likeness[first : last + 1].max()).argmax())
+    lag += int(likeness[lag : lag + close].argmax())
+    around = np.abs(likeness[max(0, lag - round(BESIDE * rate)) : lag + round(BESIDE * rate)])
+    is_steady = around[: len(around) // close * close].reshape(-1, close).max(1).min() >= SAME
+    return 0.0 if is_steady or _block_likeness(sound, lag, round(BLOCK * rate)) < MOSTLY else lag / rate
+
+
+def _block_likeness(sound: np.ndarray, lag: int, block: int) -> float:
+    """Returns the correlation of a sound with itself `lag` samples later, the median of blocks."""
+    count = (len(sound) - lag) // block
+    blocks, later = (part[: count * block].reshape(count, block) for part in (sound, sound[lag:]))
+    energies = np.sqrt(np.square(blocks).sum(1) * np.square(later).sum(1))
+    return float(np.median((blocks * later).sum(1) / np.maximum(energies, 1e-12)))

@@ -79,10 +79,11 @@ def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> D
             f"wavegan doctor leaves it out with --sample-rate {TUNED_RATE}"
         )
     stereo = float(np.mean([probe.channels == 2 and AGAINST <= probe.correlation < WIDE for probe in audible]))
-    channels = 2 if stereo >= MOST and max(probe.channels for probe in audible) == 2 else 1
-    if channels == 1 and stereo >= SOME:
+    left, most = _channel(audible), max(probe.channels for probe in audible)
+    channels = 2 if stereo >= MOST and most == 2 else 1
+    if channels == 1 and stereo >= SOME and most == 2 and left is None:
         remarks.append(f"{stereo:.0%} of the files are stereo, and are mixed: channels: 2 keeps left and right apart")
-    return DataFormat(rate, channels, file_rate, tuple(remarks), Reading(channel=_channel(audible)))
+    return DataFormat(rate, channels, file_rate, tuple(remarks), Reading(channel=left))
 
 
 def levelled(form: DataFormat, problems: Sequence[Finding], corpus: Corpus) -> DataFormat:

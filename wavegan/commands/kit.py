@@ -18,7 +18,7 @@ from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import batch_of, batch_size_of, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.model_loading import LoadedModel, load_model
-from wavegan.commands.sound_length import makes_loops, of_seconds
+from wavegan.commands.sound_length import is_loop, of_seconds
 from wavegan.commands.sound_pitch import at_hertz, labels_at, refuse_pitches, tell_beyond
 from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
@@ -30,7 +30,7 @@ from wavegan.models.pitches import NOTE, NOTE_OF_LABEL
 
 logger = logging.getLogger(__name__)
 
-CANDIDATES_PER_PAD, SECONDS_PER_PAD = 20, 100  # at most
+CANDIDATES_PER_PAD, SECONDS_PER_PAD = 20, 100  # at most, but two
 PADS = 16
 KEYS = re.compile(rf"({NOTE})\s*-\s*({NOTE})")
 KEYS_A_SOUND = 3  # its own, and one on each side, for which a sampler moves its pitch by a semitone
@@ -85,6 +85,9 @@ def kit(
     """
     if keys is not None and pads is not None:
         raise UserError("`pads` and `keys` are given", "a kit has either", "leave one of them out")
+    if keys is not None and loop:
+        rule = "keys have a pitch, and models that draw pitches make no loops"
+        raise UserError("`keys` and `loop` are given", rule, "leave one of them out")
     pads = PADS if pads is None else pads
     if not 1 <= pads <= MOST_PADS:
         rule = f"a kit has 1 to {MOST_PADS}, one for each note from {kits.FIRST_NOTE} up"
@@ -139,7 +142,7 @@ class _Sound:
 
 def _on_pads(model: Model, pads: int, *, labels: Sequence[str], seed: int, truncation: float) -> list[_Sound]:
     """Returns sounds that differ, on one key each."""
-    per_pad = max(1, min(CANDIDATES_PER_PAD, SECONDS_PER_PAD * model.sample_rate // model.clip_samples))
+    per_pad = max(2, min(CANDIDATES_PER_PAD, SECONDS_PER_PAD * model.sample_rate // model.clip_samples))
     clips = _candidates(model, pads * per_pad, labels, seed, truncation)
     sounds = []
     for index, number in enumerate(_chosen(model, clips, max(1, len(labels)), pads)):
@@ -235,7 +238,7 @@ def _write_sounds(folder: Path, place: str, sounds: Sequence[_Sound], *, seed: i
         ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
         file = Path(place, f"{sound.name}-{kits.safe_name(receipt.label or model.name)}.wav").as_posix()
         receipts.write(folder / file, kits.cut(sound.clip, part), model.sample_rate, receipt)
-        pads.append(Pad(file, *sound.keys, part.length / model.sample_rate, makes_loops(model)))
+        pads.append(Pad(file, *sound.keys, part.length / model.sample_rate, is_loop(model)))
     return pads
 
 
@@ -271,7 +274,7 @@ def _is_of_kit(path: Path) -> bool:
 
 def _cuts(clips: Sequence[Tensor], model: Model) -> list[Cut]:
     """Returns what is kept of each clip, and its gain; of a loop all is kept."""
-    rate, whole = model.sample_rate, makes_loops(model)
+    rate, whole = model.sample_rate, is_loop(model)
     cuts = [Cut(0, clip.shape[1], 0) if whole else kits.cut_of(clip, rate) for clip in clips]
     kept = [kits.cut(clip, part) for clip, part in zip(clips, cuts, strict=True)]
     return [replace(part, gain=gain) for part, gain in zip(cuts, kits.gains(kept, rate), strict=True)]

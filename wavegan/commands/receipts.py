@@ -19,7 +19,7 @@ from wavegan import __version__, generation
 from wavegan.audio import comments, writing
 from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import refuse_no_sound
-from wavegan.commands.sound_length import makes_any_length, makes_loops
+from wavegan.commands.sound_length import is_loop, makes_any_length
 from wavegan.errors import DataError
 from wavegan.generation import Model
 from wavegan.steering.directions import NO_MOVES, Moves, label_offset
@@ -136,7 +136,7 @@ def maker_of(model: Model) -> dict[str, Any]:
         "weights": weights_hash(model.generator),
         "precision": model.precision,
         "clip_samples": model.clip_samples if makes_any_length(model) else None,
-        "loop": makes_loops(model) or None,
+        "loop": is_loop(model) or None,
         "pitch": model.pitch,
     }
 

@@ -26,8 +26,8 @@ def can_loop(model: Model) -> bool:
     return makes_any_length(model) and not getattr(model.generator, "pulses", None)
 
 
-def makes_loops(model: Model) -> bool:
-    """Returns whether the sounds of a model are loops, see `of_seconds`."""
+def is_loop(model: Model) -> bool:
+    """Returns whether a model makes loops and nothing else, see `of_seconds`."""
     return isinstance(model.generator, LoopingGenerator)
 
 

@@ -20,7 +20,7 @@ from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.receipt_models import maker_model, of_receipt
 from wavegan.commands.receipts import ClipReceipt, PointReceipt, WalkReceipt
 from wavegan.commands.regenerate import clips_of
-from wavegan.commands.sound_length import makes_loops
+from wavegan.commands.sound_length import is_loop
 from wavegan.errors import DataError, RunError
 from wavegan.generation import Model
 from wavegan.steering.points import Point
@@ -73,7 +73,7 @@ def _refuse_other_form(model: Model, receipt: ClipReceipt | PointReceipt, sound:
         own, wanted = (f"{pitch:.9g} Hz" if pitch else "a drawn pitch" for pitch in (receipt.pitch, model.pitch))
         remedy = f"generate it again {f'with `pitch={model.pitch:.9g}`' if model.pitch else 'without `pitch`'}"
         raise DataError(f"{sound} has {own}", f"a sound of {wanted} is needed here", remedy)
-    if bool(receipt.loop) != makes_loops(model):
+    if bool(receipt.loop) != is_loop(model):
         own, wanted, remedy = ("a loop", "no loop", "without") if receipt.loop else ("no loop", "a loop", "with")
         raise DataError(f"{sound} is {own}", f"{wanted} is needed here", f"generate it again {remedy} `loop`")
     if receipt.clip_samples in (None, model.clip_samples):

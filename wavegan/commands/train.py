@@ -24,7 +24,7 @@ from wavegan.commands.resuming import (
     sound_of,
 )
 from wavegan.commands.starting import Start, start_of
-from wavegan.errors import name_place
+from wavegan.errors import RunError, name_place
 from wavegan.models.wavegan import parameter_count
 from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
@@ -106,8 +106,10 @@ def _lead(
     assemble.tracker_names(recipe)  # refuses a missing package before the sound is decoded, which may take long
     folder.refuse_other_contents()
     assemble.share_batch(recipe)
-    start, sound = (start_of(recipe), sound_of(recipe, None)) if fresh else (None, None)  # either may be wrong
+    start, sound = None, None
     if fresh:
+        with folder.locked():  # nobody else is training there
+            start, sound = start_of(recipe), sound_of(recipe, None)  # before a run is moved, as either may be wrong
         _move_aside(folder)
     with folder.locked():
         state = checkpoint.load_newest(folder.checkpoints, assemble.check_training)
@@ -249,10 +251,12 @@ def resume_hint(recipe: Recipe, folder: RunFolder) -> str:
 
 
 def _move_aside(folder: RunFolder) -> None:
-    if folder.recipe.exists():
-        with folder.locked():  # nobody else is training there
-            pass
-        logger.info(f"moved the earlier run to {folder.move_aside()}")
+    try:
+        if folder.recipe.exists():
+            logger.info(f"moved the earlier run to {folder.move_aside()}")
+    except OSError as error:
+        reason = f"cannot be moved aside ({error.strerror})"
+        raise RunError(f"the run folder {folder.path} {reason}", "", "name another with `run_dir`") from error
 
 
 def _lacks_evaluation(recipe: Recipe, folder: RunFolder, state: dict[str, Any]) -> bool:

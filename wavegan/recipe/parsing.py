@@ -216,7 +216,7 @@ def _why_unread(path: Path, error: Exception) -> str:
     from wavegan.audio.sources import is_named  # which imports what reads sound; no recipe that can be read needs it
 
     if isinstance(error, UnicodeDecodeError):
-        return "the file is not UTF-8 text; save it as UTF-8; the folder of a sound is named as data.source"
+        return "the file is not UTF-8 text; save it as UTF-8; if it is a sound, name its folder as data.source"
     source = shlex.quote(str(path))
     of_sound = f"write RECIPE data.source={source}, or make a recipe with wavegan doctor {source} --recipe my.yaml"
     if isinstance(error, FileNotFoundError) and is_named(str(path)):

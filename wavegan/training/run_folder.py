@@ -115,6 +115,8 @@ class RunFolder:
         lock = FileLock(self.lock)
         try:
             is_free = acquire(lock, timeout=PROBE_SECONDS)
+        except FileNotFoundError as error:  # of a training that could not begin, which this one has waited for
+            raise RunError(f"the run folder {self.path} was removed meanwhile", "", "run the command again") from error
         except LockingError as error:
             raise RunError(
                 f"the run folder {self.path} cannot be used: {error.strerror}",
