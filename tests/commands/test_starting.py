@@ -1,5 +1,6 @@
 """Tests that a new run begins with the weights of a MODEL, and says what it takes."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,9 @@ def test_a_run_that_goes_on_reads_no_other_model(command, cub, drummer, tmp_path
     assert command(*words[:-1], "training.steps=2").code == 0
     refused = command(*words[:2], *words[3:], "training.steps=2")
     assert refused.code == 2 and "training.start_from: exported → null" in refused.err
+    shutil.rmtree(folder)  # the card names it still
+    assert command("export", "run", "--out", "card").code == 0
+    assert "began with the weights of exported, whose sound" in Path("card/README.md").read_text()
 
 
 def test_what_cannot_pass_on_its_weights_is_refused_before_a_run_is_moved(command, cub, drummer):

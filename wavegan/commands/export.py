@@ -165,7 +165,9 @@ def content_of(loaded: LoadedModel, options: ExportOptions) -> dict[str, Any]:
         names = recipe["data"][key]
         recipe["data"][key] = names and [name if sources.is_named(name) else Path(name).name for name in names]
     if (start := recipe["training"]["start_from"]) and not hub.is_name(Path(start)):
-        recipe["training"]["start_from"] = run_folder_of(Path(start).expanduser()).resolve().name or None
+        begun = Path(start).expanduser()  # it may be gone
+        folder_of_it = run_folder_of(begun) if begun.exists() or begun.suffix else begun
+        recipe["training"]["start_from"] = folder_of_it.resolve().name or None
     weights = {name: model.generator.state_dict() for name, model in loaded.models.items()}
     return {
         "version": __version__,
