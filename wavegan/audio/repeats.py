@@ -2,14 +2,17 @@
 
 import numpy as np
 
-SHORTEST = 2.0  # seconds, of a round and of what is compared
+SHORTEST = 2.0  # seconds of a round, and of the sound that is compared
 LONGEST = 120.0  # seconds of a recording that are heard
-SAME = 0.7  # correlation of two rounds of a sound; half of their power is the same
-NEARLY = 0.8  # of the best correlation; the first round that has it counts
-BESIDE, CLOSE = 1.0, 0.1  # seconds around a repeat, and of a part of them: a steady tone is as like itself in all
-BLOCK, MOSTLY = 0.5, 0.5  # seconds, and correlation that half of such blocks have: not a loud event alone
-LEAST_RATE = 16_000  # Hz; higher rates are lowered, to no less than this; lower ones lose birds beside wind
-DULL = 4  # samples that are averaged, as a repeat may begin between two
+SAME = 0.7  # least correlation of two rounds: half of their power is the same
+NEARLY = 0.8  # times the best correlation is enough, so that of many rounds the first is told
+BESIDE, CLOSE = (
+    1.0,
+    0.1,
+)  # seconds: a round is less like itself somewhere within 1 s; a steady tone is not, in any 0.1 s
+BLOCK, MOSTLY = 0.5, 0.5  # half of the blocks of so many seconds have this correlation, not one loud event alone
+LEAST_RATE = 16_000  # Hz; a higher rate is divided for speed, but below this rate birds are lost beside wind
+DULL = 4  # samples are averaged, because a round may begin between two
 
 
 def repeats_after(sound: np.ndarray, sample_rate: int) -> float:

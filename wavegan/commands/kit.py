@@ -72,16 +72,16 @@ def kit(
 ) -> KitResult:
     """Writes a kit of `pads` clips that differ, on the MIDI notes from 36 up, for the sampler of a kind in FORMATS.
 
-    They are chosen from 20 times as many clips of the seed, farthest-first in the evaluator's log-mel statistics, for
-    each label by itself, or from fewer where they last more than 5 s; then cut, made equally loud and named. pads: 16
-    where None. labels: those that share the pads, all where empty. seconds: of each sound, see `of_seconds`. loop: they
-    are loops, not cut, which play as long as a key is held. keys: two notes such as "C2-C5", over which the most usual
-    sound of the seed is spread, in place of pads, by a model that draws pitches. Where labels tell pitches, each key
-    has the nearest of those that are named, or of all; else at most one may be named. out: the folder; if None, kit/ in
-    the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36 up, and for keys that are none or
-    that the model does not reach, DataError for a folder that holds files, unless `force`, and for a model whose clips
-    are silent. With `force` the files of an earlier kit in the folder are replaced: those that this one does not write
-    are removed.
+    They are chosen from 20 times as many clips of the seed, or fewer where these last more than 5 s: farthest-first in
+    the evaluator's log-mel statistics, for each label by itself. All but loops are cut, and all are made equally loud
+    and named. pads: 16 where None. labels: those that share the pads, all where empty. seconds: of each sound, see
+    `of_seconds`. loop: they are loops, which play as long as a key is held. keys: two notes such as "C2-C5", over which
+    the most usual sound of the seed is spread, in place of pads, by a model that draws pitches. Where labels tell
+    pitches, each key has the nearest of those that are named, or of all; else at most one may be named. out: the
+    folder; if None, kit/ in the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36 up, and
+    for keys that are none or that the model does not reach, DataError for a folder that holds files, unless `force`,
+    and for a model whose clips are silent. With `force` the files of an earlier kit in the folder are replaced: those
+    that this one does not write are removed.
     """
     if keys is not None and pads is not None:
         raise UserError("`pads` and `keys` are given", "a kit has either", "leave one of them out")

@@ -17,7 +17,7 @@ from wavegan.models.spectral_head import LOUDNESS_GAIN, Spectra, hiss_factors, l
 LOUDEST = math.log(2)  # of a bin where nothing was measured: magnitudes' natural logarithm, a full-scale sine's is 0
 SOFTER = 0.25  # times LOUDNESS_GAIN, how far long frames begin below the levels of the sound, as a natural logarithm
 BESIDE_PULSES = 0.3  # times as large begin the complex numbers of bins in which pulses ring
-AT_ONCE = 2048  # frames of a long sound; 16 s at 16 kHz and a hop of 128
+AT_ONCE = 2048  # frames of a long sound that are made together; 16 s at 16 kHz and a hop of 128
 OPEN = 0.5  # times LOUDNESS_GAIN, where a gate begins: at 0.88
 
 
@@ -115,8 +115,8 @@ class SpectralFrames(nn.Module):
         reach, parts = self.window // self.hop - 1, []
         for start in range(0, self.frames, AT_ONCE):
             first, end = max(0, start - reach), min(start + AT_ONCE, self.frames)
-            made = self._made(x, sources, slice(first, end))[..., (start - first) * self.hop :]
-            parts.append(made if end == self.frames else made[..., : AT_ONCE * self.hop])
+            sound = self._made(x, sources, slice(first, end))[..., (start - first) * self.hop :]
+            parts.append(sound if end == self.frames else sound[..., : AT_ONCE * self.hop])
         return self._cut(torch.cat(parts, dim=-1))
 
     def _made(self, x: Tensor, sources: Callable[[slice], Sequence[Tensor]], part: slice) -> Tensor:
@@ -151,9 +151,9 @@ class SpectralFrames(nn.Module):
     def _overlapped(self, spectra: Tensor) -> Tensor:
         return overlap_added(inverse_real_transform(spectra) * self.synthesis, hop=self.hop)
 
-    def _cut(self, made: Tensor) -> Tensor:
+    def _cut(self, sound: Tensor) -> Tensor:
         """Returns the clip in the sound of all frames."""
-        return made[..., self.before : self.before + self.clip_samples]
+        return sound[..., self.before : self.before + self.clip_samples]
 
     def analysed(self, mixed: Tensor) -> Tensor:
         """Computes the spectra (N, channels, frames, bins, 2) of sound (N, channels, clip_samples)."""
