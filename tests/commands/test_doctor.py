@@ -685,6 +685,18 @@ def test_music_from_anywhere_takes_fewer_steps_and_a_voice_is_no_music(folder, w
     assert (recipe.optimizers.generator.name == "muon") == (is_voice or windows == "first")
 
 
+@pytest.mark.parametrize(
+    ("windows", "kind", "has_drops"),
+    [("random", {}, True), ("random", {"is_tonal": True}, False), ("random", {"is_voice": True}, False),
+     ("first", {}, False)],
+)  # fmt: skip
+def test_long_recordings_without_steady_partials_have_drops(folder, windows, kind, has_drops):
+    corpus = load_corpus(folder(lambda number: hit(number, 3), 3), RATE, 1)
+    cutting = plain_cutting(corpus, np.ones(3))._replace(windows=windows)
+    recipe = advised_for(["sounds"], corpus, DataFormat(RATE, 1, RATE, **kind), cutting, CPU, None, 330, None).recipe
+    assert recipe.generator.drops == has_drops
+
+
 @pytest.mark.parametrize(("short", "is_music"), [(2, True), (3, False)])
 def test_a_source_of_many_short_sounds_is_no_music_though_clips_come_from_anywhere(folder, short, is_music):
     """Two of 20 clips may be whole sounds, of 21 no three."""

@@ -206,7 +206,7 @@ def test_spectra_are_computed_in_full_precision_under_autocast(long, monkeypatch
     "form",
     [
         {"channels": 2, "long_frames": 4, "unbounded": True, "tuned_bins": True},
-        {"broad_hiss": True, "detuned_bins": False},
+        {"broad_hiss": True, "detuned_bins": False, "drops": True},
         {"pulses": True, "drawn_pitch": True, "filtered_pulses": True},
     ],
     ids=["music", "noise", "voice"],

@@ -128,6 +128,7 @@ def advised(
         augmented=augmented,
         is_tonal=form.is_tonal or is_music,
         is_music=is_music,
+        is_noise=is_music and not form.is_tonal,
         is_endless=is_endless,
         is_voice=form.is_voice,
         is_notes=form.is_notes and cutting.windows == "first",

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
-from wavegan.dsp.frames import framed, real_transform
+from wavegan.dsp.frames import framed
 from wavegan.dsp.representation import Waveform
 from wavegan.models.conv1d import initialize_uniform
+from wavegan.models.drops import Drops, noise_spectra
 from wavegan.models.heads import LatentLayer, full_precision
 from wavegan.models.inputs import Input
 from wavegan.models.lengths import Lengths
@@ -52,11 +53,11 @@ class Generator(SpectralFrames):
     the head moves it little; and pulses ring, with the phases of the minimum-phase filter that has the frame's levels.
     glottal_pulses: those that ring also swell before their peak, as those of a voice do. filtered_pulses: the complex
     numbers filter the pulses, and there are no steady sines beside them, which were noise in a voice. start_share: the
-    share of hiss and of pulses in a bin of a network that has learned nothing. detuned_bins: see
-    `phases.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is
-    no louder than the mean level of the bins around, so that a partial does not hiss. long_frames: how many times
-    longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first block that has as
-    many frames, or more.
+    share of hiss, drops and pulses in a bin of a network that has learned nothing. drops: adds a source of drops, see
+    `Drops`. detuned_bins: see `phases.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones.
+    broad_hiss: hiss is no louder than the mean level of the bins around, so that a partial does not hiss. long_frames:
+    how many times longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first
+    block that has as many frames, or more.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -90,6 +91,7 @@ class Generator(SpectralFrames):
         filtered_pulses: settings.FilteredPulses = False,
         start_share: settings.StartShare = 0.3,
         broad_hiss: settings.BroadHiss = False,
+        drops: settings.Drops = False,
         detuned_bins: settings.DetunedBins = False,
         tuned_bins: settings.TunedBins = False,
         long_frames: settings.LongFrames = 0,
@@ -117,19 +119,21 @@ class Generator(SpectralFrames):
         of_pulses = {"is_steady": steady_pitch, "is_drawn": is_drawn, "are_notes": not glottal_pulses}
         self.pulses = Pulses(window, hop, **of_pulses, edge=edge) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
-        sources, form = 2 if pulses else 1, (clip_samples, channels, dim, window, hop)
+        sources, form = 1 + drops + pulses, (clip_samples, channels, dim, window, hop)
         filters = pulses and filtered_pulses
         phases = {"rings": is_drawn, "glottal": is_drawn and glottal_pulses}
         bins = {"detuned_bins": detuned_bins, "tuned_bins": tuned_bins, "edge": edge}
         self.build(*form, sources=sources, broad_hiss=broad_hiss, filters=filters, **phases, **bins)
         self.long_frames = LongFrames(*form, long_frames, **bins) if long_frames else None
+        self.drops = Drops(dim, channel_mix(channels), window=window, hop=hop) if drops else None
         self.inputs = self._declared_inputs()
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()
-        self.begin_head(start_share, START_PULSES if is_drawn else start_share)
-        if self.long_frames:
-            self.long_frames.begin()
+        self.begin_head(*[start_share] * (1 + drops), START_PULSES if is_drawn else start_share)
+        for part in (self.long_frames, self.drops):
+            if part:
+                part.begin()
         self.register_buffer("peaks_are_one", torch.zeros((), dtype=torch.bool))
         self.register_buffer("mix", channel_mix(channels), persistent=False)
         self.register_buffer("drift", torch.ones(max(1, labels)) if unbounded else None)
@@ -182,9 +186,15 @@ class Generator(SpectralFrames):
             with full_precision(x):  # pitches learn from what the blocks say, and teach them nothing
                 pulses = self.pulses(self.pitch(x.detach().float())[..., 0], *drawn)
 
+        if self.drops:
+            exponents, bursts = self.drops.exponents(x), self.drops.bursts(white.float())
+
         def sources(part: slice) -> list[Tensor]:
-            hiss = self._hiss(white[..., part.start * self.hop : (part.stop - 1) * self.hop + self.window].float())
-            return [hiss] if pulses is None else [hiss, pulses[:, :, part]]
+            samples = slice(part.start * self.hop, (part.stop - 1) * self.hop + self.window)
+            made = [noise_spectra(framed(white[..., samples].float(), window=self.window, hop=self.hop))]
+            if self.drops:
+                made.append(self.drops(bursts[..., samples], exponents[:, part]))
+            return made if pulses is None else [*made, pulses[:, :, part]]
 
         clips = self.sound(x, sources)
         if self.long_frames:
@@ -256,10 +266,6 @@ class Generator(SpectralFrames):
         if self.pulses and self.pulses.is_steady:
             self.pulses.frequencies.measure(torch.cat(pitches))
         return self.drawn_pitches.measure(pitches, labels) if self.drawn_pitches else []
-
-    def _hiss(self, white: Tensor) -> Tensor:
-        """Transforms the frames of a white noise; a bin has a mean square of 2."""
-        return real_transform(framed(white, window=self.window, hop=self.hop)) * (2 / self.window) ** 0.5
 
 
 def _activated(x: Tensor) -> Tensor:

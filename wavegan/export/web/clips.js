@@ -3,18 +3,22 @@
 const SILENT_PEAK = 0.01; // below it a clip is not made louder
 const END_DB = -60; // below a sound's peak, where it counts as over
 
-/** Turns the mean of the channels and their differences into channels, by a cosine transform. */
-function mixedChannels(maps) {
-  const count = maps.length;
-  if (count === 1) return maps;
-  return maps.map((_, channel) => {
-    const factors = maps.map((_, row) => {
-      const cosine = Math.cos((row * (channel + 0.5) * Math.PI) / count);
-      return cosine * Math.sqrt((row ? 2 : 1) / count);
-    });
-    return maps[0].map((_, sample) => maps.reduce((sum, map, row) => sum + factors[row] * map[sample], 0));
+/** Returns the weight of a map, the mean of the channels or a difference, in a channel: a cosine transform. */
+function mixFactor(count, map, channel) {
+  return Math.cos((map * (channel + 0.5) * Math.PI) / count) * Math.sqrt((map ? 2 : 1) / count);
+}
+
+/** Returns sums of parts, arrays of one length, weighted by `factor(sum, part)`: as many sums as parts. */
+function weightedSums(parts, factor) {
+  if (parts.length === 1) return parts;
+  return parts.map((_, sum) => {
+    const factors = parts.map((_, part) => factor(sum, part));
+    return parts[0].map((_, place) => parts.reduce((total, part, at) => total + factors[at] * part[place], 0));
   });
 }
+
+const mixedChannels = (maps) => weightedSums(maps, (channel, map) => mixFactor(maps.length, map, channel));
+const mapsOf = (channels) => weightedSums(channels, (map, channel) => mixFactor(channels.length, map, channel));
 
 function peakOf(clip) {
   let peak = 0;

@@ -64,13 +64,13 @@ class Frames {
     this.kernel.apply(this.head, features, stride, this.frames, this.headMaps);
   }
 
-  /** Makes the sound of one channel. hiss, pulse: spectra of the sources, undefined where there are none. */
-  sound(channel, broadHiss, hiss, pulse) {
-    return this.synthesized(this.shaped(channel, broadHiss, hiss, pulse));
+  /** Makes the sound of one channel. hiss, drops, pulse: spectra of the sources, undefined where there are none. */
+  sound(channel, broadHiss, hiss, drops, pulse) {
+    return this.synthesized(this.shaped(channel, broadHiss, hiss, drops, pulse));
   }
 
   /** Shapes the sources into the spectra of one channel. */
-  shaped(channel, broadHiss, hiss, pulse) {
+  shaped(channel, broadHiss, hiss, drops, pulse) {
     const { kernel, bins, frames, turn } = this;
     const startLevels = this.startLevels.subarray(channel * bins);
     const bounds = this.bounds.subarray(channel * bins);
@@ -86,9 +86,10 @@ class Frames {
       for (let bin = 0; bin < bins; bin++) {
         const [real, imaginary] = [maps[1 + bins + bin], maps[1 + 2 * bins + bin]];
         let share = hiss ? maps[1 + 3 * bins + bin] : 0;
-        const pulseShare = pulse && !this.filters ? maps[1 + 4 * bins + bin] : 0;
-        const squares = 1 + real * real + imaginary * imaginary + share * share + pulseShare * pulseShare;
-        const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
+        const dropShare = drops ? maps[1 + 4 * bins + bin] : 0;
+        const pulseShare = pulse && !this.filters ? maps[1 + (drops ? 5 : 4) * bins + bin] : 0;
+        const squares = 1 + real * real + imaginary * imaginary + share * share;
+        const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares + dropShare * dropShare + pulseShare * pulseShare);
         if (broadHiss) share *= hissFactor(levels, bin);
         const place = 2 * (frame * bins + bin);
         const [pulseX, pulseY] = pulse ? turned(pulse[place], pulse[place + 1], phases?.[bin]) : [0, 0];
@@ -96,6 +97,7 @@ class Frames {
         let x = real * cosine - imaginary * sine;
         let y = real * sine + imaginary * cosine;
         if (hiss) [x, y] = [x + share * hiss[place], y + share * hiss[place + 1]];
+        if (drops) [x, y] = [x + dropShare * drops[place], y + dropShare * drops[place + 1]];
         spectra[place] = amplitude * (x + pulseShare * pulseX);
         spectra[place + 1] = amplitude * (y + pulseShare * pulseY);
       }

@@ -101,9 +101,11 @@ class Generator {
     const gate = long && this.gate(x);
     const [first] = model.stages;
     const pulses = model.pulses ? this.pulses(x, pitches?.slice(first.margin * first.stride)) : undefined;
-    const maps = Array.from({ length: model.channels }, (_, channel) => {
-      const hiss = this.hiss(noise[this.blocks.length + channel]);
-      return short.sound(channel, model.broadHiss, hiss, pulses);
+    const white = noise.slice(this.blocks.length, this.blocks.length + model.channels);
+    const drops = model.drops && dropFrames(white, model.window, model.hop, this.exponents(x));
+    const maps = white.map((numbers, channel) => {
+      const dropSpectra = drops && this.spectra(drops[channel], model.window);
+      return short.sound(channel, model.broadHiss, this.spectra(numbers, model.hop), dropSpectra, pulses);
     });
     if (long) this.addSteady(maps, slow, gate);
     return limited(mixedChannels(maps), model.peaksAreOne);
@@ -226,12 +228,6 @@ class Generator {
     for (let place = 0; place < x.length; place++) x[place] += h[place];
   }
 
-  /** Returns the spectra of a white noise; a bin has a mean square of 2. */
-  hiss(noise) {
-    const factor = Math.sqrt(2 / this.model.window);
-    return this.short.transform.forward(noise, this.model.hop).map((number) => factor * number);
-  }
-
   /** Returns what a layer of one output says of each frame. */
   said(name, x) {
     const { frames, wide } = this;
@@ -242,6 +238,17 @@ class Generator {
         said[frame] += weight[channel] * x[frame * wide + channel];
     }
     return said;
+  }
+
+  /** Returns the spectra of frames of a noise, one every `hop` numbers; with a power of 1, a bin has 2. */
+  spectra(noise, hop) {
+    const factor = Math.sqrt(2 / this.model.window);
+    return this.short.transform.forward(noise, hop).map((number) => factor * number);
+  }
+
+  /** Returns the exponents of drops, one of each frame. */
+  exponents(x) {
+    return this.said("drops.exponent", x).map((said) => SPARSEST / (1 + Math.exp(-LOUDNESS_GAIN * said)));
   }
 
   /** Returns what the activations say of each frame's pitch, averaged over the frames around. */

@@ -25,7 +25,7 @@ from wavegan.models.stages import STOP_HOPS
 
 FILE = "instrument.html"
 PARTS = Path(__file__).parent
-WORKER = ("random", "kernel", "transform", "clips", "frames", "generator", "worker")
+WORKER = ("random", "kernel", "transform", "clips", "frames", "drops", "generator", "worker")
 SCRIPT = (
     "dom",
     "random",
@@ -238,6 +238,7 @@ def _description(model: Model) -> dict[str, Any]:
         **_pitches(model, generator),
         "glottal": generator.glottal is not None,
         "broadHiss": generator.broad_hiss,
+        "drops": generator.drops is not None,
         "detunedBins": generator.detuned_bins,
         "longFrames": generator.long_frames.factor if generator.long_frames else 0,
         "peaksAreOne": bool(generator.peaks_are_one),
