@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("recipes", "data/ambience", "data/digits", "data/instruments", "data/piano", "data/models")
+SHIPPED = ("recipes", "data/ambience", "data/digits", "data/drum_kits", "data/instruments", "data/piano", "data/models")
 
 
 class BuildWithShippedFiles(build_py):

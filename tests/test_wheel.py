@@ -17,6 +17,7 @@ SOURCES = (
     "recipes",
     "data/ambience",
     "data/digits",
+    "data/drum_kits",
     "data/instruments",
     "data/piano",
     "data/models",
@@ -28,7 +29,8 @@ SOURCES = (
 )
 SHIPPED = {
     f"{name}/{path.relative_to(PROJECT / name).as_posix()}"
-    for name in ("recipes", "data/ambience", "data/digits", "data/instruments", "data/piano", "data/models")
+    for name in SOURCES
+    if name == "recipes" or name.startswith("data/")
     for path in (PROJECT / name).rglob("*")
     if path.is_file()
 }
@@ -128,7 +130,7 @@ def test_the_wheel_works_alone_in_an_empty_folder(installed, tmp_path, sounds, c
     clips = json.loads(generated)["files"]
     assert len(clips) == 2 and all((tmp_path / clip).is_file() for clip in clips)
     assert "my.yaml holds the recipe that fits" in advised
-    names = {"ambience", "digits", "drums", "drums_44k", "instruments", "piano", "tones"}
+    names = {"ambience", "digits", "drum_kits", "drums", "drums_44k", "instruments", "piano", "tones"}
     assert {line.split()[0] for line in models.splitlines()} == names
     assert json.loads(first)["files"] == ["generated/drums/clip-000000.wav"]
     assert "\n# generator: " in planned and "\n# generator: " in again

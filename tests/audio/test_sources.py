@@ -256,6 +256,7 @@ def test_a_source_that_is_a_file_is_refused(tmp_path: Path):
         "piano_pieces",
         "instrument_notes",
         "ambience_recordings",
+        "drum_recordings",
         "sc09",
         "sc09/test",
     ],

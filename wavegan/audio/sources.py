@@ -41,6 +41,7 @@ BUNDLED = {
         ("piano_pieces", "piano"),
         ("instrument_notes", "instruments"),
         ("ambience_recordings", "ambience"),
+        ("drum_recordings", "drum_kits"),
     )
     for part, split in (("", "train"), ("/test", "test"))
 }
