@@ -2,8 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,11 +11,11 @@ import torch
 from torch import Tensor
 
 from wavegan import __version__, assemble, generation, progress
-from wavegan.atomic_write import write_text
 from wavegan.audio import writing
 from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import batch_of, batch_size_of, chosen_labels, refuse_translation, refuse_truncation
+from wavegan.commands.kit_files import FORMATS, MADE_BY, SAMPLES, remove_others, write_mapping
 from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.sound_length import is_loop, of_seconds
 from wavegan.commands.sound_pitch import at_hertz, labels_at, refuse_pitches, tell_beyond
@@ -35,13 +34,6 @@ PADS = 16
 KEYS = re.compile(rf"({NOTE})\s*-\s*({NOTE})")
 KEYS_A_SOUND = 3  # its own, and one on each side, for which a sampler moves its pitch by a semitone
 MOST_PADS = kits.LAST_NOTE - kits.FIRST_NOTE + 1
-MADE_BY = "; made by wavegan "  # in the title of a sampler's file, by which it is known again
-SAMPLES = "samples"  # the folder of the sounds, beside the sampler's file
-FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Pad], str], str]] | None] = {
-    "sfz": ("sfz", kits.sfz),
-    "decentsampler": ("dspreset", kits.decentsampler),
-    "folder": None,
-}
 
 
 @dataclass(frozen=True)
@@ -109,9 +101,9 @@ def kit(
         sounds = _on_pads(generator, pads, labels=labels, **settings)
     written = _write_sounds(folder, SAMPLES if FORMATS[kind] else "", sounds, **settings)
     title = f"{generator.name}, {len(sounds)} sounds, seed {seed}{MADE_BY}{__version__}"
-    file = _write_mapping(folder, kind, written, generator.name, title)
+    file = write_mapping(folder, kind, written, generator.name, title)
     if force:
-        _remove_others(folder, {file, *(folder / pad.file for pad in written)})
+        remove_others(folder, {file, *(folder / pad.file for pad in written)})
     return KitResult(folder, file, {pad.note: folder / pad.file for pad in written})
 
 
@@ -240,36 +232,6 @@ def _write_sounds(folder: Path, place: str, sounds: Sequence[_Sound], *, seed: i
         receipts.write(folder / file, kits.cut(sound.clip, part), model.sample_rate, receipt)
         pads.append(Pad(file, *sound.keys, part.length / model.sample_rate, is_loop(model)))
     return pads
-
-
-def _write_mapping(folder: Path, kind: str, pads: Sequence[Pad], name: str, title: str) -> Path | None:
-    """Writes the file that maps pads to keys in the sampler of a kind; returns None for a plain folder."""
-    sampler = FORMATS[kind]
-    if sampler is None:
-        return None
-    extension, text_of = sampler
-    file = folder / f"{kits.safe_name(name)}.{extension}"
-    write_text(file, text_of(pads, title))
-    return file
-
-
-def _remove_others(folder: Path, written: Collection[Path | None]) -> None:
-    """Removes what earlier kits have written into a folder, except the files that were just `written`; a line tells."""
-    present = [*folder.glob("*"), *(folder / SAMPLES).glob("*.wav")]
-    earlier = [path for path in present if path not in written and path.is_file() and _is_of_kit(path)]
-    for path in earlier:
-        path.unlink()
-    if earlier:
-        logger.info(f"{folder}: files of an earlier kit that are removed: {len(earlier):,}")
-
-
-def _is_of_kit(path: Path) -> bool:
-    """Says whether a kit has written a file: for a sampler, or a sound whose receipt says what is kept of a clip."""
-    if path.suffix in (f".{extension}" for extension, _ in filter(None, FORMATS.values())):
-        return MADE_BY in path.read_text(errors="replace")
-    with suppress(DataError):  # no sound, or another's
-        return path.suffix == ".wav" and getattr(receipts.read(path), "cut", None) is not None
-    return False
 
 
 def _cuts(clips: Sequence[Tensor], model: Model) -> list[Cut]:
