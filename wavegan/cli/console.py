@@ -31,6 +31,7 @@ SAME_NAME = (
     "to",
     "model",
     "amount",
+    "layout",
     "steps",
     "precision",
     "pads",

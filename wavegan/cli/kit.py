@@ -18,11 +18,18 @@ from wavegan.cli.options import (
 from wavegan.cli.output import print_result
 
 FORMATS = ("sfz", "decentsampler", "folder")
+LAYOUTS = ("general-midi", "row")
 
 
 @click.command(short_help="Write a playable kit for samplers.")
 @model_argument
-@click.option("--pads", type=int, help="Number of sounds, on the MIDI notes from 36 up; 16 if not given.")
+@click.option("--pads", type=int, help="Number of sounds, on one key each; 16 if not given.")
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    help="Keys of the pads: general-midi has those of drum tracks, kick on 36, snare on 38; row the MIDI notes from 36 "
+    "up. If not given, general-midi where all labels are drums.",
+)
 @click.option(
     "--keys",
     metavar="LOW-HIGH",
@@ -60,6 +67,7 @@ FORMATS = ("sfz", "decentsampler", "folder")
 def kit(
     model: Path,
     pads: int | None,
+    layout: str | None,
     keys: str | None,
     seconds: float | None,
     loop: bool,
@@ -92,6 +100,7 @@ def kit(
         model,
         pads,
         kind,
+        layout=layout,
         keys=keys,
         seconds=seconds,
         loop=loop,

@@ -23,6 +23,7 @@ from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.export import sampler_kit as kits
+from wavegan.export.drum_keys import kind_of, notes_of
 from wavegan.export.sampler_kit import Cut, Pad
 from wavegan.generation import Model
 from wavegan.models.pitches import NOTE, NOTE_OF_LABEL
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES_PER_PAD, SECONDS_PER_PAD = 20, 100  # at most, but two
 PADS = 16
+LAYOUTS = GENERAL_MIDI, ROW = "general-midi", "row"
 KEYS = re.compile(rf"({NOTE})\s*-\s*({NOTE})")
 KEYS_A_SOUND = 3  # its own, and one on each side, for which a sampler moves its pitch by a semitone
 MOST_PADS = kits.LAST_NOTE - kits.FIRST_NOTE + 1
@@ -50,6 +52,7 @@ def kit(
     pads: int | None = None,
     kind: str = "sfz",
     *,
+    layout: str | None = None,
     keys: str | None = None,
     seconds: float | None = None,
     loop: bool = False,
@@ -62,21 +65,24 @@ def kit(
     raw: bool = False,
     device: str = "auto",
 ) -> KitResult:
-    """Writes a kit of `pads` clips that differ, on the MIDI notes from 36 up, for the sampler of a kind in FORMATS.
+    """Writes a kit of `pads` clips that differ, on one MIDI note each, for the sampler of a kind in FORMATS.
 
     They are chosen from 20 times as many clips of the seed, or fewer where these last more than 5 s: farthest-first in
     the evaluator's log-mel statistics, for each label by itself. All but loops are cut, and all are made equally loud
-    and named. pads: 16 where None. labels: those that share the pads, all where empty. seconds: of each sound, see
-    `of_seconds`. loop: they are loops, which play as long as a key is held. keys: two notes such as "C2-C5", over which
-    the most usual sound of the seed is spread, in place of pads, by a model that draws pitches. Where labels tell
-    pitches, each key has the nearest of those that are named, or of all; else at most one may be named. out: the
-    folder; if None, kit/ in the MODEL's run folder. Raises UserError for more pads than MIDI has notes from 36 up, and
-    for keys that are none or that the model does not reach, DataError for a folder that holds files, unless `force`,
-    and for a model whose clips are silent. With `force` the files of an earlier kit in the folder are replaced: those
-    that this one does not write are removed.
+    and named. pads: 16 where None. layout: general-midi puts drums on their keys there, see `notes_of`, row puts all on
+    the notes from 36 up; None the former where all labels are drums. labels: those that share the pads, all where
+    empty. seconds: of each sound, see `of_seconds`. loop: they are loops, which play as long as a key is held. keys:
+    two notes such as "C2-C5", over which the most usual sound of the seed is spread, in place of pads, by a model that
+    draws pitches. Where labels tell pitches, each key has the nearest of those that are named, or of all; else at most
+    one may be named. out: the folder; if None, kit/ in the MODEL's run folder. Raises UserError for more pads than MIDI
+    has notes from 36 up, for labels that general-midi has no keys for, and for keys that are none or that the model
+    does not reach, DataError for a folder that holds files, unless `force`, and for a model whose clips are silent.
+    With `force` the files of an earlier kit in the folder are replaced: those that this one does not write are removed.
     """
     if keys is not None and pads is not None:
         raise UserError("`pads` and `keys` are given", "a kit has either", "leave one of them out")
+    if keys is not None and layout is not None:
+        raise UserError("`keys` and `layout` are given", "keys have notes of their own", "leave one of them out")
     if keys is not None and loop:
         rule = "keys have a pitch, and models that draw pitches make no loops"
         raise UserError("`keys` and `loop` are given", rule, "leave one of them out")
@@ -98,7 +104,8 @@ def kit(
         sounds = _on_keys(loaded, spans, labels=labels, **settings)
     else:
         labels = _named(labels or (generator.label_names if generator.labels else ()), pads)
-        sounds = _on_pads(generator, pads, labels=labels, **settings)
+        _refuse_layout(layout, labels)
+        sounds = _on_pads(generator, pads, labels=labels, layout=layout, **settings)
     written = _write_sounds(folder, SAMPLES if FORMATS[kind] else "", sounds, **settings)
     title = f"{generator.name}, {len(sounds)} sounds, seed {seed}{MADE_BY}{__version__}"
     file = write_mapping(folder, kind, written, generator.name, title)
@@ -132,13 +139,31 @@ class _Sound:
     name: str
 
 
-def _on_pads(model: Model, pads: int, *, labels: Sequence[str], seed: int, truncation: float) -> list[_Sound]:
+def _keys_of(labels: Sequence[str], layout: str | None) -> list[int]:
+    """Returns the MIDI notes of sounds with these labels in a layout, see `kit`; general-midi is for drums alone."""
+    drums = None if layout == ROW else notes_of(labels)
+    return drums or list(range(kits.FIRST_NOTE, kits.FIRST_NOTE + len(labels)))
+
+
+def _refuse_layout(layout: str | None, labels: Sequence[str]) -> None:
+    """Raises UserError for drums' keys where a label is no drum, or where there are no labels."""
+    other = [label for label in labels if not kind_of(label)] if labels else ["sounds without labels"]
+    if layout == GENERAL_MIDI and other:
+        rule = f"it has keys for drums alone, and none for {other[0]}"
+        raise UserError(f"`layout` is {layout}", rule, f"try `layout={ROW}`, or leave it out")
+
+
+def _on_pads(
+    model: Model, pads: int, *, labels: Sequence[str], layout: str | None, seed: int, truncation: float
+) -> list[_Sound]:
     """Returns sounds that differ, on one key each."""
     per_pad = max(2, min(CANDIDATES_PER_PAD, SECONDS_PER_PAD * model.sample_rate // model.clip_samples))
     clips = _candidates(model, pads * per_pad, labels, seed, truncation)
     sounds = []
-    for index, number in enumerate(_chosen(model, clips, max(1, len(labels)), pads)):
-        batch, key = batch_of(model, number, len(clips)), kits.FIRST_NOTE + index
+    chosen = _chosen(model, clips, max(1, len(labels)), pads)
+    keys = _keys_of([labels[number % len(labels)] for number in chosen] if labels else [""] * pads, layout)
+    for index, (number, key) in enumerate(zip(chosen, keys, strict=True)):
+        batch = batch_of(model, number, len(clips))
         sounds.append(_Sound(model, clips[number], number, batch, labels, (key, key, key), f"{index + 1:02d}"))
     return sounds
 
