@@ -179,9 +179,7 @@ StartShare = Annotated[
 BroadHiss = Annotated[
     bool, Field(description="keeps hiss below the mean level of the bins around, so that partials stay clean")
 ]
-Drops = Annotated[
-    bool, Field(description="adds noise whose power lies in few samples, as in rain, fire or running water")
-]
+Drops = Annotated[bool, Field(description="adds noise that comes in short bursts, as in rain, fire or running water")]
 DetunedBins = Annotated[
     bool, Field(description="bins ring off their centres, so that what is steady does not repeat after a window")
 ]

@@ -27,8 +27,12 @@ def test_a_kit_has_sounds_of_all_labels_with_receipts(command, drummer):
     outcome = command("kit", drummer, "--pads", 12, "--out", "kit", "--json")
     assert outcome.code == 0, outcome.err
     values = json.loads(outcome.out)
-    notes = [39, 53, 63, 62, 56, 49, 42, 36, 37, 82, 38, 45]  # as drum tracks have them; the second clap where none is
+    notes = [39, 82, 63, 64, 56, 49, 42, 36, 37, 70, 38, 41]  # as drum tracks have them; the second clap beyond these
     assert values["file"] == "kit/drummer.sfz" and list(values["sounds"]) == [str(note) for note in notes]
+    regions = [line for line in Path("kit/drummer.sfz").read_text().splitlines() if "tom" in line or "hihat" in line]
+    assert [line.split("key=")[1] for line in regions] == [
+        *(f"{key} group=1 off_by=1" for key in (42, 44, 46)), *map(str, (41, 43, 45, 47, 48, 50))
+    ]  # fmt: skip
     names = [Path(path).name for path in values["sounds"].values()]
     assert names[:5] == ["01-clap.wav", "02-clap.wav", "03-conga.wav", "04-conga.wav", "05-cowbell.wav"]
     numbers = set()

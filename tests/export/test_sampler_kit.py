@@ -87,3 +87,22 @@ def test_loops_go_on_until_their_keys_are_released():
     assert "loop_mode=loop_continuous\nampeg_release=0.15\n" in text and "sample=samples/01-rain.wav key=36" in text
     groups = ElementTree.fromstring(kit.decentsampler(loops, "rain")).find("groups")
     assert groups is not None and (groups.attrib["loopEnabled"], groups.attrib["release"]) == ("true", "0.150")
+
+
+def test_a_drum_plays_at_all_of_its_keys_and_hats_stop_each_other():
+    pads = [Pad("hat.wav", 42, 42, 42, 0.2, others=(44,), chokes=True), Pad("kick.wav", 36, 36, 36, 0.5)]
+    regions = [line for line in kit.sfz(pads, "drums").splitlines() if line.startswith("<region>")]
+    assert regions == [
+        "<region> sample=hat.wav key=42 group=1 off_by=1",
+        "<region> sample=hat.wav key=44 group=1 off_by=1",
+        "<region> sample=kick.wav key=36",
+    ]
+    samples = list(ElementTree.fromstring(kit.decentsampler(pads, "drums")).iter("sample"))
+    keys = [[sample.get(name) for name in ("path", "rootNote", "loNote", "hiNote")] for sample in samples]
+    assert keys == [["hat.wav", *["42"] * 3], ["hat.wav", *["44"] * 3], ["kick.wav", *["36"] * 3]]
+
+
+def test_the_pitch_of_a_sound_is_that_of_its_loudest_tone():
+    times = torch.arange(4000) / 8000
+    tone = torch.sin(2 * torch.pi * 440 * times) + 0.3 * torch.sin(2 * torch.pi * 100 * times)
+    assert 8000 * kit.pitch_of(tone.expand(2, -1)) == pytest.approx(440, abs=2)

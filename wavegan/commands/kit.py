@@ -16,6 +16,7 @@ from wavegan.commands import receipts
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import batch_of, batch_size_of, chosen_labels, refuse_translation, refuse_truncation
 from wavegan.commands.kit_files import FORMATS, MADE_BY, SAMPLES, remove_others, write_mapping
+from wavegan.commands.kit_layout import drum_notes, refuse_layout
 from wavegan.commands.model_loading import LoadedModel, load_model
 from wavegan.commands.sound_length import is_loop, of_seconds
 from wavegan.commands.sound_pitch import at_hertz, labels_at, refuse_pitches, tell_beyond
@@ -23,7 +24,7 @@ from wavegan.dsp.librosa_door import librosa
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation.features import log_mel_statistics, standardize
 from wavegan.export import sampler_kit as kits
-from wavegan.export.drum_keys import kind_of, notes_of
+from wavegan.export.drum_keys import HATS
 from wavegan.export.sampler_kit import Cut, Pad
 from wavegan.generation import Model
 from wavegan.models.pitches import NOTE, NOTE_OF_LABEL
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES_PER_PAD, SECONDS_PER_PAD = 20, 100  # at most, but two
 PADS = 16
-LAYOUTS = GENERAL_MIDI, ROW = "general-midi", "row"
 KEYS = re.compile(rf"({NOTE})\s*-\s*({NOTE})")
 KEYS_A_SOUND = 3  # its own, and one on each side, for which a sampler moves its pitch by a semitone
 MOST_PADS = kits.LAST_NOTE - kits.FIRST_NOTE + 1
@@ -70,14 +70,15 @@ def kit(
     They are chosen from 20 times as many clips of the seed, or fewer where these last more than 5 s: farthest-first in
     the evaluator's log-mel statistics, for each label by itself. All but loops are cut, and all are made equally loud
     and named. pads: 16 where None. layout: general-midi puts drums on their keys there, see `notes_of`, row puts all on
-    the notes from 36 up; None the former where all labels are drums. labels: those that share the pads, all where
-    empty. seconds: of each sound, see `of_seconds`. loop: they are loops, which play as long as a key is held. keys:
-    two notes such as "C2-C5", over which the most usual sound of the seed is spread, in place of pads, by a model that
-    draws pitches. Where labels tell pitches, each key has the nearest of those that are named, or of all; else at most
-    one may be named. out: the folder; if None, kit/ in the MODEL's run folder. Raises UserError for more pads than MIDI
-    has notes from 36 up, for labels that general-midi has no keys for, and for keys that are none or that the model
-    does not reach, DataError for a folder that holds files, unless `force`, and for a model whose clips are silent.
-    With `force` the files of an earlier kit in the folder are replaced: those that this one does not write are removed.
+    the notes from 36 up; None means general-midi if all labels are drums, else row. labels: those that share the pads,
+    all where empty. seconds: of each sound, see `of_seconds`. loop: they are loops, which play as long as a key is
+    held. keys: two notes such as "C2-C5", over which the most usual sound of the seed is spread, in place of pads, by a
+    model that draws pitches. Where labels tell pitches, each key has the nearest of those that are named, or of all;
+    else at most one may be named. out: the folder; if None, kit/ in the MODEL's run folder. Raises UserError for more
+    pads than MIDI has notes from 36 up, for labels that general-midi has no keys for, and for keys that are none or
+    that the model does not reach, DataError for a folder that holds files, unless `force`, and for a model whose clips
+    are silent. With `force` the files of an earlier kit in the folder are replaced: those that this one does not write
+    are removed.
     """
     if keys is not None and pads is not None:
         raise UserError("`pads` and `keys` are given", "a kit has either", "leave one of them out")
@@ -104,7 +105,7 @@ def kit(
         sounds = _on_keys(loaded, spans, labels=labels, **settings)
     else:
         labels = _named(labels or (generator.label_names if generator.labels else ()), pads)
-        _refuse_layout(layout, labels)
+        refuse_layout(layout, labels)
         sounds = _on_pads(generator, pads, labels=labels, layout=layout, **settings)
     written = _write_sounds(folder, SAMPLES if FORMATS[kind] else "", sounds, **settings)
     title = f"{generator.name}, {len(sounds)} sounds, seed {seed}{MADE_BY}{__version__}"
@@ -127,7 +128,8 @@ def _named(labels: Sequence[str], pads: int) -> tuple[str, ...]:
 class _Sound:
     """Holds a clip, its model, its number and batch as `generate` counts them, and the keys that play it.
 
-    labels: those that take turns. keys: the MIDI notes of its own key, the lowest and the highest one.
+    labels: those that take turns. keys: the MIDI notes of its own key, the lowest and the highest one. others: further
+    notes that play it as it is. chokes: see `Pad`.
     """
 
     model: Model
@@ -137,20 +139,8 @@ class _Sound:
     labels: Sequence[str]
     keys: tuple[int, int, int]
     name: str
-
-
-def _keys_of(labels: Sequence[str], layout: str | None) -> list[int]:
-    """Returns the MIDI notes of sounds with these labels in a layout, see `kit`; general-midi is for drums alone."""
-    drums = None if layout == ROW else notes_of(labels)
-    return drums or list(range(kits.FIRST_NOTE, kits.FIRST_NOTE + len(labels)))
-
-
-def _refuse_layout(layout: str | None, labels: Sequence[str]) -> None:
-    """Raises UserError for drums' keys where a label is no drum, or where there are no labels."""
-    other = [label for label in labels if not kind_of(label)] if labels else ["sounds without labels"]
-    if layout == GENERAL_MIDI and other:
-        rule = f"it has keys for drums alone, and none for {other[0]}"
-        raise UserError(f"`layout` is {layout}", rule, f"try `layout={ROW}`, or leave it out")
+    others: tuple[int, ...] = ()
+    chokes: bool = False
 
 
 def _on_pads(
@@ -161,10 +151,13 @@ def _on_pads(
     clips = _candidates(model, pads * per_pad, labels, seed, truncation)
     sounds = []
     chosen = _chosen(model, clips, max(1, len(labels)), pads)
-    keys = _keys_of([labels[number % len(labels)] for number in chosen] if labels else [""] * pads, layout)
-    for index, (number, key) in enumerate(zip(chosen, keys, strict=True)):
-        batch = batch_of(model, number, len(clips))
-        sounds.append(_Sound(model, clips[number], number, batch, labels, (key, key, key), f"{index + 1:02d}"))
+    own = [labels[number % len(labels)] for number in chosen] if labels else []
+    drums = drum_notes([clips[number] for number in chosen], own, model.sample_rate, layout)
+    for index, number in enumerate(chosen):
+        key, *others = drums[index] if drums else (kits.FIRST_NOTE + index,)
+        batch, name = batch_of(model, number, len(clips)), f"{index + 1:02d}"
+        sound = _Sound(model, clips[number], number, batch, labels, (key, key, key), name)
+        sounds.append(replace(sound, others=tuple(others), chokes=bool(drums) and key in HATS))
     return sounds
 
 
@@ -255,7 +248,8 @@ def _write_sounds(folder: Path, place: str, sounds: Sequence[_Sound], *, seed: i
         ).model_copy(update={"cut": receipts.KeptPart(**asdict(part))})
         file = Path(place, f"{sound.name}-{kits.safe_name(receipt.label or model.name)}.wav").as_posix()
         receipts.write(folder / file, kits.cut(sound.clip, part), model.sample_rate, receipt)
-        pads.append(Pad(file, *sound.keys, part.length / model.sample_rate, is_loop(model)))
+        seconds = part.length / model.sample_rate
+        pads.append(Pad(file, *sound.keys, seconds, is_loop(model), sound.others, sound.chokes))
     return pads
 
 

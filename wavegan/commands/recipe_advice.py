@@ -128,7 +128,6 @@ def advised(
         augmented=augmented,
         is_tonal=form.is_tonal or is_music,
         is_music=is_music,
-        is_noise=is_music and not form.is_tonal,
         is_endless=is_endless,
         is_voice=form.is_voice,
         is_notes=form.is_notes and cutting.windows == "first",
@@ -240,12 +239,14 @@ def _labels_line(corpus: Corpus, cutting: Cutting) -> str:
 def _start(source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cutting) -> tuple[str, int, int] | None:
     """Returns the shipped model of such sound that knows at least half of the labels, and how many of how many.
 
-    Its clips may last half or twice as long. Of models that know as many labels the one with the nearest rate counts.
-    None if there is none, or if that one has learned from this very source at this rate.
+    Its clips may last half or twice as long. Of models that know as many labels the one with the nearest rate counts,
+    and of these one that learned from recordings if the sound is recorded. None if there is none, or if that one has
+    learned from this very source at this rate.
     """
     if not cutting.knows_labels:
         return None
-    own, best = {spelling_key(name) for name in corpus.label_names}, (0, 0.0, "", False)
+    own, best = {spelling_key(name) for name in corpus.label_names}, (0, 0.0, False, "", False)
+    synthesised = {*DRUM_MACHINE_CLIPS, *SYNTH_CLIPS}
     for model in shipped_models():
         data = model.recipe["data"]
         rate = form.sample_rate / data["sample_rate"]
@@ -253,8 +254,9 @@ def _start(source: Sequence[str], corpus: Corpus, form: DataFormat, cutting: Cut
         is_its_own = list(source) == data["source"] and rate == 1
         if data["windows"] == cutting.windows and is_as_long:
             shared = len(own & {spelling_key(name) for name in model.labels})
-            best = max(best, (shared, -abs(math.log(rate)), model.name, is_its_own))
-    shared, _, name, is_its_own = best
+            is_alike = synthesised.isdisjoint(source) == synthesised.isdisjoint(data["source"])
+            best = max(best, (shared, -abs(math.log(rate)), is_alike, model.name, is_its_own))
+    shared, *_, name, is_its_own = best
     return None if is_its_own or 2 * shared < len(own) else (name, shared, len(own))
 
 

@@ -1,78 +1,121 @@
-"""Gives drums the keys of General MIDI, where drum tracks, drum pads and electronic kits play them."""
+"""Gives drums the keys of General MIDI, where drum tracks and electronic kits play them."""
 
 import re
 from collections.abc import Sequence
 
-from wavegan.export.sampler_kit import FIRST_NOTE, LAST_NOTE
-
-KEYS = {  # General MIDI level 1, percussion key map: the keys of a kind of drum, the usual one first
-    "kick": (36, 35),
-    "snare": (38, 40),
-    "rim": (37, 31),
-    "clap": (39,),
-    "snap": (39,),
-    "hihat": (42, 46, 44),
-    "closedhihat": (42, 44),
-    "openhihat": (46,),
-    "tom": (45, 48, 41, 50, 43, 47),
-    "lowtom": (41, 43, 45),
-    "midtom": (47, 45),
-    "hightom": (50, 48),
-    "cymbal": (49, 51, 57, 55, 59, 52),
-    "crash": (49, 57),
-    "ride": (51, 59, 53),
-    "splash": (55,),
-    "cowbell": (56,),
-    "tambourine": (54,),
-    "conga": (63, 62, 64),
-    "bongo": (60, 61),
-    "handdrum": (60, 61, 62, 63, 64),
-    "timbale": (65, 66),
-    "agogo": (67, 68),
-    "cabasa": (69,),
-    "maracas": (70,),
-    "shaker": (82, 70, 69),
-    "claves": (75,),
-    "woodblock": (76, 77),
-    "triangle": (81, 80),
-    "percussion": (75, 54, 56, 76, 67, 70, 81, 69, 77, 68, 82, 39),
+PITCH, LENGTH = "pitch", "length"
+KINDS: dict[str, tuple[tuple[int, ...], str | None]] = {
+    # a kind of drum: its keys in the percussion map of General MIDI level 1, and what tells them apart, if they rise
+    # with it: toms by pitch, hi-hats by length (closed, pedal, open); else the usual key comes first
+    "kick": ((36, 35), None),
+    "snare": ((38, 40), None),
+    "rim": ((37,), None),
+    "clap": ((39,), None),
+    "closed hat": ((42, 44), None),
+    "pedal hat": ((44, 42), None),
+    "open hat": ((46,), None),
+    "hat": ((42, 44, 46), LENGTH),
+    "floor tom": ((41, 43), PITCH),
+    "low tom": ((45, 41, 43), None),
+    "mid tom": ((47, 48), PITCH),
+    "high tom": ((50, 48), None),
+    "tom": ((41, 43, 45, 47, 48, 50), PITCH),
+    "crash": ((49, 57), None),
+    "ride bell": ((53,), None),
+    "ride": ((51, 59), None),
+    "splash": ((55,), None),
+    "china": ((52,), None),
+    "cymbal": ((49, 51, 57, 59, 55, 52, 53), None),
+    "tambourine": ((54,), None),
+    "cowbell": ((56,), None),
+    "vibraslap": ((58,), None),
+    "bongo": ((60, 61), None),
+    "conga": ((63, 64, 62), None),
+    "timbale": ((65, 66), None),
+    "handdrum": ((63, 64, 62, 60, 61, 65, 66), None),
+    "agogo": ((67, 68), None),
+    "cabasa": ((69,), None),
+    "maraca": ((70,), None),
+    "shaker": ((70, 69), None),
+    "whistle": ((71, 72), None),
+    "guiro": ((73, 74), None),
+    "clave": ((75,), None),
+    "woodblock": ((76, 77), None),
+    "cuica": ((78, 79), None),
+    "triangle": ((81, 80), None),
+    "percussion": ((75, 54, 56, 76, 67, 70, 81, 69, 58, 73, 77, 68, 80, 74), None),
 }
-OTHER_NAMES = {
-    "bd": "kick", "bassdrum": "kick", "kickdrum": "kick", "sd": "snare", "sn": "snare", "snaredrum": "snare",
-    "rimshot": "rim", "sidestick": "rim", "rs": "rim", "cp": "clap", "handclap": "clap", "hh": "hihat", "hat": "hihat",
-    "ch": "closedhihat", "chh": "closedhihat", "closedhat": "closedhihat", "hihatclosed": "closedhihat",
-    "hatclosed": "closedhihat", "oh": "openhihat", "ohh": "openhihat", "openhat": "openhihat",
-    "hihatopen": "openhihat", "hatopen": "openhihat", "tomtom": "tom", "lt": "lowtom", "floortom": "lowtom",
-    "mt": "midtom", "ht": "hightom", "cy": "cymbal", "cr": "crash", "rd": "ride", "cb": "cowbell", "perc": "percussion",
+JOINED = {  # what several words or one stand for
+    r"bass[\W_]*drum|kick[\W_]*drum": "kick",
+    r"hi[\W_]*hat": "hat",
+    r"cl[\W_]*hat": "closed hat",
+    r"op[\W_]*hat": "open hat",
+    r"rim[\W_]*shot|side[\W_]*stick|cross[\W_]*stick": "rim",
+    r"hand[\W_]*clap": "clap",
+    r"hand[\W_]*drum|tabla": "handdrum",
+    r"wood[\W_]*block": "woodblock",
+    r"hit[\W_]*hat": "hat",
+}
+OTHER_WORDS = {
+    "bd": "kick", "sd": "snare", "sn": "snare", "snr": "snare", "rs": "rim", "stick": "rim", "cp": "clap",
+    "hh": "hat", "ch": "closed hat", "chh": "closed hat", "hhc": "closed hat", "oh": "open hat", "ohh": "open hat",
+    "hho": "open hat", "foot": "pedal", "hi": "high", "lo": "low", "rack": "mid", "lt": "low tom", "mt": "mid tom",
+    "ht": "high tom", "ft": "floor tom", "tomtom": "tom", "cr": "crash", "rd": "ride", "cy": "cymbal", "cb": "cowbell",
+    "tamb": "tambourine", "perc": "percussion",
 }  # fmt: skip
+HATS = (42, 44, 46)  # keys, of which one sounds at a time
+LOWEST_KEY, HIGHEST_KEY, LAST = 35, 81, 127  # of the map, and of MIDI
 
 
 def kind_of(label: str) -> str | None:
-    """Returns the kind of drum that a label names, a key of KEYS, None if it names no other one.
+    """Returns the kind of drum that a label names, a key of KINDS, None if it names no drum.
 
-    >>> [kind_of(name) for name in ("Kicks", "hi-hat", "CH", "zero")]
-    ['kick', 'hihat', 'closedhihat', None]
+    >>> [kind_of(name) for name in ("Kicks 01", "hi-hat", "Toms_Low", "CH", "zero")]
+    ['kick', 'hat', 'low tom', 'closed hat', None]
     """
-    letters = re.sub(r"[^a-z]", "", label.lower())
-    for name in (letters, letters.removesuffix("s")):
-        if (kind := OTHER_NAMES.get(name, name)) in KEYS:
-            return kind
-    return None
+    text = label.lower()
+    for pattern, words in JOINED.items():
+        text = re.sub(pattern, f" {words} ", text)
+    named = set[str]()
+    for word in re.findall(r"[^\W\d_]+", text):
+        for form in (word, word.removesuffix("s"), word.removesuffix("es")):
+            named.update(OTHER_WORDS.get(form, form).split())
+    return next((kind for kind in KINDS if named >= set(kind.split())), None)
 
 
-def notes_of(labels: Sequence[str]) -> list[int] | None:
-    """Returns a MIDI note for each sound of a kit, whose labels these are; None if one is no drum.
+def notes_of(labels: Sequence[str], measures: Sequence[dict[str, float]]) -> list[tuple[int, ...]] | None:
+    """Returns the MIDI notes that play each sound of a kit, its own one first; None if a label is no drum.
 
-    The sounds of a kind have its keys in turn; where these are taken, the lowest free note from 36 up that is the key
-    of no kind in the kit, and then any.
+    measures: PITCH and LENGTH of each sound. Each key of a kind plays one of its sounds, so no note of a drum track is
+    lost. A kind leaves keys to kinds that have fewer, cymbals to crashes, say. Sounds beyond the keys of their kind lie
+    on notes that General MIDI gives no drum.
     """
-    kinds = [kind for label in labels if (kind := kind_of(label))]
-    if not kinds or len(kinds) < len(labels):
+    kinds = [kind_of(label) or "" for label in labels]
+    if not labels or "" in kinds:
         return None
-    reserved = {key for kind in kinds for key in KEYS[kind]}
-    taken: list[int] = []
-    for kind in kinds:
-        rest = range(FIRST_NOTE, LAST_NOTE + 1)
-        choices = (*KEYS[kind], *(note for note in rest if note not in reserved), *rest)
-        taken.append(next(note for note in choices if note not in taken))
-    return taken
+    notes: list[tuple[int, ...]] = [()] * len(labels)
+    taken: set[int] = set()
+    for kind in sorted(set(kinds), key=lambda kind: len(KINDS[kind][0])):
+        keys, rising = KINDS[kind]
+        keys = [key for key in keys if key not in taken]
+        own = [place for place, other in enumerate(kinds) if other == kind]
+        if rising:
+            own.sort(key=lambda place: measures[place][rising])
+        taken.update(keys)
+        for number, place in enumerate(_spread(own, len(keys)) if rising else own[: len(keys)]):
+            count = min(len(own), len(keys))
+            if rising:
+                played = [key for at, key in enumerate(keys) if at * count // len(keys) == number]
+            else:
+                played = keys[number::count]
+            notes[place] = tuple(played)
+    free = [*range(HIGHEST_KEY + 1, LAST + 1), *range(LOWEST_KEY - 1, -1, -1)]
+    free += [note for note in range(LOWEST_KEY, HIGHEST_KEY + 1) if note not in taken]
+    return [each or (free.pop(0),) for each in notes]
+
+
+def _spread(places: list[int], count: int) -> list[int]:
+    """Returns at most `count` of some places, the first and the last among them, in equal steps."""
+    if len(places) <= count:
+        return places
+    return [places[round(step * (len(places) - 1) / max(1, count - 1))] for step in range(count)]

@@ -35,7 +35,8 @@ class Pad:
     """Describes a sound of a kit: its file, relative to the kit, and its length in seconds.
 
     note: the MIDI note at which it plays as it is; low, high: those of the lowest and the highest key that play it.
-    loops: it repeats until its key is released.
+    loops: it repeats until its key is released. others: further notes at which it plays as it is, of a pad. chokes: it
+    stops all other sounds that choke, as a hi-hat does.
     """
 
     file: str
@@ -44,6 +45,8 @@ class Pad:
     high: int
     seconds: float
     loops: bool = False
+    others: tuple[int, ...] = ()
+    chokes: bool = False
 
     @property
     def is_spread(self) -> bool:
@@ -95,6 +98,11 @@ def cut(clip: Tensor, part: Cut) -> Tensor:
     return kept
 
 
+def pitch_of(clip: Tensor) -> float:
+    """Returns the frequency at which a clip (C, T) has most of its power, in cycles a sample."""
+    return float(torch.fft.rfft(clip.mean(dim=0)).abs().argmax()) / clip.shape[1]
+
+
 def gains(clips: Sequence[Tensor], sample_rate: int) -> list[float]:
     """Returns the factors that make clips (C, T) equally loud, as far as no peak exceeds -1 dBFS.
 
@@ -120,11 +128,13 @@ def sfz(pads: Sequence[Pad], title: str) -> str:
     played += [f"ampeg_release={RELEASE_SECONDS}" if any(pad.is_held for pad in pads) else "loop_mode=one_shot"]
     head = [f"// {title}", "<global>", *played, ""]
 
-    def keys(pad: Pad) -> str:
-        spread = f"lokey={pad.low} hikey={pad.high} pitch_keycenter={pad.note}"
-        return spread if is_instrument else f"key={pad.note}"
+    def regions(pad: Pad) -> list[str]:
+        if is_instrument:
+            return [f"<region> sample={pad.file} lokey={pad.low} hikey={pad.high} pitch_keycenter={pad.note}"]
+        choke = " group=1 off_by=1" if pad.chokes else ""
+        return [f"<region> sample={pad.file} key={note}{choke}" for note in (pad.note, *pad.others)]
 
-    return "\n".join([*head, *(f"<region> sample={pad.file} {keys(pad)}" for pad in pads), ""])
+    return "\n".join([*head, *(region for pad in pads for region in regions(pad)), ""])
 
 
 def decentsampler(pads: Sequence[Pad], title: str) -> str:
@@ -140,8 +150,9 @@ def decentsampler(pads: Sequence[Pad], title: str) -> str:
     groups = ElementTree.SubElement(root, "groups", played, loopEnabled=str(loops).lower())
     group = ElementTree.SubElement(groups, "group")
     for pad in pads:
-        own, low, high = (str(note) for note in (pad.note, pad.low, pad.high))
-        ElementTree.SubElement(group, "sample", path=pad.file, rootNote=own, loNote=low, hiNote=high)
+        for own, low, high in ((pad.note, pad.low, pad.high), *((note,) * 3 for note in pad.others)):
+            keys = {"rootNote": str(own), "loNote": str(low), "hiNote": str(high)}
+            ElementTree.SubElement(group, "sample", {"path": pad.file, **keys})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

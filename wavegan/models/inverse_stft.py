@@ -187,7 +187,9 @@ class Generator(SpectralFrames):
                 pulses = self.pulses(self.pitch(x.detach().float())[..., 0], *drawn)
 
         if self.drops:
-            exponents, bursts = self.drops.exponents(x), self.drops.bursts(white.float())
+            exponents = self.drops.exponents(x)
+            with full_precision(x):
+                bursts = self.drops.bursts(white.float())
 
         def sources(part: slice) -> list[Tensor]:
             samples = slice(part.start * self.hop, (part.stop - 1) * self.hop + self.window)

@@ -30,9 +30,9 @@ function burstFrames(noise, window, hop, span, exponents) {
 
 /** Returns the means of the `span` numbers around each number; beyond the ends are zeros. */
 function meansAround(numbers, span) {
-  const before = span >> 1;
-  return Float64Array.from(numbers, (_, place) => {
-    const around = numbers.subarray(Math.max(0, place - before), Math.max(0, place - before + span));
-    return around.reduce((sum, number) => sum + number, 0) / span;
-  });
+  const [before, { length }] = [span >> 1, numbers];
+  const sums = new Float64Array(length + 1);
+  for (let place = 0; place < length; place++) sums[place + 1] = sums[place] + numbers[place];
+  const sumBelow = (place) => sums[Math.min(Math.max(0, place), length)];
+  return Float64Array.from(numbers, (_, at) => (sumBelow(at - before + span) - sumBelow(at - before)) / span);
 }
