@@ -76,11 +76,12 @@ def kind_of(label: str) -> str | None:
     text = label.lower()
     for pattern, words in JOINED.items():
         text = re.sub(pattern, f" {words} ", text)
-    named = set[str]()
-    for word in re.findall(r"[^\W\d_]+", text):
+    named, words = set[str](), list[str](re.findall(r"[^\W\d_]+", text))
+    for word in words:
         for form in (word, word.removesuffix("s"), word.removesuffix("es")):
             named.update(OTHER_WORDS.get(form, form).split())
-    return next((kind for kind in KINDS if named >= set(kind.split())), None)
+    kinds = [kind for kind in KINDS if named.issuperset(kind.split())]
+    return kinds[0] if kinds else None
 
 
 def notes_of(labels: Sequence[str], measures: Sequence[dict[str, float]]) -> list[tuple[int, ...]] | None:
@@ -100,7 +101,7 @@ def notes_of(labels: Sequence[str], measures: Sequence[dict[str, float]]) -> lis
         keys = [key for key in keys if key not in taken]
         own = [place for place, other in enumerate(kinds) if other == kind]
         if rising:
-            own.sort(key=lambda place: measures[place][rising])
+            own.sort(key=[each[rising] for each in measures].__getitem__)
         taken.update(keys)
         for number, place in enumerate(_spread(own, len(keys)) if rising else own[: len(keys)]):
             count = min(len(own), len(keys))
