@@ -1,15 +1,15 @@
 """Gathers the bundled hits of recorded drums from the packages that data/drum_kits/SOURCES.md names.
 
     pip install pyfluidsynth    # and the library fluidsynth
-    python benchmarks/drum_recordings.py MuseScore_General_Full.sf2 SONIC_PI AUDIOPHOB data/drum_kits
+    python benchmarks/drum_recordings.py MuseScore_General_Full.sf2 SONIC_PI data/drum_kits
 
-SONIC_PI and AUDIOPHOB are the folders of the samples of Sonic Pi and of that kit of Hydrogen. A hit that two kits of
-the sound font share is taken once. Every fifth group of hits that resemble each other is held out, in the folder
-`test`.
+SONIC_PI is the folder of Sonic Pi's samples. A hit that several kits of the sound font share is taken once. Every fifth
+group of hits that resemble each other is held out, in the folder `test`.
 """
 
 import argparse
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,21 @@ KITS = (0, *range(1, 8), 8, *range(9, 16), 16, 17, 18, 19, 24, 25, 32, *range(33
 KEYS = {  # of General MIDI
     "kick": (35, 36),
     "snare": (38, 40),
-    "rim": (37,),
+    "rim": (31, 37),
     "hihat": (42, 44, 46),
     "tom": (41, 43, 45, 47, 48, 50),
     "cymbal": (49, 51, 52, 53, 55, 57, 59),
     "hand_drum": (60, 61, 62, 63, 64, 65, 66),
-    "percussion": (27, 31, 32, 34, 39, 54, 56, 58, 67, 68, 69, 70, 73, 74, 75, 76, 77, 80, 81, 82, 83, 85),
+    "percussion": (27, 32, 34, 39, 54, 56, 58, 67, 68, 69, 70, 73, 74, 75, 76, 77, 80, 81, 82, 83, 85),
 }
-OTHER_KITS = {  # program: label: keys. Brushes have a snare on another key; marching drums have maps of their own
-    40: {"snare": (39,)},
+OTHER_KITS = {  # program: label: keys. Brushes have a third snare; marching drums have maps of their own
+    40: {"snare": (38, 39, 40)},
+    41: {"snare": (38, 39, 40)},
+    42: {"snare": (38, 39, 40)},
     48: {"kick": (35,), "snare": (38,), "cymbal": (57, 59)},
     56: {"snare": (48, 50, 52), "rim": (53, 55, 57, 59, 60)},
-    58: {"tom": (37, 49, 61, 73, 85), "rim": (39, 51, 63, 75, 87)},
-    59: {"cymbal": (72, 74, 77, 81, 84, 89, 91), "hihat": (76, 79, 83, 86, 88)},
+    58: {"cymbal": (72, 74, 77, 81, 84, 89, 91), "hihat": (76, 79, 83, 86, 88)},
+    59: {"tom": (37, 49, 61, 73, 85), "rim": (39, 51, 63, 75, 87)},
     96: {"tom": (36, 39, 48, 51, 60, 63, 72, 75, 84, 96), "rim": (37, 49, 61, 73, 85, 97)},
 }
 NAMES = {  # of the other samples
@@ -65,11 +67,12 @@ def kit_hits(sound_font: Path) -> list[tuple[str, str, np.ndarray]]:
         synth.setting(f"synth.{effect}.active", 0)
     font = synth.sfload(str(sound_font))
     hits = []
-    for program in (*KITS, *OTHER_KITS):
+    for program in dict.fromkeys((*KITS, *OTHER_KITS)):
         synth.program_select(0, font, 128, program)
-        keys = {**(KEYS if program in KITS else {}), **OTHER_KITS.get(program, {})}
-        for label, numbers in keys.items():
-            for key in numbers:
+        own = OTHER_KITS.get(program, {})
+        taken = {key for numbers in own.values() for key in numbers}
+        for label, numbers in {**(KEYS if program in KITS else {}), **own}.items():
+            for key in (key for key in numbers if label in own or key not in taken):
                 for velocity in VELOCITIES:
                     synth.noteon(0, key, velocity)
                     sound = synth.get_samples(round(RATE * (SECONDS + 0.1))).reshape(-1, 2).mean(1) / 32768
@@ -81,14 +84,14 @@ def kit_hits(sound_font: Path) -> list[tuple[str, str, np.ndarray]]:
     return hits
 
 
-def sampled_hits(folder: Path, source: str) -> list[tuple[str, str, np.ndarray]]:
-    """Returns label, name and sound of each hit of a folder whose name says what it is."""
+def sampled_hits(folder: Path) -> list[tuple[str, str, np.ndarray]]:
+    """Returns label, name and sound of each sample of Sonic Pi whose name says what it is."""
     hits = []
-    for path in sorted(path for path in folder.iterdir() if path.suffix in (".flac", ".wav")):
+    for path in sorted(folder.glob("*.flac")):
         label = next((label for label, pattern in NAMES.items() if re.match(pattern, path.stem)), None)
         if label:
             sound, rate = soundfile.read(path, always_2d=True)
-            hits.append((label, f"{source}-{path.stem}", soxr.resample(sound.mean(1), rate, RATE)))
+            hits.append((label, f"sonic-pi-{path.stem}", soxr.resample(sound.mean(1), rate, RATE)))
     return hits
 
 
@@ -136,22 +139,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sound_font", type=Path)
     parser.add_argument("sonic_pi", type=Path)
-    parser.add_argument("audiophob", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
     hits: list[tuple[str, str, Any]] = kit_hits(options.sound_font)
-    hits += sampled_hits(options.sonic_pi, "sonic-pi") + sampled_hits(options.audiophob, "audiophob")
-    for label in sorted({label for label, _, _ in hits}):
-        named = [(name, cut(sound)) for kind, name, sound in hits if kind == label]
-        group = grouped([sound for _, sound in named])
-        groups = sorted(set(group.values()))
-        parts = {"train": 0, "test": 0}
-        for index, its in group.items():
-            part = "test" if groups.index(its) % HELD_OUT == 2 else "train"
-            name, sound = named[index]
-            write(options.out / part / label / f"{name}.ogg", sound)
-            parts[part] += 1
-        print(f"{label}: {parts} in {len(groups)} groups, of {len(named)}")
+    hits += sampled_hits(options.sonic_pi)
+    named: list[tuple[str, str, np.ndarray]] = []
+    for label in KEYS:  # of each label first, as most kits share most hits
+        own = [(kind, name, cut(sound)) for kind, name, sound in hits if kind == label]
+        named += [own[index] for index in grouped([sound for _, _, sound in own])]
+    group = grouped([sound for _, _, sound in named])
+    groups, counts = sorted(set(group.values())), Counter[str]()
+    for index, its in group.items():
+        label, name, sound = named[index]
+        part = "test" if groups.index(its) % HELD_OUT == 2 else "train"
+        write(options.out / part / label / f"{name}.ogg", sound)
+        counts[f"{label} {part}"] += 1
+    for place, count in sorted(counts.items()):
+        print(place, count)
 
 
 if __name__ == "__main__":

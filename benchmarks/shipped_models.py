@@ -48,12 +48,13 @@ TOLD = {  # about, limits
         "clips four hit twice, grow or sound again (`artefact_share`).",
     ),
     "drum_kits": (
-        "One-shot drums as recorded from kits and drum machines, with the whole band of hearing: kicks, snares, toms, "
+        "One-shot drums of recorded kits and drum machines, with the whole band of hearing: kicks, snares, toms, "
         "hi-hats, cymbals, rims, hand drums and percussion.",
-        "It learned 222 hits alone, most of one sound font; of hi-hats nine. A third of its hits are taken for another "
-        "kind. All are as loud as each other, and no longer than 1.53 s, so cymbals fade out early. Partials waver "
-        "more than real ones (`partial_jitter_hz`). The figures are of 31 clips on each side, so their intervals are "
-        "wide.",
+        "It learned only 235 hits, most of them from one sound font, and only 13 hi-hats. Kinds that are near each "
+        "other, such as rims and snares, are sometimes taken for one another. All hits are as loud as each other, and "
+        "no longer than 1.53 s, so cymbals fade out early. Of 33 clips three hit twice, grow or sound again "
+        "(`artefact_share`), and some rims have a faint noise behind them. The figures are of 33 clips on each side, "
+        "so their intervals are wide.",
     ),
     "digits": (
         "Spoken digits, zero to nine, each by its name, in the voices of speech synthesisers.",

@@ -68,9 +68,13 @@ def test_sounds_follow_the_directions_that_it_brings(name, monkeypatch):
     model = wavegan.load(name, device="cpu")
     monkeypatch.setattr(commands, "find_directions", lambda model: pytest.fail("it brings none of these weights"))
     by_name = {direction.name: direction for direction in directions_of(model.loaded)}
-    unsure = {"ambience": {"brightness", "length", "noisiness"}, "piano": {"brightness", "length"}, "tones": set()}.get(
-        name, {"level"}
-    )
+    of_some = {
+        "ambience": {"brightness", "length", "noisiness"},
+        "drum_kits": {"brightness", "noisiness", "level"},
+        "piano": {"brightness", "length"},
+        "tones": set(),
+    }
+    unsure = of_some.get(name, {"level"})
     assert {name for name, direction in by_name.items() if not direction.is_sure} == unsure
     brightness, measure = by_name["brightness"], DESCRIPTORS["brightness"].measure
     measured = directions._correlation(model.loaded.model, measure, brightness.rows)
