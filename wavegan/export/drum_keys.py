@@ -87,9 +87,9 @@ def kind_of(label: str) -> str | None:
 def notes_of(labels: Sequence[str], measures: Sequence[dict[str, float]]) -> list[tuple[int, ...]] | None:
     """Returns the MIDI notes that play each sound of a kit, its own one first; None if a label is no drum.
 
-    measures: PITCH and LENGTH of each sound. Each key of a kind plays one of its sounds, so no note of a drum track is
-    lost. A kind leaves keys to kinds that have fewer, cymbals to crashes, say. Sounds beyond the keys of their kind lie
-    on notes that General MIDI gives no drum.
+    measures: PITCH and LENGTH of each sound. Each key of a kind plays one of its sounds, so all notes that a drum track
+    has for that kind are heard. A kind leaves keys to kinds that have fewer, cymbals to crashes, say. Sounds beyond the
+    keys of their kind lie on notes that General MIDI gives no drum.
     """
     kinds = [kind_of(label) or "" for label in labels]
     if not labels or "" in kinds:
