@@ -120,8 +120,9 @@ def test_what_makes_no_kit_is_refused_before_anything_is_written(command, drumme
 
 
 def test_a_row_begins_at_36_and_other_sounds_have_no_keys_of_drums(command, drummer):
-    outcome = command("kit", drummer, "--pads", 3, "--layout", "row", "--out", "kit", "--json")
-    assert list(json.loads(outcome.out)["sounds"]) == ["36", "37", "38"]
+    outcome = command("kit", drummer, "--pads", 8, "--layout", "row", "--out", "kit", "--json")
+    assert list(json.loads(outcome.out)["sounds"]) == [str(note) for note in range(36, 44)]
+    assert "group" not in Path("kit/drummer.sfz").read_text(), "key 42 is no hi-hat here"
     outcome = command("kit", "digits", "--pads", 2, "--label", "nine", "--out", "words", "--json")
     assert list(json.loads(outcome.out)["sounds"]) == ["36", "37"]
     refused = command("kit", "digits", "--label", "nine", "--layout", "general-midi", "--out", "more")
