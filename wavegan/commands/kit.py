@@ -156,8 +156,9 @@ def _on_pads(
     for index, number in enumerate(chosen):
         key, *others = drums[index] if drums else (kits.FIRST_NOTE + index,)
         batch, name = batch_of(model, number, len(clips)), f"{index + 1:02d}"
-        sound = _Sound(model, clips[number], number, batch, labels, (key, key, key), name)
-        sounds.append(replace(sound, others=tuple(others), chokes=bool(drums) and key in HATS))
+        chokes = bool(drums) and key in HATS
+        own_keys = (key, key, key)
+        sounds.append(_Sound(model, clips[number], number, batch, labels, own_keys, name, tuple(others), chokes))
     return sounds
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 PITCH, LENGTH = "pitch", "length"
 KINDS: dict[str, tuple[tuple[int, ...], str | None]] = {
-    # a kind of drum: its keys in the percussion map of General MIDI level 1, and what tells them apart, if they rise
-    # with it: toms by pitch, hi-hats by length (closed, pedal, open); else the usual key comes first
+    # A kind of drum: its keys in the percussion map of General MIDI level 1, and a measure. The sound with the least
+    # measure has the lowest key: a short hi-hat is closed. Without a measure the usual key comes first.
     "kick": ((36, 35), None),
     "snare": ((38, 40), None),
     "rim": ((37,), None),
@@ -54,7 +54,6 @@ JOINED = {  # what several words or one stand for
     r"hand[\W_]*clap": "clap",
     r"hand[\W_]*drum|tabla": "handdrum",
     r"wood[\W_]*block": "woodblock",
-    r"hit[\W_]*hat": "hat",
 }
 OTHER_WORDS = {
     "bd": "kick", "sd": "snare", "sn": "snare", "snr": "snare", "rs": "rim", "stick": "rim", "cp": "clap",
@@ -97,19 +96,15 @@ def notes_of(labels: Sequence[str], measures: Sequence[dict[str, float]]) -> lis
     notes: list[tuple[int, ...]] = [()] * len(labels)
     taken: set[int] = set()
     for kind in sorted(set(kinds), key=lambda kind: len(KINDS[kind][0])):
-        keys, rising = KINDS[kind]
+        keys, measure = KINDS[kind]
         keys = [key for key in keys if key not in taken]
-        own = [place for place, other in enumerate(kinds) if other == kind]
-        if rising:
-            own.sort(key=[each[rising] for each in measures].__getitem__)
         taken.update(keys)
-        for number, place in enumerate(_spread(own, len(keys)) if rising else own[: len(keys)]):
-            count = min(len(own), len(keys))
-            if rising:
-                played = [key for at, key in enumerate(keys) if at * count // len(keys) == number]
-            else:
-                played = keys[number::count]
-            notes[place] = tuple(played)
+        own = [place for place, other in enumerate(kinds) if other == kind]
+        if measure:
+            own = _spread(sorted(own, key=[each[measure] for each in measures].__getitem__), len(keys))
+        count = min(len(own), len(keys))
+        for at, key in enumerate(keys):
+            notes[own[at * count // len(keys) if measure else at % count]] += (key,)
     free = [*range(HIGHEST_KEY + 1, LAST + 1), *range(LOWEST_KEY - 1, -1, -1)]
     free += [note for note in range(LOWEST_KEY, HIGHEST_KEY + 1) if note not in taken]
     return [each or (free.pop(0),) for each in notes]

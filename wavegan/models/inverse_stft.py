@@ -1,11 +1,11 @@
 """Defines the modern generator: it makes spectra, and their inverse transform is the clip.
 
-Its head says for every frame and bin a complex number of at most 1, shares of hiss and of pulses, and a level. One
+Its head says for every frame and bin a complex number of at most 1, shares of its sources, and a level. One
 loudness raises or lowers all levels of a frame, so that a sound begins and ends in all bins at once. The phase that a
 steady sine gathers from frame to frame is added, so the network need not count it. Vocoders end in an inverse transform
 as well (Kaneko et al. 2022, iSTFTNet; Siuzdak 2023, Vocos); the hiss is a filtered white noise (Engel et al. 2020,
-DDSP); pulses are for sounds with harmonics (`pulses.py`), and in voices they take the place of sines. Long frames may
-add a steadier part (`spectral_frames.py`).
+DDSP); drops are for rain and fire (`drops.py`); pulses are for sounds with harmonics (`pulses.py`), and in voices they
+take the place of sines. Long frames may add a steadier part (`spectral_frames.py`).
 """
 
 from collections.abc import Iterable
@@ -193,10 +193,12 @@ class Generator(SpectralFrames):
 
         def sources(part: slice) -> list[Tensor]:
             samples = slice(part.start * self.hop, (part.stop - 1) * self.hop + self.window)
-            made = [noise_spectra(framed(white[..., samples].float(), window=self.window, hop=self.hop))]
+            spectra = [noise_spectra(framed(white[..., samples].float(), window=self.window, hop=self.hop))]
             if self.drops:
-                made.append(self.drops(bursts[..., samples], exponents[:, part]))
-            return made if pulses is None else [*made, pulses[:, :, part]]
+                spectra.append(self.drops(bursts[..., samples], exponents[:, part]))
+            if pulses is not None:
+                spectra.append(pulses[:, :, part])
+            return spectra
 
         clips = self.sound(x, sources)
         if self.long_frames:
