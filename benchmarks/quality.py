@@ -70,6 +70,7 @@ METRICS = {
     "kad_order": "order",
     "kad_partials": "partials",
     "kad_attack": "attacks",
+    "kad_stereo": "stereo",
     "artefact_share": "artefacts",
 }
 DRAWN = ("kad_l", "kad_c", "kad_partials", "kad_attack")

@@ -45,6 +45,7 @@ STANDARD: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "log_mel": standardize,
     "order": _standard_order,
     "attack": standardize,
+    "stereo": standardize,
     "partials": partial(standardize, least=LEAST_DEVIATION),
     "classifier": partial(standardize, least=LEAST_DEVIATION),
     "embedding": partial(standardize, least=LEAST_DEVIATION),

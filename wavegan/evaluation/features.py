@@ -11,6 +11,7 @@ from wavegan.dsp.mel import BANDS, RANGE_DECIBELS, log_mel
 from wavegan.errors import DataError, UserError
 from wavegan.evaluation import artefacts, copies, fine_structure
 from wavegan.evaluation.events import events
+from wavegan.evaluation.stereo_image import stereo_image
 
 # The least deviation to divide by: 1 dB, about the smallest step in level that can be heard. Without it a band in
 # which all real clips agree (above a low-pass, say) would outweigh all the others.
@@ -51,13 +52,15 @@ def extract(
 
     log_mel (N, 128), order (N, 256), partials (N, 4), jitter (N,), attack (N, 8), events (N, kinds), comb (N, stages),
     ripple (N, delays), lines (N, bins), third_octaves (N, bands), noise_floor (N,), spectrum (1, bins), the mean of all
-    clips, swing (N,), half of the way from a clip's lowest sample to its highest; with a classifier classifier (N, F)
-    and probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures (N, 16, frames), for the
-    search for copies. Raises DataError for samples that are not finite.
+    clips, swing (N,), half of the way from a clip's lowest sample to its highest; of two channels stereo (N, 40); with
+    a classifier classifier (N, F) and probabilities (N, K); with an embedding embedding (N, F); with_pictures: pictures
+    (N, 16, frames), for the search for copies. Raises DataError for samples that are not finite.
     """
 
     def features(clips: Tensor) -> Features:
         of_batch = _features(clips, sample_rate)
+        if clips.shape[1] == 2:
+            of_batch["stereo"] = stereo_image(clips, sample_rate)
         if classifier:
             of_batch["classifier"], of_batch["probabilities"] = classifier.extract(clips, sample_rate)
         if embedding:

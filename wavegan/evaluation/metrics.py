@@ -47,6 +47,11 @@ class Metric:
     parts: Parts | None = None
 
 
+def _kernel_distance(features: str, sentence: str, *, is_charted: bool = False, is_optional: bool = False) -> Metric:
+    words = ("Fidelity", f"Kernel distance, {features}", sentence, LOWER)
+    return Metric(functions.kernel_distance, features, *words, is_charted=is_charted, is_optional=is_optional)
+
+
 def _of_embedding(function: Function, name: str, better: str) -> Metric:
     words = ("Your embedding", f"{name}, embedding", "The same of the features that your embedding gives.", better)
     return Metric(function, "embedding", *words, is_periodic=False, is_optional=True)
@@ -63,38 +68,27 @@ METRICS: dict[str, Metric] = {
         is_charted=True,
         is_headline=True,
     ),
-    "kad_order": Metric(
-        functions.kernel_distance,
-        features="order",
-        group="Fidelity",
-        name="Kernel distance, order",
-        sentence="The same of where in time and frequency a clip's sound lies, 16 × 16 cells: hears order and onsets.",
-        better=LOWER,
+    "kad_order": _kernel_distance(
+        "order",
+        "The same of where in time and frequency a clip's sound lies, 16 × 16 cells: hears order and onsets.",
         is_charted=True,
     ),
-    "kad_partials": Metric(
-        functions.kernel_distance,
-        features="partials",
-        group="Fidelity",
-        name="Kernel distance, partials",
-        sentence="The same of how steady the strongest partials are in frequency and level, and how loud beside noise.",
-        better=LOWER,
+    "kad_partials": _kernel_distance(
+        "partials",
+        "The same of how steady the strongest partials are in frequency and level, and how loud beside noise.",
     ),
-    "kad_attack": Metric(
-        functions.kernel_distance,
-        features="attack",
-        group="Fidelity",
-        name="Kernel distance, attack",
-        sentence="The same of crest factors and the steepest rises in level: hears phases and smeared attacks.",
-        better=LOWER,
+    "kad_attack": _kernel_distance(
+        "attack",
+        "The same of crest factors and the steepest rises in level: hears phases and smeared attacks.",
     ),
-    "kad_c": Metric(
-        functions.kernel_distance,
-        features="classifier",
-        group="Fidelity",
-        name="Kernel distance, classifier",
-        sentence="The same of the classifier's features, which tell kinds and order of sound rather than hiss.",
-        better=LOWER,
+    "kad_stereo": _kernel_distance(
+        "stereo",
+        "The same of the stereo image: width, place and what is in one channel alone, in 8 bands.",
+        is_optional=True,
+    ),
+    "kad_c": _kernel_distance(
+        "classifier",
+        "The same of the classifier's features, which tell kinds and order of sound rather than hiss.",
     ),
     "fad_l": Metric(
         frechet_distance,

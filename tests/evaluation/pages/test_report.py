@@ -116,8 +116,8 @@ def test_every_metric_says_in_one_sentence_what_it_is_and_which_way_is_better(tm
         assert metric.sentence.endswith(".") and ". " not in metric.sentence
         assert f"{metric.sentence} {metric.better}" in table
     ways = {
-        LOWER: "kad_l kad_order kad_partials kad_attack kad_c fad_l fad_c duplicate_share copy_share comb_db "
-        "spectrum_error_db artefact_share am kad_e fad_e",
+        LOWER: "kad_l kad_order kad_partials kad_attack kad_stereo kad_c fad_l fad_c duplicate_share copy_share "
+        "comb_db spectrum_error_db artefact_share am kad_e fad_e",
         HIGHER: "precision density recall coverage inception_score mis precision_e density_e recall_e coverage_e",
         AS_REAL: "ripple_db line_db noise_floor_db copy_z partial_jitter_hz",
     }
