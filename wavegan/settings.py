@@ -179,6 +179,9 @@ StartShare = Annotated[
 BroadHiss = Annotated[
     bool, Field(description="keeps hiss below the mean level of the bins around, so that partials stay clean")
 ]
+PannedHiss = Annotated[
+    bool, Field(description="lets hiss lie anywhere between left and right, more to one side say; nothing for mono")
+]
 Drops = Annotated[bool, Field(description="adds noise that comes in short bursts, as in rain, fire or running water")]
 DetunedBins = Annotated[
     bool, Field(description="bins ring off their centres, so that what is steady does not repeat after a window")
@@ -203,6 +206,9 @@ PowerBeside = Annotated[
 ]
 ResidualBeside = Annotated[
     bool, Field(description="adds the level of what two frames do not predict of the next: how unsteady a partial is")
+]
+DifferencesBeside = Annotated[
+    bool, Field(description="adds the differences between channels (side, of stereo) as more channels; none for mono")
 ]
 FloorDecibels = Annotated[
     float,

@@ -115,6 +115,16 @@ def test_a_discriminator_that_hears_otherwise_begins_anew(command, cub):
     assert "for generator, discriminators.second; random ones for discriminators.waveform\n" in outcome.err
 
 
+def test_what_matters_in_stereo_alone_is_no_other_form_in_mono(command, cub):
+    text, view = Path(cub).read_text(), "{name: log_magnitude, window: 64, hop: 32, floor_db: -90}"
+    old, new = "waveform: {name: wavegan, dim: 1}", f"waveform: {{name: tiled_spectrum, dim: 4, view: {view}}}"
+    Path(cub).write_text(text.replace(old, new))
+    assert command("train", cub, "--run-dir", "run").code == 0
+    beside = "discriminators.waveform.view.differences_beside=true"
+    outcome = command("train", cub, beside, "training.start_from=run", "--run-dir", "next")
+    assert "weights of run for generator, discriminators.waveform, discriminators.second\n" in outcome.err
+
+
 def test_labels_that_one_side_lacks_are_told(command, cub):
     assert command("train", cub, "generator.labels=0", "--run-dir", "run").code == 0
     outcome = command("train", cub, "training.start_from=run", "--run-dir", "next")

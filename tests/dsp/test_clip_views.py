@@ -388,3 +388,33 @@ def test_powers_beside_logarithms_are_further_channels_with_statistics_of_their_
     magnitudes = (logs(clips) * logs.deviations[:, None] + logs.means[:, None]).exp() ** 0.3
     expected = (magnitudes - magnitudes.mean((0, 1, 3))[:, None]) / magnitudes.std((0, 1, 3), correction=0)[:, None]
     torch.testing.assert_close(seen[:, 1::2], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{}, {"power_beside": 0.3, "residual_beside": True, "coordinate": True}])
+@pytest.mark.parametrize(("channels", "further"), [(1, 0), (2, 1), (3, 2)])
+def test_differences_are_further_channels_with_statistics_of_their_own(channels, further, settings):
+    clips = normal(6, channels, 640).float() * torch.tensor([1, 0.9, 1.1])[:channels, None]
+    plain, both = (
+        LogMagnitude(64, 16, channels=channels, differences_beside=beside, **settings) for beside in (False, True)
+    )
+    for view in (plain, both):
+        view.measure([clips])
+    seen, without = both(clips), plain(clips)
+    maps = both.maps
+    assert seen.shape[1:] == both.shape(channels, 640) and seen.shape[1] == without.shape[1] + maps * further
+    torch.testing.assert_close(seen[:, : maps * channels], without[:, : maps * channels], rtol=1e-4, atol=1e-4)
+    for place in range(maps if further else 0):
+        values = seen[:, maps * channels + place : maps * (channels + further) : maps]
+        torch.testing.assert_close(values.mean((0, 1, 3)), torch.zeros(32), rtol=0, atol=1e-3)
+        torch.testing.assert_close(values.std((0, 1, 3), correction=0), torch.ones(32), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("name", ["log_magnitude", "log_mel"])
+def test_the_difference_of_stereo_is_half_of_left_minus_right(name):
+    """Channels in phase and in opposite phase look alike without it."""
+    left = sine(700, 0.5).float()
+    view, alone = view_of(name, channels=2, differences_beside=True), view_of(name)
+    for sign, side in ((1, torch.zeros_like(left)), (-1, left)):
+        seen = view(torch.cat([left, sign * left], dim=1))
+        torch.testing.assert_close(seen[:, 0], alone(left)[:, 0])
+        torch.testing.assert_close(seen[:, 2], alone(side)[:, 0], rtol=1e-4, atol=1e-4)

@@ -28,7 +28,7 @@ SHAPES = {
     "inverse_stft": {
         "clip_samples": 1500, "dim": 4, "window": 64, "hop": 16, "labels": 2, "pulses": True, "drawn_pitch": True,
         "broad_hiss": True, "long_frames": 4, "tuned_bins": True, "local_latents": 2, "unbounded": True,
-        "drops": True,
+        "drops": True, "channels": 2, "panned_hiss": True,
     },
 }  # fmt: skip
 

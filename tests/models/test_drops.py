@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from wavegan.dsp.channels import channel_mix
 from wavegan.models.drops import SPARSEST, Drops, noise_spectra
-from wavegan.models.spectral_head import channel_mix
 
 WINDOW, HOP = 64, 16
 

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from small_generators import clips_of, drawn, long_part, small
 
+from wavegan.dsp.channels import channel_mix
 from wavegan.dsp.frames import framed, inverse_real_transform, real_transform
 from wavegan.models.drops import noise_spectra
 from wavegan.models.pulses import Pulses
 from wavegan.models.spectral_frames import LOUDEST
-from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, channel_mix, hiss_factors, levels_below
+from wavegan.models.spectral_head import LEAST_SLOPE, Spectra, hiss_factors, levels_below
 from wavegan.models.stages import stretched, whole_stages
 
 
@@ -181,6 +182,44 @@ def test_broad_hiss_is_no_louder_than_the_mean_level_around():
     assert falls[[40, 256]].tolist() == pytest.approx([4 * 8 / 9, 4 * 4 / 5], rel=5e-3)
     assert falls[[76, 80, 84]].tolist() == pytest.approx([4 / 9, 0, 4 / 9], abs=1e-3)
     assert falls[:76].sum() == pytest.approx(falls[40].item(), rel=1e-2) and falls.min() >= 0
+
+
+@pytest.mark.parametrize("broad_hiss", [False, True])
+def test_panned_hiss_may_lie_on_one_side_alone(broad_hiss):
+    """Mid takes its own noise, and side as much of the same: mid and side of a sound on the left are equal."""
+    generator = small(channels=2, panned_hiss=True, broad_hiss=broad_hiss)
+    maps = generator.head.bias.detach().view(1, 2, 1, -1).repeat(1, 1, 32, 1)
+    level, real, imaginary, own, other = maps[..., 1:].unflatten(-1, (-1, 257)).unbind(-2)
+    for part in (level, real, imaginary, own, other):
+        part.zero_()
+    own[:, 0], other[:, 1] = 9, 9
+    hiss = torch.randn(1, 2, 32, 257, 2, generator=torch.Generator().manual_seed(6))
+    mid, side = generator.spectra(maps, hiss, hiss.roll(1, dims=1))[0]
+    assert torch.equal(mid, side) and mid.abs().mean() > 0.1
+    left, right = generator.mix.t() @ torch.stack([mid.flatten(), side.flatten()])
+    assert right.abs().max() < 1e-6 * left.abs().max()
+
+
+def test_panned_hiss_begins_in_no_place_and_needs_two_channels():
+    plain, panned = (small(channels=2, panned_hiss=is_panned, labels=2) for is_panned in (False, True))
+    shares = panned.head.bias.detach().view(2, -1)[:, 1:].unflatten(1, (-1, 257))[:, 3:]
+    assert (shares[:, 0] == 0.3).all() and not shares[:, 1].any()
+    assert small(panned_hiss=True).head.bias.shape == small().head.bias.shape
+    assert len(panned.head.bias) - len(plain.head.bias) == 2 * 257
+
+
+def test_the_noise_of_a_mixed_channel_reaches_the_other_where_hiss_is_panned():
+    """Side alone has noise of mid in it, so with that noise negated, side is another one."""
+    for is_panned in (False, True):
+        generator = small(channels=2, panned_hiss=is_panned)
+        with torch.no_grad():
+            generator.head.bias.view(2, -1)[:, 1 + 3 * 257 :] = 1.0
+            inputs = drawn(generator)
+            white = inputs[-1] * torch.tensor([[-1.0], [1.0]])
+            sides = [
+                (generator.mix @ clips_of(generator, [*inputs[:-1], noise]))[:, 1] for noise in (inputs[-1], white)
+            ]
+        assert torch.allclose(sides[0], sides[1], atol=1e-5) != is_panned
 
 
 def test_broad_hiss_leaves_all_else_and_passes_the_gradient_of_its_share():

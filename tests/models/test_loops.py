@@ -13,7 +13,7 @@ VARIANTS = {
     "plain": {},
     "detuned bins, no local latents": {"detuned_bins": True, "local_latents": 0},
     "tuned bins, long frames, labels": {"tuned_bins": True, "long_frames": 4, "channels": 2, "labels": 2},
-    "drops, two channels": {"drops": True, "channels": 2},
+    "drops, two channels": {"drops": True, "channels": 2, "panned_hiss": True},
     "another window, three times as long frames": {"window": 96, "hop": 48, "long_frames": 3},
 }
 

@@ -207,9 +207,10 @@ def test_spectra_are_computed_in_full_precision_under_autocast(long, monkeypatch
     [
         {"channels": 2, "long_frames": 4, "unbounded": True, "tuned_bins": True},
         {"broad_hiss": True, "detuned_bins": False, "drops": True},
+        {"channels": 2, "broad_hiss": True, "panned_hiss": True},
         {"pulses": True, "drawn_pitch": True, "filtered_pulses": True},
     ],
-    ids=["music", "noise", "voice"],
+    ids=["music", "noise", "stereo noise", "voice"],
 )
 def test_parts_of_a_long_sound_are_those_of_the_whole(form, at_once, monkeypatch):
     generator = small(**form)

@@ -93,6 +93,15 @@ def test_a_head_that_says_other_things_of_as_many_numbers_is_refused():
         start_from(second, first.state_dict(), 0, ())
 
 
+@pytest.mark.parametrize("further", [{}, {"drops": True}, {"pulses": True}], ids=str)
+def test_hiss_that_could_not_be_panned_begins_as_it_was(further):
+    first, second = generator(0, channels=2, **further), generator(1, channels=2, panned_hiss=True, **further)
+    start_from(second, first.state_dict(), 0, ())
+    torch.testing.assert_close(made(second), made(first))
+    with pytest.raises(OtherFormError, match="head.bias"):
+        start_from(first, second.state_dict(), 0, ())
+
+
 def test_labels_keep_their_sound_in_another_order():
     first, second = generator(0, labels=3), generator(1, labels=2)
     start_from(second, first.state_dict(), 3, [2, 0])

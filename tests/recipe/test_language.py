@@ -361,6 +361,7 @@ def test_differences_of_recipes_with_other_discriminators():
         "discriminators.fine.view.power: 0.5 → not there",
         "discriminators.fine.view.power_beside: not there → 0.0",
         "discriminators.fine.view.residual_beside: not there → false",
+        "discriminators.fine.view.differences_beside: not there → false",
     ]
 
 

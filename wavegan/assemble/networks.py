@@ -26,15 +26,10 @@ def make(table: Mapping[str, Callable[..., Any]], settings: Any, *positional: An
     return kind(*positional, **keywords, **from_settings)
 
 
-def view_of(settings: Any, sample_rate: int) -> Any:
-    """Makes the view that a section asks for."""
-    return _of_sound(VIEWS, settings, sample_rate)
-
-
-def _of_sound(table: Mapping[str, Callable[..., Any]], settings: Any, sample_rate: int) -> Any:
-    """Makes what a section asks for, and passes the sample rate to kinds that take it."""
-    takes_rate = "sample_rate" in signature(table[settings.name]).parameters
-    return make(table, settings, **({"sample_rate": sample_rate} if takes_rate else {}))
+def _of_sound(table: Mapping[str, Callable[..., Any]], settings: Any, data: Any) -> Any:
+    """Makes what a section asks for; kinds that take the sample rate or the channels get those in `data`."""
+    taken = signature(table[settings.name]).parameters
+    return make(table, settings, **{key: getattr(data, key) for key in ("sample_rate", "channels") if key in taken})
 
 
 def generator(
@@ -81,7 +76,7 @@ def _adversary(recipe: Recipe, settings: Any, against: nn.Module, on: torch.devi
     method, data = recipe.method, recipe.data
     view, shape = None, _clip_shape(recipe, against)
     if getattr(settings, "view", None):
-        view = view_of(settings.view, data.sample_rate).to(on)
+        view = _of_sound(VIEWS, settings.view, data).to(on)
         shape = view.shape(data.channels, data.clip_samples)
     augment = settings.augment or method.augment
     penalty_weight, penalty_every = (
@@ -98,7 +93,7 @@ def _adversary(recipe: Recipe, settings: Any, against: nn.Module, on: torch.devi
         weight=settings.weight,
         weight_clip=method.weight_clip,
         view=view,
-        augment=_of_sound(AUGMENTATIONS, augment, data.sample_rate).to(on) if augment else None,
+        augment=_of_sound(AUGMENTATIONS, augment, data).to(on) if augment else None,
     )
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 KEY = "training.start_from"
 FORM = ("generator.", "data.sample_rate:", "data.channels:", "data.clip_samples:")
+OF_STEREO = "generator.panned_hiss:"  # without meaning in mono
 ANY_SIZE = (  # keys that may differ, as the weights that both have keep their sizes
     "generator.window:",
     "generator.hop:",
@@ -105,8 +107,8 @@ class Start:
     def _judges_alike(self, name: str, network: nn.Module, recipe: Recipe) -> bool:
         """Returns whether a discriminator sees what that of the MODEL saw, and lacks no weights."""
         key = name.partition(".")[2]
-        views = [getattr(each.discriminators.get(key), "view", None) for each in (recipe, self.recipe)]
-        return views[0] == views[1] and dict(network.named_parameters()).keys() <= self.weights[name].keys()
+        own, other = (_view_of(each, key) for each in (recipe, self.recipe))
+        return own == other and dict(network.named_parameters()).keys() <= self.weights[name].keys()
 
     def _tell_labels(self, own: Sequence[str]) -> None:
         their_keys = {spelling_key(name) for name in self.label_names}
@@ -123,7 +125,8 @@ class Start:
         changes = recipes.differences(self.recipe, recipe)
         if other_kind := [change for change in changes if change.startswith("generator.name:")]:
             return other_kind
-        return [change for change in changes if change.startswith(FORM) and not change.startswith("generator.labels")]
+        ignored = ("generator.labels", *([OF_STEREO] if recipe.data.channels == 1 else []))
+        return [change for change in changes if change.startswith(FORM) and not change.startswith(ignored)]
 
     def _unlike(self, recipe: Recipe, name: str, detail: str) -> RunError:
         changes = [change for change in self._changes(recipe) if not change.startswith(ANY_SIZE)]
@@ -132,6 +135,14 @@ class Start:
             "only networks of one form can pass on their weights",
             f"give the recipe these settings of {self.path}, or leave {KEY} out",
         )
+
+
+def _view_of(recipe: Recipe, discriminator: str) -> Any:
+    """Returns the settings of what a discriminator sees, None for no view; in mono there are no differences beside."""
+    view = getattr(recipe.discriminators.get(discriminator), "view", None)
+    if view is not None and recipe.data.channels == 1 and hasattr(view, "differences_beside"):
+        return view.model_copy(update={"differences_beside": False})
+    return view
 
 
 def start_of(recipe: Recipe) -> Start | None:

@@ -1,119 +1,23 @@
-"""Defines spectral views: differentiable spectra of a clip, as a discriminator sees them.
-
-A spectral view has a frame for every hop of a clip, centred on the middle of that hop, with silence beyond both ends:
-ceil(T / hop) frames. So lengths that are multiples of the hop give the numbers of frames that strides divide, and the
-first and the last sample lie half a hop from the middle of a frame, where the window is still near its peak.
-With T // hop + 1 frames on the multiples of the hop, the last sample may lie a whole hop from it.
-
-Spectra are divided by what a sine of amplitude 1 has in the middle of a bin, so that levels are in dB relative to full
-scale. The bin at half the sample rate is left out, so that window / 2 bins remain. Everything is computed in float32
-also under autocast, as bf16 has 8 bits and a floor of -80 dB needs 14; float64 stays float64.
-
-The floor is soft: nothing is clamped, so gradients pass at every level. f is the floor's magnitude, 10^(floor_db / 20).
-"""
+"""Defines the spectral views: logarithms of magnitudes, of all bins or in mel bands, and real and imaginary parts."""
 
 import math
 import warnings
-from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from wavegan import settings
-from wavegan.dsp.frames import framed, parted, precise, real_transform
+from wavegan.dsp.frames import parted
 from wavegan.dsp.mel import mel_filters, mel_scale
 from wavegan.dsp.prediction import power_of, residual_power
-from wavegan.dsp.statistics import means_and_deviations
-from wavegan.dsp.stft import full_scale
+from wavegan.dsp.spectral_view import SpectralView
 
 LEAST_LOG_DEVIATION = 0.3  # 2.6 dB: steady noise varies by 5.6 dB in a bin; empty bins must not dominate
 LEAST_POWER_DEVIATION = 0.015
-LOWEST_FLOOR = -120.0  # below it the rounding of float32 beside a full-scale sine is louder than the floor
-HIGHEST_FLOOR = -20.0
 
 
-class _SpectralView(nn.Module):
-    """Holds the parts that spectral views share: frames, the floor's magnitude, statistics of each row (bin or band).
-
-    `means` and `deviations` (rows,) are buffers: 0 and 1 until `measure` sets them. With `coordinate` the last channel
-    is each row's place, from -1 to 1: convolutions alone do not know how high they are.
-    """
-
-    gives = "spectrum"
-    needs_statistics = True
-    means: Tensor
-    deviations: Tensor
-
-    def __init__(
-        self,
-        window: int,
-        hop: int,
-        rows: int,
-        floor_db: float,
-        least_deviation: float,
-        *,
-        coordinate: bool,
-        maps: int = 1,
-    ):
-        super().__init__()
-        if window < 4 or window % 2:
-            raise ValueError(
-                f"window is {window}; it must be even and 4 samples or more; try {max(4, window // 2 * 2)}"
-            )
-        if not 0 < hop <= window // 2:  # else samples between two frames would have no gradient
-            raise ValueError(
-                f"hop is {hop}; it must be between 1 and half of the window of {window}; try {window // 4}"
-            )
-        if not LOWEST_FLOOR <= floor_db <= HIGHEST_FLOOR:
-            raise ValueError(f"floor_db is {floor_db}; it must be from {LOWEST_FLOOR:g} to {HIGHEST_FLOOR:g}; try -80")
-        self.window, self.hop = window, hop
-        self.floor = 10 ** (floor_db / 20)
-        self.least_deviation, self.maps, self.coordinate = least_deviation, maps, coordinate
-        self.register_buffer("means", torch.zeros(maps * rows))
-        self.register_buffer("deviations", torch.ones(maps * rows))
-
-    def forward(self, clips: Tensor) -> Tensor:
-        values = self._precise_values(clips)
-        means, deviations = self.means.to(values.dtype)[:, None], self.deviations.to(values.dtype)[:, None]
-        values = (values - means) / deviations  # (N, C', maps · rows, frames)
-        values = values if self.maps == 1 else values.unflatten(2, (self.maps, -1)).flatten(1, 2)
-        return torch.cat([values, _places(values)], dim=1) if self.coordinate else values
-
-    def measure(self, batches: Iterable[Tensor]) -> None:
-        """Sets the statistics to those of clips, which come in batches (N, C, T) and are passed over once."""
-        means, deviations = means_and_deviations(batches, self._precise_values, self.least_deviation)
-        self.means.copy_(means)
-        self.deviations.copy_(deviations)
-
-    def shape(self, channels: int, clip_samples: int) -> tuple[int, ...]:
-        """Returns (maps · channels, rows, frames), the shape of one clip's view; any length will do.
-
-        A coordinate is one channel more.
-        """
-        return self.maps * channels + self.coordinate, len(self.means) // self.maps, -(-clip_samples // self.hop)
-
-    def _precise_values(self, clips: Tensor) -> Tensor:
-        """Computes `_values` in float32, or in float64 if the clips are, and puts rows before frames."""
-        with torch.autocast(clips.device.type, enabled=False):
-            values = self._values(precise(clips))
-            return values.transpose(-2, -1)
-
-    def _values(self, clips: Tensor) -> Tensor:
-        """Transforms (N, C, T) to (N, C', frames, rows), not yet centred and scaled."""
-        raise NotImplementedError
-
-    def _spectra(self, clips: Tensor) -> Tensor:
-        """Transforms (N, C, T) to real and imaginary parts (N, C, frames, window / 2 bins, 2); full scale is 1."""
-        samples = clips.shape[-1]
-        before = (self.window - self.hop) // 2
-        end = (-(-samples // self.hop) - 1) * self.hop + self.window - before  # of the last frame
-        frames = framed(F.pad(clips, (before, end - samples)), window=self.window, hop=self.hop)
-        hann = torch.hann_window(self.window, dtype=clips.dtype, device=clips.device) / full_scale(self.window)
-        return real_transform(frames * hann)[..., :-1, :]
-
-
-class LogMagnitude(_SpectralView):
+class LogMagnitude(SpectralView):
     """Shows natural logarithms of magnitudes, (N, C, window / 2 bins, ceil(T / hop) frames).
 
     Silence gives exactly the floor. 20 dB above it values are within 0.6 dB of the true level, 40 dB above within 0.06.
@@ -136,11 +40,14 @@ class LogMagnitude(_SpectralView):
         floor_db: settings.FloorDecibels = -80.0,
         power_beside: settings.PowerBeside = 0.0,
         residual_beside: settings.ResidualBeside = False,
+        differences_beside: settings.DifferencesBeside = False,
         coordinate: settings.Coordinate = False,
+        channels: int = 1,
     ):
         least = LEAST_POWER_DEVIATION if power_beside else LEAST_LOG_DEVIATION
         maps = 1 + (power_beside > 0) + residual_beside
-        super().__init__(window, hop, window // 2, floor_db, least, coordinate=coordinate, maps=maps)
+        further = {"coordinate": coordinate, "channels": channels, "differences_beside": differences_beside}
+        super().__init__(window, hop, window // 2, floor_db, least, maps=maps, **further)
         self.power_beside, self.residual_beside = power_beside, residual_beside
         self.register_buffer("tone", floor_tone(torch.full((window // 2,), self.floor**2 / 2)), persistent=False)
 
@@ -160,7 +67,7 @@ class LogMagnitude(_SpectralView):
         return torch.cat(maps, dim=-1) if len(maps) > 1 else maps[0]
 
 
-class LogMel(_SpectralView):
+class LogMel(SpectralView):
     """Shows natural logarithms of magnitudes in mel bands, (N, C, bands, ceil(T / hop) frames).
 
     A band's triangle has 1 at its peak, so a full-scale sine there has 0 to 1.8 dB where bands are wider than bins.
@@ -182,9 +89,12 @@ class LogMel(_SpectralView):
         *,
         bands: settings.Bands = 80,
         floor_db: settings.FloorDecibels = -80.0,
+        differences_beside: settings.DifferencesBeside = False,
         coordinate: settings.Coordinate = False,
+        channels: int = 1,
     ):
-        super().__init__(window, hop, bands, floor_db, LEAST_LOG_DEVIATION, coordinate=coordinate)
+        further = {"coordinate": coordinate, "channels": channels, "differences_beside": differences_beside}
+        super().__init__(window, hop, bands, floor_db, LEAST_LOG_DEVIATION, **further)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # empty bands are refused below
             filters = mel_filters(sample_rate, window, bands, has_unit_area=False)[:-1].t()  # (bands, bins)
@@ -215,7 +125,7 @@ class LogMel(_SpectralView):
         return (power + self.softness.to(clips.dtype)).log() / 2
 
 
-class ComplexSpectrum(_SpectralView):
+class ComplexSpectrum(SpectralView):
     """Shows compressed real, then imaginary parts, (N, 2C, window / 2 bins, ceil(T / hop) frames).
 
     A magnitude m becomes m · (m² + f²)^((power - 1) / 2), so m^power above the floor, and the phase stays. Phases are
@@ -255,12 +165,6 @@ class ComplexSpectrum(_SpectralView):
         real, imaginary = parted(self._spectra(clips))
         gain = (real * real + imaginary * imaginary + self.floor**2) ** ((self.power - 1) / 2)
         return torch.cat([real * gain, imaginary * gain], dim=1) * self.signs.to(clips.dtype)
-
-
-def _places(values: Tensor) -> Tensor:
-    """Returns the place of each row of values (N, C, rows, frames), from -1 to 1: (N, 1, rows, frames)."""
-    places = torch.linspace(-1, 1, values.shape[2], dtype=values.dtype, device=values.device)
-    return places[:, None].expand(len(values), 1, -1, values.shape[3])
 
 
 def floor_tone(power: Tensor) -> Tensor:

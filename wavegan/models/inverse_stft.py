@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavegan import settings
+from wavegan.dsp.channels import channel_mix
 from wavegan.dsp.frames import framed
 from wavegan.dsp.representation import Waveform
 from wavegan.models.conv1d import initialize_uniform
@@ -27,7 +28,6 @@ from wavegan.models.modulated import ModulatedBlock
 from wavegan.models.pitches import DrawnPitches
 from wavegan.models.pulses import Pulses, pitch_unit
 from wavegan.models.spectral_frames import LongFrames, SpectralFrames
-from wavegan.models.spectral_head import channel_mix
 from wavegan.models.stages import latents_on_the_way, stretched, unbounded_stages, way_stops, whole_stages
 
 MAPPED = 2  # times dim, the numbers to which a latent is mapped
@@ -47,17 +47,17 @@ class Generator(SpectralFrames):
     the middles of parts they are interpolated. unbounded: clips are parts of a sound without beginning and end, so one
     for short clips makes long ones, see `unbounded_stages`; each frame that the blocks begin with is a part. A long
     sound has several latents of latent_dim numbers and goes from one to the next, see `latents_on_the_way`, as far as
-    its `drift` says. pulses:
-    adds a source of pulses, of one pitch for every frame. steady_pitch: `is_steady` of `Pulses`. drawn_pitch: the pitch
-    of a clip is drawn as those of the sound, or of its label, are spread, see `DrawnPitches`, every block sees it and
-    the head moves it little; and pulses ring, with the phases of the minimum-phase filter that has the frame's levels.
-    glottal_pulses: those that ring also swell before their peak, as those of a voice do. filtered_pulses: the complex
-    numbers filter the pulses, and there are no steady sines beside them, which were noise in a voice. start_share: the
-    share of hiss, drops and pulses in a bin of a network that has learned nothing. drops: adds a source of drops, see
-    `Drops`. detuned_bins: see `phases.detuning`. tuned_bins: see `LevelMeter`; they take the place of detuned ones.
-    broad_hiss: hiss is no louder than the mean level of the bins around, so that a partial does not hiss. long_frames:
-    how many times longer a second set of frames is, see `LongFrames`; 0 for none. What they say comes from the first
-    block that has as many frames, or more.
+    its `drift` says. pulses: adds a source of pulses, of one pitch for every frame. steady_pitch: `is_steady` of
+    `Pulses`. drawn_pitch: the pitch of a clip is drawn as those of the sound, or of its label, are spread, see
+    `DrawnPitches`, every block sees it and the head moves it little; and pulses ring, with the phases of the minimum-
+    phase filter that has the frame's levels. glottal_pulses: those that ring also swell before their peak, as those of
+    a voice do. filtered_pulses: the complex numbers filter the pulses, and there are no steady sines beside them, which
+    were noise in a voice. start_share: the share of hiss, drops and pulses in a bin of a network that has learned
+    nothing. panned_hiss: each mixed channel has a share of the noise of the one before, too, so that hiss may be louder
+    on one side. drops: adds a source of drops, see `Drops`. detuned_bins: see `phases.detuning`. tuned_bins: see
+    `LevelMeter`; they take the place of detuned ones. broad_hiss: hiss is no louder than the mean level of the bins
+    around, so that a partial does not hiss. long_frames: how many times longer a second set of frames is, see
+    `LongFrames`; 0 for none. What they say comes from the first block that has as many frames, or more.
 
     Channels are mixed: the first map is what they have in common (mid, for stereo), the others are differences (side).
     Sources apart, no bin's magnitude exceeds its bound, whatever the weights: `measure` takes it, and the levels to
@@ -91,6 +91,7 @@ class Generator(SpectralFrames):
         filtered_pulses: settings.FilteredPulses = False,
         start_share: settings.StartShare = 0.3,
         broad_hiss: settings.BroadHiss = False,
+        panned_hiss: settings.PannedHiss = False,
         drops: settings.Drops = False,
         detuned_bins: settings.DetunedBins = False,
         tuned_bins: settings.TunedBins = False,
@@ -119,21 +120,22 @@ class Generator(SpectralFrames):
         of_pulses = {"is_steady": steady_pitch, "is_drawn": is_drawn, "are_notes": not glottal_pulses}
         self.pulses = Pulses(window, hop, **of_pulses, edge=edge) if pulses else None
         self.pitch = nn.Linear(dim, 1) if pulses else None
-        sources, form = 1 + drops + pulses, (clip_samples, channels, dim, window, hop)
-        filters = pulses and filtered_pulses
-        phases = {"rings": is_drawn, "glottal": is_drawn and glottal_pulses}
+        self.panned_hiss = panned_hiss and channels > 1
+        hisses, form = 1 + self.panned_hiss, (clip_samples, channels, dim, window, hop)
+        sources = {"sources": hisses + drops + pulses, "broad_sources": hisses * broad_hiss}
+        sources |= {"rings": is_drawn, "glottal": is_drawn and glottal_pulses, "filters": pulses and filtered_pulses}
         bins = {"detuned_bins": detuned_bins, "tuned_bins": tuned_bins, "edge": edge}
-        self.build(*form, sources=sources, broad_hiss=broad_hiss, filters=filters, **phases, **bins)
+        self.build(*form, **sources, **bins)
         self.long_frames = LongFrames(*form, long_frames, **bins) if long_frames else None
         self.drops = Drops(dim, channel_mix(channels), window=window, hop=hop) if drops else None
         self.inputs = self._declared_inputs()
         initialize_uniform(self)
         for block in blocks:
             block.begin_empty()
-        self.begin_head(*[start_share] * (1 + drops), START_PULSES if is_drawn else start_share)
-        for part in (self.long_frames, self.drops):
-            if part:
-                part.begin()
+        of_noise = [start_share, *[0.0] * self.panned_hiss, *[start_share] * drops]
+        self.begin_head(*of_noise, START_PULSES if is_drawn else start_share)
+        for part in filter(None, (self.long_frames, self.drops)):
+            part.begin()
         self.register_buffer("peaks_are_one", torch.zeros((), dtype=torch.bool))
         self.register_buffer("mix", channel_mix(channels), persistent=False)
         self.register_buffer("drift", torch.ones(max(1, labels)) if unbounded else None)
@@ -193,7 +195,8 @@ class Generator(SpectralFrames):
 
         def sources(part: slice) -> list[Tensor]:
             samples = slice(part.start * self.hop, (part.stop - 1) * self.hop + self.window)
-            spectra = [noise_spectra(framed(white[..., samples].float(), window=self.window, hop=self.hop))]
+            hiss = noise_spectra(framed(white[..., samples].float(), window=self.window, hop=self.hop))
+            spectra = [hiss, hiss.roll(1, dims=1)] if self.panned_hiss else [hiss]
             if self.drops:
                 spectra.append(self.drops(bursts[..., samples], exponents[:, part]))
             if pulses is not None:

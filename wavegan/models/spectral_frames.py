@@ -46,7 +46,7 @@ class SpectralFrames(nn.Module):
         hop: int,
         *,
         sources: int,
-        broad_hiss: bool,
+        broad_sources: int = 0,
         detuned_bins: bool,
         tuned_bins: bool = False,
         rings: bool = False,
@@ -56,7 +56,7 @@ class SpectralFrames(nn.Module):
     ) -> None:
         """Makes the head for features of `dim` numbers; window, hop and edge are in samples.
 
-        sources: how many each bin has a share of, hiss the first; broad_hiss keeps it below the mean level around.
+        sources: how many each bin has a share of; the first `broad_sources` are kept below the mean level around.
         detuned_bins: a bin whose number stays the same rings off its centre, see `detuning`. tuned_bins: it rings where
         the partials of the sound in it lie, see `LevelMeter`. rings: the last source has the phases of the
         minimum-phase filter with the frame's levels; glottal: and those of a glottis, as a voice has. filters: the
@@ -64,10 +64,10 @@ class SpectralFrames(nn.Module):
         sides of the clip and cut off, a multiple of the hop.
         """
         self.clip_samples, self.channels, self.window, self.hop = clip_samples, channels, window, hop
-        self.frames, self.bins, self.broad_hiss = -(-(clip_samples + 2 * edge) // hop), window // 2 + 1, broad_hiss
+        self.frames, self.bins = -(-(clip_samples + 2 * edge) // hop), window // 2 + 1
         self.overhang = (window - hop) // 2  # samples of the first frame that lie before all that is made
         self.edge, self.before = edge, self.overhang + edge
-        self.filters, self.detuned_bins = filters, detuned_bins
+        self.broad_sources, self.filters, self.detuned_bins = broad_sources, filters, detuned_bins
         self.head = nn.Linear(dim, channels * map_count(self.bins, sources - filters))
         self.register_buffer("start_levels", torch.zeros(channels, self.bins))
         self.register_buffer("bounds", torch.full((channels, self.bins), LOUDEST))
@@ -128,13 +128,14 @@ class SpectralFrames(nn.Module):
     def spectra(self, maps: Tensor, *sources: Tensor, part: slice = slice(None)) -> Tensor:
         """Computes spectra (N, channels, frames, bins, 2) of maps; a full-scale sine has 1.
 
-        sources: their spectra, that of hiss first, in the form of the result or with 1 in place of the channels. part:
-        which of all frames they are.
+        sources: their spectra, in the form of the result or with 1 in place of the channels. part: which of all frames
+        they are.
         """
         room, levels = levels_below(maps, self.start_levels, self.bounds)
-        if self.broad_hiss:
-            hiss, *others = sources
-            sources = (hiss * hiss_factors(levels)[..., None], *others)
+        if self.broad_sources:
+            broad, others = sources[: self.broad_sources], sources[self.broad_sources :]
+            factors = hiss_factors(levels)[..., None]
+            sources = (*(source * factors for source in broad), *others)
         if self.ringing is not None:
             phases = levels @ self.ringing
             sources = (*sources[:-1], turned(sources[-1], phases if self.glottal is None else phases + self.glottal))
@@ -237,7 +238,7 @@ class LongFrames(SpectralFrames):
         super().__init__()
         window, hop = factor * short_window, factor * short_hop
         form = (clip_samples, channels, dim, window, hop)
-        self.build(*form, sources=0, broad_hiss=False, detuned_bins=detuned_bins, tuned_bins=tuned_bins, edge=edge)
+        self.build(*form, sources=0, detuned_bins=detuned_bins, tuned_bins=tuned_bins, edge=edge)
         self.gate = nn.Linear(dim, 1)
         self.factor, self.short_hop = factor, short_hop
         self.register_buffer("fade", torch.hann_window(2 * short_hop), persistent=False)

@@ -1,7 +1,5 @@
 """Turns the output of a generator's last layer into spectra, with a gradient by hand."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -106,14 +104,3 @@ def hiss_factors(levels: Tensor) -> Tensor:
     """
     around = F.avg_pool1d(levels.flatten(0, 2), BROAD, stride=1, padding=BROAD // 2, count_include_pad=False)
     return (around.view_as(levels) - levels).clamp_(max=0).exp_()
-
-
-def channel_mix(channels: int) -> Tensor:
-    """Returns the orthonormal matrix (maps, channels) from channels to their mean and differences.
-
-    It is the cosine transform, of two channels mid and side.
-    """
-    places = (torch.arange(channels) + 0.5) * math.pi / channels
-    rows = torch.outer(torch.arange(channels), places).cos() * math.sqrt(2 / channels)
-    rows[0] /= math.sqrt(2)
-    return rows

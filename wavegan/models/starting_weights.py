@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from wavegan.models.heads import LatentLayer, ScoreLayer
 from wavegan.models.inverse_stft import Generator
 from wavegan.models.spectral_frames import SpectralFrames
+from wavegan.models.spectral_head import MAPS
 from wavegan.models.stages import stretched
 
 
@@ -50,21 +51,26 @@ def start_from(
 def _adapt_bins(weights: dict[str, Tensor], prefix: str, frames: SpectralFrames, rate: float) -> None:
     """Gives the weights of a head, in place, the bins of other frames: each takes what the nearest in Hz has.
 
-    Bins above the highest one of the weights take those below it, mirrored at it. Raises OtherFormError for a head that
-    says other things of a bin.
+    Bins above the highest one of the weights take those below it, mirrored at it. Hiss that could not be panned begins
+    in its place. Raises OtherFormError for a head that says other things of a bin.
     """
     levels, names = weights.get(f"{prefix}start_levels"), (f"{prefix}head.weight", f"{prefix}head.bias")
     if levels is None or not all(name in weights for name in names):
         return
     top = levels.shape[1] - 1
     own_maps = (len(frames.head.bias) // frames.channels - 1) // frames.bins
-    if len(weights[names[1]]) != frames.channels * (1 + own_maps * (top + 1)):
+    count = len(weights[names[1]])
+    maps = (count // frames.channels - 1) // (top + 1)
+    may_lack = isinstance(frames, Generator) and frames.panned_hiss
+    if count != frames.channels * (1 + maps * (top + 1)) or own_maps - maps not in (0, int(may_lack)):
         raise OtherFormError(f"{names[1]}: {len(weights[names[1]])} numbers for {top + 1} bins")
     places = (torch.arange(frames.bins) * (rate * 2 * top / frames.window)).round().long() % (2 * top)
     places = torch.minimum(places, 2 * top - places)
     for name in names:
         lines = weights[name].unflatten(0, (frames.channels, -1))
-        loudness, bins = lines[:, :1], lines[:, 1:].unflatten(1, (own_maps, -1))
+        loudness, bins = lines[:, :1], lines[:, 1:].unflatten(1, (maps, -1))
+        if maps < own_maps:
+            bins = torch.cat([bins[:, : MAPS + 1], torch.zeros_like(bins[:, :1]), bins[:, MAPS + 1 :]], dim=1)
         weights[name] = torch.cat([loudness, bins[:, :, places].flatten(1, 2)], dim=1).flatten(0, 1)
 
 

@@ -50,6 +50,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "broad hiss": {"broad_hiss": True, "pulses": True},
     "drops": {"drops": True, "names": ("a", "b")},
     "drops, stereo": {"drops": True, "broad_hiss": True, "channels": 2, "dim": 9},
+    "panned hiss": {"panned_hiss": True, "channels": 2, "long_frames": 2},
+    "panned hiss, broad, drops": {"panned_hiss": True, "broad_hiss": True, "drops": True, "channels": 2, "dim": 9},
     "a steady pitch": {"pulses": True, "steady_pitch": True},
     "drawn pitches": {"pulses": True, "drawn_pitch": True, "names": ("a", "b"), "window": 128, "hop": 32},
     "drawn pitches, stereo, uneven": {

@@ -64,13 +64,16 @@ class Frames {
     this.kernel.apply(this.head, features, stride, this.frames, this.headMaps);
   }
 
-  /** Makes the sound of one channel. hiss, drops, pulse: spectra of the sources, undefined where there are none. */
-  sound(channel, broadHiss, hiss, drops, pulse) {
-    return this.synthesized(this.shaped(channel, broadHiss, hiss, drops, pulse));
+  /** Makes the sound of one channel, see `shaped`. */
+  sound(channel, sources, broad, pulse) {
+    return this.synthesized(this.shaped(channel, sources, broad, pulse));
   }
 
-  /** Shapes the sources into the spectra of one channel. */
-  shaped(channel, broadHiss, hiss, drops, pulse) {
+  /**
+   * Shapes sources into the spectra of one channel. sources: spectra of noise; the first `broad` of them are kept below
+   * the mean level around. pulse: spectra of pulses, undefined where there are none.
+   */
+  shaped(channel, sources, broad, pulse) {
     const { kernel, bins, frames, turn } = this;
     const startLevels = this.startLevels.subarray(channel * bins);
     const bounds = this.bounds.subarray(channel * bins);
@@ -85,19 +88,22 @@ class Frames {
       const phases = pulse && this.rings ? this.ringing(levels) : null;
       for (let bin = 0; bin < bins; bin++) {
         const [real, imaginary] = [maps[1 + bins + bin], maps[1 + 2 * bins + bin]];
-        let share = hiss ? maps[1 + 3 * bins + bin] : 0;
-        const dropShare = drops ? maps[1 + 4 * bins + bin] : 0;
-        const pulseShare = pulse && !this.filters ? maps[1 + (drops ? 5 : 4) * bins + bin] : 0;
-        const squares = 1 + real * real + imaginary * imaginary + share * share;
-        const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares + dropShare * dropShare + pulseShare * pulseShare);
-        if (broadHiss) share *= hissFactor(levels, bin);
+        const pulseShare = pulse && !this.filters ? maps[1 + (3 + sources.length) * bins + bin] : 0;
         const place = 2 * (frame * bins + bin);
         const [pulseX, pulseY] = pulse ? turned(pulse[place], pulse[place + 1], phases?.[bin]) : [0, 0];
         const [cosine, sine] = this.filters ? [pulseX, pulseY] : [turn[place], turn[place + 1]];
         let x = real * cosine - imaginary * sine;
         let y = real * sine + imaginary * cosine;
-        if (hiss) [x, y] = [x + share * hiss[place], y + share * hiss[place + 1]];
-        if (drops) [x, y] = [x + dropShare * drops[place], y + dropShare * drops[place + 1]];
+        let squares = 1 + real * real + imaginary * imaginary + pulseShare * pulseShare;
+        const factor = broad ? hissFactor(levels, bin) : 1;
+        for (let source = 0; source < sources.length; source++) {
+          const share = maps[1 + (3 + source) * bins + bin];
+          const heard = source < broad ? share * factor : share;
+          x += heard * sources[source][place];
+          y += heard * sources[source][place + 1];
+          squares += share * share;
+        }
+        const amplitude = Math.exp(levels[bin]) / Math.sqrt(squares);
         spectra[place] = amplitude * (x + pulseShare * pulseX);
         spectra[place + 1] = amplitude * (y + pulseShare * pulseY);
       }

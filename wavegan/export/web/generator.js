@@ -103,9 +103,12 @@ class Generator {
     const pulses = model.pulses ? this.pulses(x, pitches?.slice(first.margin * first.stride)) : undefined;
     const white = noise.slice(this.blocks.length, this.blocks.length + model.channels);
     const drops = model.drops && dropFrames(white, model.window, model.hop, this.exponents(x));
-    const maps = white.map((numbers, channel) => {
-      const dropSpectra = drops && this.spectra(drops[channel], model.window);
-      return short.sound(channel, model.broadHiss, this.spectra(numbers, model.hop), dropSpectra, pulses);
+    const hiss = white.map((numbers) => this.spectra(numbers, model.hop));
+    const maps = hiss.map((own, channel) => {
+      const sources = [own];
+      if (model.pannedHiss) sources.push(hiss.at(channel - 1));
+      if (drops) sources.push(this.spectra(drops[channel], model.window));
+      return short.sound(channel, sources, model.broadSources, pulses);
     });
     if (long) this.addSteady(maps, slow, gate);
     return limited(mixedChannels(maps), model.peaksAreOne);
@@ -123,7 +126,7 @@ class Generator {
     this.activate(slow);
     this.long.say(this.padded, this.wide);
     maps.forEach((sound, channel) => {
-      const steady = this.long.sound(channel);
+      const steady = this.long.sound(channel, [], 0);
       for (let sample = 0; sample < sound.length; sample++)
         sound[sample] += this.evenness[sample] * gate[sample] * steady[sample];
     });
