@@ -295,7 +295,8 @@ def test_evaluate_a_model_twice(command, model, here, monkeypatch):
         score = values[name]["fad_l"]
         assert set(score) == {"value", "low", "high", "n"} and score["low"] <= score["value"] <= score["high"]
     assert values["noise"]["fad_l"]["value"] > values["reference"]["fad_l"]["value"]
-    assert json.loads(Path("one/metrics.json").read_text()) == values
+    subject = {"targets": [str(model)], "data": None, "training": None}
+    assert json.loads(Path("one/metrics.json").read_text()) == values | {"subject": subject}
     assert sorted(path.name for path in here.joinpath("one").iterdir()) == [
         "metrics.json", "report.html", "spectrograms.png",
     ]  # fmt: skip
@@ -327,6 +328,12 @@ def test_a_folder_is_judged_at_its_own_place_unless_told(command, home, monkeypa
     monkeypatch.setattr("wavegan.commands.evaluate.write_report", lambda *_, **__: None)
     outcome = command("evaluate", home / "tones", "--data", home / "tones", "--json")
     assert json.loads(outcome.out)["report"] == "evaluation/tones/report.html"
+    Path("tones").symlink_to(home / "tones")
+    outcome = command("evaluate", "tones", "--data", home / "tones", "--json")
+    assert json.loads(outcome.out)["report"] == "evaluation/tones-2/report.html", "what is of another path is kept"
+    assert "evaluation/tones holds results about something else, so these are written to evaluation/tones-2" in (
+        outcome.err
+    )
 
 
 def test_python_m_wavegan_with_a_reader_that_leaves():
@@ -439,6 +446,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
         "generate nowhere",
         ("nowhere does not exist", "a MODEL is a run folder, a checkpoint file", "spelling", "no run in runs/"),
     ),
+    "a path without a name": ("generate {model} --out=", ("--out", "it is empty", "name a path")),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),
     "random model": (

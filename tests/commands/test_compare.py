@@ -133,7 +133,9 @@ def test_it_gives_all_figures_as_json_and_two_pages(command, home, here):
     assert set(values) == {"metrics", "differences", "facts", "candidates", "report", "listening"}
     assert list(values["metrics"]) == ["mouse", "rat", "real", "noise"] and list(values["differences"]) == ["rat"]
     learned = {
-        name for name, metric in METRICS.items() if metric.features in ("classifier", "probabilities", "embedding")
+        name
+        for name, metric in METRICS.items()
+        if metric.features in ("classifier", "probabilities", "embedding", "stereo")
     }
     assert learned
     for scores in values["metrics"].values():
@@ -152,7 +154,10 @@ def test_it_gives_all_figures_as_json_and_two_pages(command, home, here):
     }
     assert values["facts"]["clips"] == "5 of 0.26 s in each set" and values["facts"]["classifier"] == "none"
     assert (values["report"], values["listening"]) == ("comparison/report.html", "comparison/listening.html")
-    assert sorted(path.name for path in here.rglob("*.*")) == ["listening.html", "report.html"]
+    assert sorted(path.name for path in here.rglob("*.*")) == ["listening.html", "report.html", "report.json"]
+    written = json.loads(Path("comparison/report.json").read_text())
+    targets = [str(home / "mouse"), str(home / "rat")]
+    assert written == values | {"subject": {"targets": targets, "data": None, "training": None}}
     assert f"{home / 'mouse'}, model: mouse, step: 2, weights" in page_of(values["report"])
     assert "6 pairs" in page_of(values["listening"])
     first, second = outcome.err.splitlines()
@@ -313,6 +318,14 @@ def test_a_folder_in_another_form_is_converted_and_says_so(home, capfd, console)
     ]
     assert whole(result.scores["stereo"]) == pytest.approx(whole(result.scores["mono"]), abs=0.01)
     assert result.facts["sound"] == str(FORM)
+    assert not [line for line in lines if "lower rate" in line], "what is above half of the lower rate is cut off"
+
+
+def test_sound_of_a_lower_rate_lacks_what_the_others_have_and_is_told(home, capfd, console):
+    write_sounds(Path("low"), 8, seed=3, rate=8000)
+    compare([home / "mouse", Path("low")], JudgingOptions(count=4), trials=12)
+    (line,) = (line for line in capfd.readouterr().err.splitlines() if "lower rate" in line)
+    assert line.startswith("warning: low: 8 of 8 files have a lower rate than the clips and hold nothing above 4 kHz, ")
 
 
 def test_models_of_other_forms_are_refused_and_their_folders_are_not(command, home):

@@ -33,6 +33,10 @@ def told(tmp_path: Path, capfd, console):
 def test_too_little_to_judge_by_is_told_before_the_training(told):
     err = told(2)
     assert "held out: 1 file, 0.1 seconds at 16,000 Hz, 1 label (" in err
-    assert "clips in a half of what is held out: 1, and wavegan evaluate needs 2 in each; raise data.holdout, or" in err
+    assert (
+        "is held out: 1, and wavegan evaluate needs 2 in each; name a folder of more real audio as data.test\n" in err
+    )
     assert "wavegan evaluate needs" not in told(2, "evaluation.every=100")
+    assert "raise data.holdout, to 0.4 say, or name a folder" in told(5), "4 of 10 files"
+    assert "wavegan evaluate needs" not in told(5, "data.holdout=0.4")
     assert "wavegan evaluate needs" not in told(30)

@@ -460,7 +460,7 @@ def test_the_rate_is_what_nearly_all_files_hold(heard, rate):
         ),
         (
             16000,
-            ["16,000 Hz keep what lies below 8 kHz; 100% of .* up to 20 kHz: .* --sample-rate 44100$"],
+            ["16,000 Hz keep what lies below 8 kHz; 100% of .* up to 20 kHz or less: .* --sample-rate 44100$"],
         ),
         (
             11025,
@@ -483,11 +483,15 @@ def test_what_a_rate_costs_is_told(asked, told):
     [
         (
             [(44100, 20000.0, *MONO)] * 12 + [(8000, 3900.0, *MONO)] * 12,
-            ["8,000 Hz keep what lies below 4 kHz; 50% of the files hold sound up to 20 kHz: .* --sample-rate 44100"],
+            ["8,000 Hz keep what lies below 4 kHz; 50% .* half of them up to 20 kHz .* --sample-rate 44100"],
+        ),
+        (
+            [(44100, 20000.0, *MONO)] * 26 + [(96000, 40000.0, *MONO)] * 4 + [(16000, 7900.0, *MONO)] * 6,
+            ["16,000 Hz .* 83% .* beyond it, half of them up to 20 kHz or less: .* --sample-rate 44100"],
         ),
         (
             [(96000, 40000.0, *MONO)] * 9,
-            ["48,000 Hz keep what lies below 24 kHz; 100% .* up to 40 kHz: .* --sample-rate 96000", "without .* 45%"],
+            ["48,000 Hz keep what lies below 24 kHz; 100% .* up to 40 kHz .* --sample-rate 96000", "without .* 45%"],
         ),
         (
             [(48000, 24000.0, *MONO)] + [(44100, 22050.0, *MONO)] * 19,

@@ -167,6 +167,15 @@ def test_a_training_takes_no_strangers_sound_of_that_name(
     assert told.code == 2 and reason in told.err and "--fresh" in told.err
 
 
+def test_sound_that_is_gone_is_told_with_its_remedies(home: Path, command: Callable):
+    shutil.move(home / "sounds", home / "elsewhere")
+    told = command("train", home / "run", "--device", "cpu", "training.steps=2")
+    assert told.code == 2 and f"sounds, which {home}/run learned from, is not there; a run keeps the sound" in told.err
+    assert f"name it: wavegan train {home}/run data.source=FOLDER, or wavegan evaluate --data\n" in told.err
+    told = command("train", home / "run", "--device", "cpu", "training.steps=2", "data.source=elsewhere")
+    assert told.code == 0, told.err
+
+
 def test_sound_that_was_exchanged_in_its_own_folder_brings_a_warning(home: Path, command: Callable):
     shutil.rmtree("sounds")
     write_tones(Path("sounds"), 60, first=300)

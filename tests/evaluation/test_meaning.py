@@ -20,7 +20,9 @@ RATE, SAMPLES = 16000, 4096
 ABSOLUTE = {"comb_db", "ripple_db", "line_db", "noise_floor_db", "partial_jitter_hz"}
 DIVERSITY = {"recall", "coverage", "duplicate_share"}
 EVERY = {
-    name for name, metric in METRICS.items() if metric.features not in ("classifier", "probabilities", "embedding")
+    name
+    for name, metric in METRICS.items()
+    if metric.features not in ("classifier", "probabilities", "embedding", "stereo")
 }
 
 

@@ -13,7 +13,18 @@ from wavegan.audio.listing import Listing
 from wavegan.audio.name_matching import NameMatcher
 from wavegan.errors import DataError
 
-OTHER_LISTS = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".xls", ".ods", ".csv.txt")
+OTHER_LISTS = (
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".parquet",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".csv.txt",
+    "metadata.json",
+    "labels.json",
+)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ class HomePath(click.Path):
     """Takes a path, in which ~ is the home folder also behind --out=, where some shells leave it as it is."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """Returns the path."""
+        """Returns the path. An empty one would be the folder that the user is in, so it is refused."""
+        if value == "":
+            self.fail("it is empty, as a shell variable without a value is; name a path.", parameter, context)
         return super().convert(os.path.expanduser(value), parameter, context)
 
 

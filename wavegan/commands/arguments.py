@@ -20,6 +20,8 @@ def path_of(argument: str, value: Any, *, advised: str) -> Path:
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         rule = "it must be text or a path"
         raise UserError(f"`{argument}` is {reprlib.repr(value)}", rule, f"try {argument}='{advised}'")
+    if not os.fspath(value):
+        raise UserError(f"`{argument}` is empty", "it must name a path", f"try {argument}='{advised}'")
     return Path(value)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from wavegan import assemble
 from wavegan.assemble.evaluation import clip_format_of
 from wavegan.commands.classify import Classifier, classifier_of
+from wavegan.commands.earlier_results import results_folder, subject_of, tell_replaced, write_results
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
     Candidate,
@@ -66,13 +67,14 @@ def compare(
     trials: int = 40,
     embedding: Embedding | None = None,
 ) -> Comparison:
-    """Writes a report and, beside it, a blind listening test of MODELs or folders; returns all figures.
+    """Writes a report, its figures as JSON and a blind listening test of MODELs or folders; returns all figures.
 
     The first MODEL's sound is the reference, unless the options name other sound. Differences are counted from the
     first target. embedding, errors: as `evaluate`.
     """
     targets = _checked(targets)
-    page = _page(out)
+    subject = subject_of(targets, options)
+    page = _page(out, subject)
     make_folder(page.parent)  # raises before the work; the next line does so for the device
     assemble.device(options.device)
     models = {path: model_candidate(path, options) for path in targets if is_model(path)}
@@ -84,7 +86,9 @@ def compare(
     count = agreed_count(options.count or wanted, real_sound, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
     classifier = classifier_of(options.classifier, real_sound, device=options.device)
-    return _compare(named, real_sound, count, page, classifier, embedding, trials=trials, seed=options.seed)
+    result = _compare(named, real_sound, count, page, classifier, embedding, trials=trials, seed=options.seed)
+    write_results(page.with_suffix(".json"), as_json(result), subject)
+    return result
 
 
 def _compare(
@@ -165,9 +169,9 @@ def _checked(targets: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def _page(out: Path | None) -> Path:
+def _page(out: Path | None, subject: dict[str, Any]) -> Path:
     """Returns the path of the report; `out` names it or its folder. Raises DataError if it is no page of that kind."""
-    page = out or Path("comparison")
+    page = out or results_folder(Path("comparison"), "report.json", subject)
     if page.is_dir() or not page.suffix:
         page = page / "report.html"
     if page.suffix.lower() != ".html" or page.name == LISTENING:
@@ -176,6 +180,8 @@ def _page(out: Path | None) -> Path:
             f"the report is a page that ends in .html, and {LISTENING} is the test beside it",
             "name another file, or a folder",
         )
+    if out:
+        tell_replaced(page.with_suffix(".json"), subject)
     return page
 
 

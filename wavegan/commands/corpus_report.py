@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "", *, go
         logger.info(f"held out: {_summary(parts.held_out)} ({parts.split})")
         _warn_of_other_sound(recipe, parts.training, parts.held_out, suffix)
         if not goes_on and (suffix or recipe.data.source_b is None):
-            _warn_of_few_to_judge(recipe, parts.held_out, suffix)
+            _warn_of_few_to_judge(recipe, parts.training, parts.held_out, suffix)
     for note in parts.all_notes:
         logger.info(note)
     for reason, names in parts.passed_over.items():
@@ -89,14 +90,18 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "", *, go
         logger.log(logging.WARNING if finding.weight >= WARNED_WEIGHT else logging.INFO, finding)
 
 
-def _warn_of_few_to_judge(recipe: Recipe, held_out: Corpus, suffix: str) -> None:
+def _warn_of_few_to_judge(recipe: Recipe, training: Corpus, held_out: Corpus, suffix: str) -> None:
     """Warns if too little is held out for an evaluation; one while the model trains tells it itself."""
-    halves = Windows(held_out, recipe.data.clip_samples, recipe.data.windows).halves()
-    count = min(map(len, halves))
+    learned, judged = (
+        Windows(corpus, recipe.data.clip_samples, recipe.data.windows) for corpus in (training, held_out)
+    )
+    count = min(map(len, judged.halves()))
     if count < FEWEST_JUDGED and not recipe.evaluation.every:
+        share = math.ceil(200 * FEWEST_JUDGED / (len(learned) + len(judged))) / 100
+        raising = f"raise data.holdout, to {share:g} say, or " if share < 0.5 else ""
         logger.warning(
-            f"clips in a half of what is held out: {count}, and wavegan evaluate needs {FEWEST_JUDGED} in each; raise "
-            f"data.holdout, or name a folder of more real audio as data.test{suffix}"
+            f"clips in a half of what is held out: {count}, and wavegan evaluate needs {FEWEST_JUDGED} in each; "
+            f"{raising}name a folder of more real audio as data.test{suffix}"
         )
 
 

@@ -64,11 +64,12 @@ def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> D
     rate = sample_rate or max(min(needed, file_rate), LOWEST_RATE)
     remarks = []
     if beyond := [probe.bandwidth for probe in audible if probe.bandwidth > BEYOND * rate / 2]:
-        edge = float(np.percentile(beyond, 90))
-        all_of_it = min((each for each in HIGHER_RATES if each >= 2 * edge), default=HIGHER_RATES[-1])
+        edge = float(np.median(beyond))
+        higher = min((each for each in HIGHER_RATES if each >= 2 * edge), default=HIGHER_RATES[-1])
         remarks.append(
             f"{rate:,} Hz keep what lies below {_kilohertz(rate / 2)} kHz; {len(beyond) / len(audible):.0%} of the "
-            f"files hold sound up to {_kilohertz(edge)} kHz: wavegan doctor keeps it with --sample-rate {all_of_it}"
+            f"files hold sound beyond it, half of them up to {_kilohertz(edge)} kHz or less: wavegan doctor keeps that "
+            f"with --sample-rate {higher}"
         )
     elif rate < file_rate:
         remarks.append(f"nothing lies above {_kilohertz(bandwidth)} kHz, so {rate:,} Hz hold all of it")

@@ -3,7 +3,6 @@
 It compares the clips with real sound that the model has not learned from.
 """
 
-import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from torch import Tensor
 
 from wavegan import assemble, generation
 from wavegan.assemble.evaluation import generated
-from wavegan.atomic_write import write_text
 from wavegan.audio.labels import spelling_key
 from wavegan.commands.classify import Classifier, classifier_of
 from wavegan.commands.clip_arrays import ClipArray
+from wavegan.commands.earlier_results import results_folder, subject_of, tell_replaced, write_results
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
     Candidate,
@@ -50,6 +49,7 @@ from wavegan.training.run_folder import RunFolder, evaluations
 
 logger = logging.getLogger(__name__)
 
+METRICS_FILE = "metrics.json"
 WALK_KEYFRAMES, WALK_BETWEEN = 4, 3
 RISKIEST = 8  # so many clips are shown for artefacts, and so many beside what they may copy
 
@@ -81,13 +81,15 @@ def evaluate(
 ) -> Evaluation:
     """Writes metrics.json, spectrograms.png and report.html of a MODEL, a folder or clips, and returns the figures.
 
-    out: a folder; None means evaluation/step-… of a MODEL, or evaluation/NAME for others. embedding: a function of
-    clips (N, C, T) and their sample rate that gives (N, F); the distances and neighbours are then also taken on these
-    features. Raises DataError or RunError for what cannot be judged.
+    out: a folder; None means evaluation/step-… of a MODEL, or evaluation/NAME for others, see `results_folder`.
+    embedding: a function of clips (N, C, T) and their sample rate that gives (N, F); the distances and neighbours are
+    then also taken on these features. Raises DataError or RunError for what cannot be judged.
     """
     target = target if isinstance(target, ClipArray) else target_of(target)
+    subject = subject_of([target], options)
     if out is not None:
-        make_folder(out)  # raises before the work; the next line does so for the device
+        make_folder(out)  # raises before the work, as the device does below
+        tell_replaced(out / METRICS_FILE, subject)
     assemble.device(options.device)
     data, training, seed = options.data, options.training, options.seed
     if isinstance(target, ClipArray):
@@ -112,7 +114,10 @@ def evaluate(
     logger.info(f"comparing at {real_sound.form}")
     sets = _sets(candidate, real_sound, agreed_count(wanted, real_sound), seed)
     classifier = classifier_of(options.classifier, real_sound, device=options.device)
-    return _judge(candidate, sets, real_sound, classifier, embedding, out or place, seed)
+    place = out or results_folder(place, METRICS_FILE, subject)
+    result = _judge(candidate, sets, real_sound, classifier, embedding, place, seed)
+    write_results(place / METRICS_FILE, as_json(result), subject)  # the last: whoever sees it sees the others too
+    return result
 
 
 def _sets(candidate: Candidate, real_sound: ReferenceSets, count: int, seed: int) -> dict[str, ClipSet]:
@@ -135,7 +140,7 @@ def _judge(
     out: Path,
     seed: int,
 ) -> Evaluation:
-    """Extracts features of all sets, scores them, and writes the three files into `out`."""
+    """Extracts features of all sets, scores them, and writes the page and the pictures into `out`."""
     make_folder(out)
     # Features are extracted once for each set, and every figure and picture is made from them. Of the reference as many
     # clips are used as of each set: most distances depend on the number.
@@ -156,8 +161,6 @@ def _judge(
     report = _report(result, candidate, sets["generated"], real_sound, reference, features, seed)
     spectrogram_images.spectrogram_grid(result.spectrograms, report.generated, report.real, report.sample_rate)
     write_report(result.report, report)
-    # The last: whoever sees it sees the others too.
-    write_text(out / "metrics.json", json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
     return result
 
 
@@ -192,14 +195,9 @@ def _report(
 
 def _artefacts(reference: Reference, seen: Features, clips: ClipSet) -> list[FaultyClip]:
     """Returns the clips with the worst events, and names these events in words."""
-    return [
-        FaultyClip(
-            artefact.number,
-            clips[artefact.number],
-            ", ".join(f"{kind} +{by:.0f}" for kind, by in artefact.kinds.items()),
-        )
-        for artefact in reference.artefacts(seen, RISKIEST)
-    ]
+    worst = reference.artefacts(seen, RISKIEST)
+    words = [", ".join(f"{kind} +{by:.0f}" for kind, by in artefact.kinds.items()) for artefact in worst]
+    return [FaultyClip(each.number, clips[each.number], text) for each, text in zip(worst, words, strict=True)]
 
 
 def _likeness(reference: Reference, seen: Features, clips: ClipSet, real_sound: ReferenceSets) -> list[Likeness]:

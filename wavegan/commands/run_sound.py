@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from wavegan import assemble
+from wavegan.audio.remote_cache import is_address
+from wavegan.audio.sources import is_named
 from wavegan.errors import DataError, RunError
 from wavegan.recipe import Recipe
 from wavegan.training.run_folder import RunFolder
@@ -40,7 +42,8 @@ def found(recipe: Recipe, run: Path | None, load: Callable[[Recipe], Loaded]) ->
     """Returns the recipe with sources that can be found, and the sound that `load` returns for it.
 
     Relative sources are looked up in the current folder first, then in the folder where the training was started.
-    Raises what `load` raises in the first folder if it takes the sound of neither.
+    Raises what `load` raises in the first folder if it takes the sound of neither, and DataError for a source of the
+    run that is gone.
     """
     refusal = None
     for folder in (None, started_in(run) if run else None):
@@ -56,7 +59,19 @@ def found(recipe: Recipe, run: Path | None, load: Callable[[Recipe], Loaded]) ->
             logger.info(f"the sound is that of {folder}, where {recipe.name} was trained")
         return placed, sound
     assert refusal, "one place was looked at"
+    if run and (gone := _gone(recipe)):
+        rule = "a run keeps the sound that it learned from"
+        remedy = (
+            f"if it lies elsewhere now, name it: wavegan train {run} data.source=FOLDER, or wavegan evaluate --data"
+        )
+        raise DataError(f"{gone}, which {run} learned from, is not there", rule, remedy) from refusal
     raise refusal
+
+
+def _gone(recipe: Recipe) -> str | None:
+    """Returns a source of a recipe that is a path where nothing lies, None if there is no such source."""
+    names = (name for key in SOURCES for name in getattr(recipe.data, key) or ())
+    return next((name for name in names if not (is_named(name) or is_address(name) or Path(name).exists())), None)
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:

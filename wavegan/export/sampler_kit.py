@@ -1,6 +1,7 @@
 """Makes a kit of clips: chooses those that differ, cuts and levels them, and maps them to keys for samplers."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -117,8 +118,8 @@ def gains(clips: Sequence[Tensor], sample_rate: int) -> list[float]:
 
 
 def safe_name(text: str) -> str:
-    """Returns a text as part of a file's name: signs that samplers or disks may not take become a hyphen."""
-    return re.sub(r"[^\w]+", "-", text, flags=re.ASCII).strip("-") or "sound"
+    """Returns a text as part of a file's name: letters and digits of any script stay, all else becomes a hyphen."""
+    return re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", text)).strip("-") or "sound"
 
 
 def sfz(pads: Sequence[Pad], title: str) -> str:
