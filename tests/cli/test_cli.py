@@ -446,6 +446,8 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
         "generate nowhere",
         ("nowhere does not exist", "a MODEL is a run folder, a checkpoint file", "spelling", "no run in runs/"),
     ),
+    "info of no sound": ("info {tmp}/gone.wav", ("gone.wav does not exist", "a sound file, a MODEL", "spelling")),
+    "an empty label": ("generate drums --label=", ("--label is empty", "drums knows")),
     "a path without a name": ("generate {model} --out=", ("--out", "it is empty", "name a path")),
     "empty model": ("generate {tmp}/empty", ("empty holds no checkpoint", "a MODEL is", "wavegan train")),
     "sound as model": ("generate {tones}", ("tones holds no checkpoint", "a MODEL is", "wavegan train")),

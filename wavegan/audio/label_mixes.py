@@ -39,7 +39,9 @@ def label_mix(model: Labelled, text: str, argument: str = "labels") -> dict[str,
         if not name:
             near = get_close_matches(spelling_key(part), name_of, 1, 0.5)
             remedy = f"try `{argument}={name_of[near[0]]}`" if near else "name one of these"
-            raise UserError(f"`{argument}` is {part}", f"{model.name} knows {', '.join(model.label_names)}", remedy)
+            raise UserError(
+                f"`{argument}` is {part or 'empty'}", f"{model.name} knows {', '.join(model.label_names)}", remedy
+            )
         weights[name] = weights.get(name, 0.0) + _weight(number, text, argument)
     total = sum(weights.values())
     if not total:

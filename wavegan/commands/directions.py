@@ -106,8 +106,9 @@ def offered_and_not(name: str, directions: list[Direction]) -> str:
         is_sure: ", ".join(f"{each.name} ({each.correlation:.2f})" for each in directions if each.is_sure is is_sure)
         for is_sure in (True, False)
     }
-    offered = f"sounds of {name} follow {by_kind[True] or 'no direction'} with a correlation of {SUREST:g} or more"
-    return f"{offered}, and not {by_kind[False]}" if by_kind[False] else offered
+    offered = f"sounds of {name} follow {by_kind[True] or 'no direction'}"
+    left_out = f"; not offered, as their correlation is below {SUREST:g}: {by_kind[False]}"
+    return offered + (left_out if by_kind[False] else "")
 
 
 def write(path: Path, directions: list[Direction], weights: str) -> None:

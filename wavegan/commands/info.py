@@ -12,7 +12,7 @@ from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import LoadedModel, is_model, load_model, model_path, runs_in
 from wavegan.commands.sound_length import makes_any_length
 from wavegan.commands.sound_pitch import draws_pitches
-from wavegan.errors import RunError
+from wavegan.errors import DataError, RunError
 from wavegan.evaluation.metrics import HEADLINE
 from wavegan.file_lock import is_held
 from wavegan.training import remote_run
@@ -32,7 +32,12 @@ def info(target: Path) -> dict[str, Any]:
     has `path` and `status` of each run, the one that logged last first. Raises
     DataError for a sound without a whole receipt, RunError for a path that is neither.
     """
-    if target.is_file() and target.suffix.lower().lstrip(".") in writing.FORMATS:
+    is_sound = target.suffix.lower().lstrip(".") in writing.FORMATS
+    if is_sound and not target.exists():
+        raise DataError(
+            f"{target} does not exist", "a sound file, a MODEL or a folder of runs is needed", "check the spelling"
+        )
+    if target.is_file() and is_sound:
         return {"file": str(target), **receipts.of_file(target).model_dump(exclude_none=True)}
     if address := remote_run.address_of(target):  # without a checkpoint, which may be large
         folder = RunFolder(remote_run.copy(address, None))
