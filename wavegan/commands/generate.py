@@ -23,7 +23,7 @@ from wavegan.commands.sound_length import of_seconds
 from wavegan.commands.sound_pitch import at_pitch
 from wavegan.errors import UserError
 from wavegan.generation import Model
-from wavegan.steering.directions import NO_MOVES, Moves, steered
+from wavegan.steering.directions import Moves, steered
 
 logger = logging.getLogger(__name__)
 
@@ -79,24 +79,24 @@ def generate(
     if len(labels) > count and not interpolate:
         logger.info(f"{count} clips are of the first {count} of {len(labels)} labels")
     moves = moves_of(loaded, directions or {})
-    write = write_walk if interpolate else partial(write_clips, moves=moves)
+    write = _write_walk if interpolate else partial(_write_clips, moves=moves)
     paths = write(
         asked.model, folder, count, seed=seed, truncation=truncation, labels=labels, extension=extension, force=force
     )
     return GenerateResult(folder, tuple(paths), asked.model.sample_rate, asked.model.clip_samples)
 
 
-def write_clips(
+def _write_clips(
     model: Model,
     out: Path,
     count: int,
     *,
-    seed: int = 0,
-    truncation: float = 1.0,
-    labels: Sequence[str] = (),
-    extension: str = "wav",
-    force: bool = False,
-    moves: Moves = NO_MOVES,
+    seed: int,
+    truncation: float,
+    labels: Sequence[str],
+    extension: str,
+    force: bool,
+    moves: Moves,
 ) -> list[Path]:
     """Writes clips 0 to `count - 1` of a seed as clip-000000.wav and so on; memory does not grow with `count`.
 
@@ -105,7 +105,6 @@ def write_clips(
 
     Raises errors as `generate`.
     """
-    labels = chosen_labels(model, labels)
     writing.check_format(extension, model.sample_rate, model.channels)
     paths = [out / f"clip-{index:06d}.{extension}" for index in range(count)]
     maker = receipts.maker_of(model)
@@ -162,23 +161,22 @@ def batch_of(model: Model, index: int, count: int) -> tuple[int, int]:
     return start, min(size, count - start)
 
 
-def write_walk(
+def _write_walk(
     model: Model,
     out: Path,
     stations: int,
     *,
-    seed: int = 0,
-    truncation: float = 1.0,
-    labels: Sequence[str] = (),
-    extension: str = "wav",
-    force: bool = False,
+    seed: int,
+    truncation: float,
+    labels: Sequence[str],
+    extension: str,
+    force: bool,
 ) -> list[Path]:
-    """Writes one file that walks through the latents of clips 0 to `stations - 1`; errors as `write_clips`.
+    """Writes one file that walks through the latents of clips 0 to `stations - 1`; errors as `_write_clips`.
 
     Between several labels it walks with the latent of clip 0. A walk that was interrupted starts again; a complete one
     is kept.
     """
-    labels = chosen_labels(model, labels)
     refuse_short_walk(f"`count` is {stations}", stations, labels, f"try `count={len(labels)}`")
     writing.check_format(extension, model.sample_rate, model.channels)
     path = out / f"walk.{extension}"
