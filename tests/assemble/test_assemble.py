@@ -11,7 +11,7 @@ from torch import nn
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.audio.clip_source import ClipSource
+from wavegan.audio.windows import Windows
 from wavegan.dsp.representation import LogSpectrogram
 from wavegan.errors import DataError
 from wavegan.methods.gan import GAN
@@ -44,7 +44,7 @@ def recipe(tmp_path):
     return make
 
 
-def clips_of(asked: Recipe) -> ClipSource:
+def clips_of(asked: Recipe) -> Windows:
     return assemble.training_clips(asked, assemble.corpora(asked))
 
 

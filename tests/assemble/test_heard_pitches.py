@@ -10,7 +10,7 @@ from wavegan import assemble
 from wavegan import recipe as recipes
 from wavegan.assemble import heard_pitches
 from wavegan.assemble.models import untrained_model
-from wavegan.audio.clip_source import ClipSource
+from wavegan.audio.windows import Windows
 from wavegan.models.inverse_stft import Generator
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -18,7 +18,7 @@ RATE = 8000
 
 
 class Notes:
-    """Holds steady tones with labels, as a source of clips; a label is a whole tone above the one before."""
+    """Holds steady tones with labels, as `Windows` does; a label is a whole tone above the one before."""
 
     def __init__(self, labels: list[int], mute: int = -1, cycles: float = 4):
         self.of_clips = torch.tensor(labels)
@@ -41,7 +41,7 @@ def generator_of(labels: int, **settings: bool) -> Generator:
 
 
 def hear(generator: Generator, source: Notes) -> None:
-    heard_pitches.measure_pitches(generator, cast(ClipSource, source), RATE, torch.device("cpu"))
+    heard_pitches.measure_pitches(generator, cast(Windows, source), RATE, torch.device("cpu"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 
 from wavegan import progress
 from wavegan.assemble.training_clips import measured_places
-from wavegan.audio.clip_source import ClipSource
+from wavegan.audio.windows import Windows
 from wavegan.models.inverse_stft import Generator
 from wavegan.models.pitches import FEW_OF_LABEL, pitches_of
 from wavegan.models.pulses import pitch_unit
@@ -19,7 +19,7 @@ OF_LABEL = 5  # clips of each label that are heard at least
 NAMED = 10  # labels
 
 
-def measure_pitches(generator: Generator, clips: ClipSource, sample_rate: int, on: torch.device) -> None:
+def measure_pitches(generator: Generator, clips: Windows, sample_rate: int, on: torch.device) -> None:
     """Lets a generator on a device hear clips, of each label some, so that its pitches are spread as theirs.
 
     Where labels tell pitches, those of which too few clips have one are told.

@@ -17,7 +17,7 @@ from wavegan.assemble.trackers import trackers
 from wavegan.assemble.training import method
 from wavegan.assemble.training_clips import training_clips
 from wavegan.audio import writing
-from wavegan.audio.clip_source import ClipSource
+from wavegan.audio.windows import Windows
 from wavegan.evaluation.pages import spectrogram_images
 from wavegan.generation import Model, generate
 from wavegan.models.evaluation_mode import evaluation_mode
@@ -113,7 +113,7 @@ def monitor(
     )
 
 
-def make_watchdog(recipe: Recipe, clips: ClipSource, current: Callable[[], Model]) -> CollapsePolicy:
+def make_watchdog(recipe: Recipe, clips: Windows, current: Callable[[], Model]) -> CollapsePolicy:
     """Makes the policy that detects a collapse by comparison with real clips."""
     return CollapsePolicy(
         Watchdog(clips.batch(0, WATCHED_CLIPS)),

@@ -11,7 +11,6 @@ from wavegan.assemble import networks
 from wavegan.assemble.heard_drift import measure_drift
 from wavegan.assemble.heard_pitches import measure_pitches
 from wavegan.assemble.training_clips import measured_clips
-from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.windows import Windows
 from wavegan.methods.base import Batch, Method
 from wavegan.methods.gan import GAN
@@ -29,7 +28,7 @@ from wavegan.training.precision import chosen_precision
 from wavegan.training.threads import settle_threads, threads_kept
 
 
-def method(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Method:
+def method(recipe: Recipe, on: torch.device, clips: Windows | None = None) -> Method:
     """Returns the recipe's method with start weights that follow from training.seed alone.
 
     clips: the sound whose statistics scale the spectra; None if they will be restored or do not matter.
@@ -53,7 +52,7 @@ def _spectra(method: Method) -> list[Any]:
     return [*(part for network in method.networks.values() for part in networks.measured_parts(network)), *views]
 
 
-def training(recipe: Recipe, on: torch.device, clips: ClipSource | None = None) -> Training:
+def training(recipe: Recipe, on: torch.device, clips: Windows | None = None) -> Training:
     """Makes a training at step 0, see `method`; `autotune` later decides what is left to the machine."""
     new_method, settings = method(recipe, on, clips), recipe.training
     return Training(

@@ -10,7 +10,6 @@ from torch import Tensor
 from wavegan import distributed
 from wavegan.assemble.corpora import Corpora
 from wavegan.audio.checks import LEAST_PER_LABEL, Cutting, some_names
-from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.windows import Windows
 from wavegan.errors import DataError
@@ -24,17 +23,17 @@ MEASURED_CLIPS = 4096  # at most this many clips are measured for spectrogram st
 BATCH_SIZE = 64
 
 
-def windows(recipe: Recipe, corpus: Corpus, *, seed: int, vary_speed: float = 0.0) -> ClipSource:
+def windows(recipe: Recipe, corpus: Corpus, *, seed: int, vary_speed: float = 0.0) -> Windows:
     """Returns the clips of a corpus, cut as the recipe asks. vary_speed: see `Windows`."""
     return Windows(corpus, recipe.data.clip_samples, recipe.data.windows, seed, vary_speed)
 
 
-def training_clips(recipe: Recipe, parts: Corpora) -> ClipSource:
+def training_clips(recipe: Recipe, parts: Corpora) -> Windows:
     """Returns the clips that a recipe learns from, in the order of its seed."""
     return windows(recipe, parts.training, seed=recipe.training.seed, vary_speed=recipe.data.vary_speed)
 
 
-def target_clips(recipe: Recipe, parts: Corpora) -> ClipSource | None:
+def target_clips(recipe: Recipe, parts: Corpora) -> Windows | None:
     """Returns the clips that a translation learns to make; None for any other method.
 
     They are ordered by another seed; otherwise two kits with the same hits would give matching pairs.
@@ -96,7 +95,7 @@ def share_batch(recipe: Recipe) -> None:
     distributed.share_batch(count, math.lcm(*(math.gcd(count, getattr(judge, "group", 1)) for judge in judges)))
 
 
-def batches(recipe: Recipe, clips: ClipSource, on: torch.device, targets: ClipSource | None = None) -> Batches:
+def batches(recipe: Recipe, clips: Windows, on: torch.device, targets: Windows | None = None) -> Batches:
     """Makes batches of training clips on a device.
 
     The sound itself moves to the device unless data.on_device is false; with `auto` on CUDA it moves only if it needs
@@ -119,8 +118,8 @@ def batches(recipe: Recipe, clips: ClipSource, on: torch.device, targets: ClipSo
     return make if is_there else Prefetcher(make, on)
 
 
-def labelled_batch(clips: ClipSource, labels_known: int, draw: int, count: int, part: slice = slice(None)) -> Batch:
-    """Returns a batch of a source of clips, see `ClipSource`, with rows of so many labels; 0 for none."""
+def labelled_batch(clips: Windows, labels_known: int, draw: int, count: int, part: slice = slice(None)) -> Batch:
+    """Returns a batch of clips with rows of so many labels; 0 for none."""
     x = clips.batch(draw, count, part)
     if not labels_known:
         return Batch(x)
@@ -140,12 +139,12 @@ def source_clips(recipe: Recipe, parts: Corpora) -> Callable[[Sequence[int]], Te
     return lambda numbers: torch.cat([clips.batch(index % len(clips), 1) for index in numbers])
 
 
-def measured_clips(clips: ClipSource) -> Iterator[Tensor]:
+def measured_clips(clips: Windows) -> Iterator[Tensor]:
     """Yields batches of the clips that statistics are taken from: each clip once, 4,096 at the most."""
     return (clips.batch(*place) for place in measured_places(clips))
 
 
-def measured_places(clips: ClipSource) -> Iterator[tuple[int, int, slice]]:
+def measured_places(clips: Windows) -> Iterator[tuple[int, int, slice]]:
     """Yields what `clips.batch` and `clips.labels` take to give these batches and their labels."""
     count = min(len(clips), MEASURED_CLIPS)
     size = min(BATCH_SIZE, count)
@@ -153,7 +152,7 @@ def measured_places(clips: ClipSource) -> Iterator[tuple[int, int, slice]]:
         yield draw, size, slice(count - draw * size)
 
 
-def _refuse_other_labels(labels: int, clips: ClipSource) -> None:
+def _refuse_other_labels(labels: int, clips: Windows) -> None:
     names = clips.label_names
     if not labels:
         return

@@ -22,7 +22,7 @@ Speeds = TypeVar("Speeds", int, np.ndarray)
 
 @dataclass(frozen=True)
 class Windows:
-    """Cuts clips of `clip_samples` from a corpus; implements `ClipSource`.
+    """Cuts clips of `clip_samples` from a corpus, in an order set by a seed.
 
     kind: "first" takes the start of every item and pads it with silence. "all" cuts each item into tiles and pads the
     last one. "random" draws an item in proportion to its length, then a uniform position in it, so a second of a long
@@ -60,11 +60,6 @@ class Windows:
     def to(self, device: torch.device) -> Self:
         """Returns the same clips, cut on another device."""
         return replace(self, corpus=self.corpus.to(device))
-
-    def hold_out(self, share: float) -> tuple[Self, Self]:
-        """Splits into training clips and held-out clips, see `splits.hold_out`."""
-        training, held_out = splits.hold_out(self.corpus, share)
-        return replace(self, corpus=training), replace(self, corpus=held_out)
 
     def halves(self) -> tuple[Self, Self]:
         """Splits into two parts as `splits.halves` does; few items are cut unless clips are starts of items."""

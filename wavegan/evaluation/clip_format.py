@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wavegan.audio.checks import some_names
-from wavegan.audio.clip_source import ClipSource
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus, Reading, load_corpus
 from wavegan.audio.files import open_sound
 from wavegan.audio.listing import list_sound
+from wavegan.audio.windows import Windows
 from wavegan.errors import DataError
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 
@@ -90,7 +90,7 @@ def folder_corpus(folder: Path, form: ClipFormat) -> Corpus:
     return corpus
 
 
-def clip_set(clips: ClipSource) -> ClipSet:
+def clip_set(clips: Windows) -> ClipSet:
     """Returns all clips of a source; it makes each batch when it is asked for."""
     return ClipSet(len(clips), lambda batch_number: clips.batch(batch_number, BATCH_SIZE))
 
