@@ -109,9 +109,9 @@ def atomic_write(path: Path, *, is_durable: bool = False) -> Iterator[PartialFil
             file.path.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str, *, is_durable: bool = False) -> None:
+def write_text(path: Path, text: str) -> None:
     """Writes a text as UTF-8; see `atomic_write`."""
-    with atomic_write(path, is_durable=is_durable) as file:
+    with atomic_write(path) as file:
         file.write(text.encode())
 
 

@@ -13,6 +13,7 @@ from wavegan.audio.label_mixes import label_mix
 from wavegan.models.inputs import Input
 from wavegan.seeding import derive
 
+BATCH_SIZE = 64  # unless told otherwise
 SILENT_PEAK = 0.01  # below it a clip is not made louder
 CLIPS_BETWEEN = 7  # of a walk, from one latent to the next
 
@@ -100,7 +101,7 @@ def generate(
     seed: int = 0,
     truncation: float = 1.0,
     labels: Sequence[str] = (),
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     first: int = 0,
     limits: bool = True,
 ) -> Iterator[Tensor]:
@@ -127,7 +128,7 @@ def interpolate(
     seed: int = 0,
     truncation: float = 1.0,
     labels: Sequence[str] = (),
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
 ) -> Iterator[Tensor]:
     """Yields batches, as `generate` does, of a walk through the latents of clips 0, 1, … `keyframes - 1`.
 
@@ -152,7 +153,6 @@ def interpolate_seeds(
     clips_between: int = CLIPS_BETWEEN,
     truncation: float = 1.0,
     labels: Sequence[str] = (),
-    batch_size: int = 64,
 ) -> Iterator[Tensor]:
     """Yields batches, as `interpolate` does, of a walk from clip 0 of one seed to clip 0 of the next.
 
@@ -166,7 +166,7 @@ def interpolate_seeds(
     ]
     key_labels = torch.cat([row for row in rows if row is not None]) if model.labels else None
     noise = numbered_noise(model, [0], seed=seeds[0])
-    yield from _walk(model, key_latents, key_labels, noise, clips_between, batch_size)
+    yield from _walk(model, key_latents, key_labels, noise, clips_between, BATCH_SIZE)
 
 
 def _walk(

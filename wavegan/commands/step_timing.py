@@ -114,19 +114,19 @@ class StepTiming:
 
 
 class _WatchedNetwork(nn.Module):
-    """Times the forward passes of a network that make no graph.
+    """Times the forward passes of a generator that make no graph.
 
     times_all: also times those that make a graph.
     """
 
-    def __init__(self, network: nn.Module, watch: StopWatch, name: str, *, times_all: bool):
+    def __init__(self, network: nn.Module, watch: StopWatch, *, times_all: bool):
         super().__init__()
-        self.network, self.watch, self.name, self.times_all = network, watch, name, times_all
+        self.network, self.watch, self.times_all = network, watch, times_all
 
     def forward(self, *inputs: Tensor | None) -> Tensor:
         if torch.is_grad_enabled() and not self.times_all:
             return self.network(*inputs)
-        return _watched(self.watch, self.name, self.network)(*inputs)
+        return _watched(self.watch, "generator_forward", self.network)(*inputs)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _taken_apart(own: StepTiming, watch: StopWatch) -> Iterator[None]:
         hooks.append(optimizer.register_step_pre_hook(lambda *_: watch.start("optimizer")))
         hooks.append(optimizer.register_step_post_hook(lambda *_: watch.stop("optimizer")))
     reuses_fakes = getattr(training.method, "reuses_fakes", False)
-    networks["generator"] = _WatchedNetwork(generator, watch, "generator_forward", times_all=reuses_fakes)
+    networks["generator"] = _WatchedNetwork(generator, watch, times_all=reuses_fakes)
     training.backwards = {
         phase.name: _watched(watch, f"{phase.name.removesuffix('s')}_update", backwards.get(phase.name, phase.backward))
         for phase in training.method.phases

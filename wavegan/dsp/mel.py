@@ -91,9 +91,9 @@ def log_mel(
     return level.maximum(level.amax(dim=(1, 2), keepdim=True) - RANGE_DECIBELS)
 
 
-def band_at(frequency: float, sample_rate: int, bands: int = BANDS) -> float:
-    """Places a frequency in Hz among mel bands: 0 is the centre of the lowest, bands - 1 of the highest."""
-    return mel_scale(frequency) / mel_scale(sample_rate / 2) * (bands + 1) - 1
+def band_at(frequency: float, sample_rate: int) -> float:
+    """Places a frequency in Hz among mel bands: 0 is the centre of the lowest, BANDS - 1 of the highest."""
+    return mel_scale(frequency) / mel_scale(sample_rate / 2) * (BANDS + 1) - 1
 
 
 def mel_scale(frequency: float) -> float:

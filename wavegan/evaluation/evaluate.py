@@ -1,7 +1,7 @@
 """Computes every metric of any set of clips against the same real clips."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -139,9 +139,7 @@ class Reference:
         resamples(metric, few, few, seed=self.seed, count=RESAMPLES)
         return METRICS_PER_HEADLINE * (time.perf_counter() - start) * (count / len(few)) ** 2
 
-    def curve(
-        self, candidate: Features, of_all: dict[str, dict[str, Any]], parts: Sequence[int] = (4, 2)
-    ) -> dict[str, dict[str, dict[str, Any]]]:
+    def curve(self, candidate: Features, of_all: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
         """Scores the charted metrics on a quarter, a half and all clips of each set, by number of clips.
 
         of_all: what `scores` gave of all clips. The seed decides which clips a part holds. A part of fewer than six
@@ -150,7 +148,7 @@ class Reference:
         names = [name for name in measured(of_all) if METRICS[name].is_charted]
         scores = {}
         mine, real = (_shuffled(rows, self.seed) for rows in (_in_order(candidate), self._ordered))
-        for part in parts:
+        for part in (4, 2):
             few, few_real = ({kind: rows[: len(rows) // part] for kind, rows in both.items()} for both in (mine, real))
             if (n := len(few["log_mel"])) >= LEAST_CLIPS <= len(few_real["log_mel"]):
                 estimates = self._estimates(few, few_real, names, RESAMPLES, 0)

@@ -39,10 +39,10 @@ def test_the_grid_is_a_whole_png_with_both_titles(tmp_path):
     path = tmp_path / "grid.png"
     path.write_text("an older picture")
     noise = white_noise(70, 2, 4096, rms=0.1, seed=0)
-    figure = spectrogram_grid(path, noise, noise[:64], RATE, titles=("step 10", "held out"))
+    figure = spectrogram_grid(path, noise, noise[:64], RATE)
     assert matplotlib.image.imread(path).shape[:2] == (1014, 1950)
     assert [file.name for file in tmp_path.iterdir()] == ["grid.png"]
-    assert [axis.get_title() for axis in figure.axes[:2]] == ["step 10", "held out"]
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["generated", "real"]
     assert pictures(figure)[0].shape == (8 * 67, 8 * 68)  # 64 bands, 65 frames, and gaps of 3
 
 

@@ -25,14 +25,7 @@ FREQUENCIES = (500, 2000, 8000)  # Hz, those marked
 SOFTEST_PEAK_DECIBELS = -20.0  # the top of the scale is never lower: silence is black, not bright
 
 
-def spectrogram_grid(
-    path: Path,
-    generated: Tensor,
-    real: Tensor,
-    sample_rate: int,
-    *,
-    titles: tuple[str, str] = ("generated", "real"),
-) -> "Figure":
+def spectrogram_grid(path: Path, generated: Tensor, real: Tensor, sample_rate: int) -> "Figure":
     """Writes a PNG of up to 8 x 8 generated beside as many real log-mel spectrograms, on one dB scale.
 
     generated, real: (N, C, T) in [-1, 1]; 0 dB is the loudest point of both. Returns the figure.
@@ -41,7 +34,7 @@ def spectrogram_grid(
     figure = _figure(15, 1 + 6.8 * rows / columns)
     axes = figure.subplots(1, 2)
     halves = levels([clips[: rows * columns] for clips in (generated, real)], sample_rate)
-    for axis, half, clips, title in zip(axes, halves, (generated, real), titles, strict=True):
+    for axis, half, clips, title in zip(axes, halves, (generated, real), ("generated", "real"), strict=True):
         _draw(axis, half, rows, columns)
         _mark_seconds(axis, clips.shape[-1] / sample_rate, columns)
         axis.set_title(title)
