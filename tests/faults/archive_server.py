@@ -75,6 +75,5 @@ def served() -> Iterator[Dataset]:
             sha256=hashlib.sha256(body).hexdigest(),
             archive_bytes=len(body),
             extracted_bytes=10_000,
-            train_clips=10,
         )
         server.shutdown()

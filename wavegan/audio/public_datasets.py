@@ -1,13 +1,11 @@
 """Fetches known public data sets: downloads, verifies the checksum, extracts safely and applies the official split."""
 
 import difflib
-import gzip
 import hashlib
 import logging
 import re
 import shutil
 import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -36,7 +34,6 @@ class Dataset:
     archive_bytes: int
     extracted_bytes: int
     words: tuple[str, ...]
-    train_clips: int
     origin: str
     licence: str
 
@@ -62,7 +59,6 @@ DATASETS = {
         archive_bytes=1_489_096_277,
         extracted_bytes=780_000_000,
         words=("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-        train_clips=18_620,
         origin="Pete Warden, Google: Speech Commands, version 0.01 (2017)",
         licence="CC BY 4.0, https://creativecommons.org/licenses/by/4.0/",
     )
@@ -154,65 +150,31 @@ def _build(dataset: Dataset, archive: Path, folder: Path) -> dict[str, int]:
     for split in SPLITS:
         for word in dataset.words:
             (partial / split / word).mkdir(parents=True)
-    try:
-        lists = _extract(dataset, archive, partial)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{archive} cannot be unpacked ({error})",
-            "it must be a whole gzipped tar",
-            "delete it and run the same command again",
-        ) from error
-    clips = _split(partial, lists)
-    if clips["train"] != dataset.train_clips:
-        raise DataError(
-            f"{archive} gives {clips['train']:,} training clips",
-            f"{dataset.name} has {dataset.train_clips:,}",
-            "delete it and run the same command again",
-        )
+    clips = _split(partial, _extract(dataset, archive, partial))
     (partial / "SOURCE.md").write_text(_source_text(dataset, clips), encoding="utf-8")
     partial.rename(folder)
     return clips
 
 
 def _extract(dataset: Dataset, archive: Path, folder: Path) -> dict[str, str]:
-    """Writes every clip of the wanted words to `folder/train`; returns the text of each split's list."""
+    """Writes every clip of the wanted words to `folder/train`; returns the text of each split's list.
+
+    The archive's checksum has been verified. Nothing is written outside the words' folders, whatever it holds.
+    """
     split_of_list = {file: split for split, file in SPLIT_LISTS.items()}
     lists = {}
     with tarfile.open(archive, "r:gz") as tar:
         for member in progress.track(tar, 0, "files", f"extracting {dataset.name}"):
-            path = _checked_path(member, folder)
             if not member.isfile():
                 continue
+            path = PurePosixPath(member.name)
             content = tar.extractfile(member)
             assert content is not None, f"{member.name} is a file and cannot be read"
             if str(path) in split_of_list:
                 lists[split_of_list[str(path)]] = content.read().decode("utf-8", errors="replace")
             elif len(path.parts) == 2 and path.parts[0] in dataset.words and CLIP_NAME.fullmatch(path.name):
                 (folder / "train" / path).write_bytes(content.read())
-    for split, file in SPLIT_LISTS.items():
-        if split not in lists:
-            remedy = "delete the archive and fetch it again"
-            raise DataError(f"{archive} holds no {file}", f"{dataset.name} is split by it", remedy)
     return lists
-
-
-def _checked_path(member: tarfile.TarInfo, folder: Path) -> PurePosixPath:
-    """Returns the member's path in the archive; raises DataError if it is no plain file or folder inside `folder`."""
-    path = PurePosixPath(member.name)
-    try:
-        if path.is_absolute() or ".." in path.parts or "\\" in member.name:
-            raise tarfile.TarError("its path leaves the folder")
-        if not (member.isfile() or member.isdir()):
-            raise tarfile.TarError("it is a link or a device")
-        if hasattr(tarfile, "data_filter"):  # Python 3.11.0 to 3.11.3 lack it; there only the checks above apply
-            tarfile.data_filter(member, str(folder))
-    except tarfile.TarError as error:
-        raise DataError(
-            f"member {member.name!r} of the archive is refused: {error}",
-            "only plain files and folders inside the archive are unpacked",
-            "delete the archive and fetch it from a source you trust",
-        ) from error
-    return path
 
 
 def _split(folder: Path, lists: dict[str, str]) -> dict[str, int]:
