@@ -10,13 +10,14 @@ import torch
 
 from wavegan import assemble
 from wavegan import recipe as recipes
-from wavegan.assemble.evaluation import real_sound_of_parts
+from wavegan.assemble.evaluation import clip_format_of
 from wavegan.commands.evaluate import evaluate
 from wavegan.commands.judging_options import JudgingOptions
 from wavegan.commands.model_loading import load_model
 from wavegan.commands.train import train
 from wavegan.errors import RecipeError, RunError
 from wavegan.evaluation.evaluate import Reference
+from wavegan.evaluation.reference_sets import reference_sets
 from wavegan.generation import generate
 from wavegan.training import checkpoint
 from wavegan.training.monitor import Monitor
@@ -71,7 +72,9 @@ def test_the_figures_are_those_of_the_averaged_generator_on_held_out_sound(judge
     run = trained(judged, "run")
     loaded = load_model(run.path, CPU)
     recipe, model = loaded.recipe, loaded.model
-    real_sound = real_sound_of_parts(recipe, assemble.corpora(recipe), seed=0)
+    parts = assemble.corpora(recipe)
+    source = assemble.target_source(recipe)
+    real_sound = reference_sets(clip_format_of(recipe), parts.held_out, parts.training, parts.split, source, 0)
     count = min(recipe.evaluation.count, len(real_sound.reference), len(real_sound.real))
     reference = Reference(real_sound.reference.first(count), 16000)
     clips = reference.extract(generate(model, count, batch_size=16))

@@ -110,6 +110,12 @@ def recipe_of(run: Path, *overrides: str) -> Recipe:
     return recipes.load(run / "recipe.yaml", overrides)
 
 
+def real_sound_of(run: Path, *overrides: str, data: Path | None = None) -> ReferenceSets:
+    recipe = recipe_of(run, *overrides)
+    candidate = Candidate(recipe.name, ClipSet(0, torch.empty), run)
+    return real_sound_of_recipe(recipe, data, None, seed=0, candidate=candidate)
+
+
 def page_of(report: str) -> str:
     return Path(report).read_text(encoding="utf-8")
 
@@ -364,18 +370,17 @@ def test_data_that_was_learned_from_does_not_judge_unless_too_little_is_left(hom
     shutil.copytree(home / "tones", data)
     for path in write_sounds(Path("more"), new, seed=3).iterdir():
         shutil.copy(path, data / f"new-{path.name}")
-    recipe = recipe_of(home / "mouse")
-    own = real_sound_of_recipe(recipe, None, None, seed=0)
+    own = real_sound_of(home / "mouse")
     assert own.training and "learned from" not in capfd.readouterr().err, "its own held-out part is not searched"
     learned, held_out = len(own.training), len(own.real) + len(own.reference)
-    real_sound = real_sound_of_recipe(recipe, data, None, seed=0)
+    real_sound = real_sound_of(home / "mouse", data=data)
     judging = contents(real_sound.real) + contents(real_sound.reference)
     assert len(judging) == new + held_out + (learned if is_kept else 0)
     assert set(judging).isdisjoint(contents(own.training)) == (not is_kept)
     told = f"warning: {learned} of {24 + new} sounds of new are also learned from, "
     told += "and all are used, as fewer than 12 would be left: figures" if is_kept else "so they are not used to judge"
     assert told in capfd.readouterr().err
-    real_sound_of_recipe(recipe, write_sounds(Path("others"), 12, seed=5), None, seed=0)
+    real_sound_of(home / "mouse", data=write_sounds(Path("others"), 12, seed=5))
     assert "learned from" not in capfd.readouterr().err
 
 
@@ -436,7 +441,7 @@ def names(clips: ClipSet | None, folder: Path) -> set[str]:
 
 
 def test_two_halves_and_what_was_learned_from_are_disjoint_and_all(home):
-    real_sound = real_sound_of_recipe(recipe_of(home / "mouse"), None, None, seed=0)
+    real_sound = real_sound_of(home / "mouse")
     real, reference, training = (
         names(clips, home / "tones") for clips in (real_sound.real, real_sound.reference, real_sound.training)
     )
@@ -461,7 +466,7 @@ def test_halves_follow_from_names_alone(home):
 
 def test_a_test_set_is_held_out_and_all_else_learned_from(home):
     test = write_sounds(Path("test"), 7, seed=4)
-    real_sound = real_sound_of_recipe(recipe_of(home / "mouse", f"data.test={test}"), None, None, seed=0)
+    real_sound = real_sound_of(home / "mouse", f"data.test={test}")
     assert real_sound.split == "data.test: test"
     assert len(real_sound.real) == 3 and len(real_sound.reference) == 4
     assert len(names(real_sound.real, test) | names(real_sound.reference, test)) == 7
@@ -469,10 +474,9 @@ def test_a_test_set_is_held_out_and_all_else_learned_from(home):
 
 
 def test_nothing_held_out_is_refused_unless_data_is_named(home):
-    recipe = recipe_of(home / "mouse", "data.holdout=0")
     with pytest.raises(DataError, match="has no held-out sound .* `reference=DIR`"):
-        real_sound_of_recipe(recipe, None, None, seed=0)
-    real_sound = real_sound_of_recipe(recipe, write_sounds(Path("new"), 6), None, seed=0)
+        real_sound_of(home / "mouse", "data.holdout=0")
+    real_sound = real_sound_of(home / "mouse", "data.holdout=0", data=write_sounds(Path("new"), 6))
     assert real_sound.split == "all of new" and len(names(real_sound.training, home / "tones")) == 24
 
 

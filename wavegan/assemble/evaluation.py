@@ -18,7 +18,7 @@ from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 from wavegan.evaluation.evaluate import Reference, score_record
 from wavegan.evaluation.features import Features
 from wavegan.evaluation.metrics import HEADLINE, METRICS
-from wavegan.evaluation.reference_sets import ReferenceSets, agreed_count, reference_sets
+from wavegan.evaluation.reference_sets import agreed_count, reference_sets
 from wavegan.generation import Model
 from wavegan.models.evaluation_mode import evaluation_mode
 from wavegan.recipe import Recipe
@@ -37,18 +37,6 @@ def clip_format_of(recipe: Recipe) -> ClipFormat:
     return ClipFormat(
         data.sample_rate, data.channels, data.clip_samples, data.normalize, reading(data), windows=data.windows
     )
-
-
-def real_sound_of_parts(recipe: Recipe, parts: Corpora, *, seed: int) -> ReferenceSets:
-    """Gives the real sound that a recipe's clips are judged by. Raises DataError if none is held out."""
-    if parts.held_out is None:
-        raise DataError(
-            "the recipe has no held-out sound to compare with (data.holdout is 0)",
-            "",
-            "name real audio with `reference=DIR`",
-        )
-    form = clip_format_of(recipe)
-    return reference_sets(form, parts.held_out, parts.training, parts.split, target_source(recipe), seed)
 
 
 def generated(model: Model, count: int, seed: int) -> ClipSet:
@@ -71,7 +59,8 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
     if not recipe.evaluation.every:
         return None
     started = time.monotonic()
-    real_sound = real_sound_of_parts(recipe, parts, seed=0)
+    form, source = clip_format_of(recipe), target_source(recipe)
+    real_sound = reference_sets(form, parts.held_out, parts.training, parts.split, source, seed=0)
     try:
         count = agreed_count(recipe.evaluation.count, real_sound)
     except DataError as error:  # training is possible all the same
@@ -81,7 +70,7 @@ def periodic_evaluation(recipe: Recipe, parts: Corpora, current: Callable[[], Mo
         logger.warning(f"evaluation.every is ignored, so no best checkpoint is kept: {refusal}")
         return None
     learned = real_sound.training.first(TRAINING_CLIPS) if real_sound.training else None
-    reference = Reference(real_sound.reference.first(count), real_sound.form.sample_rate, training=learned)
+    reference = Reference(real_sound.reference.first(count), form.sample_rate, training=learned)
 
     def figures(seen: Features) -> dict[str, float]:
         estimates = reference.estimates(seen, only=PERIODIC, count=PERIODIC_RESAMPLES)

@@ -165,7 +165,7 @@ def real_sound_of_recipe(
     training: Path | None,
     *,
     seed: int,
-    candidate: Candidate | None = None,
+    candidate: Candidate,
     others: Iterable[Candidate] = (),
 ) -> ReferenceSets:
     """Gives the recipe's own sound, or folders in place of its held-out part and of its training part.
@@ -176,19 +176,13 @@ def real_sound_of_recipe(
     refuse_run(data, training)
     form = assemble.clip_format_of(recipe)
     learned, held_out, split, source = _own_parts(recipe, candidate, data, training, form)
-    if candidate and candidate.model and learned:
+    if candidate.model and learned:
         _tell_even_labels(candidate.model, Windows(learned, form.clip_samples, recipe.data.windows))
     if data is not None:
-        splits = [each.split for each in (candidate, *others) if each and each.split]
+        splits = [each.split for each in (candidate, *others) if each.split]
         hashes = [split.training for split in splits if split.training is not None]
         hashes += [learned.hashes] if learned else []
         held_out, split = _judging_part(data, form, hashes)
-    if held_out is None:
-        raise DataError(
-            "the recipe has no held-out sound to compare with (data.holdout is 0)",
-            "",
-            "name real audio with `reference=DIR`",
-        )
     return reference_sets(form, held_out, learned, split, source, seed)
 
 
@@ -237,13 +231,12 @@ def _judging_part(data: Path, form: ClipFormat, learned: Sequence[np.ndarray]) -
 
 
 def _own_parts(
-    recipe: Recipe, candidate: Candidate | None, data: Path | None, training: Path | None, form: ClipFormat
+    recipe: Recipe, candidate: Candidate, data: Path | None, training: Path | None, form: ClipFormat
 ) -> tuple[Corpus | None, Corpus | None, str, tuple[str, ...]]:
     """Gives the sound learned from, the sound held out, the split in words, and the source that was learned from."""
-    record = candidate.split if candidate else None
-    run = run_folder_of(candidate.path) if candidate else None
+    record = candidate.split or assemble.SplitRecord(None, None)
     try:
-        recipe, (learned, held_out, split, _) = sound_of_run(recipe, record or assemble.SplitRecord(None, None), run)
+        recipe, (learned, held_out, split, _) = sound_of_run(recipe, record, run_folder_of(candidate.path))
     except DataError as error:
         if data is None:
             raise DataError(

@@ -62,7 +62,7 @@ class ReferenceSets:
 
 def reference_sets(
     form: ClipFormat,
-    held_out: Corpus,
+    held_out: Corpus | None,
     learned: Corpus | None,
     split: str,
     source: Sequence[str],
@@ -70,8 +70,15 @@ def reference_sets(
 ) -> ReferenceSets:
     """Divides the held-out sound into two halves and adds the training sound.
 
-    split: how held-out and training sound were parted, in words. source: the training sound, for a classifier.
+    split: how held-out and training sound were parted, in words. source: the training sound, for a classifier. Raises
+    DataError if nothing is held out.
     """
+    if held_out is None:
+        raise DataError(
+            "the recipe has no held-out sound to compare with (data.holdout is 0)",
+            "",
+            "name real audio with `reference=DIR`",
+        )
     halves = Windows(held_out, form.clip_samples, form.windows, seed).halves()
     real, reference = (clip_set(half) for half in halves)
     names = dict(enumerate(halves[1].label_names))
