@@ -18,7 +18,6 @@ import wavegan
 from wavegan.atomic_write import write_text
 from wavegan.commands import directions
 from wavegan.commands import export as exports
-from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import load_model
 from wavegan.export import card, folder
 
@@ -134,7 +133,7 @@ def write(name: str, content: dict[str, Any], out: Path) -> None:
 def store_directions(out: Path) -> None:
     """Writes the directions of a model beside its weights, so that nobody has to wait for them."""
     stored = load_model(out, CPU)
-    directions.write(out / directions.FILE, directions.directions_of(stored), weights_hash(stored.model.generator))
+    directions.write(out / directions.FILE, directions.directions_of(stored), stored.model.weights_hash)
 
 
 if __name__ == "__main__":

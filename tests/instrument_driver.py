@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from browser import PATIENCE, Browser
 
-from wavegan.commands.folder_record import weights_hash
 from wavegan.export.web import page
 from wavegan.generation import Model
 from wavegan.models.inverse_stft import Generator
@@ -43,7 +42,7 @@ STUB = """
 
 def show(browser: Browser, model: Model, folder: Path) -> None:
     browser.complaints.clear()
-    identity = weights_hash(model.generator)
+    identity = model.weights_hash
     browser.open(page.write(model, folder, version="0.1.0", identity=identity, directions=directions_of(model)))
     browser.wait_for("document.body?.classList.contains('ready')")
 

@@ -1,8 +1,10 @@
 """Makes new clips with a trained generator; a seed and a number give the same clip, however many are made."""
 
+import hashlib
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from wavegan.audio.label_mixes import label_mix
 from wavegan.models.inputs import Input
+from wavegan.models.statistics_since import says_nothing
 from wavegan.seeding import derive
 
 BATCH_SIZE = 64  # unless told otherwise
@@ -55,6 +58,21 @@ class Model:
     def device(self) -> torch.device:
         """Returns the device that holds the generator."""
         return next(self.generator.parameters()).device
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """Returns the hash of the generator's weights, by which sounds and folders name their model."""
+        return weights_hash(self.generator)
+
+
+def weights_hash(network: nn.Module) -> str:
+    """Returns a short hash of a network's weights, as earlier versions did for what they lack."""
+    digest = hashlib.blake2b(digest_size=12)
+    for name, values in network.state_dict().items():
+        if says_nothing(name, values):
+            continue
+        digest.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def numbered_latents(model: Model, numbers: Sequence[int], *, seed: int = 0, truncation: float = 1.0) -> Tensor:

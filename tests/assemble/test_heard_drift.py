@@ -7,7 +7,7 @@ import torch
 from wavegan.assemble.heard_drift import measure_drift
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.windows import Windows
-from wavegan.commands.folder_record import weights_hash
+from wavegan.generation import weights_hash
 from wavegan.models.drift import PIECE, UNITS
 from wavegan.models.inverse_stft import Generator
 from wavegan.models.stages import STOP_HOPS

@@ -12,7 +12,6 @@ from safetensors.torch import save as bytes_of
 
 from wavegan.atomic_write import atomic_write
 from wavegan.audio import sources
-from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import LoadedModel, run_folder_of
 from wavegan.errors import UserError
 from wavegan.steering.directions import NO_MOVES, SUREST, Direction, Moves, find_directions, moves_along
@@ -29,7 +28,7 @@ def directions_of(loaded: LoadedModel) -> list[Direction]:
 
     Raises UserError for a generator that has none.
     """
-    weights = weights_hash(loaded.model.generator)
+    weights = loaded.model.weights_hash
     cached = sources.cache_folder() / "directions" / f"{weights}.safetensors"
     for path in (run_folder_of(loaded.path) / FILE, cached):
         if directions := _read(path, weights):

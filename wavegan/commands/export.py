@@ -19,7 +19,6 @@ from wavegan.atomic_write import write_text
 from wavegan.audio import sources
 from wavegan.commands import receipts
 from wavegan.commands.directions import directions_of, offered_and_not
-from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder, refuse_filled
 from wavegan.commands.generate import refuse_translation
 from wavegan.commands.model_loading import LoadedModel, load_model, run_folder_of
@@ -140,7 +139,7 @@ def write_web(loaded: LoadedModel, folder: Path, options: ExportOptions) -> floa
         loaded.model,
         folder,
         version=__version__,
-        identity=weights_hash(loaded.model.generator),
+        identity=loaded.model.weights_hash,
         directions={direction.name: direction.rows for direction in directions if direction.is_sure},
         licence=options.licence,
     )

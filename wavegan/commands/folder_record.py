@@ -4,15 +4,11 @@ Clip k depends only on the model, the settings and k. So after an interruption o
 made with other settings are never reused.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from wavegan.atomic_write import write_text
-from wavegan.models.statistics_since import says_nothing
 
 RECORD = "clips.json"
 
@@ -37,16 +33,6 @@ class FolderRecord:
         self.finished, self.begun = finished, begun
         entry = {"settings": self._settings, "finished": finished, "begun": begun}
         write_text(self._path, json.dumps(_read(self._path) | {self._pattern: entry}, indent=1, ensure_ascii=False))
-
-
-def weights_hash(network: nn.Module) -> str:
-    """Returns a short hash of a network's weights, as earlier versions did for what they lack."""
-    digest = hashlib.blake2b(digest_size=12)
-    for name, values in network.state_dict().items():
-        if says_nothing(name, values):
-            continue
-        digest.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import torch
 
 from wavegan.audio import writing
 from wavegan.commands import receipts
-from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import LoadedModel, is_model, load_model, model_path, runs_in
 from wavegan.commands.sound_length import makes_any_length
 from wavegan.commands.sound_pitch import draws_pitches
@@ -131,7 +130,7 @@ def _facts(loaded: LoadedModel) -> dict[str, Any]:
     return {
         "name": model.name,
         "step": model.step,
-        "weights": weights_hash(model.generator),
+        "weights": model.weights_hash,
         "makes": "sound from sound" if loaded.is_translation else "sound from latents",
         "labels": list(model.label_names) if not loaded.is_translation and model.labels else [],
         "latent_dim": model.inputs[0].shape[0] if model.inputs else None,

@@ -8,7 +8,6 @@ import torch
 import yaml
 
 from wavegan import shipped
-from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.model_loading import LoadedModel, load_model, model_path, run_around, runs_in
 from wavegan.commands.receipts import Maker
 from wavegan.commands.sound_length import of_samples
@@ -70,7 +69,7 @@ def _with_weights(maker: Maker, place: Path, on: torch.device, others: dict[str,
     """Loads a MODEL in the state that the receipt names; None if it has none, and notes those of the same name."""
     for checkpoint, raw in _states(model_path(place), maker.step):
         loaded = load_model(place, on, raw=raw, precision=maker.precision, checkpoint=checkpoint)
-        if weights_hash(loaded.model.generator) == maker.weights:
+        if loaded.model.weights_hash == maker.weights:
             return of_receipt(loaded, maker)
         if loaded.model.name == maker.model:
             others[f"{place} (step {loaded.model.step:,})"] = None

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from wavegan import __version__, generation
 from wavegan.audio import comments, writing
-from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import refuse_no_sound
 from wavegan.commands.sound_length import is_loop, makes_any_length
 from wavegan.errors import DataError
@@ -133,7 +132,7 @@ def maker_of(model: Model) -> dict[str, Any]:
         "wavegan": __version__,
         "model": model.name,
         "step": model.step,
-        "weights": weights_hash(model.generator),
+        "weights": model.weights_hash,
         "precision": model.precision,
         "clip_samples": model.clip_samples if makes_any_length(model) else None,
         "loop": is_loop(model) or None,

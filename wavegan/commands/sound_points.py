@@ -12,7 +12,6 @@ from scipy.signal import correlate
 
 from wavegan.audio import files
 from wavegan.commands import receipts
-from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import refuse_no_sound
 from wavegan.commands.generate import refuse_translation
 from wavegan.commands.invert import inverted
@@ -45,7 +44,7 @@ def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> t
 def of_sound(loaded: LoadedModel, sound: Any) -> LoadedModel:
     """Returns a model for sounds of the form of a file that it has made; the same model for any other sound."""
     receipt = _receipt(Path(sound)) if isinstance(sound, str | os.PathLike) else None
-    if not receipt or receipt.weights != weights_hash(loaded.model.generator):
+    if not receipt or receipt.weights != loaded.model.weights_hash:
         return loaded
     like = of_receipt(loaded, receipt)
     return like if like is loaded or _is_as_made(like.model, receipt, Path(sound)) else loaded
@@ -57,7 +56,7 @@ def point_in(loaded: LoadedModel, sound: Path) -> Point:
     Raises DataError for a sound of another length or pitch than the model makes, which the model has made.
     """
     receipt = _receipt(sound)
-    if receipt and receipt.weights == weights_hash(loaded.model.generator):
+    if receipt and receipt.weights == loaded.model.weights_hash:
         _refuse_other_form(loaded.model, receipt, sound)
         if _is_as_made(loaded.model, receipt, sound):
             return receipts.point_of(loaded.model, receipt)

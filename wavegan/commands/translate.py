@@ -14,7 +14,6 @@ from wavegan import __version__, assemble, progress
 from wavegan.audio import comments, single_sound, writing
 from wavegan.audio.decoding import SILENCE_PEAK, Conversion
 from wavegan.audio.overlap_add import overlap_add
-from wavegan.commands.folder_record import weights_hash
 from wavegan.commands.folders import make_folder
 from wavegan.commands.model_loading import TRANSLATORS, load_model
 from wavegan.errors import DataError, UserError
@@ -91,7 +90,7 @@ def _mark(source: Path, conversion: Conversion, model: Model) -> str:
     sound, _notes = single_sound.read_whole(source, conversion)
     frames = sound.T.tobytes()
     digest = hashlib.blake2b(frames, digest_size=8).hexdigest()
-    return f"wavegan {__version__}: sound {digest} translated by weights {weights_hash(model.generator)}"
+    return f"wavegan {__version__}: sound {digest} translated by weights {model.weights_hash}"
 
 
 def _has_mark(path: Path, mark: str) -> bool:

@@ -18,7 +18,6 @@ from instrument_driver import STUB, click, middle_of, page_clip, pythons, saved,
 from instrument_models import RATE, lively_model
 
 from wavegan.commands import receipts
-from wavegan.commands.folder_record import weights_hash
 from wavegan.export.web import page
 from wavegan.generation import Model
 from wavegan.steering.page_numbers import normal_numbers
@@ -490,7 +489,7 @@ def test_a_saved_sound_has_a_receipt_from_which_python_makes_it_again(shown, dru
     shown.wait_for("!directions.isMaking")
     path = saved(shown, "save-sound", tmp_path / "sound")
     receipt = receipts.of_file(path)
-    assert isinstance(receipt, receipts.PointReceipt) and receipt.weights == weights_hash(drums.generator)
+    assert isinstance(receipt, receipts.PointReceipt) and receipt.weights == drums.weights_hash
     assert receipt.made_by == "instrument" and receipt.directions == {"length": 0.5}
     assert receipt.shares and HOSTILE in receipt.shares
     again = clip_of(drums, receipts.point_of(drums, receipt)).numpy()
