@@ -1,9 +1,9 @@
-"""Defines the errors that a user may see; any other error that reaches the user is a bug of ours."""
+"""Defines the errors that a user may see, and words for them; any other error that a user sees is a bug of ours."""
 
 import errno
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,6 +74,13 @@ def system_error(error: OSError, remedy: str = "") -> str:
 def remedy_of(error: OSError) -> str:
     """Returns what helps against an error of the operating system."""
     return next(remedy for numbers, remedy in REMEDIES.items() if error.errno in numbers or not numbers)
+
+
+def some_of(names: Iterable[str], most: int = 5) -> str:
+    """Returns the first few of many names, and how many more there are, in words."""
+    listed = list(names)
+    more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
 
 
 @contextmanager

@@ -17,9 +17,9 @@ import torch
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.splits import hold_out
 from wavegan.commands import classifier_data, classify
-from wavegan.commands.classifier_data import cut, divide, in_words, some_of
+from wavegan.commands.classifier_data import cut, divide, in_words
 from wavegan.commands.classify import as_json, classifier_for, classifier_of, train_classifier
-from wavegan.errors import DataError, UserError
+from wavegan.errors import DataError, UserError, some_of
 from wavegan.evaluation import classifier_training
 from wavegan.evaluation.classifier import Accuracy, Classifier, load
 from wavegan.evaluation.clip_format import ClipFormat
@@ -414,7 +414,7 @@ def test_sources_in_words():
 
 
 def test_many_names_in_words():
-    assert some_of("abc") == "a, b, c" and some_of("abcde") == "a, b, c and 2 more"
+    assert some_of("abcde") == "a, b, c, d, e" and some_of("abcdefg") == "a, b, c, d, e and 2 more"
 
 
 # Long recordings

@@ -165,7 +165,7 @@ def test_else_its_own_accuracy_counts():
 
 def test_a_classifier_of_other_labels_than_the_models_says_nothing_of_it():
     told = fault("aaaaaa", "------", model="xyzuvw")
-    assert "the classifier knows a, b, c and 1 more, the model x, y, z and 3 more, and no label is the same" in told
+    assert "the classifier knows a, b, c, d, the model x, y, z, u, v and 1 more, and no label is the same" in told
     assert fault("aaaaaa", "------", model="xa") == "" == fault("abcdab", "abcdab", model="xyz")
 
 

@@ -7,6 +7,7 @@ import torch
 from wavegan import progress
 from wavegan.audio.windows import Windows
 from wavegan.dsp.mel import log_mel
+from wavegan.errors import some_of
 from wavegan.models.drift import PIECE, UNITS, measured_drift
 from wavegan.models.inverse_stft import Generator
 from wavegan.models.stages import STOP_HOPS
@@ -43,13 +44,10 @@ def measure_drift(generator: Generator, clips: Windows, sample_rate: int, on: to
     generator.drift.copy_(drifts.nan_to_num(drifts.nanmean().nan_to_num(1.0).item()))
     names = clips.label_names if generator.labels else ("all",)
     of_names = [f"{name} {drift:.2f}" for name, drift in zip(names, generator.drift.tolist(), strict=True)]
-    logger.info(
-        f"long sounds will drift as the sound does, from 0, not at all, to 1: {', '.join(of_names[:NAMED])}"
-        f"{', …' if len(names) > NAMED else ''}"
-    )
+    logger.info(f"long sounds will drift as the sound does, from 0, not at all, to 1: {some_of(of_names, NAMED)}")
     if guessed := [name for name, drift in zip(names, drifts, strict=True) if drift.isnan()]:
         seconds = PIECE * part / sample_rate
-        logger.info(f"no sound of {', '.join(guessed[:NAMED])} lasts the {seconds:.1f} s in which drift is heard")
+        logger.info(f"no sound of {some_of(guessed, NAMED)} lasts the {seconds:.1f} s in which drift is heard")
 
 
 def _levels(pieces: torch.Tensor, sample_rate: int) -> torch.Tensor:

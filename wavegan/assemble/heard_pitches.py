@@ -8,6 +8,7 @@ import torch
 from wavegan import progress
 from wavegan.assemble.training_clips import measured_places
 from wavegan.audio.windows import Windows
+from wavegan.errors import some_of
 from wavegan.models.inverse_stft import Generator
 from wavegan.models.pitches import FEW_OF_LABEL, pitches_of
 from wavegan.models.pulses import pitch_unit
@@ -44,9 +45,8 @@ def measure_pitches(generator: Generator, clips: Windows, sample_rate: int, on: 
     if unheard := generator.measure_pitches(pitches, labels):
         names = [clips.label_names[label] for label in unheard]
         lowest, highest = (cycles * sample_rate / unit for cycles in (lowest, highest))
-        shown = f"{', '.join(names[:NAMED])}{', …' if len(names) > NAMED else ''}"
         logger.warning(
             f"generator.drawn_pitch is true, and labels tell pitches; of {len(names)} of the {generator.labels} labels "
             f"fewer than {FEW_OF_LABEL} heard clips have a pitch from {lowest:,.1f} to {highest:,.1f} Hz, so their "
-            f"pitches are drawn as those of all: {shown}; leave these labels out, or drawn_pitch"
+            f"pitches are drawn as those of all: {some_of(names, NAMED)}; leave these labels out, or drawn_pitch"
         )

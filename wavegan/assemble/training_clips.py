@@ -9,10 +9,10 @@ from torch import Tensor
 
 from wavegan import distributed
 from wavegan.assemble.corpora import Corpora
-from wavegan.audio.checks import LEAST_PER_LABEL, Cutting, some_names
+from wavegan.audio.checks import LEAST_PER_LABEL, Cutting
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.windows import Windows
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 from wavegan.methods.base import Batch
 from wavegan.recipe import Recipe
 from wavegan.seeding import derive
@@ -82,7 +82,7 @@ def with_labels(recipe: Recipe, corpus: Corpus) -> tuple[Recipe, str]:
         count, reason = len(names), "the sound's labels"
         if unheard := [name for label, name in enumerate(names) if label not in corpus.labels]:
             remedy = "add files, or with long files set data.holdout_ends=true"
-            reason += f"; not learned are {some_names(unheard)}, of which all files are held out: {remedy}"
+            reason += f"; not learned are {some_of(unheard)}, of which all files are held out: {remedy}"
     return with_label_count(recipe, count), f"generator.labels auto: {count}, {reason}"
 
 
@@ -157,7 +157,7 @@ def _refuse_other_labels(labels: int, clips: Windows) -> None:
     if not labels:
         return
     if len(names) != labels:
-        there = f"{len(names)} ({', '.join(names[:20])}{', …' if len(names) > 20 else ''})" if names else "none"
+        there = f"{len(names)} ({some_of(names, 20)})" if names else "none"
         remedy = (
             f"try generator.labels={len(names)}" if len(names) > 1 else "put the files into a folder for each label"
         )

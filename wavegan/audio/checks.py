@@ -1,6 +1,6 @@
 """Finds out what is wrong with a corpus: silence, offsets, clipping, copies, sound that clips never reach."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ import numpy as np
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.decoding import SILENCE_PEAK
 from wavegan.audio.windows import clips_per_item
+from wavegan.errors import some_of
 
 LEAST_PER_LABEL = 5  # files, or clips where they come from anywhere in a file
 LEARNED = 0.75  # at least this share of the files is learned from; the rest is held out
-MOST_NAMED = 3  # names in a sentence; corpus.json and the page of `doctor` list all
 OFFSET = 0.05  # of the peak; less is neither heard nor learned
 AGAINST = -0.3  # correlation of two channels whose mix loses much of them
 CLIPPED = 1e-3  # share of the samples on a flat top
@@ -68,12 +68,6 @@ def findings(corpus: Corpus, cutting: Cutting) -> list[Finding]:
         return []
     results = [finding for check in CHECKS for finding in check(corpus, cutting)]
     return sorted(results, key=lambda finding: (not finding.is_fatal, -finding.weight))
-
-
-def some_names(names: Sequence[str]) -> str:
-    """Returns the first few names and how many more there are, in words."""
-    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def reached_seconds(corpus: Corpus, cutting: Cutting) -> float:
@@ -217,7 +211,7 @@ def _labels(corpus: Corpus, cutting: Cutting) -> Iterator[Finding]:
     few = [name for name, count in zip(corpus.label_names, counts, strict=True) if 0 < count < LEAST_PER_LABEL]
     if few and len(corpus.label_names) > 1:
         share = f"{len(few):,} of {len(corpus.label_names):,} labels"
-        text = f"{share} have fewer than {LEAST_PER_LABEL} {cutting.clips_are}: {some_names(few)}"
+        text = f"{share} have fewer than {LEAST_PER_LABEL} {cutting.clips_are}: {some_of(few)}"
         chosen = np.isin(corpus.labels, [corpus.label_names.index(name) for name in few])
         remedy = "add files, or choose other labels with data.label_level or data.label_column"
         yield Finding("labels", text, remedy, _names(corpus, chosen), 0.7 * len(few) / len(corpus.label_names))
@@ -250,7 +244,7 @@ def _finding(
 ) -> Finding:
     names = _names(corpus, chosen)
     files = "all files" if chosen.all() else f"{len(names):,} of {len(corpus.names):,} files"
-    shown = "" if chosen.all() else f" ({some_names(names)})"
+    shown = "" if chosen.all() else f" ({some_of(names)})"
     spread = 1.0 if is_fatal else 0.2 + 0.8 * float(chosen.mean())  # one bad file among many spoils little
     return Finding(kind, f"{files} {text}{shown}", remedy, names, weight * spread, is_fatal)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from wavegan.audio.labels import joined, split_named
+from wavegan.audio.labels import split_named
 from wavegan.audio.tables import FILE, Table, is_of_files, plain
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 
 # Names of columns, the usual first. Case, blanks and hyphens do not count.
 LABEL = (
@@ -56,7 +56,7 @@ def choose(
     taken += [] if group is None else [group]
     times = [column for number, column in enumerate(table.columns) if plain(column) in TIMES and number not in taken]
     if times:
-        notes.append(f"The columns of times of {name} ({joined(times)}) are not read: whole files are used.")
+        notes.append(f"The columns of times of {name} ({some_of(times)}) are not read: whole files are used.")
     return Columns(file, label, group, _split_column(table, name, notes, taken), notes)
 
 
@@ -126,7 +126,7 @@ def _label_column(table: Table, name: str, notes: list[str], taken: Sequence[int
         if others:
             notes.append(
                 f"{name} has no column label, so there are no labels; data.label_column can name one of "
-                f"{joined(others)}, or data.label_level=1 take the names of folders."
+                f"{some_of(others)}, or data.label_level=1 take the names of folders."
             )
         return None
     candidates.sort(key=lambda column: all(map(_is_number, table.values(column))))  # text first, else in their order
@@ -148,7 +148,7 @@ def _split_column(table: Table, name: str, notes: list[str], taken: Sequence[int
             chosen = column
             break
         notes.append(
-            f"The column {table.columns[column]} of {name} is not used as splits, because it holds {joined(unknown)}; "
+            f"The column {table.columns[column]} of {name} is not used as splits, because it holds {some_of(unknown)}; "
             "splits are train, validation and test."
         )
     others = (column for column in range(len(table.columns)) if column not in taken)

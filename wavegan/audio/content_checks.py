@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavegan.audio import listing
-from wavegan.audio.checks import LEARNED, LEAST_PER_LABEL, Cutting, Finding, clips_per_label, some_names
+from wavegan.audio.checks import LEARNED, LEAST_PER_LABEL, Cutting, Finding, clips_per_label
 from wavegan.audio.content import Hearing, Probe
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.splits import LEAST_GROUPS, training_part
+from wavegan.errors import some_of
 
 EMPTY_BAND = 0.55  # of half the sample rate; sound that ends below leaves much of the spectrum empty
 LOWEST_RATE = 8000  # Hz; a lower one is never advised
@@ -80,7 +81,7 @@ def _passed_over(examined: Examined) -> Iterator[Finding]:
         if reason not in NOT_MEANT:
             text, _, remedy = reason.partition("; ")
             share = len(names) / (len(names) + len(examined.corpus.names))
-            whole = f"files that {text} are not used: {len(names):,} ({some_names(names)})"
+            whole = f"files that {text} are not used: {len(names):,} ({some_of(names)})"
             yield Finding("passed over", whole, remedy, tuple(names), 0.3 + 0.6 * share)
 
 
@@ -102,7 +103,7 @@ def _repaired(examined: Examined) -> Iterator[Finding]:
     remarks = {name: "; ".join(dict.fromkeys(of_file)) for name, of_file in examined.corpus.remarks.items()}
     for remark, names in _alike(remarks)[:MOST_REASONS]:
         first = f"; the first: {remark}" if len(names) > 1 else f": {remark}"
-        text = f"{_files(len(names))} read with care ({some_names(names)}){first}"
+        text = f"{_files(len(names))} read with care ({some_of(names)}){first}"
         yield Finding("repaired", text, "listen to them; data.strict=true refuses such files", tuple(names), 0.2)
 
 
@@ -138,7 +139,7 @@ def _several_sounds(examined: Examined) -> Iterator[Finding]:
         names = tuple(np.array(examined.hearing.names, object)[several])
         text = (
             f"{_of_sample(len(names), len(several))} hold several sounds with silence between, "
-            f"{np.median(examined.hearing.sounds[several]):.0f} in the middle case ({some_names(names)})"
+            f"{np.median(examined.hearing.sounds[several]):.0f} in the middle case ({some_of(names)})"
         )
         remedy = "cut them into files of their own, or take clips from anywhere with data.windows=random"
         yield Finding("several", text, remedy, names, 0.5 * float(several.mean()))
@@ -150,7 +151,7 @@ def _repeats(examined: Examined) -> Iterator[Finding]:
     if examined.cutting.windows != "first" and repeats.any():
         names = tuple(names[repeats > 0])
         after = f"{'the first ' if len(names) > 1 else ''}after {repeats[repeats > 0][0]:.1f} s"
-        text = f"{_of_sample(len(names), len(repeats))} repeat themselves, {after} ({some_names(names)})"
+        text = f"{_of_sample(len(names), len(repeats))} repeat themselves, {after} ({some_of(names)})"
         remedy = "cut each to one round: repeats add no sound, and a held-out end has been learned already"
         yield Finding("repeats", text, remedy, names, 0.3 + 0.4 * len(names) / len(repeats))
 
@@ -158,7 +159,7 @@ def _repeats(examined: Examined) -> Iterator[Finding]:
 def _near(examined: Examined) -> Iterator[Finding]:
     if len(examined.near):
         names, count = tuple(examined.corpus.names[item] for item in examined.near), len(examined.corpus.names)
-        text = f"{len(names):,} of {count:,} files sound nearly like another one ({some_names(names)})"
+        text = f"{len(names):,} of {count:,} files sound nearly like another one ({some_of(names)})"
         remedy = "they stay on one side of the split; remove them if they are copies"
         yield Finding("near copies", text, remedy, names, 0.3 * (0.2 + 0.8 * len(names) / count))
 
@@ -178,7 +179,7 @@ def _labels(examined: Examined) -> Iterator[Finding]:
     counts, what = clips_per_label(corpus, examined.cutting), examined.cutting.clips_are
     missing = tuple(name for name, label in zip(corpus.names, corpus.labels, strict=True) if label < 0)
     if missing:
-        text = f"{len(missing):,} of {len(corpus.names):,} files have no label ({some_names(missing)})"
+        text = f"{len(missing):,} of {len(corpus.names):,} files have no label ({some_of(missing)})"
         yield Finding("unlabelled", f"{text}, so no label is learned", "give them one, or remove them", missing, 0.5)
     elif not examined.cutting.knows_labels:
         text = f"{too_few_for_labels(corpus, examined.cutting, examined.is_split)}, so no label is learned"
@@ -218,7 +219,7 @@ def _splits(examined: Examined) -> Iterator[Finding]:
     copies = held & np.isin(examined.corpus.hashes, examined.corpus.hashes[splits == "train"])
     if copies.any():
         names = tuple(np.array(examined.corpus.names, object)[copies])
-        text = f"{len(names):,} of {held.sum():,} sounds to judge by are also learned from ({some_names(names)})"
+        text = f"{len(names):,} of {held.sum():,} sounds to judge by are also learned from ({some_of(names)})"
         remedy = "remove them from one part; they are not used to judge"
         yield Finding("leak", text, remedy, names, 0.6, is_fatal=bool(copies.sum() == held.sum()))
 

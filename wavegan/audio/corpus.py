@@ -17,7 +17,7 @@ from wavegan.audio.decoding import Conversion
 from wavegan.audio.items import Item, Source
 from wavegan.audio.measurements import MEASUREMENTS
 from wavegan.audio.sources import belongs_to_another_user, cache_folder, open_source
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 
 logger = logging.getLogger(__name__)
 __all__ = ["LONGEST_CLIP", "Corpus", "Reading", "cache_folder", "identity", "load_corpus"]
@@ -152,17 +152,13 @@ def _refuse_bad(corpus: Corpus, items: int, max_bad_fraction: float) -> None:
     by_reason: dict[str, list[str]] = {}
     for name, reason in corpus.skipped.items():
         by_reason.setdefault(reason, []).append(name)
-    reasons = "".join(f"\n  {_first(names)}: {reason}" for reason, names in by_reason.items())
+    reasons = "".join(f"\n  {some_of(names, 1)}: {reason}" for reason, names in by_reason.items())
     if bad == items:
         raise DataError(f"none of the {items:,} files can be used; repair them or name another source:{reasons}")
     raise DataError(
         f"{bad:,} of {items:,} files cannot be used; at most data.max_bad_fraction = {max_bad_fraction:g} of them may "
         f"be bad; repair or remove these, or raise data.max_bad_fraction:{reasons}"
     )
-
-
-def _first(names: Sequence[str]) -> str:
-    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
 
 
 def _open(folder: Path, source: Source, lines: Mapping[str, Line], conversion: Conversion) -> Corpus:

@@ -3,12 +3,12 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 
 SPLITS = {  # the words that the AudioFolder convention documents
     **dict.fromkeys(("train", "training"), "train"),
@@ -103,12 +103,6 @@ def merged(labels: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], l
     return {path: chosen[label] if label else None for path, label in labels.items()}, notes
 
 
-def joined(words: Sequence[str]) -> str:
-    """Joins words by commas; names the first few and counts the rest."""
-    rest = len(words) - MOST_NAMED
-    return ", ".join(words[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-
-
 def counted(number: int, noun: str) -> str:
     """Returns a number with a noun, in the plural where that is needed."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -141,7 +135,7 @@ def _split_notes(of_folder: Mapping[PurePosixPath, str], children: Mapping[PureP
     notes = []
     if of_folder:
         split_names = sorted({f"{folder.name} ({split})" for folder, split in of_folder.items()})
-        notes.append(f"These folders are splits, not labels: {joined(split_names)}.")
+        notes.append(f"These folders are splits, not labels: {some_of(split_names)}.")
     others = sorted(
         str(parent / name)
         for parent, names in children.items()
@@ -151,7 +145,7 @@ def _split_notes(of_folder: Mapping[PurePosixPath, str], children: Mapping[PureP
     if others:
         notes.append(
             f"A folder is called like a split but stands beside other folders, so it counts as one of them: "
-            f"{joined(others)}; rename or move it if it is a split."
+            f"{some_of(others)}; rename or move it if it is a split."
         )
     return notes
 
@@ -170,11 +164,11 @@ def _guessed_labels(folders: Mapping[Path, tuple[str, ...]]) -> tuple[dict[Path,
     if 2 * sum(counts[name] for name in repeated) < len(deep) or len(deep) < len(lists):
         text = "The labels are the names of the folders directly above the files"
         if repeated:
-            text += f", and folders of one name are one label ({joined(repeated)})"
+            text += f", and folders of one name are one label ({some_of(repeated)})"
         return lowest, [f"{text}; data.label_level=2 takes the folders above those."]
     upper: dict[Path, str | None] = {path: above[shared] for path, above in folders.items()}
     names = sorted({label for label in upper.values() if label})
     return upper, [
-        f"The labels are the upper folders ({joined(names)}), because the folders below share their names "
-        f"({joined(repeated)}); data.label_level=1 takes the folders directly above the files."
+        f"The labels are the upper folders ({some_of(names)}), because the folders below share their names "
+        f"({some_of(repeated)}); data.label_level=1 takes the folders directly above the files."
     ]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wavegan.audio import columns, tables
-from wavegan.audio.labels import counted, joined, normalised, spelling_key, split_named
+from wavegan.audio.labels import counted, normalised, spelling_key, split_named
 from wavegan.audio.name_matching import NameMatcher
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 
 FOR_EMPTY = frozenset(("nan", "none", "null", "na", "n/a", "<na>", "nat"))  # pandas and others write them
 
@@ -67,7 +67,7 @@ class Listed:
 
         known: names that were passed over before, which are not repeated. Raises DataError if no file can be used.
         """
-        lists = joined(self._lists)
+        lists = some_of(self._lists)
         for path, kind in self._files.items():
             if kind:
                 reason = f"are listed in {lists} with more than one {kind}; keep one line for each file"

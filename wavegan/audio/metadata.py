@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wavegan.audio import labels, tables
-from wavegan.audio.labels import joined
 from wavegan.audio.listed import Listed
 from wavegan.audio.listing import Listing
 from wavegan.audio.name_matching import NameMatcher
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 
 OTHER_LISTS = (
     ".csv",
@@ -112,7 +111,7 @@ def _lists_above(folder: Path) -> list[str]:
 def _other_lists(listing: Listing) -> list[str]:
     names = (name for names in listing.passed_over.values() for name in names)
     others = sorted(name for name in names if name.lower().endswith(OTHER_LISTS))
-    note = f"Nothing is read from {joined(others)}; a list is called metadata.csv and lies beside the sounds or above."
+    note = f"Nothing is read from {some_of(others)}; a list is called metadata.csv and lies beside the sounds or above."
     return [note] if others else []
 
 

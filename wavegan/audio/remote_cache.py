@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from wavegan.audio import labels, listing, remote_copy, signatures, tables, tar_reader
+from wavegan.audio import listing, remote_copy, signatures, tables, tar_reader
 from wavegan.audio.files import TemporaryError
 from wavegan.audio.remote_copy import FetchJournal, Remote
 from wavegan.audio.shards import TAR, expanded
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 from wavegan.file_lock import locked
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _chosen(remote: Remote, infos: Iterable[str]) -> tuple[dict[str, str], dict[
         kinds = sorted({Path(name).suffix or name for name in passed_over[OTHER_KINDS]})
         raise DataError(
             f"the source {remote.address} holds no sound file and no tar file",
-            f"it holds {len(passed_over[OTHER_KINDS]):,} others ({labels.joined(kinds)})" if kinds else "it is empty",
+            f"it holds {len(passed_over[OTHER_KINDS]):,} others ({some_of(kinds)})" if kinds else "it is empty",
             "see whether the address is right and names the folder of the sounds",
         )
     return paths, {reason: tuple(names) for reason, names in passed_over.items()}

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from wavegan.audio import columns, labels, listing, signatures, tables
 from wavegan.audio.tar_reader import Tar, members, refusal
+from wavegan.errors import some_of
 
 DESCRIBING = ("json", "cls", "txt")
 TEXT_BYTES = 1 << 20
@@ -142,5 +143,5 @@ def _labels_of_texts(samples: Sequence[Sample], notes: list[str]) -> list[str]:
             "write labels as .cls members."
         )
         return [""] * len(texts)
-    notes.append(f"The .txt members are the labels, because they are few and short: {labels.joined(sorted(words))}.")
+    notes.append(f"The .txt members are the labels, because they are few and short: {some_of(sorted(words))}.")
     return texts

@@ -15,7 +15,7 @@ from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
 from wavegan.audio.shard_samples import Sample, Samples, described
 from wavegan.audio.tar_reader import Tar
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 
 TAR = re.compile(r".*\.(tar(\.\w+)?|tgz|tbz2?|txz)", re.IGNORECASE | re.DOTALL)
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
@@ -151,7 +151,7 @@ def shard_paths(source: str) -> list[Path]:
     if missing := [str(path) for path in paths if not path.is_file()]:
         raise DataError(
             f"the source {source} means {len(paths):,} shards",
-            f"{len(missing):,} of them are not there ({labels.joined(missing)})",
+            f"{len(missing):,} of them are not there ({some_of(missing)})",
             "correct the numbers in the braces, or the folder",
         )
     return paths

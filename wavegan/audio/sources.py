@@ -17,12 +17,12 @@ from wavegan import shipped
 from wavegan.audio import drum_effects, drum_machine, public_datasets, remote_cache, synth
 from wavegan.audio.files import OpenSound, open_sound
 from wavegan.audio.items import Item, Source
-from wavegan.audio.labels import joined, merged, spelling_key, split_named
+from wavegan.audio.labels import merged, spelling_key, split_named
 from wavegan.audio.listing import list_sound
 from wavegan.audio.metadata import describe
 from wavegan.audio.shards import is_shards, list_shards
 from wavegan.audio.tables import NAMES as LISTS
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 
 DRUM_MACHINE_CLIPS = {  # name: kit, seed, clips
     f"drum_machine{suffix}{part}": (kit, *clips)
@@ -79,7 +79,7 @@ def open_source(
     chosen = label_column, label_level, *(item.label for item in items)
     if not any(chosen) and all(kinds) and len({*map(spelling_key, kinds)}) == len(places):
         items = [replace(item, label=kind) for item, kind in zip(items, kinds, strict=True)]
-        named = joined(list(dict.fromkeys(kinds)))
+        named = some_of(dict.fromkeys(kinds))
         notes.append(f"The names of the folders are the labels: {named}; generator.labels=0 learns without them.")
     labels, spellings = merged({Path(item.name): item.label for item in items})
     items = [replace(item, label=labels[Path(item.name)]) for item in items]

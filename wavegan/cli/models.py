@@ -6,6 +6,7 @@ import click
 
 from wavegan.cli.options import json_option
 from wavegan.cli.output import print_result
+from wavegan.errors import some_of
 
 
 @click.command(short_help="List the shipped models, which make sound without training.")
@@ -35,5 +36,4 @@ def models(show: str | None, as_json: bool) -> None:
 def _labels(names: tuple[str, ...]) -> str:
     if not names:
         return "No labels."
-    shown = ", ".join(names[:12])
-    return f"Labels: {shown}{f' and {len(names) - 12} more' if len(names) > 12 else ''}."
+    return f"Labels: {some_of(names, 12)}."

@@ -14,9 +14,8 @@ from wavegan.audio.corpus import Corpus, load_corpus
 from wavegan.audio.labels import spelling_key
 from wavegan.audio.splits import hold_out, hold_out_ends, is_for_training
 from wavegan.audio.windows import side_by_side
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 from wavegan.evaluation.clip_format import ClipFormat
-from wavegan.evaluation.meaning import some_of
 from wavegan.seeding import derive
 
 logger = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ import numpy as np
 
 from wavegan import assemble
 from wavegan.atomic_write import write_text
-from wavegan.audio.checks import Cutting, duration, findings, reached_seconds, some_names
+from wavegan.audio.checks import Cutting, duration, findings, reached_seconds
 from wavegan.audio.corpus import Corpus
 from wavegan.audio.sources import is_named
 from wavegan.audio.windows import Windows
 from wavegan.commands.run_sound import STARTED_IN
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 from wavegan.evaluation.reference_sets import FEWEST_JUDGED
 from wavegan.recipe import Recipe
 
@@ -80,7 +80,7 @@ def log_corpora(recipe: Recipe, parts: assemble.Corpora, suffix: str = "", *, go
     for note in parts.all_notes:
         logger.info(note)
     for reason, names in parts.passed_over.items():
-        logger.info(f"passed over: {len(names):,} that {reason} ({some_names(names)})")
+        logger.info(f"passed over: {len(names):,} that {reason} ({some_of(names)})")
     _log_reasons("skipped, since it cannot be used", parts.skipped)
     remarks = {name: "; ".join(dict.fromkeys(of_file)) for name, of_file in parts.remarks.items()}
     _log_reasons("read with care", remarks, 3)
@@ -151,7 +151,7 @@ def warn_of_changed_sound(state: Mapping[str, Any], path: Path, parts: assemble.
     other = [name for name, label in labels.items() if label_before.get(hashes[name], label) != label]
     if other:
         logger.warning(
-            f"{len(other):,} of {len(labels):,} sounds have another label than before ({some_names(other)}), and the "
+            f"{len(other):,} of {len(labels):,} sounds have another label than before ({some_of(other)}), and the "
             "run goes on with it; give them their old labels, or start a new run"
         )
     changed = [name for name in new if hash_before.get(name) in gone]

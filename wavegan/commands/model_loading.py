@@ -1,7 +1,7 @@
 """Loads a MODEL once, so that it is ready to make clips: a run, a checkpoint file, an exported or a named model."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +13,7 @@ from wavegan import assemble, shipped
 from wavegan import recipe as recipes
 from wavegan.audio import writing
 from wavegan.audio.decoding import Conversion
-from wavegan.errors import RunError, UserError
+from wavegan.errors import RunError, UserError, some_of
 from wavegan.export import folder as exported
 from wavegan.export import hub
 from wavegan.generation import Model
@@ -177,12 +177,7 @@ def runs_near(path: Path) -> str:
         return f"did you mean {next((run for run in runs if run.name == near[0]), near[0])}?"
     if not runs:
         return "there is no run in runs/; train first: wavegan train RECIPE, or see the shipped ones: wavegan models"
-    return f"the runs here: {_named(runs)}"
-
-
-def _named(runs: Sequence[Path]) -> str:
-    more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
-    return f"{', '.join(map(str, runs[:MOST_NAMED]))}{more}"
+    return f"the runs here: {some_of(map(str, runs), MOST_NAMED)}"
 
 
 def read_content(path: Path, checkpoint: str = checkpoints.NEWEST, raw: bool = False) -> dict[str, Any]:
@@ -202,7 +197,7 @@ def read_content(path: Path, checkpoint: str = checkpoints.NEWEST, raw: bool = F
     if content is None:
         around, inside = run_around(path), runs_in(path)
         runs = [around] if around else inside
-        remedy = f"name {_named(runs)}" if runs else "train first: wavegan train RECIPE"
+        remedy = f"name {some_of(map(str, runs), MOST_NAMED)}" if runs else "train first: wavegan train RECIPE"
         raise RunError(f"{path} holds no checkpoint", KINDS, remedy)
     return content
 

@@ -13,7 +13,7 @@ from wavegan import assemble, shipped
 from wavegan import recipe as recipes
 from wavegan.audio.labels import spelling_key
 from wavegan.commands.model_loading import KINDS, is_model, model_path, read_content
-from wavegan.errors import RunError, UserError
+from wavegan.errors import RunError, UserError, some_of
 from wavegan.models.starting_weights import OtherFormError, start_from
 from wavegan.models.without_memory import WithoutMemory
 from wavegan.recipe import Recipe
@@ -66,7 +66,7 @@ class Start:
         others = f"; random ones for {anew}" if anew else ""
         logger.info(f"{KEY}: weights of {self.path} for {', '.join(begun)}{others}")
         if new:
-            logger.info(f"{self.path} lacks {_some(new)}, which begin at random")
+            logger.info(f"{self.path} lacks {some_of(new)}, which begin at random")
         if changes := self._changes(recipe):
             logger.info(f"settings that differ from those of {self.path}: {', '.join(changes)}")
         self._tell_labels(own)
@@ -116,7 +116,9 @@ class Start:
         if own and not their_keys:
             logger.info(f"{self.path} knows no labels, so what tells them apart begins at random")
         elif new:
-            logger.info(f"labels that {self.path} does not know begin as the mean of those that it knows: {_some(new)}")
+            logger.info(
+                f"labels that {self.path} does not know begin as the mean of those that it knows: {some_of(new)}"
+            )
         elif their_keys and not own:
             logger.info(f"this run has no labels, and begins with the mean of those that {self.path} knows")
 
@@ -164,7 +166,3 @@ def start_of(recipe: Recipe) -> Start | None:
     start = Start(path, theirs, {**content["networks"], **content["averages"]}, names)
     start.refuse_other_form(recipe)
     return start
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from wavegan.audio.checks import some_names
 from wavegan.audio.corpus import LONGEST_CLIP, Corpus, Reading, load_corpus
 from wavegan.audio.files import open_sound
 from wavegan.audio.listing import list_sound
 from wavegan.audio.windows import Windows
-from wavegan.errors import DataError
+from wavegan.errors import DataError, some_of
 from wavegan.evaluation.clips import BATCH_SIZE, ClipSet
 
 logger = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ def folder_corpus(folder: Path, form: ClipFormat) -> Corpus:
     for note in corpus.notes:
         logger.info(f"{folder}: {note}")
     for reason, names in corpus.passed_over.items():
-        logger.info(f"{folder}: passed over: {len(names):,} that {reason} ({some_names(names)})")
+        logger.info(f"{folder}: passed over: {len(names):,} that {reason} ({some_of(names)})")
     for name, reason in list(corpus.skipped.items())[:1]:
         logger.info(
             f"{folder}: {len(corpus.skipped):,} files cannot be used and are left out, the first is {name}: {reason}"

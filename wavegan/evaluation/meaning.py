@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from wavegan.audio.labels import spelling_key
+from wavegan.errors import some_of
 from wavegan.evaluation.classifier import Accuracy, Classifier
 from wavegan.evaluation.features import Features
 from wavegan.evaluation.metric_functions import ABSOLUTE, ROUNDING
@@ -24,7 +25,6 @@ DISTANCES = (
     "to_training",
 )  # compared as distances
 LEAST_RECOGNISED = 0.5  # of real clips, by a classifier: one that errs more often than not says nothing
-NAMED = 3  # names that a sentence lists
 DECIMALS = 2  # of log-mel statistics, in units of the real clips' deviations: equal ones sound equal
 
 
@@ -80,13 +80,6 @@ def _labels_not_shared(model_labels: Iterable[str], names: Sequence[str]) -> str
         f"the classifier knows {some_of(names)}, the model {some_of(labels)}, and no label is the same; name a "
         "classifier of the model's labels with `classifier=FILE`, or none with `classifier=none`"
     )
-
-
-def some_of(names: Iterable[str]) -> str:
-    """Returns the first few of many names, and how many more there are, in words."""
-    listed = list(names)
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    return ", ".join(listed[:NAMED]) + more
 
 
 def _fault_of_set(mine: Features, metric: Metric) -> str:
