@@ -58,6 +58,9 @@ def offsets(windows: Windows, count: int) -> np.ndarray:
 def test_labels_are_counted_as_they_are_drawn(kind: str, counts: list[int]):
     corpus = replace(corpus_of(16, 24, 8, 64), labels=np.array([0, 0, 1, 1]), label_names=("a", "b"))
     windows = Windows(corpus, 16, kind)
+    some = replace(corpus, labels=np.array([-1, 0, -1, 2]), label_names=("a", "b", "c"))
+    lengths = {"first": [1, 0, 1], "all": [1, 0, 2], "random": [3, 0, 8]}
+    assert Windows(some, 16, kind).label_counts == lengths[kind], "nothing is drawn of the second"
     assert windows.label_counts == counts
     assert windows.labels(0, 4000).double().mean() == pytest.approx(counts[1] / sum(counts), abs=0.03)
     assert Windows(corpus_of(16), 16, kind).label_counts == []

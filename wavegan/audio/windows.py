@@ -48,9 +48,10 @@ class Windows:
         """Returns how often each label is drawn, as the smallest whole numbers that have these shares."""
         corpus = self.corpus
         weights = corpus.lengths if self.kind == "random" else clips_per_item(corpus, self.clip_samples, self.kind)
-        counts = [int(weights[self.corpus.labels == label].sum()) for label in range(len(self.label_names))]
-        divisor = math.gcd(*counts) or 1
-        return [count // divisor for count in counts]
+        labelled = corpus.labels >= 0
+        counts = np.bincount(corpus.labels[labelled], weights[labelled], minlength=len(self.label_names)).astype(int)
+        divisor = math.gcd(*counts.tolist()) or 1
+        return (counts // divisor).tolist()
 
     @property
     def bytes(self) -> int:
@@ -91,8 +92,7 @@ class Windows:
     def labels(self, draw: int, count: int, part: slice = slice(None)) -> Tensor:
         """Returns the labels of the same clips as `batch`: (count,) indices into label_names, -1 for none."""
         starts, _ = self.random_places(draw, count) if self.kind == "random" else self.places_in_turn(draw, count)
-        order = np.argsort(self.corpus.starts)
-        item = order[np.searchsorted(self.corpus.starts, starts[part], side="right", sorter=order) - 1]
+        item = self._order[np.searchsorted(self.corpus.starts, starts[part], side="right", sorter=self._order) - 1]
         return torch.from_numpy(self.corpus.labels[item].astype(np.int64))
 
     def random_places(self, draw: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -116,6 +116,11 @@ class Windows:
         """Draws the speeds (count,) of the clips of a draw, in SPEED_PARTS."""
         octaves = self.vary_speed * numpy_generator(self.seed, draw, "speeds").uniform(-1, 1, size=count)
         return np.round(SPEED_PARTS * 2.0**octaves).astype(int)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        """Returns the items in the order of their starts, (items,)."""
+        return np.argsort(self.corpus.starts)
 
     @cached_property
     def _clips(self) -> Corpus:
