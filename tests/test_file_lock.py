@@ -18,9 +18,11 @@ from wavegan.audio.corpus import load_corpus
 from wavegan.commands import classify
 from wavegan.errors import DataError, RunError
 from wavegan.evaluation import classifier_training
+from wavegan.evaluation.clip_format import ClipFormat
 from wavegan.file_lock import LockingError, acquire, locked, locked_if_possible
 from wavegan.training.run_folder import RunFolder
 
+FORM = ClipFormat(16000, 1, 4096)
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -120,13 +122,13 @@ def test_a_classifier_is_trained_without_a_lock_with_a_line_and_read_without_a_w
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    classifier = classify.classifier_for(source, clip_samples=4096)
+    classifier = classify.classifier_for(source, FORM)
     told = [record.getMessage() for record in messages.records if "cannot lock files" in record.getMessage()]
     assert classifier and len(told) == 1 and told[0].endswith("another process may do the same work meanwhile")
     messages.clear()
     [kept] = (cache / "classifiers").glob("*.pt")
     monkeypatch.setattr(classify, "locked_if_possible", None)
-    again = classify.classifier_for(source, clip_samples=4096)
+    again = classify.classifier_for(source, FORM)
     assert again and again.identity == classifier.identity
     assert not [record for record in messages.records if record.name != "wavegan.audio.corpus"] and kept.exists()
 
@@ -140,6 +142,6 @@ def test_a_classifier_that_cannot_be_kept_is_used_and_told(sounds, monkeypatch, 
         raise OSError(fault, os.strerror(fault), str(path))
 
     monkeypatch.setattr(classify, "save", refuse)
-    assert classify.classifier_for(source, clip_samples=4096)
+    assert classify.classifier_for(source, FORM)
     [told] = [record.getMessage() for record in messages.records if record.levelname == "WARNING"]
     assert "is not kept, and is trained each time" in told and str(cache) in told and "WAVEGAN_CACHE" in told

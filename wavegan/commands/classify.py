@@ -30,6 +30,7 @@ from wavegan.file_lock import locked_if_possible
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
+SEED = 0  # unless told otherwise
 WINDOWS = ("first", "all")
 CACHE_REMEDY = "free some space or name another folder in the environment variable WAVEGAN_CACHE"
 
@@ -57,11 +58,9 @@ def train_classifier(
     out: Path | None = None,
     test: str | Sequence[str] | None = None,
     sample_rate: int = 16000,
-    channels: int = 1,
     clip_samples: int = 16384,
-    normalize: bool = True,
     windows: str = "first",
-    seed: int = 0,
+    seed: int = SEED,
     device: str = "auto",
 ) -> ClassifierResult:
     """Writes the classifier of a labelled source, measured on a held-out part and on `test`, another such source.
@@ -73,7 +72,7 @@ def train_classifier(
     if windows not in WINDOWS:
         raise UserError(f"`windows` is {windows}", f"it must be {' or '.join(WINDOWS)}", "try `windows=all`")
     refuse_run(*map(Path, [source] if isinstance(source, str) else source))
-    form = ClipFormat(sample_rate, channels, clip_samples, normalize, windows=windows)
+    form = ClipFormat(sample_rate, 1, clip_samples, windows=windows)
     on = assemble.device(device)
     if out is not None:
         _refuse_other_file(out)
@@ -115,29 +114,18 @@ def as_json(result: ClassifierResult) -> dict[str, Any]:
     }
 
 
-def classifier_for(
-    source: str | Sequence[str],
-    *,
-    sample_rate: int = 16000,
-    channels: int = 1,
-    clip_samples: int = 16384,
-    normalize: bool = True,
-    reading: Reading = Reading(),  # noqa: B008  it cannot change
-    windows: str = "first",
-    seed: int = 0,
-    device: str = "auto",
-) -> Classifier | None:
+def classifier_for(source: str | Sequence[str], form: ClipFormat, *, device: str = "auto") -> Classifier | None:
     """Returns the classifier of a source, trained now or kept since; None for a source without usable labels.
 
-    windows: "first", it learns from the start of each sound; else from the whole of it, cut into clips. A line says why
-    labels cannot be used, unless there are fewer than two.
+    It learns from the start of each sound if the form's windows are "first"; else from the whole of it, cut into clips.
+    A line says why labels cannot be used, unless there are fewer than two.
     """
-    labels = {item.label for item in _items(source, reading)} - {None}
+    labels = {item.label for item in _items(source, form.reading)} - {None}
     if len(labels) < 2:
         return None
-    windows = "first" if windows == "first" else "all"  # one classifier for all clips that come from anywhere
-    form = ClipFormat(sample_rate, channels, clip_samples, normalize, reading, windows)
-    path = _kept_path(source, form, seed)
+    if form.windows != "first":
+        form = form._replace(windows="all")  # one classifier for all clips that come from anywhere
+    path = _kept_path(source, form, SEED)
     on = assemble.device(device)
     with suppress(DataError):  # neither a lock nor rights to write are needed, as the file is whole if it is there
         return _load_kept(path, on)
@@ -148,7 +136,7 @@ def classifier_for(
             except DataError as error:
                 logger.info(f"{error}; a new one is trained")
         try:
-            classifier = _train(source, None, form, seed, on)
+            classifier = _train(source, None, form, SEED, on)
         except DataError as error:
             logger.info(f"no classifier was trained, so its metrics are left out: {error}")
             return None
@@ -177,7 +165,7 @@ def classifier_of(choice: str | None, real_sound: ReferenceSets, *, device: str 
             f"not measured, as no labelled sound for a classifier is known: {metrics_of(*OF_CLASSIFIER)}; {remedy}"
         )
         return None
-    return classifier_for(real_sound.labelled, **real_sound.form._asdict(), device=device)
+    return classifier_for(real_sound.labelled, real_sound.form, device=device)
 
 
 def _train(
