@@ -144,7 +144,7 @@ def test_a_file_is_not_written_over(command, here, drummer):
     [path] = generated(command, drummer, "-n", 1)
     before = path.read_bytes()
     assert "would be written over by itself" in command("regenerate", path, "--out", "clips", "--force").err
-    assert "two of the sounds would have the name" in command("regenerate", path, path).err
+    assert "two of the results would have the name" in command("regenerate", path, path).err
     assert command("regenerate", path, "--model", drummer).code == 0
     assert "exists already" in command("regenerate", path, "--model", drummer).err
     assert path.read_bytes() == before

@@ -134,7 +134,7 @@ def test_several_files_at_once_and_nothing_else_is_written_over(command, transla
     assert [path.read_bytes() for path in sorted((tmp_path / "out").iterdir())] == written
     soundfile.write(other, np.full(100, 0.1), RATE)
     refused = command(*words)
-    assert refused.code == 2 and "again-to-B.wav exists already; existing files are kept" in refused.err
+    assert refused.code == 2 and "again-to-B.wav exists already (1 of 1 files do)" in refused.err
     assert command(*words, "--force").code == 0
 
 
@@ -175,8 +175,8 @@ def test_a_conditional_run_keeps_its_labels(tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["missing.wav"], "missing.wav is not a file; translate takes sound files; check the spelling"),
-        (["{loop}", "{loop}"], "loop-to-B.wav; translate one of them into another --out"),
+        (["missing.wav"], "missing.wav does not exist; a sound file is needed; check the spelling"),
+        (["{loop}", "{loop}"], "loop-to-B.wav; make one of them in another --out"),
         (["{text}"], "notes.wav cannot be decoded (Format not recognised); it is damaged or no sound; if another"),
         ([], "Missing argument 'SOUND…'"),
         (["{loop}", "--to", "C"], "'C' is not one of"),

@@ -1,13 +1,14 @@
-"""Checks numbers and names that Python code passes; on the command line click does so."""
+"""Checks numbers and names that Python code passes, as click does on the command line, and the names of results."""
 
 import operator
 import os
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wavegan.errors import UserError
+from wavegan.errors import DataError, UserError
 from wavegan.recipe.parsing import plain
 
 RATES = {"least": 1000, "most": 192_000, "advised": 16_000}  # in Hz, as of a recipe
@@ -23,6 +24,12 @@ def path_of(argument: str, value: Any, *, advised: str) -> Path:
     if not os.fspath(value):
         raise UserError(f"`{argument}` is empty", "it must name a path", f"try {argument}='{advised}'")
     return Path(value)
+
+
+def refuse_equal_names(paths: Sequence[Path]) -> None:
+    """Raises DataError if two of the files that are to be written would have one name."""
+    if twice := [path for path, count in Counter(paths).items() if count > 1]:
+        raise DataError(f"two of the results would have the name {twice[0]}", "", "make one of them in another `out`")
 
 
 def whole_number(argument: str, value: Any, *, least: int, advised: int, most: int | None = None) -> int:

@@ -12,6 +12,7 @@ from wavegan import assemble, progress
 from wavegan.audio import single_sound, writing
 from wavegan.audio.windows import gather, side_by_side
 from wavegan.commands import receipts
+from wavegan.commands.arguments import refuse_equal_names
 from wavegan.commands.folders import make_folder, refuse_existing, refuse_no_sound
 from wavegan.commands.generate import chosen_labels, refuse_translation
 from wavegan.commands.model_loading import LoadedModel, load_model, run_folder_of
@@ -85,13 +86,10 @@ def invert(
     refuse_translation(loaded)
     labels = chosen_labels(loaded.model, labels)
     folder, generator = out or loaded.result_folder("inverted"), loaded.model
-    names = [path.stem for path in sounds]
-    if twice := [name for name in names if names.count(name) > 1]:
-        remedy = "invert them one by one, each with another `out`"
-        raise DataError(f"{len(twice)} of the sounds have the name {twice[0]}", "results are named after them", remedy)
-    clips = [read_sound(loaded, path) for path in sounds]
     ends = ("-original.wav", "-inverted.wav", "-nearest.wav", ".png")
     paths = [[folder / f"{path.stem}{end}" for end in ends] for path in sounds]
+    refuse_equal_names([targets[0] for targets in paths])
+    clips = [read_sound(loaded, path) for path in sounds]
     refuse_existing(sum(paths, []), force)
     nearest = _nearest(loaded, clips)
     make_folder(folder)

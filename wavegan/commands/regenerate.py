@@ -12,6 +12,7 @@ from torch import Tensor
 from wavegan import assemble, generation, progress
 from wavegan.audio import writing
 from wavegan.commands import receipts
+from wavegan.commands.arguments import refuse_equal_names
 from wavegan.commands.folders import make_folder, refuse_existing
 from wavegan.commands.generate import batch_size_of
 from wavegan.commands.receipt_models import maker_model
@@ -109,8 +110,7 @@ def _key(receipt: Receipt) -> tuple[str | float | None, ...]:
 
 
 def _refuse_paths(sounds: Sequence[Path], paths: Sequence[Path], force: bool) -> None:
-    if twice := [path for path in paths if paths.count(path) > 1]:
-        raise DataError(f"two of the sounds would have the name {twice[0]}", "", "make one of them in another `out`")
+    refuse_equal_names(paths)
     own = [path for path, target in zip(sounds, paths, strict=True) if path.resolve() == target.resolve()]
     if own:
         raise DataError(f"{own[0]} would be written over by itself", "", "name another folder with `out`")

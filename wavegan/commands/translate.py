@@ -14,7 +14,8 @@ from wavegan import __version__, assemble, progress
 from wavegan.audio import comments, single_sound, writing
 from wavegan.audio.decoding import SILENCE_PEAK, Conversion
 from wavegan.audio.overlap_add import overlap_add
-from wavegan.commands.folders import make_folder
+from wavegan.commands.arguments import refuse_equal_names
+from wavegan.commands.folders import make_folder, refuse_existing, refuse_no_sound
 from wavegan.commands.model_loading import TRANSLATORS, load_model
 from wavegan.errors import DataError, UserError
 from wavegan.generation import Model, synthesize
@@ -61,11 +62,13 @@ def translate(
     translator, folder = loaded.models[TRANSLATORS[to]], out or loaded.result_folder("translated")
     writing.check_format(extension, translator.sample_rate, translator.channels)
     paths = [folder / f"{path.stem}-to-{to}.{extension}" for path in sounds]
-    _refuse(sounds, paths)
+    for path in sounds:
+        refuse_no_sound(path)
+    refuse_equal_names(paths)
     # Each sound is read once more below, so that memory holds one at a time.
     marks = {path: _mark(source, loaded.conversion, translator) for source, path in zip(sounds, paths, strict=True)}
     kept = [] if force else [path for path in paths if _has_mark(path, marks[path])]
-    _refuse_existing([path for path in paths if path not in kept], force)
+    refuse_existing([path for path in paths if path not in kept], force)
     if kept:
         logger.info(f"{folder}: {len(kept):,} of {len(paths):,} are there, made of the same sounds, and kept")
     make_folder(folder)
@@ -113,28 +116,3 @@ def _translated(sound: Tensor, model: Model, *, is_scaled: bool) -> Tensor:
         model.clip_samples,
         watch=lambda numbers: progress.track(numbers, len(numbers), "batches"),
     )
-
-
-def _refuse(sounds: Sequence[Path], paths: Sequence[Path]) -> None:
-    missing = [path for path in sounds if not path.is_file()]
-    if missing and missing[0].is_dir():
-        raise DataError(
-            f"{missing[0]} is a folder", "translate takes sound files", f"name those in it: {missing[0]}/*.wav"
-        )
-    if missing:
-        raise DataError(f"{missing[0]} is not a file", "translate takes sound files", "check the spelling")
-    twice = [path for path in paths if paths.count(path) > 1]
-    if twice:
-        raise DataError(
-            f"two of the results would have the name {twice[0]}", "", "translate one of them into another `out`"
-        )
-
-
-def _refuse_existing(paths: Sequence[Path], force: bool) -> None:
-    existing = [path for path in paths if path.exists()]
-    if existing and not force:
-        raise DataError(
-            f"{existing[0]} exists already",
-            "existing files are kept",
-            "name another folder with `out` or add `force=True`",
-        )
