@@ -105,7 +105,7 @@ def test_directions_are_sought_once_for_the_same_weights(command, searches, drum
     ("words", "message"),
     [
         (["--more", "britness=0.5"], "--more britness=0.5 is not possible; sounds of drummer follow length (0.90), "
-         "brightness (0.85); not offered, as their correlation is below 0.8: noisiness (0.50); try --more brightness=0.5"),
+         "brightness (0.85); not offered, as their correlation is below 0.8: noisiness (0.50); try --more brightness="),
         (["--less", "noisiness"], "--less noisiness=0.5 is not possible; sounds of drummer follow"),
         (["--less", "brihtness=0.1"], "below 0.8: noisiness (0.50); try --less brightness=0.5"),
         (["--more", "length=2"], "--more is length=2; an amount is 0 to 1; try --more length=0.5"),
