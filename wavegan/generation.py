@@ -66,7 +66,7 @@ class Model:
 
 
 def weights_hash(network: nn.Module) -> str:
-    """Returns a short hash of a network's weights, as earlier versions did for what they lack."""
+    """Returns a short hash of a network's weights; statistics that an older model lacks do not change it."""
     digest = hashlib.blake2b(digest_size=12)
     for name, values in network.state_dict().items():
         if says_nothing(name, values):
