@@ -21,9 +21,10 @@ NAMED = 10  # labels
 
 @torch.no_grad()
 def measure_drift(generator: Generator, clips: Windows, sample_rate: int, on: torch.device) -> None:
-    """Sets the drift of each label, or of all sound, from pieces of those sounds that last so long.
+    """Measures the drift of each label, or of all sound where there are no labels, and sets it.
 
-    A label without such a sound has the mean of the others; where no sound lasts so long, all stays as it is.
+    It is measured in sounds that last for one piece or longer. A label without such a sound gets the mean of the
+    others; if there is none at all, nothing changes.
     """
     assert generator.drift is not None, "it makes sounds of any length"
     part = STOP_HOPS * generator.hop // UNITS

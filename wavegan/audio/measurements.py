@@ -6,7 +6,7 @@ MEASUREMENTS = np.dtype(
     [
         ("file_rate", "i4"),  # Hz, before conversion
         ("file_channels", "i2"),  # before conversion
-        ("peak", "f4"),  # of the converted sound, before it is scaled, from its mean where that is subtracted
+        ("peak", "f4"),  # of the converted sound before it is scaled; from its mean, where the mean is subtracted
         ("offset", "f4"),  # mean of the converted sound: the channel with the largest
         ("clipped", "f4"),  # share of the file's samples that lie on a flat top at full scale
         ("correlation", "f4"),  # the lowest of any two channels, before they are mixed; NaN for mono

@@ -37,8 +37,9 @@ VOICED = 0.3  # at least that share of its loud frames has a pitch; speech has 0
 
 @dataclass(frozen=True)
 class DataFormat:
-    """Holds the format in which a source is learned from; file_rate: nine of ten files have at least it; in Hz.
+    """Holds the format in which a source is learned from.
 
+    file_rate: in Hz; nine of ten files have this rate or a higher one.
     is_tonal: its partials are steady, as those of notes and of most music are. is_notes: its files are single notes.
     is_voice: it has a pitch that glides.
     """
@@ -151,7 +152,7 @@ def cutting_of(corpus: Corpus, ends: np.ndarray, is_split: bool = False) -> Cutt
 
 
 def scale_of(sample_rate: int) -> float:
-    """Returns by what windows at the tuned rate are multiplied so that they last as long at this one: whole eighths."""
+    """Returns how many times longer windows are at this rate than at the tuned one, in samples: whole eighths."""
     return max(1, round(EIGHTHS * sample_rate / TUNED_RATE)) / EIGHTHS
 
 

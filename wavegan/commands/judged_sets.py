@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 ANNOUNCED_MINUTES = 1  # a step that takes longer is announced
 SILENT_ABOVE_REAL = 0.05  # share of clips that may be silent beyond that of the real ones
-DILUTED = "partial_jitter_hz, comb_db, ripple_db and line_db"  # means over clips, to which silence adds nothing
+DILUTED = "partial_jitter_hz, comb_db, ripple_db and line_db"  # means over clips, which silent clips pull down
 
 
 def extract_sets(

@@ -31,8 +31,8 @@ START = '{"wavegan"'  # of a receipt's text
 class Maker(BaseModel):
     """Names the model that made a sound: its weights by their hash, its arithmetic, and the version of wavegan.
 
-    clip_samples: of sounds of a model that makes any length; None for those of a model that makes one. loop: whether
-    they are loops. pitch: in Hz, of sounds that were asked for at one; None where each has its own.
+    clip_samples: the length of the sound, None where the model makes one length only. loop: whether it is a loop.
+    pitch: the one that was asked for, in Hz; None where each sound has its own.
     """
 
     model_config = ConfigDict(frozen=True)

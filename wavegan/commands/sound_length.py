@@ -73,7 +73,7 @@ def _loop_samples(model: Model, seconds: float) -> int:
 def of_samples(loaded: LoadedModel, clip_samples: int | None, *, loop: bool = False) -> LoadedModel:
     """Returns a MODEL whose sounds, or loops, have so many samples of a channel.
 
-    For None it is the same MODEL, and for its own length, unless they are loops.
+    It is the MODEL itself for None, and for sounds of its own length that are no loops.
     """
     model = loaded.model
     if clip_samples is None or (clip_samples == model.clip_samples and not loop):

@@ -42,7 +42,7 @@ def points_of(sounds: Sequence[Path], model: Path | None, on: torch.device) -> t
 
 
 def of_sound(loaded: LoadedModel, sound: Any) -> LoadedModel:
-    """Returns a model for sounds of the form of a file that it has made; the same model for any other sound."""
+    """Returns the model for the length, loop and pitch of a sound file that it made; unchanged for any other sound."""
     receipt = _receipt(Path(sound)) if isinstance(sound, str | os.PathLike) else None
     if not receipt or receipt.weights != loaded.model.weights_hash:
         return loaded

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 KEY = "training.start_from"
 FORM = ("generator.", "data.sample_rate:", "data.channels:", "data.clip_samples:")
 OF_STEREO = "generator.panned_hiss:"  # without meaning in mono
-ANY_SIZE = (  # keys that may differ, as the weights that both have keep their sizes
+ANY_SIZE = (  # keys that may differ, as the weights that both networks have fit all the same
     "generator.window:",
     "generator.hop:",
     "generator.start_share:",

@@ -58,9 +58,9 @@ def _chosen(training: Training, batch: Batch, choice: int | str, most: int) -> t
 def tried(step: Callable[[], object], most: int, clock: Callable[[], float] = time.perf_counter) -> dict[int, float]:
     """Returns the mean seconds of a step by the number of threads: `most`, a half of it, and so on.
 
-    They take turns, so that another program on this machine disturbs all alike; it is what they are tried for, so the
-    mean counts and not the best. Smaller numbers are left out once they are hopeless. A number whose first steps take
-    seconds, as those of threads can that wait for a core which another program holds, is not tried again.
+    They take turns, so that another program on this machine disturbs all alike. The mean counts, not the best step: the
+    program will disturb the training, too. Smaller numbers are left out once they are hopeless. A number whose first
+    steps take seconds, as of threads that wait for a core which another program holds, is not tried again.
     """
     spent: dict[int, list[float]] = {}
     counts = [most >> shift for shift in range(most.bit_length())]
