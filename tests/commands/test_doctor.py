@@ -526,6 +526,13 @@ def test_stereo_that_is_mixed_is_told(stereo, channels, told):
         assert not data_format_of(probes(*heard, *other)).remarks
 
 
+@pytest.mark.parametrize("count", [0, 9])
+def test_a_silent_channel_is_told(count):
+    heard = [(16000, 7800.0, 2, float("nan"))] * count + [(16000, 7800.0, *MONO)]
+    told = ["90% of the files have two channels, one of them silent: mono keeps all of them"] if count else []
+    assert list(data_format_of(probes(*heard)).remarks) == told
+
+
 @pytest.mark.parametrize(
     ("seconds", "end", "expected"),
     [

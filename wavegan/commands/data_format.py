@@ -85,6 +85,9 @@ def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> D
     channels = 2 if stereo >= MOST and most == 2 else 1
     if channels == 1 and stereo >= SOME and most == 2 and left is None:
         remarks.append(f"{stereo:.0%} of the files are stereo, and are mixed: channels: 2 keeps left and right apart")
+    one_sided = float(np.mean([probe.channels == 2 and np.isnan(probe.correlation) for probe in audible]))
+    if channels == 1 and one_sided >= SOME:
+        remarks.append(f"{one_sided:.0%} of the files have two channels, one of them silent: mono keeps all of them")
     return DataFormat(rate, channels, file_rate, tuple(remarks), Reading(channel=left))
 
 
