@@ -1,4 +1,4 @@
-"""Defines the errors that a user may see, and words for them; any other error that a user sees is a bug of ours."""
+"""Defines the errors that a user may see, and lists a few of many names; any other error of a user is our bug."""
 
 import errno
 import os

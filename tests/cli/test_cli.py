@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -295,8 +296,7 @@ def test_evaluate_a_model_twice(command, model, here, monkeypatch):
         score = values[name]["fad_l"]
         assert set(score) == {"value", "low", "high", "n"} and score["low"] <= score["value"] <= score["high"]
     assert values["noise"]["fad_l"]["value"] > values["reference"]["fad_l"]["value"]
-    subject = {"targets": [str(model)], "data": None, "training": None}
-    assert json.loads(Path("one/metrics.json").read_text()) == values | {"subject": subject}
+    assert json.loads(Path("one/metrics.json").read_text()) == values
     assert sorted(path.name for path in here.joinpath("one").iterdir()) == [
         "metrics.json", "report.html", "spectrograms.png",
     ]  # fmt: skip
@@ -328,12 +328,10 @@ def test_a_folder_is_judged_at_its_own_place_unless_told(command, home, monkeypa
     monkeypatch.setattr("wavegan.commands.evaluate.write_report", lambda *_, **__: None)
     outcome = command("evaluate", home / "tones", "--data", home / "tones", "--json")
     assert json.loads(outcome.out)["report"] == "evaluation/tones/report.html"
-    Path("tones").symlink_to(home / "tones")
+    shutil.copytree(home / "tones", "tones")
     outcome = command("evaluate", "tones", "--data", home / "tones", "--json")
-    assert json.loads(outcome.out)["report"] == "evaluation/tones-2/report.html", "what is of another path is kept"
-    assert "evaluation/tones holds results about something else, so these are written to evaluation/tones-2" in (
-        outcome.err
-    )
+    assert "evaluation/tones-2/report.html" in outcome.out, "tones of another folder"
+    assert "evaluation/tones holds" in outcome.err
 
 
 def test_python_m_wavegan_with_a_reader_that_leaves():

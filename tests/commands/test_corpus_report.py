@@ -30,7 +30,7 @@ def told(tmp_path: Path, capfd, console):
     return told
 
 
-def test_too_little_to_judge_by_is_told_before_the_training(told):
+def test_too_little_to_judge_by_is_told_before_the_training(told, tmp_path):
     err = told(2)
     assert "held out: 1 file, 0.1 seconds at 16,000 Hz, 1 label (" in err
     assert (
@@ -39,4 +39,8 @@ def test_too_little_to_judge_by_is_told_before_the_training(told):
     assert "wavegan evaluate needs" not in told(2, "evaluation.every=100")
     assert "raise data.holdout, to 0.4 say, or name a folder" in told(5), "4 of 10 files"
     assert "wavegan evaluate needs" not in told(5, "data.holdout=0.4")
+    (tmp_path / "judged").mkdir()
+    soundfile.write(tmp_path / "judged/other.wav", np.sin(np.arange(2000)), 16000)
+    judged = told(9, f"data.test={tmp_path}/judged")
+    assert "wavegan evaluate needs 2 in each; name a folder of more real audio as data.test\n" in judged
     assert "wavegan evaluate needs" not in told(30)

@@ -170,10 +170,21 @@ def test_a_training_takes_no_strangers_sound_of_that_name(
 def test_sound_that_is_gone_is_told_with_its_remedies(home: Path, command: Callable):
     shutil.move(home / "sounds", home / "elsewhere")
     told = command("train", home / "run", "--device", "cpu", "training.steps=2")
-    assert told.code == 2 and f"sounds, which {home}/run learned from, is not there; a run keeps the sound" in told.err
-    assert f"name it: wavegan train {home}/run data.source=FOLDER, or wavegan evaluate --data\n" in told.err
+    assert told.code == 2 and f"data.source of {home}/run is sounds, and nothing lies there; name" in told.err
+    assert told.err.endswith(f"new place: wavegan train {home}/run data.source=FOLDER\n")
     told = command("train", home / "run", "--device", "cpu", "training.steps=2", "data.source=elsewhere")
     assert told.code == 0, told.err
+
+
+def test_sound_that_is_there_and_cannot_be_used_is_not_called_gone(
+    home: Path, command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for path in (home / "sounds").rglob("*.wav"):
+        path.write_text("no sound")
+    for folder in (home, tmp_path):
+        monkeypatch.chdir(folder)
+        told = command("train", home / "run", "--device", "cpu", "training.steps=2")
+        assert told.code == 2 and "nothing lies there" not in told.err, told.err
 
 
 def test_sound_that_was_exchanged_in_its_own_folder_brings_a_warning(home: Path, command: Callable):

@@ -94,3 +94,17 @@ def test_a_fault_of_the_image_is_far_from_real_clips(fault):
         return kernel_distance(mine, reference, np.ones((1, 40)), np.ones((1, 40))).item()
 
     assert abs(distance(real(2))) < 3 and distance(FAULTS[fault](real(2))) > 50
+
+
+def test_what_nobody_hears_is_no_distance_from_equal_channels():
+    """Real clips of two equal channels have one image, so a distance in units of their spread would be rounding."""
+    left = noise(40)
+
+    def distance(side: float) -> float:
+        mine, reference = (
+            stereo_image(torch.cat([left, left + side * noise(40, seed=1)], dim=1), RATE),
+            stereo_image(torch.cat([noise(40, seed=2)] * 2, dim=1), RATE),
+        )
+        return kernel_distance(mine, reference, np.ones((1, 40)), np.ones((1, 40))).item()
+
+    assert abs(distance(0)) < 1e-6 and abs(distance(1e-4)) < 1e-6 and distance(0.3) > 90

@@ -68,6 +68,7 @@ def test_a_decentsampler_preset_maps_each_sound_to_its_key():
         ("hi hat/open", "hi-hat-open"),
         ("kick:0.5,snare:0.5", "kick-0-5-snare-0-5"),
         ("A\u0308 Ударные", "Ä-Ударные"),
+        ("हिन्दी_1", "हिन्दी_1"),
         ("?!", "sound"),
     ],
 )

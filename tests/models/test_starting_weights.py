@@ -99,7 +99,24 @@ def test_hiss_that_could_not_be_panned_begins_as_it_was(further):
     start_from(second, first.state_dict(), 0, ())
     torch.testing.assert_close(made(second), made(first))
     with pytest.raises(OtherFormError, match="head.bias"):
-        start_from(first, second.state_dict(), 0, ())
+        start_from(first, second.state_dict(), 0, (), is_panned=True)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "own"),
+    [
+        ({"panned_hiss": True}, {"panned_hiss": True, "drops": True}),
+        ({"panned_hiss": True}, {"panned_hiss": True, "pulses": True}),
+        ({"panned_hiss": True}, {"drops": True}),
+        ({"drops": True}, {"panned_hiss": True}),
+        ({"pulses": True}, {"panned_hiss": True}),
+    ],
+    ids=str,
+)
+def test_shares_of_other_sources_are_not_taken_for_each_other(theirs, own):
+    first, second = generator(0, channels=2, **theirs), generator(1, channels=2, **own)
+    with pytest.raises(OtherFormError, match="head.bias"):
+        start_from(second, first.state_dict(), 0, (), is_panned="panned_hiss" in theirs)
 
 
 def test_labels_keep_their_sound_in_another_order():

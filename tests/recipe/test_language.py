@@ -361,7 +361,6 @@ def test_differences_of_recipes_with_other_discriminators():
         "discriminators.fine.view.power: 0.5 → not there",
         "discriminators.fine.view.power_beside: not there → 0.0",
         "discriminators.fine.view.residual_beside: not there → false",
-        "discriminators.fine.view.differences_beside: not there → false",
     ]
 
 
@@ -396,3 +395,10 @@ def test_a_discriminator_without_a_name_of_its_own(entry):
     name = "" if "name" in entry else "name: wavegan, "
     (problem,) = problems(SOURCE + f"discriminators: {{{entry}}}\n")
     assert problem.endswith(f"above; write discriminators: {{waveform: {{{name}{entry}}}}}")
+
+
+def test_keys_that_matter_in_stereo_alone_are_no_difference_in_mono():
+    for channels, count in ((1, 0), (2, 1)):
+        words = (f"data.channels={channels}", "discriminators.mel.view.differences_beside=true")
+        both = [load(SOURCE + JUDGES, *words[:given]) for given in (1, 2)]
+        assert len(recipes.differences(*both)) == count

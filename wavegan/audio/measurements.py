@@ -9,7 +9,7 @@ MEASUREMENTS = np.dtype(
         ("peak", "f4"),  # of the converted sound before it is scaled; from its mean, where the mean is subtracted
         ("offset", "f4"),  # mean of the converted sound: the channel with the largest
         ("clipped", "f4"),  # share of the file's samples that lie on a flat top at full scale
-        ("correlation", "f4"),  # the lowest of any two channels, before they are mixed; NaN for mono
+        ("correlation", "f4"),  # the lowest of any two channels, before they are mixed; NaN with one that has sound
         ("lead", "f4"),  # seconds before the sound comes within 40 dB of its peak
     ]
 )

@@ -13,7 +13,11 @@ from wavegan.errors import UserError
 @click.command(short_help="Compare models or folders; make a blind listening test.")
 @click.argument("targets", nargs=-1, metavar="[MODEL|DIR]...", type=PATH)
 @judging_options
-@click.option("--out", type=PATH, help="HTML file of the report; comparison/report.html if not given.")
+@click.option(
+    "--out",
+    type=PATH,
+    help="HTML file of the report; comparison/report.html if not given, or comparison-2/ … where that holds others.",
+)
 @click.option(
     "--answers",
     multiple=True,

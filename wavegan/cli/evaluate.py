@@ -15,7 +15,7 @@ from wavegan.commands.judging_options import JudgingOptions
 @click.option(
     "--out",
     type=PATH,
-    help="Folder to write to; by default evaluation/step-… of the run, or evaluation/NAME of a DIR.",
+    help="Folder to write to; by default evaluation/step-… of the run, or evaluation/NAME (or NAME-2) of a DIR.",
 )
 @json_option
 def evaluate(target: Path, options: JudgingOptions, out: Path | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from wavegan import assemble
 from wavegan.assemble.evaluation import clip_format_of
 from wavegan.commands.classify import Classifier, classifier_of
-from wavegan.commands.earlier_results import results_folder, subject_of, tell_replaced, write_results
+from wavegan.commands.earlier_results import mark, results_folder, subject_of, tell_replaced
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
     Candidate,
@@ -67,27 +67,32 @@ def compare(
     trials: int = 40,
     embedding: Embedding | None = None,
 ) -> Comparison:
-    """Writes a report, its figures as JSON and a blind listening test of MODELs or folders; returns all figures.
+    """Writes a report and, beside it, a blind listening test of MODELs or folders; returns all figures.
 
     The first MODEL's sound is the reference, unless the options name other sound. Differences are counted from the
     first target. embedding, errors: as `evaluate`.
     """
     targets = _checked(targets)
-    subject = subject_of(targets, options)
-    page = _page(out, subject)
+    page = _page(out)
     make_folder(page.parent)  # raises before the work; the next line does so for the device
     assemble.device(options.device)
     models = {path: model_candidate(path, options) for path in targets if is_model(path)}
     form, real_sound, wanted = _real_sound(targets, models, options)
     candidates = [models.get(path) or folder_candidate(path, form, seed=options.seed) for path in targets]
+    subject = subject_of(candidates, options)
+    if out:
+        tell_replaced(page, subject)
+    else:
+        page = results_folder(page.parent, page.name, subject) / page.name
     logger.info(f"comparing at {form}")
     folders = [candidate for candidate in candidates if candidate.model is None]
     tell_known_sounds({folder.path: folder.clips for folder in folders}, options.data, real_sound)
     count = agreed_count(options.count or wanted, real_sound, folders)
     named = dict(zip(_names(candidates), candidates, strict=True))
     classifier = classifier_of(options.classifier, real_sound, device=options.device)
+    make_folder(page.parent)
     result = _compare(named, real_sound, count, page, classifier, embedding, trials=trials, seed=options.seed)
-    write_results(page.with_suffix(".json"), as_json(result), subject)
+    mark(result.report, subject)
     return result
 
 
@@ -169,9 +174,9 @@ def _checked(targets: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def _page(out: Path | None, subject: dict[str, Any]) -> Path:
+def _page(out: Path | None) -> Path:
     """Returns the path of the report; `out` names it or its folder. Raises DataError if it is no page of that kind."""
-    page = out or results_folder(Path("comparison"), "report.json", subject)
+    page = out or Path("comparison")
     if page.is_dir() or not page.suffix:
         page = page / "report.html"
     if page.suffix.lower() != ".html" or page.name == LISTENING:
@@ -180,8 +185,6 @@ def _page(out: Path | None, subject: dict[str, Any]) -> Path:
             f"the report is a page that ends in .html, and {LISTENING} is the test beside it",
             "name another file, or a folder",
         )
-    if out:
-        tell_replaced(page.with_suffix(".json"), subject)
     return page
 
 

@@ -98,7 +98,8 @@ def _warn_of_few_to_judge(recipe: Recipe, training: Corpus, held_out: Corpus, su
     count = min(map(len, judged.halves()))
     if count < FEWEST_JUDGED and not recipe.evaluation.every:
         share = math.ceil(200 * FEWEST_JUDGED / (len(learned) + len(judged))) / 100
-        raising = f"raise data.holdout, to {share:g} say, or " if share < 0.5 else ""
+        is_share = getattr(recipe.data, f"test{suffix}") is None and not any(training.splits)
+        raising = f"raise data.holdout, to {share:g} say, or " if is_share and recipe.data.holdout < share < 0.5 else ""
         logger.warning(
             f"clips in a half of what is held out: {count}, and wavegan evaluate needs {FEWEST_JUDGED} in each; "
             f"{raising}name a folder of more real audio as data.test{suffix}"

@@ -69,8 +69,8 @@ def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> D
         higher = min((each for each in HIGHER_RATES if each >= 2 * edge), default=HIGHER_RATES[-1])
         remarks.append(
             f"{rate:,} Hz keep what lies below {_kilohertz(rate / 2)} kHz; {len(beyond) / len(audible):.0%} of the "
-            f"files hold sound beyond it, half of them up to {_kilohertz(edge)} kHz or less: wavegan doctor keeps that "
-            f"with --sample-rate {higher}"
+            f"files reach higher, half of these to {_kilohertz(edge)} kHz at most: "
+            f"wavegan doctor --sample-rate {higher} keeps that much"
         )
     elif rate < file_rate:
         remarks.append(f"nothing lies above {_kilohertz(bandwidth)} kHz, so {rate:,} Hz hold all of it")
@@ -87,7 +87,7 @@ def data_format_of(probes: Sequence[Probe], sample_rate: int | None = None) -> D
         remarks.append(f"{stereo:.0%} of the files are stereo, and are mixed: channels: 2 keeps left and right apart")
     one_sided = float(np.mean([probe.channels == 2 and np.isnan(probe.correlation) for probe in audible]))
     if channels == 1 and one_sided >= SOME:
-        remarks.append(f"{one_sided:.0%} of the files have two channels, one of them silent: mono keeps all of them")
+        remarks.append(f"{one_sided:.0%} of the files have two channels, one of them silent: mono loses nothing")
     return DataFormat(rate, channels, file_rate, tuple(remarks), Reading(channel=left))
 
 

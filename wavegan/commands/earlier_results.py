@@ -1,60 +1,63 @@
-"""Keeps the results of earlier evaluations and comparisons that are about something else."""
+"""Keeps the pages of earlier evaluations and comparisons that are about something else."""
 
-import json
 import logging
 from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-from wavegan.atomic_write import write_text
+from wavegan.commands.clip_arrays import ClipArray
+from wavegan.commands.evaluation_data import Candidate
 from wavegan.commands.judging_options import JudgingOptions
 
 logger = logging.getLogger(__name__)
 
+MARK = "<!-- about {} -->\n"  # the end of a page
 
-def subject_of(targets: Sequence[object], options: JudgingOptions) -> dict[str, Any]:
-    """Returns what results are about, as it stands in their file: what is judged, and by which sound.
 
-    targets: paths; anything else is an array.
+def subject_of(candidates: Sequence[Candidate], options: JudgingOptions, array: ClipArray | None = None) -> str:
+    """Returns a short hash of what results are about: the weights, folders or clips, and the sound to judge by."""
+
+    def words(candidate: Candidate) -> str:
+        if array:
+            return blake2b(array.clips.tobytes()).hexdigest()
+        return candidate.model.weights_hash if candidate.model else str(candidate.path.resolve())
+
+    sounds = [str(folder and folder.resolve()) for folder in (options.data, options.training)]
+    return blake2b("\n".join([*map(words, candidates), *sounds]).encode(), digest_size=12).hexdigest()
+
+
+def results_folder(usual: Path, page: str, subject: str, named: Path | None = None) -> Path:
+    """Returns a folder for results: the usual one, or NAME-2, NAME-3 … where that holds others.
+
+    page: the name of the page in it, which `mark` has marked with what it is about. named: a folder that the user has
+    named, which is taken, with a warning if it holds others.
     """
-
-    def place(path: object) -> str | None:
-        return str(path.absolute()) if isinstance(path, Path) else None
-
-    judged = [place(target) or "an array" for target in targets]
-    return {"targets": judged, "data": place(options.data), "training": place(options.training)}
-
-
-def write_results(record: Path, values: dict[str, Any], subject: dict[str, Any]) -> None:
-    """Writes a file of results, with what they are about."""
-    write_text(record, json.dumps(values | {"subject": subject}, indent=1, ensure_ascii=False) + "\n")
-
-
-def results_folder(usual: Path, record: str, subject: dict[str, Any]) -> Path:
-    """Returns a folder for results: the usual one, or NAME-2, NAME-3 … where that holds results about something else.
-
-    record: the name of the file of results, JSON whose `subject` says what they are about.
-    """
+    if named:
+        tell_replaced(named / page, subject)
+        return named
     folders = (usual if number == 1 else usual.with_name(f"{usual.name}-{number}") for number in count(1))
-    folder = next(folder for folder in folders if not _is_about_another(folder / record, subject))
+    folder = next(folder for folder in folders if not _is_about_another(folder / page, subject))
     if folder != usual:
-        logger.info(f"{usual} holds results about something else, so these are written to {folder}")
+        logger.info(f"{usual} holds other results, so these are written to {folder}")
     return folder
 
 
-def tell_replaced(record: Path, subject: dict[str, Any]) -> None:
-    """Warns that results about something else are replaced, as the folder was named for that."""
-    if _is_about_another(record, subject):
-        remedy = "name another folder with `out` to keep them"
-        logger.warning(f"{record.parent} holds results about something else, which are replaced; {remedy}")
+def tell_replaced(page: Path, subject: str) -> None:
+    """Warns that a page about something else is replaced, as it was named for that."""
+    if _is_about_another(page, subject):
+        logger.warning(f"{page} holds other results, which are replaced; name another `out` to keep them")
 
 
-def _is_about_another(record: Path, subject: dict[str, Any]) -> bool:
-    """Returns whether there are results, and not about this; earlier versions did not say what theirs are about."""
+def mark(page: Path, subject: str) -> None:
+    """Marks a page with what it is about."""
+    with page.open("a", encoding="utf-8") as file:
+        file.write(MARK.format(subject))
+
+
+def _is_about_another(page: Path, subject: str) -> bool:
+    """Returns whether there is a page that is not about this; those of earlier versions have no mark."""
     try:
-        return json.loads(record.read_text(encoding="utf-8")).get("subject") != subject
-    except FileNotFoundError:
+        return not page.read_text(encoding="utf-8", errors="replace").endswith(MARK.format(subject))
+    except OSError:  # there is none, or whoever writes it will say why that fails
         return False
-    except (OSError, ValueError, AttributeError):
-        return True

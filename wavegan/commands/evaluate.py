@@ -3,6 +3,7 @@
 It compares the clips with real sound that the model has not learned from.
 """
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from wavegan import assemble, generation
 from wavegan.assemble.evaluation import generated
+from wavegan.atomic_write import write_text
 from wavegan.audio.labels import spelling_key
 from wavegan.commands.classify import Classifier, classifier_of
 from wavegan.commands.clip_arrays import ClipArray
-from wavegan.commands.earlier_results import results_folder, subject_of, tell_replaced, write_results
+from wavegan.commands.earlier_results import mark, results_folder, subject_of
 from wavegan.commands.evaluation_data import (
     FOLDER_CLIPS,
     Candidate,
@@ -49,7 +51,7 @@ from wavegan.training.run_folder import RunFolder, evaluations
 
 logger = logging.getLogger(__name__)
 
-METRICS_FILE = "metrics.json"
+PAGE = "report.html"
 WALK_KEYFRAMES, WALK_BETWEEN = 4, 3
 RISKIEST = 8  # so many clips are shown for artefacts, and so many beside what they may copy
 
@@ -86,10 +88,8 @@ def evaluate(
     then also taken on these features. Raises DataError or RunError for what cannot be judged.
     """
     target = target if isinstance(target, ClipArray) else target_of(target)
-    subject = subject_of([target], options)
     if out is not None:
-        make_folder(out)  # raises before the work, as the device does below
-        tell_replaced(out / METRICS_FILE, subject)
+        make_folder(out)  # raises before the work; the next line does so for the device
     assemble.device(options.device)
     data, training, seed = options.data, options.training, options.seed
     if isinstance(target, ClipArray):
@@ -111,12 +111,13 @@ def evaluate(
         tell_known_sounds({target: candidate.clips}, data, real_sound)
         wanted = min(options.count or FOLDER_CLIPS, len(candidate.clips))
         place = Path("evaluation") / target.resolve().name
+    subject = subject_of([candidate], options, target if isinstance(target, ClipArray) else None)
+    place = results_folder(place, PAGE, subject, out)
     logger.info(f"comparing at {real_sound.form}")
     sets = _sets(candidate, real_sound, agreed_count(wanted, real_sound), seed)
     classifier = classifier_of(options.classifier, real_sound, device=options.device)
-    place = out or results_folder(place, METRICS_FILE, subject)
     result = _judge(candidate, sets, real_sound, classifier, embedding, place, seed)
-    write_results(place / METRICS_FILE, as_json(result), subject)  # the last: whoever sees it sees the others too
+    mark(result.report, subject)
     return result
 
 
@@ -140,7 +141,7 @@ def _judge(
     out: Path,
     seed: int,
 ) -> Evaluation:
-    """Extracts features of all sets, scores them, and writes the page and the pictures into `out`."""
+    """Extracts features of all sets, scores them, and writes the three files into `out`."""
     make_folder(out)
     # Features are extracted once for each set, and every figure and picture is made from them. Of the reference as many
     # clips are used as of each set: most distances depend on the number.
@@ -156,11 +157,13 @@ def _judge(
         obeyed, words = _obeyed(candidate.model, features["generated"], classifier, seed)
         facts |= {"labels obeyed": words} if words else {}
     facts |= {"features": IDENTITY} | closing_facts(classifier, seed)
-    page, pictures = out / "report.html", out / "spectrograms.png"
+    page, pictures = out / PAGE, out / "spectrograms.png"
     result = Evaluation(out, page, pictures, scores, facts, labels, obeyed, curve)
     report = _report(result, candidate, sets["generated"], real_sound, reference, features, seed)
     spectrogram_images.spectrogram_grid(result.spectrograms, report.generated, report.real, report.sample_rate)
     write_report(result.report, report)
+    # The last: whoever sees it sees the others too.
+    write_text(out / "metrics.json", json.dumps(as_json(result), indent=1, ensure_ascii=False) + "\n")
     return result
 
 
@@ -195,9 +198,8 @@ def _report(
 
 def _artefacts(reference: Reference, seen: Features, clips: ClipSet) -> list[FaultyClip]:
     """Returns the clips with the worst events, and names these events in words."""
-    worst = reference.artefacts(seen, RISKIEST)
-    words = [", ".join(f"{kind} +{by:.0f}" for kind, by in artefact.kinds.items()) for artefact in worst]
-    return [FaultyClip(each.number, clips[each.number], text) for each, text in zip(worst, words, strict=True)]
+    worst = [(each.number, each.kinds.items()) for each in reference.artefacts(seen, RISKIEST)]
+    return [FaultyClip(at, clips[at], ", ".join(f"{kind} +{by:.0f}" for kind, by in kinds)) for at, kinds in worst]
 
 
 def _likeness(reference: Reference, seen: Features, clips: ClipSet, real_sound: ReferenceSets) -> list[Likeness]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ import numpy as np
 
 from wavegan import assemble
 from wavegan.audio.remote_cache import is_address
+from wavegan.audio.shards import is_shards
 from wavegan.audio.sources import is_named
 from wavegan.errors import DataError, RunError
 from wavegan.recipe import Recipe
@@ -59,19 +61,20 @@ def found(recipe: Recipe, run: Path | None, load: Callable[[Recipe], Loaded]) ->
             logger.info(f"the sound is that of {folder}, where {recipe.name} was trained")
         return placed, sound
     assert refusal, "one place was looked at"
-    if run and (gone := _gone(recipe)):
-        rule = "a run keeps the sound that it learned from"
-        remedy = (
-            f"if it lies elsewhere now, name it: wavegan train {run} data.source=FOLDER, or wavegan evaluate --data"
-        )
-        raise DataError(f"{gone}, which {run} learned from, is not there", rule, remedy) from refusal
+    for key in SOURCES if run else ():
+        if gone := [name for name in getattr(recipe.data, key) or () if _is_gone(name, run)]:
+            remedy = f"name its new place: wavegan train {run} data.{key}=FOLDER"
+            raise DataError(f"data.{key} of {run} is {gone[0]}, and nothing lies there", "", remedy) from refusal
     raise refusal
 
 
-def _gone(recipe: Recipe) -> str | None:
-    """Returns a source of a recipe that is a path where nothing lies, None if there is no such source."""
-    names = (name for key in SOURCES for name in getattr(recipe.data, key) or ())
-    return next((name for name in names if not (is_named(name) or is_address(name) or Path(name).exists())), None)
+def _is_gone(source: str, run: Path | None) -> bool:
+    """Returns whether a source is the path of a folder that lies neither there nor where the run was started."""
+    if is_named(source) or is_address(source) or is_shards(source):
+        return False
+    path = Path(os.path.expanduser(source))
+    started = started_in(run) if run else None
+    return not (path.exists() or (started and (started / path).exists()))
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:

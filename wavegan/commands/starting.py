@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 KEY = "training.start_from"
 FORM = ("generator.", "data.sample_rate:", "data.channels:", "data.clip_samples:")
-OF_STEREO = "generator.panned_hiss:"  # without meaning in mono
 ANY_SIZE = (  # keys that may differ, as the weights that both networks have fit all the same
     "generator.window:",
     "generator.hop:",
     "generator.start_share:",
     "generator.broad_hiss:",
+    "generator.panned_hiss: false",
     "generator.detuned_bins:",
     "generator.tuned_bins:",
     "generator.steady_pitch:",
@@ -87,13 +87,14 @@ class Start:
         places = {spelling_key(name): place for place, name in enumerate(self.label_names)}
         same = [places.get(spelling_key(name)) for name in label_names]
         rate = recipe.data.sample_rate / self.recipe.data.sample_rate
+        is_panned = self.recipe.data.channels > 1 and getattr(self.recipe.generator, "panned_hiss", False)
         begun, new = [], []
         for name, network in networks.items():
             weights, is_judge = self.weights.get(name), name.startswith("discriminators")
             if not weights or (is_judge and not self._judges_alike(name, network, recipe)):
                 continue
             try:
-                lacked = start_from(network, weights, len(self.label_names), same, rate)
+                lacked = start_from(network, weights, len(self.label_names), same, rate, is_panned=is_panned)
                 new += [f"{name}.{key}" for key in lacked]
             except OtherFormError as error:
                 if not is_judge:
@@ -127,8 +128,7 @@ class Start:
         changes = recipes.differences(self.recipe, recipe)
         if other_kind := [change for change in changes if change.startswith("generator.name:")]:
             return other_kind
-        ignored = ("generator.labels", *([OF_STEREO] if recipe.data.channels == 1 else []))
-        return [change for change in changes if change.startswith(FORM) and not change.startswith(ignored)]
+        return [change for change in changes if change.startswith(FORM) and not change.startswith("generator.labels")]
 
     def _unlike(self, recipe: Recipe, name: str, detail: str) -> RunError:
         changes = [change for change in self._changes(recipe) if not change.startswith(ANY_SIZE)]

@@ -103,8 +103,8 @@ def log_conversions(folder: Path, form: ClipFormat) -> None:
         logger.info(f"{folder}: {count:,} files of {rate:,} Hz, channels: {channels}, are converted to {form}")
     if lower := [rate for rate, _, _ in formats if rate < form.sample_rate]:
         logger.warning(
-            f"{folder}: {len(lower):,} of {len(formats):,} files have a lower rate than the clips and hold nothing "
-            f"above {min(lower) / 2000:g} kHz, which figures count as a fault; compare sound of one rate"
+            f"{folder}: {len(lower):,} of {len(formats):,} files have a lower rate than the clips and nothing above "
+            f"{max(lower) / 2000:g} kHz, so figures count the missing band; compare sound of one rate"
         )
     clip_seconds = form.clip_samples / form.sample_rate
     longer = [seconds for _, _, seconds in formats if round(seconds * form.sample_rate) > form.clip_samples]

@@ -12,6 +12,7 @@ WINDOW_SECONDS = 0.016  # short, as a drop of rain has its own place
 MOST_DECIBELS = 40.0  # that one level is above another; the mean of a mono clip is so far above its difference
 LEAST_ALONE = 1e-4  # the least share of power that the channels do not have in common, -40 dB
 LEAST_POWER = 1e-12
+DECIMALS = 2  # in dB: clips of two equal channels have equal numbers
 SAMPLES_AT_ONCE = 1 << 20
 
 
@@ -25,7 +26,8 @@ def stereo_image(clips: Tensor, sample_rate: int) -> np.ndarray:
     delayed: 1 - |coherence|². Frames count by their level.
     """
     size = max(1, SAMPLES_AT_ONCE // clips[0].numel())
-    return torch.cat([_stereo_image(part, sample_rate) for part in clips.split(size)]).double().cpu().numpy()
+    rows = torch.cat([_stereo_image(part, sample_rate) for part in clips.split(size)]).double().cpu().numpy()
+    return rows.round(DECIMALS)
 
 
 def _stereo_image(clips: Tensor, sample_rate: int) -> Tensor:

@@ -1,6 +1,5 @@
 """Makes a kit of clips: chooses those that differ, cuts and levels them, and maps them to keys for samplers."""
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ FIRST_NOTE, LAST_NOTE = 36, 127  # C2, where pads begin, and the highest of MIDI
 LEAD_SECONDS = 0.001  # kept before a sound begins, so that it answers at once
 FADE_SECONDS = 0.01  # to silence after it ends
 RELEASE_SECONDS = 0.15  # of a key of an instrument
+LONGEST_NAME = 60  # letters of a label in a file's name
 LOUDNESS_SECONDS = 0.05  # a hit is as loud as its loudest part of this length
 HIGHEST_PEAK = 10 ** (-1 / 20)
 USUAL_SHARE = 0.9  # of the candidates: the others, furthest from their middle, are likely faulty clips
@@ -119,7 +119,9 @@ def gains(clips: Sequence[Tensor], sample_rate: int) -> list[float]:
 
 def safe_name(text: str) -> str:
     """Returns a text as part of a file's name: letters and digits of any script stay, all else becomes a hyphen."""
-    return re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", text)).strip("-") or "sound"
+    signs = unicodedata.normalize("NFC", text)[:LONGEST_NAME]
+    kept = (sign if sign == "_" or unicodedata.category(sign)[0] in "LMN" else " " for sign in signs)
+    return "-".join("".join(kept).split()) or "sound"
 
 
 def sfz(pads: Sequence[Pad], title: str) -> str:

@@ -18,14 +18,21 @@ class OtherFormError(ValueError):
 
 @torch.no_grad()
 def start_from(
-    network: nn.Module, weights: Mapping[str, Tensor], known: int, same: Sequence[int | None], rate: float = 1.0
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    known: int,
+    same: Sequence[int | None],
+    rate: float = 1.0,
+    *,
+    is_panned: bool = False,
 ) -> list[str]:
     """Copies the weights of another network, by name, into a network; returns the names of those that it lacks.
 
     known: how many labels the other one knows. same: for each label of the network its place there, None for a new
     label. A new one begins with the mean of the known labels, and with its own random numbers added. Without labels the
-    mean alone counts. rate: the sample rate of the network's sound, in units of that of the other's. What was measured
-    on the sound (buffers) stays. Raises OtherFormError, and changes nothing, for weights of another size or kind.
+    mean alone counts. rate: the sample rate of the network's sound, in units of that of the other's. is_panned: whether
+    the other one pans its hiss; one that did not may begin to. What was measured on the sound (buffers) stays. Raises
+    OtherFormError, and changes nothing, for weights of another size or kind.
     """
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, LatentLayer | ScoreLayer)}
     taken = dict(weights)
@@ -34,7 +41,7 @@ def start_from(
             _adapt_labels(taken, name, layer, known, same if layer.labels else ())
     for name, frames in network.named_modules():
         if isinstance(frames, SpectralFrames):
-            _adapt_bins(taken, f"{name}.".removeprefix("."), frames, rate)
+            _adapt_bins(taken, f"{name}.".removeprefix("."), frames, rate, is_panned)
     if isinstance(network, Generator):
         _adapt_frames(taken, network)
     own = dict(network.named_parameters())
@@ -48,7 +55,7 @@ def start_from(
     return [name for name in own if name not in taken]
 
 
-def _adapt_bins(weights: dict[str, Tensor], prefix: str, frames: SpectralFrames, rate: float) -> None:
+def _adapt_bins(weights: dict[str, Tensor], prefix: str, frames: SpectralFrames, rate: float, is_panned: bool) -> None:
     """Gives the weights of a head, in place, the bins of other frames: each takes what the nearest in Hz has.
 
     Bins above the highest one of the weights take those below it, mirrored at it. Hiss that could not be panned begins
@@ -61,15 +68,15 @@ def _adapt_bins(weights: dict[str, Tensor], prefix: str, frames: SpectralFrames,
     own_maps = (len(frames.head.bias) // frames.channels - 1) // frames.bins
     count = len(weights[names[1]])
     maps = (count // frames.channels - 1) // (top + 1)
-    may_lack = isinstance(frames, Generator) and frames.panned_hiss
-    if count != frames.channels * (1 + maps * (top + 1)) or own_maps - maps not in (0, int(may_lack)):
+    further = (frames.panned_hiss - is_panned) if isinstance(frames, Generator) else 0
+    if count != frames.channels * (1 + maps * (top + 1)) or own_maps - maps != further or further < 0:
         raise OtherFormError(f"{names[1]}: {len(weights[names[1]])} numbers for {top + 1} bins")
     places = (torch.arange(frames.bins) * (rate * 2 * top / frames.window)).round().long() % (2 * top)
     places = torch.minimum(places, 2 * top - places)
     for name in names:
         lines = weights[name].unflatten(0, (frames.channels, -1))
         loudness, bins = lines[:, :1], lines[:, 1:].unflatten(1, (maps, -1))
-        if maps < own_maps:
+        if further:
             bins = torch.cat([bins[:, : MAPS + 1], torch.zeros_like(bins[:, :1]), bins[:, MAPS + 1 :]], dim=1)
         weights[name] = torch.cat([loudness, bins[:, :, places].flatten(1, 2)], dim=1).flatten(0, 1)
 

@@ -11,6 +11,7 @@ from wavegan.recipe.tree import Place, PlacedProblem, Tree
 from wavegan.recipe.validation import validate
 from wavegan.recipe.yaml_text import format_value, write
 
+OF_STEREO = ("panned_hiss", "differences_beside")  # the ends of keys that change nothing in mono
 _ABSENT = object()
 TEXT_KEYS = {  # on the command line their values are text, even 808 and true
     "name",
@@ -88,10 +89,18 @@ def from_dict(values: dict[str, Any]) -> Recipe:
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
-    """Lists, as `key: old → new`, each change that keeps a run of `old` from going on with `new`."""
+    """Lists, as `key: old → new`, each change that keeps a run of `old` from going on with `new`.
+
+    In mono, keys that matter in stereo alone make no difference.
+    """
     before, after = by_key(as_dict(old)), by_key(as_dict(new))
     has_schedule = bool(schedules_of(old) or schedules_of(new))
-    changed = [key for key in before | after if after.get(key, _ABSENT) != before.get(key, _ABSENT)]
+    is_mono = old.data.channels == new.data.channels == 1
+    changed = [
+        key
+        for key in before | after
+        if after.get(key, _ABSENT) != before.get(key, _ABSENT) and not (is_mono and key.endswith(OF_STEREO))
+    ]
     return [
         f"{key}: {_told(before, key)} → {_told(after, key)}"
         for key in changed
