@@ -328,7 +328,7 @@ def test_sound_of_a_lower_rate_lacks_what_the_others_have_and_is_told(home, capf
     write_sounds(Path("low"), 8, seed=3, rate=8000)
     compare([home / "mouse", Path("low")], JudgingOptions(count=4), trials=12)
     (line,) = (line for line in capfd.readouterr().err.splitlines() if "lower rate" in line)
-    assert line.startswith("warning: low: 8 of 8 files have a lower rate than the clips and hold nothing above 4 kHz, ")
+    assert line.startswith("warning: low: 8 of 8 files have a lower rate than the clips and nothing above 4 kHz, so ")
 
 
 def test_models_of_other_forms_are_refused_and_their_folders_are_not(command, home):
@@ -397,7 +397,7 @@ def test_what_a_later_model_has_learned_from_judges_none_of_them(command, home):
 def test_a_model_without_its_sound_needs_other_sound(command, home):
     message = one_error(command("compare", home / "orphan", home / "mouse"))
     assert "orphan is judged by the sound of its training, which cannot be used here (" in message
-    assert "gone does not exist" in message
+    assert "gone, and nothing lies there" in message
 
 
 @pytest.mark.parametrize("is_named", [False, True])

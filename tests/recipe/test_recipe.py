@@ -202,7 +202,7 @@ monitr: {}
         ("data.windows=3", "is 3; it must be first, random or all; try first"),
         ("data.source=", "is empty; it must be a path or a list of paths; try data/drums"),
         ("data.source=[]", "is missing; a recipe must say what to learn from; add source: FOLDER below data:"),
-        ("data.holdout=0.5", "is 0.5; it must be a number at least 0 and below 0.5; try 0.1"),
+        ("data.holdout=0.5", "is 0.5; it must be a number at least 0 and below 0.5; try 0.45"),
         ("data.channels=9", "is 9; it must be a whole number at least 1 and at most 8; try 8"),
         ("data.channels=true", "is true; it must be a whole number at least 1 and at most 8; try 1"),
         ("training.ema=false", "is false; it must be a number at least 0 and below 1; try 0.999"),

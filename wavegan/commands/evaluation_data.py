@@ -239,8 +239,9 @@ def _own_parts(
         recipe, (learned, held_out, split, _) = sound_of_run(recipe, record, run_folder_of(candidate.path))
     except DataError as error:
         if data is None:
+            reason = "; ".join(filter(None, (error.value, error.rule)))
             raise DataError(
-                f"{recipe.name} is judged by the sound of its training, which cannot be used here ({error})",
+                f"{recipe.name} is judged by the sound of its training, which cannot be used here ({reason})",
                 "",
                 "name real audio with `reference=DIR`",
             ) from error

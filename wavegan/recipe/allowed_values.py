@@ -73,12 +73,12 @@ def _plain(field: FieldInfo) -> tuple[Any, bool]:
 def _nearest(field: FieldInfo, kind: type, value: Any) -> Any:
     """Returns the allowed number nearest to a refused one; the default if there is none.
 
-    Of a number that must stay below a bound it is nine tenths of the bound.
+    Where a number must stay below a bound, it is nine tenths of the bound, or the default if that is larger.
     """
     number, limits = _number(value), _limits(field)
     clamped = _clamped(field, number)
-    if clamped is None and kind is float and number is not None and number >= limits.get("lt", inf):
-        return round(0.9 * limits["lt"], 6)
+    if clamped is None and kind is float and number is not None and "lt" in limits and number >= limits["lt"]:
+        return max(field.default, round(0.9 * limits["lt"], 6))
     if clamped is None:
         return field.default
     return round(clamped) if kind is int else clamped
