@@ -29,7 +29,7 @@ TOLD = {  # about, limits
         "Rain, waves, wind, a stream, fire, birds and crickets, each by its name, in stereo, with the whole band of "
         "hearing, in sounds and loops of any length.",
         "It knows seven recordings alone, one of each kind, of 12 to 97 s: its rain is that rain. Sounds vary less "
-        "than real ones (`recall`, `coverage`), and attacks are furthest from real ones (`kad_attack`): calls of birds "
+        "than real ones (`coverage`), and attacks are furthest from real ones (`kad_attack`): calls of birds "
         "and crickets are blurred. It learned nothing that lasts longer than a second, so when a wave comes is "
         "chance. The figures are of 51 clips on each side. The weights that it began with took 5,000 steps, 7,096 s, "
         "and had first learned from a boat and a cafe, too.",

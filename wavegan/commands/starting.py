@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -108,8 +107,9 @@ class Start:
     def _judges_alike(self, name: str, network: nn.Module, recipe: Recipe) -> bool:
         """Returns whether a discriminator sees what that of the MODEL saw, and lacks no weights."""
         key = name.partition(".")[2]
-        own, other = (_view_of(each, key) for each in (recipe, self.recipe))
-        return own == other and dict(network.named_parameters()).keys() <= self.weights[name].keys()
+        view = f"discriminators.{key}.view"
+        is_other = any(change.startswith(view) for change in recipes.differences(self.recipe, recipe))
+        return not is_other and dict(network.named_parameters()).keys() <= self.weights[name].keys()
 
     def _tell_labels(self, own: Sequence[str]) -> None:
         their_keys = {spelling_key(name) for name in self.label_names}
@@ -137,14 +137,6 @@ class Start:
             "only networks of one form can pass on their weights",
             f"give the recipe these settings of {self.path}, or leave {KEY} out",
         )
-
-
-def _view_of(recipe: Recipe, discriminator: str) -> Any:
-    """Returns the settings of what a discriminator sees, None for no view; in mono there are no differences beside."""
-    view = getattr(recipe.discriminators.get(discriminator), "view", None)
-    if view is not None and recipe.data.channels == 1 and hasattr(view, "differences_beside"):
-        return view.model_copy(update={"differences_beside": False})
-    return view
 
 
 def start_of(recipe: Recipe) -> Start | None:
